@@ -1,0 +1,95 @@
+//! Key groups: the unit in which keyed state is spread over workers and moves when a job is rescaled.
+
+use serde::{Deserialize, Serialize};
+
+/// The group a key falls into: `stable_hash(key) % max_parallelism`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeyGroup(pub u16);
+
+/// How the keys of a job are cut into groups, and the groups dealt to workers.
+///
+/// `max_parallelism` is fixed for the life of a job's state; the number of workers may change between runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyGroups {
+    max_parallelism: u16,
+}
+
+impl KeyGroups {
+    /// The number of groups unless a job says otherwise.
+    pub const DEFAULT_MAX_PARALLELISM: u16 = 128;
+    /// The most groups a job can have (as in Flink).
+    pub const LARGEST_MAX_PARALLELISM: u16 = 32_768;
+
+    /// Cuts keys into `max_parallelism` groups, clamped to `1..=32768`.
+    #[must_use]
+    pub fn new(max_parallelism: u16) -> Self {
+        Self { max_parallelism: max_parallelism.clamp(1, Self::LARGEST_MAX_PARALLELISM) }
+    }
+
+    /// The number of groups.
+    #[must_use]
+    pub fn max_parallelism(self) -> u16 {
+        self.max_parallelism
+    }
+
+    /// The group of a key with this stable hash.
+    #[must_use]
+    #[inline]
+    pub fn group(self, hash: u64) -> KeyGroup {
+        KeyGroup((hash % u64::from(self.max_parallelism)) as u16)
+    }
+
+    /// The worker, out of `workers`, that owns `group`: `group * workers / max_parallelism`.
+    #[must_use]
+    #[inline]
+    pub fn owner(self, group: KeyGroup, workers: usize) -> usize {
+        usize::from(group.0) * workers / usize::from(self.max_parallelism)
+    }
+
+    /// The groups that `worker`, out of `workers`, owns.
+    #[must_use]
+    pub fn owned(self, worker: usize, workers: usize) -> std::ops::Range<u16> {
+        let max = usize::from(self.max_parallelism);
+        let first = |w: usize| (w * max).div_ceil(workers) as u16;
+        first(worker)..first(worker + 1)
+    }
+}
+
+impl Default for KeyGroups {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_MAX_PARALLELISM)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_group_has_one_owner_and_owned_agrees_with_it(max in 1u16..=32_768, workers in 1usize..64) {
+            let groups = KeyGroups::new(max);
+            let mut next = 0u16;
+            for worker in 0..workers {
+                let owned = groups.owned(worker, workers);
+                prop_assert_eq!(owned.start, next);
+                for group in owned.clone().step_by(7).chain(owned.end.checked_sub(1).filter(|l| owned.contains(l))) {
+                    prop_assert_eq!(groups.owner(KeyGroup(group), workers), worker);
+                }
+                next = owned.end;
+            }
+            prop_assert_eq!(next, max);
+        }
+    }
+
+    #[test]
+    fn groups_spread_evenly() {
+        let groups = KeyGroups::default();
+        let mut counts = [0u32; 128];
+        for key in 0..128_000u64 {
+            counts[usize::from(groups.group(crate::stable_hash(&key)).0)] += 1;
+        }
+        assert!(counts.iter().all(|c| (800..1200).contains(c)), "{counts:?}");
+    }
+}

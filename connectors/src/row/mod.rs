@@ -1,0 +1,36 @@
+//! The record of job files: a [`Row`] of [`Value`]s laid out by a [`Schema`].
+//!
+//! A row carries no names. Whoever reads a field has looked its slot up in the schema once, when the job was compiled.
+
+mod schema;
+mod value;
+
+pub use schema::{Field, Schema, Type};
+pub use value::{Map, Value};
+
+use serde::{Deserialize, Serialize};
+
+/// The values of one record, in the order of its schema's fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Row(pub Box<[Value]>);
+
+impl Row {
+    /// A row of `width` nulls.
+    #[must_use]
+    pub fn nulls(width: usize) -> Self {
+        Self(vec![Value::Null; width].into_boxed_slice())
+    }
+
+    /// The value in `slot`; null if the row is shorter.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, slot: usize) -> &Value {
+        self.0.get(slot).unwrap_or(&Value::Null)
+    }
+}
+
+impl FromIterator<Value> for Row {
+    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}

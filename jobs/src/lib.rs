@@ -1,0 +1,1 @@
+//! Job files: expressions, aggregates, the planner.
