@@ -1,0 +1,93 @@
+//! Why a job failed.
+
+use tidegate_checkpoints::InvalidOperatorId;
+
+/// Who has to act on an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// The user: data, a path, a setting.
+    User,
+    /// Something outside: a disk, a server. Trying again may help.
+    External,
+    /// Tidegate: a broken invariant.
+    Internal,
+}
+
+/// An error of a source, an operator or a sink: a sentence, who must act, and where it happened once that is known.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    domain: Domain,
+    message: String,
+    #[source]
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Something the user has to mend.
+    pub fn user(message: impl Into<String>) -> Self {
+        Self { domain: Domain::User, message: message.into(), cause: None }
+    }
+
+    /// Something outside failed.
+    pub fn external(message: impl Into<String>, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { domain: Domain::External, message: message.into(), cause: Some(Box::new(cause)) }
+    }
+
+    /// An invariant of ours is broken.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self { domain: Domain::Internal, message: message.into(), cause: None }
+    }
+
+    /// Who has to act.
+    #[must_use]
+    pub fn domain(&self) -> Domain {
+        self.domain
+    }
+}
+
+/// Why a job could not start, or ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// An operator reported an error.
+    #[error("operator `{operator}` failed on worker {worker}")]
+    Operator {
+        /// The operator's name.
+        operator: String,
+        /// The worker it failed on.
+        worker: usize,
+        /// Its error.
+        #[source]
+        error: Error,
+    },
+    /// A worker panicked: a bug, in Tidegate or in a user's function.
+    #[error("worker {worker} panicked: {message}")]
+    Panic {
+        /// The worker.
+        worker: usize,
+        /// The panic's message.
+        message: String,
+    },
+    /// The graph is not one that can run.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The workers could not be started.
+    #[error("the workers could not be started: {0}")]
+    Start(String),
+}
+
+/// What is wrong with a graph.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GraphError {
+    /// Two operators of one name.
+    #[error("two operators are called `{0}`: names are unique in a job, as state and metrics are kept under them")]
+    DuplicateName(String),
+    /// A name that can't be one.
+    #[error("{0}")]
+    InvalidName(InvalidOperatorId),
+    /// Nothing to run.
+    #[error("the job has no source")]
+    NoSource,
+}

@@ -1,0 +1,93 @@
+//! What a job counts while it runs.
+//!
+//! Each operator has one set of counters, shared by its instances on all workers; they add once per batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        if n > 0 {
+            self.0.fetch_add(n, Relaxed);
+        }
+    }
+
+    /// The sum so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Sets the value.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Adds `n`, which may be negative.
+    pub fn add(&self, n: i64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn get(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self(AtomicI64::new(0))
+    }
+}
+
+/// The counters of an operator. Every record that came in went on, was filtered, was late or failed.
+#[derive(Debug, Default)]
+pub struct OperatorMetrics {
+    /// Records that came in.
+    pub records_in: Counter,
+    /// Records sent on.
+    pub records_out: Counter,
+    /// Records a condition dropped.
+    pub filtered: Counter,
+    /// Records that came too late for every window.
+    pub late: Counter,
+    /// Records an expression or a function failed on, and that were skipped.
+    pub failed: Counter,
+}
+
+/// The counters of a source.
+#[derive(Debug, Default)]
+pub struct SourceMetrics {
+    /// Records read and understood.
+    pub records: Counter,
+    /// Records that could not be understood.
+    pub bad: Counter,
+    /// Bytes read, as stored (before decompression).
+    pub bytes: Counter,
+    /// Bytes there are to read, as stored, where that is known; else 0.
+    pub bytes_total: Counter,
+    /// The source's watermark on the slowest worker, in milliseconds since 1970.
+    pub watermark: Gauge,
+}
+
+/// The counters of one node of the graph.
+#[derive(Clone, Debug)]
+pub enum NodeMetrics {
+    /// Of a source.
+    Source(Arc<SourceMetrics>),
+    /// Of anything else.
+    Operator(Arc<OperatorMetrics>),
+}

@@ -1,0 +1,29 @@
+//! What flows along a stream.
+
+use serde::{Deserialize, Serialize};
+
+/// A value and its event time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record<T> {
+    /// Event time in milliseconds since 1970, or [`Record::UNTIMED`].
+    pub time: i64,
+    /// The value.
+    pub value: T,
+}
+
+impl Record<()> {
+    /// The time of a record whose source assigns none.
+    pub const UNTIMED: i64 = i64::MIN;
+}
+
+impl<T> Record<T> {
+    /// A record of `value` at `time` (milliseconds since 1970).
+    pub fn new(time: i64, value: T) -> Self {
+        Self { time, value }
+    }
+}
+
+/// What a value needs to travel between workers: [`Record`]s of it are moved between threads as they are, and serialized between processes.
+pub trait Data: Clone + Send + Serialize + for<'de> Deserialize<'de> + 'static {}
+
+impl<T: Clone + Send + Serialize + for<'de> Deserialize<'de> + 'static> Data for T {}

@@ -1,0 +1,101 @@
+//! The contract of sources: where records come from.
+//!
+//! A [`Source`] is opened once on every worker and gives each a [`Reader`]. A reader hands over [`Batch`]es and never blocks; one that
+//! has to wait for the outside (a disk, a socket) waits on a thread of its own and wakes its operator through the [`Waker`].
+//! How readers are driven, when they pause, and how batches become timed messages is the business of the source operator.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::metrics::SourceMetrics;
+use crate::record::Record;
+use crate::time::Watermark;
+
+/// A place records come from: a set of files, a topic, a generator.
+pub trait Source<T>: Send + Sync + 'static {
+    /// Opens this worker's share.
+    ///
+    /// # Errors
+    /// The source can't be read at all; the job fails with this cause.
+    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error>;
+}
+
+/// What a reader knows of its surroundings.
+pub struct SourceContext {
+    /// This worker, from 0.
+    pub worker: usize,
+    /// The number of workers.
+    pub workers: usize,
+    /// Wakes the source operator from another thread.
+    pub waker: Waker,
+    /// The counters of the source; the reader counts what only it can see: bytes, bad records.
+    pub metrics: Arc<SourceMetrics>,
+}
+
+/// One worker's share of a source.
+pub trait Reader<T>: 'static {
+    /// What there is to read now. Never blocks.
+    ///
+    /// # Errors
+    /// Reading failed for good; the job fails with this cause.
+    fn poll(&mut self) -> Result<Poll<T>, Error>;
+}
+
+/// The answer of a reader.
+pub enum Poll<T> {
+    /// Some records, or news of a split.
+    Batch(Batch<T>),
+    /// Nothing now. The reader wakes its operator when there is; it is asked again within a tick anyhow.
+    Pending,
+    /// Nothing ever again.
+    Finished,
+}
+
+/// Records of one split, in the order of the split.
+pub struct Batch<T> {
+    /// The split: a file, a partition. A split is known from its first batch (an empty one announces it, and holds back event time until
+    /// it brings a record) to the batch that ends it.
+    pub split: SplitId,
+    /// The records.
+    pub records: Vec<Record<T>>,
+    /// A watermark the data itself carries; it holds after these records.
+    pub watermark: Option<Watermark>,
+    /// Is this the end of the split?
+    pub last: bool,
+}
+
+/// A part of a source with an order of its own, numbered by the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SplitId(pub u32);
+
+impl<T> Batch<T> {
+    /// Records of `split`, with no further news.
+    #[must_use]
+    pub fn new(split: SplitId, records: Vec<Record<T>>) -> Self {
+        Self { split, records, watermark: None, last: false }
+    }
+}
+
+/// Wakes a source operator, from any thread. Waking one that has ended does nothing.
+#[derive(Clone)]
+pub struct Waker(Option<timely::scheduling::SyncActivator>);
+
+impl Waker {
+    pub(crate) fn new(activator: timely::scheduling::SyncActivator) -> Self {
+        Self(Some(activator))
+    }
+
+    /// A waker of nothing, for a reader that is driven by hand.
+    #[must_use]
+    pub fn disconnected() -> Self {
+        Self(None)
+    }
+
+    /// Has the operator ask its reader again.
+    pub fn wake(&self) {
+        if let Some(activator) = &self.0 {
+            // Fails only if the worker is gone; then there is nobody to wake.
+            let _ = activator.activate();
+        }
+    }
+}
