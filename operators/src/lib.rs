@@ -1,1 +1,20 @@
-//! The typed DataStream API.
+//! The typed DataStream API: what users write jobs with in Rust, and what job files are compiled to.
+//!
+//! Lives here: [`Stream`] and [`KeyedStream`], one operator per file, [`Window`]s and [`Aggregate`] functions. Every operator takes the name
+//! under which it appears in the graph, in metrics and in savepoints.
+//!
+//! Does not live here: time, progress and routing (`tidegate-runtime`), anything that knows where data comes from.
+
+mod aggregate;
+mod keyed;
+mod process;
+mod reduce;
+mod running;
+mod stream;
+pub mod window;
+
+pub use aggregate::{Aggregate, Average, Count, Fold, Max, Min, Sum};
+pub use keyed::KeyedStream;
+pub use process::{ProcessContext, ProcessFunction, Timer};
+pub use stream::{DataflowExt, Stream};
+pub use window::{Window, WindowResult, WindowedStream};

@@ -1,9 +1,36 @@
-//! The dataflow runtime: what turns a graph of operators into running workers.
+//! The dataflow runtime: what turns a graph of named operators into workers that run it.
+//!
+//! Lives here: [`Time`] and [`Progress`], the contracts of [`source`]s and [`sink`]s, the four operator harnesses, timers, keyed state,
+//! flow control, the [`Graph`] and the [`Job`] that runs it. Operators are written against the harnesses in [`operator`] and never see
+//! a frontier, a capability or a timely type.
+//!
+//! Does not live here: what operators compute (`tidegate-operators`), where data comes from (`tidegate-connectors`).
+
+mod align;
+mod board;
+mod control;
+mod dataflow;
 pub mod error;
+mod flow;
+mod graph;
+mod job;
 pub mod metrics;
-pub mod progress;
-pub mod record;
+pub mod operator;
+mod progress;
+mod record;
 pub mod sink;
 pub mod source;
-pub mod time;
+pub mod state;
+mod time;
+pub mod timers;
+pub mod watermarks;
+
+pub use align::Mode;
+pub use dataflow::{Dataflow, Edge};
+pub use error::{Error, GraphError, JobError};
+pub use graph::{Graph, Input, Node, NodeId, Role, Route};
+pub use job::{Job, RunConfig, Running, Stopper};
 pub use progress::Progress;
+pub use record::{Data, Record};
+pub use tidegate_checkpoints::{Epoch, KeyGroup, KeyGroups, stable_hash};
+pub use time::{Time, Watermark};

@@ -1,0 +1,150 @@
+//! Aggregate functions: what many records come to, kept incrementally.
+
+use std::marker::PhantomData;
+
+/// A function from many records to one result, by way of an accumulator.
+pub trait Aggregate<T>: 'static {
+    /// What is kept.
+    type Acc: Clone + 'static;
+    /// What comes out.
+    type Out: Clone + 'static;
+
+    /// The accumulator of no records.
+    fn create(&self) -> Self::Acc;
+    /// Adds a record of event time `time` (milliseconds since 1970). Returns whether the record counts: one that an expression failed on
+    /// leaves the accumulator as it was.
+    fn add(&mut self, acc: &mut Self::Acc, value: &T, time: i64) -> bool;
+    /// Adds all that `other` has seen.
+    fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc);
+    /// The result.
+    fn finish(&self, acc: &Self::Acc) -> Self::Out;
+}
+
+/// The number of records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count;
+
+impl<T> Aggregate<T> for Count {
+    type Acc = u64;
+    type Out = u64;
+
+    fn create(&self) -> u64 {
+        0
+    }
+    fn add(&mut self, acc: &mut u64, _: &T, _: i64) -> bool {
+        *acc += 1;
+        true
+    }
+    fn merge(&self, acc: &mut u64, other: &u64) {
+        *acc += other;
+    }
+    fn finish(&self, acc: &u64) -> u64 {
+        *acc
+    }
+}
+
+macro_rules! of_field {
+    ($(#[$doc:meta])* $name:ident, $acc:ty => $out:ty, $create:expr, |$a:ident, $v:ident| $add:expr, |$x:ident, $y:ident| $merge:expr, |$f:ident| $finish:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<F>(pub F);
+
+        impl<T, F: Fn(&T) -> f64 + 'static> Aggregate<T> for $name<F> {
+            type Acc = $acc;
+            type Out = $out;
+
+            fn create(&self) -> $acc {
+                $create
+            }
+            fn add(&mut self, $a: &mut $acc, value: &T, _: i64) -> bool {
+                let $v = (self.0)(value);
+                $add;
+                true
+            }
+            fn merge(&self, $x: &mut $acc, $y: &$acc) {
+                $merge;
+            }
+            fn finish(&self, $f: &$acc) -> $out {
+                $finish
+            }
+        }
+    };
+}
+
+of_field! {
+    /// The sum of a field.
+    Sum, f64 => f64, 0.0, |a, v| *a += v, |x, y| *x += y, |f| *f
+}
+of_field! {
+    /// The mean of a field; `None` of no records.
+    Average, (f64, u64) => Option<f64>, (0.0, 0), |a, v| { a.0 += v; a.1 += 1 }, |x, y| { x.0 += y.0; x.1 += y.1 }, |f| (f.1 > 0).then(|| f.0 / f.1 as f64)
+}
+of_field! {
+    /// The least value of a field; `None` of no records.
+    Min, Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.min(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.min(*v))) }, |f| *f
+}
+of_field! {
+    /// The greatest value of a field; `None` of no records.
+    Max, Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.max(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.max(*v))) }, |f| *f
+}
+
+/// An aggregate made of two closures: one adds a record, one merges what two parts came to.
+pub struct Fold<A, F, M> {
+    initial: A,
+    add: F,
+    merge: M,
+    acc: PhantomData<A>,
+}
+
+impl<A, F, M> Fold<A, F, M> {
+    /// Begins with `initial`, adds with `add`, merges with `merge`; the accumulator is the result.
+    pub fn new(initial: A, add: F, merge: M) -> Self {
+        Self { initial, add, merge, acc: PhantomData }
+    }
+}
+
+impl<T, A, F, M> Aggregate<T> for Fold<A, F, M>
+where
+    A: Clone + 'static,
+    F: FnMut(&mut A, &T) + 'static,
+    M: Fn(&mut A, &A) + 'static,
+{
+    type Acc = A;
+    type Out = A;
+
+    fn create(&self) -> A {
+        self.initial.clone()
+    }
+    fn add(&mut self, acc: &mut A, value: &T, _: i64) -> bool {
+        (self.add)(acc, value);
+        true
+    }
+    fn merge(&self, acc: &mut A, other: &A) {
+        (self.merge)(acc, other);
+    }
+    fn finish(&self, acc: &A) -> A {
+        acc.clone()
+    }
+}
+
+/// Two aggregates at once.
+impl<T, A: Aggregate<T>, B: Aggregate<T>> Aggregate<T> for (A, B) {
+    type Acc = (A::Acc, B::Acc);
+    type Out = (A::Out, B::Out);
+
+    fn create(&self) -> Self::Acc {
+        (self.0.create(), self.1.create())
+    }
+    fn add(&mut self, acc: &mut Self::Acc, value: &T, time: i64) -> bool {
+        let first = self.0.add(&mut acc.0, value, time);
+        let second = self.1.add(&mut acc.1, value, time);
+        first || second
+    }
+    fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
+        self.0.merge(&mut acc.0, &other.0);
+        self.1.merge(&mut acc.1, &other.1);
+    }
+    fn finish(&self, acc: &Self::Acc) -> Self::Out {
+        (self.0.finish(&acc.0), self.1.finish(&acc.1))
+    }
+}

@@ -1,0 +1,69 @@
+//! Streams seen by key.
+
+use std::hash::Hash;
+
+use tidegate_runtime::{Data, Edge};
+
+use crate::aggregate::Aggregate;
+use crate::process::{ProcessFunction, ProcessLogic};
+use crate::reduce::ReduceLogic;
+use crate::running::RunningLogic;
+use crate::stream::Stream;
+use crate::window::{Window, WindowedStream};
+use tidegate_runtime::operator::keyed;
+
+/// A stream seen by key. State, timers and windows are each key's own.
+pub struct KeyedStream<'s, T: 'static, F> {
+    edge: Edge<'s, T>,
+    key: F,
+}
+
+impl<'s, T: Data, F> KeyedStream<'s, T, F> {
+    pub(crate) fn new(edge: Edge<'s, T>, key: F) -> Self {
+        Self { edge, key }
+    }
+
+    /// Combines each record with what the records of its key came to before; one output per input.
+    #[must_use]
+    pub fn reduce<K>(self, name: &str, f: impl FnMut(&T, &T) -> T + 'static) -> Stream<'s, T>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+    {
+        let key = self.key.clone();
+        let (main, _) = keyed(self.edge, name, "reduce", "none", self.key, |_| ReduceLogic::new(key, f));
+        Stream::from_edge(main)
+    }
+
+    /// The running aggregate of each key: one output per input, with the input's event time.
+    #[must_use]
+    pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, (K, A::Out)>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        A: Aggregate<T>,
+    {
+        let key = self.key.clone();
+        let (main, _) = keyed(self.edge, name, "running aggregate", "none", self.key, |_| RunningLogic::new(key, aggregate));
+        Stream::from_edge(main)
+    }
+
+    /// Runs a function with keyed state and timers.
+    #[must_use]
+    pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        P: ProcessFunction<K, T>,
+    {
+        let key = self.key.clone();
+        let (main, _) = keyed(self.edge, name, "process", "none", self.key, |_| ProcessLogic::new(key, function));
+        Stream::from_edge(main)
+    }
+
+    /// Cuts each key's stream into windows of event time.
+    #[must_use]
+    pub fn window(self, window: Window) -> WindowedStream<'s, T, F> {
+        WindowedStream::new(self.edge, self.key, window)
+    }
+}

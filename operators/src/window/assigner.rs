@@ -1,0 +1,143 @@
+//! Which windows a moment belongs to, and how aligned windows are cut into slices.
+
+use std::time::Duration;
+
+/// A window definition; valid by construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window(Kind);
+
+/// The two ways windows come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Windows at fixed places, the same for every key.
+    Aligned(Aligned),
+    /// Each record opens `[time, time + gap)`; windows of a key that meet or touch are one.
+    Session {
+        /// Milliseconds.
+        gap: i64,
+    },
+}
+
+/// Why a window can't be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidWindow {
+    /// Sizes, slides and gaps are at least a millisecond, and at most about 292 million years.
+    Size,
+    /// An offset is shorter than what it shifts.
+    Offset,
+    /// A moment may lie in ten million windows at most.
+    TooMany,
+}
+
+impl std::fmt::Display for InvalidWindow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Size => "a window's size, slide or gap is at least a millisecond",
+            Self::Offset => "a window's offset must be shorter than its size (of sliding windows, its slide)",
+            Self::TooMany => "a record would lie in more than 10,000,000 windows: choose a larger slide",
+        })
+    }
+}
+
+impl std::error::Error for InvalidWindow {}
+
+impl Window {
+    /// Windows of `size`, one after the other, aligned to 1970 plus `offset` milliseconds (which may be negative).
+    ///
+    /// # Errors
+    /// The size is under a millisecond, or the offset not shorter than it.
+    pub fn tumbling(size: Duration, offset: i64) -> Result<Self, InvalidWindow> {
+        Self::sliding(size, size, offset)
+    }
+
+    /// Windows of `size`, one beginning every `every`, aligned to 1970 plus `offset` milliseconds.
+    ///
+    /// # Errors
+    /// A length is under a millisecond, the offset not shorter than the slide, or a moment would lie in too many windows.
+    pub fn sliding(size: Duration, every: Duration, offset: i64) -> Result<Self, InvalidWindow> {
+        const MOST: i64 = 10_000_000;
+        let (size, every) = (length(size)?, length(every)?);
+        if offset.checked_abs().is_none_or(|o| o >= every) {
+            return Err(InvalidWindow::Offset);
+        }
+        if size / every > MOST {
+            return Err(InvalidWindow::TooMany);
+        }
+        Ok(Self(Kind::Aligned(Aligned { size, every, offset })))
+    }
+
+    /// Windows that end when a key has been silent for `gap`.
+    ///
+    /// # Errors
+    /// The gap is under a millisecond.
+    pub fn session(gap: Duration) -> Result<Self, InvalidWindow> {
+        Ok(Self(Kind::Session { gap: length(gap)? }))
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        self.0
+    }
+}
+
+fn length(duration: Duration) -> Result<i64, InvalidWindow> {
+    i64::try_from(duration.as_millis()).ok().filter(|ms| *ms > 0).ok_or(InvalidWindow::Size)
+}
+
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Kind::Aligned(a) if a.size == a.every => write!(f, "tumbling {} ms", a.size),
+            Kind::Aligned(a) => write!(f, "sliding {} ms every {} ms", a.size, a.every),
+            Kind::Session { gap } => write!(f, "session {gap} ms"),
+        }
+    }
+}
+
+/// Windows `[k * every + offset, k * every + offset + size)` for all integers k.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Aligned {
+    pub(super) size: i64,
+    every: i64,
+    offset: i64,
+}
+
+impl Aligned {
+    /// Do the windows lie side by side?
+    pub(super) fn tumbling(self) -> bool {
+        self.size == self.every
+    }
+
+    /// The start of the last window that begins at or before `time`.
+    fn last_start(self, time: i64) -> i64 {
+        floor(time, self.every, self.offset)
+    }
+
+    /// The end of the last window that holds `time`, if any does: with gaps between windows, none may.
+    #[inline]
+    pub(super) fn last_end(self, time: i64) -> Option<i64> {
+        let end = self.last_start(time).saturating_add(self.size);
+        (end > time).then_some(end)
+    }
+
+    /// The ends of all windows that hold `time`, the last first.
+    pub(super) fn ends(self, time: i64) -> impl Iterator<Item = i64> {
+        std::iter::successors(self.last_end(time), move |end| Some(end - self.every)).take_while(move |end| *end > time)
+    }
+
+    /// The start of the slice that holds `time`. Slices are the longest pieces of time no window begins or ends in.
+    #[inline]
+    pub(super) fn slice(self, time: i64) -> i64 {
+        if self.tumbling() { self.last_start(time) } else { floor(time, gcd(self.size, self.every), self.offset) }
+    }
+}
+
+/// The greatest `k * step + offset` that is at most `time`.
+#[inline]
+fn floor(time: i64, step: i64, offset: i64) -> i64 {
+    let over = time.wrapping_sub(offset).rem_euclid(step);
+    time.saturating_sub(over)
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,176 @@
+//! Windows of every kind against a naive model that keeps every record of every window.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tidegate_runtime::operator::{Logic, Outbox};
+use tidegate_runtime::{Record, Watermark};
+
+use super::*;
+use crate::aggregate::Fold;
+
+type Value = (u8, i64);
+/// Key, start, end and the sorted values.
+type Fired = (u8, i64, i64, Vec<i64>);
+
+#[derive(Clone, Debug)]
+enum Input {
+    Record { key: u8, time: i64 },
+    Watermark(i64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Aligned { size: i64, every: i64, offset: i64 },
+    Session { gap: i64 },
+}
+
+/// What a window operator must do, by the letter of `Windows` above, one window at a time.
+struct Model {
+    shape: Shape,
+    lateness: i64,
+    watermark: i64,
+    windows: BTreeMap<(u8, i64, i64), Vec<i64>>,
+}
+
+impl Model {
+    fn cleanup(&self, end: i64) -> i64 {
+        (end - 1).saturating_add(self.lateness)
+    }
+
+    fn assign(&self, time: i64) -> Vec<(i64, i64)> {
+        match self.shape {
+            Shape::Session { gap } => vec![(time, time + gap)],
+            Shape::Aligned { size, every, offset } => {
+                let first = (time - offset - size).div_euclid(every);
+                let starts = (first..).map(|k| k * every + offset).take_while(|s| *s <= time);
+                starts.filter(|s| time < s + size).map(|s| (s, s + size)).collect()
+            }
+        }
+    }
+
+    fn record(&mut self, key: u8, time: i64, value: i64) -> (Vec<Fired>, bool) {
+        let (mut fired, mut taken) = (Vec::new(), false);
+        for (mut start, mut end) in self.assign(time) {
+            let mut values = vec![value];
+            if let Shape::Session { .. } = self.shape {
+                let met: Vec<_> = self.windows.keys().filter(|(k, s, e)| *k == key && *s <= end && *e >= start).copied().collect();
+                if met.is_empty() && self.cleanup(end) <= self.watermark {
+                    continue;
+                }
+                for window in met {
+                    values.extend(self.windows.remove(&window).unwrap());
+                    (start, end) = (start.min(window.1), end.max(window.2));
+                }
+            } else if self.cleanup(end) <= self.watermark {
+                continue;
+            }
+            taken = true;
+            let all = self.windows.entry((key, start, end)).or_default();
+            all.extend(values);
+            all.sort_unstable();
+            if end - 1 <= self.watermark {
+                fired.push((key, start, end, all.clone()));
+            }
+        }
+        (fired, !taken && time.saturating_add(self.lateness) <= self.watermark)
+    }
+
+    fn watermark(&mut self, to: i64) -> Vec<Fired> {
+        let due = |end: i64| end - 1 > self.watermark && end - 1 <= to;
+        let fired = self.windows.iter().filter(|((_, _, e), _)| due(*e)).map(|((k, s, e), v)| (*k, *s, *e, v.clone())).collect();
+        self.watermark = to;
+        let lateness = self.lateness;
+        self.windows.retain(|(_, _, e), _| (e - 1).saturating_add(lateness) > to);
+        fired
+    }
+}
+
+fn sorted_values(out: &mut Outbox<WindowResult<u8, Vec<i64>>, Value>) -> (Vec<Fired>, usize) {
+    let (main, late) = out.take();
+    let mut fired: Vec<Fired> = main
+        .into_iter()
+        .map(|r| {
+            assert_eq!(r.time, r.value.end - 1);
+            let mut values = r.value.value;
+            values.sort_unstable();
+            (r.value.key, r.value.start, r.value.end, values)
+        })
+        .collect();
+    fired.sort();
+    (fired, late.len())
+}
+
+fn check<L>(mut logic: L, shape: Shape, lateness: i64, inputs: &[Input]) -> Result<(), TestCaseError>
+where
+    L: Logic<In = Value, Out = WindowResult<u8, Vec<i64>>, Side = Value>,
+{
+    let mut model = Model { shape, lateness, watermark: i64::MIN, windows: BTreeMap::new() };
+    let mut out = Outbox::default();
+    let end = Input::Watermark(i64::MAX);
+    for (step, input) in inputs.iter().chain(Some(&end)).enumerate() {
+        let value = step as i64;
+        let (mut expected, late) = match *input {
+            Input::Record { key, time } => {
+                logic.record(Record::new(time, (key, value)), &mut out).unwrap();
+                model.record(key, time, value)
+            }
+            Input::Watermark(to) if to <= out.watermark().0 => continue,
+            Input::Watermark(to) => {
+                logic.watermark(Watermark(to), &mut out).unwrap();
+                out.set_watermark(Watermark(to));
+                (model.watermark(to), false)
+            }
+        };
+        expected.sort();
+        prop_assert_eq!(sorted_values(&mut out), (expected, usize::from(late)), "step {}: {:?}", step, input);
+    }
+    Ok(())
+}
+
+fn collect() -> impl Aggregate<Value, Acc = Vec<i64>, Out = Vec<i64>> {
+    Fold::new(Vec::new(), |acc: &mut Vec<i64>, v: &Value| acc.push(v.1), |acc: &mut Vec<i64>, other: &Vec<i64>| acc.extend(other))
+}
+
+fn inputs() -> impl Strategy<Value = Vec<Input>> {
+    let input = prop_oneof![
+        4 => (0u8..3, -40i64..120).prop_map(|(key, time)| Input::Record { key, time }),
+        1 => (-50i64..130).prop_map(Input::Watermark),
+    ];
+    proptest::collection::vec(input, 0..60)
+}
+
+proptest! {
+    #[test]
+    fn aligned_windows_equal_the_model(size in 1i64..30, every in 1i64..30, offset in -29i64..30, lateness in prop_oneof![Just(0), 0i64..40], inputs in inputs()) {
+        let offset = offset % every;
+        let ms = |n: i64| Duration::from_millis(n as u64);
+        let Kind::Aligned(windows) = Window::sliding(ms(size), ms(every), offset).unwrap().kind() else { unreachable!() };
+        let logic = SliceLogic::new(|v: &Value| v.0, windows, lateness, collect(), Arc::default());
+        check(logic, Shape::Aligned { size, every, offset }, lateness, &inputs)?;
+    }
+
+    #[test]
+    fn sessions_equal_the_model(gap in 1i64..20, lateness in prop_oneof![Just(0), 0i64..40], inputs in inputs()) {
+        let logic = SessionLogic::new(|v: &Value| v.0, gap, lateness, collect(), Arc::default());
+        check(logic, Shape::Session { gap }, lateness, &inputs)?;
+    }
+}
+
+#[test]
+fn a_record_without_a_time_is_refused() {
+    let mut logic = SessionLogic::new(|v: &Value| v.0, 5, 0, collect(), Arc::default());
+    let error = logic.record(Record::new(Record::UNTIMED, (0, 0)), &mut Outbox::default()).unwrap_err();
+    assert!(error.to_string().contains("event time"), "{error}");
+}
+
+#[test]
+fn impossible_windows_are_refused() {
+    let second = Duration::from_secs(1);
+    assert_eq!(Window::tumbling(Duration::ZERO, 0), Err(InvalidWindow::Size));
+    assert_eq!(Window::tumbling(second, 1_000), Err(InvalidWindow::Offset));
+    assert_eq!(Window::tumbling(second, i64::MIN), Err(InvalidWindow::Offset));
+    assert_eq!(Window::sliding(Duration::from_secs(1 << 40), Duration::from_millis(1), 0), Err(InvalidWindow::TooMany));
+}

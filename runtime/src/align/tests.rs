@@ -1,0 +1,170 @@
+use super::*;
+use proptest::prelude::*;
+
+type Log = Vec<Step<u32>>;
+
+fn log() -> (std::rc::Rc<std::cell::RefCell<Log>>, impl FnMut(Step<u32>) -> Result<(), ()>) {
+    let log = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let write = std::rc::Rc::clone(&log);
+    (log, move |step| {
+        write.borrow_mut().push(step);
+        Ok(())
+    })
+}
+
+fn time(epoch: u32, watermark: i64) -> Time {
+    Time { epoch: Epoch(epoch), tick: 0, watermark: Watermark(watermark) }
+}
+
+#[test]
+fn one_sender_advances_before_the_batch_and_several_wait_for_the_frontier() {
+    for (senders, expected) in
+        [(Senders::One, vec![Step::Advance(Watermark(5)), Step::Process(1)]), (Senders::Several, vec![Step::Process(1)])]
+    {
+        let (log, mut act) = log();
+        Align::new(Mode::ExactlyOnce, senders, Epoch(0)).arrive(time(0, 5), 1, &mut act).unwrap();
+        assert_eq!(*log.borrow(), expected);
+    }
+}
+
+#[test]
+fn a_stashed_batch_holds_the_watermark_back_until_it_is_replayed() {
+    let (log, mut act) = log();
+    let mut align = Align::new(Mode::ExactlyOnce, Senders::Several, Epoch(0));
+    align.arrive(time(1, 80), 1, &mut act).unwrap();
+    align.progress(Progress::at(&[time(0, 300), time(1, 300)]), &mut act).unwrap();
+    assert_eq!(*log.borrow(), [Step::Advance(Watermark(80))]);
+    align.progress(Progress::at(&[time(1, 300)]), &mut act).unwrap();
+    assert_eq!(log.borrow()[1..], [Step::Seal(Epoch(0)), Step::Process(1), Step::Advance(Watermark(300))]);
+}
+
+#[test]
+fn at_least_once_stashes_nothing() {
+    let (log, mut act) = log();
+    let mut align = Align::new(Mode::AtLeastOnce, Senders::Several, Epoch(0));
+    align.arrive(time(1, 80), 1, &mut act).unwrap();
+    assert_eq!(*log.borrow(), [Step::Process(1)]);
+}
+
+#[test]
+fn the_end_of_input_seals_once_and_releases_the_stash() {
+    let (log, mut act) = log();
+    let mut align = Align::new(Mode::ExactlyOnce, Senders::Several, Epoch(0));
+    align.arrive(time(2, 0), 7, &mut act).unwrap();
+    align.progress(Progress::ENDED, &mut act).unwrap();
+    align.progress(Progress::ENDED, &mut act).unwrap();
+    let expected = [
+        Step::Advance(Watermark(0)),
+        Step::Seal(Epoch(0)),
+        Step::Seal(Epoch(1)),
+        Step::Process(7),
+        Step::Advance(Watermark::END),
+        Step::Seal(Epoch(2)),
+    ];
+    assert_eq!(*log.borrow(), expected);
+}
+
+/// What a source does, in order.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// Sends a batch whose oldest record is `slack` after the source's watermark.
+    Send {
+        slack: i64,
+    },
+    Watermark(i64),
+    Barrier,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => (1i64..20).prop_map(|slack| Act::Send { slack }),
+        3 => (1i64..15).prop_map(Act::Watermark),
+        1 => Just(Act::Barrier),
+    ];
+    proptest::collection::vec(act, 0..30)
+}
+
+/// A source: what it has yet to do, the time it holds, and its channel to the operator.
+struct Sender {
+    acts: std::vec::IntoIter<Act>,
+    now: Option<Time>,
+    channel: VecDeque<(Time, (usize, u32, i64))>,
+    sent: u32,
+}
+
+proptest! {
+    /// Any interleaving of sources, deliveries and looks at the frontier: every record is processed exactly once, in the order of its
+    /// sender, between the seals of its epoch and before the watermark has reached it; watermarks and seals only go forward.
+    #[test]
+    fn any_interleaving_keeps_the_rules(
+        sources in proptest::collection::vec(acts(), 1..4),
+        schedule in proptest::collection::vec((0usize..4, 0u8..3), 0..200),
+    ) {
+        let senders = if sources.len() == 1 { Senders::One } else { Senders::Several };
+        let total: usize = sources.iter().flatten().filter(|a| matches!(a, Act::Send { .. })).count();
+        let mut sources: Vec<Sender> = sources
+            .into_iter()
+            .map(|acts| Sender { acts: acts.into_iter(), now: Some(time(0, -100)), channel: VecDeque::new(), sent: 0 })
+            .collect();
+        let mut align = Align::new(Mode::ExactlyOnce, senders, Epoch(0));
+        let (mut epoch, mut watermark, mut ended, mut processed) = (Epoch(0), Watermark::NONE, false, vec![0u32; sources.len()]);
+        let mut epochs_of: std::collections::HashMap<(usize, u32), Epoch> = std::collections::HashMap::new();
+        let drained = schedule.len();
+        let finish = (0..10_000).map(|i| (i % 4, (i / 4 % 3) as u8));
+        for (step, (who, what)) in schedule.into_iter().chain(finish).enumerate() {
+            let count = sources.len();
+            let source = &mut sources[who % count];
+            let mut violations = Vec::new();
+            let mut check = |step: Step<(usize, u32, i64)>| -> Result<(), ()> {
+                match step {
+                    Step::Advance(to) => {
+                        if to <= watermark { violations.push(format!("{to} after {watermark}")) }
+                        watermark = to;
+                    }
+                    Step::Process((from, number, oldest)) => {
+                        if epochs_of[&(from, number)] != epoch { violations.push(format!("record of another epoch in {epoch}")) }
+                        if number != processed[from] { violations.push(format!("record {number} of {from} out of order")) }
+                        if oldest <= watermark.0 { violations.push(format!("record at {oldest} late at {watermark}")) }
+                        processed[from] += 1;
+                    }
+                    Step::Seal(sealed) => {
+                        if sealed != epoch || ended { violations.push(format!("seal of {sealed} in {epoch}")) }
+                        epoch = sealed.next();
+                    }
+                }
+                Ok(())
+            };
+            match what {
+                0 => match (source.acts.next(), source.now) {
+                    (Some(Act::Send { slack }), Some(now)) => {
+                        let record = (who % count, source.sent, now.watermark.0 + slack);
+                        epochs_of.insert((who % count, source.sent), now.epoch);
+                        source.channel.push_back((now, record));
+                        source.sent += 1;
+                    }
+                    (Some(Act::Watermark(by)), Some(now)) => source.now = Some(Time { watermark: Watermark(now.watermark.0 + by), ..now }),
+                    (Some(Act::Barrier), Some(now)) => source.now = Some(Time { epoch: now.epoch.next(), ..now }),
+                    // Sources end only once the random schedule is through.
+                    (None, _) if step > drained => source.now = None,
+                    _ => {}
+                },
+                1 => if let Some((time, batch)) = source.channel.pop_front() {
+                    align.arrive(time, batch, &mut check).unwrap();
+                },
+                _ => {
+                    // The frontier: what sources hold and what is in channels.
+                    let times: Vec<Time> = sources.iter().flat_map(|s| s.now.into_iter().chain(s.channel.iter().map(|c| c.0))).collect();
+                    let progress = Progress::at(&times);
+                    if !(ended && progress.ended()) {
+                        align.progress(progress, &mut check).unwrap();
+                    }
+                    ended |= progress.ended();
+                }
+            }
+            prop_assert!(violations.is_empty(), "{:?}", violations);
+        }
+        prop_assert!(ended);
+        prop_assert_eq!(processed.iter().sum::<u32>() as usize, total);
+        prop_assert_eq!(watermark, Watermark::END);
+    }
+}

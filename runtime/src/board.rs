@@ -1,0 +1,86 @@
+//! Where the sources of a process tell each other how far their event time has come.
+//!
+//! An idle source can't leave the watermark of a dataflow, as its capability counts as long as it is held; it follows the active ones
+//! instead. It never parks at the end of time, for it may wake. The same board tells a source that it is too far ahead.
+
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::Relaxed};
+
+use crate::time::Watermark;
+
+/// Does a source instance have a say in event time?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It brings records.
+    Active,
+    /// It has been silent for longer than its `idle_after`.
+    Idle,
+    /// It has ended.
+    Ended,
+}
+
+/// One line on the board.
+#[derive(Debug)]
+struct Slot {
+    group: usize,
+    watermark: AtomicI64,
+    status: AtomicU8,
+}
+
+impl Slot {
+    fn watermark(&self) -> Watermark {
+        Watermark(self.watermark.load(Relaxed))
+    }
+
+    fn status(&self) -> Status {
+        match self.status.load(Relaxed) {
+            0 => Status::Active,
+            1 => Status::Idle,
+            _ => Status::Ended,
+        }
+    }
+}
+
+/// The watermarks of all source instances of a job. Sources whose records never meet are in different groups and don't see each other.
+#[derive(Debug, Default)]
+pub struct Board {
+    workers: usize,
+    slots: Vec<Slot>,
+}
+
+impl Board {
+    /// A board for sources with these groups, each on `workers` workers.
+    #[must_use]
+    pub fn new(groups: &[usize], workers: usize) -> Self {
+        let slot = |&group| Slot { group, watermark: AtomicI64::new(i64::MIN), status: AtomicU8::new(0) };
+        Self { workers, slots: groups.iter().flat_map(|group| (0..workers).map(move |_| slot(group))).collect() }
+    }
+
+    /// Instance `worker` of `source` says where it is.
+    pub fn post(&self, source: usize, worker: usize, watermark: Watermark, status: Status) {
+        if let Some(slot) = self.slots.get(source * self.workers + worker) {
+            slot.watermark.store(watermark.0, Relaxed);
+            slot.status.store(status as u8, Relaxed);
+        }
+    }
+
+    fn group_of(&self, source: usize) -> impl Iterator<Item = &Slot> {
+        let group = self.slots.get(source * self.workers).map(|s| s.group);
+        self.slots.iter().filter(move |s| Some(s.group) == group)
+    }
+
+    /// How far an idle instance of `source` may go: the least watermark of the active instances of its group; if all are idle, the
+    /// greatest of theirs, as everything that came is then behind that.
+    #[must_use]
+    pub fn follow(&self, source: usize) -> Watermark {
+        self.least_active(source).unwrap_or_else(|| {
+            let idle = self.group_of(source).filter(|s| s.status() == Status::Idle);
+            idle.map(Slot::watermark).max().unwrap_or(Watermark::NONE)
+        })
+    }
+
+    /// The least watermark of the active instances in the group of `source`.
+    #[must_use]
+    pub fn least_active(&self, source: usize) -> Option<Watermark> {
+        self.group_of(source).filter(|s| s.status() == Status::Active).map(Slot::watermark).min()
+    }
+}

@@ -1,0 +1,82 @@
+//! What the workers of a running job share: the reason to stop, the epoch to be in, the clock, the board, the counters.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
+
+use tidegate_checkpoints::{Epoch, KeyGroups};
+
+use crate::align::Mode;
+use crate::board::Board;
+use crate::error::{Error, JobError};
+use crate::flow::TickClock;
+use crate::graph::MetricsRegistry;
+use crate::job::RunConfig;
+
+/// The state shared by all workers of one run. A failure anywhere poisons it, and every worker stops at its next step.
+#[derive(Debug, Default)]
+pub struct Control {
+    failed: AtomicBool,
+    failure: Mutex<Option<JobError>>,
+    stopping: AtomicBool,
+    epoch: AtomicU32,
+    /// The clock under whose ticks records enter.
+    pub(crate) clock: TickClock,
+    /// Where sources post their watermarks.
+    pub(crate) board: Board,
+    /// The counters of every node.
+    pub(crate) metrics: MetricsRegistry,
+    /// How keys are spread.
+    pub(crate) key_groups: KeyGroups,
+    /// Whether records behind a barrier wait for it.
+    pub(crate) mode: Mode,
+}
+
+impl Control {
+    pub(crate) fn new(board: Board, metrics: MetricsRegistry, config: &RunConfig) -> Self {
+        Self { board, metrics, key_groups: config.key_groups, mode: config.mode, ..Self::default() }
+    }
+
+    /// An operator failed: the job stops, with the first such cause.
+    pub fn fail(&self, operator: &str, worker: usize, error: Error) {
+        self.poison(JobError::Operator { operator: operator.to_owned(), worker, error });
+    }
+
+    pub(crate) fn poison(&self, error: JobError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failed.store(true, SeqCst);
+    }
+
+    /// Has anything failed?
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failed.load(SeqCst)
+    }
+
+    pub(crate) fn take_failure(&self) -> Option<JobError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Asks the sources to stop reading. What they have read is worked off; windows that are open stay open.
+    pub fn stop(&self) {
+        if !self.stopping.swap(true, SeqCst) {
+            self.step_epoch();
+        }
+    }
+
+    /// Was the job asked to stop?
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.stopping.load(SeqCst)
+    }
+
+    /// Begins the next epoch: every source puts a barrier into its stream at its next activation.
+    pub fn step_epoch(&self) -> Epoch {
+        Epoch(self.epoch.fetch_add(1, SeqCst) + 1)
+    }
+
+    /// The epoch sources should be in.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(SeqCst))
+    }
+}

@@ -1,0 +1,120 @@
+//! What a job is built on: the scope of one worker, the graph as it grows, and the edges between operators.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use timely::dataflow::operators::Concat as _;
+use timely::dataflow::operators::probe::Handle;
+
+use timely::dataflow::{Scope, StreamVec};
+
+use crate::align::Senders;
+use crate::control::Control;
+use crate::graph::{Graph, Input, Node, NodeId, Role, Route};
+use crate::record::Record;
+use crate::time::Time;
+
+/// One worker's view of the job under construction. Cheap to clone.
+#[derive(Clone)]
+pub struct Dataflow<'s> {
+    pub(crate) scope: Scope<'s, Time>,
+    pub(crate) shared: Rc<Shared>,
+}
+
+/// What all operators of one worker share.
+pub(crate) struct Shared {
+    pub(crate) graph: RefCell<Graph>,
+    pub(crate) control: Arc<Control>,
+    /// Where the sinks are; sources measure by it what is in flight.
+    pub(crate) probe: Handle<Time>,
+}
+
+impl<'s> Dataflow<'s> {
+    pub(crate) fn new(scope: Scope<'s, Time>, control: Arc<Control>) -> Self {
+        let shared = Shared { graph: RefCell::default(), control, probe: Handle::new() };
+        Self { scope, shared: Rc::new(shared) }
+    }
+
+    /// This worker, from 0.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.scope.index()
+    }
+
+    /// The number of workers.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.scope.peers()
+    }
+
+    pub(crate) fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.shared.control)
+    }
+
+    pub(crate) fn graph(&self) -> Graph {
+        self.shared.graph.borrow().clone()
+    }
+
+    /// Enters an operator into the graph.
+    pub(crate) fn add(&self, name: &str, role: Role, kind: &str, inputs: Vec<Input>) -> NodeId {
+        self.shared.graph.borrow_mut().add(Node { name: name.to_owned(), role, kind: kind.to_owned(), inputs })
+    }
+}
+
+/// A stream on its way from one operator to the next.
+pub struct Edge<'s, T: 'static> {
+    pub(crate) flow: Dataflow<'s>,
+    pub(crate) stream: StreamVec<'s, Time, Record<T>>,
+    /// Where the records come from; several after a union.
+    from: Vec<(NodeId, Option<&'static str>)>,
+    /// How many operators feed the stream independently: each has a watermark of its own.
+    origins: usize,
+}
+
+impl<T: Clone + 'static> Clone for Edge<'_, T> {
+    fn clone(&self) -> Self {
+        Self { flow: self.flow.clone(), stream: self.stream.clone(), from: self.from.clone(), origins: self.origins }
+    }
+}
+
+impl<'s, T: 'static> Edge<'s, T> {
+    /// The output of an operator that forwards its input's times, or (`origins` = 1) has its own.
+    pub(crate) fn new(
+        flow: Dataflow<'s>,
+        stream: StreamVec<'s, Time, Record<T>>,
+        node: NodeId,
+        port: Option<&'static str>,
+        origins: usize,
+    ) -> Self {
+        Self { flow, stream, from: vec![(node, port)], origins }
+    }
+
+    /// The job this is part of.
+    #[must_use]
+    pub fn dataflow(&self) -> &Dataflow<'s> {
+        &self.flow
+    }
+
+    pub(crate) fn origins(&self) -> usize {
+        self.origins
+    }
+
+    pub(crate) fn inputs(&self, route: Route) -> Vec<Input> {
+        self.from.iter().map(|&(from, port)| Input { from, port, route }).collect()
+    }
+
+    /// The senders of which an operator that reads this over `route` has to make sense.
+    pub(crate) fn senders(&self, route: Route) -> Senders {
+        let workers = if route == Route::Local { 1 } else { self.flow.workers() };
+        if self.origins * workers == 1 { Senders::One } else { Senders::Several }
+    }
+
+    /// All records of both streams. Event time goes on only as far as both have come.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        let stream = self.stream.concat(other.stream);
+        let from = self.from.into_iter().chain(other.from).collect();
+        Self { flow: self.flow, stream, from, origins: self.origins + other.origins }
+    }
+}

@@ -1,0 +1,180 @@
+//! The graph of a job: its named operators and what flows between them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidegate_checkpoints::OperatorId;
+
+use crate::error::GraphError;
+use crate::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
+
+/// A node of the graph, by its place in the order of building, which is the same on every worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub usize);
+
+/// What a node is to the runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Brings records in.
+    Source,
+    /// Looks at one record at a time and keeps nothing.
+    Stateless,
+    /// Keeps state by key.
+    Keyed,
+    /// Takes records out.
+    Sink,
+}
+
+/// How records get from one node to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// They stay on their worker.
+    Local,
+    /// They go to the worker that owns their key's group.
+    ByKey,
+    /// They all go to one worker.
+    ToOne,
+}
+
+/// An edge into a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Where it comes from.
+    pub from: NodeId,
+    /// The side output it comes from, e.g. `late`; `None` for the main output.
+    pub port: Option<&'static str>,
+    /// How the records travel.
+    pub route: Route,
+}
+
+/// An operator of the graph.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name, unique in the job.
+    pub name: String,
+    /// What it is to the runtime.
+    pub role: Role,
+    /// What it does, in a few words: `filter`, `window`, `file source`.
+    pub kind: String,
+    /// What it reads.
+    pub inputs: Vec<Input>,
+}
+
+/// The operators of a job in the order they were built: every node comes after those it reads.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+}
+
+impl Graph {
+    /// The operators.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The operator with this id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0)
+    }
+
+    /// Adds an operator. Names are judged later, by [`Graph::validate`], as building can't fail.
+    pub(crate) fn add(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() - 1)
+    }
+
+    /// Is this a graph that can run?
+    pub(crate) fn validate(&self) -> Result<(), GraphError> {
+        let mut seen = BTreeSet::new();
+        for node in &self.nodes {
+            OperatorId::new(&node.name).map_err(GraphError::InvalidName)?;
+            if !seen.insert(&node.name) {
+                return Err(GraphError::DuplicateName(node.name.clone()));
+            }
+        }
+        if self.nodes.iter().any(|n| n.role == Role::Source) { Ok(()) } else { Err(GraphError::NoSource) }
+    }
+
+    /// For each source, in building order, the number of its group: sources whose records may meet are in one group.
+    pub(crate) fn source_groups(&self) -> Vec<usize> {
+        let mut group: Vec<usize> = (0..self.nodes.len()).collect();
+        for (id, node) in self.nodes.iter().enumerate() {
+            for input in &node.inputs {
+                let (a, b) = (group[id], group[input.from.0]);
+                group.iter_mut().filter(|g| **g == b).for_each(|g| *g = a);
+            }
+        }
+        self.nodes.iter().zip(&group).filter(|(n, _)| n.role == Role::Source).map(|(_, g)| *g).collect()
+    }
+}
+
+/// The counters of every node, made on first use and shared by all workers.
+#[derive(Debug, Default)]
+pub struct MetricsRegistry(Mutex<Vec<Option<NodeMetrics>>>);
+
+impl MetricsRegistry {
+    fn node(&self, id: NodeId, make: impl FnOnce() -> NodeMetrics) -> NodeMetrics {
+        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if nodes.len() <= id.0 {
+            nodes.resize(id.0 + 1, None);
+        }
+        nodes[id.0].get_or_insert_with(make).clone()
+    }
+
+    pub(crate) fn source(&self, id: NodeId) -> Arc<SourceMetrics> {
+        match self.node(id, || NodeMetrics::Source(Arc::default())) {
+            NodeMetrics::Source(metrics) => metrics,
+            NodeMetrics::Operator(_) => Arc::default(),
+        }
+    }
+
+    pub(crate) fn operator(&self, id: NodeId) -> Arc<OperatorMetrics> {
+        match self.node(id, || NodeMetrics::Operator(Arc::default())) {
+            NodeMetrics::Operator(metrics) => metrics,
+            NodeMetrics::Source(_) => Arc::default(),
+        }
+    }
+
+    /// The counters made so far, by node.
+    #[must_use]
+    pub fn all(&self) -> Vec<Option<NodeMetrics>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, role: Role, inputs: &[usize]) -> Node {
+        let inputs = inputs.iter().map(|&i| Input { from: NodeId(i), port: None, route: Route::Local }).collect();
+        Node { name: name.into(), role, kind: String::new(), inputs }
+    }
+
+    #[test]
+    fn sources_that_meet_downstream_are_one_group() {
+        let mut graph = Graph::default();
+        for n in [
+            node("a", Role::Source, &[]),
+            node("b", Role::Source, &[]),
+            node("c", Role::Source, &[]),
+            node("f", Role::Stateless, &[0]),
+            node("u", Role::Stateless, &[3, 2]),
+        ] {
+            graph.add(n);
+        }
+        let groups = graph.source_groups();
+        assert_eq!(groups[0], groups[2]);
+        assert_ne!(groups[0], groups[1]);
+    }
+
+    #[test]
+    fn a_name_can_be_used_once() {
+        let mut graph = Graph::default();
+        graph.add(node("a", Role::Source, &[]));
+        graph.add(node("a", Role::Sink, &[0]));
+        assert_eq!(graph.validate(), Err(GraphError::DuplicateName("a".into())));
+    }
+}

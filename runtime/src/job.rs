@@ -1,0 +1,215 @@
+//! A job: a graph that can be looked at, and run by a number of workers.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_checkpoints::{Epoch, KeyGroups};
+use timely::WorkerConfig;
+use timely::communication::WorkerGuards;
+use timely::worker::Worker;
+
+use crate::align::Mode;
+use crate::board::Board;
+use crate::control::Control;
+use crate::dataflow::Dataflow;
+use crate::error::{GraphError, JobError};
+use crate::graph::{Graph, MetricsRegistry};
+use crate::metrics::NodeMetrics;
+use crate::progress::Progress;
+use crate::time::Time;
+
+/// How a job is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunConfig {
+    /// The number of workers, each a thread.
+    pub workers: usize,
+    /// How keys are cut into groups; fixed for the life of a job's state.
+    pub key_groups: KeyGroups,
+    /// Whether records behind a barrier wait for it.
+    pub mode: Mode,
+    /// How often to put a barrier into the streams. `None`: never.
+    pub barrier_every: Option<Duration>,
+}
+
+impl RunConfig {
+    /// `workers` workers (at least one), no barriers.
+    #[must_use]
+    pub fn workers(workers: usize) -> Self {
+        Self { workers: workers.max(1), key_groups: KeyGroups::default(), mode: Mode::default(), barrier_every: None }
+    }
+
+    /// A barrier every `interval`.
+    #[must_use]
+    pub fn barrier_every(mut self, interval: Duration) -> Self {
+        self.barrier_every = Some(interval);
+        self
+    }
+}
+
+type Build = dyn for<'s> Fn(&Dataflow<'s>) + Send + Sync;
+
+/// A job that can be run. Its graph was built once already, so what can be wrong with it is known.
+#[derive(Clone)]
+pub struct Job {
+    build: Arc<Build>,
+    graph: Graph,
+}
+
+impl Job {
+    /// The job that `build` describes. It is called here once to see the graph, and once on every worker, and must build the same each time.
+    ///
+    /// # Errors
+    /// The graph is not one that can run.
+    pub fn new(build: impl for<'s> Fn(&Dataflow<'s>) + Send + Sync + 'static) -> Result<Self, GraphError> {
+        let build: Arc<Build> = Arc::new(build);
+        let rehearsal = Arc::clone(&build);
+        let graph = timely::execute::execute_directly(move |worker| {
+            let index = worker.next_dataflow_index();
+            let graph = worker.dataflow::<Time, _, _>(|scope| {
+                let flow = Dataflow::new(scope, Arc::default());
+                rehearsal(&flow);
+                flow.graph()
+            });
+            worker.drop_dataflow(index);
+            graph
+        });
+        graph.validate()?;
+        Ok(Self { build, graph })
+    }
+
+    /// The job's operators.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Runs the job to its end.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub fn run(&self, config: RunConfig) -> Result<(), JobError> {
+        self.start(config)?.wait()
+    }
+
+    /// Starts the job.
+    ///
+    /// # Errors
+    /// The workers could not be started.
+    pub fn start(&self, config: RunConfig) -> Result<Running, JobError> {
+        let board = Board::new(&self.graph.source_groups(), config.workers);
+        let control = Arc::new(Control::new(board, MetricsRegistry::default(), &config));
+        let (shared, build) = (Arc::clone(&control), Arc::clone(&self.build));
+        let (builders, others) =
+            timely::CommunicationConfig::Process(config.workers).try_build().map_err(|e| JobError::Start(e.to_string()))?;
+        // More workers than cores must not spin at each other's cost.
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let spin = if config.workers > cores { Duration::ZERO } else { Duration::from_micros(20) };
+        let guards = timely::execute::execute_from(builders, others, WorkerConfig::default().idle_spin(spin), move |worker| {
+            work(worker, &shared, &*build, config.barrier_every);
+        })
+        .map_err(JobError::Start)?;
+        Ok(Running { control, guards })
+    }
+}
+
+/// How long a worker with nothing to do sleeps at most, and so how soon it sees that another has failed.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Builds the job on one worker and runs it until it ends, fails or is stopped.
+fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_every: Option<Duration>) {
+    let index = worker.index();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let probe = worker.dataflow::<Time, _, _>(|scope| {
+            let flow = Dataflow::new(scope, Arc::clone(control));
+            build(&flow);
+            flow.shared.probe.clone()
+        });
+        let mut barrier = Instant::now();
+        let mut stopped_in: Option<Epoch> = None;
+        while worker.has_dataflows() && !control.failed() {
+            worker.step_or_park(Some(LOOK));
+            if let Some(interval) = barrier_every.filter(|i| index == 0 && barrier.elapsed() >= *i && !control.stopping()) {
+                control.step_epoch();
+                barrier += interval;
+            }
+            if control.stopping() {
+                let last = *stopped_in.get_or_insert_with(|| control.epoch());
+                // Everything before the last barrier has been written.
+                if probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= last)) {
+                    break;
+                }
+            }
+        }
+    }));
+    if let Err(panic) = &result {
+        control.poison(JobError::Panic { worker: index, message: message(panic.as_ref()) });
+    }
+    // Dropping what a panic left behind may panic once more; the cause is known already.
+    let _ = catch_unwind(AssertUnwindSafe(|| worker.installed_dataflows().into_iter().for_each(|id| worker.drop_dataflow(id))));
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// A job on its way.
+pub struct Running {
+    control: Arc<Control>,
+    guards: WorkerGuards<()>,
+}
+
+impl Running {
+    /// Asks the job to stop: sources read no more, what they have read is worked off and written, windows stay open. Returns at once.
+    pub fn stop(&self) {
+        self.control.stop();
+    }
+
+    /// A handle that stops the job from elsewhere.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.control))
+    }
+
+    /// Have all workers ended?
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.guards.guards().iter().all(std::thread::JoinHandle::is_finished)
+    }
+
+    /// The counters of every node, in the order of the graph.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Option<NodeMetrics>> {
+        self.control.metrics.all()
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// Why the job failed.
+    pub fn wait(self) -> Result<(), JobError> {
+        // Not `join` first: it would block on the first worker while another is dead.
+        while !self.is_finished() {
+            std::thread::sleep(LOOK);
+        }
+        for result in self.guards.join() {
+            if let Err(message) = result {
+                self.control.poison(JobError::Panic { worker: 0, message });
+            }
+        }
+        self.control.take_failure().map_or(Ok(()), Err)
+    }
+}
+
+/// Stops a job; may be kept beyond its end.
+#[derive(Clone)]
+pub struct Stopper(Arc<Control>);
+
+impl Stopper {
+    /// Asks the job to stop, as [`Running::stop`].
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}

@@ -1,0 +1,338 @@
+//! The one harness of all keyed operators: routing by key group, alignment, watermarks, timers of the wall clock, capabilities.
+//!
+//! Windows, joins, patterns and rules are a [`Logic`] and know nothing of frontiers.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tidegate_checkpoints::{Epoch, KeyGroups, stable_hash};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
+use timely::progress::Stamp;
+use timely::scheduling::Activator;
+
+use crate::align::{Align, Step};
+use crate::control::Control;
+use crate::dataflow::Edge;
+use crate::error::Error;
+use crate::graph::{Role, Route};
+use crate::metrics::OperatorMetrics;
+use crate::progress::Progress;
+use crate::record::{Data, Record};
+use crate::time::{Time, Watermark};
+
+/// What a keyed operator does. All its state is its own; the harness calls it in the order of the time model.
+pub trait Logic: 'static {
+    /// The records that come in.
+    type In;
+    /// The records of the main output.
+    type Out: Clone + 'static;
+    /// The records of the side output: late records, timed-out matches. `()` where there is none.
+    type Side: Clone + 'static;
+
+    /// A record came. `out.watermark()` is how far event time had come before it.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn record(&mut self, record: Record<Self::In>, out: &mut Outbox<Self::Out, Self::Side>) -> Result<(), Error>;
+
+    /// Event time has come to `watermark`: everything due up to and including it fires, in order of time.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, Self::Side>) -> Result<(), Error>;
+
+    /// The wall clock shows `now` (milliseconds since 1970). Returns when to call again, if ever.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn clock(&mut self, _now: i64, _out: &mut Outbox<Self::Out, Self::Side>) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
+    /// Everything of `epoch` has been processed and nothing of a later one.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn seal(&mut self, _epoch: Epoch) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Where a logic puts what it emits.
+#[derive(Debug)]
+pub struct Outbox<Out, Side> {
+    main: Chunks<Out>,
+    side: Chunks<Side>,
+    watermark: Watermark,
+}
+
+impl<Out, Side> Default for Outbox<Out, Side> {
+    fn default() -> Self {
+        Self { main: Chunks::default(), side: Chunks::default(), watermark: Watermark::NONE }
+    }
+}
+
+impl<Out, Side> Outbox<Out, Side> {
+    /// How far event time has come. While it moves, the watermark it comes from: what fires is not late for those downstream.
+    #[must_use]
+    #[inline]
+    pub fn watermark(&self) -> Watermark {
+        self.watermark
+    }
+
+    /// Emits `value` with this event time.
+    #[inline]
+    pub fn emit(&mut self, time: i64, value: Out) {
+        self.main.push(Record { time, value });
+    }
+
+    /// Emits into the side output.
+    #[inline]
+    pub fn emit_side(&mut self, time: i64, value: Side) {
+        self.side.push(Record { time, value });
+    }
+
+    /// Takes what was emitted so far, to look at it without a dataflow.
+    pub fn take(&mut self) -> (Vec<Record<Out>>, Vec<Record<Side>>) {
+        (self.main.take(), self.side.take())
+    }
+
+    /// Sets the watermark, to drive a logic without a dataflow.
+    pub fn set_watermark(&mut self, watermark: Watermark) {
+        self.watermark = watermark;
+    }
+}
+
+/// Records in pieces of a size that travels well.
+#[derive(Debug)]
+struct Chunks<T> {
+    full: Vec<Vec<Record<T>>>,
+    open: Vec<Record<T>>,
+}
+
+impl<T> Default for Chunks<T> {
+    fn default() -> Self {
+        Self { full: Vec::new(), open: Vec::new() }
+    }
+}
+
+impl<T> Chunks<T> {
+    const SIZE: usize = 1_024;
+
+    #[inline]
+    fn push(&mut self, record: Record<T>) {
+        self.open.push(record);
+        if self.open.len() == Self::SIZE {
+            self.full.push(std::mem::take(&mut self.open));
+        }
+    }
+
+    fn take(&mut self) -> Vec<Record<T>> {
+        self.full.drain(..).flatten().chain(self.open.drain(..)).collect()
+    }
+
+    /// Gives each piece to `send`; returns the number of records.
+    fn send(&mut self, mut send: impl FnMut(&mut Vec<Record<T>>)) -> u64 {
+        let mut sent = 0;
+        for chunk in self.full.iter_mut().chain(Some(&mut self.open)).filter(|c| !c.is_empty()) {
+            sent += chunk.len() as u64;
+            send(chunk);
+            chunk.clear();
+        }
+        self.full.clear();
+        sent
+    }
+}
+
+/// What a logic may know when it is made.
+pub struct Context {
+    /// The operator's counters.
+    pub metrics: Arc<OperatorMetrics>,
+    /// This worker, from 0.
+    pub worker: usize,
+    /// How keys are cut into groups.
+    pub key_groups: KeyGroups,
+}
+
+/// The main and the side output of a keyed operator.
+pub type Keyed<'s, L> = (Edge<'s, <L as Logic>::Out>, Edge<'s, <L as Logic>::Side>);
+
+/// Routes records to the worker that owns the group of their key, and runs a logic there. `side` names the side output in the graph.
+pub fn keyed<'s, L, K, F>(
+    edge: Edge<'s, L::In>,
+    name: &str,
+    kind: &str,
+    side: &'static str,
+    key: F,
+    make: impl FnOnce(Context) -> L,
+) -> Keyed<'s, L>
+where
+    L: Logic,
+    L::In: Data,
+    K: Serialize,
+    F: Fn(&L::In) -> K + 'static,
+{
+    let flow = edge.flow.clone();
+    let node = flow.add(name, Role::Keyed, kind, edge.inputs(Route::ByKey));
+    let senders = edge.senders(Route::ByKey);
+    let control = flow.control();
+    let metrics = control.metrics.operator(node);
+    let key_groups = control.key_groups;
+    let logic = make(Context { metrics: Arc::clone(&metrics), worker: flow.worker(), key_groups });
+
+    let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
+    let (main, main_stream) = builder.new_output::<Vec<Record<L::Out>>>();
+    let (side_output, side_stream) = builder.new_output::<Vec<Record<L::Side>>>();
+    let mut main = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(main);
+    let mut side_output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(side_output);
+    let workers = flow.workers();
+    let owner = move |record: &Record<L::In>| key_groups.owner(key_groups.group(stable_hash(&key(&record.value))), workers) as u64;
+    let mut input = builder.new_input(edge.stream, Exchange::new(owner));
+    let activator = flow.scope.activator_for(builder.operator_info().address);
+    let (name, worker) = (name.to_owned(), flow.worker());
+    let mut align = Align::new(control.mode, senders, Epoch(0));
+    builder.build(move |capabilities| {
+        let mut capabilities = capabilities.into_iter();
+        let mut harness = Harness {
+            logic,
+            outbox: Outbox::default(),
+            held: capabilities.next().zip(capabilities.next()),
+            metrics,
+            activator,
+            next_clock: None,
+        };
+        move |frontiers| {
+            let mut ports = Ports { main: main.activate(), side: side_output.activate() };
+            let result = harness.drive(&control, |harness| {
+                let mut arrived = Ok(());
+                input.for_each(|capability, batch| {
+                    if arrived.is_ok() {
+                        let (time, batch) = (meet(capability.stamp()), std::mem::take(batch));
+                        arrived = time.and_then(|t| align.arrive(t, batch, &mut |step| harness.step(step, &mut ports)));
+                    }
+                });
+                arrived?;
+                let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
+                align.progress(progress, &mut |step| harness.step(step, &mut ports))?;
+                harness.look_at_clock(&mut ports)?;
+                harness.follow(progress, &align);
+                Ok(())
+            });
+            if let Err(error) = result {
+                control.fail(&name, worker, error);
+            }
+        }
+    });
+    (Edge::new(flow.clone(), main_stream, node, None, 1), Edge::new(flow, side_stream, node, Some(side), 1))
+}
+
+/// The one time that stands for a message's stamp: it may carry several.
+pub(super) fn meet(stamp: &Stamp<Time>) -> Result<Time, Error> {
+    stamp.iter().copied().reduce(|a, b| a.meet(&b)).ok_or_else(|| Error::internal("a message arrived without a time"))
+}
+
+type Port<'a, T> = OutputBuilderSession<'a, Time, CapacityContainerBuilder<Vec<Record<T>>>>;
+
+/// The open outputs of one activation.
+struct Ports<'a, L: Logic> {
+    main: Port<'a, L::Out>,
+    side: Port<'a, L::Side>,
+}
+
+type Held = (Capability<Time>, Capability<Time>);
+
+/// A logic, what it has emitted, and the capabilities to send that under.
+struct Harness<L: Logic> {
+    logic: L,
+    outbox: Outbox<L::Out, L::Side>,
+    /// One capability per output, both at the meet of what may still be emitted. `None` once the input has ended.
+    held: Option<Held>,
+    metrics: Arc<OperatorMetrics>,
+    activator: Activator,
+    next_clock: Option<i64>,
+}
+
+impl<L: Logic> Harness<L> {
+    /// Runs one activation, unless the job or this operator is over.
+    fn drive(&mut self, control: &Control, activation: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        if control.failed() || self.held.is_none() { Ok(()) } else { activation(self) }
+    }
+
+    /// Takes one step of the alignment. Emits first, downgrades afterwards.
+    fn step(&mut self, step: Step<Vec<Record<L::In>>>, ports: &mut Ports<'_, L>) -> Result<(), Error> {
+        let Some(held) = &self.held else { return Ok(()) };
+        let mut next = *held.0.time();
+        match step {
+            Step::Process(records) => {
+                self.metrics.records_in.add(records.len() as u64);
+                for record in records {
+                    self.logic.record(record, &mut self.outbox)?;
+                }
+            }
+            Step::Advance(watermark) => {
+                self.logic.watermark(watermark, &mut self.outbox)?;
+                self.outbox.watermark = watermark;
+                next.watermark = watermark;
+            }
+            Step::Seal(epoch) => {
+                self.logic.seal(epoch)?;
+                next.epoch = epoch.next();
+            }
+        }
+        self.send(ports);
+        self.downgrade(next);
+        Ok(())
+    }
+
+    /// Fires what is due by the wall clock.
+    fn look_at_clock(&mut self, ports: &mut Ports<'_, L>) -> Result<(), Error> {
+        self.next_clock = self.logic.clock(wall_clock(), &mut self.outbox)?;
+        self.send(ports);
+        Ok(())
+    }
+
+    fn send(&mut self, ports: &mut Ports<'_, L>) {
+        if let Some((main, side)) = &self.held {
+            let sent = self.outbox.main.send(|chunk| ports.main.session(main).give_container(chunk));
+            self.outbox.side.send(|chunk| ports.side.session(side).give_container(chunk));
+            self.metrics.records_out.add(sent);
+        }
+    }
+
+    fn downgrade(&mut self, next: Time) {
+        if let Some((main, side)) = &mut self.held
+            && *main.time() != next
+        {
+            main.downgrade(&next);
+            side.downgrade(&next);
+        }
+    }
+
+    /// Lets the tick follow the input's, or everything go when the input has ended, and asks to be called when the clock is next needed.
+    fn follow(&mut self, progress: Progress, align: &Align<Vec<Record<L::In>>>) {
+        let Some((epoch, tick)) = progress.oldest() else {
+            self.held = None;
+            return;
+        };
+        if let Some(now) = self.held.as_ref().map(|(main, _)| *main.time())
+            && epoch == align.epoch()
+            && tick > now.tick
+        {
+            self.downgrade(Time { tick, ..now });
+        }
+        if let Some(at) = self.next_clock {
+            let wait = u64::try_from(at.saturating_sub(wall_clock())).unwrap_or(0);
+            self.activator.activate_after(Duration::from_millis(wait.clamp(1, 60_000)));
+        }
+    }
+}
+
+/// The wall clock, in milliseconds since 1970.
+fn wall_clock() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,11 @@
+//! The four harnesses every operator runs in: source, stateless, keyed, sink. Only these know timely.
+
+mod keyed;
+mod sink;
+mod source;
+mod stateless;
+
+pub use keyed::{Context, Keyed, Logic, Outbox, keyed};
+pub use sink::sink;
+pub use source::source;
+pub use stateless::stateless;

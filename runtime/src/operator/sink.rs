@@ -1,0 +1,207 @@
+//! The harness of sinks: alignment by epoch, and a writer that may be slow.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_checkpoints::Epoch;
+use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::{Capability, Probe as _};
+use timely::scheduling::Activator;
+
+use super::keyed::meet;
+use crate::align::{Align, Step};
+use crate::dataflow::Edge;
+use crate::error::Error;
+use crate::graph::{Role, Route};
+use crate::metrics::OperatorMetrics;
+use crate::progress::Progress;
+use crate::record::{Data, Record};
+use crate::sink::{Sink, SinkContext, Writer};
+use crate::time::Time;
+
+/// For how long one activation may write before the other operators of the worker get their turn.
+const TURN: Duration = Duration::from_millis(5);
+
+/// How many records a writer gets at once: at a millisecond each, a worker is back well within a tick.
+const PIECE: usize = 16;
+
+/// For how long written records may lie in a writer's buffer.
+const FLUSH_AFTER: Duration = Duration::from_millis(10);
+
+/// Writes a stream to `sink`.
+pub fn sink<T: Data>(edge: Edge<'_, T>, name: &str, kind: &str, sink: impl Sink<T>) {
+    if sink.single_writer() {
+        build(edge, name, kind, sink, Route::ToOne, Exchange::new(|_: &Record<T>| 0));
+    } else {
+        build(edge, name, kind, sink, Route::Local, Pipeline);
+    }
+}
+
+fn build<T, P>(edge: Edge<'_, T>, name: &str, kind: &str, sink: impl Sink<T>, route: Route, pact: P)
+where
+    T: Data,
+    P: ParallelizationContract<Time, Vec<Record<T>>>,
+{
+    let flow = edge.flow.clone();
+    let node = flow.add(name, Role::Sink, kind, edge.inputs(route));
+    let align = Align::new(flow.shared.control.mode, edge.senders(route), Epoch(0));
+    let (control, worker, name) = (flow.control(), flow.worker(), name.to_owned());
+    let metrics = control.metrics.operator(node);
+    let context = SinkContext { worker, workers: flow.workers() };
+
+    let mut builder = OperatorBuilder::new(name.clone(), flow.scope);
+    let mut input = builder.new_input(edge.stream, pact);
+    // Nothing is ever sent on it: its capability tells the probe what has been written.
+    let (_, written) = builder.new_output::<Vec<()>>();
+    let activator = flow.scope.activator_for(builder.operator_info().address);
+    builder.build(move |capabilities| {
+        let held = capabilities.into_iter().next();
+        let mut driver = Driver {
+            output: Output::Unopened(Box::new(sink), context),
+            queue: VecDeque::new(),
+            align,
+            held,
+            metrics,
+            activator,
+            unflushed: None,
+        };
+        move |frontiers| {
+            let mut arrived = Ok(());
+            input.for_each(|capability, batch| {
+                if arrived.is_ok() && !control.failed() {
+                    arrived = meet(capability.stamp()).and_then(|time| driver.arrive(time, std::mem::take(batch)));
+                }
+            });
+            if control.failed() {
+                return;
+            }
+            let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
+            if let Err(error) = arrived.and_then(|()| driver.turn(progress)) {
+                control.fail(&name, worker, error);
+            }
+        }
+    });
+    written.probe_with(&flow.shared.probe);
+}
+
+/// A sink before and after it is opened: not while the graph is built, as building may be a rehearsal.
+enum Output<T> {
+    Unopened(Box<dyn Sink<T>>, SinkContext),
+    Open(Box<dyn Writer<T>>),
+    Closed,
+}
+
+/// One instance of a sink.
+struct Driver<T> {
+    output: Output<T>,
+    align: Align<Vec<Record<T>>>,
+    /// What is yet to be written, in order.
+    queue: VecDeque<Step<Vec<Record<T>>>>,
+    /// Held at the time of the oldest record not yet written; gone at the end.
+    held: Option<Capability<Time>>,
+    metrics: Arc<OperatorMetrics>,
+    activator: Activator,
+    /// Since when something lies in the writer's buffer.
+    unflushed: Option<Instant>,
+}
+
+impl<T: 'static> Driver<T> {
+    fn arrive(&mut self, time: Time, batch: Vec<Record<T>>) -> Result<(), Error> {
+        self.metrics.records_in.add(batch.len() as u64);
+        let queue = &mut self.queue;
+        self.align.arrive(time, batch, &mut |step| {
+            queue.push_back(step);
+            Ok(())
+        })
+    }
+
+    /// Writes for one turn, and lets the capability follow what has been written.
+    fn turn(&mut self, progress: Progress) -> Result<(), Error> {
+        if self.held.is_none() {
+            return Ok(());
+        }
+        let queue = &mut self.queue;
+        self.align.progress(progress, &mut |step| {
+            queue.push_back(step);
+            Ok(())
+        })?;
+        self.write()?;
+        if !self.queue.is_empty() {
+            self.activator.activate();
+            return Ok(());
+        }
+        if let Some((epoch, tick)) = progress.oldest() {
+            if let Some(held) = &mut self.held {
+                // Only the epoch and the tick are read off a sink.
+                let next = Time { epoch, tick, watermark: held.time().watermark };
+                if held.time().outer() < next.outer() {
+                    held.downgrade(&next);
+                }
+            }
+            self.flush_in_time()
+        } else {
+            self.writer()?.flush()?;
+            self.held = None;
+            self.output = Output::Closed;
+            Ok(())
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let turn = Instant::now();
+        while let Some(step) = self.queue.pop_front() {
+            match step {
+                Step::Process(mut records) => {
+                    while !records.is_empty() {
+                        let rest = records.split_off(PIECE.min(records.len()));
+                        let piece = records.len() as u64;
+                        self.writer()?.write(&mut records)?;
+                        self.metrics.records_out.add(piece);
+                        self.unflushed.get_or_insert(turn);
+                        records = rest;
+                        if turn.elapsed() > TURN {
+                            break;
+                        }
+                    }
+                    if !records.is_empty() {
+                        self.queue.push_front(Step::Process(records));
+                    }
+                }
+                Step::Seal(epoch) => {
+                    self.writer()?.seal(epoch)?;
+                    self.unflushed = None;
+                }
+                Step::Advance(_) => {}
+            }
+            if turn.elapsed() > TURN {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes what has been in the buffer for long enough, or makes an appointment for that.
+    fn flush_in_time(&mut self) -> Result<(), Error> {
+        let Some(since) = self.unflushed else { return Ok(()) };
+        let left = FLUSH_AFTER.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            self.unflushed = None;
+            self.writer()?.flush()
+        } else {
+            self.activator.activate_after(left);
+            Ok(())
+        }
+    }
+
+    fn writer(&mut self) -> Result<&mut Box<dyn Writer<T>>, Error> {
+        if let Output::Unopened(sink, context) = std::mem::replace(&mut self.output, Output::Closed) {
+            self.output = Output::Open(sink.open(context)?);
+        }
+        match &mut self.output {
+            Output::Open(writer) => Ok(writer),
+            Output::Unopened(..) | Output::Closed => Err(Error::internal("a sink was asked after its end")),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The harness of sources: ticks, epochs, watermarks, back-pressure and idleness around a [`Reader`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
+use timely::dataflow::operators::probe::Handle;
+use timely::scheduling::Activator;
+
+use crate::board::Status;
+use crate::control::Control;
+use crate::dataflow::{Dataflow, Edge};
+use crate::error::Error;
+use crate::flow::{Pacer, TICK};
+use crate::graph::Role;
+use crate::metrics::SourceMetrics;
+use crate::progress::Progress;
+use crate::record::Record;
+use crate::source::{Batch, Poll, Reader, Source, SourceContext, Waker};
+use crate::time::{Time, Watermark};
+use crate::watermarks::{Splits, WatermarkStrategy, millis};
+
+/// How long a paused source waits before it looks again.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// The batches a source may emit in one activation, so that the other operators of its worker get their turn.
+const BATCHES: usize = 8;
+
+/// Reads `source` on every worker.
+pub fn source<'s, T: Clone + 'static>(
+    flow: &Dataflow<'s>,
+    name: &str,
+    kind: &str,
+    source: impl Source<T>,
+    strategy: WatermarkStrategy,
+) -> Edge<'s, T> {
+    let ordinal = flow.graph().nodes().iter().filter(|n| n.role == Role::Source).count();
+    let node = flow.add(name, Role::Source, kind, Vec::new());
+    let control = flow.control();
+    let metrics = control.metrics.source(node);
+
+    let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
+    let (output, stream) = builder.new_output::<Vec<Record<T>>>();
+    let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
+    let address = builder.operator_info().address;
+    let context = SourceContext {
+        worker: flow.worker(),
+        workers: flow.workers(),
+        waker: Waker::new(flow.scope.worker().sync_activator_for(address.to_vec())),
+        metrics: Arc::clone(&metrics),
+    };
+    let activator = flow.scope.activator_for(address);
+    let (probe, name, worker) = (flow.shared.probe.clone(), name.to_owned(), flow.worker());
+    builder.build(move |capabilities| {
+        let mut driver = Driver {
+            input: Input::Unopened(Box::new(source), context),
+            capability: capabilities.into_iter().next(),
+            now: <Time as timely::progress::Timestamp>::minimum(),
+            splits: Splits::new(strategy),
+            strategy,
+            pacer: Pacer::default(),
+            control: Arc::clone(&control),
+            probe,
+            activator,
+            metrics,
+            ordinal,
+            worker,
+        };
+        move |_| {
+            if !control.failed()
+                && let Err(error) = driver.drive(&mut output.activate())
+            {
+                control.fail(&name, worker, error);
+            }
+        }
+    });
+    Edge::new(flow.clone(), stream, node, None, 1)
+}
+
+type Output<'a, T> = OutputBuilderSession<'a, Time, CapacityContainerBuilder<Vec<Record<T>>>>;
+
+/// A source before and after it is opened: not while the graph is built, as building may be a rehearsal.
+enum Input<T> {
+    Unopened(Box<dyn Source<T>>, SourceContext),
+    Open(Box<dyn Reader<T>>),
+    Closed,
+}
+
+/// One instance of a source.
+struct Driver<T> {
+    input: Input<T>,
+    /// Held at `now`; gone at the end of input.
+    capability: Option<Capability<Time>>,
+    now: Time,
+    splits: Splits,
+    strategy: WatermarkStrategy,
+    pacer: Pacer,
+    control: Arc<Control>,
+    probe: Handle<Time>,
+    activator: Activator,
+    metrics: Arc<SourceMetrics>,
+    ordinal: usize,
+    worker: usize,
+}
+
+impl<T: 'static> Driver<T> {
+    /// One activation: bounded work, then an appointment for the next.
+    fn drive(&mut self, output: &mut Output<'_, T>) -> Result<(), Error> {
+        if self.capability.is_none() {
+            return Ok(());
+        }
+        let oldest = self.oldest_tick();
+        self.now.tick = self.control.clock.step(oldest);
+        self.splits.look(self.control.clock.elapsed());
+        self.advance();
+        if self.control.stopping() {
+            // The barrier is in; what lies before it is worked off, and the worker ends when it has left.
+            self.activator.activate_after(TICK);
+            return Ok(());
+        }
+        let mut allowance = if self.drifted() { 0 } else { self.pacer.allowance(self.now.tick, oldest) };
+        if allowance == 0 {
+            self.activator.activate_after(PAUSE);
+            return Ok(());
+        }
+        for _ in 0..BATCHES {
+            match self.reader()?.poll()? {
+                Poll::Batch(batch) => allowance = allowance.saturating_sub(self.emit(batch, output)),
+                Poll::Pending => {
+                    self.activator.activate_after(TICK);
+                    return Ok(());
+                }
+                Poll::Finished => {
+                    self.input = Input::Closed;
+                    self.capability = None;
+                    self.control.board.post(self.ordinal, self.worker, Watermark::END, Status::Ended);
+                    return Ok(());
+                }
+            }
+            if allowance == 0 {
+                break;
+            }
+        }
+        self.activator.activate();
+        Ok(())
+    }
+
+    fn reader(&mut self) -> Result<&mut Box<dyn Reader<T>>, Error> {
+        if let Input::Unopened(source, context) = std::mem::replace(&mut self.input, Input::Closed) {
+            self.input = Input::Open(source.open(context)?);
+        }
+        match &mut self.input {
+            Input::Open(reader) => Ok(reader),
+            Input::Unopened(..) | Input::Closed => Err(Error::internal("a source was asked after its end")),
+        }
+    }
+
+    /// Sends a batch under the capability of before, then lets the watermark follow: what is late is decided by the order of the data.
+    fn emit(&mut self, mut batch: Batch<T>, output: &mut Output<'_, T>) -> usize {
+        let records = batch.records.len();
+        self.splits.announce(batch.split);
+        if let Some(newest) = batch.records.iter().map(|r| r.time).max() {
+            self.splits.observe(batch.split, newest);
+            if let Some(capability) = &self.capability {
+                output.session(capability).give_container(&mut batch.records);
+            }
+            self.pacer.emitted(self.now.tick, records);
+        }
+        if let Some(watermark) = batch.watermark {
+            self.splits.set(batch.split, watermark);
+        }
+        if batch.last {
+            self.splits.finish(batch.split);
+        }
+        self.advance();
+        records
+    }
+
+    /// Brings the capability to the epoch, the tick and the watermark of now, and posts the watermark.
+    fn advance(&mut self) {
+        let combined = self.splits.combined();
+        let status = if combined.idle { Status::Idle } else { Status::Active };
+        self.control.board.post(self.ordinal, self.worker, combined.watermark.max(self.now.watermark), status);
+        let followed = if combined.idle { self.control.board.follow(self.ordinal) } else { Watermark::NONE };
+        let next = Time {
+            epoch: self.now.epoch.max(self.control.epoch()),
+            tick: self.now.tick,
+            watermark: self.now.watermark.max(combined.watermark).max(followed),
+        };
+        self.now = next;
+        self.metrics.watermark.set(next.watermark.0);
+        if let Some(capability) = &mut self.capability
+            && *capability.time() != next
+        {
+            capability.downgrade(&next);
+        }
+    }
+
+    /// The oldest tick that some sink has not yet seen off.
+    fn oldest_tick(&self) -> u32 {
+        let oldest = self.probe.with_frontier(|frontier| Progress::at(frontier.iter()).oldest());
+        oldest.map_or(self.now.tick, |(_, tick)| tick)
+    }
+
+    /// Is this source further ahead of the slowest active one than it may be?
+    fn drifted(&self) -> bool {
+        let Some(drift) = self.strategy.max_drift else { return false };
+        let slowest = self.control.board.least_active(self.ordinal);
+        slowest.is_some_and(|w| w != Watermark::NONE && self.now.watermark.0.saturating_sub(w.0) > millis(drift))
+    }
+}
