@@ -196,7 +196,9 @@ impl<T: 'static> Driver<T> {
     }
 
     fn writer(&mut self) -> Result<&mut Box<dyn Writer<T>>, Error> {
-        if let Output::Unopened(sink, context) = std::mem::replace(&mut self.output, Output::Closed) {
+        if matches!(self.output, Output::Unopened(..))
+            && let Output::Unopened(sink, context) = std::mem::replace(&mut self.output, Output::Closed)
+        {
             self.output = Output::Open(sink.open(context)?);
         }
         match &mut self.output {

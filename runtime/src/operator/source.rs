@@ -149,7 +149,9 @@ impl<T: 'static> Driver<T> {
     }
 
     fn reader(&mut self) -> Result<&mut Box<dyn Reader<T>>, Error> {
-        if let Input::Unopened(source, context) = std::mem::replace(&mut self.input, Input::Closed) {
+        if matches!(self.input, Input::Unopened(..))
+            && let Input::Unopened(source, context) = std::mem::replace(&mut self.input, Input::Closed)
+        {
             self.input = Input::Open(source.open(context)?);
         }
         match &mut self.input {
