@@ -1,1 +1,3 @@
 //! Job files: expressions, aggregates, the planner.
+
+pub mod file;

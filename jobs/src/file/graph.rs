@@ -1,0 +1,144 @@
+//! Who reads whom: every name in `from` is one that exists, no stream reads itself by any path, and what nobody reads is pointed out.
+
+use std::collections::{HashMap, HashSet};
+
+use super::read::{Reader, scalar};
+use super::span::{Span, Spanned};
+use super::streams::{Stream, side_names};
+use super::yaml::{Entry, Node, Value};
+
+/// Something that can be read, by the mapping and the entry that makes it.
+struct Made<'n> {
+    section: &'static str,
+    /// The name of the source or stream: its own, or that of the one that makes this on the side.
+    maker: &'n str,
+    span: &'n Span,
+}
+
+/// Checks the names of a whole tree, parts that could not be read included, so that one mistake is not reported twice.
+pub(super) fn check(reader: &mut Reader, root: &Node) {
+    let mut made: HashMap<&str, Made<'_>> = HashMap::new();
+    for section in ["sources", "streams"] {
+        for Entry { key, value, .. } in part(root, section) {
+            let side = side_names(value);
+            let names = std::iter::once((key.value.as_str(), &key.span)).chain(side);
+            for (name, span) in names {
+                if let Some(first) = made.get(name) {
+                    let line = first.span.line();
+                    reader.push(span.problem(format!("the name `{name}` is taken by a {} in line {line}", noun(name, first))));
+                } else {
+                    made.insert(name, Made { section, maker: &key.value, span });
+                }
+            }
+        }
+    }
+    let mut read: HashSet<&str> = HashSet::new();
+    for section in ["streams", "sinks"] {
+        for entry in part(root, section) {
+            for (name, span) in reads(&entry.value) {
+                if let Some(found) = made.get(name) {
+                    read.insert(name);
+                    read.insert(found.maker);
+                } else {
+                    let mut known: Vec<&str> = made.keys().copied().filter(|known| *known != entry.key.value).collect();
+                    known.sort_unstable();
+                    reader.push(span.problem(format!("no source or stream is called `{name}`")).near(name, known));
+                }
+            }
+        }
+    }
+    let mut unread: Vec<(&&str, &Made<'_>)> = made.iter().filter(|(name, _)| !read.contains(**name)).collect();
+    unread.sort_by_key(|(_, made)| made.span.range().start);
+    for (name, made) in unread {
+        reader.push(made.span.warning(format!("nothing reads the {} `{name}`", noun(name, made))));
+    }
+    cycles(reader, root, &made);
+}
+
+fn noun(name: &str, made: &Made<'_>) -> &'static str {
+    if made.section == "sources" && made.maker == name { "source" } else { "stream" }
+}
+
+/// The entries of a section.
+fn part<'n>(root: &'n Node, section: &str) -> &'n [Entry] {
+    let Value::Map(entries) = &root.value else { return &[] };
+    match entries.iter().find(|entry| entry.key.value == section).map(|entry| &entry.value.value) {
+        Some(Value::Map(entries)) => entries,
+        _ => &[],
+    }
+}
+
+/// The names in the `from` of a stream or sink.
+fn reads(node: &Node) -> Vec<(&str, &Span)> {
+    let Value::Map(entries) = &node.value else { return Vec::new() };
+    let Some(from) = entries.iter().find(|entry| entry.key.value == "from" && !entry.value.is_null()) else { return Vec::new() };
+    let nodes = match &from.value.value {
+        Value::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(&from.value),
+    };
+    nodes.iter().filter(|node| !node.is_null()).filter_map(|node| Some((scalar(node)?, &node.span))).collect()
+}
+
+/// Reports each cycle once, at the `from` that closes it. The walk keeps its own stack: a chain may be as long as the file.
+fn cycles(reader: &mut Reader, root: &Node, made: &HashMap<&str, Made<'_>>) {
+    let streams = part(root, "streams");
+    let edges: HashMap<&str, Vec<(&str, &Span)>> = streams
+        .iter()
+        .map(|entry| {
+            let makers = reads(&entry.value).into_iter().filter_map(|(name, span)| Some((made.get(name)?.maker, span)));
+            (entry.key.value.as_str(), makers.collect())
+        })
+        .collect();
+    let mut done: HashSet<&str> = HashSet::new();
+    for start in streams {
+        let mut path = vec![(start.key.value.as_str(), 0)];
+        while let Some((name, next)) = path.last_mut() {
+            let edge = edges.get(*name).and_then(|edges| edges.get(*next)).filter(|_| !done.contains(*name)).copied();
+            *next += 1;
+            let Some((target, span)) = edge else {
+                done.insert(name);
+                path.pop();
+                continue;
+            };
+            if let Some(at) = path.iter().position(|(name, _)| *name == target) {
+                let mut names: Vec<&str> = path.iter().skip(at).map(|(name, _)| *name).collect();
+                names.push(target);
+                names.reverse();
+                reader.push(span.problem(format!("streams read each other in a cycle: {}", names.join(" -> "))));
+            } else if !done.contains(target) {
+                path.push((target, 0));
+            }
+        }
+    }
+}
+
+/// Streams ordered so that each comes after what it reads; otherwise in the order of the file.
+pub(super) fn in_order(streams: &[Stream]) -> Vec<&Stream> {
+    let mut makers: HashMap<&str, usize> = HashMap::new();
+    for (at, stream) in streams.iter().enumerate() {
+        let side = [&stream.late_to, &stream.timeouts_to].into_iter().flatten().map(Spanned::as_str);
+        makers.extend(std::iter::once(stream.name.as_str()).chain(side).map(|name| (name, at)));
+    }
+    let mut ordered = Vec::with_capacity(streams.len());
+    let mut visited = vec![false; streams.len()];
+    for start in 0..streams.len() {
+        let mut path = vec![(start, 0)];
+        while let Some((at, next)) = path.last_mut() {
+            let Some(stream) = streams.get(*at).filter(|_| *next > 0 || !visited[*at]) else {
+                path.pop();
+                continue;
+            };
+            visited[*at] = true;
+            let from = stream.from.get(*next);
+            *next += 1;
+            match from {
+                Some(from) => path.extend(makers.get(from.as_str()).filter(|maker| !visited[**maker]).map(|maker| (*maker, 0))),
+                None => {
+                    ordered.push(stream);
+                    path.pop();
+                }
+            }
+        }
+    }
+    ordered
+}

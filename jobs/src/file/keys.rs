@@ -1,0 +1,297 @@
+//! Every key a job file may have, by the mapping it stands in. The check for unknown keys and the printed reference both come from here.
+
+use std::fmt::Write as _;
+
+/// One key: its name, the type of its value, its default (empty if it must be given) and what it does.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    ty: &'static str,
+    default: &'static str,
+    about: &'static str,
+}
+
+/// The keys of one kind of mapping.
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    title: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+const fn key(name: &'static str, ty: &'static str, default: &'static str, about: &'static str) -> Key {
+    Key { name, ty, default, about }
+}
+
+pub(super) static JOB: Table = Table {
+    name: "job",
+    title: "The job",
+    keys: &[
+        key("name", "name", "", "names the job: [a-z0-9-]+"),
+        key("parallelism", "count", "the cores", "workers; `-p` overrides it"),
+        key("state", "mapping", "none", "where keyed state lives"),
+        key("checkpoints", "mapping", "none", "how often and where the job is made durable"),
+        key("restart", "mapping", "none", "what happens when the job fails"),
+        key("sources", "mapping", "", "where records come from, by name"),
+        key("streams", "mapping", "none", "the operators, by name, in any order"),
+        key("sinks", "mapping", "", "where records go, by name"),
+    ],
+};
+
+pub(super) static STATE: Table = Table {
+    name: "state",
+    title: "state",
+    keys: &[
+        key("backend", "memory | rocksdb", "memory", "what holds the state"),
+        key("dir", "path", "./state", "the directory of a backend on disk"),
+        key("memory", "size", "512MiB", "the memory of a backend on disk"),
+        key("ttl", "duration | none", "none", "how long the state of an idle key is kept"),
+    ],
+};
+
+pub(super) static CHECKPOINTS: Table = Table {
+    name: "checkpoints",
+    title: "checkpoints",
+    keys: &[
+        key("every", "duration", "10s", "the interval between two"),
+        key("dir", "path or URL", "./checkpoints", "where they are kept"),
+        key("mode", "exactly_once | at_least_once", "exactly_once", "what sinks promise"),
+        key("keep", "count", "3", "how many completed ones are kept"),
+    ],
+};
+
+pub(super) static RESTART: Table = Table {
+    name: "restart",
+    title: "restart",
+    keys: &[
+        key("attempts", "count", "10", "how often the job is started again"),
+        key("delay", "duration", "1s", "the wait before the first attempt, doubled for each further one"),
+        key("max_delay", "duration", "1m", "the longest wait"),
+    ],
+};
+
+pub(super) static SOURCE: Table = Table {
+    name: "source",
+    title: "A source",
+    keys: &[
+        key("connector", "file | stdin | generator", "", "where the records come from"),
+        key("event_time", "mapping", "none", "which field is the record's time and how watermarks follow from it"),
+    ],
+};
+
+pub(super) static SOURCE_FILE: Table = Table {
+    name: "source.file",
+    title: "A source with `connector: file`",
+    keys: &[key("path", "path", "", "a file, a glob or a directory")],
+};
+
+pub(super) static SOURCE_TEXT: Table = Table {
+    name: "source.text",
+    title: "A source with `connector: file` or `stdin`",
+    keys: &[
+        key("format", "json | csv | text | { regex: pattern }", "csv for a path in .csv, else json", "how a record is read from a line"),
+        key("header", "bool", "true", "csv: whether the first line names the fields"),
+        key("delimiter", "character", "`,`", "csv: what stands between fields"),
+        key("schema", "mapping", "none", "the fields, in order: a type or a time format each"),
+        key("on_bad_record", "skip | fail", "skip", "what happens to a line that is no record"),
+        key("dead_letter", "name", "none", "names a stream of the skipped lines: { source, line, text, error }"),
+    ],
+};
+
+pub(super) static SOURCE_GENERATOR: Table = Table {
+    name: "source.generator",
+    title: "A source with `connector: generator`",
+    keys: &[
+        key("rate", "number", "as fast as possible", "records per second"),
+        key("count", "count", "without end", "how many records"),
+        key("seed", "whole number", "1", "the same seed gives the same records"),
+        key("fields", "mapping", "", "the fields, in order: a distribution each"),
+    ],
+};
+
+pub(super) static FORMAT: Table =
+    Table { name: "format", title: "format", keys: &[key("regex", "pattern", "", "named groups become fields: (?P<user>[^ ]+)")] };
+
+pub(super) static FIELD: Table = Table {
+    name: "field",
+    title: "A time as text, in `schema`",
+    keys: &[
+        key("format", "time format", "", "as of strftime: %Y-%m-%d %H:%M:%S"),
+        key("year", "whole number", "none", "the year, for a format without one"),
+        key("zone", "time zone", "UTC", "the zone, for a format without one"),
+    ],
+};
+
+pub(super) static EVENT_TIME: Table = Table {
+    name: "event_time",
+    title: "event_time",
+    keys: &[
+        key("field", "field", "", "the field with the record's time"),
+        key("unit", "s | ms | us | ns", "ms", "the unit of a field of type int"),
+        key("max_delay", "duration", "0s", "how far records may be out of order"),
+        key("idle_after", "duration", "none", "the silence after which the source holds nobody back"),
+        key("max_drift", "duration", "none", "how far the source may run ahead of the slowest one"),
+        key("watermark_field", "field", "none", "a record with only this field sets the watermark"),
+    ],
+};
+
+pub(super) static DISTRIBUTION: Table = Table {
+    name: "distribution",
+    title: "A field of a generator (one of)",
+    keys: &[
+        key("uniform", "[low, high]", "none", "whole numbers including both ends, or any number below high"),
+        key("normal", "[mean, deviation]", "none", "numbers around a mean"),
+        key("choice", "list", "none", "one of the values, all equally likely"),
+        key("weighted", "mapping", "none", "one of the keys, as likely as its weight says"),
+        key("zipf", "[n, exponent]", "none", "1 to n, small numbers far more often"),
+        key("cycle", "list", "none", "the values in turn"),
+        key("sequence", "[start, step]", "none", "numbers in even steps"),
+        key("constant", "value", "none", "always the same value"),
+        key("time", "mapping", "none", "timestamps in even steps"),
+    ],
+};
+
+pub(super) static TIME: Table = Table {
+    name: "time",
+    title: "A `time` of a generator",
+    keys: &[
+        key("start", "timestamp | now", "now", "the time of the first record"),
+        key("step", "duration", "", "from one record to the next"),
+        key("jitter", "duration", "0s", "each time is moved back by up to this much, so that records come out of order"),
+    ],
+};
+
+pub(super) static STREAM: Table = Table {
+    name: "stream",
+    title: "A stream",
+    keys: &[
+        key("from", "name | [name, ...]", "", "what it reads; a list is the union"),
+        key("key", "name | [name, ...] | expression", "the whole stream", "what `aggregate` groups by"),
+        key("window", "mapping", "none", "the windows `aggregate` is over; without it one output per record"),
+        key("aggregate", "mapping", "none", "new fields: name: count(), or { value: sum(x), where: y > 3 }"),
+        key("where", "expression", "none", "drops records for which it is not true; applies to the output of `aggregate`"),
+        key("select", "mapping", "none", "the output's fields: name: expression; `\"*\": true` keeps all"),
+        key(
+            "flat_map",
+            "expression | { name: expression }",
+            "none",
+            "one record per element of a list, added as field `value` or as `name`",
+        ),
+        key("on_error", "skip | fail", "skip", "what an error in an expression does at run time"),
+        key("late_to", "name", "none", "names a stream of the records too late for their window"),
+        key("timeouts_to", "name", "none", "names a stream of the partial matches of `pattern` that timed out"),
+        key("pattern", "mapping", "none", "complex event processing"),
+        key("join", "mapping", "none", "joins another stream"),
+        key("dedupe", "mapping", "none", "the first or last record per key"),
+        key("top", "mapping", "none", "the top n per key"),
+        key("indicators", "mapping", "none", "features over trailing spans"),
+        key("rules", "mapping", "none", "scenarios and rules"),
+    ],
+};
+
+pub(super) static AGGREGATE: Table = Table {
+    name: "aggregate",
+    title: "An aggregate in long form",
+    keys: &[
+        key("value", "aggregate", "", "such as count() or sum(amount)"),
+        key("where", "expression", "none", "which records it is over"),
+    ],
+};
+
+pub(super) static WINDOW: Table = Table {
+    name: "window",
+    title: "window (one of tumbling, sliding, session, count, global)",
+    keys: &[
+        key("tumbling", "duration", "none", "windows of this size, end to end"),
+        key("sliding", "duration", "none", "windows of this size, one beginning at every `every`"),
+        key("session", "duration | expression", "none", "windows ended by a gap of this length"),
+        key("count", "count", "none", "windows of this many records"),
+        key("global", "true", "none", "one window over everything"),
+        key("every", "duration | count", "the count", "how far apart sliding windows (or counts) begin"),
+        key("offset", "duration", "0s", "moves the beginnings of tumbling and sliding windows"),
+        key("time", "event | processing", "event", "the clock"),
+        key("allowed_lateness", "duration", "0s", "how long a window that fired takes late records"),
+        key("trigger", "trigger", "event_time", "when a window fires"),
+        key("evictor", "mapping", "none", "which records a window drops before it fires"),
+    ],
+};
+
+pub(super) static TRIGGER: Table = Table {
+    name: "trigger",
+    title: "trigger (event_time, processing_time, or one of)",
+    keys: &[
+        key("count", "count", "none", "at every so many records"),
+        key("every", "duration", "none", "at every interval of the window's clock"),
+        key("purging", "trigger", "none", "as the inner trigger, and the window is emptied"),
+    ],
+};
+
+pub(super) static EVICTOR: Table = Table {
+    name: "evictor",
+    title: "evictor (one of)",
+    keys: &[
+        key("count", "count", "none", "keeps the last so many records"),
+        key("time", "duration", "none", "keeps the records of this long before the last"),
+        key("delta", "expression", "none", "drops records whose distance to the last reaches `threshold`"),
+        key("threshold", "number", "none", "of `delta`"),
+    ],
+};
+
+pub(super) static SINK: Table = Table {
+    name: "sink",
+    title: "A sink",
+    keys: &[
+        key("from", "name | [name, ...]", "", "what it writes"),
+        key("connector", "stdout | file", "", "where records go"),
+        key("format", "json | csv | text", "json", "how a record is written"),
+        key("timestamps", "ms | iso", "ms", "how times are written"),
+        key("header", "bool", "true", "csv: whether the first line names the fields"),
+        key("delimiter", "character", "`,`", "csv: what stands between fields"),
+        key("text", "field | template", "the only field", "text: one field, or text with {field}s in it"),
+    ],
+};
+
+pub(super) static SINK_FILE: Table =
+    Table { name: "sink.file", title: "A sink with `connector: file`", keys: &[key("path", "path", "", "the file or directory written")] };
+
+static ALL: [&Table; 20] = [
+    &JOB,
+    &STATE,
+    &CHECKPOINTS,
+    &RESTART,
+    &SOURCE,
+    &SOURCE_FILE,
+    &SOURCE_TEXT,
+    &SOURCE_GENERATOR,
+    &FORMAT,
+    &FIELD,
+    &EVENT_TIME,
+    &DISTRIBUTION,
+    &TIME,
+    &STREAM,
+    &AGGREGATE,
+    &WINDOW,
+    &TRIGGER,
+    &EVICTOR,
+    &SINK,
+    &SINK_FILE,
+];
+
+/// All keys of job files as Markdown: per mapping, the name, type, default and meaning of each key. Keys that are not in this version are
+/// left out.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = String::new();
+    for table in ALL {
+        let mut keys = table.keys.iter().filter(|key| super::not_yet::missing(table.name, key.name).is_none()).peekable();
+        if keys.peek().is_none() || table.name == "evictor" && super::not_yet::missing("window", "evictor").is_some() {
+            continue;
+        }
+        let _ = writeln!(text, "## {}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |", table.title);
+        for key in keys {
+            let bars = |cell: &str| cell.replace('|', "\\|");
+            let default = if key.default.is_empty() { "required" } else { key.default };
+            let _ = writeln!(text, "| `{}` | {} | {} | {} |", key.name, bars(key.ty), bars(default), bars(key.about));
+        }
+        text.push('\n');
+    }
+    text
+}

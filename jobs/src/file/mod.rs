@@ -1,0 +1,79 @@
+//! Job files: YAML text in, a checked [`JobFile`] or all of its problems out.
+//!
+//! [`parse`] promises that it finds every problem that can be found without looking into expressions, in one pass, with line and column;
+//! that it never panics; and that the model it returns is sound: names resolve, streams form no cycle, values are in range, and whatever
+//! this version cannot do has been refused. Expressions stay text; a later stage reports a mistake in one with
+//! [`Spanned::problem_at`] and adds it to the same [`Problems`].
+//!
+//! ```
+//! use tidegate_jobs::file::parse;
+//!
+//! let text = "
+//! name: spot
+//! sources: { logins: { connector: stdin, format: json } }
+//! streams: { fails: { from: logins, wher: 'result == \"fail\"' } }
+//! sinks:   { out: { from: fails, connector: stdout } }
+//! ";
+//! let (job, problems) = parse("job.yaml", text, &[]);
+//! assert!(job.is_none());
+//! assert_eq!(problems.to_string(), r#"error: job.yaml:4:35: unknown key `wher` in stream `fails`: did you mean `where`?
+//!   4 | streams: { fails: { from: logins, wher: 'result == "fail"' } }
+//!     |                                   ^^^^
+//! "#);
+//! ```
+
+mod generator;
+mod graph;
+mod keys;
+mod model;
+mod not_yet;
+mod overrides;
+mod problem;
+mod read;
+mod schema;
+mod sinks;
+mod sources;
+mod span;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod values;
+mod window;
+mod yaml;
+
+pub use generator::{Distribution, Generator};
+pub use keys::reference;
+pub use model::{Backend, Checkpoints, JobFile, Mode, OnError, Restart, State};
+pub use overrides::Override;
+pub use problem::{Problem, Problems, Severity, nearest};
+pub use schema::{FieldType, SchemaField, TimeText};
+pub use sinks::{Sink, SinkConnector, SinkFormat, TextPart, Timestamps};
+pub use sources::{EventTime, Lines, Source, SourceConnector, SourceFormat, TimeUnit};
+pub use span::{Span, Spanned};
+pub use streams::{Aggregate, FLAT_MAP_FIELD, FlatMap, Select, Stream};
+pub use values::{Literal, duration_text, parse_duration, parse_size};
+pub use window::{Clock, Evictor, Gap, Shape, Trigger, Window};
+
+/// Reads a job file, with keys overridden from outside. The job is there if no problem is an error.
+#[must_use]
+pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<JobFile>, Problems) {
+    let source = span::Source::new(Some(file_name), text);
+    let mut reader = read::Reader::default();
+    let job = match yaml::parse(&source, 0, &mut reader.problems) {
+        None if reader.problems.is_empty() => reader.fail(&source.span(0..0), "the file is empty"),
+        None => None,
+        Some(mut root) => {
+            for set in overrides {
+                if let Err(problem) = set.apply(&mut root) {
+                    reader.push(problem);
+                }
+            }
+            graph::check(&mut reader, &root);
+            model::read(&mut reader, &root)
+        }
+    };
+    let mut problems = Problems::new(file_name);
+    problems.extend(reader.problems);
+    let sound = !problems.has_errors();
+    (job.filter(|_| sound), problems)
+}

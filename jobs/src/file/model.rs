@@ -1,0 +1,217 @@
+//! A job as its file describes it: names resolved, values in range, expressions still text with their places.
+
+use jiff::SignedDuration;
+
+use super::keys;
+use super::read::Reader;
+use super::sinks::{self, Sink};
+use super::sources::{self, Source};
+use super::span::{Span, Spanned};
+use super::streams::{self, Stream};
+use super::values;
+use super::yaml::Node;
+
+/// What every part of a job can do about an error in an expression or a bad record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnError {
+    /// Drop the record, count it, log a sample.
+    #[default]
+    Skip,
+    /// Fail the job.
+    Fail,
+}
+
+/// A checked job file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobFile {
+    /// The job's name.
+    pub name: Spanned<String>,
+    /// Workers, if the file says.
+    pub parallelism: Option<Spanned<u64>>,
+    /// Where state lives.
+    pub state: State,
+    /// When the job is made durable, if it is.
+    pub checkpoints: Option<Checkpoints>,
+    /// What happens when it fails, if the file says.
+    pub restart: Option<Restart>,
+    /// In the order of the file.
+    pub sources: Vec<Source>,
+    /// In the order of the file.
+    pub streams: Vec<Stream>,
+    /// In the order of the file.
+    pub sinks: Vec<Sink>,
+}
+
+impl JobFile {
+    /// The source of this name.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.iter().find(|source| source.name.value == name)
+    }
+
+    /// The stream of this name; not those made by `late_to` and the like.
+    #[must_use]
+    pub fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.name.value == name)
+    }
+
+    /// The streams ordered so that each comes after what it reads.
+    #[must_use]
+    pub fn streams_in_order(&self) -> Vec<&Stream> {
+        super::graph::in_order(&self.streams)
+    }
+}
+
+/// What holds keyed state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// The memory of the process.
+    #[default]
+    Memory,
+    /// RocksDB on the local disk.
+    RocksDb,
+}
+
+/// `state`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// What holds it.
+    pub backend: Backend,
+    /// The directory of a backend on disk.
+    pub dir: Option<Spanned<String>>,
+    /// The memory it may use, in bytes.
+    pub memory: Option<Spanned<u64>>,
+    /// How long the state of an idle key is kept; for ever if absent.
+    pub ttl: Option<Spanned<SignedDuration>>,
+}
+
+/// What sinks promise across a failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Each record's effect stands once.
+    #[default]
+    ExactlyOnce,
+    /// Records may be written again.
+    AtLeastOnce,
+}
+
+/// `checkpoints`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoints {
+    /// The interval; 10 s unless given.
+    pub every: SignedDuration,
+    /// A directory or an object-store URL.
+    pub dir: Option<Spanned<String>>,
+    /// What sinks promise.
+    pub mode: Mode,
+    /// How many are kept; 3 unless given.
+    pub keep: u64,
+}
+
+/// `restart`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restart {
+    /// How often the job is started again; 10 unless given.
+    pub attempts: u64,
+    /// The first wait; 1 s unless given.
+    pub delay: SignedDuration,
+    /// The longest wait; 1 m unless given.
+    pub max_delay: SignedDuration,
+}
+
+/// Reads the whole file; `None` without a mapping or after a problem with what every job must have.
+pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
+    let fields = reader.fields(root, &first_key(root), &[&keys::JOB], "the job")?;
+    let name = reader.required(&fields, "name").and_then(|node| {
+        let name = reader.text(node, "a name")?;
+        if values::is_job_name(&name.value) {
+            return Some(name);
+        }
+        reader.fail(&name.span, format!("`{}` cannot name a job: small letters, digits and `-` can", name.value))
+    });
+    let parallelism = fields.get("parallelism").and_then(|node| reader.count(node, 1, 1024));
+    let state = fields.get("state").and_then(|node| read_state(reader, node, fields.key("state")?)).unwrap_or_default();
+    let checkpoints = fields.get("checkpoints").and_then(|node| read_checkpoints(reader, node, fields.key("checkpoints")?));
+    let restart = fields.get("restart").and_then(|node| read_restart(reader, node, fields.key("restart")?));
+
+    let mut sources = Vec::new();
+    if let Some(node) = reader.required(&fields, "sources") {
+        sources = read_named(reader, node, "source", sources::read);
+    }
+    let streams = fields.get("streams").map_or_else(Vec::new, |node| read_named(reader, node, "stream", streams::read));
+    let mut sinks = Vec::new();
+    if let Some(node) = reader.required(&fields, "sinks") {
+        sinks = read_named(reader, node, "sink", sinks::read);
+    }
+    for (key, kind) in [("sources", "source"), ("sinks", "sink")] {
+        if let Some(node) = fields.get(key)
+            && matches!(&node.value, super::yaml::Value::Map(entries) if entries.is_empty())
+        {
+            reader.push(node.span.problem(format!("a job needs at least one {kind}")));
+        }
+    }
+    Some(JobFile { name: name?, parallelism, state, checkpoints, restart, sources, streams, sinks })
+}
+
+/// Where to point when the whole file lacks something.
+fn first_key(root: &Node) -> Span {
+    match &root.value {
+        super::yaml::Value::Map(entries) => entries.first().map_or_else(|| root.span.clone(), |entry| entry.key.span.clone()),
+        _ => root.span.clone(),
+    }
+}
+
+/// Reads the parts of a mapping by name. A part that cannot be read is left out, but a later part may name it: the caller asks the tree.
+fn read_named<T>(reader: &mut Reader, node: &Node, kind: &str, read: impl Fn(&mut Reader, Spanned<String>, &Node) -> Option<T>) -> Vec<T> {
+    let entries = reader.entries(node, &format!("a mapping from names to {kind}s")).unwrap_or_default();
+    let mut parts = Vec::new();
+    for entry in entries {
+        let valid = reader.checked_name(entry.key.clone()).is_some();
+        if let Some(part) = read(reader, entry.key.clone(), &entry.value).filter(|_| valid) {
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+fn read_state(reader: &mut Reader, node: &Node, at: &Span) -> Option<State> {
+    let fields = reader.fields(node, at, &[&keys::STATE], "`state`")?;
+    let backends = [("memory", Backend::Memory), ("rocksdb", Backend::RocksDb)];
+    let backend = fields.get("backend").and_then(|node| reader.word(node, "state.backend", &backends));
+    Some(State {
+        backend: backend.map(|backend| backend.value).unwrap_or_default(),
+        dir: fields.get("dir").and_then(|node| reader.text(node, "a path")),
+        memory: fields.get("memory").and_then(|node| reader.size(node)),
+        ttl: fields.get("ttl").and_then(|node| reader.optional_span(node)),
+    })
+}
+
+fn read_checkpoints(reader: &mut Reader, node: &Node, at: &Span) -> Option<Checkpoints> {
+    let fields = reader.fields(node, at, &[&keys::CHECKPOINTS], "`checkpoints`")?;
+    let modes = [("exactly_once", Mode::ExactlyOnce), ("at_least_once", Mode::AtLeastOnce)];
+    let every = fields.get("every").and_then(|node| reader.positive(node));
+    let mode = fields.get("mode").and_then(|node| reader.word(node, "checkpoints.mode", &modes));
+    let keep = fields.get("keep").and_then(|node| reader.count(node, 1, u64::MAX));
+    Some(Checkpoints {
+        every: every.map_or(SignedDuration::from_secs(10), |every| every.value),
+        dir: fields.get("dir").and_then(|node| reader.text(node, "a path or a URL")),
+        mode: mode.map(|mode| mode.value).unwrap_or_default(),
+        keep: keep.map_or(3, |keep| keep.value),
+    })
+}
+
+fn read_restart(reader: &mut Reader, node: &Node, at: &Span) -> Option<Restart> {
+    let fields = reader.fields(node, at, &[&keys::RESTART], "`restart`")?;
+    let attempts = fields.get("attempts").and_then(|node| reader.count(node, 0, u64::MAX));
+    let delay = fields.get("delay").and_then(|node| reader.span(node));
+    let max_delay = fields.get("max_delay").and_then(|node| reader.span(node));
+    let read = Restart {
+        attempts: attempts.map_or(10, |attempts| attempts.value),
+        delay: delay.as_ref().map_or(SignedDuration::from_secs(1), |delay| delay.value),
+        max_delay: max_delay.as_ref().map_or(SignedDuration::from_secs(60), |delay| delay.value),
+    };
+    if let Some(place) = max_delay.or(delay).filter(|_| read.max_delay < read.delay) {
+        reader.push(place.problem("`max_delay` is shorter than `delay`"));
+    }
+    Some(read)
+}

@@ -1,0 +1,56 @@
+//! What job files may say and this version cannot do yet: the one place to look when a feature lands.
+//!
+//! A name listed here is known, so that a missing feature reads differently from a typo. Everything about windows is read into the model in
+//! spite of it: taking a line out is all it needs to let it through.
+
+/// A table (or the kind of a value), a name in it, and what to call it.
+type Missing = (&'static str, &'static str, &'static str);
+
+/// Errors: a job that asks for these would not do what it says.
+const MISSING: &[Missing] = &[
+    ("stream", "pattern", "`pattern`"),
+    ("stream", "join", "`join`"),
+    ("stream", "dedupe", "`dedupe`"),
+    ("stream", "top", "`top`"),
+    ("stream", "indicators", "`indicators`"),
+    ("stream", "rules", "`rules`"),
+    ("window", "count", "a window by `count`"),
+    ("window", "global", "a `global` window"),
+    ("window", "evictor", "`evictor`"),
+    ("window.time", "processing", "`time: processing`"),
+    ("window.session", "dynamic", "a session whose gap is an expression (a duration such as `30s` works)"),
+    ("trigger", "processing_time", "a trigger other than `event_time`"),
+    ("trigger", "count", "a trigger other than `event_time`"),
+    ("trigger", "every", "a trigger other than `event_time`"),
+    ("trigger", "purging", "a trigger other than `event_time`"),
+    ("source.connector", "socket", "the socket connector"),
+    ("source.connector", "kafka", "the kafka connector"),
+    ("source.connector", "http", "the http connector"),
+    ("sink.connector", "socket", "the socket connector"),
+    ("sink.connector", "kafka", "the kafka connector"),
+    ("sink.connector", "http", "the http connector"),
+    ("format", "avro", "the avro format"),
+];
+
+/// Warnings: the job runs and gives the same results, without the safety it asks for.
+const NO_EFFECT: &[Missing] =
+    &[("job", "checkpoints", "`checkpoints`"), ("job", "restart", "`restart`"), ("state.backend", "rocksdb", "`backend: rocksdb`")];
+
+/// The message for a name that is known but missing.
+pub(super) fn missing(table: &str, name: &str) -> Option<String> {
+    find(MISSING, table, name).map(|what| format!("{what} is not in this version"))
+}
+
+/// The message for a name that is accepted without effect.
+pub(super) fn no_effect(table: &str, name: &str) -> Option<String> {
+    find(NO_EFFECT, table, name).map(|what| format!("{what} has no effect: this version keeps state in memory and takes no checkpoints"))
+}
+
+/// The missing names of a table.
+pub(super) fn names(table: &'static str) -> impl Iterator<Item = &'static str> {
+    MISSING.iter().filter(move |line| line.0 == table).map(|line| line.1)
+}
+
+fn find(lines: &[Missing], table: &str, name: &str) -> Option<&'static str> {
+    lines.iter().find(|line| line.0 == table && line.1 == name).map(|line| line.2)
+}

@@ -1,0 +1,105 @@
+//! Keys set from outside of the file: `--set sources.logins.path=x`.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::problem::Problem;
+use super::span::{Source, Span, Spanned};
+use super::yaml::{self, Entry, Node, Value};
+
+/// A key path and the YAML value it gets. The steps of the path are joined by dots; a step with dots in it stands in double quotes, and a
+/// step into a list is a number from 0.
+///
+/// ```
+/// use tidegate_jobs::file::Override;
+/// let set: Override = "sources.logins.path=data/today.csv".parse().unwrap();
+/// assert!("sources.logins.path".parse::<Override>().is_err());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Override {
+    path: Vec<Spanned<String>>,
+    value: Node,
+}
+
+impl FromStr for Override {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let source = Source::new(None, text);
+        let mut path = Vec::new();
+        let mut at = 0;
+        loop {
+            let rest = text.get(at..).unwrap_or_default();
+            let (start, length, after) = match rest.strip_prefix('"') {
+                Some(quoted) => {
+                    let length = quoted.find('"').ok_or_else(|| source.span(at..text.len()).problem("a quote that is not closed"))?;
+                    (at + 1, length, at + length + 2)
+                }
+                None => {
+                    let length = rest.find(['.', '=']).unwrap_or(rest.len());
+                    (at, length, at + length)
+                }
+            };
+            let step = text.get(start..start + length).unwrap_or_default();
+            let span = source.span(start..start + length);
+            if step.is_empty() {
+                return Err(span.problem("expected `key.path=value`: a step of the path is empty"));
+            }
+            path.push(Spanned::new(step.to_owned(), span));
+            match text.get(after..).and_then(|rest| rest.chars().next()) {
+                Some('.') => at = after + 1,
+                Some('=') => return Self::with_value(&source, path, after + 1),
+                _ => return Err(source.span(0..text.len()).problem("expected `key.path=value`: there is no `=`")),
+            }
+        }
+    }
+}
+
+impl Override {
+    fn with_value(source: &Arc<Source>, path: Vec<Spanned<String>>, at: usize) -> Result<Self, Problem> {
+        let mut problems = Vec::new();
+        let value = yaml::parse(source, at, &mut problems);
+        match problems.into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(Self { path, value: value.unwrap_or_else(|| null(source.span(at..at))) }),
+        }
+    }
+
+    /// Puts the value into the tree, making the mappings on the way to it.
+    pub(super) fn apply(&self, root: &mut Node) -> Result<(), Problem> {
+        let mut node = root;
+        for (depth, step) in self.path.iter().enumerate() {
+            if node.is_null() {
+                *node = Node { span: step.span.clone(), value: Value::Map(Vec::new()) };
+            }
+            node = match &mut node.value {
+                Value::Map(entries) => {
+                    let found = entries.iter().position(|entry| entry.key == *step);
+                    let at = found.unwrap_or(entries.len());
+                    if found.is_none() {
+                        entries.push(Entry { key: step.clone(), plain: false, value: null(step.span.clone()) });
+                    }
+                    match entries.get_mut(at) {
+                        Some(entry) => &mut entry.value,
+                        None => return Ok(()),
+                    }
+                }
+                Value::List(items) => {
+                    let length = items.len();
+                    let item = step.value.parse::<usize>().ok().and_then(|at| items.get_mut(at));
+                    item.ok_or_else(|| step.problem(format!("`{}` is no place in a list of {length}", step.value)))?
+                }
+                Value::Scalar { .. } => {
+                    let above: Vec<&str> = self.path.iter().take(depth).map(Spanned::as_str).collect();
+                    return Err(step.problem(format!("`{}` is a single value, no mapping to set `{}` in", above.join("."), step.value)));
+                }
+            };
+        }
+        *node = self.value.clone();
+        Ok(())
+    }
+}
+
+fn null(span: Span) -> Node {
+    Node { span, value: Value::Scalar { text: String::new(), plain: true } }
+}

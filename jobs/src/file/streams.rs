@@ -1,0 +1,162 @@
+//! Streams: the operators between sources and sinks.
+
+use super::keys;
+use super::model::OnError;
+use super::read::{Fields, Reader, scalar};
+use super::span::{Span, Spanned};
+use super::window::{self, Window};
+use super::yaml::{Node, Value};
+
+/// The field a `flat_map` in its short form adds.
+pub const FLAT_MAP_FIELD: &str = "value";
+
+/// A stream. What is present is applied in this order: union of `from`, `aggregate` (by `key`, in `window`s or running), `filter`,
+/// `select`, `flat_map`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What it reads; more than one is a union.
+    pub from: Vec<Spanned<String>>,
+    /// What `aggregate` groups by, each the name of a field or an expression; without any the whole stream is one group.
+    pub key: Vec<Spanned<String>>,
+    /// The windows of `aggregate`; without it one output per record.
+    pub window: Option<Window>,
+    /// The aggregates in order; empty if the stream has none.
+    pub aggregate: Vec<Aggregate>,
+    /// `where`.
+    pub filter: Option<Spanned<String>>,
+    /// `select`.
+    pub select: Option<Select>,
+    /// `flat_map`.
+    pub flat_map: Option<FlatMap>,
+    /// The name of a stream of late records.
+    pub late_to: Option<Spanned<String>>,
+    /// The name of a stream of timed-out partial matches.
+    pub timeouts_to: Option<Spanned<String>>,
+    /// What an error in an expression does at run time.
+    pub on_error: OnError,
+}
+
+/// A named aggregate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// The field it becomes.
+    pub name: Spanned<String>,
+    /// The call: `sum(amount)`.
+    pub call: Spanned<String>,
+    /// Which records it is over.
+    pub filter: Option<Spanned<String>>,
+}
+
+/// `select`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Select {
+    /// `"*": true`: all fields are kept, and the others are added or replaced.
+    pub all: Option<Spanned<bool>>,
+    /// The fields with their expressions, in order.
+    pub fields: Vec<(Spanned<String>, Spanned<String>)>,
+}
+
+/// `flat_map`: one record per element of a list, being the record with the element as a further field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlatMap {
+    /// The field; [`FLAT_MAP_FIELD`] in the short form.
+    pub field: Spanned<String>,
+    /// The expression that gives the list.
+    pub list: Spanned<String>,
+}
+
+const EXPRESSION: &str = "an expression";
+
+pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> Option<Stream> {
+    let place = format!("stream `{}`", name.value);
+    let fields = reader.fields(node, &name.span, &[&keys::STREAM], &place)?;
+    let from = reader.required(&fields, "from").map_or_else(Vec::new, |node| reader.one_or_more(node, "the name of a source or stream"));
+    let key = fields.get("key").map_or_else(Vec::new, |node| reader.one_or_more(node, "a field, an expression"));
+    let window = fields.get("window").zip(fields.key("window"));
+    let window = window.and_then(|(node, at)| window::read(reader, node, at, &place));
+    let aggregate = fields.get("aggregate").map_or_else(Vec::new, |node| read_aggregates(reader, node));
+    let filter = fields.get("where").and_then(|node| reader.text(node, EXPRESSION));
+    let select = fields.get("select").and_then(|node| read_select(reader, node));
+    let flat_map = fields.get("flat_map").and_then(|node| read_flat_map(reader, node));
+    let late_to = fields.get("late_to").and_then(|node| reader.name(node));
+    let timeouts_to = fields.get("timeouts_to").and_then(|node| reader.name(node));
+    let actions = [("skip", OnError::Skip), ("fail", OnError::Fail)];
+    let on_error = fields.get("on_error").and_then(|node| reader.word(node, "on_error", &actions));
+    if !fields.missing {
+        check_company(reader, &fields);
+    }
+    let on_error = on_error.map(|action| action.value).unwrap_or_default();
+    Some(Stream { name, from, key, window, aggregate, filter, select, flat_map, late_to, timeouts_to, on_error })
+}
+
+/// Keys that mean nothing without another one.
+fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
+    for (key, needed) in [("window", "aggregate"), ("late_to", "window"), ("timeouts_to", "pattern")] {
+        if let Some(at) = fields.key(key).filter(|_| fields.key(needed).is_none()) {
+            reader.push(at.problem(format!("`{key}` in {} needs `{needed}`", fields.place)));
+        }
+    }
+    if let Some(at) = fields.key("key").filter(|_| fields.key("aggregate").is_none() && fields.key("window").is_none()) {
+        reader.push(at.warning(format!("`key` in {} has no effect without `aggregate`", fields.place)));
+    }
+}
+
+fn read_aggregates(reader: &mut Reader, node: &Node) -> Vec<Aggregate> {
+    let entries = reader.entries(node, "a mapping from new fields to aggregates").unwrap_or_default();
+    if entries.is_empty() && matches!(node.value, Value::Map(_)) {
+        reader.push(node.span.problem("`aggregate` needs at least one field, such as `n: count()`"));
+    }
+    entries.iter().filter_map(|entry| read_aggregate(reader, &entry.key, &entry.value)).collect()
+}
+
+fn read_aggregate(reader: &mut Reader, name: &Spanned<String>, node: &Node) -> Option<Aggregate> {
+    const CALL: &str = "an aggregate such as `count()`";
+    let name = name.clone();
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(Aggregate { name, call: reader.text(node, CALL)?, filter: None });
+    }
+    let place = format!("the aggregate `{}`", name.value);
+    let fields = reader.fields(node, &name.span, &[&keys::AGGREGATE], &place)?;
+    let call = reader.required(&fields, "value").and_then(|node| reader.text(node, CALL));
+    let filter = fields.get("where").and_then(|node| reader.text(node, EXPRESSION));
+    Some(Aggregate { name, call: call?, filter })
+}
+
+fn read_select(reader: &mut Reader, node: &Node) -> Option<Select> {
+    let mut select = Select { all: None, fields: Vec::new() };
+    let entries = reader.entries(node, "a mapping from new fields to expressions")?;
+    if entries.is_empty() {
+        return reader.fail(&node.span, "`select` needs at least one field");
+    }
+    for entry in entries {
+        if entry.key.value == "*" {
+            select.all = reader.bool(&entry.value).filter(|all| all.value);
+        } else if let Some(expression) = reader.text(&entry.value, EXPRESSION) {
+            select.fields.push((entry.key.clone(), expression));
+        }
+    }
+    Some(select)
+}
+
+fn read_flat_map(reader: &mut Reader, node: &Node) -> Option<FlatMap> {
+    match &node.value {
+        Value::Map(entries) => match entries.as_slice() {
+            [entry] => Some(FlatMap { field: entry.key.clone(), list: reader.text(&entry.value, EXPRESSION)? }),
+            _ => reader.fail(&node.span, "`flat_map` takes an expression or one field with its expression"),
+        },
+        Value::Scalar { .. } | Value::List(_) => {
+            let list = reader.text(node, EXPRESSION)?;
+            Some(FlatMap { field: Spanned::new(FLAT_MAP_FIELD.to_owned(), list.span.clone()), list })
+        }
+    }
+}
+
+/// Names a stream makes besides its own, as far as they can be told from the tree alone.
+pub(super) fn side_names(node: &Node) -> Vec<(&str, &Span)> {
+    let Value::Map(entries) = &node.value else { return Vec::new() };
+    let makes = |key: &str| matches!(key, "late_to" | "timeouts_to" | "dead_letter");
+    let named = entries.iter().filter(|entry| makes(&entry.key.value) && !entry.value.is_null());
+    named.filter_map(|entry| Some((scalar(&entry.value)?, &entry.value.span))).collect()
+}

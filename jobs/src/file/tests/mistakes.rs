@@ -1,0 +1,215 @@
+//! Files that are wrong: the exact words.
+
+use super::{messages, problems, with_stream};
+
+#[test]
+fn a_dozen_mistakes_are_told_at_once() {
+    let text = r#"name: Login Risk
+paralellism: 2
+sources:
+  logins:
+    connector: fil
+  orders:
+    connector: file
+    path: orders.csv
+    header: maybe
+    schema: { user: itn, ts: '%Y %!' }
+    event_time: { field: tz, max_delay: abc }
+  9lives: { connector: stdin }
+streams:
+  fails:
+    wher: 'result == "fail"'
+    from: login
+  hourly:
+    from: orders
+    window: { sliding: 1h, evry: 5m }
+  a: { from: c, aggregate: { n: { value: count(), were: x } } }
+  b: { from: a, window: { tumbling: 0s, offset: 1h }, aggregate: {} }
+  c: { from: b, where: [x], key: [] }
+  orders: { from: logins }
+sinks:
+  out: { from: hourly, connector: file, format: jsn }
+  out: { from: fails }
+"#;
+    let expected = r#"error: job.yaml:1:7: `Login Risk` cannot name a job: small letters, digits and `-` can
+  1 | name: Login Risk
+    |       ^^^^^^^^^^
+error: job.yaml:2:1: unknown key `paralellism` in the job: did you mean `parallelism`?
+  2 | paralellism: 2
+    | ^^^^^^^^^^^
+error: job.yaml:5:16: expected `file` or `stdin` or `generator`, found `fil`: did you mean `file`?
+  5 |     connector: fil
+    |                ^^^
+error: job.yaml:9:13: expected `true` or `false`, found `maybe`
+  9 |     header: maybe
+    |             ^^^^^
+error: job.yaml:10:21: unknown type `itn`: did you mean `int`?
+  10 |     schema: { user: itn, ts: '%Y %!' }
+     |                     ^^^
+error: job.yaml:10:30: not a time format: strftime formatting failed: found unrecognized specifier directive `!`
+  10 |     schema: { user: itn, ts: '%Y %!' }
+     |                              ^^^^^^^
+error: job.yaml:11:26: no field `tz` in the schema: did you mean `ts`?
+  11 |     event_time: { field: tz, max_delay: abc }
+     |                          ^^
+error: job.yaml:11:41: expected a duration such as `5s`, found `abc`
+  11 |     event_time: { field: tz, max_delay: abc }
+     |                                         ^^^
+warning: job.yaml:12:3: nothing reads the source `9lives`
+  12 |   9lives: { connector: stdin }
+     |   ^^^^^^
+error: job.yaml:12:3: `9lives` is no name: a name is letters, digits, `_` and `-`, and begins with no digit
+  12 |   9lives: { connector: stdin }
+     |   ^^^^^^
+warning: job.yaml:14:3: nothing reads the stream `fails`
+  14 |   fails:
+     |   ^^^^^
+error: job.yaml:15:5: unknown key `wher` in stream `fails`: did you mean `where`?
+  15 |     wher: 'result == "fail"'
+     |     ^^^^
+error: job.yaml:16:11: no source or stream is called `login`: did you mean `logins`?
+  16 |     from: login
+     |           ^^^^^
+error: job.yaml:19:5: `window` in stream `hourly` needs `aggregate`
+  19 |     window: { sliding: 1h, evry: 5m }
+     |     ^^^^^^
+error: job.yaml:19:28: unknown key `evry` in `window` of stream `hourly`: did you mean `every`?
+  19 |     window: { sliding: 1h, evry: 5m }
+     |                            ^^^^
+error: job.yaml:20:51: unknown key `were` in the aggregate `n`: did you mean `where`?
+  20 |   a: { from: c, aggregate: { n: { value: count(), were: x } } }
+     |                                                   ^^^^
+error: job.yaml:21:14: streams read each other in a cycle: a -> b -> c -> a
+  21 |   b: { from: a, window: { tumbling: 0s, offset: 1h }, aggregate: {} }
+     |              ^
+error: job.yaml:21:37: the duration `0s` is out of range: it must be above zero
+  21 |   b: { from: a, window: { tumbling: 0s, offset: 1h }, aggregate: {} }
+     |                                     ^^
+error: job.yaml:21:66: `aggregate` needs at least one field, such as `n: count()`
+  21 |   b: { from: a, window: { tumbling: 0s, offset: 1h }, aggregate: {} }
+     |                                                                  ^^
+error: job.yaml:22:24: expected an expression, found a list
+  22 |   c: { from: b, where: [x], key: [] }
+     |                        ^^^
+warning: job.yaml:22:29: `key` in stream `c` has no effect without `aggregate`
+  22 |   c: { from: b, where: [x], key: [] }
+     |                             ^^^
+error: job.yaml:22:34: expected a field, an expression or a list of them, found an empty list
+  22 |   c: { from: b, where: [x], key: [] }
+     |                                  ^^
+error: job.yaml:23:3: the name `orders` is taken by a source in line 6
+  23 |   orders: { from: logins }
+     |   ^^^^^^
+error: job.yaml:25:3: sink `out` has no `path`
+  25 |   out: { from: hourly, connector: file, format: jsn }
+     |   ^^^
+error: job.yaml:25:49: expected `json` or `csv` or `text`, found `jsn`: did you mean `json`?
+  25 |   out: { from: hourly, connector: file, format: jsn }
+     |                                                 ^^^
+error: job.yaml:26:3: the key `out` stands twice, first in line 25
+  26 |   out: { from: fails }
+     |   ^^^
+"#;
+    assert_eq!(problems(text), expected);
+}
+
+#[test]
+fn a_cycle_is_told_once() {
+    let text = "name: t
+sources: { in: { connector: stdin } }
+streams:
+  a: { from: [in, c_late], where: x }
+  b: { from: a, window: { tumbling: 1s }, aggregate: { n: count() } }
+  c: { from: b, window: { tumbling: 1s }, aggregate: { n: count() }, late_to: c_late }
+sinks: { out: { from: c, connector: stdout } }
+";
+    assert_eq!(messages(text), ["error: job.yaml:5:14: streams read each other in a cycle: a -> b -> c -> a"]);
+}
+
+#[test]
+fn what_a_job_needs() {
+    assert_eq!(messages(""), ["error: job.yaml:1:1: the file is empty"]);
+    assert_eq!(messages("[1]"), ["error: job.yaml:1:1: expected a mapping for the job, found a list"]);
+    assert_eq!(
+        messages("name: t\nsources: {}\n"),
+        ["error: job.yaml:1:1: the job has no `sinks`", "error: job.yaml:2:10: a job needs at least one source"]
+    );
+    assert_eq!(messages("name: t\n  x: 1\n"), ["error: job.yaml:2:4: not YAML: mapping values are not allowed in this context"]);
+    assert_eq!(messages("name: t\n---\nname: u\n"), ["error: job.yaml:2:1: a second YAML document: a job file is one"]);
+}
+
+#[test]
+fn values_of_windows() {
+    let message = |window: &str| {
+        let all = messages(&with_stream(&format!("window: {{ {window} }}, aggregate: {{ n: count() }}")));
+        all.iter().map(|line| line.splitn(5, ':').nth(4).unwrap().trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(message("tumbling: -5s"), ["the duration `-5s` is out of range: it must be above zero"]);
+    assert_eq!(message("tumbling: 5s, offset: -5s"), ["the offset must be smaller than the window, 5s"]);
+    assert_eq!(message("tumbling: 5s, offset: -4s"), [""; 0]);
+    assert_eq!(message("tumbling: 5s, every: 1s"), ["`every` does not go with `tumbling`"]);
+    assert_eq!(message("sliding: 5s"), ["`window` of stream `s` has no `every`"]);
+    assert_eq!(message("sliding: 5s, every: 0s"), ["the duration `0s` is out of range: it must be above zero"]);
+    assert_eq!(message("session: 30x"), ["expected a duration such as `5s`, found `30x`"]);
+    assert_eq!(
+        message("tumbling: 5s, session: 5s"),
+        ["`window` of stream `s` needs exactly one of tumbling, sliding, session, count, global; it has tumbling and session"]
+    );
+    assert_eq!(
+        message("tumbling: 5s, trigger: event_tim"),
+        ["expected `event_time` or `processing_time`, found `event_tim`: did you mean `event_time`?"]
+    );
+}
+
+#[test]
+fn keys_that_need_another() {
+    assert_eq!(messages(&with_stream("window: { tumbling: 1s }")), ["error: job.yaml:4:18: `window` in stream `s` needs `aggregate`"]);
+    assert_eq!(
+        messages(&with_stream("where: x, key: a")),
+        ["warning: job.yaml:4:28: `key` in stream `s` has no effect without `aggregate`"]
+    );
+    assert_eq!(
+        messages(&with_stream("aggregate: { n: count() }, late_to: l")),
+        ["error: job.yaml:4:45: `late_to` in stream `s` needs `window`", "warning: job.yaml:4:54: nothing reads the stream `l`"]
+    );
+}
+
+#[test]
+fn the_place_of_an_expression_is_exact() {
+    let text = "name: t
+sources: { in: { connector: stdin } }
+streams:
+  plain: { from: in, where: ab > größe }
+  single: { from: plain, where: 'it == ''x'' || nope' }
+  double: { from: single, where: \"a == \\\"x\\\" && nope\" }
+  block:
+    from: double
+    where: |
+      a > 1 &&
+      nope
+  folded:
+    from: block
+    where: >-
+      a > 1
+
+      && nope
+  anchored:
+    from: folded
+    where: &w !!str 'a > nope'
+sinks: { out: { from: anchored, connector: stdout } }
+";
+    let job = super::job(text);
+    let place = |stream: &str, word: &str| {
+        let filter = job.stream(stream).unwrap().filter.clone().unwrap();
+        let at = filter.value.find(word).unwrap();
+        let problem = filter.problem_at(at..at + word.len(), "x");
+        assert_eq!(problem.text, word);
+        (problem.line, problem.column)
+    };
+    assert_eq!(place("plain", "größe"), (4, 34));
+    assert_eq!(place("single", "nope"), (5, 49));
+    assert_eq!(place("double", "nope"), (6, 49));
+    assert_eq!(place("block", "nope"), (11, 7));
+    assert_eq!(place("folded", "nope"), (17, 10));
+    assert_eq!(place("anchored", "nope"), (20, 26));
+}

@@ -1,0 +1,39 @@
+//! What users see of a job file: whole files in, the model or the exact words of the problems out.
+
+mod accepted;
+mod hostile;
+mod mistakes;
+
+use super::{JobFile, Override, Problems, parse};
+
+/// The problems of a text, printed.
+fn problems(text: &str) -> String {
+    parse("job.yaml", text, &[]).1.to_string()
+}
+
+/// The first line of each problem.
+fn messages(text: &str) -> Vec<String> {
+    first_lines(&parse("job.yaml", text, &[]).1)
+}
+
+fn first_lines(problems: &Problems) -> Vec<String> {
+    problems.iter().map(|problem| problem.to_string().lines().next().unwrap_or_default().to_owned()).collect()
+}
+
+/// The job of a text without errors.
+fn job(text: &str) -> JobFile {
+    job_with(text, &[])
+}
+
+fn job_with(text: &str, sets: &[&str]) -> JobFile {
+    let sets: Vec<Override> = sets.iter().map(|set| set.parse().unwrap()).collect();
+    let (job, problems) = parse("job.yaml", text, &sets);
+    job.unwrap_or_else(|| panic!("{problems}"))
+}
+
+/// A job of one stream from a source `in` to a sink, the stream's keys given.
+fn with_stream(keys: &str) -> String {
+    format!(
+        "name: t\nsources: {{ in: {{ connector: stdin }} }}\nstreams:\n  s: {{ from: in, {keys} }}\nsinks: {{ out: {{ from: s, connector: stdout }} }}\n"
+    )
+}

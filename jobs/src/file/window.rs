@@ -1,0 +1,218 @@
+//! Windows: the cuts of a stream that aggregates are over.
+
+use jiff::SignedDuration;
+
+use super::keys;
+use super::not_yet;
+use super::read::{Fields, Reader};
+use super::span::{Span, Spanned};
+use super::values;
+use super::yaml::{Node, Value};
+
+/// `window`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// Where the key `window` stands.
+    pub place: Spanned<()>,
+    /// The shape of the windows.
+    pub shape: Shape,
+    /// The clock.
+    pub clock: Clock,
+    /// How long a window that fired still takes late records; 0 unless given.
+    pub allowed_lateness: SignedDuration,
+    /// When a window fires.
+    pub trigger: Trigger,
+    /// Which records it drops first.
+    pub evictor: Option<Evictor>,
+}
+
+/// The shape of windows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// Of one size, end to end.
+    Tumbling {
+        /// The size, above zero.
+        size: SignedDuration,
+        /// Where they begin; smaller than the size, possibly negative.
+        offset: SignedDuration,
+    },
+    /// Of one size, one beginning at every step.
+    Sliding {
+        /// The size, above zero.
+        size: SignedDuration,
+        /// The step, above zero.
+        every: SignedDuration,
+        /// Where they begin; smaller than the size, possibly negative.
+        offset: SignedDuration,
+    },
+    /// Ended by a gap without records.
+    Session(Gap),
+    /// Of so many records.
+    Count {
+        /// How many, above zero.
+        size: u64,
+        /// After how many the next one begins, above zero.
+        every: u64,
+    },
+    /// One over everything.
+    Global,
+}
+
+/// The gap that ends a session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Gap {
+    /// Always the same, above zero.
+    Fixed(SignedDuration),
+    /// An expression over the record, in milliseconds.
+    Dynamic(Spanned<String>),
+}
+
+/// The clock of windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Clock {
+    /// The records' times.
+    #[default]
+    Event,
+    /// The wall clock.
+    Processing,
+}
+
+/// When a window fires.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Trigger {
+    /// When the watermark passes its end.
+    #[default]
+    EventTime,
+    /// When the wall clock passes its end.
+    ProcessingTime,
+    /// At every so many records.
+    Count(u64),
+    /// At every interval.
+    Every(SignedDuration),
+    /// As the inner trigger; the window is emptied then.
+    Purging(Box<Self>),
+}
+
+/// Which records a window drops before it fires.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evictor {
+    /// All but the last so many.
+    Count(u64),
+    /// Those more than this before the last.
+    Time(SignedDuration),
+    /// Those whose distance to the last reaches the threshold.
+    Delta(Spanned<String>, f64),
+}
+
+pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) -> Option<Window> {
+    let place = format!("`window` of {stream}");
+    let fields = reader.fields(node, at, &[&keys::WINDOW], &place)?;
+    let clocks = [("event", Clock::Event), ("processing", Clock::Processing)];
+    let shape = read_shape(reader, &fields);
+    let clock = fields.get("time").and_then(|node| reader.word(node, "window.time", &clocks));
+    let lateness = fields.get("allowed_lateness").and_then(|node| reader.span(node));
+    let trigger = fields.get("trigger").and_then(|node| read_trigger(reader, node, at, &place));
+    let evictor = fields.get("evictor").and_then(|node| read_evictor(reader, node, at, &place));
+    Some(Window {
+        place: Spanned::new((), at.clone()),
+        shape: shape?,
+        clock: clock.map(|clock| clock.value).unwrap_or_default(),
+        allowed_lateness: lateness.map_or(SignedDuration::ZERO, |lateness| lateness.value),
+        trigger: trigger.unwrap_or_default(),
+        evictor,
+    })
+}
+
+fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
+    let given = fields.given(&["tumbling", "sliding", "session", "count", "global"]);
+    let [kind] = given.as_slice() else {
+        let found = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
+        let message = format!("{} needs exactly one of tumbling, sliding, session, count, global; it has {found}", fields.place);
+        return reader.fail(&fields.at, message);
+    };
+    let of = |reader: &mut Reader, key: &'static str, kinds: &[&str]| {
+        if let Some(at) = fields.key(key).filter(|_| !kinds.contains(kind)) {
+            reader.push(at.problem(format!("`{key}` does not go with `{kind}`")));
+        }
+    };
+    of(reader, "every", &["sliding", "count"]);
+    of(reader, "offset", &["tumbling", "sliding"]);
+    let node = fields.get(kind)?;
+    match *kind {
+        "tumbling" => {
+            let size = reader.positive(node);
+            let offset = read_offset(reader, fields, size.as_ref());
+            Some(Shape::Tumbling { size: size?.value, offset })
+        }
+        "sliding" => {
+            let size = reader.positive(node);
+            let every = reader.required(fields, "every").and_then(|node| reader.positive(node));
+            let offset = read_offset(reader, fields, size.as_ref());
+            Some(Shape::Sliding { size: size?.value, every: every?.value, offset })
+        }
+        "session" => read_gap(reader, node).map(Shape::Session),
+        "count" => {
+            let size = reader.count(node, 1, u64::MAX);
+            let every = fields.get("every").map(|node| reader.count(node, 1, u64::MAX));
+            let size = size?.value;
+            Some(Shape::Count { size, every: every.map_or(Some(size), |every| Some(every?.value))? })
+        }
+        _ => {
+            let global = reader.bool(node)?;
+            if global.value { Some(Shape::Global) } else { reader.fail(&global.span, "`global` can only be `true`") }
+        }
+    }
+}
+
+fn read_offset(reader: &mut Reader, fields: &Fields<'_>, size: Option<&Spanned<SignedDuration>>) -> SignedDuration {
+    let offset = fields.get("offset").and_then(|node| reader.duration(node, .., ""));
+    let Some(offset) = offset else { return SignedDuration::ZERO };
+    if let Some(size) = size.filter(|size| offset.value.abs() >= size.value) {
+        let message = format!("the offset must be smaller than the window, {}", values::duration_text(size.value));
+        reader.push(offset.problem(message));
+    }
+    offset.value
+}
+
+/// A duration, or else an expression; what begins like a duration is meant as one.
+fn read_gap(reader: &mut Reader, node: &Node) -> Option<Gap> {
+    let text = reader.text(node, "a duration such as `30s`")?;
+    let digits = text.value.trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count();
+    let is_word = text.value.trim_start_matches('-').bytes().all(|b| b.is_ascii_alphanumeric());
+    if values::parse_duration(&text.value).is_some() || digits > 0 && is_word {
+        return reader.positive(node).map(|gap| Gap::Fixed(gap.value));
+    }
+    if let Some(message) = not_yet::missing("window.session", "dynamic") {
+        reader.push(text.problem(message));
+    }
+    Some(Gap::Dynamic(text))
+}
+
+fn read_trigger(reader: &mut Reader, node: &Node, at: &Span, place: &str) -> Option<Trigger> {
+    if let Value::Scalar { .. } = node.value {
+        let words = [("event_time", false), ("processing_time", true)];
+        let processing = reader.word(node, "trigger", &words)?.value;
+        return Some(if processing { Trigger::ProcessingTime } else { Trigger::EventTime });
+    }
+    let fields = reader.fields(node, at, &[&keys::TRIGGER], &format!("`trigger` of {place}"))?;
+    match *fields.given(&["count", "every", "purging"]).as_slice() {
+        ["count"] => Some(Trigger::Count(reader.count(fields.get("count")?, 1, u64::MAX)?.value)),
+        ["every"] => Some(Trigger::Every(reader.positive(fields.get("every")?)?.value)),
+        ["purging"] => Some(Trigger::Purging(Box::new(read_trigger(reader, fields.get("purging")?, at, place)?))),
+        _ => reader.fail(&node.span, "a trigger is `event_time`, `processing_time` or one of `count`, `every`, `purging`"),
+    }
+}
+
+fn read_evictor(reader: &mut Reader, node: &Node, at: &Span, place: &str) -> Option<Evictor> {
+    let fields = reader.fields(node, at, &[&keys::EVICTOR], &format!("`evictor` of {place}"))?;
+    match *fields.given(&["count", "time", "delta", "threshold"]).as_slice() {
+        ["count"] => Some(Evictor::Count(reader.count(fields.get("count")?, 1, u64::MAX)?.value)),
+        ["time"] => Some(Evictor::Time(reader.span(fields.get("time")?)?.value)),
+        ["delta", "threshold"] => {
+            let delta = reader.text(fields.get("delta")?, "an expression");
+            let threshold = reader.number(fields.get("threshold")?);
+            Some(Evictor::Delta(delta?, threshold?.value))
+        }
+        _ => reader.fail(&node.span, "an evictor is one of `count`, `time`, and `delta` with `threshold`"),
+    }
+}
