@@ -32,6 +32,8 @@ pub(super) fn check(reader: &mut Reader, root: &Node) {
             }
         }
     }
+    let mut names: Vec<&str> = made.keys().copied().collect();
+    names.sort_unstable();
     let mut read: HashSet<&str> = HashSet::new();
     for section in ["streams", "sinks"] {
         for entry in part(root, section) {
@@ -40,8 +42,7 @@ pub(super) fn check(reader: &mut Reader, root: &Node) {
                     read.insert(name);
                     read.insert(found.maker);
                 } else {
-                    let mut known: Vec<&str> = made.keys().copied().filter(|known| *known != entry.key.value).collect();
-                    known.sort_unstable();
+                    let known = names.iter().copied().filter(|known| *known != entry.key.value);
                     reader.push(span.problem(format!("no source or stream is called `{name}`")).near(name, known));
                 }
             }

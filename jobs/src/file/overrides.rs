@@ -45,6 +45,9 @@ impl FromStr for Override {
             if step.is_empty() {
                 return Err(span.problem("expected `key.path=value`: a step of the path is empty"));
             }
+            if path.len() == yaml::MAX_DEPTH {
+                return Err(span.problem(format!("a path of more than {} steps", yaml::MAX_DEPTH)));
+            }
             path.push(Spanned::new(step.to_owned(), span));
             match text.get(after..).and_then(|rest| rest.chars().next()) {
                 Some('.') => at = after + 1,

@@ -16,7 +16,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// How many nodes a document may have, copies by aliases included.
 pub(super) const MAX_NODES: usize = 20_000;
 /// The longest text taken.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 /// A node and where it stands.
 #[derive(Clone, Debug)]

@@ -139,6 +139,67 @@ fn what_a_job_needs() {
 }
 
 #[test]
+fn line_ends_marks_and_tabs_do_not_shift_places() {
+    let text = "\u{feff}nam: t\r\nname: T\t# \u{7}\r\nsources: { in: { connector: \tstdim } }\r\nsinks: { o: { from: in, connector: stdout } }\r\n";
+    let expected = "error: job.yaml:1:1: unknown key `nam` in the job: did you mean `name`?
+  1 | nam: t
+    | ^^^
+error: job.yaml:2:7: `T` cannot name a job: small letters, digits and `-` can
+  2 | name: T\t# \u{fffd}
+    |       ^
+error: job.yaml:3:30: expected `file` or `stdin` or `generator`, found `stdim`: did you mean `stdin`?
+  3 | sources: { in: { connector: \tstdim } }
+    |                             \t^^^^^
+";
+    assert_eq!(problems(text), expected);
+}
+
+#[test]
+fn values_of_sources_and_sinks() {
+    let of = |source: &str| messages(&with_stream("where: x").replace("connector: stdin", source));
+    let one = |source: &str, expected: &str| {
+        let found = of(source);
+        assert!(matches!(found.as_slice(), [one] if one.ends_with(expected)), "{source}: {found:?}");
+    };
+    one("connector: file", ": source `in` has no `path`");
+    one("path: x", ": source `in` has no `connector`");
+    one("connector: stdin, rate: 5", ": unknown key `rate` in source `in`");
+    one("connector: stdin, format: { regex: '(' }", ": not a regular expression: unclosed group");
+    one(
+        "connector: stdin, format: { regex: '(a)' }",
+        ": the pattern has no named group such as `(?P<user>[^ ]+)`: the record would have no fields",
+    );
+    one("connector: stdin, header: true", ": `header` belongs to `format: csv`");
+    one(
+        "connector: stdin, format: csv, header: false",
+        ": source `in` has no `schema`: without a header line nothing else names the fields",
+    );
+    one("connector: stdin, format: csv, delimiter: ab", ": expected one ASCII character, found `ab`");
+    one("connector: stdin, schema: {}", ": the schema of source `in` has no field");
+    one(
+        "connector: stdin, schema: { t: { format: '%H', zone: Mars } }",
+        ": expected a time zone such as `UTC` or `Europe/Paris`, found `Mars`",
+    );
+    one("connector: stdin, schema: { t: string }, event_time: { field: t }", ": the field `t` is of type string, not a time");
+    one("connector: generator, rate: 0, fields: { a: { constant: 1 } }", ": the rate must be above zero");
+    one("connector: generator, fields: { a: { uniform: [2, 1] } }", ": the low end is above the high end");
+    one("connector: generator, fields: { a: { uniform: 2 } }", ": expected [low, high], found `2`");
+    one(
+        "connector: generator, fields: { a: { unifrm: [1, 2] } }",
+        ": unknown key `unifrm` in the generated field `a`: did you mean `uniform`?",
+    );
+    one("connector: generator, fields: { a: { time: { start: noon, step: 1s } } }", "found `noon`");
+    one("connector: generator, fields: { a: { weighted: { b: 0 } } }", ": at least one weight must be above zero");
+    one("connector: stdin, dead_letter: s", ": the name `s` is taken by a stream in line 2");
+
+    let sink = |keys: &str| messages(&with_stream("where: x").replace("connector: stdout", keys));
+    let template = sink("connector: stdout, format: text, text: 'n {n'");
+    assert_eq!(template, ["error: job.yaml:5:68: a single brace: `{field}` stands for a field, `{{` and `}}` for braces"]);
+    assert_eq!(sink("connector: stdout, path: x"), ["error: job.yaml:5:45: unknown key `path` in sink `out`"]);
+    assert_eq!(sink("connector: stdout, text: x"), ["error: job.yaml:5:45: `text` belongs to `format: text`"]);
+}
+
+#[test]
 fn values_of_windows() {
     let message = |window: &str| {
         let all = messages(&with_stream(&format!("window: {{ {window} }}, aggregate: {{ n: count() }}")));
