@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::keys::JOB;
+use super::problem::nearest;
 use super::read::{Reader, scalar};
 use super::span::{Span, Spanned};
 use super::streams::{Stream, side_names};
@@ -32,6 +34,9 @@ pub(super) fn check(reader: &mut Reader, root: &Node) {
             }
         }
     }
+    if !has_sections(root) {
+        return;
+    }
     let mut names: Vec<&str> = made.keys().copied().collect();
     names.sort_unstable();
     let mut read: HashSet<&str> = HashSet::new();
@@ -54,6 +59,15 @@ pub(super) fn check(reader: &mut Reader, root: &Node) {
         reader.push(made.span.warning(format!("nothing reads the {} `{name}`", noun(name, made))));
     }
     cycles(reader, root, &made);
+}
+
+/// Whether the names can be told at all: a misspelt `sources` would make every name below unknown.
+fn has_sections(root: &Node) -> bool {
+    let Value::Map(entries) = &root.value else { return false };
+    let known = || JOB.keys.iter().map(|key| key.name);
+    let unknown = entries.iter().map(|entry| entry.key.as_str()).filter(|name| !known().any(|known| known == *name));
+    let mut meant = unknown.filter_map(|name| nearest(name, known()));
+    !meant.any(|name| matches!(name.as_str(), "sources" | "streams" | "sinks"))
 }
 
 fn noun(name: &str, made: &Made<'_>) -> &'static str {

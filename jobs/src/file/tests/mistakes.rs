@@ -155,6 +155,12 @@ error: job.yaml:3:30: expected `file` or `stdin` or `generator`, found `stdim`: 
 }
 
 #[test]
+fn a_misspelt_section_is_one_mistake() {
+    let text = with_stream("where: x").replace("sources:", "source:");
+    assert_eq!(messages(&text), ["error: job.yaml:2:1: unknown key `source` in the job: did you mean `sources`?"]);
+}
+
+#[test]
 fn values_of_sources_and_sinks() {
     let of = |source: &str| messages(&with_stream("where: x").replace("connector: stdin", source));
     let one = |source: &str, expected: &str| {
