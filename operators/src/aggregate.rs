@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use tidegate_runtime::Error;
+
 /// A function from many records to one result, by way of an accumulator.
 pub trait Aggregate<T>: 'static {
     /// What is kept.
@@ -13,7 +15,10 @@ pub trait Aggregate<T>: 'static {
     fn create(&self) -> Self::Acc;
     /// Adds a record of event time `time` (milliseconds since 1970). Returns whether the record counts: one that an expression failed on
     /// leaves the accumulator as it was.
-    fn add(&mut self, acc: &mut Self::Acc, value: &T, time: i64) -> bool;
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn add(&mut self, acc: &mut Self::Acc, value: &T, time: i64) -> Result<bool, Error>;
     /// Adds all that `other` has seen.
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc);
     /// The result.
@@ -31,9 +36,9 @@ impl<T> Aggregate<T> for Count {
     fn create(&self) -> u64 {
         0
     }
-    fn add(&mut self, acc: &mut u64, _: &T, _: i64) -> bool {
+    fn add(&mut self, acc: &mut u64, _: &T, _: i64) -> Result<bool, Error> {
         *acc += 1;
-        true
+        Ok(true)
     }
     fn merge(&self, acc: &mut u64, other: &u64) {
         *acc += other;
@@ -56,10 +61,10 @@ macro_rules! of_field {
             fn create(&self) -> $acc {
                 $create
             }
-            fn add(&mut self, $a: &mut $acc, value: &T, _: i64) -> bool {
+            fn add(&mut self, $a: &mut $acc, value: &T, _: i64) -> Result<bool, Error> {
                 let $v = (self.0)(value);
                 $add;
-                true
+                Ok(true)
             }
             fn merge(&self, $x: &mut $acc, $y: &$acc) {
                 $merge;
@@ -115,9 +120,9 @@ where
     fn create(&self) -> A {
         self.initial.clone()
     }
-    fn add(&mut self, acc: &mut A, value: &T, _: i64) -> bool {
+    fn add(&mut self, acc: &mut A, value: &T, _: i64) -> Result<bool, Error> {
         (self.add)(acc, value);
-        true
+        Ok(true)
     }
     fn merge(&self, acc: &mut A, other: &A) {
         (self.merge)(acc, other);
@@ -135,10 +140,10 @@ impl<T, A: Aggregate<T>, B: Aggregate<T>> Aggregate<T> for (A, B) {
     fn create(&self) -> Self::Acc {
         (self.0.create(), self.1.create())
     }
-    fn add(&mut self, acc: &mut Self::Acc, value: &T, time: i64) -> bool {
-        let first = self.0.add(&mut acc.0, value, time);
-        let second = self.1.add(&mut acc.1, value, time);
-        first || second
+    fn add(&mut self, acc: &mut Self::Acc, value: &T, time: i64) -> Result<bool, Error> {
+        let first = self.0.add(&mut acc.0, value, time)?;
+        let second = self.1.add(&mut acc.1, value, time)?;
+        Ok(first || second)
     }
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
         self.0.merge(&mut acc.0, &other.0);

@@ -34,7 +34,7 @@ where
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, ()>) -> Result<(), Error> {
         let key = (self.key)(&record.value);
         let acc = self.state.entry_ref(&key).or_insert_with(|| self.aggregate.create());
-        if self.aggregate.add(acc, &record.value, record.time) {
+        if self.aggregate.add(acc, &record.value, record.time)? {
             out.emit(record.time, (key, self.aggregate.finish(acc)));
         }
         Ok(())

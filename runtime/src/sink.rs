@@ -1,5 +1,7 @@
 //! The contract of sinks: where records go.
 
+use std::sync::Arc;
+
 use tidegate_checkpoints::Epoch;
 
 use crate::error::Error;
@@ -16,6 +18,16 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// Must all records go through one worker, as when they end in one file?
     fn single_writer(&self) -> bool {
         false
+    }
+}
+
+impl<T, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
+    fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
+        (**self).open(context)
+    }
+
+    fn single_writer(&self) -> bool {
+        (**self).single_writer()
     }
 }
 

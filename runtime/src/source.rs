@@ -20,6 +20,12 @@ pub trait Source<T>: Send + Sync + 'static {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error>;
 }
 
+impl<T, S: Source<T> + ?Sized> Source<T> for Arc<S> {
+    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error> {
+        (**self).open(context)
+    }
+}
+
 /// What a reader knows of its surroundings.
 pub struct SourceContext {
     /// This worker, from 0.

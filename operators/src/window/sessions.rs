@@ -102,7 +102,7 @@ where
             return Ok(());
         }
         let mut acc = self.aggregate.create();
-        if !self.aggregate.add(&mut acc, &record.value, record.time) {
+        if !self.aggregate.add(&mut acc, &record.value, record.time)? {
             return Ok(());
         }
         let mut timer_set = false;

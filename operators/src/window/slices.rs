@@ -120,7 +120,7 @@ where
         });
         let key = (self.key)(&record.value);
         let acc = slice.entry_ref(&key).or_insert_with(|| self.aggregate.create());
-        let counts = self.aggregate.add(acc, &record.value, record.time);
+        let counts = self.aggregate.add(acc, &record.value, record.time)?;
         if counts && record.time <= watermark {
             let again: Vec<i64> = self.windows.ends(record.time).filter(|e| e - 1 <= watermark && self.cleanup(*e) > watermark).collect();
             again.into_iter().rev().for_each(|end| self.fire_again(end, &key, out));

@@ -1,0 +1,222 @@
+//! Accumulators: what an aggregate keeps of the records it has seen.
+
+use tidegate_connectors::row::Value;
+use tidegate_runtime::state::Table;
+
+use super::Function;
+
+/// When a record was: its event time, and its number in the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At {
+    pub(super) time: i64,
+    pub(super) arrival: u64,
+}
+
+/// The state of one aggregate over one key and window.
+#[derive(Clone, Debug)]
+pub enum Acc {
+    /// Of `count`.
+    Count(i64),
+    /// Of `sum`: ints are summed exactly, apart from the others.
+    Sum {
+        /// The ints.
+        ints: i128,
+        /// The doubles; `None` if there was none.
+        doubles: Option<f64>,
+    },
+    /// Of `avg`.
+    Avg {
+        /// The sum.
+        sum: f64,
+        /// The number of values.
+        count: u64,
+    },
+    /// Of `min`; null before the first value.
+    Min(Value),
+    /// Of `max`; null before the first value.
+    Max(Value),
+    /// Of `first`.
+    First(Option<(At, Value)>),
+    /// Of `last`.
+    Last(Option<(At, Value)>),
+    /// Of `count_distinct`.
+    Distinct(Table<Value, ()>),
+    /// Of `collect`, by arrival.
+    Collect(Vec<(u64, Value)>),
+    /// Of `stddev` and `variance`: count, mean and the sum of squared differences from it (Welford 1962; merged as in Chan, Golub, LeVeque 1979).
+    Moments {
+        /// The number of values.
+        count: f64,
+        /// Their mean.
+        mean: f64,
+        /// The sum of squared differences from the mean.
+        squares: f64,
+    },
+    /// Of `quantile`.
+    Quantile(Vec<f64>),
+    /// Of `top`.
+    Frequencies(Table<Value, i64>),
+}
+
+impl Acc {
+    /// The accumulator of no records.
+    #[must_use]
+    pub fn new(function: &Function) -> Self {
+        match function {
+            Function::Count => Self::Count(0),
+            Function::Sum => Self::Sum { ints: 0, doubles: None },
+            Function::Avg => Self::Avg { sum: 0.0, count: 0 },
+            Function::Min => Self::Min(Value::Null),
+            Function::Max => Self::Max(Value::Null),
+            Function::First => Self::First(None),
+            Function::Last => Self::Last(None),
+            Function::CountDistinct => Self::Distinct(Table::default()),
+            Function::Collect => Self::Collect(Vec::new()),
+            Function::Stddev | Function::Variance => Self::Moments { count: 0.0, mean: 0.0, squares: 0.0 },
+            Function::Quantile(_) => Self::Quantile(Vec::new()),
+            Function::Top(_) => Self::Frequencies(Table::default()),
+        }
+    }
+
+    /// Adds a value that the function takes.
+    #[inline]
+    pub(super) fn add(&mut self, value: &Value, at: At) {
+        match self {
+            Self::Count(n) => *n += 1,
+            Self::Sum { ints, doubles } => match value {
+                Value::Int(v) => *ints += i128::from(*v),
+                Value::Uint(v) => *ints += i128::from(*v),
+                other => *doubles = Some(doubles.unwrap_or(0.0) + other.as_f64().unwrap_or(0.0)),
+            },
+            Self::Avg { sum, count } => {
+                *sum += value.as_f64().unwrap_or(0.0);
+                *count += 1;
+            }
+            Self::Min(least) => {
+                if least.is_null() || value.total_cmp(least).is_lt() {
+                    *least = value.clone();
+                }
+            }
+            Self::Max(greatest) => {
+                if greatest.is_null() || value.total_cmp(greatest).is_gt() {
+                    *greatest = value.clone();
+                }
+            }
+            Self::First(first) => {
+                if first.as_ref().is_none_or(|(then, _)| at < *then) {
+                    *first = Some((at, value.clone()));
+                }
+            }
+            Self::Last(last) => {
+                if last.as_ref().is_none_or(|(then, _)| at >= *then) {
+                    *last = Some((at, value.clone()));
+                }
+            }
+            Self::Distinct(seen) => {
+                seen.entry_ref(value).or_insert(());
+            }
+            Self::Collect(values) => values.push((at.arrival, value.clone())),
+            Self::Moments { count, mean, squares } => {
+                let v = value.as_f64().unwrap_or(0.0);
+                *count += 1.0;
+                let delta = v - *mean;
+                *mean += delta / *count;
+                *squares += delta * (v - *mean);
+            }
+            Self::Quantile(values) => values.extend(value.as_f64()),
+            Self::Frequencies(counts) => *counts.entry_ref(value).or_insert(0) += 1,
+        }
+    }
+
+    /// Adds what another accumulator of the same function has seen.
+    pub(super) fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Count(n), Self::Count(m)) => *n += m,
+            (Self::Sum { ints, doubles }, Self::Sum { ints: more, doubles: others }) => {
+                *ints += more;
+                if let Some(v) = others {
+                    *doubles = Some(doubles.unwrap_or(0.0) + v);
+                }
+            }
+            (Self::Avg { sum, count }, Self::Avg { sum: s, count: n }) => {
+                *sum += s;
+                *count += n;
+            }
+            (acc @ (Self::Min(_) | Self::Max(_)), Self::Min(v) | Self::Max(v)) => {
+                if !v.is_null() {
+                    acc.add(v, At { time: 0, arrival: 0 });
+                }
+            }
+            (acc @ (Self::First(_) | Self::Last(_)), Self::First(v) | Self::Last(v)) => {
+                if let Some((at, v)) = v {
+                    acc.add(v, *at);
+                }
+            }
+            (Self::Distinct(seen), Self::Distinct(others)) => seen.extend(others.iter().map(|(v, ())| (v.clone(), ()))),
+            (Self::Collect(values), Self::Collect(others)) => {
+                values.extend(others.iter().cloned());
+                values.sort_by_key(|(arrival, _)| *arrival);
+            }
+            (Self::Moments { count, mean, squares }, Self::Moments { count: n, mean: m, squares: s }) => {
+                let total = *count + n;
+                if total > 0.0 {
+                    let delta = m - *mean;
+                    *squares += s + delta * delta * *count * n / total;
+                    *mean += delta * n / total;
+                    *count = total;
+                }
+            }
+            (Self::Quantile(values), Self::Quantile(others)) => values.extend(others),
+            (Self::Frequencies(counts), Self::Frequencies(others)) => {
+                for (value, n) in others {
+                    *counts.entry_ref(value).or_insert(0) += n;
+                }
+            }
+            // One function has one kind of accumulator.
+            _ => {}
+        }
+    }
+
+    /// The result of `function`.
+    pub(super) fn finish(&self, function: &Function) -> Value {
+        match self {
+            Self::Count(n) => Value::Int(*n),
+            Self::Sum { ints, doubles: None } => i64::try_from(*ints).map_or(Value::Double(*ints as f64), Value::Int),
+            Self::Sum { ints, doubles: Some(sum) } => Value::Double(*ints as f64 + sum),
+            Self::Avg { count: 0, .. } => Value::Null,
+            Self::Avg { sum, count } => Value::Double(sum / *count as f64),
+            Self::Min(v) | Self::Max(v) => v.clone(),
+            Self::First(v) | Self::Last(v) => v.as_ref().map_or(Value::Null, |(_, v)| v.clone()),
+            Self::Distinct(seen) => Value::Int(seen.len() as i64),
+            Self::Collect(values) => Value::list(values.iter().map(|(_, v)| v.clone())),
+            Self::Moments { count, .. } if *count < 2.0 => Value::Null,
+            Self::Moments { count, squares, .. } => {
+                let variance = squares / (count - 1.0);
+                Value::Double(if *function == Function::Stddev { variance.sqrt() } else { variance })
+            }
+            Self::Quantile(values) => match function {
+                Function::Quantile(q) => quantile(values, *q).map_or(Value::Null, Value::Double),
+                _ => Value::Null,
+            },
+            Self::Frequencies(counts) => {
+                let most = if let Function::Top(n) = function { *n } else { usize::MAX };
+                let mut ranked: Vec<_> = counts.iter().collect();
+                ranked.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.total_cmp(b.0)));
+                let entry = |(value, n): (&Value, &i64)| {
+                    Value::map([(Value::string("value"), value.clone()), (Value::string("count"), Value::Int(*n))])
+                };
+                Value::list(ranked.into_iter().take(most).map(entry))
+            }
+        }
+    }
+}
+
+/// The value at fraction `q` of the sorted values, interpolated linearly between the nearest ranks (Hyndman and Fan 1996, definition 7).
+fn quantile(values: &[f64], q: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let rank = q * (sorted.len().checked_sub(1)? as f64);
+    let below = sorted.get(rank.floor() as usize)?;
+    let above = sorted.get(rank.ceil() as usize)?;
+    Some(below + (above - below) * rank.fract())
+}

@@ -1,0 +1,172 @@
+//! The aggregate functions: their names, what they take, what they give.
+
+use tidegate_connectors::row::{Schema, Type, Value};
+
+use super::Compiled;
+use crate::expr::{Call, Expr, Problem, parse_call};
+use crate::file::{Problem as FileProblem, Spanned, nearest};
+
+/// An aggregate function with its constants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Function {
+    /// The number of records, or of those in which the argument isn't null.
+    Count,
+    /// The sum: of ints an int (a double if that overflows), of doubles a double; 0 of nothing.
+    Sum,
+    /// The mean, as a double.
+    Avg,
+    /// The least value.
+    Min,
+    /// The greatest value.
+    Max,
+    /// The value of the record with the least event time; of equal ones the first to arrive.
+    First,
+    /// The value of the record with the greatest event time; of equal ones the last to arrive.
+    Last,
+    /// The number of distinct values, exact.
+    CountDistinct,
+    /// All values in the order of arrival, nulls too.
+    Collect,
+    /// The sample standard deviation; null of fewer than two values.
+    Stddev,
+    /// The sample variance; null of fewer than two values.
+    Variance,
+    /// The quantile at this fraction (0 to 1), interpolated between the nearest ranks; exact.
+    Quantile(f64),
+    /// The most frequent values with their counts, at most this many.
+    Top(usize),
+}
+
+/// Name, function (with a stand-in for its constant), argument counts, and how it is called.
+const FUNCTIONS: &[(&str, Function, std::ops::RangeInclusive<usize>, &str)] = &[
+    ("count", Function::Count, 0..=1, "count() or count(x)"),
+    ("sum", Function::Sum, 1..=1, "sum(x)"),
+    ("avg", Function::Avg, 1..=1, "avg(x)"),
+    ("min", Function::Min, 1..=1, "min(x)"),
+    ("max", Function::Max, 1..=1, "max(x)"),
+    ("first", Function::First, 1..=1, "first(x)"),
+    ("last", Function::Last, 1..=1, "last(x)"),
+    ("count_distinct", Function::CountDistinct, 1..=1, "count_distinct(x)"),
+    ("collect", Function::Collect, 1..=1, "collect(x)"),
+    ("stddev", Function::Stddev, 1..=1, "stddev(x)"),
+    ("variance", Function::Variance, 1..=1, "variance(x)"),
+    ("quantile", Function::Quantile(0.0), 2..=2, "quantile(x, 0.99)"),
+    ("top", Function::Top(0), 2..=2, "top(x, 10)"),
+];
+
+impl Function {
+    /// Does it look at null values?
+    pub(super) fn takes_null(&self) -> bool {
+        matches!(self, Self::Collect)
+    }
+
+    fn needs_number(&self) -> bool {
+        matches!(self, Self::Sum | Self::Avg | Self::Stddev | Self::Variance | Self::Quantile(_))
+    }
+
+    /// Can it take this value? Asked of every value, as a field may be of any type.
+    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        if self.needs_number() && value.as_f64().is_none() {
+            return Err(format!("expected a number, found {}", value.type_of()));
+        }
+        Ok(())
+    }
+
+    /// The type of the result over an argument of type `argument`.
+    #[must_use]
+    pub fn result(&self, argument: &Type) -> Type {
+        match self {
+            Self::Count | Self::CountDistinct => Type::Int,
+            Self::Avg | Self::Stddev | Self::Variance | Self::Quantile(_) => Type::Double,
+            Self::Sum if *argument == Type::Uint => Type::Int,
+            Self::Sum | Self::Min | Self::Max | Self::First | Self::Last => argument.clone(),
+            Self::Collect => Type::List(Box::new(argument.clone())),
+            Self::Top(_) => Type::List(Box::new(Type::map())),
+        }
+    }
+}
+
+/// Compiles an aggregate call such as `quantile(amount, 0.99)` against the stream it is over; also tells the type of the result.
+///
+/// # Errors
+/// All that is wrong with the call.
+pub fn compile(call: &Spanned<String>, condition: Option<&Spanned<String>>, schema: &Schema) -> Result<(Compiled, Type), Vec<FileProblem>> {
+    let mut problems = Vec::new();
+    let condition = condition.and_then(|text| match Expr::condition(&text.value, schema) {
+        Ok(expr) => Some(expr),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|p| located(text, 0, p)));
+            None
+        }
+    });
+    let function = match parse_call(&call.value) {
+        Ok(parsed) => function(call, &parsed, schema, &mut problems),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|p| located(call, 0, p)));
+            None
+        }
+    };
+    match function {
+        Some((function, argument)) if problems.is_empty() => {
+            let ty = function.result(argument.as_ref().map_or(&Type::Int, Expr::ty));
+            Ok((Compiled { function, argument, condition }, ty))
+        }
+        _ => Err(problems),
+    }
+}
+
+/// A problem of an expression that stands in `text` from `offset` on, placed in the file.
+pub(crate) fn located(text: &Spanned<String>, offset: usize, problem: Problem) -> FileProblem {
+    let mut placed = text.problem_at(problem.span.start + offset..problem.span.end + offset, problem.message);
+    placed.nearest = problem.nearest;
+    placed
+}
+
+fn function(text: &Spanned<String>, call: &Call, schema: &Schema, problems: &mut Vec<FileProblem>) -> Option<(Function, Option<Expr>)> {
+    let Some((_, function, arity, usage)) = FUNCTIONS.iter().find(|(name, ..)| *name == call.name) else {
+        let mut problem = text.problem_at(call.name_span.clone(), format!("there is no aggregate `{}`", call.name));
+        problem.nearest = nearest(&call.name, FUNCTIONS.iter().map(|(name, ..)| *name));
+        problems.push(problem);
+        return None;
+    };
+    if !arity.contains(&call.args.len()) {
+        problems.push(text.problem_at(call.name_span.clone(), format!("`{}` is called as {usage}", call.name)));
+        return None;
+    }
+    let argument = match call.args.first() {
+        None => None,
+        Some(arg) => match Expr::compile(&arg.source, schema) {
+            Ok(expr) => Some(expr),
+            Err(found) => {
+                problems.extend(found.into_iter().map(|p| located(text, arg.span.start, p)));
+                return None;
+            }
+        },
+    };
+    if let (Some(expr), Some(arg)) = (&argument, call.args.first())
+        && function.needs_number()
+        && !matches!(expr.ty(), Type::Int | Type::Uint | Type::Double | Type::Any)
+    {
+        let message = format!("`{}` is over numbers, and this is of type {}", call.name, expr.ty());
+        problems.push(text.problem_at(arg.span.clone(), message));
+        return None;
+    }
+    let function = match (function, call.args.get(1)) {
+        (Function::Quantile(_), Some(arg)) => match arg.source.trim().parse::<f64>() {
+            Ok(q) if (0.0..=1.0).contains(&q) => Function::Quantile(q),
+            _ => {
+                problems.push(text.problem_at(arg.span.clone(), "a quantile is a number from 0 to 1, such as 0.99"));
+                return None;
+            }
+        },
+        (Function::Top(_), Some(arg)) => match arg.source.trim().parse::<usize>() {
+            Ok(n) if n > 0 => Function::Top(n),
+            _ => {
+                problems.push(text.problem_at(arg.span.clone(), "`top` wants to know how many: a whole number above zero"));
+                return None;
+            }
+        },
+        (other, _) => other.clone(),
+    };
+    Some((function, argument))
+}

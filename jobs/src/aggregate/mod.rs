@@ -1,0 +1,133 @@
+//! The aggregates of job files: `{ n: count(), ips: count_distinct(ip) }` compiled to one accumulator per name.
+//!
+//! Null doesn't count: an aggregate of a field is over the records in which the field isn't null, except `count()` and `collect(x)`.
+
+mod acc;
+mod function;
+
+use std::sync::Arc;
+
+use tidegate_connectors::row::{Row, Value};
+use tidegate_operators::Aggregate;
+use tidegate_runtime::Error;
+use tidegate_runtime::metrics::OperatorMetrics;
+
+use crate::expr::Expr;
+use crate::failures::Failures;
+
+pub use acc::Acc;
+pub use function::{Function, compile};
+
+/// One aggregate of a stream, compiled.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What it computes.
+    pub function: Function,
+    /// Of what; `None` for `count()`.
+    pub argument: Option<Expr>,
+    /// Over which records; all, if `None`.
+    pub condition: Option<Expr>,
+}
+
+/// All aggregates of a stream.
+pub struct RowAggregate {
+    aggregates: Arc<[Compiled]>,
+    /// What the aggregates are given of the current record.
+    given: Vec<Given>,
+    arrived: u64,
+    failures: Failures,
+    metrics: Arc<OperatorMetrics>,
+}
+
+/// What an aggregate is given of a record. All are evaluated before any is added, so that a failure leaves the accumulators as they were.
+enum Given {
+    Nothing,
+    Record,
+    Slot(usize),
+    Value(Value),
+}
+
+impl RowAggregate {
+    /// These aggregates; `failures` says what to do when an expression fails.
+    #[must_use]
+    pub fn new(aggregates: Arc<[Compiled]>, failures: Failures, metrics: Arc<OperatorMetrics>) -> Self {
+        Self { given: Vec::with_capacity(aggregates.len()), aggregates, arrived: 0, failures, metrics }
+    }
+
+    fn evaluate(&mut self, row: &Row) -> Result<bool, Error> {
+        self.given.clear();
+        for aggregate in &*self.aggregates {
+            let given = aggregate.given(row);
+            match given {
+                Ok(given) => self.given.push(given),
+                Err((expr, error)) => {
+                    self.metrics.failed.add(1);
+                    self.failures.report(expr, &error, row)?;
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Compiled {
+    fn given(&self, row: &Row) -> Result<Given, (&Expr, String)> {
+        if let Some(condition) = &self.condition
+            && !condition.test(row).map_err(|e| (condition, e.to_string()))?
+        {
+            return Ok(Given::Nothing);
+        }
+        let Some(argument) = &self.argument else { return Ok(Given::Record) };
+        let given = match argument.as_slot() {
+            Some(slot) => Given::Slot(slot),
+            None => Given::Value(argument.eval(row).map_err(|e| (argument, e.to_string()))?),
+        };
+        let value = match &given {
+            Given::Value(value) => value,
+            _ => row.get(argument.as_slot().unwrap_or_default()),
+        };
+        if value.is_null() && !self.function.takes_null() {
+            return Ok(Given::Nothing);
+        }
+        self.function.check(value).map_err(|e| (argument, e))?;
+        Ok(given)
+    }
+}
+
+impl Aggregate<Row> for RowAggregate {
+    type Acc = Box<[Acc]>;
+    type Out = Vec<Value>;
+
+    fn create(&self) -> Box<[Acc]> {
+        self.aggregates.iter().map(|a| Acc::new(&a.function)).collect()
+    }
+
+    fn add(&mut self, acc: &mut Box<[Acc]>, row: &Row, time: i64) -> Result<bool, Error> {
+        if !self.evaluate(row)? {
+            return Ok(false);
+        }
+        self.arrived += 1;
+        let at = acc::At { time, arrival: self.arrived };
+        for (acc, given) in acc.iter_mut().zip(self.given.drain(..)) {
+            match given {
+                Given::Nothing => {}
+                Given::Record => acc.add(&Value::Null, at),
+                Given::Slot(slot) => acc.add(row.get(slot), at),
+                Given::Value(value) => acc.add(&value, at),
+            }
+        }
+        Ok(true)
+    }
+
+    fn merge(&self, acc: &mut Box<[Acc]>, other: &Box<[Acc]>) {
+        acc.iter_mut().zip(other).for_each(|(acc, other)| acc.merge(other));
+    }
+
+    fn finish(&self, acc: &Box<[Acc]>) -> Vec<Value> {
+        self.aggregates.iter().zip(acc).map(|(a, acc)| acc.finish(&a.function)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
