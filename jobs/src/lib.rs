@@ -1,3 +1,4 @@
 //! Job files: expressions, aggregates, the planner.
 
+pub mod expr;
 pub mod file;

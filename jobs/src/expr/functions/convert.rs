@@ -1,0 +1,186 @@
+//! Conversions between types.
+
+use jiff::Timestamp;
+use tidegate_connectors::row::Value;
+
+use super::{Function, Outcome, Style::Global, T, no_match, time};
+use crate::expr::error::{EvalError, Kind, Tag};
+use crate::expr::val::Val;
+use crate::expr::{arith, display};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "int",
+        style: Global,
+        overloads: &[(&[T::Int], T::Int), (&[T::Uint], T::Int), (&[T::Double], T::Int), (&[T::String], T::Int), (&[T::Timestamp], T::Int)],
+        call: int,
+        example: "int('-7') == -7 && int(2.9) == 2",
+    },
+    Function {
+        name: "uint",
+        style: Global,
+        overloads: &[(&[T::Int], T::Uint), (&[T::Uint], T::Uint), (&[T::Double], T::Uint), (&[T::String], T::Uint)],
+        call: uint,
+        example: "uint('7') == 7u",
+    },
+    Function {
+        name: "double",
+        style: Global,
+        overloads: &[(&[T::Int], T::Double), (&[T::Uint], T::Double), (&[T::Double], T::Double), (&[T::String], T::Double)],
+        call: double,
+        example: "double('1.5') == 1.5",
+    },
+    Function {
+        name: "string",
+        style: Global,
+        overloads: &[
+            (&[T::String], T::String),
+            (&[T::Int], T::String),
+            (&[T::Uint], T::String),
+            (&[T::Double], T::String),
+            (&[T::Bool], T::String),
+            (&[T::Bytes], T::String),
+            (&[T::Timestamp], T::String),
+            (&[T::Duration], T::String),
+        ],
+        call: string,
+        example: "string(1.5) == '1.5'",
+    },
+    Function {
+        name: "bytes",
+        style: Global,
+        overloads: &[(&[T::String], T::Bytes), (&[T::Bytes], T::Bytes)],
+        call: bytes,
+        example: "bytes('a') == b'a'",
+    },
+    Function {
+        name: "bool",
+        style: Global,
+        overloads: &[(&[T::String], T::Bool), (&[T::Bool], T::Bool)],
+        call: bool,
+        example: "bool('true')",
+    },
+    Function {
+        name: "timestamp",
+        style: Global,
+        overloads: &[(&[T::String], T::Timestamp), (&[T::Int], T::Timestamp), (&[T::Timestamp], T::Timestamp)],
+        call: timestamp,
+        example: "timestamp('1970-01-01T00:00:05Z') == timestamp(5)",
+    },
+    Function {
+        name: "duration",
+        style: Global,
+        overloads: &[(&[T::String], T::Duration), (&[T::Duration], T::Duration), (&[T::Int], T::Duration)],
+        call: duration,
+        example: "duration('1h30m') == duration('90m')",
+    },
+    Function { name: "type", style: Global, overloads: &[(&[T::Any], T::Type)], call: type_of, example: "type(1) == int" },
+];
+
+fn range(tag: Tag) -> EvalError {
+    Kind::Range(tag).into()
+}
+
+fn unreadable(text: &str, what: &str) -> EvalError {
+    EvalError::message(format!("`{text}` is not {what}"))
+}
+
+fn int(args: &[Val<'_>]) -> Outcome {
+    let v = match args.first().and_then(Val::data) {
+        Some(Value::Int(v)) => *v,
+        Some(Value::Uint(v)) => i64::try_from(*v).map_err(|_| range(Tag::Int))?,
+        // The ends are excluded: as doubles they are no longer the ints they look like.
+        Some(Value::Double(v)) if *v > i64::MIN as f64 && *v < i64::MAX as f64 => *v as i64,
+        Some(Value::Double(_)) => return Err(range(Tag::Int)),
+        Some(Value::String(v)) => v.parse().map_err(|_| unreadable(v, "an int"))?,
+        Some(Value::Timestamp(v)) => i64::try_from(v.as_nanosecond().div_euclid(1_000_000_000)).map_err(|_| range(Tag::Int))?,
+        _ => return no_match(),
+    };
+    Ok(Val::int(v))
+}
+
+fn uint(args: &[Val<'_>]) -> Outcome {
+    let v = match args.first().and_then(Val::data) {
+        Some(Value::Int(v)) => u64::try_from(*v).map_err(|_| range(Tag::Uint))?,
+        Some(Value::Uint(v)) => *v,
+        Some(Value::Double(v)) if *v >= 0.0 && *v < u64::MAX as f64 => *v as u64,
+        Some(Value::Double(_)) => return Err(range(Tag::Uint)),
+        Some(Value::String(v)) => v.parse().map_err(|_| unreadable(v, "a uint"))?,
+        _ => return no_match(),
+    };
+    Ok(Val::Own(Value::Uint(v)))
+}
+
+fn double(args: &[Val<'_>]) -> Outcome {
+    let v = match args.first().and_then(Val::data) {
+        Some(Value::String(v)) => v.parse().map_err(|_| unreadable(v, "a double"))?,
+        Some(other) => match other.as_f64() {
+            Some(v) => v,
+            None => return no_match(),
+        },
+        None => return no_match(),
+    };
+    Ok(Val::Own(Value::Double(v)))
+}
+
+fn string(args: &[Val<'_>]) -> Outcome {
+    match args.first().and_then(Val::data) {
+        Some(v @ Value::String(_)) => Ok(Val::Own(v.clone())),
+        Some(Value::Bytes(v)) => match std::str::from_utf8(v) {
+            Ok(text) => Ok(Val::text(text)),
+            Err(_) => Err(EvalError::message("the bytes are not UTF-8")),
+        },
+        Some(Value::Null | Value::List(_) | Value::Map(_)) | None => no_match(),
+        Some(other) => Ok(Val::text(display::Plain(other).to_string())),
+    }
+}
+
+fn bytes(args: &[Val<'_>]) -> Outcome {
+    match args.first().and_then(Val::data) {
+        Some(Value::String(v)) => Ok(Val::Own(Value::Bytes(v.as_bytes().into()))),
+        Some(v @ Value::Bytes(_)) => Ok(Val::Own(v.clone())),
+        _ => no_match(),
+    }
+}
+
+fn bool(args: &[Val<'_>]) -> Outcome {
+    match args.first().and_then(Val::data) {
+        Some(Value::Bool(v)) => Ok(Val::bool(*v)),
+        Some(Value::String(v)) => match v.as_str() {
+            "1" | "t" | "true" | "TRUE" | "True" => Ok(Val::bool(true)),
+            "0" | "f" | "false" | "FALSE" | "False" => Ok(Val::bool(false)),
+            other => Err(unreadable(other, "a bool")),
+        },
+        _ => no_match(),
+    }
+}
+
+fn timestamp(args: &[Val<'_>]) -> Outcome {
+    let v = match args.first().and_then(Val::data) {
+        Some(Value::Timestamp(v)) => Value::Timestamp(*v),
+        Some(Value::Int(v)) => arith::instant(Timestamp::from_second(*v))?,
+        Some(Value::String(v)) => match v.parse::<Timestamp>() {
+            Ok(t) => arith::instant::<()>(Ok(t))?,
+            Err(_) => return Err(unreadable(v, "a timestamp such as 2026-01-31T12:00:00Z")),
+        },
+        _ => return no_match(),
+    };
+    Ok(Val::Own(v))
+}
+
+fn duration(args: &[Val<'_>]) -> Outcome {
+    let v = match args.first().and_then(Val::data) {
+        Some(Value::Duration(v)) => Value::Duration(*v),
+        Some(Value::Int(v)) => arith::span(Some(jiff::SignedDuration::from_secs(*v)))?,
+        Some(Value::String(v)) => match time::parse_duration(v) {
+            Some(d) => arith::span(Some(d))?,
+            None => return Err(unreadable(v, "a duration such as 1h30m or 500ms")),
+        },
+        _ => return no_match(),
+    };
+    Ok(Val::Own(v))
+}
+
+fn type_of(args: &[Val<'_>]) -> Outcome {
+    args.first().map_or_else(no_match, |v| Ok(Val::Type(v.tag().cel_name())))
+}

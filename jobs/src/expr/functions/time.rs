@@ -1,0 +1,182 @@
+//! The parts of instants and spans, and the text form of spans.
+
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Zoned};
+use tidegate_connectors::row::Value;
+
+use super::{Function, Outcome, Style, T, no_match};
+use crate::expr::error::EvalError;
+use crate::expr::val::Val;
+
+const PART: &[(&[T], T)] = &[(&[T::Timestamp], T::Int), (&[T::Timestamp, T::String], T::Int)];
+const PART_OR_SPAN: &[(&[T], T)] = &[(&[T::Timestamp], T::Int), (&[T::Timestamp, T::String], T::Int), (&[T::Duration], T::Int)];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "getFullYear",
+        style: Style::Member,
+        overloads: PART,
+        call: |a| part(a, |t| t.year().into(), None),
+        example: "timestamp('2009-02-13T23:31:30Z').getFullYear() == 2009",
+    },
+    Function {
+        name: "getMonth",
+        style: Style::Member,
+        overloads: PART,
+        call: |a| part(a, |t| i64::from(t.month()) - 1, None),
+        example: "timestamp('2009-02-13T23:31:30Z').getMonth() == 1",
+    },
+    Function {
+        name: "getDate",
+        style: Style::Member,
+        overloads: PART,
+        call: |a| part(a, |t| t.day().into(), None),
+        example: "timestamp('2009-02-13T23:31:30Z').getDate() == 13",
+    },
+    Function {
+        name: "getDayOfMonth",
+        style: Style::Member,
+        overloads: PART,
+        call: |a| part(a, |t| i64::from(t.day()) - 1, None),
+        example: "timestamp('2009-02-13T23:31:30Z').getDayOfMonth() == 12",
+    },
+    Function {
+        name: "getDayOfWeek",
+        style: Style::Member,
+        overloads: PART,
+        call: |a| part(a, |t| t.weekday().to_sunday_zero_offset().into(), None),
+        example: "timestamp('2009-02-13T23:31:30Z').getDayOfWeek() == 5",
+    },
+    Function {
+        name: "getDayOfYear",
+        style: Style::Member,
+        overloads: PART,
+        call: |a| part(a, |t| i64::from(t.day_of_year()) - 1, None),
+        example: "timestamp('2009-02-13T23:31:30Z').getDayOfYear() == 43",
+    },
+    Function {
+        name: "getHours",
+        style: Style::Member,
+        overloads: PART_OR_SPAN,
+        call: |a| part(a, |t| t.hour().into(), Some(|d| d.as_secs() / 3600)),
+        example: "timestamp('2009-02-13T23:31:30Z').getHours('+01:00') == 0",
+    },
+    Function {
+        name: "getMinutes",
+        style: Style::Member,
+        overloads: PART_OR_SPAN,
+        call: |a| part(a, |t| t.minute().into(), Some(|d| d.as_secs() / 60)),
+        example: "duration('2h').getMinutes() == 120",
+    },
+    Function {
+        name: "getSeconds",
+        style: Style::Member,
+        overloads: PART_OR_SPAN,
+        call: |a| part(a, |t| t.second().into(), Some(|d| d.as_secs())),
+        example: "duration('2m').getSeconds() == 120",
+    },
+    Function {
+        name: "getMilliseconds",
+        style: Style::Member,
+        overloads: PART_OR_SPAN,
+        call: |a| part(a, |t| t.millisecond().into(), Some(|d| i64::from(d.subsec_millis()))),
+        example: "duration('1500ms').getMilliseconds() == 500",
+    },
+];
+
+fn part(args: &[Val<'_>], of_instant: fn(&Zoned) -> i64, of_span: Option<fn(SignedDuration) -> i64>) -> Outcome {
+    let zone = match args {
+        [_] => TimeZone::UTC,
+        [_, zone] => match zone.data() {
+            Some(Value::String(name)) => time_zone(name)?,
+            _ => return no_match(),
+        },
+        _ => return no_match(),
+    };
+    match (args.first().and_then(Val::data), of_span) {
+        (Some(Value::Timestamp(t)), _) => Ok(Val::int(of_instant(&t.to_zoned(zone)))),
+        (Some(Value::Duration(d)), Some(of_span)) if args.len() == 1 => Ok(Val::int(of_span(*d))),
+        _ => no_match(),
+    }
+}
+
+/// A zone by its name in the time zone database, or an offset such as `-09:30`.
+fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
+    let unknown = || EvalError::message(format!("unknown time zone: {name}"));
+    if let Some((hours, minutes)) = name.split_once(':') {
+        let (sign, hours) = match hours.strip_prefix('-') {
+            Some(hours) => (-1, hours),
+            None => (1, hours.strip_prefix('+').unwrap_or(hours)),
+        };
+        let hours: i32 = hours.parse().map_err(|_| unknown())?;
+        let minutes: i32 = minutes.parse().map_err(|_| unknown())?;
+        if hours > 23 || !(0..60).contains(&minutes) {
+            return Err(unknown());
+        }
+        return Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).map(Offset::to_time_zone).map_err(|_| unknown());
+    }
+    if name == "UTC" { Ok(TimeZone::UTC) } else { TimeZone::get(name).map_err(|_| unknown()) }
+}
+
+/// Reads a span such as `1h30m`, `-1.5s` or `500ms`; none if the text is not one. Days (`7d`) are ours.
+pub(in crate::expr) fn parse_duration(text: &str) -> Option<SignedDuration> {
+    const UNITS: [(&str, i128); 8] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("µs", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+        ("d", 86_400_000_000_000),
+    ];
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(SignedDuration::ZERO);
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    let mut nanos: i128 = 0;
+    while !rest.is_empty() {
+        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+        let (whole, fraction) = match rest[..number].split_once('.') {
+            Some((whole, fraction)) => (whole, fraction),
+            None => (&rest[..number], ""),
+        };
+        if whole.is_empty() && fraction.is_empty() || whole.len() > 18 || fraction.contains('.') {
+            return None;
+        }
+        let unit_end = rest[number..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |at| number + at);
+        let unit = &rest[number..unit_end];
+        let (_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        nanos += if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()? } * size;
+        // Digits beyond the nanosecond are cut off.
+        let digits = &fraction[..fraction.len().min(15)];
+        if !digits.is_empty() {
+            nanos += digits.parse::<i128>().ok()? * size / 10i128.pow(u32::try_from(digits.len()).ok()?);
+        }
+        rest = &rest[unit_end..];
+    }
+    let nanos = if negative { -nanos } else { nanos };
+    let seconds = i64::try_from(nanos / 1_000_000_000).ok()?;
+    Some(SignedDuration::new(seconds, i32::try_from(nanos % 1_000_000_000).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_sums_of_numbers_with_units() {
+        assert_eq!(parse_duration("1h30m"), Some(SignedDuration::from_secs(5400)));
+        assert_eq!(parse_duration("-1.5s"), Some(SignedDuration::from_millis(-1500)));
+        assert_eq!(parse_duration("2d"), Some(SignedDuration::from_hours(48)));
+        for bad in ["", "-", "5", "s", "1.s2", "1x", "1..2s", "99999999999999999999s"] {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+}

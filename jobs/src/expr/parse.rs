@@ -1,0 +1,290 @@
+//! Text to syntax tree: the `cel` crate's Pratt parser behind limits which keep every later walk over the tree within the stack.
+//!
+//! The tokens are looked at first. Bad tokens, brackets that do not match and nesting beyond [`MAX_DEPTH`] are reported from them, so
+//! the parser only sees texts whose tree is shallow. The tokens then also tell where a node of the tree begins and ends.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+use std::sync::Arc;
+
+use cel::common::ast::{EntryExpr, Expr as Ast, IdedExpr, SourceInfo};
+use cel::parser::PrattParser;
+use cel::parser::pratt_parser::{Lexer, Token, TokenKind};
+
+use super::problem::Problem;
+
+/// The longest source, in bytes.
+pub(super) const MAX_SOURCE: usize = 1 << 20;
+/// The deepest syntax tree. A chain such as `a + b + c` is as deep as it is long; `&&`, `||` and commas do not count.
+pub(super) const MAX_DEPTH: usize = 160;
+
+/// A syntax tree with what is needed to say where its nodes are.
+pub(super) struct Parsed<'s> {
+    pub ast: IdedExpr,
+    source: &'s str,
+    tokens: Tokens,
+    offsets: OnceCell<Option<Arc<SourceInfo>>>,
+}
+
+/// The significant tokens of a source, with the partner of each bracket.
+pub(super) struct Tokens {
+    pub list: Vec<Token>,
+    partner: Vec<usize>,
+}
+
+impl Tokens {
+    /// Reads the tokens of `source` and checks what can be checked on them alone.
+    pub fn read(source: &str) -> Result<Self, Problem> {
+        if source.len() > MAX_SOURCE {
+            let message = format!("the expression is {} bytes long, at most {MAX_SOURCE} are allowed", source.len());
+            return Err(Problem::new(0..0, message));
+        }
+        let mut lexer = Lexer::new(source);
+        let mut list = Vec::new();
+        loop {
+            let token = lexer.lex();
+            match token.kind {
+                TokenKind::TokEnd => break,
+                TokenKind::TokWhitespace | TokenKind::TokComment => {}
+                TokenKind::TokError => {
+                    let mut end = token.end;
+                    while !source.is_char_boundary(end) {
+                        end += 1;
+                    }
+                    let message = lexer.get_error().map_or("unexpected character", |e| e.message.as_str());
+                    return Err(Problem::new(token.start..end, message));
+                }
+                _ => list.push(token),
+            }
+        }
+        if list.is_empty() {
+            return Err(Problem::new(0..source.len(), "the expression is empty"));
+        }
+        let partner = match_brackets(source, &list)?;
+        Ok(Self { list, partner })
+    }
+
+    fn at(&self, offset: usize) -> Option<usize> {
+        self.list.binary_search_by_key(&offset, |t| t.start).ok()
+    }
+
+    fn kind(&self, index: usize) -> Option<TokenKind> {
+        self.list.get(index).map(|t| t.kind)
+    }
+
+    fn end(&self, index: usize) -> usize {
+        self.list.get(index).map_or(0, |t| t.end)
+    }
+
+    /// The index of the bracket that belongs to the bracket at `index`.
+    pub fn partner(&self, index: usize) -> usize {
+        self.partner.get(index).copied().unwrap_or(index)
+    }
+
+    /// Widens a span so that no bracket in it lacks its partner.
+    fn balanced(&self, span: Range<usize>) -> Range<usize> {
+        let mut wide = span.clone();
+        let first = self.list.partition_point(|t| t.start < span.start);
+        for index in first..self.list.len() {
+            if self.list[index].start >= span.end {
+                break;
+            }
+            let partner = &self.list[self.partner(index)];
+            wide = wide.start.min(partner.start)..wide.end.max(partner.end);
+        }
+        wide
+    }
+}
+
+/// Finds the partner of each bracket, and bounds the depth of the tree that these tokens can make.
+fn match_brackets(source: &str, tokens: &[Token]) -> Result<Vec<usize>, Problem> {
+    let mut partner: Vec<usize> = (0..tokens.len()).collect();
+    // Per open bracket: its index, and the operators in a row (and conditionals) on its level, each one level of tree.
+    let mut open: Vec<(usize, usize, usize)> = vec![(0, 0, 0)];
+    let mut depth = 0;
+    for (index, token) in tokens.iter().enumerate() {
+        let level = open.len() - 1;
+        let Some((opened, chain, conditionals)) = open.last_mut() else { break };
+        match token.kind {
+            TokenKind::TokLeftParen | TokenKind::TokLeftBracket | TokenKind::TokLeftBrace => {
+                *chain += 1;
+                depth += 1;
+                open.push((index, 0, 0));
+            }
+            TokenKind::TokRightParen | TokenKind::TokRightBracket | TokenKind::TokRightBrace => {
+                let fits = level > 0
+                    && matches!(
+                        (tokens[*opened].kind, token.kind),
+                        (TokenKind::TokLeftParen, TokenKind::TokRightParen)
+                            | (TokenKind::TokLeftBracket, TokenKind::TokRightBracket)
+                            | (TokenKind::TokLeftBrace, TokenKind::TokRightBrace)
+                    );
+                if !fits {
+                    return Err(Problem::new(token.start..token.end, format!("unexpected `{}`", &source[token.start..token.end])));
+                }
+                depth -= *chain + *conditionals;
+                (partner[*opened], partner[index]) = (index, *opened);
+                open.pop();
+            }
+            TokenKind::TokComma => {
+                depth -= *chain + *conditionals;
+                (*chain, *conditionals) = (0, 0);
+            }
+            TokenKind::TokLogicalAnd | TokenKind::TokLogicalOr => {
+                depth -= *chain;
+                *chain = 0;
+            }
+            TokenKind::TokQuestion => {
+                *conditionals += 1;
+                depth += 1;
+            }
+            kind if kind.is_operator() => {
+                *chain += 1;
+                depth += 1;
+            }
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            let message = format!("the expression is nested too deeply, at most {MAX_DEPTH} levels are allowed");
+            return Err(Problem::new(token.start..token.end, message));
+        }
+    }
+    match open.last() {
+        Some((index, ..)) if open.len() > 1 => {
+            let token = tokens[*index];
+            Err(Problem::new(token.start..token.end, format!("`{}` is never closed", &source[token.start..token.end])))
+        }
+        _ => Ok(partner),
+    }
+}
+
+/// What makes a tree deeper.
+trait Deepens {
+    fn is_operator(&self) -> bool;
+}
+
+impl Deepens for TokenKind {
+    fn is_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::TokDot
+                | Self::TokMinus
+                | Self::TokPlus
+                | Self::TokAsterisk
+                | Self::TokSlash
+                | Self::TokPercent
+                | Self::TokExclamation
+                | Self::TokEqualEqual
+                | Self::TokExclamationEqual
+                | Self::TokLess
+                | Self::TokLessEqual
+                | Self::TokGreater
+                | Self::TokGreaterEqual
+                | Self::TokIn
+        )
+    }
+}
+
+/// Parses `source`.
+pub(super) fn parse(source: &str) -> Result<Parsed<'_>, Problem> {
+    let tokens = Tokens::read(source)?;
+    match parser().parse(source) {
+        Ok(ast) => Ok(Parsed { ast, source, tokens, offsets: OnceCell::new() }),
+        Err(errors) => Err(first_problem(source, &errors)),
+    }
+}
+
+fn parser() -> PrattParser {
+    // The depth is bounded by the tokens already; the parser's own limit is only above it.
+    let depth = u16::try_from(MAX_DEPTH * 2).unwrap_or(u16::MAX);
+    PrattParser::new().max_recursion_depth(depth).enable_optional_syntax(true).enable_ident_escape_syntax(true)
+}
+
+/// The first error of the parser; those after it are mostly its consequences.
+fn first_problem(source: &str, errors: &cel::ParseErrors) -> Problem {
+    let Some(error) = errors.errors.first() else { return Problem::new(0..source.len(), "the expression cannot be parsed") };
+    let known = error.source_info.as_ref().and_then(|info| info.offset_for(error.expr_id));
+    let span = known.map_or_else(|| position(source, error.pos), |(start, end)| start as usize..end as usize);
+    let text = source.get(span.clone()).unwrap_or_default();
+    let message = if text.is_empty() && span.start >= source.len() {
+        "the expression ends too early".into()
+    } else if error.msg.starts_with("Syntax error: mismatched input") || error.msg == "unexpected token" {
+        format!("unexpected `{text}`")
+    } else if error.msg.starts_with("invalid argument to has()") {
+        "has() tests a field of a value, as in has(a.b); to test a field of the record, compare it with null".into()
+    } else if error.msg == "argument must be a simple name" {
+        "the first argument here is a name for the element".into()
+    } else {
+        error.msg.clone()
+    };
+    Problem::new(span, message)
+}
+
+/// A place of the parser, a line and a column in bytes from 1, as a span of one character.
+fn position(source: &str, (line, column): (isize, isize)) -> Range<usize> {
+    let (line, column) = (usize::try_from(line).unwrap_or(1), usize::try_from(column).unwrap_or(1));
+    let before: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let mut start = (before + column.saturating_sub(1)).min(source.len());
+    while !source.is_char_boundary(start) {
+        start -= 1;
+    }
+    let length = source[start..].chars().next().map_or(0, char::len_utf8);
+    start..start + length
+}
+
+impl Parsed<'_> {
+    /// The bytes of the source a node of the tree was written in.
+    pub fn span(&self, node: &IdedExpr) -> Range<usize> {
+        let mut span = None;
+        self.cover(node, &mut span);
+        self.tokens.balanced(span.unwrap_or(0..self.source.len()))
+    }
+
+    /// Widens `span` by the tokens of `node` and of what is below it.
+    fn cover(&self, node: &IdedExpr, span: &mut Option<Range<usize>>) {
+        if let Some((start, end)) = self.offset(node.id) {
+            let end = self.own_end(node, start).unwrap_or(end);
+            *span = Some(span.take().map_or(start..end, |s| s.start.min(start)..s.end.max(end)));
+        }
+        match &node.expr {
+            Ast::Call(call) => call.target.iter().map(Box::as_ref).chain(&call.args).for_each(|n| self.cover(n, span)),
+            Ast::Select(select) => self.cover(&select.operand, span),
+            Ast::List(list) => list.elements.iter().for_each(|n| self.cover(n, span)),
+            Ast::Comprehension(c) => self.cover(&c.iter_range, span),
+            Ast::Map(map) => map.entries.iter().for_each(|entry| {
+                if let EntryExpr::MapEntry(entry) = &entry.expr {
+                    self.cover(&entry.value, span);
+                }
+            }),
+            _ => {}
+        }
+    }
+
+    /// Where the text that belongs to the node itself ends: at the closing bracket of a call, after the name of a selection.
+    fn own_end(&self, node: &IdedExpr, start: usize) -> Option<usize> {
+        let index = self.tokens.at(start)?;
+        let end = match self.tokens.kind(index)? {
+            TokenKind::TokLeftParen | TokenKind::TokLeftBracket | TokenKind::TokLeftBrace => self.tokens.end(self.tokens.partner(index)),
+            TokenKind::TokDot if self.tokens.kind(index + 1) == Some(TokenKind::TokQuestion) => self.tokens.end(index + 2),
+            TokenKind::TokDot => self.tokens.end(index + 1),
+            TokenKind::TokMinus if matches!(node.expr, Ast::Literal(_)) => self.tokens.end(index + 1),
+            TokenKind::TokIdent if !matches!(node.expr, Ast::Ident(_)) && self.tokens.kind(index + 1) == Some(TokenKind::TokLeftParen) => {
+                self.tokens.end(self.tokens.partner(index + 1))
+            }
+            _ => return None,
+        };
+        Some(end)
+    }
+
+    fn offset(&self, id: u64) -> Option<(usize, usize)> {
+        let info = self.offsets.get_or_init(|| offsets(self.source)).as_ref()?;
+        info.offset_for(id).map(|(start, end)| (start as usize, end as usize))
+    }
+}
+
+/// The offsets of all nodes. The parser gives them out with its errors only, so the source is parsed once more with a stray bracket
+/// behind it, which changes nothing before it. That is paid only when there is a problem to report.
+fn offsets(source: &str) -> Option<Arc<SourceInfo>> {
+    let failed = parser().parse(&format!("{source}\n)")).err()?;
+    failed.errors.iter().find_map(|e| e.source_info.clone())
+}

@@ -1,0 +1,45 @@
+//! What is wrong with an expression as it is written, and where.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A compile problem: where in the expression, what, and the nearest valid name if one is close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The bytes of the source it is about.
+    pub span: Range<usize>,
+    /// One phrase, such as `expected bool, found int`.
+    pub message: String,
+    /// What may have been meant by an unknown name.
+    pub nearest: Option<String>,
+}
+
+impl Problem {
+    /// A problem without a suggestion.
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), nearest: None }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.nearest {
+            Some(name) => write!(f, "; did you mean `{name}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The candidate closest to `name`, if it is close enough to be a slip of the keyboard.
+pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    let allowed = (name.chars().count() / 3).max(1);
+    candidates
+        .map(|candidate| {
+            let same_but_case = candidate.eq_ignore_ascii_case(name);
+            (if same_but_case { 0 } else { strsim::damerau_levenshtein(name, candidate) }, candidate)
+        })
+        .filter(|(distance, candidate)| *distance <= allowed && *candidate != name)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate.to_owned())
+}
