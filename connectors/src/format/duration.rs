@@ -1,0 +1,100 @@
+//! Spans of time as text: `500ms`, `5s`, `1h30m`, `7d`, `-1.5s`.
+
+use jiff::SignedDuration;
+
+const UNITS: [(&str, i128); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
+
+/// The span that `text` means: numbers, whole or with decimals, each followed by `ns us ms s m h` or `d`; one sign before all of it.
+#[must_use]
+pub fn parse(text: &str) -> Option<SignedDuration> {
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let mut nanos: i128 = 0;
+    loop {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let unit = UNITS.iter().find(|(name, _)| *name == unit)?.1;
+        nanos = nanos.checked_add(amount(number, unit)?)?;
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    let nanos = if negative { -nanos } else { nanos };
+    let seconds = i64::try_from(nanos / 1_000_000_000).ok()?;
+    Some(SignedDuration::new(seconds, i32::try_from(nanos % 1_000_000_000).ok()?))
+}
+
+/// `number` units, in nanoseconds; what is smaller than one is dropped.
+fn amount(number: &str, unit: i128) -> Option<i128> {
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    // Every unit divides evenly only down to nanoseconds: 18 decimals say more than any of them.
+    if whole.is_empty() || decimals.is_empty() || decimals.len() > 18 {
+        return None;
+    }
+    let whole = i128::from(whole.parse::<u64>().ok()?);
+    let part = i128::from(decimals.parse::<u64>().ok()?) * unit / 10_i128.pow(decimals.len() as u32);
+    whole.checked_mul(unit)?.checked_add(part)
+}
+
+/// Appends the span in seconds, such as `1.5s`: exact, and read back by [`parse`].
+pub fn print(span: SignedDuration, out: &mut Vec<u8>) {
+    if span.is_negative() {
+        out.push(b'-');
+    }
+    out.extend_from_slice(itoa::Buffer::new().format(span.as_secs().unsigned_abs()).as_bytes());
+    let mut nanos = span.subsec_nanos().unsigned_abs();
+    if nanos > 0 {
+        out.push(b'.');
+        let mut unit = 100_000_000;
+        while nanos > 0 {
+            out.push(b'0' + (nanos / unit) as u8);
+            nanos %= unit;
+            unit /= 10;
+        }
+    }
+    out.push(b's');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_of_every_unit() {
+        let ms = |text| parse(text).map(|d| d.as_millis());
+        assert_eq!(ms("500ms"), Some(500));
+        assert_eq!(ms("1h30m"), Some(5_400_000));
+        assert_eq!(ms("7d"), Some(604_800_000));
+        assert_eq!(ms("1.5s"), Some(1500));
+        assert_eq!(ms("-2s"), Some(-2000));
+        assert_eq!(parse("3us").map(|d| d.as_nanos()), Some(3000));
+        for wrong in ["", "-", "5", "s", "5x", "1h30", "1..5s", ".5s", "5.s", "--1s", "5 s"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(seconds in any::<i64>(), nanos in 0..1_000_000_000i32) {
+            let span = SignedDuration::new(seconds, if seconds < 0 { -nanos } else { nanos });
+            let mut out = Vec::new();
+            print(span, &mut out);
+            prop_assert_eq!(parse(std::str::from_utf8(&out).unwrap()), Some(span));
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Decodes a line into a row: a visitor that knows the slots.
+
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::any::{self, AnySeed};
+use super::complaint;
+use crate::format::conversion::{quoted, too_large};
+use crate::format::{Conversion, Decoded, Decoder, Format, Layout, is_blank};
+use crate::row::{Row, Value};
+
+/// JSON Lines of a layout.
+#[derive(Clone, Debug)]
+pub struct JsonFormat(Layout);
+
+impl JsonFormat {
+    /// Lines of this layout.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self(layout)
+    }
+}
+
+impl Format for JsonFormat {
+    type Item = Row;
+    type Decoder = JsonDecoder;
+
+    fn decoder(&self) -> JsonDecoder {
+        JsonDecoder { layout: self.0.clone(), names: Names::default() }
+    }
+
+    fn timed(&self) -> bool {
+        self.0.event_time().is_some()
+    }
+}
+
+/// Decodes JSON Lines into rows.
+#[derive(Debug)]
+pub struct JsonDecoder {
+    layout: Layout,
+    names: Names,
+}
+
+impl Decoder for JsonDecoder {
+    type Item = Row;
+
+    fn decode(&mut self, line: &[u8]) -> Result<Decoded<Row>, String> {
+        // Once over the line here is cheaper than once over each text in it.
+        let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8 text".to_owned())?;
+        let mut visit = Visit {
+            row: Row::nulls(self.layout.schema().width()),
+            layout: &mut self.layout,
+            names: &mut self.names,
+            watermark: None,
+            others: false,
+            fault: None,
+        };
+        let mut json = serde_json::Deserializer::from_str(line);
+        if let Err(e) = json.deserialize_map(&mut visit).and_then(|()| json.end()) {
+            return match visit.fault {
+                Some(fault) => Err(fault),
+                None if is_blank(line.as_bytes()) => Ok(Decoded::Nothing),
+                None if !line.trim_ascii_start().starts_with('{') => Err("the line is not a JSON object".into()),
+                None => Err(format!("the line is not JSON: {}", complaint(&e))),
+            };
+        }
+        let Visit { row, watermark, others, .. } = visit;
+        match watermark {
+            Some(value) if !others => self.layout.watermark(value),
+            _ => self.layout.record(row),
+        }
+    }
+}
+
+/// What the field names of a line stand for. Lines of one origin have the same fields in the same order, so what the n-th name was
+/// in the line before is tried first, also for a name that is to be skipped: one comparison per field.
+#[derive(Debug, Default)]
+struct Names(Vec<(Box<str>, Meaning)>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Slot(usize),
+    Watermark(Option<usize>),
+    Skip,
+}
+
+impl Names {
+    /// Beyond this many fields a name is looked up afresh.
+    const REMEMBERED: usize = 256;
+
+    #[inline]
+    fn meaning(&mut self, position: usize, name: &str, layout: &Layout) -> Meaning {
+        match self.0.get(position) {
+            Some((known, meaning)) if **known == *name => *meaning,
+            _ => self.look_up(position, name, layout),
+        }
+    }
+
+    #[cold]
+    fn look_up(&mut self, position: usize, name: &str, layout: &Layout) -> Meaning {
+        let slot = layout.schema().slot(name);
+        let meaning = match slot {
+            _ if layout.watermark_field() == Some(name) => Meaning::Watermark(slot),
+            Some(slot) => Meaning::Slot(slot),
+            None => Meaning::Skip,
+        };
+        // Learned once, in the first line: where the order changes from line to line, learning again each time would only cost.
+        if position == self.0.len() && position < Self::REMEMBERED {
+            self.0.push((name.into(), meaning));
+        }
+        meaning
+    }
+}
+
+/// One line being read.
+struct Visit<'a> {
+    layout: &'a mut Layout,
+    names: &'a mut Names,
+    row: Row,
+    /// The watermark field's value, if it was there.
+    watermark: Option<Value>,
+    /// Was there another field, known and not null, or unknown?
+    others: bool,
+    /// What is wrong: kept here, as an error of serde's would come back with a position added.
+    fault: Option<String>,
+}
+
+impl<'de> Visitor<'de> for &mut Visit<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut position = 0;
+        while let Some(meaning) = map.next_key_seed(NameSeed { position, names: self.names, layout: self.layout })? {
+            position += 1;
+            match meaning {
+                Meaning::Slot(slot) => {
+                    let value = self.field(slot, &mut map)?;
+                    self.others |= !value.is_null();
+                    self.row.0[slot] = value;
+                }
+                Meaning::Watermark(slot) => {
+                    let value = match slot {
+                        Some(slot) => self.field(slot, &mut map)?,
+                        None => map.next_value_seed(AnySeed)?,
+                    };
+                    if let Some(slot) = slot {
+                        self.row.0[slot] = value.clone();
+                    }
+                    self.watermark = (!value.is_null()).then_some(value);
+                }
+                Meaning::Skip => {
+                    map.next_value::<IgnoredAny>()?;
+                    self.others = true;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Visit<'_> {
+    #[inline]
+    fn field<'de, A: MapAccess<'de>>(&mut self, slot: usize, map: &mut A) -> Result<Value, A::Error> {
+        let mut fault = None;
+        let seed = FieldSeed { conversion: &mut self.layout.conversions()[slot], fault: &mut fault };
+        let result = map.next_value_seed(seed);
+        if let Some(fault) = fault {
+            self.fault = Some(format!("field `{}`: {fault}", self.layout.name(slot)));
+        }
+        result
+    }
+}
+
+struct NameSeed<'a> {
+    position: usize,
+    names: &'a mut Names,
+    layout: &'a Layout,
+}
+
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = Meaning;
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Meaning, D::Error> {
+        d.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = Meaning;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+    #[inline]
+    fn visit_str<E: Error>(self, name: &str) -> Result<Meaning, E> {
+        Ok(self.names.meaning(self.position, name, self.layout))
+    }
+}
+
+/// Reads one field by its conversion.
+struct FieldSeed<'a> {
+    conversion: &'a mut Conversion,
+    fault: &'a mut Option<String>,
+}
+
+impl FieldSeed<'_> {
+    /// `value`, or the complaint that `what` is none of this type.
+    #[inline]
+    fn or_fault<E: Error>(self, value: Option<Value>, what: impl FnOnce() -> String) -> Result<Value, E> {
+        match value {
+            Some(value) => Ok(value),
+            None => self.fail(&what()),
+        }
+    }
+
+    #[cold]
+    fn fail<E: Error>(self, what: &str) -> Result<Value, E> {
+        *self.fault = Some(format!("{what} is not {}", self.conversion.expected()));
+        Err(E::custom(""))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
+    type Value = Value;
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FieldSeed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E: Error>(self, v: bool) -> Result<Value, E> {
+        let value = matches!(self.conversion, Conversion::Bool | Conversion::Any).then_some(Value::Bool(v));
+        self.or_fault(value, || v.to_string())
+    }
+    #[inline]
+    fn visit_i64<E: Error>(self, v: i64) -> Result<Value, E> {
+        let value = self.conversion.from_int(v);
+        self.or_fault(value, || v.to_string())
+    }
+    #[inline]
+    fn visit_u64<E: Error>(self, v: u64) -> Result<Value, E> {
+        match i64::try_from(v) {
+            Ok(v) => self.visit_i64(v),
+            Err(_) => match self.conversion {
+                Conversion::Any => Ok(Value::Uint(v)),
+                Conversion::Int => {
+                    *self.fault = Some(too_large(&v.to_string()));
+                    Err(E::custom(""))
+                }
+                _ => self.visit_f64(v as f64),
+            },
+        }
+    }
+    #[inline]
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Value, E> {
+        let value = self.conversion.from_double(v);
+        self.or_fault(value, || v.to_string())
+    }
+    #[inline]
+    fn visit_str<E: Error>(self, v: &str) -> Result<Value, E> {
+        let value = self.conversion.from_json_text(v);
+        self.or_fault(value, || quoted(v))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
+        match self.conversion {
+            Conversion::List | Conversion::Any => any::list(seq),
+            _ => self.fail("a list"),
+        }
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+        match self.conversion {
+            Conversion::Map | Conversion::Any => any::map(map),
+            _ => self.fail("a map"),
+        }
+    }
+}

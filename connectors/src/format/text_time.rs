@@ -1,0 +1,115 @@
+//! Times as text in a format of the user's: `%b %d %H:%M:%S` of syslog, `%d/%b/%Y:%H:%M:%S %z` of web servers.
+//!
+//! The directives are those of `strptime`, as jiff understands them.
+
+use jiff::Timestamp;
+use jiff::fmt::strtime::{self, BrokenDownTime};
+use jiff::tz::TimeZone;
+
+/// A format of text times, and what completes the texts that say too little.
+#[derive(Clone, Debug)]
+pub struct TextTime {
+    format: String,
+    year: i16,
+    zone: TimeZone,
+    /// The last text and its time: lines of one second follow each other in logs.
+    last: (String, Timestamp),
+}
+
+impl TextTime {
+    /// A format; `year` is for texts without one (default: this year), `zone` (an IANA name, default UTC) for texts without an offset.
+    ///
+    /// # Errors
+    /// The format is none, or does not say the day and the time; there is no such zone.
+    pub fn new(format: &str, year: Option<i16>, zone: Option<&str>) -> Result<Self, String> {
+        let zone = match zone {
+            Some(name) => TimeZone::get(name).map_err(|_| format!("there is no time zone `{name}`"))?,
+            None => TimeZone::UTC,
+        };
+        let now = Timestamp::now().to_zoned(TimeZone::UTC);
+        let mut time = Self { format: format.into(), year: year.unwrap_or(now.year()), zone, last: Default::default() };
+        // A format is good if it reads what it writes.
+        let text = strtime::format(format, &now).map_err(|e| format!("`{format}` is not a time format: {e}"))?;
+        match time.parse(&text) {
+            Some(_) => Ok(time),
+            None => Err(format!("`{format}` does not give a day and a time of day")),
+        }
+    }
+
+    /// The format.
+    #[must_use]
+    pub fn format(&self) -> &str {
+        &self.format
+    }
+
+    /// The time that `text` says.
+    pub fn parse(&mut self, text: &str) -> Option<Timestamp> {
+        if self.last.0 == text && !text.is_empty() {
+            return Some(self.last.1);
+        }
+        let mut parts = BrokenDownTime::parse(&self.format, text).ok()?;
+        let time = if parts.offset().is_some() || parts.timestamp().is_some() {
+            parts.to_timestamp().ok()?
+        } else {
+            if parts.year().is_none() && parts.iso_week_year().is_none() {
+                parts.set_year(Some(self.year)).ok()?;
+            }
+            self.zone.to_timestamp(parts.to_datetime().ok()?).ok()?
+        };
+        self.last.0.clear();
+        self.last.0.push_str(text);
+        self.last.1 = time;
+        Some(time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(format: &str, year: Option<i16>, zone: Option<&str>, text: &str) -> Option<String> {
+        TextTime::new(format, year, zone).unwrap().parse(text).map(|t| t.to_string())
+    }
+
+    #[test]
+    fn syslog_and_web_server_times() {
+        let syslog = |text| parse("%b %d %H:%M:%S", Some(2015), None, text);
+        assert_eq!(syslog("Mar 27 13:06:56").as_deref(), Some("2015-03-27T13:06:56Z"));
+        assert_eq!(syslog("Mar  7 03:06:56").as_deref(), Some("2015-03-07T03:06:56Z"));
+        assert_eq!(syslog("Feb 29 00:00:00"), None, "2015 has no such day");
+        assert_eq!(syslog("Mar 27 13:06"), None);
+        let apache = |text| parse("%d/%b/%Y:%H:%M:%S %z", None, None, text);
+        assert_eq!(apache("17/May/2015:10:05:03 +0200").as_deref(), Some("2015-05-17T08:05:03Z"));
+        assert_eq!(apache("17/May/2015:10:05:03"), None);
+    }
+
+    #[test]
+    fn a_zone_completes_a_time_without_offset() {
+        let berlin = |text| parse("%Y-%m-%d %H:%M:%S%.f", None, Some("Europe/Berlin"), text);
+        assert_eq!(berlin("2024-01-01 12:00:00.25").as_deref(), Some("2024-01-01T11:00:00.25Z"));
+        assert_eq!(berlin("2024-07-01 12:00:00").as_deref(), Some("2024-07-01T10:00:00Z"));
+    }
+
+    #[test]
+    fn the_year_is_this_year_unless_said() {
+        let year = Timestamp::now().to_zoned(TimeZone::UTC).year();
+        assert!(parse("%b %d %H:%M:%S", None, None, "Jan 01 00:00:00").unwrap().starts_with(&format!("{year}-")));
+    }
+
+    #[test]
+    fn a_repeated_text_is_the_same_time_and_a_new_one_is_not() {
+        let mut time = TextTime::new("%b %d %H:%M:%S", Some(2015), None).unwrap();
+        let first = time.parse("Mar 27 13:06:56");
+        assert_eq!(time.parse("Mar 27 13:06:56"), first);
+        assert_ne!(time.parse("Mar 27 13:06:57"), first);
+        assert_eq!(time.parse(""), None);
+    }
+
+    #[test]
+    fn a_wrong_format_or_zone_is_refused() {
+        let error = |format, zone| TextTime::new(format, None, zone).unwrap_err();
+        assert!(error("%!", None).starts_with("`%!` is not a time format: "));
+        assert_eq!(error("%H:%M", None), "`%H:%M` does not give a day and a time of day");
+        assert_eq!(error("%Y-%m-%d %H", Some("Mars/Base")), "there is no time zone `Mars/Base`");
+    }
+}
