@@ -1,0 +1,80 @@
+//! Opens a file, decompressing what is compressed (by extension: `.gz`, `.zst`), and counts the bytes as stored.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+/// A file being read.
+pub(crate) enum Input {
+    Plain(Counted),
+    /// Of several members, one after the other, as `cat a.gz b.gz` makes them.
+    Gzip(Box<MultiGzDecoder<BufReader<Counted>>>),
+    /// Of several frames, likewise.
+    Zstd(Box<zstd::Decoder<'static, BufReader<Counted>>>),
+}
+
+impl Input {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let empty = file.metadata()?.len() == 0;
+        let file = Counted { file, count: 0 };
+        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+        Ok(match extension.as_deref() {
+            // An empty file is no stream of either kind, but it is clear what is in it.
+            Some("gz") if !empty => Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, file)))),
+            Some("zst") if !empty => Self::Zstd(Box::new(zstd::Decoder::with_buffer(BufReader::with_capacity(BLOCK, file))?)),
+            _ => Self::Plain(file),
+        })
+    }
+
+    /// Bytes read of the file, as stored.
+    pub(crate) fn stored(&self) -> u64 {
+        match self {
+            Self::Plain(file) => file.count,
+            Self::Gzip(gz) => gz.get_ref().get_ref().count,
+            Self::Zstd(zst) => zst.get_ref().get_ref().count,
+        }
+    }
+
+    /// What an error while decompressing means.
+    pub(crate) fn trouble(&self, error: &io::Error) -> Option<String> {
+        let kind = match self {
+            Self::Plain(_) => return None,
+            Self::Gzip(_) => "gzip",
+            Self::Zstd(_) => "zstd",
+        };
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Some(format!("the {kind} stream is cut short")),
+            _ => Some(format!("the {kind} stream is damaged")),
+        }
+    }
+}
+
+/// Compressed bytes read at a time.
+const BLOCK: usize = 64 << 10;
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read(buffer),
+            Self::Gzip(gz) => gz.read(buffer),
+            Self::Zstd(zst) => zst.read(buffer),
+        }
+    }
+}
+
+/// A file that counts what is read of it.
+pub(crate) struct Counted {
+    file: File,
+    count: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.count += n as u64;
+        Ok(n)
+    }
+}

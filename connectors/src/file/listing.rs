@@ -1,0 +1,69 @@
+//! Which files a path means.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tidegate_runtime::error::Error;
+
+/// The files that `path` means, sorted by name: the file itself, the regular files in a directory (not below it, none that are hidden), or
+/// those that match a pattern.
+pub(crate) fn files(path: &str) -> Result<Vec<PathBuf>, Error> {
+    let plain = Path::new(path);
+    match fs::metadata(plain) {
+        Ok(found) if found.is_dir() => directory(path),
+        // Not only regular files: a named pipe can be read too.
+        Ok(_) => Ok(vec![plain.to_owned()]),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && path.contains(['*', '?', '[']) => pattern(path),
+        Err(e) => Err(unreadable(plain, &e)),
+    }
+}
+
+/// The error of a file that can't be opened.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let path = path.display();
+    Error::user(match error.kind() {
+        io::ErrorKind::NotFound => format!("`{path}` does not exist"),
+        io::ErrorKind::PermissionDenied => format!("`{path}` can't be read: permission denied"),
+        _ => format!("`{path}` can't be read: {error}"),
+    })
+}
+
+fn directory(path: &str) -> Result<Vec<PathBuf>, Error> {
+    let failed = |e: io::Error| unreadable(Path::new(path), &e);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !hidden && is_file(&entry.path()) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(Error::user(format!("the directory `{path}` holds no files")));
+    }
+    Ok(files)
+}
+
+fn pattern(path: &str) -> Result<Vec<PathBuf>, Error> {
+    let options = glob::MatchOptions { require_literal_leading_dot: true, require_literal_separator: true, ..Default::default() };
+    let found = glob::glob_with(path, options).map_err(|e| Error::user(format!("`{path}` is not a pattern of file names: {e}")))?;
+    let mut files = Vec::new();
+    for file in found {
+        let file = file.map_err(|e| unreadable(e.path(), e.error()))?;
+        if is_file(&file) {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(Error::user(format!("no file matches `{path}`")));
+    }
+    Ok(files)
+}
+
+/// Is this a regular file, or a link to one? A link to nowhere is none.
+fn is_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.is_file())
+}

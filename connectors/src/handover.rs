@@ -1,0 +1,206 @@
+//! The way from a reading thread to the operator: a short queue of batches.
+//!
+//! The queue is bounded, so a thread that is ahead waits; the operator never does. A thread whose reader is gone learns it at the next
+//! batch and ends.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use tidegate_runtime::error::Error;
+use tidegate_runtime::metrics::SourceMetrics;
+use tidegate_runtime::source::{Batch, Poll, Reader, SourceContext, Waker};
+
+/// How many batches may wait. Enough that the thread decodes one while the operator takes another.
+const WAITING: usize = 4;
+
+/// A batch, and what to count once it is taken: so that what was read is always accounted for by what was sent on.
+pub(crate) struct Parcel<T> {
+    pub(crate) batch: Batch<T>,
+    pub(crate) count: Count,
+}
+
+/// What reading a batch came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) records: u64,
+    pub(crate) bad: u64,
+    /// Bytes as stored.
+    pub(crate) bytes: u64,
+}
+
+enum Message<T> {
+    Parcel(Parcel<T>),
+    Failed(Error, Count),
+    End,
+}
+
+/// The thread's end.
+pub(crate) struct Outlet<T> {
+    queue: Sender<Message<T>>,
+    waker: Waker,
+}
+
+/// The operator has gone: there is nobody to read for.
+pub(crate) struct Gone;
+
+impl<T> Outlet<T> {
+    /// Hands a batch over; waits while the queue is full.
+    pub(crate) fn send(&self, parcel: Parcel<T>) -> Result<(), Gone> {
+        self.message(Message::Parcel(parcel))
+    }
+
+    fn message(&self, message: Message<T>) -> Result<(), Gone> {
+        self.queue.send(message).map_err(|_| Gone)?;
+        self.waker.wake();
+        Ok(())
+    }
+}
+
+/// Why a thread stopped reading before the end.
+pub(crate) enum Stop {
+    Gone,
+    Failed(Error, Count),
+}
+
+impl From<Gone> for Stop {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error, Count::default())
+    }
+}
+
+/// Starts a thread called `name` that reads by `read`, and returns the reader of what it hands over.
+pub(crate) fn read_on_thread<T: Send + 'static>(
+    name: &str,
+    context: SourceContext,
+    read: impl FnOnce(&Outlet<T>) -> Result<(), Stop> + Send + 'static,
+) -> Result<Box<dyn Reader<T>>, Error> {
+    let (sender, receiver) = bounded(WAITING);
+    let outlet = Outlet { queue: sender, waker: context.waker };
+    let work = move || {
+        let last = match read(&outlet) {
+            Ok(()) => Message::End,
+            Err(Stop::Failed(error, count)) => Message::Failed(error, count),
+            Err(Stop::Gone) => return,
+        };
+        // If the reader is gone there is nobody to tell.
+        let _ = outlet.message(last);
+    };
+    // The thread is not joined: it may wait for standard input for ever, and ends by itself when the queue is gone.
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(work);
+    spawned.map_err(|e| Error::external("the thread that reads could not be started", e))?;
+    Ok(Box::new(Inlet { queue: receiver, metrics: context.metrics, ended: false }))
+}
+
+/// The operator's end.
+struct Inlet<T> {
+    queue: Receiver<Message<T>>,
+    metrics: Arc<SourceMetrics>,
+    ended: bool,
+}
+
+impl<T> Inlet<T> {
+    fn count(&self, count: Count) {
+        self.metrics.records.add(count.records);
+        self.metrics.bad.add(count.bad);
+        self.metrics.bytes.add(count.bytes);
+    }
+}
+
+impl<T: 'static> Reader<T> for Inlet<T> {
+    fn poll(&mut self) -> Result<Poll<T>, Error> {
+        if self.ended {
+            return Ok(Poll::Finished);
+        }
+        match self.queue.try_recv() {
+            Ok(Message::Parcel(parcel)) => {
+                self.count(parcel.count);
+                Ok(Poll::Batch(parcel.batch))
+            }
+            Ok(Message::Failed(error, count)) => {
+                self.ended = true;
+                self.count(count);
+                Err(error)
+            }
+            Ok(Message::End) => {
+                self.ended = true;
+                Ok(Poll::Finished)
+            }
+            Err(TryRecvError::Empty) => Ok(Poll::Pending),
+            Err(TryRecvError::Disconnected) => {
+                self.ended = true;
+                Err(Error::internal("the thread that reads ended without a word: it panicked"))
+            }
+        }
+    }
+}
+
+/// A reader with nothing to read.
+pub(crate) struct Nothing;
+
+impl<T> Reader<T> for Nothing {
+    fn poll(&mut self) -> Result<Poll<T>, Error> {
+        Ok(Poll::Finished)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_runtime::source::SplitId;
+
+    use super::*;
+
+    fn context() -> SourceContext {
+        SourceContext { worker: 0, workers: 1, waker: Waker::disconnected(), metrics: Arc::default() }
+    }
+
+    fn wait<T: 'static>(reader: &mut Box<dyn Reader<T>>) -> Result<Poll<T>, Error> {
+        loop {
+            match reader.poll() {
+                Ok(Poll::Pending) => std::thread::yield_now(),
+                other => return other,
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_is_counted_when_it_is_taken() {
+        let context = context();
+        let metrics = Arc::clone(&context.metrics);
+        let mut reader = read_on_thread::<()>("test", context, |outlet| {
+            outlet.send(Parcel { batch: Batch::new(SplitId(0), vec![]), count: Count { records: 2, bad: 1, bytes: 9 } })?;
+            Err(Stop::Failed(Error::user("no"), Count { bad: 1, ..Count::default() }))
+        })
+        .unwrap();
+        assert_eq!(metrics.records.get(), 0);
+        assert!(matches!(wait(&mut reader), Ok(Poll::Batch(_))));
+        assert_eq!((metrics.records.get(), metrics.bad.get(), metrics.bytes.get()), (2, 1, 9));
+        assert_eq!(wait(&mut reader).err().unwrap().to_string(), "no");
+        assert_eq!(metrics.bad.get(), 2);
+        assert!(matches!(reader.poll(), Ok(Poll::Finished)));
+    }
+
+    #[test]
+    fn a_panic_of_the_thread_is_an_error_and_not_an_end() {
+        let mut reader = read_on_thread::<()>("test", context(), |_| panic!("expected by a test")).unwrap();
+        assert!(wait(&mut reader).is_err());
+    }
+
+    #[test]
+    fn a_thread_ends_when_its_reader_is_dropped() {
+        let (ended, end) = bounded(1);
+        let reader = read_on_thread("test", context(), move |outlet| {
+            while outlet.send(Parcel { batch: Batch::new(SplitId(0), vec![]), count: Count::default() }).is_ok() {}
+            let _ = ended.send(());
+            Err::<(), _>(Stop::Gone)
+        });
+        let reader: Box<dyn Reader<()>> = reader.unwrap();
+        drop(reader);
+        assert!(end.recv_timeout(std::time::Duration::from_secs(10)).is_ok());
+    }
+}

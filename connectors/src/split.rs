@@ -1,0 +1,163 @@
+//! Reads one input into batches of entries: what a file and standard input have in common.
+//!
+//! Where a batch is cut depends on the lines alone, never on timing; but an [eager](Pace::Eager) reader also hands over what there is before
+//! it waits for more.
+
+use std::io::{self, Read};
+
+use tidegate_runtime::error::Error;
+use tidegate_runtime::record::Record;
+use tidegate_runtime::source::{Batch, SplitId};
+
+use crate::bad::BadRecords;
+use crate::entry::Entry;
+use crate::format::{Decoded, Decoder};
+use crate::handover::{Count, Parcel, Stop};
+use crate::lines::{Line, Lines, Position};
+
+/// Records in a batch, at most.
+const RECORDS: usize = 1024;
+
+/// Bytes read for a batch, at most (but for its last line): long lines make small batches, and a stretch of bad ones is counted soon.
+const BYTES: u64 = 1 << 20;
+
+/// Bytes read to find where an input begins.
+const PEEK: u64 = 1 << 20;
+
+/// Where bytes come from.
+pub(crate) trait Origin: Read {
+    /// Bytes taken so far, as stored.
+    fn stored(&self) -> u64;
+
+    /// What an error means here, if it says too little by itself.
+    fn trouble(&self, _error: &io::Error) -> Option<String> {
+        None
+    }
+}
+
+/// When is a batch handed over?
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// When it is full.
+    Full,
+    /// Also when more would have to be waited for.
+    Eager,
+    /// After one good record.
+    First,
+}
+
+/// An input being read.
+pub(crate) struct Split<R, D: Decoder> {
+    id: SplitId,
+    /// What messages call it.
+    name: String,
+    lines: Lines<R>,
+    decoder: D,
+    /// The greatest time so far, of records and watermarks.
+    newest: i64,
+    /// The time of the last good record.
+    last_good: i64,
+    /// Stored bytes counted so far.
+    counted: u64,
+}
+
+impl<R: Origin, D: Decoder> Split<R, D> {
+    pub(crate) fn new(id: SplitId, name: String, input: R, decoder: D) -> Self {
+        let lines = Lines::new(input);
+        Self { id, name, lines, decoder, newest: Record::UNTIMED, last_good: Record::UNTIMED, counted: 0 }
+    }
+
+    /// The greatest time so far.
+    pub(crate) fn newest(&self) -> i64 {
+        self.newest
+    }
+
+    /// The next batch. The one that ends the input is empty, so that its end can be sent later than its last records.
+    pub(crate) fn batch(&mut self, pace: Pace, bad: &mut BadRecords) -> Result<Parcel<Entry<D::Item>>, Stop> {
+        let mut batch = Batch::new(self.id, Vec::with_capacity(RECORDS));
+        let mut count = Count::default();
+        let start = self.lines.position().offset;
+        while batch.records.len() < RECORDS && self.lines.position().offset - start < BYTES {
+            if pace == Pace::Eager && count.records + count.bad > 0 && !self.lines.has_line() {
+                break;
+            }
+            match self.step()? {
+                Step::End => {
+                    batch.last = batch.records.is_empty();
+                    break;
+                }
+                Step::Decoded(Decoded::Nothing) => {}
+                Step::Decoded(Decoded::Record(record)) => {
+                    self.newest = self.newest.max(record.time);
+                    self.last_good = record.time;
+                    count.records += 1;
+                    batch.records.push(Record::new(record.time, Entry::Good(record.value)));
+                    if pace == Pace::First {
+                        break;
+                    }
+                }
+                Step::Decoded(Decoded::Watermark(watermark)) => {
+                    self.newest = self.newest.max(watermark.0);
+                    batch.watermark = Some(watermark);
+                    // It holds after these records, so nothing may follow.
+                    break;
+                }
+                Step::Bad { line, error } => {
+                    count.bad += 1;
+                    let counted = Count { bad: count.bad, ..Count::default() };
+                    let noted = bad.note(&self.name, self.lines.position().line, &line, error);
+                    if let Some(record) = noted.map_err(|e| Stop::Failed(e, counted))? {
+                        // A time that is never ahead of the records around it.
+                        batch.records.push(Record::new(self.last_good, Entry::Bad(record)));
+                    }
+                }
+            }
+        }
+        let stored = self.lines.input().stored();
+        count.bytes = stored - self.counted;
+        self.counted = stored;
+        Ok(Parcel { batch, count })
+    }
+
+    /// Where the input begins: the time of its first good record, or its first watermark. The least number if there is none near the start.
+    pub(crate) fn begins(mut self) -> Result<i64, Error> {
+        while self.lines.position().offset < PEEK {
+            match self.step()? {
+                Step::Decoded(Decoded::Record(record)) => return Ok(record.time),
+                Step::Decoded(Decoded::Watermark(watermark)) => return Ok(watermark.0),
+                Step::Decoded(Decoded::Nothing) | Step::Bad { .. } => {}
+                Step::End => break,
+            }
+        }
+        Ok(Record::UNTIMED)
+    }
+
+    /// Reads and decodes a line.
+    #[inline]
+    fn step(&mut self) -> Result<Step<D::Item>, Error> {
+        let Position { line: before, offset } = self.lines.position();
+        let line = match self.lines.next() {
+            Ok(None) => return Ok(Step::End),
+            Ok(Some(Line::Whole(line))) => line,
+            Ok(Some(Line::TooLong(start))) => return Ok(Step::Bad { line: start.into(), error: "the line is longer than 16 MiB".into() }),
+            Err(e) => {
+                let what = self.lines.input().trouble(&e).map(|t| format!(": {t}")).unwrap_or_default();
+                let message = format!("`{}` can't be read past line {before} (byte {offset}){what}", self.name);
+                return Err(Error::external(message, e));
+            }
+        };
+        if before == 0 && self.decoder.header(line).map_err(|e| Error::user(format!("`{}`: {e}", self.name)))? {
+            return Ok(Step::Decoded(Decoded::Nothing));
+        }
+        Ok(match self.decoder.decode(line) {
+            Ok(decoded) => Step::Decoded(decoded),
+            Err(error) => Step::Bad { line: line.into(), error },
+        })
+    }
+}
+
+enum Step<T> {
+    Decoded(Decoded<T>),
+    Bad { line: Box<[u8]>, error: String },
+    End,
+}

@@ -1,0 +1,90 @@
+//! Standard input: an unbounded stream of lines, read on worker 0.
+
+use std::io::{self, Read, Stdin};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidegate_runtime::error::Error;
+use tidegate_runtime::source::{Batch, Reader, Source, SourceContext, SplitId};
+
+use crate::bad::BadRecords;
+use crate::entry::{Entry, OnBad};
+use crate::format::Format;
+use crate::handover::{Count, Nothing, Parcel, read_on_thread};
+use crate::split::{Origin, Pace, Split};
+
+/// Lines of standard input, handed over as they come: a batch is never waited full.
+pub struct StdinSource<F> {
+    format: Arc<F>,
+    on_bad: OnBad,
+    /// Read in place of standard input.
+    input: Mutex<Option<Box<dyn Read + Send>>>,
+}
+
+impl<F: Format> StdinSource<F> {
+    /// Standard input in this format.
+    pub fn new(format: F) -> Self {
+        Self { format: Arc::new(format), on_bad: OnBad::default(), input: Mutex::new(None) }
+    }
+
+    /// Reads `input` in place of standard input, once.
+    pub fn reading(format: F, input: impl Read + Send + 'static) -> Self {
+        Self { input: Mutex::new(Some(Box::new(input))), ..Self::new(format) }
+    }
+
+    /// What to do about bad records (default: skip).
+    #[must_use]
+    pub fn on_bad(self, on_bad: OnBad) -> Self {
+        Self { on_bad, ..self }
+    }
+}
+
+impl<F: Format> Source<Entry<F::Item>> for StdinSource<F> {
+    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
+        if context.worker != 0 {
+            return Ok(Box::new(Nothing));
+        }
+        let given = self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let input = Counted { input: given.map_or_else(|| Input::Stdin(io::stdin()), Input::Given), count: 0 };
+        let mut split = Split::new(SplitId(0), "stdin".into(), input, self.format.decoder());
+        let mut bad = BadRecords::new(self.on_bad);
+        read_on_thread("stdin source", context, move |outlet| {
+            // Event time waits for the first line, however long that takes.
+            outlet.send(Parcel { batch: Batch::new(SplitId(0), Vec::new()), count: Count::default() })?;
+            loop {
+                let parcel = split.batch(Pace::Eager, &mut bad)?;
+                let last = parcel.batch.last;
+                outlet.send(parcel)?;
+                if last {
+                    return Ok(());
+                }
+            }
+        })
+    }
+}
+
+enum Input {
+    Stdin(Stdin),
+    Given(Box<dyn Read + Send>),
+}
+
+struct Counted {
+    input: Input,
+    count: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = match &mut self.input {
+            Input::Stdin(stdin) => stdin.read(buffer)?,
+            Input::Given(input) => input.read(buffer)?,
+        };
+        self.count += n as u64;
+        Ok(n)
+    }
+}
+
+impl Origin for Counted {
+    fn stored(&self) -> u64 {
+        self.count
+    }
+}
