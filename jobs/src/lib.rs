@@ -2,3 +2,6 @@
 
 pub mod expr;
 pub mod file;
+pub mod aggregate;
+mod failures;
+pub mod plan;

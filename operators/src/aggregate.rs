@@ -1,8 +1,10 @@
 //! Aggregate functions: what many records come to, kept incrementally.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use tidegate_runtime::Error;
+use tidegate_runtime::metrics::OperatorMetrics;
 
 /// A function from many records to one result, by way of an accumulator.
 pub trait Aggregate<T>: 'static {
@@ -10,6 +12,13 @@ pub trait Aggregate<T>: 'static {
     type Acc: Clone + 'static;
     /// What comes out.
     type Out: Clone + 'static;
+
+    /// Called once on every worker, with the counters of the operator it runs in.
+    fn open(&mut self, _metrics: &Arc<OperatorMetrics>) {}
+    /// What it computes, in the words of the graph.
+    fn describe(&self) -> String {
+        String::new()
+    }
 
     /// The accumulator of no records.
     fn create(&self) -> Self::Acc;

@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 
+use tidegate_runtime::operator::keyed;
 use tidegate_runtime::{Data, Edge};
 
 use crate::aggregate::Aggregate;
@@ -10,7 +11,11 @@ use crate::reduce::ReduceLogic;
 use crate::running::RunningLogic;
 use crate::stream::Stream;
 use crate::window::{Window, WindowedStream};
-use tidegate_runtime::operator::keyed;
+
+/// What an operator does, with what exactly where that is known.
+pub(crate) fn kind(what: &str, exactly: &str) -> String {
+    if exactly.is_empty() { what.to_owned() } else { format!("{what}: {exactly}") }
+}
 
 /// A stream seen by key. State, timers and windows are each key's own.
 pub struct KeyedStream<'s, T: 'static, F> {
@@ -37,14 +42,18 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
 
     /// The running aggregate of each key: one output per input, with the input's event time.
     #[must_use]
-    pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, (K, A::Out)>
+    pub fn aggregate<K, A>(self, name: &str, mut aggregate: A) -> Stream<'s, (K, A::Out)>
     where
         K: Data + Eq + Hash,
         F: Fn(&T) -> K + Clone + 'static,
         A: Aggregate<T>,
     {
         let key = self.key.clone();
-        let (main, _) = keyed(self.edge, name, "running aggregate", "none", self.key, |_| RunningLogic::new(key, aggregate));
+        let kind = kind("running aggregate", &aggregate.describe());
+        let (main, _) = keyed(self.edge, name, &kind, "none", self.key, |context| {
+            aggregate.open(&context.metrics);
+            RunningLogic::new(key, aggregate)
+        });
         Stream::from_edge(main)
     }
 

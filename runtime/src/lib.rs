@@ -17,11 +17,11 @@ mod job;
 pub mod metrics;
 pub mod operator;
 mod progress;
-mod record;
+pub mod record;
 pub mod sink;
 pub mod source;
 pub mod state;
-mod time;
+pub mod time;
 pub mod timers;
 pub mod watermarks;
 

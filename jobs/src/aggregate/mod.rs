@@ -17,6 +17,7 @@ use crate::failures::Failures;
 
 pub use acc::Acc;
 pub use function::{Function, compile};
+pub(crate) use function::located;
 
 /// One aggregate of a stream, compiled.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub struct RowAggregate {
     aggregates: Arc<[Compiled]>,
     /// What the aggregates are given of the current record.
     given: Vec<Given>,
+    words: String,
     arrived: u64,
     failures: Failures,
     metrics: Arc<OperatorMetrics>,
@@ -48,10 +50,10 @@ enum Given {
 }
 
 impl RowAggregate {
-    /// These aggregates; `failures` says what to do when an expression fails.
+    /// These aggregates, called `words` in the graph; `failures` says what to do when an expression fails.
     #[must_use]
-    pub fn new(aggregates: Arc<[Compiled]>, failures: Failures, metrics: Arc<OperatorMetrics>) -> Self {
-        Self { given: Vec::with_capacity(aggregates.len()), aggregates, arrived: 0, failures, metrics }
+    pub fn new(aggregates: Arc<[Compiled]>, words: &str, failures: Failures) -> Self {
+        Self { given: Vec::with_capacity(aggregates.len()), aggregates, words: words.to_owned(), arrived: 0, failures, metrics: Arc::default() }
     }
 
     fn evaluate(&mut self, row: &Row) -> Result<bool, Error> {
@@ -98,6 +100,14 @@ impl Compiled {
 impl Aggregate<Row> for RowAggregate {
     type Acc = Box<[Acc]>;
     type Out = Vec<Value>;
+
+    fn open(&mut self, metrics: &Arc<OperatorMetrics>) {
+        self.metrics = Arc::clone(metrics);
+    }
+
+    fn describe(&self) -> String {
+        self.words.clone()
+    }
 
     fn create(&self) -> Box<[Acc]> {
         self.aggregates.iter().map(|a| Acc::new(&a.function)).collect()

@@ -112,6 +112,14 @@ impl Expr {
         }
     }
 
+    /// The field of this name, which need not be one that an expression can spell.
+    #[must_use]
+    pub fn field(name: &str, schema: &Schema) -> Option<Self> {
+        let slot = schema.slot(name)?;
+        let ty = schema.fields()[slot].ty.clone();
+        Some(Self(Arc::new(Compiled { source: name.to_owned(), ty, code: Code::Any(Node::Slot(slot)) })))
+    }
+
     /// The type of the result; null may come instead.
     #[must_use]
     pub fn ty(&self) -> &Type {

@@ -86,11 +86,17 @@ fn length(duration: Duration) -> Result<i64, InvalidWindow> {
 impl std::fmt::Display for Window {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Kind::Aligned(a) if a.size == a.every => write!(f, "tumbling {} ms", a.size),
-            Kind::Aligned(a) => write!(f, "sliding {} ms every {} ms", a.size, a.every),
-            Kind::Session { gap } => write!(f, "session {gap} ms"),
+            Kind::Aligned(a) if a.size == a.every => write!(f, "tumbling {}", words(a.size)),
+            Kind::Aligned(a) => write!(f, "sliding {} every {}", words(a.size), words(a.every)),
+            Kind::Session { gap } => write!(f, "session {}", words(gap)),
         }
     }
+}
+
+/// Milliseconds in the largest unit that divides them.
+fn words(ms: i64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    units.iter().find(|(unit, _)| ms % unit == 0).map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
 }
 
 /// Windows `[k * every + offset, k * every + offset + size)` for all integers k.

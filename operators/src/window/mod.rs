@@ -19,6 +19,7 @@ use sessions::SessionLogic;
 use slices::SliceLogic;
 
 use crate::aggregate::Aggregate;
+use crate::keyed::kind;
 use crate::stream::Stream;
 use assigner::Kind;
 
@@ -68,7 +69,7 @@ impl<'s, T: Data, F> WindowedStream<'s, T, F> {
 
     /// Aggregates the records of each key and window; the second stream is the late records, as they came.
     #[must_use]
-    pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> (Stream<'s, WindowResult<K, A::Out>>, Stream<'s, T>)
+    pub fn aggregate_with_late<K, A>(self, name: &str, mut aggregate: A) -> (Stream<'s, WindowResult<K, A::Out>>, Stream<'s, T>)
     where
         K: Data + Eq + Hash,
         F: Fn(&T) -> K + Clone + 'static,
@@ -76,13 +77,19 @@ impl<'s, T: Data, F> WindowedStream<'s, T, F> {
     {
         let (route, key) = (self.key.clone(), self.key);
         let lateness = i64::try_from(self.allowed_lateness.as_millis()).unwrap_or(i64::MAX);
-        let kind = format!("{} window", self.window);
+        let kind = kind(&format!("{} window", self.window), &aggregate.describe());
         let (main, late) = match self.window.kind() {
             Kind::Aligned(windows) => {
-                keyed(self.edge, name, &kind, "late", route, |cx| SliceLogic::new(key, windows, lateness, aggregate, cx.metrics))
+                keyed(self.edge, name, &kind, "late", route, |cx| {
+                    aggregate.open(&cx.metrics);
+                    SliceLogic::new(key, windows, lateness, aggregate, cx.metrics)
+                })
             }
             Kind::Session { gap } => {
-                keyed(self.edge, name, &kind, "late", route, |cx| SessionLogic::new(key, gap, lateness, aggregate, cx.metrics))
+                keyed(self.edge, name, &kind, "late", route, |cx| {
+                    aggregate.open(&cx.metrics);
+                    SessionLogic::new(key, gap, lateness, aggregate, cx.metrics)
+                })
             }
         };
         (Stream::from_edge(main), Stream::from_edge(late))

@@ -1,0 +1,134 @@
+//! A plan's operators, as every worker builds them.
+
+use std::collections::HashMap;
+
+use tidegate_connectors::entry::Entry;
+use tidegate_connectors::row::{Row, Schema, Value};
+use tidegate_operators::{Stream, WindowResult};
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::{Dataflow, Error, Record, operator};
+
+use super::key::RowKey;
+use super::pipeline::Pipeline;
+use super::streams::{Aggregation, PlannedStream};
+use super::{Plan, PlannedInput, sources};
+use crate::aggregate::RowAggregate;
+use crate::failures::Failures;
+
+type Rows<'s> = Stream<'s, Row>;
+
+impl Plan {
+    pub(super) fn build(&self, flow: &Dataflow<'_>) {
+        let mut streams: HashMap<&str, Rows<'_>> = HashMap::new();
+        for source in &self.sources {
+            let Some(dead_letter) = &source.dead_letter else {
+                let rows = sources::Good(source.source.clone());
+                streams.insert(&source.name, Stream::from_edge(operator::source(flow, &source.name, &source.words, rows, source.strategy)));
+                continue;
+            };
+            let entries = operator::source(flow, &source.name, &source.words, source.source.clone(), source.strategy);
+            let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), "good records", |_| each(Entry::good));
+            let bad = operator::stateless(entries, dead_letter, "bad records", |_| each(sources::dead_letter));
+            streams.insert(&source.name, Stream::from_edge(good));
+            streams.insert(dead_letter, Stream::from_edge(bad));
+        }
+        for stream in &self.streams {
+            let input = gather(&stream.inputs, &stream.name, &stream.input_schema, &streams);
+            let (out, late) = match &stream.aggregation {
+                None => (piped(input, &stream.name, &stream.name, stream), None),
+                Some(aggregation) => aggregated(input, stream, aggregation),
+            };
+            streams.insert(&stream.name, out);
+            if let Some((name, late)) = stream.aggregation.as_ref().and_then(|a| a.late_to.as_deref()).zip(late) {
+                streams.insert(name, late);
+            }
+        }
+        for sink in &self.sinks {
+            let input = gather(&sink.inputs, &sink.name, &sink.schema, &streams);
+            operator::sink(input.into_edge(), &sink.name, &sink.words, sink.sink.clone());
+        }
+    }
+}
+
+/// Turns records one by one, dropping those that `f` has nothing for.
+fn each<A, B>(f: impl Fn(A) -> Option<B>) -> impl FnMut(&mut Vec<Record<A>>, &mut Vec<Record<B>>) -> Result<(), Error> {
+    move |records, out| {
+        out.extend(records.drain(..).filter_map(|r| Some(Record::new(r.time, f(r.value)?))));
+        Ok(())
+    }
+}
+
+/// The union of a node's inputs, each laid out as the node expects it.
+fn gather<'s>(inputs: &[PlannedInput], name: &str, schema: &Schema, streams: &HashMap<&str, Rows<'s>>) -> Rows<'s> {
+    let gathered = inputs.iter().filter_map(|input| {
+        let rows = streams.get(input.name.as_str())?.clone();
+        Some(match &input.rearrange {
+            None => rows,
+            Some(pipeline) => {
+                let failures = Failures::new(name, schema, crate::file::OnError::Skip);
+                through(rows, &format!("{name}/{}", input.name), pipeline, failures)
+            }
+        })
+    });
+    // The planner has looked every name up, and a node has at least one input.
+    gathered.reduce(Stream::union).expect("a planned node has inputs")
+}
+
+/// Rows through a pipeline, as one operator.
+fn through<'s>(rows: Rows<'s>, name: &str, pipeline: &Pipeline, mut failures: Failures) -> Rows<'s> {
+    let pipeline = pipeline.clone();
+    let kind = pipeline.to_string();
+    Stream::from_edge(operator::stateless(rows.into_edge(), name, &kind, |metrics| {
+        move |records: &mut Vec<Record<Row>>, out: &mut Vec<Record<Row>>| {
+            records.drain(..).try_for_each(|record| pipeline.run(record, out, &metrics, &mut failures))
+        }
+    }))
+}
+
+fn piped<'s>(rows: Rows<'s>, node: &str, name: &str, stream: &PlannedStream) -> Rows<'s> {
+    through(rows, node, &stream.pipeline, Failures::new(name, &stream.pipeline_schema, stream.on_error))
+}
+
+/// The aggregation of a stream and what follows it; also its late records.
+fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggregation) -> (Rows<'s>, Option<Rows<'s>>) {
+    let name = stream.name.as_str();
+    let failures = || Failures::new(name, &stream.input_schema, stream.on_error);
+    let keyed = if aggregation.keys.is_empty() {
+        input
+    } else {
+        through(input, &format!("{name}/key"), &aggregation.keys, failures())
+    };
+    let key = aggregation.key.clone();
+    let aggregate = RowAggregate::new(aggregation.aggregates.clone(), &aggregation.words, failures());
+    let keyed = keyed.key_by(move |row: &Row| key.of(row));
+    let emit = format!("{name}/emit");
+    let Some((window, lateness)) = aggregation.window else {
+        let row = |(key, values): (RowKey, Vec<Value>)| key.values().iter().cloned().chain(values).collect();
+        return (emitted(keyed.aggregate(name, aggregate), &emit, row, stream), None);
+    };
+    let (results, late) = keyed.window(window).allowed_lateness(lateness).aggregate_with_late(name, aggregate);
+    let row = |r: WindowResult<RowKey, Vec<Value>>| {
+        let bounds = [Value::timestamp_ms(r.start), Value::timestamp_ms(r.end)];
+        r.key.values().iter().cloned().chain(bounds).chain(r.value).collect()
+    };
+    let late = if aggregation.keys.is_empty() {
+        late
+    } else {
+        // Without the keys that were put behind the row.
+        let width = stream.input_schema.width();
+        late.map(&format!("{name}/late"), move |row: Row| row.0.into_iter().take(width).collect())
+    };
+    (emitted(results, &emit, row, stream), Some(late))
+}
+
+/// Turns results into rows and takes them through the stream's pipeline.
+fn emitted<'s, R: Clone + 'static>(results: Stream<'s, R>, node: &str, row: impl Fn(R) -> Row + 'static, stream: &PlannedStream) -> Rows<'s> {
+    let pipeline = stream.pipeline.clone();
+    let kind = if pipeline.is_empty() { "rows".to_owned() } else { pipeline.to_string() };
+    let mut failures = Failures::new(&stream.name, &stream.pipeline_schema, stream.on_error);
+    Stream::from_edge(operator::stateless(results.into_edge(), node, &kind, |metrics: std::sync::Arc<OperatorMetrics>| {
+        move |records: &mut Vec<Record<R>>, out: &mut Vec<Record<Row>>| {
+            records.drain(..).try_for_each(|r| pipeline.run(Record::new(r.time, row(r.value)), out, &metrics, &mut failures))
+        }
+    }))
+}

@@ -1,0 +1,125 @@
+//! The planner: from a checked job file to a graph of operators over rows.
+//!
+//! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. A [`Plan`]
+//! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
+
+mod build;
+mod key;
+mod pipeline;
+mod sinks;
+mod sources;
+mod streams;
+
+use std::collections::HashMap;
+
+use tidegate_connectors::row::Schema;
+use tidegate_runtime::{GraphError, Job};
+
+use crate::file::{JobFile, Problems, Spanned};
+
+pub use key::RowKey;
+use sinks::PlannedSink;
+use sources::PlannedSource;
+use streams::PlannedStream;
+
+/// A job, compiled.
+#[derive(Clone)]
+pub struct Plan {
+    /// The job's name.
+    pub name: String,
+    /// How many workers the file asks for.
+    pub parallelism: Option<usize>,
+    sources: Vec<PlannedSource>,
+    streams: Vec<PlannedStream>,
+    sinks: Vec<PlannedSink>,
+}
+
+/// What is known of a stream that others can read.
+#[derive(Clone, Debug)]
+struct Known {
+    schema: Schema,
+    /// Do all its records have an event time?
+    timed: bool,
+}
+
+/// The streams planned so far, by name.
+type Streams = HashMap<String, Known>;
+
+/// Plans a checked file. `None` if that shows problems, which are added to `problems`.
+pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
+    let mut known = Streams::new();
+    let open = sources::fields_asked_for(file);
+    let mut found = Vec::new();
+    let mut sources_planned = Vec::new();
+    for source in &file.sources {
+        match sources::plan(source, open.get(source.name.as_str())) {
+            Ok(source) => {
+                let timed = source.timed;
+                known.insert(source.name.clone(), Known { schema: source.schema.clone(), timed });
+                if let Some(name) = &source.dead_letter {
+                    known.insert(name.clone(), Known { schema: sources::dead_letter_schema(), timed });
+                }
+                sources_planned.push(source);
+            }
+            Err(more) => found.extend(more),
+        }
+    }
+    let mut streams_planned = Vec::new();
+    for stream in file.streams_in_order() {
+        match streams::plan(stream, &known) {
+            Ok(Some((stream, late))) => {
+                let out = Known { schema: stream.schema.clone(), timed: stream.timed };
+                known.insert(stream.name.clone(), out);
+                known.extend(late);
+                streams_planned.push(stream);
+            }
+            // It reads a stream that could not be planned, whose problems are known.
+            Ok(None) => {}
+            Err(more) => found.extend(more),
+        }
+    }
+    let mut sinks_planned = Vec::new();
+    for sink in &file.sinks {
+        match sinks::plan(sink, &known) {
+            Ok(sink) => sinks_planned.extend(sink),
+            Err(more) => found.extend(more),
+        }
+    }
+    problems.extend(found);
+    (!problems.has_errors()).then(|| Plan {
+        name: file.name.value.clone(),
+        parallelism: file.parallelism.as_ref().map(|p| usize::try_from(p.value).unwrap_or(usize::MAX)),
+        sources: sources_planned,
+        streams: streams_planned,
+        sinks: sinks_planned,
+    })
+}
+
+impl Plan {
+    /// The job that runs this plan.
+    ///
+    /// # Errors
+    /// Two operators would have one name.
+    pub fn job(&self) -> Result<Job, GraphError> {
+        let plan = self.clone();
+        Job::new(move |flow| plan.build(flow))
+    }
+}
+
+/// The union of what `names` give, and for each whether its rows must be rearranged. `None` if one of them is not known, for want of a plan.
+fn union(names: &[Spanned<String>], known: &Streams) -> Option<(Known, Vec<PlannedInput>)> {
+    let inputs: Vec<(&str, &Known)> = names.iter().map(|n| known.get(n.as_str()).map(|k| (n.as_str(), k))).collect::<Option<_>>()?;
+    let schemas: Vec<&Schema> = inputs.iter().map(|(_, k)| &k.schema).collect();
+    let schema = pipeline::common_schema(&schemas);
+    let timed = inputs.iter().all(|(_, k)| k.timed);
+    let planned = inputs.iter().map(|(name, k)| PlannedInput { name: (*name).to_owned(), rearrange: pipeline::rearrange(&k.schema, &schema) });
+    Some((Known { schema: schema.clone(), timed }, planned.collect()))
+}
+
+/// A stream that another reads.
+#[derive(Clone, Debug)]
+struct PlannedInput {
+    name: String,
+    /// The slot of each field in the rows that come, if they are laid out otherwise than the reader expects.
+    rearrange: Option<pipeline::Pipeline>,
+}

@@ -1,0 +1,154 @@
+//! Streams: which operators each becomes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tidegate_connectors::row::{Schema, Type};
+use tidegate_operators::Window;
+
+use super::key::KeySlots;
+use super::pipeline::{self, Pipeline};
+use super::{Known, PlannedInput, Streams};
+use crate::aggregate::{self, Compiled};
+use crate::file::{Gap, OnError, Problem, Shape, Stream, Window as FileWindow};
+
+/// A stream, compiled.
+#[derive(Clone)]
+pub(super) struct PlannedStream {
+    pub(super) name: String,
+    pub(super) inputs: Vec<PlannedInput>,
+    pub(super) input_schema: Schema,
+    pub(super) aggregation: Option<Aggregation>,
+    /// Over what the aggregation gives, or over the input if there is none.
+    pub(super) pipeline: Pipeline,
+    /// What the pipeline is over.
+    pub(super) pipeline_schema: Schema,
+    pub(super) schema: Schema,
+    pub(super) timed: bool,
+    pub(super) on_error: OnError,
+}
+
+/// An aggregation by key, in windows or running.
+#[derive(Clone)]
+pub(super) struct Aggregation {
+    /// Computes the keys that are expressions.
+    pub(super) keys: Pipeline,
+    pub(super) key: KeySlots,
+    pub(super) window: Option<(Window, Duration)>,
+    pub(super) aggregates: Arc<[Compiled]>,
+    pub(super) late_to: Option<String>,
+    /// What it does, in words.
+    pub(super) words: String,
+}
+
+/// Plans a stream; also what is known of the stream of its late records. `None` if an input could not be planned.
+pub(super) fn plan(stream: &Stream, known: &Streams) -> Result<Option<(PlannedStream, Option<(String, Known)>)>, Vec<Problem>> {
+    let Some((input, inputs)) = super::union(&stream.from, known) else { return Ok(None) };
+    let mut timed = input.timed;
+    let mut pipeline_schema = input.schema.clone();
+    let (mut aggregation, mut late) = (None, None);
+    if !stream.aggregate.is_empty() {
+        let (planned, schema) = plan_aggregation(stream, &input)?;
+        pipeline_schema = schema;
+        timed |= planned.window.is_some();
+        late = planned.late_to.clone().map(|name| (name, input.clone()));
+        aggregation = Some(planned);
+    }
+    let (pipeline, schema) = pipeline::compile(stream, pipeline_schema.clone())?;
+    let name = stream.name.value.clone();
+    let input_schema = input.schema;
+    let on_error = stream.on_error;
+    Ok(Some((PlannedStream { name, inputs, input_schema, aggregation, pipeline, pipeline_schema, schema, timed, on_error }, late)))
+}
+
+fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut schema = Schema::default();
+    let (mut slots, mut computed) = (Vec::new(), Vec::new());
+    for (i, key) in stream.key.iter().enumerate() {
+        if let Some(slot) = input.schema.slot(&key.value) {
+            slots.push(slot);
+            schema.add(key.value.clone(), input.schema.fields()[slot].ty.clone());
+        } else if let Some(expr) = pipeline::expression(key, &input.schema, &mut problems) {
+            slots.push(input.schema.width() + computed.len());
+            let name = if stream.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };
+            schema.add(name, expr.ty().clone());
+            computed.push(expr);
+        }
+    }
+    let window = stream.window.as_ref().and_then(|window| match plan_window(window) {
+        Ok(planned) if input.timed => Some(planned),
+        Ok(_) => {
+            let sources: Vec<_> = stream.from.iter().map(|f| format!("`{}`", f.value)).collect();
+            let message = format!("these windows are of event time, and records of {} have none: give the source `event_time`", sources.join(", "));
+            problems.push(window.place.problem(message));
+            None
+        }
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    });
+    if stream.window.is_some() {
+        schema.add("window_start", Type::Timestamp);
+        schema.add("window_end", Type::Timestamp);
+    }
+    let mut aggregates = Vec::new();
+    for aggregate in &stream.aggregate {
+        if schema.slot(&aggregate.name.value).is_some() {
+            let message = format!("the output has a field `{}` already: the key, `window_start` and `window_end` stand in it too", aggregate.name.value);
+            problems.push(aggregate.name.problem(message));
+        }
+        match aggregate::compile(&aggregate.call, aggregate.filter.as_ref(), &input.schema) {
+            Ok((compiled, ty)) => {
+                schema.add(aggregate.name.value.clone(), ty);
+                aggregates.push(compiled);
+            }
+            Err(found) => {
+                // So that what is over the output doesn't complain once more.
+                schema.add(aggregate.name.value.clone(), Type::Any);
+                problems.extend(found);
+            }
+        }
+    }
+    if !problems.is_empty() {
+        // The rest of the stream is looked at too, that all problems are told at once.
+        problems.extend(pipeline::compile(stream, schema).err().into_iter().flatten());
+        return Err(problems);
+    }
+    let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
+    let what = stream.aggregate.iter().map(|a| format!("{} = {}", a.name.value, a.call.value)).collect::<Vec<_>>().join(", ");
+    let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+    let aggregation = Aggregation {
+        keys: pipeline::append(computed),
+        key: KeySlots::new(&slots),
+        window,
+        aggregates: aggregates.into(),
+        late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
+        words: format!("{what}{by}"),
+    };
+    Ok((aggregation, schema))
+}
+
+fn plan_window(window: &FileWindow) -> Result<(Window, Duration), Problem> {
+    let planned = match &window.shape {
+        Shape::Tumbling { size, offset } => Window::tumbling(unsigned(*size), millis(*offset)),
+        Shape::Sliding { size, every, offset } => Window::sliding(unsigned(*size), unsigned(*every), millis(*offset)),
+        Shape::Session(Gap::Fixed(gap)) => Window::session(unsigned(*gap)),
+        Shape::Session(Gap::Dynamic(_)) | Shape::Count { .. } | Shape::Global => {
+            return Err(window.place.problem("windows of this shape are not in this version"));
+        }
+    };
+    let lateness = unsigned(window.allowed_lateness);
+    planned.map(|planned| (planned, lateness)).map_err(|e| window.place.problem(e.to_string()))
+}
+
+/// A duration that is not negative: the file's reader has seen to it.
+pub(super) fn unsigned(duration: SignedDuration) -> Duration {
+    Duration::try_from(duration).unwrap_or_default()
+}
+
+fn millis(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
