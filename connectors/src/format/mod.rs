@@ -91,3 +91,8 @@ pub trait Encoder<T>: Clone + Send + Sync + 'static {
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
+
+/// Appends a value as plain text.
+pub(crate) fn plain(value: &crate::row::Value, out: &mut Vec<u8>) {
+    print::plain(value, Timestamps::Iso, out);
+}

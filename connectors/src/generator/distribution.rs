@@ -1,0 +1,203 @@
+//! What the fields of generated rows hold.
+
+use compact_str::CompactString;
+use jiff::{SignedDuration, Timestamp};
+
+use super::draw::Draw;
+use super::zipf::Zipf;
+use crate::row::{Type, Value};
+
+/// Where the values of one field come from. The value in row `i` is a function of the seed and `i`.
+#[derive(Clone, Debug)]
+pub enum Distribution {
+    /// Always this.
+    Constant(Value),
+    /// `start + i * step`, which wraps around.
+    Sequence {
+        /// The value in row 0.
+        start: i64,
+        /// From row to row.
+        step: i64,
+    },
+    /// Integers, each as likely.
+    Int {
+        /// The least.
+        min: i64,
+        /// The greatest, included.
+        max: i64,
+    },
+    /// Doubles, each as likely.
+    Double {
+        /// The least.
+        min: f64,
+        /// The end, not included.
+        max: f64,
+        /// Decimals to round to, as for money; none: as they come.
+        decimals: Option<u8>,
+    },
+    /// Doubles around a mean.
+    Normal {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        deviation: f64,
+    },
+    /// One of these, each as likely as its weight says.
+    Choice(Vec<(Value, f64)>),
+    /// Integers from 1 to `n`, where `k` is as likely as `1 / k^exponent`: few users do most of it.
+    Zipf {
+        /// The greatest.
+        n: u64,
+        /// How uneven; 1 is usual.
+        exponent: f64,
+    },
+    /// Timestamps: `start + i * step`, less a random delay of up to `disorder`.
+    Time {
+        /// Of row 0, in milliseconds since 1970.
+        start: i64,
+        /// From row to row.
+        step: SignedDuration,
+        /// How far out of order they may be.
+        disorder: SignedDuration,
+    },
+    /// Text, in which each `{}` stands for a value of the next of these: `user-{}`, `10.0.{}.{}`.
+    Text(String, Vec<Distribution>),
+}
+
+impl Distribution {
+    /// The type of the values.
+    #[must_use]
+    pub fn ty(&self) -> Type {
+        match self {
+            Self::Constant(value) => value.type_of(),
+            Self::Sequence { .. } | Self::Int { .. } | Self::Zipf { .. } => Type::Int,
+            Self::Double { .. } | Self::Normal { .. } => Type::Double,
+            Self::Choice(choices) => {
+                let mut types = choices.iter().map(|(value, _)| value.type_of()).filter(|ty| *ty != Type::Null);
+                let first = types.next().unwrap_or(Type::Null);
+                if types.all(|ty| ty == first) { first } else { Type::Any }
+            }
+            Self::Time { .. } => Type::Timestamp,
+            Self::Text(..) => Type::String,
+        }
+    }
+
+    /// Checks the parameters and works out what can be worked out once.
+    pub(super) fn sampler(&self) -> Result<Sampler, String> {
+        Ok(match self {
+            Self::Constant(value) => Sampler::Constant(value.clone()),
+            Self::Sequence { start, step } => Sampler::Sequence { start: *start, step: *step },
+            Self::Int { min, max } if min > max => return Err(format!("the least ({min}) is above the greatest ({max})")),
+            // The count of all 64-bit integers is taken for 0, which `below` understands.
+            Self::Int { min, max } => Sampler::Int { min: *min, count: max.wrapping_sub(*min).wrapping_add(1) as u64 },
+            Self::Double { min, max, .. } if !(min.is_finite() && max.is_finite() && min <= max) => {
+                return Err(format!("there is no number from {min} to {max}"));
+            }
+            Self::Double { min, max, decimals } => {
+                let scale = decimals.map(|d| 10f64.powi(i32::from(d)));
+                Sampler::Double { min: *min, width: max - min, scale }
+            }
+            Self::Normal { mean, deviation } if !(mean.is_finite() && deviation.is_finite() && *deviation >= 0.0) => {
+                return Err(format!("there is no normal distribution of mean {mean} and deviation {deviation}"));
+            }
+            Self::Normal { mean, deviation } => Sampler::Normal { mean: *mean, deviation: *deviation },
+            Self::Choice(choices) => {
+                let mut sum = 0.0;
+                let mut ends = Vec::with_capacity(choices.len());
+                for (value, weight) in choices {
+                    if !(weight.is_finite() && *weight >= 0.0) {
+                        return Err(format!("{weight} is not a weight"));
+                    }
+                    sum += weight;
+                    ends.push((sum, value.clone()));
+                }
+                if !(sum.is_finite() && sum > 0.0) {
+                    return Err("there is nothing to choose from".into());
+                }
+                Sampler::Choice { ends, sum }
+            }
+            Self::Zipf { n, exponent } if *n == 0 || !(exponent.is_finite() && *exponent > 0.0) => {
+                return Err(format!("there is no zipf distribution of {n} numbers and exponent {exponent}"));
+            }
+            Self::Zipf { n, exponent } => Sampler::Zipf(Zipf::new(*n, *exponent)),
+            Self::Time { disorder, .. } if disorder.is_negative() => return Err("the disorder is negative".into()),
+            Self::Time { start, step, disorder } => Sampler::Time {
+                start: i128::from(*start) * 1_000_000,
+                step: step.as_nanos(),
+                disorder: u64::try_from(disorder.as_nanos()).map_err(|_| "the disorder is too long")?,
+            },
+            Self::Text(text, parts) => {
+                let texts: Vec<CompactString> = text.split("{}").map(Into::into).collect();
+                if texts.len() != parts.len() + 1 {
+                    return Err(format!("`{text}` has {} places `{{}}` for {} distributions", texts.len() - 1, parts.len()));
+                }
+                Sampler::Text { texts, parts: parts.iter().map(Self::sampler).collect::<Result<_, _>>()? }
+            }
+        })
+    }
+}
+
+/// A distribution made ready.
+#[derive(Clone, Debug)]
+pub(super) enum Sampler {
+    Constant(Value),
+    Sequence { start: i64, step: i64 },
+    Int { min: i64, count: u64 },
+    Double { min: f64, width: f64, scale: Option<f64> },
+    Normal { mean: f64, deviation: f64 },
+    Choice { ends: Vec<(f64, Value)>, sum: f64 },
+    Zipf(Zipf),
+    Time { start: i128, step: i128, disorder: u64 },
+    Text { texts: Vec<CompactString>, parts: Vec<Sampler> },
+}
+
+impl Sampler {
+    pub(super) fn value(&self, row: u64, draw: &mut Draw) -> Value {
+        match self {
+            Self::Constant(value) => value.clone(),
+            Self::Sequence { start, step } => Value::Int(start.wrapping_add(step.wrapping_mul(row as i64))),
+            Self::Int { min, count } => Value::Int(min.wrapping_add(draw.below(*count) as i64)),
+            Self::Double { min, width, scale } => {
+                let v = min + draw.unit() * width;
+                Value::Double(scale.map_or(v, |scale| (v * scale).round() / scale))
+            }
+            Self::Normal { mean, deviation } => {
+                // Box and Muller; 1 - unit is never 0.
+                let radius = (-2.0 * (1.0 - draw.unit()).ln()).sqrt();
+                Value::Double(mean + deviation * radius * (std::f64::consts::TAU * draw.unit()).cos())
+            }
+            Self::Choice { ends, sum } => {
+                let at = draw.unit() * sum;
+                let index = ends.partition_point(|(end, _)| *end <= at);
+                // Rounding may lead past the last.
+                ends.get(index).or(ends.last()).map_or(Value::Null, |(_, value)| value.clone())
+            }
+            Self::Zipf(zipf) => Value::Int(zipf.sample(draw) as i64),
+            Self::Time { start, step, disorder } => {
+                let delay = if *disorder > 0 { draw.below(disorder.saturating_add(1)) } else { 0 };
+                let nanos = start.saturating_add(step.saturating_mul(i128::from(row))) - i128::from(delay);
+                Timestamp::from_nanosecond(nanos).map_or(Value::Null, Value::Timestamp)
+            }
+            Self::Text { texts, parts } => {
+                let mut text = texts[0].clone();
+                for (part, after) in parts.iter().zip(&texts[1..]) {
+                    append(&part.value(row, draw), &mut text);
+                    text.push_str(after);
+                }
+                Value::String(text)
+            }
+        }
+    }
+}
+
+fn append(value: &Value, text: &mut CompactString) {
+    match value {
+        Value::Int(v) => text.push_str(itoa::Buffer::new().format(*v)),
+        Value::String(v) => text.push_str(v),
+        other => {
+            let mut out = Vec::new();
+            crate::format::plain(other, &mut out);
+            text.push_str(&String::from_utf8_lossy(&out));
+        }
+    }
+}

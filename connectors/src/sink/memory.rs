@@ -1,0 +1,87 @@
+//! Sinks for tests and examples: into memory, and into a function.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidegate_runtime::error::Error;
+use tidegate_runtime::record::Record;
+use tidegate_runtime::sink::{Sink, SinkContext, Writer};
+
+/// Collects records of all workers in memory. Clones share what they collect.
+#[derive(Debug)]
+pub struct CollectSink<T>(Arc<Mutex<Vec<Record<T>>>>);
+
+impl<T> CollectSink<T> {
+    /// An empty collection.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Takes what has been collected, in order of arrival.
+    #[must_use]
+    pub fn take(&self) -> Vec<Record<T>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<T> Default for CollectSink<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Clone for CollectSink<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Send + 'static> Sink<T> for CollectSink<T> {
+    fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl<T: 'static> Writer<T> for CollectSink<T> {
+    fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).append(records);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Calls a function for every record, on the worker it comes to.
+#[derive(Clone, Debug)]
+pub struct FnSink<F>(F);
+
+impl<F> FnSink<F> {
+    /// A sink that calls `f`. Each worker has a clone of it.
+    pub fn new<T>(f: F) -> Self
+    where
+        F: FnMut(Record<T>) -> Result<(), Error>,
+    {
+        Self(f)
+    }
+}
+
+impl<T: 'static, F> Sink<T> for FnSink<F>
+where
+    F: FnMut(Record<T>) -> Result<(), Error> + Clone + Send + Sync + 'static,
+{
+    fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl<T: 'static, F: FnMut(Record<T>) -> Result<(), Error> + 'static> Writer<T> for FnSink<F> {
+    fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
+        records.drain(..).try_for_each(&mut self.0)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! Sinks: files, standard output, and memory or a function for tests and examples.
+
+mod buffer;
+mod file;
+mod memory;
+mod stdout;
+
+pub use file::FileSink;
+pub use memory::{CollectSink, FnSink};
+pub use stdout::StdoutSink;
+
+use tidegate_runtime::error::Error;
+
+/// Did the reader of our output go away, as `head` does once it has seen enough? That is no failure of the job.
+#[must_use]
+pub fn is_broken_pipe(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return io.kind() == std::io::ErrorKind::BrokenPipe;
+        }
+        cause = error.source();
+    }
+    false
+}
