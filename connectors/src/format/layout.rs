@@ -13,6 +13,7 @@ pub struct Layout {
     conversions: Vec<Conversion>,
     event_time: Option<EventTime>,
     watermark_field: Option<String>,
+    rest: Option<usize>,
 }
 
 /// Where a record's event time stands.
@@ -86,6 +87,19 @@ impl Layout {
     pub fn with_watermark_field(mut self, field: impl Into<String>) -> Self {
         self.watermark_field = Some(field.into());
         self
+    }
+
+    /// Keeps the fields that have no slot of their own, as a map in a last slot called [`Schema::REST`]. Only JSON has such fields.
+    #[must_use]
+    pub fn with_rest(mut self) -> Self {
+        self.rest = Some(self.schema.add(Schema::REST, Type::map()));
+        self.conversions.push(Conversion::Map);
+        self
+    }
+
+    /// The slot of the fields that have none of their own.
+    pub(super) fn rest(&self) -> Option<usize> {
+        self.rest
     }
 
     /// The schema of the rows.

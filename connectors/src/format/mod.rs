@@ -26,7 +26,7 @@ pub use csv::{CsvEncoder, CsvFormat};
 pub use json::{JsonEncoder, JsonFormat};
 pub use layout::{EventTime, Layout};
 pub use print::Timestamps;
-pub use text::{TextDecoder, TextEncoder, TextFormat};
+pub use text::{TextDecoder, TextEncoder, TextFormat, TextPart};
 pub use text_time::TextTime;
 pub use typed::{JsonLines, JsonLinesDecoder, JsonLinesEncoder};
 

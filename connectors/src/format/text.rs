@@ -1,5 +1,7 @@
 //! Plain text: a line is a row of one field, `line`, and a row is a line.
 
+use std::sync::Arc;
+
 use compact_str::CompactString;
 use tidegate_runtime::record::Record;
 
@@ -46,56 +48,39 @@ impl Decoder for TextDecoder {
     }
 }
 
-/// Writes the values of a row, with a space between. Null is `null`; timestamps are ISO text unless said otherwise.
-#[derive(Clone, Copy, Debug)]
+/// A piece of a line of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextPart {
+    /// As it stands.
+    Literal(Box<str>),
+    /// The value in this slot.
+    Field(usize),
+}
+
+/// Writes a row as a line made of parts. Null is `null`.
+#[derive(Clone, Debug)]
 pub struct TextEncoder {
-    only: Option<usize>,
+    parts: Arc<[TextPart]>,
     timestamps: Timestamps,
 }
 
-impl Default for TextEncoder {
-    fn default() -> Self {
-        Self { only: None, timestamps: Timestamps::Iso }
-    }
-}
-
 impl TextEncoder {
-    /// An encoder of all fields.
+    /// Lines of these parts.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Writes only the field in this slot.
-    #[must_use]
-    pub fn only(self, slot: usize) -> Self {
-        Self { only: Some(slot), ..self }
-    }
-
-    /// Writes timestamps in this form.
-    #[must_use]
-    pub fn with_timestamps(self, timestamps: Timestamps) -> Self {
-        Self { timestamps, ..self }
-    }
-
-    fn value(&self, value: &Value, out: &mut Vec<u8>) {
-        match value {
-            Value::Null => out.extend_from_slice(b"null"),
-            value => print::plain(value, self.timestamps, out),
-        }
+    pub fn new(parts: Vec<TextPart>, timestamps: Timestamps) -> Self {
+        Self { parts: parts.into(), timestamps }
     }
 }
 
 impl Encoder<Row> for TextEncoder {
     fn encode(&self, row: &Row, out: &mut Vec<u8>) {
-        if let Some(slot) = self.only {
-            self.value(row.get(slot), out);
-        } else {
-            for (i, value) in row.0.iter().enumerate() {
-                if i > 0 {
-                    out.push(b' ');
-                }
-                self.value(value, out);
+        for part in &*self.parts {
+            match part {
+                TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                TextPart::Field(slot) => match row.get(*slot) {
+                    Value::Null => out.extend_from_slice(b"null"),
+                    value => print::plain(value, self.timestamps, out),
+                },
             }
         }
         out.push(b'\n');

@@ -19,6 +19,15 @@ pub enum Distribution {
         /// From row to row.
         step: i64,
     },
+    /// `start + i * step`.
+    DoubleSequence {
+        /// The value in row 0.
+        start: f64,
+        /// From row to row.
+        step: f64,
+    },
+    /// These in turn.
+    Cycle(Vec<Value>),
     /// Integers, each as likely.
     Int {
         /// The least.
@@ -71,12 +80,9 @@ impl Distribution {
         match self {
             Self::Constant(value) => value.type_of(),
             Self::Sequence { .. } | Self::Int { .. } | Self::Zipf { .. } => Type::Int,
-            Self::Double { .. } | Self::Normal { .. } => Type::Double,
-            Self::Choice(choices) => {
-                let mut types = choices.iter().map(|(value, _)| value.type_of()).filter(|ty| *ty != Type::Null);
-                let first = types.next().unwrap_or(Type::Null);
-                if types.all(|ty| ty == first) { first } else { Type::Any }
-            }
+            Self::Double { .. } | Self::Normal { .. } | Self::DoubleSequence { .. } => Type::Double,
+            Self::Choice(choices) => common(choices.iter().map(|(value, _)| value)),
+            Self::Cycle(values) => common(values),
             Self::Time { .. } => Type::Timestamp,
             Self::Text(..) => Type::String,
         }
@@ -87,6 +93,9 @@ impl Distribution {
         Ok(match self {
             Self::Constant(value) => Sampler::Constant(value.clone()),
             Self::Sequence { start, step } => Sampler::Sequence { start: *start, step: *step },
+            Self::DoubleSequence { start, step } => Sampler::DoubleSequence { start: *start, step: *step },
+            Self::Cycle(values) if values.is_empty() => return Err("there is nothing to cycle through".into()),
+            Self::Cycle(values) => Sampler::Cycle(values.clone()),
             Self::Int { min, max } if min > max => return Err(format!("the least ({min}) is above the greatest ({max})")),
             // The count of all 64-bit integers is taken for 0, which `below` understands.
             Self::Int { min, max } => Sampler::Int { min: *min, count: max.wrapping_sub(*min).wrapping_add(1) as u64 },
@@ -137,11 +146,20 @@ impl Distribution {
     }
 }
 
+/// The type that all values have which aren't null, if they have one.
+fn common<'a>(values: impl IntoIterator<Item = &'a Value>) -> Type {
+    let mut types = values.into_iter().map(Value::type_of).filter(|ty| *ty != Type::Null);
+    let first = types.next().unwrap_or(Type::Null);
+    if types.all(|ty| ty == first) { first } else { Type::Any }
+}
+
 /// A distribution made ready.
 #[derive(Clone, Debug)]
 pub(super) enum Sampler {
     Constant(Value),
     Sequence { start: i64, step: i64 },
+    DoubleSequence { start: f64, step: f64 },
+    Cycle(Vec<Value>),
     Int { min: i64, count: u64 },
     Double { min: f64, width: f64, scale: Option<f64> },
     Normal { mean: f64, deviation: f64 },
@@ -156,6 +174,8 @@ impl Sampler {
         match self {
             Self::Constant(value) => value.clone(),
             Self::Sequence { start, step } => Value::Int(start.wrapping_add(step.wrapping_mul(row as i64))),
+            Self::DoubleSequence { start, step } => Value::Double(start + step * row as f64),
+            Self::Cycle(values) => values[(row % values.len() as u64) as usize].clone(),
             Self::Int { min, count } => Value::Int(min.wrapping_add(draw.below(*count) as i64)),
             Self::Double { min, width, scale } => {
                 let v = min + draw.unit() * width;

@@ -83,6 +83,9 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// The name of the slot that holds, as a map, what has no slot of its own. No expression can spell it; JSON writes its entries as fields.
+    pub const REST: &'static str = "*";
+
     /// A schema of these fields. A later field of a name already taken is dropped.
     pub fn new(fields: impl IntoIterator<Item = (impl Into<String>, Type)>) -> Self {
         let mut schema = Self::default();

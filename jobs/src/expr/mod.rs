@@ -21,6 +21,7 @@ mod display;
 mod error;
 mod fast;
 mod functions;
+mod identifiers;
 mod node;
 mod ops;
 mod parse;
@@ -40,6 +41,7 @@ use tidegate_connectors::row::{Row, Schema, Type, Value};
 pub use batch::eval_batch_line;
 pub use call::{Arg, Call, parse_call};
 pub use error::EvalError;
+pub use identifiers::identifiers;
 pub use problem::Problem;
 pub use with::{EvalWithError, eval_with};
 

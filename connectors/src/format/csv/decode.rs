@@ -35,6 +35,17 @@ impl CsvFormat {
     }
 }
 
+impl CsvFormat {
+    /// The names in a header line, in order: the fields of a layout without a schema.
+    ///
+    /// # Errors
+    /// The line is no line of csv, or names nothing.
+    pub fn header_names(line: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
+        let names = Cells::new(delimiter).names(line)?;
+        if names.iter().all(String::is_empty) { Err("the file has no header line".into()) } else { Ok(names) }
+    }
+}
+
 impl Format for CsvFormat {
     type Item = Row;
     type Decoder = CsvDecoder;
@@ -80,11 +91,7 @@ impl Decoder for CsvDecoder {
         if !self.header {
             return Ok(false);
         }
-        let mut names = Vec::new();
-        self.cells.split(line, |_, cell| {
-            names.push(String::from_utf8_lossy(cell).trim().to_owned());
-            Ok(())
-        })?;
+        let names = self.cells.names(line)?;
         for name in self.layout.schema().names() {
             if !names.iter().any(|n| n == name) {
                 return Err(format!("the header has no column `{name}`; it has {}", names.join(", ")));
@@ -140,6 +147,16 @@ struct Cells {
 }
 
 impl Cells {
+    /// The cells of a header line.
+    fn names(&mut self, line: &[u8]) -> Result<Vec<String>, String> {
+        let mut names = Vec::new();
+        self.split(line, |_, cell| {
+            names.push(String::from_utf8_lossy(cell).trim().to_owned());
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
     /// Gives the cells of `line` to `take`, and returns their number.
     fn split(&mut self, line: &[u8], mut take: impl FnMut(usize, &[u8]) -> Result<(), String>) -> Result<usize, String> {
         if memchr(b'"', line).is_some() {

@@ -14,6 +14,8 @@ use crate::row::{Row, Schema, Value};
 pub struct JsonEncoder {
     /// `{"first":` and `,"second":` and so on.
     names: Arc<[Box<[u8]>]>,
+    /// The slot whose entries are written as fields. With one, what is null is left out: it is not known whether it was there.
+    rest: Option<usize>,
     timestamps: Timestamps,
 }
 
@@ -27,12 +29,36 @@ impl JsonEncoder {
             out.push(b':');
             out.into_boxed_slice()
         };
-        Self { names: schema.names().enumerate().map(name).collect(), timestamps }
+        Self { names: schema.names().enumerate().map(name).collect(), rest: schema.slot(Schema::REST), timestamps }
+    }
+}
+
+impl JsonEncoder {
+    fn encode_open(&self, row: &Row, rest: usize, out: &mut Vec<u8>) {
+        let start = out.len();
+        for (slot, name) in self.names.iter().enumerate().filter(|(slot, _)| *slot != rest && !row.get(*slot).is_null()) {
+            out.extend_from_slice(name);
+            write_value(row.get(slot), self.timestamps, out);
+        }
+        if let Value::Map(entries) = row.get(rest) {
+            for (key, value) in entries.iter() {
+                out.push(b',');
+                write_key(key, self.timestamps, out);
+                out.push(b':');
+                write_value(value, self.timestamps, out);
+            }
+        }
+        // Each field has put a comma before itself, but the one in the first slot a bracket.
+        if out.len() == start { out.push(b'{') } else { out[start] = b'{' }
+        out.extend_from_slice(b"}\n");
     }
 }
 
 impl Encoder<Row> for JsonEncoder {
     fn encode(&self, row: &Row, out: &mut Vec<u8>) {
+        if let Some(rest) = self.rest {
+            return self.encode_open(row, rest, out);
+        }
         if self.names.is_empty() {
             out.push(b'{');
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -49,12 +50,14 @@ impl Decoder for JsonDecoder {
     fn decode(&mut self, line: &[u8]) -> Result<Decoded<Row>, String> {
         // Once over the line here is cheaper than once over each text in it.
         let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8 text".to_owned())?;
+        self.names.unknown.clear();
         let mut visit = Visit {
             row: Row::nulls(self.layout.schema().width()),
             layout: &mut self.layout,
             names: &mut self.names,
             watermark: None,
             others: false,
+            rest: Vec::new(),
             fault: None,
         };
         let mut json = serde_json::Deserializer::from_str(line);
@@ -66,7 +69,11 @@ impl Decoder for JsonDecoder {
                 None => Err(format!("the line is not JSON: {}", complaint(&e))),
             };
         }
-        let Visit { row, watermark, others, .. } = visit;
+        let Visit { mut row, watermark, others, rest, .. } = visit;
+        if let Some(slot) = self.layout.rest() {
+            let names = self.names.unknown.drain(..).map(Value::String);
+            row.0[slot] = Value::map(names.zip(rest));
+        }
         match watermark {
             Some(value) if !others => self.layout.watermark(value),
             _ => self.layout.record(row),
@@ -77,12 +84,17 @@ impl Decoder for JsonDecoder {
 /// What the field names of a line stand for. Lines of one origin have the same fields in the same order, so what the n-th name was
 /// in the line before is tried first, also for a name that is to be skipped: one comparison per field.
 #[derive(Debug, Default)]
-struct Names(Vec<(Box<str>, Meaning)>);
+struct Names {
+    known: Vec<(Box<str>, Meaning)>,
+    /// The names in this line that go into the rest.
+    unknown: Vec<CompactString>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     Slot(usize),
     Watermark(Option<usize>),
+    Rest,
     Skip,
 }
 
@@ -92,7 +104,7 @@ impl Names {
 
     #[inline]
     fn meaning(&mut self, position: usize, name: &str, layout: &Layout) -> Meaning {
-        match self.0.get(position) {
+        match self.known.get(position) {
             Some((known, meaning)) if **known == *name => *meaning,
             _ => self.look_up(position, name, layout),
         }
@@ -104,11 +116,12 @@ impl Names {
         let meaning = match slot {
             _ if layout.watermark_field() == Some(name) => Meaning::Watermark(slot),
             Some(slot) => Meaning::Slot(slot),
+            None if layout.rest().is_some() => Meaning::Rest,
             None => Meaning::Skip,
         };
         // Learned once, in the first line: where the order changes from line to line, learning again each time would only cost.
-        if position == self.0.len() && position < Self::REMEMBERED {
-            self.0.push((name.into(), meaning));
+        if position == self.known.len() && position < Self::REMEMBERED {
+            self.known.push((name.into(), meaning));
         }
         meaning
     }
@@ -123,6 +136,8 @@ struct Visit<'a> {
     watermark: Option<Value>,
     /// Was there another field, known and not null, or unknown?
     others: bool,
+    /// The values of the names that go into the rest.
+    rest: Vec<Value>,
     /// What is wrong: kept here, as an error of serde's would come back with a position added.
     fault: Option<String>,
 }
@@ -153,6 +168,10 @@ impl<'de> Visitor<'de> for &mut Visit<'_> {
                         self.row.0[slot] = value.clone();
                     }
                     self.watermark = (!value.is_null()).then_some(value);
+                }
+                Meaning::Rest => {
+                    self.rest.push(map.next_value_seed(AnySeed)?);
+                    self.others = true;
                 }
                 Meaning::Skip => {
                     map.next_value::<IgnoredAny>()?;
@@ -198,7 +217,11 @@ impl Visitor<'_> for NameSeed<'_> {
     }
     #[inline]
     fn visit_str<E: Error>(self, name: &str) -> Result<Meaning, E> {
-        Ok(self.names.meaning(self.position, name, self.layout))
+        let meaning = self.names.meaning(self.position, name, self.layout);
+        if meaning == Meaning::Rest {
+            self.names.unknown.push(name.into());
+        }
+        Ok(meaning)
     }
 }
 

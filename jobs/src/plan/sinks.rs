@@ -1,0 +1,76 @@
+//! Sinks: connectors and encoders as a file's sink describes them.
+
+use std::sync::Arc;
+
+use tidegate_connectors::format::{CsvEncoder, Encoder, JsonEncoder, TextEncoder, TextPart, Timestamps};
+use tidegate_connectors::row::{Row, Schema};
+use tidegate_connectors::sink::{FileSink, StdoutSink};
+use tidegate_runtime::sink::Sink;
+
+use super::{PlannedInput, Streams};
+use crate::file::{self, Problem, SinkConnector, SinkFormat};
+
+/// A sink, compiled.
+#[derive(Clone)]
+pub(super) struct PlannedSink {
+    pub(super) name: String,
+    pub(super) inputs: Vec<PlannedInput>,
+    pub(super) schema: Schema,
+    pub(super) sink: Arc<dyn Sink<Row>>,
+    /// What it writes, in words.
+    pub(super) words: String,
+}
+
+/// Plans a sink. `None` if an input could not be planned.
+pub(super) fn plan(sink: &file::Sink, known: &Streams) -> Result<Option<PlannedSink>, Vec<Problem>> {
+    let Some((input, inputs)) = super::union(&sink.from, known) else { return Ok(None) };
+    let schema = input.schema;
+    let timestamps = match sink.timestamps {
+        file::Timestamps::Millis => Timestamps::Millis,
+        file::Timestamps::Iso => Timestamps::Iso,
+    };
+    let made = match &sink.format {
+        SinkFormat::Json => made(sink, JsonEncoder::new(&schema, timestamps)),
+        SinkFormat::Csv { header, delimiter } => {
+            made(sink, CsvEncoder::new(&schema, timestamps).with_header(*header).with_delimiter(*delimiter))
+        }
+        SinkFormat::Text(None) if schema.width() != 1 => {
+            let fields: Vec<_> = schema.names().collect();
+            let message = format!("`format: text` writes one field, and these records have {}: say which, or how, with `text: '{{field}} ...'`", fields.join(", "));
+            return Err(vec![sink.name.problem(message)]);
+        }
+        SinkFormat::Text(None) => made(sink, TextEncoder::new(vec![TextPart::Field(0)], timestamps)),
+        SinkFormat::Text(Some(parts)) => {
+            let mut problems = Vec::new();
+            let mut resolved = Vec::new();
+            for part in parts {
+                match part {
+                    file::TextPart::Literal(text) => resolved.push(TextPart::Literal(text.as_str().into())),
+                    file::TextPart::Field(name) => match schema.slot(&name.value) {
+                        Some(slot) => resolved.push(TextPart::Field(slot)),
+                        None => {
+                            let problem = name.problem(format!("no field `{}` in what this sink writes", name.value));
+                            problems.push(problem.near(&name.value, schema.names()));
+                        }
+                    },
+                }
+            }
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+            made(sink, TextEncoder::new(resolved, timestamps))
+        }
+    };
+    let words = match &sink.connector {
+        SinkConnector::Stdout => "standard output".to_owned(),
+        SinkConnector::File { path } => format!("file {}", path.value),
+    };
+    Ok(Some(PlannedSink { name: sink.name.value.clone(), inputs, schema, sink: made, words }))
+}
+
+fn made<E: Encoder<Row>>(sink: &file::Sink, encoder: E) -> Arc<dyn Sink<Row>> {
+    match &sink.connector {
+        SinkConnector::Stdout => Arc::new(StdoutSink::new(encoder)),
+        SinkConnector::File { path } => Arc::new(FileSink::new(path.value.clone(), encoder)),
+    }
+}

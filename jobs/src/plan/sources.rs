@@ -1,0 +1,314 @@
+//! Sources: connectors, formats and layouts as a file's source describes them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
+use tidegate_connectors::file::{FileSource, first_line};
+use tidegate_connectors::format::{Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit};
+use tidegate_connectors::generator::{Distribution, GeneratorSource};
+use tidegate_connectors::row::{Row, Schema, Type, Value};
+use tidegate_connectors::stdin::StdinSource;
+use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext};
+use tidegate_runtime::watermarks::WatermarkStrategy;
+use tidegate_runtime::{Error, Record};
+
+use super::streams::unsigned;
+use crate::expr::{identifiers, parse_call};
+use crate::file::{self, FieldType, JobFile, Literal, OnError, Problem, SourceConnector, SourceFormat, TextPart};
+
+/// A source, compiled.
+#[derive(Clone)]
+pub(super) struct PlannedSource {
+    pub(super) name: String,
+    pub(super) source: Arc<dyn Source<Entry<Row>>>,
+    pub(super) schema: Schema,
+    pub(super) strategy: WatermarkStrategy,
+    pub(super) timed: bool,
+    pub(super) dead_letter: Option<String>,
+    /// What it reads, in words.
+    pub(super) words: String,
+}
+
+/// Plans a source. `open` is what the job asks of a source that gives no schema.
+pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Result<PlannedSource, Vec<Problem>> {
+    let strategy = source.event_time.as_ref().map_or_else(WatermarkStrategy::from_data, |time| WatermarkStrategy {
+        max_delay: time.watermark_field.is_none().then(|| unsigned(time.max_delay)),
+        idle_after: time.idle_after.as_ref().map(|d| unsigned(d.value)),
+        max_drift: time.max_drift.as_ref().map(|d| unsigned(d.value)),
+    });
+    let name = source.name.value.clone();
+    let (made, schema, timed, dead_letter, words) = match &source.connector {
+        SourceConnector::Generator(generator) => {
+            let made = generator_source(source, generator).map_err(|p| vec![p])?;
+            let schema = made.schema().clone();
+            // A field of times is the event time unless the job names another.
+            let timed = source.event_time.is_some() || generator.fields.iter().any(|(_, d)| matches!(d, file::Distribution::Time { .. }));
+            (Arc::new(made) as Arc<dyn Source<Entry<Row>>>, schema, timed, None, "generator".to_owned())
+        }
+        SourceConnector::File { path, lines } => {
+            let (made, schema) = lines_source(source, lines, Some(&path.value), open)?;
+            (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), format!("file {}", path.value))
+        }
+        SourceConnector::Stdin { lines } => {
+            let (made, schema) = lines_source(source, lines, None, open)?;
+            (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), "standard input".to_owned())
+        }
+    };
+    // Times a generator makes are in order but for their jitter, which nobody has to state twice.
+    let strategy = match (&source.connector, &source.event_time) {
+        (SourceConnector::Generator(generator), None) if timed => WatermarkStrategy::bounded(unsigned(jitter(generator))),
+        _ => strategy,
+    };
+    Ok(PlannedSource { name, source: made, schema, strategy, timed, dead_letter: dead_letter.map(|d| d.value), words })
+}
+
+fn jitter(generator: &file::Generator) -> jiff::SignedDuration {
+    let jitters = generator.fields.iter().filter_map(|(_, d)| if let file::Distribution::Time { jitter, .. } = d { Some(*jitter) } else { None });
+    jitters.max().unwrap_or_default()
+}
+
+/// A source of lines: of files at `path`, or of standard input.
+fn lines_source(
+    source: &file::Source,
+    lines: &file::Lines,
+    path: Option<&str>,
+    open: Option<&BTreeSet<String>>,
+) -> Result<(Arc<dyn Source<Entry<Row>>>, Schema), Vec<Problem>> {
+    let at = |message: String| vec![source.name.problem(message)];
+    let mut layout = layout_of(source, lines, path, open)?;
+    if let Some(time) = &source.event_time {
+        if layout.schema().slot(&time.field.value).is_none() {
+            let problem = time.field.problem(format!("no field `{}` in source `{}`", time.field.value, source.name.value));
+            return Err(vec![problem.near(&time.field.value, layout.schema().names())]);
+        }
+        layout = layout.with_event_time(&time.field.value, unit(time.unit)).map_err(|e| vec![time.field.problem(e)])?;
+        if let Some(field) = &time.watermark_field {
+            layout = layout.with_watermark_field(field.value.clone());
+        }
+    }
+    let on_bad = match (&lines.dead_letter, lines.on_bad_record) {
+        (Some(_), _) => OnBad::Keep,
+        (None, OnError::Skip) => OnBad::Skip,
+        (None, OnError::Fail) => OnBad::Fail,
+    };
+    let schema = layout.schema().clone();
+    let made = match &lines.format {
+        SourceFormat::Json => source_of(path, JsonFormat::new(layout), on_bad),
+        SourceFormat::Csv { header, delimiter } => {
+            source_of(path, CsvFormat::new(layout).with_header(*header).with_delimiter(*delimiter), on_bad)
+        }
+        SourceFormat::Text if layout.event_time().is_some() => {
+            return Err(at("a line of text has no event time: read it with a pattern, as `format: { regex: ... }`".to_owned()));
+        }
+        SourceFormat::Text => source_of(path, TextFormat, on_bad),
+        SourceFormat::Regex(pattern) => {
+            let format = RegexFormat::new(&pattern.value, layout).map_err(|e| vec![pattern.problem(e)])?;
+            source_of(path, format, on_bad)
+        }
+    };
+    Ok((made, schema))
+}
+
+fn source_of<F: Format<Item = Row>>(path: Option<&str>, format: F, on_bad: OnBad) -> Arc<dyn Source<Entry<Row>>> {
+    match path {
+        Some(path) => Arc::new(FileSource::new(path, format).on_bad(on_bad)),
+        None => Arc::new(StdinSource::new(format).on_bad(on_bad)),
+    }
+}
+
+fn layout_of(
+    source: &file::Source,
+    lines: &file::Lines,
+    path: Option<&str>,
+    open: Option<&BTreeSet<String>>,
+) -> Result<Layout, Vec<Problem>> {
+    if let Some(schema) = &lines.schema {
+        let mut problems = Vec::new();
+        let mut fields = Vec::new();
+        for field in schema {
+            match conversion(&field.ty) {
+                Ok(conversion) => fields.push((field.name.value.clone(), conversion)),
+                Err(e) => problems.push(field.name.problem(e)),
+            }
+        }
+        return if problems.is_empty() { Ok(Layout::new(fields)) } else { Err(problems) };
+    }
+    match &lines.format {
+        SourceFormat::Json => Ok(Layout::untyped(open.into_iter().flatten()).with_rest()),
+        SourceFormat::Text => Ok(Layout::new(TextFormat::schema().names().map(|name| (name.to_owned(), Conversion::String)))),
+        SourceFormat::Regex(pattern) => {
+            let names = RegexFormat::group_names(&pattern.value).map_err(|e| vec![pattern.problem(e)])?;
+            if names.is_empty() {
+                let message = "the pattern has no named group: `(?P<user>...)` makes a field `user`";
+                return Err(vec![pattern.problem(message)]);
+            }
+            Ok(Layout::new(names.into_iter().map(|name| (name, Conversion::String))))
+        }
+        SourceFormat::Csv { delimiter, .. } => {
+            let Some(path) = path else {
+                let message = "csv from standard input needs a `schema`: its header can't be read before the job starts";
+                return Err(vec![source.name.problem(message)]);
+            };
+            let header = first_line(path).map_err(|e| vec![source.name.problem(e.to_string())])?;
+            let names = CsvFormat::header_names(&header, *delimiter).map_err(|e| vec![source.name.problem(format!("`{path}`: {e}"))])?;
+            Ok(Layout::new(names.into_iter().map(|name| (name, Conversion::String))))
+        }
+    }
+}
+
+fn conversion(ty: &FieldType) -> Result<Conversion, String> {
+    Ok(match ty {
+        FieldType::Plain(ty) => match ty {
+            Type::Bool => Conversion::Bool,
+            Type::Int | Type::Uint => Conversion::Int,
+            Type::Double => Conversion::Double,
+            Type::String => Conversion::String,
+            Type::Bytes => Conversion::Bytes,
+            Type::Timestamp => Conversion::Timestamp,
+            Type::Duration => Conversion::Duration,
+            Type::List(_) => Conversion::List,
+            Type::Map(..) => Conversion::Map,
+            Type::Null | Type::Any => Conversion::Any,
+        },
+        FieldType::Epoch(of) => Conversion::TimestampIn(unit(*of)),
+        FieldType::Text(text) => Conversion::TextTime(Box::new(TextTime::new(&text.format.value, text.year, Some(&text.zone))?)),
+    })
+}
+
+fn unit(unit: file::TimeUnit) -> TimeUnit {
+    match unit {
+        file::TimeUnit::Seconds => TimeUnit::Seconds,
+        file::TimeUnit::Millis => TimeUnit::Millis,
+        file::TimeUnit::Micros => TimeUnit::Micros,
+        file::TimeUnit::Nanos => TimeUnit::Nanos,
+    }
+}
+
+fn generator_source(source: &file::Source, generator: &file::Generator) -> Result<GeneratorSource, Problem> {
+    let fields = generator.fields.iter().map(|(name, d)| (name.value.clone(), distribution(d)));
+    let mut made = GeneratorSource::new(fields, generator.seed).map_err(|e| source.name.problem(e))?;
+    if let Some(time) = &source.event_time {
+        made = made.with_event_time(&time.field.value, unit(time.unit)).map_err(|e| time.field.problem(e))?;
+    }
+    if let Some(count) = generator.count {
+        made = made.with_count(count);
+    }
+    Ok(generator.rate.map_or(made.clone(), |rate| made.with_rate(rate)))
+}
+
+fn distribution(distribution: &file::Distribution) -> Distribution {
+    match distribution {
+        file::Distribution::UniformInt(min, max) => Distribution::Int { min: *min, max: *max },
+        file::Distribution::UniformDouble(min, max) => Distribution::Double { min: *min, max: *max, decimals: None },
+        file::Distribution::Normal(mean, deviation) => Distribution::Normal { mean: *mean, deviation: *deviation },
+        file::Distribution::Weighted(values) => Distribution::Choice(values.iter().map(|(v, weight)| (literal(v), *weight)).collect()),
+        file::Distribution::Zipf(n, exponent) => Distribution::Zipf { n: *n, exponent: *exponent },
+        file::Distribution::Cycle(values) => Distribution::Cycle(values.iter().map(literal).collect()),
+        file::Distribution::SequenceInt(start, step) => Distribution::Sequence { start: *start, step: *step },
+        file::Distribution::SequenceDouble(start, step) => Distribution::DoubleSequence { start: *start, step: *step },
+        file::Distribution::Constant(value) => Distribution::Constant(literal(value)),
+        file::Distribution::Time { start, step, jitter } => {
+            let start = start.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
+            Distribution::Time { start, step: *step, disorder: *jitter }
+        }
+    }
+}
+
+fn literal(literal: &Literal) -> Value {
+    match literal {
+        Literal::Null => Value::Null,
+        Literal::Bool(v) => Value::Bool(*v),
+        Literal::Int(v) => Value::Int(*v),
+        Literal::Double(v) => Value::Double(*v),
+        Literal::String(v) => Value::string(v),
+    }
+}
+
+/// The good records of a source, where nobody asks for the bad ones.
+pub(super) struct Good(pub(super) Arc<dyn Source<Entry<Row>>>);
+
+struct GoodReader(Box<dyn Reader<Entry<Row>>>);
+
+impl Source<Row> for Good {
+    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Row>>, Error> {
+        Ok(Box::new(GoodReader(self.0.open(context)?)))
+    }
+}
+
+impl Reader<Row> for GoodReader {
+    fn poll(&mut self) -> Result<Poll<Row>, Error> {
+        Ok(match self.0.poll()? {
+            Poll::Batch(Batch { split, records, watermark, last }) => {
+                let good = |r: Record<Entry<Row>>| Some(Record::new(r.time, r.value.good()?));
+                Poll::Batch(Batch { split, records: records.into_iter().filter_map(good).collect(), watermark, last })
+            }
+            Poll::Pending => Poll::Pending,
+            Poll::Finished => Poll::Finished,
+        })
+    }
+}
+
+/// The schema of the stream of a source's bad records.
+pub(super) fn dead_letter_schema() -> Schema {
+    Schema::new([("source", Type::String), ("line", Type::Int), ("text", Type::String), ("error", Type::String)])
+}
+
+/// A bad record as a row of that schema.
+pub(super) fn dead_letter(entry: Entry<Row>) -> Option<Row> {
+    let Entry::Bad(bad) = entry else { return None };
+    let BadRecord { source, line, text, error } = *bad;
+    let line = Value::Int(i64::try_from(line).unwrap_or(i64::MAX));
+    Some([Value::string(source), line, Value::string(text), Value::string(error)].into_iter().collect())
+}
+
+/// The fields the job asks of each source of JSON without a schema: those that are named where its rows are read. What nobody names stays
+/// with the row.
+pub(super) fn fields_asked_for(file: &JobFile) -> HashMap<String, BTreeSet<String>> {
+    let mut asked: HashMap<String, BTreeSet<String>> = HashMap::new();
+    // For each stream, the sources whose rows it hands on as they came.
+    let mut open: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+    for source in &file.sources {
+        if let SourceConnector::File { lines, .. } | SourceConnector::Stdin { lines } = &source.connector
+            && lines.schema.is_none()
+            && lines.format == SourceFormat::Json
+        {
+            let fields = asked.entry(source.name.value.clone()).or_default();
+            fields.extend(source.event_time.iter().map(|time| time.field.value.clone()));
+            open.insert(&source.name.value, BTreeSet::from([source.name.as_str()]));
+        }
+    }
+    let mut ask = |sources: &BTreeSet<&str>, names: Vec<String>| {
+        for source in sources {
+            asked.entry((*source).to_owned()).or_default().extend(names.iter().cloned());
+        }
+    };
+    for stream in file.streams_in_order() {
+        let from: BTreeSet<&str> = stream.from.iter().filter_map(|f| open.get(f.as_str())).flatten().copied().collect();
+        let mut names: Vec<String> = stream.key.iter().flat_map(|k| identifiers(&k.value)).collect();
+        for aggregate in &stream.aggregate {
+            let args = parse_call(&aggregate.call.value).map(|call| call.args).unwrap_or_default();
+            names.extend(args.iter().flat_map(|arg| identifiers(&arg.source)));
+            names.extend(aggregate.filter.iter().flat_map(|f| identifiers(&f.value)));
+        }
+        if stream.aggregate.is_empty() {
+            names.extend(stream.filter.iter().flat_map(|f| identifiers(&f.value)));
+            names.extend(stream.select.iter().flat_map(|s| &s.fields).flat_map(|(_, e)| identifiers(&e.value)));
+            names.extend(stream.flat_map.iter().flat_map(|f| identifiers(&f.list.value)));
+            if stream.select.as_ref().is_none_or(|s| s.all.as_ref().is_some_and(|all| all.value)) {
+                open.insert(&stream.name.value, from.clone());
+            }
+        }
+        ask(&from, names);
+        if let Some(late) = &stream.late_to {
+            open.insert(&late.value, from);
+        }
+    }
+    for sink in &file.sinks {
+        let from: BTreeSet<&str> = sink.from.iter().filter_map(|f| open.get(f.as_str())).flatten().copied().collect();
+        if let file::SinkFormat::Text(Some(parts)) = &sink.format {
+            ask(&from, parts.iter().filter_map(|p| if let TextPart::Field(f) = p { Some(f.value.clone()) } else { None }).collect());
+        }
+    }
+    asked
+}
