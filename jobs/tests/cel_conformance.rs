@@ -30,7 +30,7 @@ fn normal(typed: &Json) -> Option<Json> {
 
 fn passes(case: &Json) -> Result<(), String> {
     let answer = eval_batch_line(&case.to_string());
-    let have: Json = serde_json::from_str(&answer).unwrap();
+    let have: Json = serde_json::from_str(&answer).expect("an answer is JSON");
     let want = &case["expect"];
     let ok = if want.get("error").is_some() {
         have.get("error").is_some()

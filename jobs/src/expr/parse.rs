@@ -190,7 +190,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed<'_>, Problem> {
     let tokens = Tokens::read(source)?;
     match parser().parse(source) {
         Ok(ast) => Ok(Parsed { ast, source, tokens, offsets: OnceCell::new() }),
-        Err(errors) => Err(first_problem(source, &errors)),
+        Err(errors) => Err(first_problem(source, &tokens, &errors)),
     }
 }
 
@@ -201,10 +201,10 @@ fn parser() -> PrattParser {
 }
 
 /// The first error of the parser; those after it are mostly its consequences.
-fn first_problem(source: &str, errors: &cel::ParseErrors) -> Problem {
+fn first_problem(source: &str, tokens: &Tokens, errors: &cel::ParseErrors) -> Problem {
     let Some(error) = errors.errors.first() else { return Problem::new(0..source.len(), "the expression cannot be parsed") };
     let known = error.source_info.as_ref().and_then(|info| info.offset_for(error.expr_id));
-    let span = known.map_or_else(|| position(source, error.pos), |(start, end)| start as usize..end as usize);
+    let span = known.map_or_else(|| position(source, tokens, error.pos), |(start, end)| start as usize..end as usize);
     let text = source.get(span.clone()).unwrap_or_default();
     let message = if text.is_empty() && span.start >= source.len() {
         "the expression ends too early".into()
@@ -215,21 +215,20 @@ fn first_problem(source: &str, errors: &cel::ParseErrors) -> Problem {
     } else if error.msg == "argument must be a simple name" {
         "the first argument here is a name for the element".into()
     } else {
-        error.msg.clone()
+        match error.msg.strip_prefix("reserved identifier: ") {
+            Some(word) => format!("`{word}` is a reserved word"),
+            None => error.msg.clone(),
+        }
     };
     Problem::new(span, message)
 }
 
-/// A place of the parser, a line and a column in bytes from 1, as a span of one character.
-fn position(source: &str, (line, column): (isize, isize)) -> Range<usize> {
+/// The token at a place of the parser, which is a line and a column in bytes, both from 1.
+fn position(source: &str, tokens: &Tokens, (line, column): (isize, isize)) -> Range<usize> {
     let (line, column) = (usize::try_from(line).unwrap_or(1), usize::try_from(column).unwrap_or(1));
     let before: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let mut start = (before + column.saturating_sub(1)).min(source.len());
-    while !source.is_char_boundary(start) {
-        start -= 1;
-    }
-    let length = source[start..].chars().next().map_or(0, char::len_utf8);
-    start..start + length
+    let start = (before + column.saturating_sub(1)).min(source.len());
+    tokens.at(start).map_or(start..start, |index| start..tokens.end(index))
 }
 
 impl Parsed<'_> {

@@ -44,10 +44,10 @@ impl Checker<'_> {
     }
 
     fn unknown_function(&mut self, e: &IdedExpr, name: &str, call: &CallExpr) -> Typed {
-        let message = format!("unknown function `{name}`");
+        let namespace = call.target.as_ref().and_then(|t| self.qualified(t)).filter(|n| !self.is_known(n));
+        let full = namespace.as_ref().map_or_else(|| name.to_owned(), |n| format!("{n}.{name}"));
+        let message = format!("unknown function `{full}`");
         if !self.scope.lenient {
-            let namespace = call.target.as_ref().and_then(|t| self.qualified(t)).filter(|n| self.global(n).is_none());
-            let full = namespace.as_ref().map_or_else(|| name.to_owned(), |n| format!("{n}.{name}"));
             let nearest = nearest(&full, functions::names()).or_else(|| nearest(name, functions::names()));
             let span = self.parsed.span(e);
             self.problems.push(Problem { span, message: message.clone(), nearest });
@@ -59,6 +59,11 @@ impl Checker<'_> {
             }
         }
         Typed::new(Ty::Any, Node::Fail(EvalError::message(message)))
+    }
+
+    /// Does a dotted name begin with a field?
+    fn is_known(&self, name: &str) -> bool {
+        name.match_indices('.').map(|(at, _)| &name[..at]).chain([name]).any(|prefix| self.global(prefix).is_some())
     }
 
     fn function<'e>(&mut self, e: &IdedExpr, function: &'static Function, sources: impl Iterator<Item = &'e IdedExpr>) -> Typed {

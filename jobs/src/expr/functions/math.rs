@@ -138,8 +138,11 @@ fn sign(args: &[Val<'_>]) -> Outcome {
     }
 }
 
+/// Makes a value of one type from its bits.
+type FromBits = fn(u64) -> Value;
+
 /// Bits of an int or uint, and how to make the same type of bits again.
-fn as_bits(value: &Val<'_>) -> Option<(u64, fn(u64) -> Value)> {
+fn as_bits(value: &Val<'_>) -> Option<(u64, FromBits)> {
     match value.data() {
         Some(Value::Int(v)) => Some((v.cast_unsigned(), |v| Value::Int(v.cast_signed()))),
         Some(Value::Uint(v)) => Some((*v, Value::Uint)),
