@@ -58,16 +58,21 @@ pub(super) fn double(op: Op, a: f64, b: f64) -> Option<f64> {
 
 /// `a op b` for values of any type.
 pub(super) fn values(op: Op, a: &Val<'_>, b: &Val<'_>) -> Result<Val<'static>, EvalError> {
-    let none = || EvalError(Kind::Binary(op, a.tag(), b.tag()));
-    let (Some(x), Some(y)) = (a.data(), b.data()) else {
-        return match (op, a.items(), b.items()) {
-            (Op::Add, Some(x), Some(y)) => {
-                bounded(x.len() + y.len())?;
-                Ok(Val::list(x.iter().chain(y.iter()).collect()))
-            }
-            _ => Err(none()),
-        };
-    };
+    if let (Some(x), Some(y)) = (a.data(), b.data()) {
+        return plain(op, x, y).map(Val::Own);
+    }
+    match (op, a.items(), b.items()) {
+        (Op::Add, Some(x), Some(y)) => {
+            bounded(x.len() + y.len())?;
+            Ok(Val::list(x.iter().chain(y.iter()).collect()))
+        }
+        _ => Err(Kind::Binary(op, a.tag(), b.tag()).into()),
+    }
+}
+
+/// `a op b` for plain values.
+pub(super) fn plain(op: Op, x: &Value, y: &Value) -> Result<Value, EvalError> {
+    let none = || EvalError(Kind::Binary(op, Tag::of(x), Tag::of(y)));
     let result = match (x, y) {
         (Value::Int(x), Value::Int(y)) => Value::Int(int(op, *x, *y)?),
         (Value::Uint(x), Value::Uint(y)) => Value::Uint(uint(op, *x, *y)?),
@@ -97,7 +102,7 @@ pub(super) fn values(op: Op, a: &Val<'_>, b: &Val<'_>) -> Result<Val<'static>, E
         (Value::Duration(d), Value::Duration(e)) if op == Op::Sub => span(d.checked_sub(*e))?,
         _ => return Err(none()),
     };
-    Ok(Val::Own(result))
+    Ok(result)
 }
 
 /// `-a`.

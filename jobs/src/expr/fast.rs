@@ -80,7 +80,10 @@ impl BoolNode {
             Self::Int(op, left, right) => holds(*op, left.eval(env)?, right.eval(env)?, Tag::Int),
             Self::Double(op, left, right) => holds(*op, left.eval(env)?, right.eval(env)?, Tag::Double),
             Self::Text(op, left, right) => holds(*op, left.eval(env)?, right.eval(env)?, Tag::String),
-            Self::Compare(op, sides) => ops::compare(*op, &sides.0.eval(env)?, &sides.1.eval(env)?),
+            Self::Compare(op, sides) => match (sides.0.peek(env), sides.1.peek(env)) {
+                (Some(a), Some(b)) => ops::compare_plain(*op, a, b),
+                _ => ops::compare(*op, &sides.0.eval(env)?, &sides.1.eval(env)?),
+            },
             Self::IsNull(node, wanted) => Ok(matches!(node.eval(env)?.data(), Some(Value::Null)) == *wanted),
             Self::Affix(affix, text, part) => match (text.eval(env)?, part.eval(env)?) {
                 (Some(text), Some(part)) => Ok(match affix {
@@ -95,7 +98,10 @@ impl BoolNode {
                 None => Err(no_overload("matches", &[Tag::Null, Tag::String])),
             },
             Self::InText(text, set) => Ok(text.eval(env)?.map_or(set.has_null, |text| set.contains(text))),
-            Self::InSet(node, set) => Ok(set.contains(&node.eval(env)?)),
+            Self::InSet(node, set) => Ok(match node.peek(env) {
+                Some(value) => set.contains(value),
+                None => node.eval(env)?.data().is_some_and(|value| set.contains(value)),
+            }),
             Self::In(sides) => ops::contains(&sides.0.eval(env)?, &sides.1.eval(env)?),
             Self::Has(parts) => ops::has(&parts.0.eval(env)?, &parts.1.eval(env)?),
             Self::Quantifier(quantifier) => quantifier.test(env),

@@ -110,6 +110,16 @@ pub(super) enum Binding {
 }
 
 impl Node {
+    /// The value, if it is there already: operands that are slots or constants need no evaluation.
+    #[inline]
+    pub fn peek<'a>(&'a self, env: &Env<'a, '_>) -> Option<&'a Value> {
+        match self {
+            Self::Slot(slot) => Some(env.slot(*slot)),
+            Self::Const(Val::Own(value)) => Some(value),
+            _ => None,
+        }
+    }
+
     pub fn eval<'a>(&'a self, env: &Env<'a, '_>) -> Result<Val<'a>, EvalError> {
         match self {
             Self::Const(value) => Ok(value.reborrow()),
@@ -125,7 +135,10 @@ impl Node {
                     parts.2.eval(env)
                 }
             }
-            Self::Arith(op, sides) => arith::values(*op, &sides.0.eval(env)?, &sides.1.eval(env)?),
+            Self::Arith(op, sides) => match (sides.0.peek(env), sides.1.peek(env)) {
+                (Some(a), Some(b)) => arith::plain(*op, a, b).map(Val::Own),
+                _ => arith::values(*op, &sides.0.eval(env)?, &sides.1.eval(env)?),
+            },
             Self::Neg(node) => arith::negate(&node.eval(env)?),
             Self::Index(parts) => ops::index(&parts.0.eval(env)?, &parts.1.eval(env)?),
             Self::OptionalIndex(parts) => ops::optional_index(&parts.0.eval(env)?, &parts.1.eval(env)?),

@@ -61,25 +61,41 @@ fn number_order(a: &Value, b: &Value) -> Option<Ordering> {
 
 /// `a op b` for a comparison.
 pub(super) fn compare(op: Op, a: &Val<'_>, b: &Val<'_>) -> Result<bool, EvalError> {
+    if let (Some(a), Some(b)) = (a.data(), b.data()) {
+        return compare_plain(op, a, b);
+    }
     match op {
         Op::Eq => Ok(equal(a, b)),
         Op::Ne => Ok(!equal(a, b)),
-        _ => {
-            let none = || EvalError(Kind::Binary(op, a.tag(), b.tag()));
-            let (Some(x), Some(y)) = (a.data(), b.data()) else { return Err(none()) };
-            match (x, y) {
-                (Value::Double(x), Value::Double(y)) => Ok(op.holds(x, y)),
-                (Value::String(x), Value::String(y)) => Ok(op.holds(x.as_str(), y.as_str())),
-                (Value::Int(_) | Value::Uint(_) | Value::Double(_), Value::Int(_) | Value::Uint(_) | Value::Double(_)) => {
-                    Ok(number_order(x, y).is_some_and(|order| op.holds(&order, &Ordering::Equal)))
-                }
-                (Value::Timestamp(x), Value::Timestamp(y)) => Ok(op.holds(x, y)),
-                (Value::Duration(x), Value::Duration(y)) => Ok(op.holds(x, y)),
-                (Value::Bool(x), Value::Bool(y)) => Ok(op.holds(x, y)),
-                (Value::Bytes(x), Value::Bytes(y)) => Ok(op.holds(x, y)),
-                _ => Err(none()),
-            }
+        _ => Err(Kind::Binary(op, a.tag(), b.tag()).into()),
+    }
+}
+
+/// `a op b` for a comparison of plain values.
+#[inline]
+pub(super) fn compare_plain(op: Op, a: &Value, b: &Value) -> Result<bool, EvalError> {
+    match (a, b) {
+        (Value::Double(x), Value::Double(y)) => return Ok(op.holds(x, y)),
+        (Value::Int(x), Value::Int(y)) => return Ok(op.holds(x, y)),
+        (Value::Int(x), Value::Double(y)) => return Ok(op.holds(&(*x as f64), y)),
+        (Value::Double(x), Value::Int(y)) => return Ok(op.holds(x, &(*y as f64))),
+        (Value::String(x), Value::String(y)) => return Ok(op.holds(x.as_str(), y.as_str())),
+        _ => {}
+    }
+    match op {
+        Op::Eq => return Ok(same(a, b)),
+        Op::Ne => return Ok(!same(a, b)),
+        _ => {}
+    }
+    match (a, b) {
+        (Value::Int(_) | Value::Uint(_) | Value::Double(_), Value::Int(_) | Value::Uint(_) | Value::Double(_)) => {
+            Ok(number_order(a, b).is_some_and(|order| op.holds(&order, &Ordering::Equal)))
         }
+        (Value::Timestamp(x), Value::Timestamp(y)) => Ok(op.holds(x, y)),
+        (Value::Duration(x), Value::Duration(y)) => Ok(op.holds(x, y)),
+        (Value::Bool(x), Value::Bool(y)) => Ok(op.holds(x, y)),
+        (Value::Bytes(x), Value::Bytes(y)) => Ok(op.holds(x, y)),
+        _ => Err(Kind::Binary(op, Tag::of(a), Tag::of(b)).into()),
     }
 }
 

@@ -7,7 +7,6 @@ use tidegate_connectors::row::Value;
 use super::display::Plain;
 use super::error::EvalError;
 use super::ops;
-use super::val::Val;
 
 /// Below this many elements a scan is at least as fast.
 const SMALL: usize = 6;
@@ -62,10 +61,10 @@ impl ConstSet {
         Some(Self { all: items.to_vec(), hashed })
     }
 
-    pub fn contains(&self, value: &Val<'_>) -> bool {
-        let Some(value) = value.data() else { return false };
-        match (&self.hashed, exact(value)) {
-            (Some(set), true) => set.contains(&canonical(value)),
+    pub fn contains(&self, value: &Value) -> bool {
+        match (&self.hashed, value) {
+            (Some(set), Value::Uint(_) | Value::Double(_)) if exact(value) => set.contains(&canonical(value)),
+            (Some(set), value) if exact(value) => set.contains(value),
             _ => self.all.iter().any(|v| ops::same(v, value)),
         }
     }

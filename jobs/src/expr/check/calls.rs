@@ -93,7 +93,9 @@ impl Checker<'_> {
             "matches" => None,
             _ => return Err(args),
         };
-        let borrowed = |arg: &Typed| arg.ty == Ty::String && matches!(arg.node, Node::Slot(_) | Node::Const(_));
+        let borrowed = |arg: &Typed| {
+            matches!(arg.ty, Ty::String | Ty::Any) && matches!(arg.node, Node::Slot(_) | Node::Const(Val::Own(Value::String(_))))
+        };
         if args.len() != 2 {
             return Err(args);
         }

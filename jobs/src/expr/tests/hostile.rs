@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 
 use super::{eval, schema};
@@ -109,4 +110,26 @@ fn batch_lines_never_fail() {
     ] {
         assert!(eval_batch_line(line).starts_with("{\"error\":"), "{line}");
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn any_text_is_answered(source in "(amount|name|tags|1|2\\.5|'é'|\"|'|\\\\|all|map|has|x|é| |\\.|,|\\(|\\)|\\[|\\]|\\{|\\}|\\?|:|&&|\\|\\||!|==|<|\\+|-|/|%|in |b|r|`|\n){0,25}") {
+        if let Err(problems) = Expr::compile(&source, &schema()) {
+            for problem in problems {
+                prop_assert!(source.get(problem.span.clone()).is_some(), "{problem:?}");
+            }
+        }
+        let answer = eval_batch_line(&serde_json::json!({ "expr": source, "disable_check": true }).to_string());
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&answer).is_ok());
+        let _ = parse_call(&source);
+    }
+}
+
+#[test]
+fn expressions_are_shared_between_threads() {
+    fn shared<T: Clone + Send + Sync + std::fmt::Debug>(_: &T) {}
+    shared(&super::compile("amount > 1.0"));
 }
