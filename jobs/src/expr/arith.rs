@@ -8,12 +8,18 @@ use tidegate_connectors::row::Value;
 use super::error::{EvalError, Kind, Op, Tag};
 use super::val::Val;
 
-/// The longest text or list an expression may build, so that no rule can eat the memory of the job.
-pub(super) const MAX_SIZE: usize = 1 << 24;
+/// The longest text (in bytes) and the longest list an expression may build, so that no rule can eat the memory of the job.
+const MAX_TEXT: usize = 1 << 24;
+const MAX_LIST: usize = 1 << 20;
 
-/// Refuses results that have grown out of bounds.
-pub(super) fn bounded(size: usize) -> Result<(), EvalError> {
-    if size > MAX_SIZE { Err(Kind::TooLarge.into()) } else { Ok(()) }
+/// Refuses texts that have grown out of bounds.
+pub(super) fn bounded_text(bytes: usize) -> Result<(), EvalError> {
+    if bytes > MAX_TEXT { Err(Kind::TooLarge.into()) } else { Ok(()) }
+}
+
+/// Refuses lists that have grown out of bounds.
+pub(super) fn bounded_list(elements: usize) -> Result<(), EvalError> {
+    if elements > MAX_LIST { Err(Kind::TooLarge.into()) } else { Ok(()) }
 }
 
 /// `a op b` on ints.
@@ -63,7 +69,7 @@ pub(super) fn values(op: Op, a: &Val<'_>, b: &Val<'_>) -> Result<Val<'static>, E
     }
     match (op, a.items(), b.items()) {
         (Op::Add, Some(x), Some(y)) => {
-            bounded(x.len() + y.len())?;
+            bounded_list(x.len() + y.len())?;
             Ok(Val::list(x.iter().chain(y.iter()).collect()))
         }
         _ => Err(Kind::Binary(op, a.tag(), b.tag()).into()),
@@ -81,17 +87,17 @@ pub(super) fn plain(op: Op, x: &Value, y: &Value) -> Result<Value, EvalError> {
             Value::Double(pair.and_then(|(x, y)| double(op, x, y)).ok_or_else(none)?)
         }
         (Value::String(x), Value::String(y)) if op == Op::Add => {
-            bounded(x.len() + y.len())?;
+            bounded_text(x.len() + y.len())?;
             let mut text = x.clone();
             text.push_str(y);
             Value::String(text)
         }
         (Value::Bytes(x), Value::Bytes(y)) if op == Op::Add => {
-            bounded(x.len() + y.len())?;
+            bounded_text(x.len() + y.len())?;
             Value::Bytes(x.iter().chain(y.iter()).copied().collect())
         }
         (Value::List(x), Value::List(y)) if op == Op::Add => {
-            bounded(x.len() + y.len())?;
+            bounded_list(x.len() + y.len())?;
             Value::list(x.iter().chain(y.iter()).cloned())
         }
         (Value::Timestamp(t), Value::Duration(d)) if op == Op::Add => instant(t.checked_add(*d))?,

@@ -148,8 +148,10 @@ impl Comprehension {
                 let mut list = Vec::new();
                 self.range.each(env, |env| {
                     if passes(env)? {
-                        list.push(item.eval(env)?);
-                        arith::bounded(list.len())?;
+                        let value = item.eval(env)?;
+                        env.charge(&value)?;
+                        list.push(value);
+                        arith::bounded_list(list.len())?;
                     }
                     Ok(true)
                 })?;
@@ -159,7 +161,9 @@ impl Comprehension {
                 let mut map = Vec::new();
                 self.range.each(env, |env| {
                     if passes(env)? {
-                        map.push((ops::map_key(&env.var(1))?, value.eval(env)?));
+                        let value = value.eval(env)?;
+                        env.charge(&value)?;
+                        map.push((ops::map_key(&env.var(1))?, value));
                     }
                     Ok(true)
                 })?;
@@ -171,6 +175,7 @@ impl Comprehension {
                 self.range.each(env, |env| {
                     if passes(env)? {
                         let entry = entry.eval(env)?;
+                        env.charge(&entry)?;
                         let Some(entries) = entry.entries() else { return Err(Kind::Expected(&Tag::Map, entry.tag()).into()) };
                         for (key, value) in entries.iter() {
                             keys.add(key)?;

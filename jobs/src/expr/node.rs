@@ -64,6 +64,21 @@ impl<'a, 's> Env<'a, 's> {
         var.map_or(Val::NULL, |v| v.value.clone())
     }
 
+    /// Counts a value that a macro collects by its size, which bounds what all of them together hold.
+    pub fn charge(&self, value: &Val<'_>) -> Result<(), EvalError> {
+        const BYTES_PER_STEP: usize = 16;
+        let size = match value {
+            // What was borrowed from the row is not made anew.
+            Val::Own(Value::String(text)) => text.len(),
+            Val::Own(Value::Bytes(bytes)) => bytes.len(),
+            Val::Own(Value::List(items)) => items.len() * size_of::<Value>(),
+            Val::Own(Value::Map(entries)) => entries.len() * 2 * size_of::<Value>(),
+            _ => 0,
+        };
+        self.steps.set(self.steps.get().saturating_sub(u32::try_from(size / BYTES_PER_STEP).unwrap_or(u32::MAX)));
+        self.step()
+    }
+
     /// Counts a step; an error when too many were taken.
     pub fn step(&self) -> Result<(), EvalError> {
         let left = self.steps.get();

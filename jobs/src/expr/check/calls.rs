@@ -46,7 +46,13 @@ impl Checker<'_> {
     fn unknown_function(&mut self, e: &IdedExpr, name: &str, call: &CallExpr) -> Typed {
         let namespace = call.target.as_ref().and_then(|t| self.qualified(t)).filter(|n| !self.is_known(n));
         let full = namespace.as_ref().map_or_else(|| name.to_owned(), |n| format!("{n}.{name}"));
-        let message = format!("unknown function `{full}`");
+        let message = match name {
+            "has" => "has() tests one field of a value, as in has(a.b)".to_owned(),
+            "all" | "exists" | "exists_one" | "existsOne" | "map" | "filter" | "optMap" | "optFlatMap" => {
+                format!("`{name}` takes a name and an expression, as in list.{name}(x, x > 0)")
+            }
+            _ => format!("unknown function `{full}`"),
+        };
         if !self.scope.lenient {
             let nearest = nearest(&full, functions::names()).or_else(|| nearest(name, functions::names()));
             let span = self.parsed.span(e);

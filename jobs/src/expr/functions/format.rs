@@ -3,7 +3,7 @@
 use tidegate_connectors::row::Value;
 
 use super::{Function, Outcome, Style, T, no_match};
-use crate::expr::arith::bounded;
+use crate::expr::arith::bounded_text;
 use crate::expr::display;
 use crate::expr::error::EvalError;
 use crate::expr::val::Val;
@@ -38,7 +38,7 @@ fn format(args: &[Val<'_>]) -> Outcome {
         let value = values.get(next).ok_or_else(|| EvalError::message(format!("index {next} out of range")))?;
         next += 1;
         one(clause, precision, &value, &mut text)?;
-        bounded(text.len())?;
+        bounded_text(text.len())?;
     }
     text.push_str(rest);
     Ok(Val::text(text))

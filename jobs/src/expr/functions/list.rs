@@ -3,7 +3,7 @@
 use tidegate_connectors::row::Value;
 
 use super::{Function, Outcome, Style, T, no_match};
-use crate::expr::arith::{self, bounded};
+use crate::expr::arith::{self, bounded_list};
 use crate::expr::error::{EvalError, Op};
 use crate::expr::ops;
 use crate::expr::val::{Items, Val};
@@ -249,7 +249,7 @@ fn flatten_into<'a>(items: Items<'a>, depth: i64, flat: &mut Vec<Val<'a>>) -> Re
             Val::Ref(Value::List(inner)) if depth > 0 => flatten_into(Items::Plain(inner), depth - 1, flat)?,
             other => flat.push(other),
         }
-        bounded(flat.len())?;
+        bounded_list(flat.len())?;
     }
     Ok(())
 }
@@ -257,7 +257,7 @@ fn flatten_into<'a>(items: Items<'a>, depth: i64, flat: &mut Vec<Val<'a>>) -> Re
 fn range(args: &[Val<'_>]) -> Outcome {
     match args.first().and_then(Val::data) {
         Some(Value::Int(end)) => {
-            bounded(usize::try_from(*end).unwrap_or(0))?;
+            bounded_list(usize::try_from(*end).unwrap_or(0))?;
             Ok(Val::Own(Value::list((0..*end).map(Value::Int))))
         }
         _ => no_match(),

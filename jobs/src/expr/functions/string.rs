@@ -4,7 +4,7 @@ use compact_str::CompactString;
 use tidegate_connectors::row::Value;
 
 use super::{Function, Outcome, Style, T, no_match};
-use crate::expr::arith::bounded;
+use crate::expr::arith::bounded_text;
 use crate::expr::error::EvalError;
 use crate::expr::val::Val;
 
@@ -217,7 +217,7 @@ fn replace(args: &[Val<'_>]) -> Outcome {
         (Some(text), Some(from), Some(to), Some(limit), 3 | 4) => {
             // Never more matches than characters, and one at the end.
             let matches = if from.is_empty() { text.len() + 1 } else { text.len() / from.len() };
-            bounded(text.len() + matches.saturating_mul(to.len()))?;
+            bounded_text(text.len() + matches.saturating_mul(to.len()))?;
             Ok(Val::text(match usize::try_from(limit) {
                 Ok(limit) => text.replacen(from.as_str(), to, limit),
                 Err(_) => text.replace(from.as_str(), to),
@@ -271,7 +271,7 @@ fn join(args: &[Val<'_>]) -> Outcome {
             joined.push_str(separator);
         }
         joined.push_str(item);
-        bounded(joined.len())?;
+        bounded_text(joined.len())?;
     }
     Ok(Val::text(joined))
 }

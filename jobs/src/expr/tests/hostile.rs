@@ -98,6 +98,13 @@ fn runaway_macros_are_stopped() {
 }
 
 #[test]
+fn collected_texts_are_counted() {
+    let row: Row = [Value::string("x".repeat(3000))].into_iter().collect();
+    let expr = Expr::compile("lists.range(1000).map(i, s.replace('', s)).size()", &Schema::new([("s", Type::String)])).unwrap();
+    assert_eq!(expr.eval(&row).unwrap_err().to_string(), "the expression takes too many steps");
+}
+
+#[test]
 fn batch_lines_never_fail() {
     for line in [
         "",

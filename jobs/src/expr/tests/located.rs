@@ -30,6 +30,7 @@ fn problems_are_located_and_readable() {
         ("count in tags", &["count in tags: int is never in list(string)"]),
         ("count in name", &["name: expected a list or a map, found string"]),
         ("tags.all(t, t)", &["t: expected bool, found string"]),
+        ("tags.all(ok)", &["tags.all(ok): `all` takes a name and an expression, as in list.all(x, x > 0)"]),
         ("count.map(x, x)", &["count: expected a list or a map, found int"]),
         ("tags.exists(t, t == u)", &["u: unknown field `u`; did you mean `t`?"]),
         ("!count", &["count: expected bool, found int"]),
