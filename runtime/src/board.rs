@@ -78,6 +78,12 @@ impl Board {
         })
     }
 
+    /// The least watermark of all sources that have not ended.
+    #[must_use]
+    pub fn slowest(&self) -> Option<Watermark> {
+        self.slots.iter().filter(|s| s.status() != Status::Ended).map(Slot::watermark).min()
+    }
+
     /// The least watermark of the active instances in the group of `source`.
     #[must_use]
     pub fn least_active(&self, source: usize) -> Option<Watermark> {

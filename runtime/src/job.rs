@@ -18,7 +18,7 @@ use crate::error::{GraphError, JobError};
 use crate::graph::{Graph, MetricsRegistry};
 use crate::metrics::NodeMetrics;
 use crate::progress::Progress;
-use crate::time::Time;
+use crate::time::{Time, Watermark};
 
 /// How a job is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +185,12 @@ impl Running {
         self.control.metrics.all()
     }
 
+    /// How far event time has come at the slowest source that has not ended.
+    #[must_use]
+    pub fn watermark(&self) -> Option<Watermark> {
+        self.control.board.slowest()
+    }
+
     /// Waits for the end.
     ///
     /// # Errors
@@ -211,5 +217,11 @@ impl Stopper {
     /// Asks the job to stop, as [`Running::stop`].
     pub fn stop(&self) {
         self.0.stop();
+    }
+
+    /// Was the job asked to stop?
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.0.stopping()
     }
 }

@@ -3,7 +3,7 @@
 //! Each operator has one set of counters, shared by its instances on all workers; they add once per batch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -22,34 +22,6 @@ impl Counter {
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
-    }
-}
-
-/// A number that goes up and down.
-#[derive(Debug)]
-pub struct Gauge(AtomicI64);
-
-impl Gauge {
-    /// Sets the value.
-    pub fn set(&self, value: i64) {
-        self.0.store(value, Relaxed);
-    }
-
-    /// Adds `n`, which may be negative.
-    pub fn add(&self, n: i64) {
-        self.0.fetch_add(n, Relaxed);
-    }
-
-    /// The value.
-    #[must_use]
-    pub fn get(&self) -> i64 {
-        self.0.load(Relaxed)
-    }
-}
-
-impl Default for Gauge {
-    fn default() -> Self {
-        Self(AtomicI64::new(0))
     }
 }
 
@@ -79,8 +51,6 @@ pub struct SourceMetrics {
     pub bytes: Counter,
     /// Bytes there are to read, as stored, where that is known; else 0.
     pub bytes_total: Counter,
-    /// The source's watermark on the slowest worker, in milliseconds since 1970.
-    pub watermark: Gauge,
 }
 
 /// The counters of one node of the graph.

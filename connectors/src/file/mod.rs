@@ -16,6 +16,7 @@ use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
 use crate::format::Format;
 use crate::handover::{Count, Nothing, Outlet, Parcel, Stop, read_on_thread};
+use crate::lines::{Line, Lines};
 use crate::split::{Origin, Pace, Split};
 use input::Input;
 use listing::unreadable;
@@ -63,6 +64,19 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         let (format, bad) = (Arc::clone(&self.format), BadRecords::new(self.on_bad));
         read_on_thread("file source", context, move |outlet| read(&mine, &*format, bad, outlet))
     }
+}
+
+/// The first line of the first file that `path` means, for its header; empty if there is none.
+///
+/// # Errors
+/// The file can't be read.
+pub fn first_line(path: &str) -> Result<Vec<u8>, Error> {
+    let Some(first) = listing::files(path)?.into_iter().next() else { return Ok(Vec::new()) };
+    let read = || match Lines::new(Input::open(&first)?).next()? {
+        Some(Line::Whole(line) | Line::TooLong(line)) => Ok(line.to_vec()),
+        None => Ok(Vec::new()),
+    };
+    read().map_err(|e| unreadable(&first, &e))
 }
 
 type FileSplit<F> = Split<Input, <F as Format>::Decoder>;

@@ -16,7 +16,6 @@ use crate::dataflow::{Dataflow, Edge};
 use crate::error::Error;
 use crate::flow::{Pacer, TICK};
 use crate::graph::Role;
-use crate::metrics::SourceMetrics;
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::source::{Batch, Poll, Reader, Source, SourceContext, Waker};
@@ -40,7 +39,6 @@ pub fn source<'s, T: Clone + 'static>(
     let ordinal = flow.graph().nodes().iter().filter(|n| n.role == Role::Source).count();
     let node = flow.add(name, Role::Source, kind, Vec::new());
     let control = flow.control();
-    let metrics = control.metrics.source(node);
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
     let (output, stream) = builder.new_output::<Vec<Record<T>>>();
@@ -50,7 +48,7 @@ pub fn source<'s, T: Clone + 'static>(
         worker: flow.worker(),
         workers: flow.workers(),
         waker: Waker::new(flow.scope.worker().sync_activator_for(address.to_vec())),
-        metrics: Arc::clone(&metrics),
+        metrics: control.metrics.source(node),
     };
     let activator = flow.scope.activator_for(address);
     let (probe, name, worker) = (flow.shared.probe.clone(), name.to_owned(), flow.worker());
@@ -65,7 +63,6 @@ pub fn source<'s, T: Clone + 'static>(
             control: Arc::clone(&control),
             probe,
             activator,
-            metrics,
             ordinal,
             worker,
         };
@@ -101,7 +98,6 @@ struct Driver<T> {
     control: Arc<Control>,
     probe: Handle<Time>,
     activator: Activator,
-    metrics: Arc<SourceMetrics>,
     ordinal: usize,
     worker: usize,
 }
@@ -193,7 +189,6 @@ impl<T: 'static> Driver<T> {
             watermark: self.now.watermark.max(combined.watermark).max(followed),
         };
         self.now = next;
-        self.metrics.watermark.set(next.watermark.0);
         if let Some(capability) = &mut self.capability
             && *capability.time() != next
         {

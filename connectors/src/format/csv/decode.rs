@@ -58,12 +58,7 @@ impl Format for CsvFormat {
             watermark,
             columns,
             layout: self.layout.clone(),
-            cells: Cells {
-                delimiter: self.delimiter,
-                reader: ReaderBuilder::new().delimiter(self.delimiter).terminator(Terminator::Any(b'\n')).build(),
-                text: vec![0; 1024],
-                ends: vec![0; 64],
-            },
+            cells: Cells::new(self.delimiter),
         }
     }
 
@@ -147,6 +142,11 @@ struct Cells {
 }
 
 impl Cells {
+    fn new(delimiter: u8) -> Self {
+        let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
+        Self { delimiter, reader, text: vec![0; 1024], ends: vec![0; 64] }
+    }
+
     /// The cells of a header line.
     fn names(&mut self, line: &[u8]) -> Result<Vec<String>, String> {
         let mut names = Vec::new();

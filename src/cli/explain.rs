@@ -1,0 +1,146 @@
+//! `tidegate explain`: the graph of a job.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use tidegate::runtime::{Graph, Input, Node, Role, Route};
+
+use super::job::{JobArgs, tell};
+
+/// Show the operators a job file becomes, without running it
+#[derive(Args)]
+pub struct Explain {
+    #[command(flatten)]
+    job: JobArgs,
+    /// How to show them
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// A line per operator
+    Text,
+    /// A Mermaid flowchart, as Markdown viewers draw it
+    Mermaid,
+    /// Graphviz
+    Dot,
+    /// For programs
+    Json,
+}
+
+impl Explain {
+    pub fn run(&self) -> ExitCode {
+        let loaded = match self.job.load() {
+            Ok(loaded) => loaded,
+            Err(code) => return code,
+        };
+        tell(&loaded.problems);
+        let graph = loaded.job.graph();
+        let text = match self.format {
+            Format::Text => text(graph),
+            Format::Mermaid => mermaid(graph),
+            Format::Dot => dot(graph),
+            Format::Json => json(&loaded.plan.name, graph),
+        };
+        match super::print(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => super::fail(&e.into(), super::FAILED),
+        }
+    }
+}
+
+fn role(node: &Node) -> &'static str {
+    match node.role {
+        Role::Source => "source",
+        Role::Stateless => "stateless",
+        Role::Keyed => "keyed",
+        Role::Sink => "sink",
+    }
+}
+
+fn route(input: &Input) -> &'static str {
+    match input.route {
+        Route::Local => "local",
+        Route::ByKey => "by key",
+        Route::ToOne => "to one worker",
+    }
+}
+
+fn origin(graph: &Graph, input: &Input) -> String {
+    let name = graph.node(input.from).map_or("", |n| n.name.as_str());
+    input.port.map_or_else(|| name.to_owned(), |port| format!("{name} ({port})"))
+}
+
+fn text(graph: &Graph) -> String {
+    let width = |f: fn(&Node) -> &str| graph.nodes().iter().map(|n| f(n).chars().count()).max().unwrap_or(0);
+    let (names, roles) = (width(|n| &n.name), width(role));
+    let mut out = String::new();
+    for node in graph.nodes() {
+        let from: Vec<_> = node
+            .inputs
+            .iter()
+            .map(|i| if i.route == Route::Local { origin(graph, i) } else { format!("{} {}", origin(graph, i), route(i)) })
+            .collect();
+        let from = if from.is_empty() { String::new() } else { format!("  <- {}", from.join(", ")) };
+        let _ = writeln!(out, "{:<names$}  {:<roles$}  {}{from}", node.name, role(node), node.kind);
+    }
+    out
+}
+
+fn mermaid(graph: &Graph) -> String {
+    // Mermaid's own escape for a quote in a label.
+    let label = |text: &str| text.replace('"', "#quot;");
+    let mut out = String::from("flowchart LR\n");
+    for (id, node) in graph.nodes().iter().enumerate() {
+        let (open, close) = match node.role {
+            Role::Source => ("([", "])"),
+            Role::Stateless => ("[", "]"),
+            Role::Keyed => ("[[", "]]"),
+            Role::Sink => ("[/", "/]"),
+        };
+        let _ = writeln!(out, "  n{id}{open}\"{}<br/>{}\"{close}", label(&node.name), label(&node.kind));
+    }
+    for (id, node) in graph.nodes().iter().enumerate() {
+        for input in &node.inputs {
+            let label = edge_label(input);
+            let arrow = if label.is_empty() { "-->".to_owned() } else { format!("-- {label} -->") };
+            let _ = writeln!(out, "  n{} {arrow} n{id}", input.from.0);
+        }
+    }
+    out
+}
+
+fn edge_label(input: &Input) -> String {
+    let route = if input.route == Route::Local { None } else { Some(route(input)) };
+    input.port.into_iter().chain(route).collect::<Vec<_>>().join(", ")
+}
+
+fn dot(graph: &Graph) -> String {
+    let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"));
+    let mut out = String::from("digraph job {\n  rankdir=LR\n  node [shape=box]\n");
+    for (id, node) in graph.nodes().iter().enumerate() {
+        let shape = match node.role {
+            Role::Source | Role::Sink => "ellipse",
+            Role::Stateless => "box",
+            Role::Keyed => "box3d",
+        };
+        let _ = writeln!(out, "  n{id} [shape={shape} label={}]", quote(&format!("{}\n{}", node.name, node.kind)));
+    }
+    for (id, node) in graph.nodes().iter().enumerate() {
+        for input in &node.inputs {
+            let _ = writeln!(out, "  n{} -> n{id} [label={}]", input.from.0, quote(&edge_label(input)));
+        }
+    }
+    out.push_str("}\n");
+    out
+}
+
+fn json(name: &str, graph: &Graph) -> String {
+    let input = |i: &Input| json!({ "from": graph.node(i.from).map(|n| &n.name), "port": i.port, "route": route(i) });
+    let node = |n: &Node| json!({ "name": n.name, "role": role(n), "kind": n.kind, "inputs": n.inputs.iter().map(input).collect::<Vec<_>>() });
+    let graph = json!({ "job": name, "operators": graph.nodes().iter().map(node).collect::<Vec<_>>() });
+    format!("{graph:#}\n")
+}

@@ -1,0 +1,66 @@
+//! What every command that takes a job file does with it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use tidegate::jobs::file::{Override, Problems, parse};
+use tidegate::jobs::plan::{Plan, plan};
+use tidegate::runtime::Job;
+
+/// The job file and what is set on top of it.
+#[derive(Args)]
+pub struct JobArgs {
+    /// The job file: YAML (or JSON, which is YAML)
+    #[arg(value_name = "JOB.yaml")]
+    path: PathBuf,
+    /// Override any key of the job file, as in `--set sources.logins.path=today.csv`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// A job file, read and planned.
+pub struct Loaded {
+    pub plan: Plan,
+    pub job: Job,
+    pub problems: Problems,
+}
+
+impl JobArgs {
+    /// Reads and plans the job file. If that can't be, prints why and gives the exit code.
+    pub fn load(&self) -> Result<Loaded, ExitCode> {
+        let name = self.path.display().to_string();
+        let text = std::fs::read_to_string(&self.path).with_context(|| format!("the job file `{name}` can't be read"));
+        let text = text.map_err(|e| super::fail(&e, super::USAGE))?;
+        let mut overrides = Vec::new();
+        let mut problems = Problems::new(&name);
+        for set in &self.set {
+            match set.parse::<Override>() {
+                Ok(set) => overrides.push(set),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let (file, found) = parse(&name, &text, &overrides);
+        problems.extend(found.iter().cloned());
+        let planned = file.as_ref().and_then(|file| plan(file, &mut problems));
+        match planned {
+            Some(planned) if !problems.has_errors() => {
+                let job = planned.job().map_err(|e| super::fail(&e.into(), super::USAGE))?;
+                Ok(Loaded { plan: planned, job, problems })
+            }
+            _ => {
+                tell(&problems);
+                Err(ExitCode::from(super::USAGE))
+            }
+        }
+    }
+}
+
+/// Prints the problems of a job file.
+#[allow(clippy::print_stderr)]
+pub fn tell(problems: &Problems) {
+    if !problems.is_empty() {
+        eprint!("{problems}");
+    }
+}

@@ -1,0 +1,64 @@
+//! The command line: one file per command. The only place that prints and that uses anyhow.
+//!
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 the job failed, 2 usage or job file.
+
+mod check;
+mod eval;
+mod explain;
+mod job;
+mod log;
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A stream processor for real-time risk control.
+///
+/// A job is a YAML file of sources, streams and sinks. `tidegate run JOB.yaml` runs it in this process to its end.
+#[derive(Parser)]
+#[command(version, after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage or a mistake in the job file.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Check(check::Check),
+    Explain(explain::Explain),
+    Eval(eval::Eval),
+}
+
+/// The job ran, and failed.
+const FAILED: u8 = 1;
+/// The command line or the job file is wrong.
+const USAGE: u8 = 2;
+
+/// Runs the command that the arguments ask for.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Eval(command) => command.run(),
+    }
+}
+
+/// Prints an error with what led to it, and gives the exit code.
+#[allow(clippy::print_stderr)]
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(code)
+}
+
+/// Writes to standard output. A reader that has gone away has seen enough: that is no failure.
+fn print(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,188 @@
+//! What a running job shows of itself: the progress line, and the account at the end.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
+use tidegate::runtime::{Graph, Role, Running, Watermark};
+
+/// Looks at a running job from time to time.
+pub struct Report {
+    started: Instant,
+    looked: Instant,
+    records: u64,
+}
+
+impl Report {
+    pub fn new() -> Self {
+        Self { started: Instant::now(), looked: Instant::now(), records: 0 }
+    }
+
+    /// The progress line of now.
+    pub fn line(&mut self, graph: &Graph, running: &Running) -> String {
+        let metrics = running.metrics();
+        let sources: Vec<(&str, &SourceMetrics)> = sources(graph, &metrics).collect();
+        let records: u64 = sources.iter().map(|(_, m)| m.records.get()).sum();
+        let rate = (records - self.records) as f64 / self.looked.elapsed().as_secs_f64().max(1e-6);
+        (self.looked, self.records) = (Instant::now(), records);
+        let mut line = format!("{} records, {}/s", short(records as f64), short(rate));
+        if let Some(watermark) = running.watermark().filter(|w| *w != Watermark::NONE && *w != Watermark::END) {
+            let _ = write!(line, ", watermark {}", instant(watermark.0));
+            if sources.iter().all(|(_, m)| m.bytes_total.get() == 0) {
+                let _ = write!(line, " ({} behind)", lag(watermark.0));
+            }
+        }
+        for (name, source) in sources.iter().filter(|(_, m)| m.bytes_total.get() > 0) {
+            let part = 100.0 * source.bytes.get() as f64 / source.bytes_total.get() as f64;
+            let _ = write!(line, ", {name} {part:.0} %");
+        }
+        line
+    }
+
+    /// The account of the whole run: what came in, and what became of it.
+    pub fn summary(&self, name: &str, how: &str, graph: &Graph, metrics: &[Option<NodeMetrics>]) -> String {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let (mut read, mut bad) = (0, 0);
+        for (_, source) in sources(graph, metrics) {
+            read += source.records.get() + source.bad.get();
+            bad += source.bad.get();
+        }
+        let rate = short((read as f64) / seconds.max(1e-6));
+        let mut out = format!("{name}: {how} after {}, {} records read ({rate}/s)\n", time(self.started.elapsed()), grouped(read));
+        let width = graph.nodes().iter().map(|n| n.name.chars().count()).max().unwrap_or(0);
+        for (node, metrics) in graph.nodes().iter().zip(metrics) {
+            let account = match metrics {
+                Some(NodeMetrics::Source(m)) => source_account(m),
+                Some(NodeMetrics::Operator(m)) => operator_account(node.role, m),
+                None => continue,
+            };
+            let _ = writeln!(out, "  {:<width$}  {account}", node.name);
+        }
+        let sum = |f: fn(&OperatorMetrics) -> u64| metrics.iter().flatten().map(|m| if let NodeMetrics::Operator(m) = m { f(m) } else { 0 }).sum::<u64>();
+        let (late, failed) = (sum(|m| m.late.get()), sum(|m| m.failed.get()));
+        if bad + late + failed > 0 {
+            let _ = writeln!(out, "  not processed: {} bad, {} late, {} failed in an expression", grouped(bad), grouped(late), grouped(failed));
+        }
+        out
+    }
+}
+
+fn sources<'a>(graph: &'a Graph, metrics: &'a [Option<NodeMetrics>]) -> impl Iterator<Item = (&'a str, &'a SourceMetrics)> {
+    graph.nodes().iter().zip(metrics).filter_map(|(node, metrics)| match metrics {
+        Some(NodeMetrics::Source(m)) => Some((node.name.as_str(), &**m)),
+        _ => None,
+    })
+}
+
+fn source_account(m: &Arc<SourceMetrics>) -> String {
+    let (records, bad) = (m.records.get(), m.bad.get());
+    let mut account = format!("read {} = {} on + {} bad", grouped(records + bad), grouped(records), grouped(bad));
+    if m.bytes.get() > 0 {
+        let _ = write!(account, "  ({})", bytes(m.bytes.get()));
+    }
+    account
+}
+
+fn operator_account(role: Role, m: &Arc<OperatorMetrics>) -> String {
+    let (records_in, out) = (m.records_in.get(), m.records_out.get());
+    let (filtered, late, failed) = (m.filtered.get(), m.late.get(), m.failed.get());
+    match role {
+        Role::Sink => format!("in {} = {} written", grouped(records_in), grouped(out)),
+        // What goes into state comes out as something else.
+        Role::Keyed => {
+            let taken = records_in.saturating_sub(filtered + late + failed);
+            let mut account = format!("in {} = {} taken", grouped(records_in), grouped(taken));
+            for (n, what) in [(filtered, "between windows"), (late, "late"), (failed, "failed")] {
+                if n > 0 || what == "late" {
+                    let _ = write!(account, " + {} {what}", grouped(n));
+                }
+            }
+            let _ = write!(account, "; out {}", grouped(out));
+            account
+        }
+        Role::Source | Role::Stateless => {
+            let passed = records_in.saturating_sub(filtered + failed);
+            let mut account = format!("in {} = {} on + {} filtered", grouped(records_in), grouped(passed), grouped(filtered));
+            if failed > 0 {
+                let _ = write!(account, " + {} failed", grouped(failed));
+            }
+            if out != passed {
+                let _ = write!(account, "; out {}", grouped(out));
+            }
+            account
+        }
+    }
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// 1234567 as 1.23 M.
+fn short(n: f64) -> String {
+    match n {
+        n if n >= 1e9 => format!("{:.2} G", n / 1e9),
+        n if n >= 1e6 => format!("{:.2} M", n / 1e6),
+        n if n >= 1e4 => format!("{:.1} K", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}
+
+fn bytes(n: u64) -> String {
+    match n as f64 {
+        n if n >= 1024.0 * 1024.0 * 1024.0 => format!("{:.2} GiB", n / (1024.0 * 1024.0 * 1024.0)),
+        n if n >= 1024.0 * 1024.0 => format!("{:.1} MiB", n / (1024.0 * 1024.0)),
+        n if n >= 1024.0 => format!("{:.1} KiB", n / 1024.0),
+        n => format!("{n} bytes"),
+    }
+}
+
+fn time(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => format!("{} ms", duration.as_millis()),
+        1..=119 => format!("{:.1} s", duration.as_secs_f64()),
+        s => format!("{} min {} s", s / 60, s % 60),
+    }
+}
+
+/// Milliseconds since 1970 in ISO form.
+fn instant(ms: i64) -> String {
+    use tidegate::connectors::format::{Encoder, TextEncoder, TextPart, Timestamps};
+    use tidegate::connectors::row::{Row, Value};
+    let mut text = Vec::new();
+    TextEncoder::new(vec![TextPart::Field(0)], Timestamps::Iso).encode(&Row::from_iter([Value::timestamp_ms(ms)]), &mut text);
+    String::from_utf8_lossy(&text).trim_end().to_owned()
+}
+
+/// How far the wall clock is ahead of a watermark.
+fn lag(ms: i64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let behind = i64::try_from(now.as_millis()).unwrap_or(i64::MAX).saturating_sub(ms);
+    time(Duration::from_millis(u64::try_from(behind).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(short(1_234_567.0), "1.23 M");
+        assert_eq!(bytes(3 << 20), "3.0 MiB");
+        assert_eq!(time(Duration::from_secs(125)), "2 min 5 s");
+        assert_eq!(instant(0), "1970-01-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,111 @@
+//! `tidegate run`: a job, in this process, to its end.
+
+use std::io::IsTerminal;
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tidegate::connectors::sink::is_broken_pipe;
+use tidegate::runtime::{Job, JobError, RunConfig, Running, Stopper};
+
+use super::job::{JobArgs, tell};
+use super::log::{self, LogFormat, note, progress};
+use super::report::Report;
+
+/// Run a job in this process, to its end
+///
+/// Bounded input ends the job: windows close, sinks are flushed, the exit code is 0. Ctrl-C or SIGTERM stops it in order: what has been read is
+/// worked off and written, windows that are open stay open and are not written. A second Ctrl-C ends it at once.
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Workers (threads); default: what the job file says, else one per core
+    #[arg(short, long, value_name = "N")]
+    parallelism: Option<NonZero<usize>>,
+    /// Neither progress nor the summary, only problems
+    #[arg(long)]
+    quiet: bool,
+    /// How log lines on standard error are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    log: LogFormat,
+    /// Log more than warnings
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Run {
+    pub fn run(&self) -> ExitCode {
+        log::init(self.log, self.verbose);
+        let loaded = match self.job.load() {
+            Ok(loaded) => loaded,
+            Err(code) => return code,
+        };
+        tell(&loaded.problems);
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = self.parallelism.map(NonZero::get).or(loaded.plan.parallelism).unwrap_or(cores);
+        let mut report = Report::new();
+        let running = match loaded.job.start(RunConfig::workers(workers)) {
+            Ok(running) => running,
+            Err(e) => return super::fail(&e.into(), super::FAILED),
+        };
+        mute_panics();
+        stop_on_signal(running.stopper());
+        self.watch(&loaded.job, &running, &mut report);
+        let (metrics, stopped) = (running.metrics(), running.stopper().stopping());
+        let result = running.wait();
+        let done = match &result {
+            Err(JobError::Operator { error, .. }) => is_broken_pipe(error),
+            other => other.is_ok(),
+        };
+        if !self.quiet {
+            let how = if !done { "failed" } else if stopped { "stopped" } else { "done" };
+            note(report.summary(&loaded.plan.name, how, loaded.job.graph(), &metrics).trim_end());
+        }
+        match result {
+            // Whoever read standard output has seen enough.
+            _ if done => ExitCode::SUCCESS,
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => super::fail(&e.into(), super::FAILED),
+        }
+    }
+
+    /// Waits for the job's end, with a progress line if there is somebody to see it.
+    fn watch(&self, job: &Job, running: &Running, report: &mut Report) {
+        const LOOK: Duration = Duration::from_millis(2);
+        const DRAW: Duration = Duration::from_millis(250);
+        let shown = !self.quiet && std::io::stderr().is_terminal();
+        let mut drawn = Instant::now();
+        while !running.is_finished() {
+            std::thread::sleep(LOOK);
+            if shown && drawn.elapsed() >= DRAW {
+                drawn = Instant::now();
+                progress(&report.line(job.graph(), running));
+            }
+        }
+        if shown {
+            progress("");
+        }
+    }
+}
+
+/// A worker's panic comes back as the job's error; what it would print itself would only be said twice.
+fn mute_panics() {
+    std::panic::set_hook(Box::new(|panic| tracing::info!("{panic}")));
+}
+
+/// Stops the job at the first signal, and ends the process at the second.
+fn stop_on_signal(stopper: Stopper) {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+    std::thread::spawn(move || {
+        for (n, signal) in signals.forever().enumerate() {
+            if n > 0 {
+                std::process::exit(128 + signal);
+            }
+            stopper.stop();
+        }
+    });
+}
