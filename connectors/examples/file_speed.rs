@@ -12,17 +12,13 @@ use tidegate_connectors::format::{Conversion, JsonFormat, Layout, TimeUnit};
 use tidegate_connectors::generator::{Distribution, GeneratorSource};
 use tidegate_connectors::row::Row;
 use tidegate_runtime::metrics::SourceMetrics;
-use tidegate_runtime::source::{Poll, Reader, Source, SourceContext, Waker};
-
-fn open(source: &impl Source<Entry<Row>>) -> Result<(Box<dyn Reader<Entry<Row>>>, Arc<SourceMetrics>), Box<dyn std::error::Error>> {
-    let metrics = Arc::new(SourceMetrics::default());
-    let context = SourceContext { worker: 0, workers: 1, waker: Waker::disconnected(), metrics: Arc::clone(&metrics) };
-    Ok((source.open(context)?, metrics))
-}
+use tidegate_runtime::source::{Poll, Source, SourceContext, Waker};
 
 fn read(name: &str, source: &impl Source<Entry<Row>>) -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
-    let (mut reader, metrics) = open(source)?;
+    let metrics = Arc::new(SourceMetrics::default());
+    let context = SourceContext { worker: 0, workers: 1, waker: Waker::disconnected(), metrics: Arc::clone(&metrics) };
+    let mut reader = source.open(context)?;
     loop {
         match reader.poll()? {
             Poll::Batch(_) => {}

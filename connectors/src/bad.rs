@@ -57,3 +57,29 @@ impl BadRecords {
         self.last = Instant::now();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_a_sample() {
+        let mut bad = BadRecords::new(OnBad::Skip);
+        for _ in 0..10 {
+            assert_eq!(bad.note("a.csv", 1, b"x", "it is wrong".into()).unwrap(), None);
+        }
+        assert_eq!((bad.logged, bad.silent), (FIRST, 7));
+        bad.last = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        bad.note("a.csv", 1, b"x", "it is wrong".into()).unwrap();
+        assert_eq!((bad.logged, bad.silent), (FIRST + 1, 0));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_in_the_message_and_kept_whole_in_the_record() {
+        let line = "é".repeat(300);
+        let error = BadRecords::new(OnBad::Fail).note("a.csv", 7, line.as_bytes(), "it is wrong".into()).unwrap_err();
+        assert_eq!(error.to_string(), format!("a.csv:7: it is wrong, in `{}...`", "é".repeat(200)));
+        let kept = BadRecords::new(OnBad::Keep).note("a.csv", 7, line.as_bytes(), "it is wrong".into()).unwrap().unwrap();
+        assert_eq!((kept.text, kept.line), (line, 7));
+    }
+}

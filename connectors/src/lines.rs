@@ -11,8 +11,8 @@ use memchr::memchr;
 /// The longest line that is read: 16 MiB.
 pub(crate) const LONGEST: usize = 16 << 20;
 
-/// How much is asked for at a time.
-const BLOCK: usize = 256 << 10;
+/// How much is asked for at a time. Of many files that overlap in time, each holds a buffer of this size.
+const BLOCK: usize = 64 << 10;
 
 /// How much of a line that is too long is kept.
 const START: usize = 1024;

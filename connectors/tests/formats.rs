@@ -45,6 +45,16 @@ fn json_fields_come_in_any_order_and_unknown_ones_are_skipped() {
         let Ok(Decoded::Record(record)) = decoder.decode(line.as_bytes()) else { panic!("{line}") };
         assert_eq!((record.time, record.value.0.into_vec()), expected, "{line}");
     }
+    // Fields left out, put in between and turned around, with the names of the lines before in mind.
+    for (line, user, score) in [
+        (r#"{"ts":1,"new":0,"user":1}"#, Value::Int(1), Value::Null),
+        (r#"{"user":2,"new":{},"score":1.5,"a":1,"b":2,"ts":1}"#, Value::Int(2), Value::Double(1.5)),
+        (r#"{"b":1,"a":2,"ts":1,"score":3,"user":4,"user":5}"#, Value::Int(5), Value::Double(3.0)),
+        (r#"{"user":6,"ip":"x","ok":true,"score":0,"ts":1}"#, Value::Int(6), Value::Double(0.0)),
+    ] {
+        let Ok(Decoded::Record(record)) = decoder.decode(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!((record.time, record.value.get(0), record.value.get(3)), (1000, &user, &score), "{line}");
+    }
     assert_eq!(decoder.decode(b" \t"), Ok(Decoded::Nothing));
     assert_eq!(decoder.decode(b""), Ok(Decoded::Nothing));
 }

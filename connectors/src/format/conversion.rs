@@ -211,7 +211,7 @@ impl Conversion {
     ///
     /// # Errors
     /// It stands for none of this type: a sentence.
-    pub fn from_text(&mut self, text: &[u8]) -> Result<Value, String> {
+    pub fn of_text(&mut self, text: &[u8]) -> Result<Value, String> {
         if let Self::Bytes = self {
             return Ok(Value::Bytes(text.into()));
         }
@@ -262,7 +262,7 @@ impl Conversion {
     }
 
     /// The value that text in JSON stands for; there text is never a number.
-    pub(super) fn from_json_text(&mut self, text: &str) -> Option<Value> {
+    pub(super) fn of_json_text(&mut self, text: &str) -> Option<Value> {
         match self {
             Self::String | Self::Any => Some(Value::String(CompactString::new(text))),
             Self::Bytes => super::base64::decode(text).map(|octets| Value::Bytes(octets.into())),
@@ -275,7 +275,7 @@ impl Conversion {
 
     /// The value that an integer in JSON stands for.
     #[inline]
-    pub(super) fn from_int(&self, v: i64) -> Option<Value> {
+    pub(super) fn of_int(&self, v: i64) -> Option<Value> {
         match self {
             Self::Int | Self::Any => Some(Value::Int(v)),
             Self::Double => Some(Value::Double(v as f64)),
@@ -288,7 +288,7 @@ impl Conversion {
 
     /// The value that a number with decimals or an exponent in JSON stands for.
     #[inline]
-    pub(super) fn from_double(&self, v: f64) -> Option<Value> {
+    pub(super) fn of_double(&self, v: f64) -> Option<Value> {
         match self {
             Self::Double | Self::Any => Some(Value::Double(v)),
             Self::Int => whole(v).map(Value::Int),
@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     fn text(name: &str, text: &str) -> Result<Value, String> {
-        Conversion::named(name).unwrap().from_text(text.as_bytes())
+        Conversion::named(name).unwrap().of_text(text.as_bytes())
     }
 
     fn at(text: &str) -> Value {
@@ -384,7 +384,7 @@ mod tests {
         ] {
             assert_eq!(text(name, cell).unwrap_err(), error);
         }
-        assert_eq!(Conversion::String.from_text(b"a\xff").unwrap_err(), "\"a\u{fffd}\" is not UTF-8 text");
+        assert_eq!(Conversion::String.of_text(b"a\xff").unwrap_err(), "\"a\u{fffd}\" is not UTF-8 text");
         let long = "x".repeat(1000);
         assert_eq!(text("int", &long).unwrap_err(), format!("\"{}...\" is not an int", "x".repeat(60)));
     }

@@ -36,9 +36,14 @@ impl EventTime {
             Value::Timestamp(t) => Some(floor_ms(*t)),
             Value::Int(v) => self.unit.to_ms(*v),
             Value::Double(v) => self.unit.fractional_to_ms(*v),
-            Value::String(text) => match super::conversion::instant(text) {
-                Some(t) => Some(floor_ms(t)),
-                None => return wrong(&format!("{} is not a timestamp", super::conversion::quoted(text))),
+            // A field without a type, or of text formats.
+            Value::String(text) => match (text.parse(), text.parse()) {
+                (Ok(v), _) => self.unit.to_ms(v),
+                (_, Ok(v)) => self.unit.fractional_to_ms(v),
+                _ => match super::conversion::instant(text) {
+                    Some(t) => Some(floor_ms(t)),
+                    None => return wrong(&format!("{} is not a timestamp", super::conversion::quoted(text))),
+                },
             },
             Value::Null => return Err(format!("field `{name}` is missing or null, and so the event time")),
             other => return wrong(&format!("a {} is not a timestamp", other.type_of())),
@@ -131,7 +136,7 @@ impl Layout {
 
     /// Converts the text of a field; an error names it.
     pub(super) fn convert(&mut self, slot: usize, text: &[u8]) -> Result<Value, String> {
-        self.conversions[slot].from_text(text).map_err(|e| format!("field `{}`: {e}", self.name(slot)))
+        self.conversions[slot].of_text(text).map_err(|e| format!("field `{}`: {e}", self.name(slot)))
     }
 
     /// The record of `row`, with its event time.
@@ -147,7 +152,7 @@ impl Layout {
     pub(super) fn watermark(&self, value: Value) -> Result<Decoded<Row>, String> {
         let event_time = EventTime { slot: 0, unit: self.event_time.map_or(TimeUnit::Millis, |e| e.unit) };
         // The end of time stays the end of time in every unit.
-        if value == Value::Int(i64::MAX) {
+        if value == Value::Int(i64::MAX) || value.as_str().is_some_and(|text| text.parse() == Ok(i64::MAX)) {
             return Ok(Decoded::Watermark(Watermark::END));
         }
         let name = self.watermark_field.as_deref().unwrap_or_default();
@@ -183,6 +188,8 @@ mod tests {
         assert_eq!(of(Value::Int(2_999_999), TimeUnit::Nanos), Ok(2));
         assert_eq!(of(Value::Double(1.5), TimeUnit::Seconds), Ok(1500));
         assert_eq!(of(Value::string("1970-01-01T00:00:01Z"), TimeUnit::Millis), Ok(1000));
+        assert_eq!(of(Value::string("12"), TimeUnit::Seconds), Ok(12_000));
+        assert_eq!(of(Value::string("0.5"), TimeUnit::Seconds), Ok(500));
         assert_eq!(of(Value::Timestamp(jiff::Timestamp::new(-1, -1).unwrap()), TimeUnit::Millis), Ok(-1001));
         assert_eq!(of(Value::Null, TimeUnit::Millis).unwrap_err(), "field `ts` is missing or null, and so the event time");
         assert_eq!(

@@ -3,7 +3,7 @@
 use ::regex::{CaptureLocations, Regex};
 
 use super::{Decoded, Decoder, Format, Layout, is_blank};
-use crate::row::{Row, Value};
+use crate::row::Row;
 
 /// A pattern with a named group for every field of the layout. A line it is not found in is a bad record, a group that took no part null.
 #[derive(Clone, Debug)]
@@ -79,11 +79,7 @@ impl Decoder for RegexDecoder {
             && !row.0[slot].is_null()
             && row.0.iter().enumerate().all(|(i, value)| i == slot || value.is_null())
         {
-            let value = match row.get(slot) {
-                Value::String(text) => text.parse().map_or_else(|_| row.get(slot).clone(), Value::Int),
-                other => other.clone(),
-            };
-            return self.format.layout.watermark(value);
+            return self.format.layout.watermark(row.get(slot).clone());
         }
         self.format.layout.record(row)
     }

@@ -48,11 +48,15 @@ impl TextTime {
             return Some(self.last.1);
         }
         let mut parts = BrokenDownTime::parse(&self.format, text).ok()?;
-        let time = if parts.offset().is_some() || parts.timestamp().is_some() {
+        let time = if parts.iana_time_zone().is_some() {
+            parts.to_zoned().ok()?.timestamp()
+        } else if parts.offset().is_some() || parts.timestamp().is_some() {
             parts.to_timestamp().ok()?
         } else {
             if parts.year().is_none() && parts.iso_week_year().is_none() {
                 parts.set_year(Some(self.year)).ok()?;
+                // In the year that is filled in, the day may be another one of the week.
+                parts.set_weekday(None);
             }
             self.zone.to_timestamp(parts.to_datetime().ok()?).ok()?
         };
@@ -78,6 +82,8 @@ mod tests {
         assert_eq!(syslog("Mar  7 03:06:56").as_deref(), Some("2015-03-07T03:06:56Z"));
         assert_eq!(syslog("Feb 29 00:00:00"), None, "2015 has no such day");
         assert_eq!(syslog("Mar 27 13:06"), None);
+        let weekday = |text| parse("%a %b %d %H:%M:%S", Some(2015), None, text);
+        assert_eq!(weekday("Mon Mar 27 13:06:56").as_deref(), Some("2015-03-27T13:06:56Z"), "a Friday in 2015");
         let apache = |text| parse("%d/%b/%Y:%H:%M:%S %z", None, None, text);
         assert_eq!(apache("17/May/2015:10:05:03 +0200").as_deref(), Some("2015-05-17T08:05:03Z"));
         assert_eq!(apache("17/May/2015:10:05:03"), None);
@@ -88,6 +94,10 @@ mod tests {
         let berlin = |text| parse("%Y-%m-%d %H:%M:%S%.f", None, Some("Europe/Berlin"), text);
         assert_eq!(berlin("2024-01-01 12:00:00.25").as_deref(), Some("2024-01-01T11:00:00.25Z"));
         assert_eq!(berlin("2024-07-01 12:00:00").as_deref(), Some("2024-07-01T10:00:00Z"));
+        let named = |text| parse("%Y-%m-%d %H:%M %Q", None, None, text);
+        assert_eq!(named("2024-01-01 12:00 Europe/Berlin").as_deref(), Some("2024-01-01T11:00:00Z"));
+        let since = |text| parse("%s", None, None, text);
+        assert_eq!(since("1").as_deref(), Some("1970-01-01T00:00:01Z"));
     }
 
     #[test]

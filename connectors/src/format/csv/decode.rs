@@ -4,7 +4,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 use memchr::{memchr, memchr_iter};
 
 use crate::format::{Decoded, Decoder, Format, Layout, is_blank};
-use crate::row::Row;
+use crate::row::{Row, Value};
 
 /// CSV of a layout.
 #[derive(Clone, Debug)]
@@ -122,10 +122,7 @@ impl Decoder for CsvDecoder {
             return Err(format!("the line has {count} columns, {what} has {}", self.columns.len()));
         }
         match mark {
-            Some(text) if !others => {
-                let value = text.parse().map_or_else(|_| crate::row::Value::string(text), crate::row::Value::Int);
-                self.layout.watermark(value)
-            }
+            Some(text) if !others => self.layout.watermark(Value::string(text)),
             _ => self.layout.record(row),
         }
     }

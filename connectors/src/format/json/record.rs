@@ -81,8 +81,8 @@ impl Decoder for JsonDecoder {
     }
 }
 
-/// What the field names of a line stand for. Lines of one origin have the same fields in the same order, so what the n-th name was
-/// in the line before is tried first, also for a name that is to be skipped: one comparison per field.
+/// What the field names of a line stand for. Lines of one origin have the same fields in much the same order, so the names of the lines
+/// before are tried first, in their order, also those that are to be skipped: one comparison per field, as a rule.
 #[derive(Debug, Default)]
 struct Names {
     known: Vec<(Box<str>, Meaning)>,
@@ -99,19 +99,26 @@ enum Meaning {
 }
 
 impl Names {
-    /// Beyond this many fields a name is looked up afresh.
+    /// Beyond this many names one is looked up afresh.
     const REMEMBERED: usize = 256;
 
+    /// How many names in a row may be left out of a line without losing the place.
+    const LEFT_OUT: usize = 4;
+
+    /// What `name` means, where the names from `position` are expected; moves that on.
     #[inline]
-    fn meaning(&mut self, position: usize, name: &str, layout: &Layout) -> Meaning {
-        match self.known.get(position) {
-            Some((known, meaning)) if **known == *name => *meaning,
-            _ => self.look_up(position, name, layout),
+    fn meaning(&mut self, position: &mut usize, name: &str, layout: &Layout) -> Meaning {
+        for (skipped, (known, meaning)) in self.known[*position..].iter().take(Self::LEFT_OUT).enumerate() {
+            if **known == *name {
+                *position += skipped + 1;
+                return *meaning;
+            }
         }
+        self.look_up(position, name, layout)
     }
 
     #[cold]
-    fn look_up(&mut self, position: usize, name: &str, layout: &Layout) -> Meaning {
+    fn look_up(&mut self, position: &mut usize, name: &str, layout: &Layout) -> Meaning {
         let slot = layout.schema().slot(name);
         let meaning = match slot {
             _ if layout.watermark_field() == Some(name) => Meaning::Watermark(slot),
@@ -119,9 +126,10 @@ impl Names {
             None if layout.rest().is_some() => Meaning::Rest,
             None => Meaning::Skip,
         };
-        // Learned once, in the first line: where the order changes from line to line, learning again each time would only cost.
-        if position == self.known.len() && position < Self::REMEMBERED {
+        // A name in the middle is an exception, which the next one does not follow; learning it would only lose the place.
+        if *position == self.known.len() && *position < Self::REMEMBERED {
             self.known.push((name.into(), meaning));
+            *position += 1;
         }
         meaning
     }
@@ -151,8 +159,7 @@ impl<'de> Visitor<'de> for &mut Visit<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut position = 0;
-        while let Some(meaning) = map.next_key_seed(NameSeed { position, names: self.names, layout: self.layout })? {
-            position += 1;
+        while let Some(meaning) = map.next_key_seed(NameSeed { position: &mut position, names: self.names, layout: self.layout })? {
             match meaning {
                 Meaning::Slot(slot) => {
                     let value = self.field(slot, &mut map)?;
@@ -197,7 +204,7 @@ impl Visit<'_> {
 }
 
 struct NameSeed<'a> {
-    position: usize,
+    position: &'a mut usize,
     names: &'a mut Names,
     layout: &'a Layout,
 }
@@ -271,7 +278,7 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
     }
     #[inline]
     fn visit_i64<E: Error>(self, v: i64) -> Result<Value, E> {
-        let value = self.conversion.from_int(v);
+        let value = self.conversion.of_int(v);
         self.or_fault(value, || v.to_string())
     }
     #[inline]
@@ -290,12 +297,12 @@ impl<'de> Visitor<'de> for FieldSeed<'_> {
     }
     #[inline]
     fn visit_f64<E: Error>(self, v: f64) -> Result<Value, E> {
-        let value = self.conversion.from_double(v);
+        let value = self.conversion.of_double(v);
         self.or_fault(value, || v.to_string())
     }
     #[inline]
     fn visit_str<E: Error>(self, v: &str) -> Result<Value, E> {
-        let value = self.conversion.from_json_text(v);
+        let value = self.conversion.of_json_text(v);
         self.or_fault(value, || quoted(v))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
