@@ -9,12 +9,12 @@ use std::time::Instant;
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::file::FileSource;
 use tidegate_connectors::format::{Conversion, JsonFormat, Layout, TimeUnit};
-use tidegate_connectors::generator::{Distribution, GeneratorSource};
-use tidegate_connectors::row::Row;
+use tidegate_connectors::generator::{Distribution, FnSource, GeneratorSource};
 use tidegate_runtime::metrics::SourceMetrics;
+use tidegate_runtime::record::Record;
 use tidegate_runtime::source::{Poll, Source, SourceContext, Waker};
 
-fn read(name: &str, source: &impl Source<Entry<Row>>) -> Result<(), Box<dyn std::error::Error>> {
+fn read<T: 'static>(name: &str, source: &impl Source<Entry<T>>) -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let metrics = Arc::new(SourceMetrics::default());
     let context = SourceContext { worker: 0, workers: 1, waker: Waker::disconnected(), metrics: Arc::clone(&metrics) };
@@ -76,6 +76,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let fields =
         [("user", Distribution::Int { min: 0, max: 99_999 }), ("amount", Distribution::Double { min: 0.0, max: 100.0, decimals: None })];
     read("two fields", &GeneratorSource::new(fields, 1)?.with_count(4_000_000))?;
+    let function = FnSource::new(|i| Record::new(i as i64 / 10, Entry::Good(i.wrapping_mul(7919) % 100_000)));
+    read("function", &function.with_count(20_000_000))?;
     std::fs::remove_file(path)?;
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! Files of every kind, read as a worker reads them, with a hand in place of the operator.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod drive;
 
@@ -127,7 +128,7 @@ fn what_cannot_be_read_is_said_at_the_start() {
         assert_eq!(text(path(&dir, name)).error, Some(error));
     }
     let locked = dir.path().join("locked");
-    fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     // Root may read everything.
     if fs::File::open(&locked).is_err() {
         assert_eq!(text(path(&dir, "locked")).error, Some(format!("`{}` can't be read: permission denied", locked.display())));

@@ -1,4 +1,5 @@
 //! What lines become rows, what is said of those that do not, and that rows come back as they were written.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use proptest::prelude::*;
 use tidegate_connectors::format::{
