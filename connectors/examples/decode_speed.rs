@@ -8,6 +8,9 @@ use tidegate_connectors::format::{
 };
 use tidegate_connectors::row::Row;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LINES: u64 = 1_000_000;
 
 fn lines(line: impl Fn(u64) -> String) -> Vec<String> {

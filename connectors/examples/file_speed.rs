@@ -14,6 +14,9 @@ use tidegate_runtime::metrics::SourceMetrics;
 use tidegate_runtime::record::Record;
 use tidegate_runtime::source::{Poll, Source, SourceContext, Waker};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn read<T: 'static>(name: &str, source: &impl Source<Entry<T>>) -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let metrics = Arc::new(SourceMetrics::default());
