@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate_runtime::error::Error;
+use tidegate_runtime::Error;
 
 use crate::entry::{BadRecord, OnBad, cut};
 

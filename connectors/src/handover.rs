@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
-use tidegate_runtime::error::Error;
+use tidegate_runtime::Error;
 use tidegate_runtime::metrics::SourceMetrics;
 use tidegate_runtime::source::{Batch, Poll, Reader, SourceContext, Waker};
 

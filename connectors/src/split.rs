@@ -5,8 +5,8 @@
 
 use std::io::{self, Read};
 
-use tidegate_runtime::error::Error;
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Error;
+use tidegate_runtime::Record;
 use tidegate_runtime::source::{Batch, SplitId};
 
 use crate::bad::BadRecords;

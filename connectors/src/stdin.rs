@@ -3,7 +3,7 @@
 use std::io::{self, Read, Stdin};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidegate_runtime::error::Error;
+use tidegate_runtime::Error;
 use tidegate_runtime::source::{Batch, Reader, Source, SourceContext, SplitId};
 
 use crate::bad::BadRecords;

@@ -17,8 +17,8 @@ use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
 use tidegate_connectors::file::FileSource;
 use tidegate_connectors::format::{Conversion, CsvFormat, JsonFormat, Layout, TextFormat, TimeUnit};
 use tidegate_connectors::row::{Row, Value};
-use tidegate_runtime::record::Record;
-use tidegate_runtime::time::Watermark;
+use tidegate_runtime::Record;
+use tidegate_runtime::Watermark;
 
 fn dir(files: &[(&str, &[u8])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();

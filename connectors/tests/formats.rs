@@ -4,11 +4,11 @@
 use proptest::prelude::*;
 use tidegate_connectors::format::{
     Conversion, CsvEncoder, CsvFormat, Decoded, Decoder, Encoder, Format, JsonEncoder, JsonFormat, JsonLines, JsonLinesEncoder, Layout,
-    RegexFormat, TextEncoder, TextFormat, TextTime, TimeUnit, Timestamps,
+    RegexFormat, TextEncoder, TextFormat, TextPart, TextTime, TimeUnit, Timestamps,
 };
 use tidegate_connectors::row::{Row, Value};
-use tidegate_runtime::record::Record;
-use tidegate_runtime::time::Watermark;
+use tidegate_runtime::Record;
+use tidegate_runtime::Watermark;
 
 fn layout(fields: &[(&str, &str)]) -> Layout {
     Layout::new(fields.iter().map(|(name, ty)| (*name, Conversion::named(ty).unwrap())))
@@ -253,9 +253,12 @@ fn encoders_write_every_kind_of_value() {
          \"{\"\"k\"\":3.0,\"\"2\"\":18446744073709551615}\"\n"
     );
     let short = Row::from_iter([Value::Null, Value::timestamp_ms(0), Value::string("x y")]);
-    assert_eq!(encode(&TextEncoder::new(), &short), "null 1970-01-01T00:00:00Z x y\n");
-    assert_eq!(encode(&TextEncoder::new().only(2), &short), "x y\n");
-    assert_eq!(encode(&TextEncoder::new().only(1).with_timestamps(Timestamps::Millis), &short), "0\n");
+    assert_eq!(
+        encode(&TextEncoder::new(vec![TextPart::Field(0), TextPart::Literal(" at ".into()), TextPart::Field(1)], Timestamps::Iso), &short),
+        "null at 1970-01-01T00:00:00Z\n"
+    );
+    assert_eq!(encode(&TextEncoder::new(vec![TextPart::Field(2)], Timestamps::Iso), &short), "x y\n");
+    assert_eq!(encode(&TextEncoder::new(vec![TextPart::Field(1)], Timestamps::Millis), &short), "0\n");
     let iso = JsonEncoder::new(Layout::untyped(["t"]).schema(), Timestamps::Iso);
     assert_eq!(encode(&iso, &Row::from_iter([Value::timestamp_ms(0)])), "{\"t\":\"1970-01-01T00:00:00Z\"}\n");
     assert_eq!(encode(&JsonEncoder::new(Layout::default().schema(), Timestamps::Iso), &Row::default()), "{}\n");
@@ -325,7 +328,7 @@ proptest! {
     fn groups_come_back_as_they_were_written(i in any::<i64>(), s in "[a-z]{0,40}", d in -1e9..1e9f64) {
         let layout = layout(&[("i", "int"), ("s", "string"), ("d", "double")]);
         let row = Row::from_iter([Value::Int(i), Value::string(s), Value::Double(d)]);
-        let line = encode(&TextEncoder::new(), &row);
+        let line = encode(&TextEncoder::new(vec![TextPart::Field(0)], Timestamps::Iso), &row);
         let format = RegexFormat::new("^(?P<i>[^ ]*) (?P<s>[^ ]*) (?P<d>[^ ]*)$", layout).unwrap();
         prop_assert_eq!(decode(&format, line.trim_end_matches('\n')).unwrap().1, row.0.into_vec());
     }

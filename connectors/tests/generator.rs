@@ -12,7 +12,7 @@ use tidegate_connectors::entry::Entry;
 use tidegate_connectors::format::TimeUnit;
 use tidegate_connectors::generator::{Distribution, FnSource, GeneratorSource};
 use tidegate_connectors::row::{Row, Type, Value};
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Record;
 use tidegate_runtime::source::Poll;
 
 fn every_kind() -> Vec<(&'static str, Distribution)> {

@@ -5,12 +5,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use tidegate_connectors::format::{CsvEncoder, JsonEncoder, Layout, TextEncoder, Timestamps};
+use tidegate_connectors::format::{CsvEncoder, JsonEncoder, Layout, TextEncoder, TextPart, Timestamps};
 use tidegate_connectors::row::{Row, Value};
 use tidegate_connectors::sink::{CollectSink, FileSink, FnSink, StdoutSink, is_broken_pipe};
-use tidegate_runtime::error::{Domain, Error};
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Record;
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
+use tidegate_runtime::{Domain, Error};
 
 fn open<T>(sink: &impl Sink<T>, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Error> {
     sink.open(SinkContext { worker, workers })
@@ -144,7 +144,7 @@ fn lines_of_several_workers_do_not_mix_and_there_is_one_header() {
 #[test]
 fn a_reader_that_went_away_is_told_from_other_errors() {
     let (input, output) = io::pipe().unwrap();
-    let mut writer = open(&StdoutSink::writing(TextEncoder::new(), output), 0, 1).unwrap();
+    let mut writer = open(&StdoutSink::writing(TextEncoder::new(vec![TextPart::Field(0)], Timestamps::Iso), output), 0, 1).unwrap();
     drop(input);
     writer.write(&mut rows(0..1)).unwrap();
     let error = writer.flush().unwrap_err();

@@ -1,7 +1,29 @@
-//! Job files: expressions, aggregates, the planner.
+//! Job files: what a user writes without code, from YAML to running operators.
+//!
+//! Lives here, in the order of a job's way: [`file`](mod@file) reads a job file and reports all its problems with their places, [`expr`] compiles expressions
+//! to slot access, [`aggregate`] compiles aggregates to accumulators, and [`plan`] makes operators over rows of it all.
+//!
+//! Does not live here: rows, formats and connectors (`tidegate-connectors`), the operators themselves (`tidegate-operators`), anything that
+//! prints.
+//!
+//! ```
+//! use tidegate_jobs::{file::parse, plan::plan};
+//! use tidegate_runtime::RunConfig;
+//!
+//! let text = r#"
+//! name: tens
+//! sources: { numbers: { connector: generator, count: 100, fields: { n: { sequence: [0, 1] } } } }
+//! streams: { tens: { from: numbers, where: 'n % 10 == 0' } }
+//! sinks:   { out: { from: tens, connector: file, path: /dev/null } }
+//! "#;
+//! let (file, mut problems) = parse("tens.yaml", text, &[]);
+//! let plan = file.and_then(|file| plan(&file, &mut problems)).ok_or(problems.to_string())?;
+//! plan.job()?.run(RunConfig::workers(2))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub mod expr;
-pub mod file;
 pub mod aggregate;
+pub mod expr;
 mod failures;
+pub mod file;
 pub mod plan;

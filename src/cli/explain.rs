@@ -140,7 +140,8 @@ fn dot(graph: &Graph) -> String {
 
 fn json(name: &str, graph: &Graph) -> String {
     let input = |i: &Input| json!({ "from": graph.node(i.from).map(|n| &n.name), "port": i.port, "route": route(i) });
-    let node = |n: &Node| json!({ "name": n.name, "role": role(n), "kind": n.kind, "inputs": n.inputs.iter().map(input).collect::<Vec<_>>() });
+    let node =
+        |n: &Node| json!({ "name": n.name, "role": role(n), "kind": n.kind, "inputs": n.inputs.iter().map(input).collect::<Vec<_>>() });
     let graph = json!({ "job": name, "operators": graph.nodes().iter().map(node).collect::<Vec<_>>() });
     format!("{graph:#}\n")
 }

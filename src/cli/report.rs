@@ -59,10 +59,13 @@ impl Report {
             };
             let _ = writeln!(out, "  {:<width$}  {account}", node.name);
         }
-        let sum = |f: fn(&OperatorMetrics) -> u64| metrics.iter().flatten().map(|m| if let NodeMetrics::Operator(m) = m { f(m) } else { 0 }).sum::<u64>();
+        let sum = |f: fn(&OperatorMetrics) -> u64| {
+            metrics.iter().flatten().map(|m| if let NodeMetrics::Operator(m) = m { f(m) } else { 0 }).sum::<u64>()
+        };
         let (late, failed) = (sum(|m| m.late.get()), sum(|m| m.failed.get()));
         if bad + late + failed > 0 {
-            let _ = writeln!(out, "  not processed: {} bad, {} late, {} failed in an expression", grouped(bad), grouped(late), grouped(failed));
+            let _ =
+                writeln!(out, "  not processed: {} bad, {} late, {} failed in an expression", grouped(bad), grouped(late), grouped(failed));
         }
         out
     }

@@ -62,7 +62,13 @@ impl Run {
             other => other.is_ok(),
         };
         if !self.quiet {
-            let how = if !done { "failed" } else if stopped { "stopped" } else { "done" };
+            let how = if !done {
+                "failed"
+            } else if stopped {
+                "stopped"
+            } else {
+                "done"
+            };
             note(report.summary(&loaded.plan.name, how, loaded.job.graph(), &metrics).trim_end());
         }
         match result {

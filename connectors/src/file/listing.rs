@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tidegate_runtime::error::Error;
+use tidegate_runtime::Error;
 
 /// The files that `path` means, sorted by name: the file itself, the regular files in a directory (not below it, none that are hidden), or
 /// those that match a pattern.

@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidegate_runtime::error::Error;
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Error;
+use tidegate_runtime::Record;
 use tidegate_runtime::source::{Batch, Reader, Source, SourceContext, SplitId};
 
 use crate::bad::BadRecords;

@@ -1,7 +1,7 @@
 //! The layout of a row format: its fields, how each is converted, which one is the event time.
 
-use tidegate_runtime::record::Record;
-use tidegate_runtime::time::Watermark;
+use tidegate_runtime::Record;
+use tidegate_runtime::Watermark;
 
 use super::{Conversion, Decoded, TimeUnit};
 use crate::row::{Row, Schema, Type, Value};

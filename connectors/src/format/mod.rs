@@ -17,8 +17,8 @@ mod text;
 mod text_time;
 mod typed;
 
-use tidegate_runtime::record::Record;
-use tidegate_runtime::time::Watermark;
+use tidegate_runtime::Record;
+use tidegate_runtime::Watermark;
 
 pub use self::regex::{RegexDecoder, RegexFormat};
 pub use conversion::{Conversion, TimeUnit};

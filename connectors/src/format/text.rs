@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Record;
 
 use super::print::{self, Timestamps};
 use super::{Decoded, Decoder, Encoder, Format};

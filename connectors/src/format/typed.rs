@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Record;
 
 use super::json::complaint;
 use super::{Decoded, Decoder, Encoder, Format, is_blank};

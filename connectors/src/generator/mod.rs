@@ -10,8 +10,8 @@ mod zipf;
 
 use std::sync::Arc;
 
-use tidegate_runtime::error::Error;
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Error;
+use tidegate_runtime::Record;
 use tidegate_runtime::source::{Reader, Source, SourceContext};
 
 use crate::entry::Entry;

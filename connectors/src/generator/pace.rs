@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_runtime::error::Error;
+use tidegate_runtime::Error;
+use tidegate_runtime::Record;
 use tidegate_runtime::metrics::SourceMetrics;
-use tidegate_runtime::record::Record;
 use tidegate_runtime::source::{Batch, Poll, Reader, SourceContext, SplitId};
 
 /// Rows in a batch, at most.

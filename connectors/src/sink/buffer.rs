@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Record;
 
 use crate::format::Encoder;
 

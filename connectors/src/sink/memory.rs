@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidegate_runtime::error::Error;
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Error;
+use tidegate_runtime::Record;
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 
 /// Collects records of all workers in memory. Clones share what they collect.

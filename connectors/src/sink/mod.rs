@@ -9,7 +9,7 @@ pub use file::FileSink;
 pub use memory::{CollectSink, FnSink};
 pub use stdout::StdoutSink;
 
-use tidegate_runtime::error::Error;
+use tidegate_runtime::Error;
 
 /// Did the reader of our output go away, as `head` does once it has seen enough? That is no failure of the job.
 #[must_use]

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidegate_runtime::error::Error;
-use tidegate_runtime::record::Record;
+use tidegate_runtime::Error;
+use tidegate_runtime::Record;
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 
 use super::buffer::Buffer;

@@ -142,10 +142,8 @@ impl Acc {
                 *sum += s;
                 *count += n;
             }
-            (acc @ (Self::Min(_) | Self::Max(_)), Self::Min(v) | Self::Max(v)) => {
-                if !v.is_null() {
-                    acc.add(v, At { time: 0, arrival: 0 });
-                }
+            (acc @ (Self::Min(_) | Self::Max(_)), Self::Min(v) | Self::Max(v)) if !v.is_null() => {
+                acc.add(v, At { time: 0, arrival: 0 });
             }
             (acc @ (Self::First(_) | Self::Last(_)), Self::First(v) | Self::Last(v)) => {
                 if let Some((at, v)) = v {

@@ -16,8 +16,8 @@ use crate::expr::Expr;
 use crate::failures::Failures;
 
 pub use acc::Acc;
-pub use function::{Function, compile};
 pub(crate) use function::located;
+pub use function::{Function, compile};
 
 /// One aggregate of a stream, compiled.
 #[derive(Clone, Debug)]
@@ -53,7 +53,14 @@ impl RowAggregate {
     /// These aggregates, called `words` in the graph; `failures` says what to do when an expression fails.
     #[must_use]
     pub fn new(aggregates: Arc<[Compiled]>, words: &str, failures: Failures) -> Self {
-        Self { given: Vec::with_capacity(aggregates.len()), aggregates, words: words.to_owned(), arrived: 0, failures, metrics: Arc::default() }
+        Self {
+            given: Vec::with_capacity(aggregates.len()),
+            aggregates,
+            words: words.to_owned(),
+            arrived: 0,
+            failures,
+            metrics: Arc::default(),
+        }
     }
 
     fn evaluate(&mut self, row: &Row) -> Result<bool, Error> {

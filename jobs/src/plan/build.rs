@@ -1,6 +1,7 @@
 //! A plan's operators, as every worker builds them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::row::{Row, Schema, Value};
@@ -22,30 +23,30 @@ impl Plan {
         let mut streams: HashMap<&str, Rows<'_>> = HashMap::new();
         for source in &self.sources {
             let Some(dead_letter) = &source.dead_letter else {
-                let rows = sources::Good(source.source.clone());
+                let rows = sources::Good(Arc::clone(&source.source));
                 streams.insert(&source.name, Stream::from_edge(operator::source(flow, &source.name, &source.words, rows, source.strategy)));
                 continue;
             };
-            let entries = operator::source(flow, &source.name, &source.words, source.source.clone(), source.strategy);
+            let entries = operator::source(flow, &source.name, &source.words, Arc::clone(&source.source), source.strategy);
             let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), "good records", |_| each(Entry::good));
             let bad = operator::stateless(entries, dead_letter, "bad records", |_| each(sources::dead_letter));
             streams.insert(&source.name, Stream::from_edge(good));
             streams.insert(dead_letter, Stream::from_edge(bad));
         }
         for stream in &self.streams {
-            let input = gather(&stream.inputs, &stream.name, &stream.input_schema, &streams);
+            let input = gather(&stream.inputs, &stream.name, &stream.input.schema, &streams);
             let (out, late) = match &stream.aggregation {
                 None => (piped(input, &stream.name, &stream.name, stream), None),
                 Some(aggregation) => aggregated(input, stream, aggregation),
             };
             streams.insert(&stream.name, out);
-            if let Some((name, late)) = stream.aggregation.as_ref().and_then(|a| a.late_to.as_deref()).zip(late) {
+            if let Some((name, late)) = stream.late_to().zip(late) {
                 streams.insert(name, late);
             }
         }
         for sink in &self.sinks {
             let input = gather(&sink.inputs, &sink.name, &sink.schema, &streams);
-            operator::sink(input.into_edge(), &sink.name, &sink.words, sink.sink.clone());
+            operator::sink(input.into_edge(), &sink.name, &sink.words, Arc::clone(&sink.sink));
         }
     }
 }
@@ -92,14 +93,10 @@ fn piped<'s>(rows: Rows<'s>, node: &str, name: &str, stream: &PlannedStream) -> 
 /// The aggregation of a stream and what follows it; also its late records.
 fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggregation) -> (Rows<'s>, Option<Rows<'s>>) {
     let name = stream.name.as_str();
-    let failures = || Failures::new(name, &stream.input_schema, stream.on_error);
-    let keyed = if aggregation.keys.is_empty() {
-        input
-    } else {
-        through(input, &format!("{name}/key"), &aggregation.keys, failures())
-    };
+    let failures = || Failures::new(name, &stream.input.schema, stream.on_error);
+    let keyed = if aggregation.keys.is_empty() { input } else { through(input, &format!("{name}/key"), &aggregation.keys, failures()) };
     let key = aggregation.key.clone();
-    let aggregate = RowAggregate::new(aggregation.aggregates.clone(), &aggregation.words, failures());
+    let aggregate = RowAggregate::new(Arc::clone(&aggregation.aggregates), &aggregation.words, failures());
     let keyed = keyed.key_by(move |row: &Row| key.of(row));
     let emit = format!("{name}/emit");
     let Some((window, lateness)) = aggregation.window else {
@@ -115,18 +112,23 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
         late
     } else {
         // Without the keys that were put behind the row.
-        let width = stream.input_schema.width();
+        let width = stream.input.schema.width();
         late.map(&format!("{name}/late"), move |row: Row| row.0.into_iter().take(width).collect())
     };
     (emitted(results, &emit, row, stream), Some(late))
 }
 
 /// Turns results into rows and takes them through the stream's pipeline.
-fn emitted<'s, R: Clone + 'static>(results: Stream<'s, R>, node: &str, row: impl Fn(R) -> Row + 'static, stream: &PlannedStream) -> Rows<'s> {
+fn emitted<'s, R: Clone + 'static>(
+    results: Stream<'s, R>,
+    node: &str,
+    row: impl Fn(R) -> Row + 'static,
+    stream: &PlannedStream,
+) -> Rows<'s> {
     let pipeline = stream.pipeline.clone();
     let kind = if pipeline.is_empty() { "rows".to_owned() } else { pipeline.to_string() };
     let mut failures = Failures::new(&stream.name, &stream.pipeline_schema, stream.on_error);
-    Stream::from_edge(operator::stateless(results.into_edge(), node, &kind, |metrics: std::sync::Arc<OperatorMetrics>| {
+    Stream::from_edge(operator::stateless(results.into_edge(), node, &kind, |metrics: Arc<OperatorMetrics>| {
         move |records: &mut Vec<Record<R>>, out: &mut Vec<Record<Row>>| {
             records.drain(..).try_for_each(|r| pipeline.run(Record::new(r.time, row(r.value)), out, &metrics, &mut failures))
         }

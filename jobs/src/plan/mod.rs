@@ -67,10 +67,12 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     let mut streams_planned = Vec::new();
     for stream in file.streams_in_order() {
         match streams::plan(stream, &known) {
-            Ok(Some((stream, late))) => {
+            Ok(Some(stream)) => {
                 let out = Known { schema: stream.schema.clone(), timed: stream.timed };
                 known.insert(stream.name.clone(), out);
-                known.extend(late);
+                if let Some(late) = stream.late_to() {
+                    known.insert(late.to_owned(), stream.input.clone());
+                }
                 streams_planned.push(stream);
             }
             // It reads a stream that could not be planned, whose problems are known.
@@ -112,7 +114,8 @@ fn union(names: &[Spanned<String>], known: &Streams) -> Option<(Known, Vec<Plann
     let schemas: Vec<&Schema> = inputs.iter().map(|(_, k)| &k.schema).collect();
     let schema = pipeline::common_schema(&schemas);
     let timed = inputs.iter().all(|(_, k)| k.timed);
-    let planned = inputs.iter().map(|(name, k)| PlannedInput { name: (*name).to_owned(), rearrange: pipeline::rearrange(&k.schema, &schema) });
+    let planned =
+        inputs.iter().map(|(name, k)| PlannedInput { name: (*name).to_owned(), rearrange: pipeline::rearrange(&k.schema, &schema) });
     Some((Known { schema: schema.clone(), timed }, planned.collect()))
 }
 

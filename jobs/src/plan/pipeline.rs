@@ -190,7 +190,8 @@ fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Prob
         }
     };
     if schema.slot(&flat_map.field.value).is_some() {
-        let message = format!("there is a field `{}` already: name the element otherwise, as in `flat_map: {{ item: ... }}`", flat_map.field.value);
+        let message =
+            format!("there is a field `{}` already: name the element otherwise, as in `flat_map: {{ item: ... }}`", flat_map.field.value);
         problems.push(flat_map.field.problem(message));
         return None;
     }

@@ -36,7 +36,10 @@ pub(super) fn plan(sink: &file::Sink, known: &Streams) -> Result<Option<PlannedS
         }
         SinkFormat::Text(None) if schema.width() != 1 => {
             let fields: Vec<_> = schema.names().collect();
-            let message = format!("`format: text` writes one field, and these records have {}: say which, or how, with `text: '{{field}} ...'`", fields.join(", "));
+            let message = format!(
+                "`format: text` writes one field, and these records have {}: say which, or how, with `text: '{{field}} ...'`",
+                fields.join(", ")
+            );
             return Err(vec![sink.name.problem(message)]);
         }
         SinkFormat::Text(None) => made(sink, TextEncoder::new(vec![TextPart::Field(0)], timestamps)),

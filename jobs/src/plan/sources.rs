@@ -17,11 +17,14 @@ use super::streams::unsigned;
 use crate::expr::{identifiers, parse_call};
 use crate::file::{self, FieldType, JobFile, Literal, OnError, Problem, SourceConnector, SourceFormat, TextPart};
 
+/// A source of rows, opened on every worker.
+pub(super) type RowSource = Arc<dyn Source<Entry<Row>>>;
+
 /// A source, compiled.
 #[derive(Clone)]
 pub(super) struct PlannedSource {
     pub(super) name: String,
-    pub(super) source: Arc<dyn Source<Entry<Row>>>,
+    pub(super) source: RowSource,
     pub(super) schema: Schema,
     pub(super) strategy: WatermarkStrategy,
     pub(super) timed: bool,
@@ -44,7 +47,7 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
             let schema = made.schema().clone();
             // A field of times is the event time unless the job names another.
             let timed = source.event_time.is_some() || generator.fields.iter().any(|(_, d)| matches!(d, file::Distribution::Time { .. }));
-            (Arc::new(made) as Arc<dyn Source<Entry<Row>>>, schema, timed, None, "generator".to_owned())
+            (Arc::new(made) as RowSource, schema, timed, None, "generator".to_owned())
         }
         SourceConnector::File { path, lines } => {
             let (made, schema) = lines_source(source, lines, Some(&path.value), open)?;
@@ -64,7 +67,8 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
 }
 
 fn jitter(generator: &file::Generator) -> jiff::SignedDuration {
-    let jitters = generator.fields.iter().filter_map(|(_, d)| if let file::Distribution::Time { jitter, .. } = d { Some(*jitter) } else { None });
+    let jitters =
+        generator.fields.iter().filter_map(|(_, d)| if let file::Distribution::Time { jitter, .. } = d { Some(*jitter) } else { None });
     jitters.max().unwrap_or_default()
 }
 
@@ -74,7 +78,7 @@ fn lines_source(
     lines: &file::Lines,
     path: Option<&str>,
     open: Option<&BTreeSet<String>>,
-) -> Result<(Arc<dyn Source<Entry<Row>>>, Schema), Vec<Problem>> {
+) -> Result<(RowSource, Schema), Vec<Problem>> {
     let at = |message: String| vec![source.name.problem(message)];
     let mut layout = layout_of(source, lines, path, open)?;
     if let Some(time) = &source.event_time {
@@ -110,7 +114,7 @@ fn lines_source(
     Ok((made, schema))
 }
 
-fn source_of<F: Format<Item = Row>>(path: Option<&str>, format: F, on_bad: OnBad) -> Arc<dyn Source<Entry<Row>>> {
+fn source_of<F: Format<Item = Row>>(path: Option<&str>, format: F, on_bad: OnBad) -> RowSource {
     match path {
         Some(path) => Arc::new(FileSource::new(path, format).on_bad(on_bad)),
         None => Arc::new(StdinSource::new(format).on_bad(on_bad)),
@@ -226,7 +230,7 @@ fn literal(literal: &Literal) -> Value {
 }
 
 /// The good records of a source, where nobody asks for the bad ones.
-pub(super) struct Good(pub(super) Arc<dyn Source<Entry<Row>>>);
+pub(super) struct Good(pub(super) RowSource);
 
 struct GoodReader(Box<dyn Reader<Entry<Row>>>);
 

@@ -18,7 +18,8 @@ use crate::file::{Gap, OnError, Problem, Shape, Stream, Window as FileWindow};
 pub(super) struct PlannedStream {
     pub(super) name: String,
     pub(super) inputs: Vec<PlannedInput>,
-    pub(super) input_schema: Schema,
+    /// What is known of the inputs together.
+    pub(super) input: Known,
     pub(super) aggregation: Option<Aggregation>,
     /// Over what the aggregation gives, or over the input if there is none.
     pub(super) pipeline: Pipeline,
@@ -27,6 +28,13 @@ pub(super) struct PlannedStream {
     pub(super) schema: Schema,
     pub(super) timed: bool,
     pub(super) on_error: OnError,
+}
+
+impl PlannedStream {
+    /// The stream of its late records, if it has one.
+    pub(super) fn late_to(&self) -> Option<&str> {
+        self.aggregation.as_ref().and_then(|a| a.late_to.as_deref())
+    }
 }
 
 /// An aggregation by key, in windows or running.
@@ -42,24 +50,21 @@ pub(super) struct Aggregation {
     pub(super) words: String,
 }
 
-/// Plans a stream; also what is known of the stream of its late records. `None` if an input could not be planned.
-pub(super) fn plan(stream: &Stream, known: &Streams) -> Result<Option<(PlannedStream, Option<(String, Known)>)>, Vec<Problem>> {
+/// Plans a stream. `None` if an input could not be planned.
+pub(super) fn plan(stream: &Stream, known: &Streams) -> Result<Option<PlannedStream>, Vec<Problem>> {
     let Some((input, inputs)) = super::union(&stream.from, known) else { return Ok(None) };
     let mut timed = input.timed;
     let mut pipeline_schema = input.schema.clone();
-    let (mut aggregation, mut late) = (None, None);
+    let mut aggregation = None;
     if !stream.aggregate.is_empty() {
         let (planned, schema) = plan_aggregation(stream, &input)?;
         pipeline_schema = schema;
         timed |= planned.window.is_some();
-        late = planned.late_to.clone().map(|name| (name, input.clone()));
         aggregation = Some(planned);
     }
     let (pipeline, schema) = pipeline::compile(stream, pipeline_schema.clone())?;
     let name = stream.name.value.clone();
-    let input_schema = input.schema;
-    let on_error = stream.on_error;
-    Ok(Some((PlannedStream { name, inputs, input_schema, aggregation, pipeline, pipeline_schema, schema, timed, on_error }, late)))
+    Ok(Some(PlannedStream { name, inputs, input, aggregation, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error }))
 }
 
 fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), Vec<Problem>> {
@@ -81,7 +86,8 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         Ok(planned) if input.timed => Some(planned),
         Ok(_) => {
             let sources: Vec<_> = stream.from.iter().map(|f| format!("`{}`", f.value)).collect();
-            let message = format!("these windows are of event time, and records of {} have none: give the source `event_time`", sources.join(", "));
+            let message =
+                format!("these windows are of event time, and records of {} have none: give the source `event_time`", sources.join(", "));
             problems.push(window.place.problem(message));
             None
         }
@@ -97,7 +103,10 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
     let mut aggregates = Vec::new();
     for aggregate in &stream.aggregate {
         if schema.slot(&aggregate.name.value).is_some() {
-            let message = format!("the output has a field `{}` already: the key, `window_start` and `window_end` stand in it too", aggregate.name.value);
+            let message = format!(
+                "the output has a field `{}` already: the key, `window_start` and `window_end` stand in it too",
+                aggregate.name.value
+            );
             problems.push(aggregate.name.problem(message));
         }
         match aggregate::compile(&aggregate.call, aggregate.filter.as_ref(), &input.schema) {

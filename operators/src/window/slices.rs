@@ -46,7 +46,7 @@ where
     }
 
     /// Emits the window that ends at `end`, of all keys.
-    fn fire(&mut self, end: i64, out: &mut Outbox<WindowResult<K, A::Out>, T>) {
+    fn fire(&self, end: i64, out: &mut Outbox<WindowResult<K, A::Out>, T>) {
         let start = end - self.windows.size;
         if self.windows.tumbling() {
             // The slice is the window.

@@ -1,10 +1,10 @@
 use super::*;
 use proptest::prelude::*;
 
-type Log = Vec<Step<u32>>;
+type Log = std::rc::Rc<std::cell::RefCell<Vec<Step<u32>>>>;
 
-fn log() -> (std::rc::Rc<std::cell::RefCell<Log>>, impl FnMut(Step<u32>) -> Result<(), ()>) {
-    let log = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+fn log() -> (Log, impl FnMut(Step<u32>) -> Result<(), ()>) {
+    let log = Log::default();
     let write = std::rc::Rc::clone(&log);
     (log, move |step| {
         write.borrow_mut().push(step);

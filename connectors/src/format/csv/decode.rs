@@ -53,13 +53,7 @@ impl Format for CsvFormat {
     fn decoder(&self) -> CsvDecoder {
         let columns: Vec<_> = (0..self.layout.schema().width()).map(Some).collect();
         let watermark = self.layout.watermark_field().and_then(|name| self.layout.schema().slot(name));
-        CsvDecoder {
-            header: self.header,
-            watermark,
-            columns,
-            layout: self.layout.clone(),
-            cells: Cells::new(self.delimiter),
-        }
+        CsvDecoder { header: self.header, watermark, columns, layout: self.layout.clone(), cells: Cells::new(self.delimiter) }
     }
 
     fn timed(&self) -> bool {

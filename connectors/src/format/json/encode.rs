@@ -49,7 +49,11 @@ impl JsonEncoder {
             }
         }
         // Each field has put a comma before itself, but the one in the first slot a bracket.
-        if out.len() == start { out.push(b'{') } else { out[start] = b'{' }
+        if out.len() == start {
+            out.push(b'{')
+        } else {
+            out[start] = b'{'
+        }
         out.extend_from_slice(b"}\n");
     }
 }
