@@ -328,7 +328,9 @@ proptest! {
     fn groups_come_back_as_they_were_written(i in any::<i64>(), s in "[a-z]{0,40}", d in -1e9..1e9f64) {
         let layout = layout(&[("i", "int"), ("s", "string"), ("d", "double")]);
         let row = Row::from_iter([Value::Int(i), Value::string(s), Value::Double(d)]);
-        let line = encode(&TextEncoder::new(vec![TextPart::Field(0)], Timestamps::Iso), &row);
+        let space = || TextPart::Literal(" ".into());
+        let parts = vec![TextPart::Field(0), space(), TextPart::Field(1), space(), TextPart::Field(2)];
+        let line = encode(&TextEncoder::new(parts, Timestamps::Iso), &row);
         let format = RegexFormat::new("^(?P<i>[^ ]*) (?P<s>[^ ]*) (?P<d>[^ ]*)$", layout).unwrap();
         prop_assert_eq!(decode(&format, line.trim_end_matches('\n')).unwrap().1, row.0.into_vec());
     }
