@@ -1,6 +1,8 @@
 //! The events of the side-by-side benchmark: event i is a pure function of i, the same to the bit in every engine that is compared.
 
 use serde::{Deserialize, Serialize};
+use tidegate::connectors::entry::Entry;
+use tidegate::connectors::row::{Row, Value};
 use tidegate::runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
 use tidegate::runtime::{Error, Record};
 
@@ -35,26 +37,42 @@ pub struct Events {
     pub per_ms: u64,
 }
 
-struct EventReader {
+/// The same events as rows of a job file.
+pub struct EventRows(pub Events);
+
+struct EventReader<T> {
     events: Events,
     next: u64,
     step: u64,
+    make: fn(Event) -> T,
+}
+
+fn reader<T: 'static>(events: Events, context: &SourceContext, make: fn(Event) -> T) -> Box<dyn Reader<T>> {
+    Box::new(EventReader { events, next: context.worker as u64, step: context.workers as u64, make })
 }
 
 impl Source<Event> for Events {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Event>>, Error> {
-        Ok(Box::new(EventReader { events: *self, next: context.worker as u64, step: context.workers as u64 }))
+        Ok(reader(*self, &context, |event| event))
     }
 }
 
-impl Reader<Event> for EventReader {
-    fn poll(&mut self) -> Result<Poll<Event>, Error> {
+impl Source<Entry<Row>> for EventRows {
+    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<Row>>>, Error> {
+        Ok(reader(self.0, &context, |e| {
+            Entry::Good(Row(Box::new([Value::Int(e.user as i64), Value::Int(e.kind.into()), Value::Double(e.amount), Value::Int(e.ts)])))
+        }))
+    }
+}
+
+impl<T: 'static> Reader<T> for EventReader<T> {
+    fn poll(&mut self) -> Result<Poll<T>, Error> {
         let Events { count, keys, per_ms } = self.events;
         if self.next >= count {
             return Ok(Poll::Finished);
         }
         let indices = (self.next..count).step_by(self.step as usize).take(1_024);
-        let records: Vec<_> = indices.map(|i| event(i, keys, per_ms)).map(|e| Record::new(e.ts, e)).collect();
+        let records: Vec<_> = indices.map(|i| event(i, keys, per_ms)).map(|e| Record::new(e.ts, (self.make)(e))).collect();
         self.next += self.step * records.len() as u64;
         Ok(Poll::Batch(Batch::new(SplitId(0), records)))
     }

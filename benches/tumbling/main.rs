@@ -1,4 +1,5 @@
-//! Tumbling windows over 100,000 keys, count and sum: the typed API beside bare timely, with one worker and with two.
+//! Tumbling windows of a minute over 100,000 keys, count and sum: bare timely, the typed API and a job file on the same events, with one
+//! worker and with two.
 //!
 //! `cargo bench --bench tumbling -- [n=20000000] [keys=100000] [p=2]`
 
@@ -7,13 +8,16 @@ mod generator;
 
 use std::time::{Duration, Instant};
 
-use generator::{Event, Events};
-use tidegate::operators::{Count, DataflowExt, Sum, Window, WindowResult};
-use tidegate::runtime::sink::{Sink, SinkContext, Writer};
-use tidegate::runtime::watermarks::WatermarkStrategy;
-use tidegate::runtime::{Error, Job, Record, RunConfig};
+use generator::{Event, EventRows, Events};
+use tidegate::jobs::file::parse;
+use tidegate::jobs::plan::plan;
+use tidegate::prelude::*;
+use tidegate::runtime::metrics::NodeMetrics;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
     let arg = |name: &str, default: u64| {
         std::env::args().find_map(|a| a.strip_prefix(&format!("{name}=")).and_then(|v| v.parse().ok())).unwrap_or(default)
     };
@@ -24,9 +28,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     for &p in &workers {
         report("bare timely", p, events.count, || bare::run(events, p));
-        report("typed API", p, events.count, || typed(events, p).expect("the job runs"));
+        report("typed API", p, events.count, || run(&typed(events), p));
+        report("job file", p, events.count, || run(&job_file(events), p));
     }
-    Ok(())
 }
 
 #[allow(clippy::print_stdout)]
@@ -40,45 +44,46 @@ fn report(what: &str, workers: usize, events: u64, run: impl FnOnce() -> u64) {
     );
 }
 
-fn typed(events: Events, workers: usize) -> Result<u64, Box<dyn std::error::Error>> {
+fn typed(events: Events) -> Job {
     let job = Job::new(move |flow| {
-        let window = Window::tumbling(Duration::from_secs(60), 0).expect("a valid window");
+        let minute = Window::tumbling(Duration::from_secs(60), 0).expect("a minute is a window");
         flow.source("events", events, WatermarkStrategy::bounded(Duration::from_secs(1)))
             .key_by(|e: &Event| e.user)
-            .window(window)
+            .window(minute)
             .aggregate("per_user", (Count, Sum(|e: &Event| e.amount)))
-            .sink("results", Discard);
-    })?;
-    let running = job.start(RunConfig::workers(workers))?;
+            .sink("results", FnSink::new(|_| Ok(())));
+    });
+    job.expect("a valid job")
+}
+
+const JOB: &str = "
+name: tumbling
+sources:
+  events:
+    connector: file
+    path: /dev/null
+    format: json
+    schema: { user: int, kind: int, amount: double, ts: int }
+    event_time: { field: ts, max_delay: 1s }
+streams:
+  per_user: { from: events, key: user, window: { tumbling: 1m }, aggregate: { n: count(), total: sum(amount) } }
+sinks:
+  results: { from: per_user, connector: file, path: /dev/null }
+";
+
+fn job_file(events: Events) -> Job {
+    let (file, mut problems) = parse("tumbling.yaml", JOB, &[]);
+    let planned = file.and_then(|file| plan(&file, &mut problems));
+    planned.expect("a valid job file").with_source("events", EventRows(events)).job().expect("a valid job")
+}
+
+/// Runs a job; returns how many results came to its sink.
+fn run(job: &Job, workers: usize) -> u64 {
+    let running = job.start(RunConfig::workers(workers)).expect("the job starts");
     while !running.is_finished() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let results = running.metrics().into_iter().flatten().last();
-    running.wait()?;
-    Ok(match results {
-        Some(tidegate::runtime::metrics::NodeMetrics::Operator(metrics)) => metrics.records_in.get(),
-        _ => 0,
-    })
+    let sink = running.metrics().into_iter().flatten().last();
+    running.wait().expect("the job ends well");
+    if let Some(NodeMetrics::Operator(metrics)) = sink { metrics.records_in.get() } else { 0 }
 }
-
-struct Discard;
-
-impl<T> Sink<T> for Discard {
-    fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
-        Ok(Box::new(Self))
-    }
-}
-
-impl<T> Writer<T> for Discard {
-    fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
-        records.clear();
-        Ok(())
-    }
-    fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-/// Keeps the result type in sight of the reader.
-#[allow(dead_code)]
-type Results = WindowResult<u64, (u64, f64)>;

@@ -28,8 +28,10 @@ impl Plan {
                 continue;
             };
             let entries = operator::source(flow, &source.name, &source.words, Arc::clone(&source.source), source.strategy);
-            let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), "good records", |_| each(Entry::good));
-            let bad = operator::stateless(entries, dead_letter, "bad records", |_| each(sources::dead_letter));
+            let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), "good records", |metrics| {
+                each(Entry::good, metrics)
+            });
+            let bad = operator::stateless(entries, dead_letter, "bad records", |metrics| each(sources::dead_letter, metrics));
             streams.insert(&source.name, Stream::from_edge(good));
             streams.insert(dead_letter, Stream::from_edge(bad));
         }
@@ -51,10 +53,15 @@ impl Plan {
     }
 }
 
-/// Turns records one by one, dropping those that `f` has nothing for.
-fn each<A, B>(f: impl Fn(A) -> Option<B>) -> impl FnMut(&mut Vec<Record<A>>, &mut Vec<Record<B>>) -> Result<(), Error> {
+/// Turns records one by one; those that `f` has nothing for are filtered.
+fn each<A, B>(
+    f: impl Fn(A) -> Option<B>,
+    metrics: Arc<OperatorMetrics>,
+) -> impl FnMut(&mut Vec<Record<A>>, &mut Vec<Record<B>>) -> Result<(), Error> {
     move |records, out| {
+        let before = records.len();
         out.extend(records.drain(..).filter_map(|r| Some(Record::new(r.time, f(r.value)?))));
+        metrics.filtered.add((before - out.len()) as u64);
         Ok(())
     }
 }

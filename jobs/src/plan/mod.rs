@@ -11,8 +11,11 @@ mod sources;
 mod streams;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use tidegate_connectors::row::Schema;
+use tidegate_connectors::entry::Entry;
+use tidegate_connectors::row::{Row, Schema};
+use tidegate_runtime::source::Source;
 use tidegate_runtime::{GraphError, Job};
 
 use crate::file::{JobFile, Problems, Spanned};
@@ -98,6 +101,16 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
 }
 
 impl Plan {
+    /// Reads `source` in place of the source called `name`: rows of the schema that the file gives it, from elsewhere. Nothing changes if
+    /// there is no source of this name.
+    #[must_use]
+    pub fn with_source(mut self, name: &str, source: impl Source<Entry<Row>>) -> Self {
+        if let Some(planned) = self.sources.iter_mut().find(|s| s.name == name) {
+            planned.source = Arc::new(source);
+        }
+        self
+    }
+
     /// The job that runs this plan.
     ///
     /// # Errors

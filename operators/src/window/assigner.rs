@@ -130,10 +130,27 @@ impl Aligned {
         std::iter::successors(self.last_end(time), move |end| Some(end - self.every)).take_while(move |end| *end > time)
     }
 
-    /// The start of the slice that holds `time`. Slices are the longest pieces of time no window begins or ends in.
+    /// The slice that holds `time`.
+    pub(super) fn slice_of(self, time: i64) -> Slice {
+        let length = if self.size == self.every { self.size } else { gcd(self.size, self.every) };
+        let start = floor(time, length, self.offset);
+        Slice { start, end: start.saturating_add(length), last_end: self.last_end(time) }
+    }
+}
+
+/// A longest piece of time that no window begins or ends in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice {
+    pub(super) start: i64,
+    end: i64,
+    /// The end of the last window that holds it, if any does.
+    pub(super) last_end: Option<i64>,
+}
+
+impl Slice {
     #[inline]
-    pub(super) fn slice(self, time: i64) -> i64 {
-        if self.tumbling() { self.last_start(time) } else { floor(time, gcd(self.size, self.every), self.offset) }
+    pub(super) fn holds(self, time: i64) -> bool {
+        self.start <= time && time < self.end
     }
 }
 

@@ -10,7 +10,7 @@ use tidegate_runtime::operator::{Logic, Outbox};
 use tidegate_runtime::state::Table;
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
-use super::assigner::Aligned;
+use super::assigner::{Aligned, Slice};
 use super::{WindowResult, timed};
 use crate::aggregate::Aggregate;
 
@@ -23,6 +23,8 @@ pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     metrics: Arc<OperatorMetrics>,
     /// By start of the slice.
     slices: BTreeMap<i64, Table<K, A::Acc>>,
+    /// The slice of the last record: the next one is mostly in it too, and finding a slice takes two divisions.
+    last: Slice,
     /// The ends of the windows that have yet to fire and may hold something. One timer per window, not per key.
     due: BTreeSet<i64>,
 }
@@ -33,7 +35,7 @@ where
     A: Aggregate<T>,
 {
     pub(super) fn new(key: F, windows: Aligned, lateness: i64, aggregate: A, metrics: Arc<OperatorMetrics>) -> Self {
-        Self { key, windows, lateness, aggregate, metrics, slices: BTreeMap::new(), due: BTreeSet::new() }
+        Self { key, windows, lateness, aggregate, metrics, slices: BTreeMap::new(), last: windows.slice_of(0), due: BTreeSet::new() }
     }
 
     /// The moment after which the window that ends at `end` takes no more records.
@@ -102,7 +104,10 @@ where
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         timed(&record)?;
         let watermark = out.watermark().0;
-        let last_end = self.windows.last_end(record.time);
+        if !self.last.holds(record.time) {
+            self.last = self.windows.slice_of(record.time);
+        }
+        let Slice { start, last_end, .. } = self.last;
         if last_end.is_none_or(|end| self.cleanup(end) <= watermark) {
             if record.time.saturating_add(self.lateness) <= watermark {
                 self.metrics.late.add(1);
@@ -113,7 +118,6 @@ where
             }
             return Ok(());
         }
-        let start = self.windows.slice(record.time);
         let slice = self.slices.entry(start).or_insert_with(|| {
             self.due.extend(self.windows.ends(record.time).filter(|end| end - 1 > watermark));
             Table::default()
