@@ -47,8 +47,10 @@ impl Plan {
             }
         }
         for sink in &self.sinks {
-            let input = gather(&sink.inputs, &sink.name, &sink.schema, &streams);
-            operator::sink(input.into_edge(), &sink.name, &sink.words, Arc::clone(&sink.sink));
+            // Sinks are named apart from sources and streams in the file, and so here.
+            let name = format!("sinks.{}", sink.name);
+            let input = gather(&sink.inputs, &name, &sink.schema, &streams);
+            operator::sink(input.into_edge(), &name, &sink.words, Arc::clone(&sink.sink));
         }
     }
 }
@@ -74,7 +76,7 @@ fn gather<'s>(inputs: &[PlannedInput], name: &str, schema: &Schema, streams: &Ha
             None => rows,
             Some(pipeline) => {
                 let failures = Failures::new(name, schema, crate::file::OnError::Skip);
-                through(rows, &format!("{name}/{}", input.name), pipeline, failures)
+                through(rows, &format!("{name}/from/{}", input.name), pipeline, failures)
             }
         })
     });
@@ -112,7 +114,7 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
     };
     let (results, late) = keyed.window(window).allowed_lateness(lateness).aggregate_with_late(name, aggregate);
     let row = |r: WindowResult<RowKey, Vec<Value>>| {
-        let bounds = [Value::timestamp_ms(r.start), Value::timestamp_ms(r.end)];
+        let bounds = [bound(r.start), bound(r.end)];
         r.key.values().iter().cloned().chain(bounds).chain(r.value).collect()
     };
     let late = if aggregation.keys.is_empty() {
@@ -123,6 +125,14 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
         late.map(&format!("{name}/late"), move |row: Row| row.0.into_iter().take(width).collect())
     };
     (emitted(results, &emit, row, stream), Some(late))
+}
+
+/// The bound of a window: an instant, or beyond the year 9999 the bare number.
+fn bound(ms: i64) -> Value {
+    match Value::timestamp_ms(ms) {
+        Value::Null => Value::Int(ms),
+        instant => instant,
+    }
 }
 
 /// Turns results into rows and takes them through the stream's pipeline.
