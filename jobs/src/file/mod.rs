@@ -54,6 +54,12 @@ pub use streams::{Aggregate, FLAT_MAP_FIELD, FlatMap, Select, Stream};
 pub use values::{Literal, duration_text, parse_duration, parse_size};
 pub use window::{Clock, Evictor, Gap, Shape, Trigger, Window};
 
+/// Text that stands nowhere, for tests of what is compiled from it.
+#[cfg(test)]
+pub(crate) fn spanned_text(text: &str) -> Spanned<String> {
+    Spanned::new(text.to_owned(), span::Source::new(None, text).span(0..text.len()))
+}
+
 /// Reads a job file, with keys overridden from outside. The job is there if no problem is an error.
 #[must_use]
 pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<JobFile>, Problems) {
