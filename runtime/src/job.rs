@@ -114,8 +114,8 @@ impl Job {
     }
 }
 
-/// How long a worker with nothing to do sleeps at most, and so how soon it sees that another has failed.
-const LOOK: Duration = Duration::from_millis(1);
+/// How long a worker with nothing to do sleeps at most, and so how soon it sees that another has failed. Data wakes it at once.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Builds the job on one worker and runs it until it ends, fails or is stopped.
 fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_every: Option<Duration>) {
@@ -198,7 +198,7 @@ impl Running {
     pub fn wait(self) -> Result<(), JobError> {
         // Not `join` first: it would block on the first worker while another is dead.
         while !self.is_finished() {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(Duration::from_millis(1));
         }
         for result in self.guards.join() {
             if let Err(message) = result {

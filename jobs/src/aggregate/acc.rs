@@ -64,7 +64,7 @@ impl Acc {
     pub fn new(function: &Function) -> Self {
         match function {
             Function::Count => Self::Count(0),
-            Function::Sum => Self::Sum { ints: 0, doubles: None },
+            Function::Sum { doubles } => Self::Sum { ints: 0, doubles: doubles.then_some(0.0) },
             Function::Avg => Self::Avg { sum: 0.0, count: 0 },
             Function::Min => Self::Min(Value::Null),
             Function::Max => Self::Max(Value::Null),

@@ -12,7 +12,10 @@ pub enum Function {
     /// The number of records, or of those in which the argument isn't null.
     Count,
     /// The sum: of ints an int (a double if that overflows), of doubles a double; 0 of nothing.
-    Sum,
+    Sum {
+        /// Is the argument of type double? Then so is the sum of nothing.
+        doubles: bool,
+    },
     /// The mean, as a double.
     Avg,
     /// The least value.
@@ -40,7 +43,7 @@ pub enum Function {
 /// Name, function (with a stand-in for its constant), argument counts, and how it is called.
 const FUNCTIONS: &[(&str, Function, std::ops::RangeInclusive<usize>, &str)] = &[
     ("count", Function::Count, 0..=1, "count() or count(x)"),
-    ("sum", Function::Sum, 1..=1, "sum(x)"),
+    ("sum", Function::Sum { doubles: false }, 1..=1, "sum(x)"),
     ("avg", Function::Avg, 1..=1, "avg(x)"),
     ("min", Function::Min, 1..=1, "min(x)"),
     ("max", Function::Max, 1..=1, "max(x)"),
@@ -61,7 +64,7 @@ impl Function {
     }
 
     fn needs_number(&self) -> bool {
-        matches!(self, Self::Sum | Self::Avg | Self::Stddev | Self::Variance | Self::Quantile(_))
+        matches!(self, Self::Sum { .. } | Self::Avg | Self::Stddev | Self::Variance | Self::Quantile(_))
     }
 
     /// Can it take this value? Asked of every value, as a field may be of any type.
@@ -78,8 +81,8 @@ impl Function {
         match self {
             Self::Count | Self::CountDistinct => Type::Int,
             Self::Avg | Self::Stddev | Self::Variance | Self::Quantile(_) => Type::Double,
-            Self::Sum if *argument == Type::Uint => Type::Int,
-            Self::Sum | Self::Min | Self::Max | Self::First | Self::Last => argument.clone(),
+            Self::Sum { .. } if *argument == Type::Uint => Type::Int,
+            Self::Sum { .. } | Self::Min | Self::Max | Self::First | Self::Last => argument.clone(),
             Self::Collect => Type::List(Box::new(argument.clone())),
             Self::Top(_) => Type::List(Box::new(Type::map())),
         }
@@ -166,6 +169,7 @@ fn function(text: &Spanned<String>, call: &Call, schema: &Schema, problems: &mut
                 return None;
             }
         },
+        (Function::Sum { .. }, _) => Function::Sum { doubles: argument.as_ref().is_some_and(|a| *a.ty() == Type::Double) },
         (other, _) => other.clone(),
     };
     Some((function, argument))

@@ -120,6 +120,12 @@ fn a_sum_of_ints_that_overflows_becomes_a_double() {
 }
 
 #[test]
+fn a_sum_has_the_type_of_its_argument_also_of_nothing() {
+    let mut aggregate = aggregate(&[("sum(x)", None), ("sum(d)", None)], OnError::Fail);
+    assert_eq!(run(&mut aggregate, &[]), [Value::Int(0), Value::Double(0.0)]);
+}
+
+#[test]
 fn a_record_that_an_expression_fails_on_leaves_nothing_behind() {
     let calls = [("count()", None), ("sum(10 / x)", None), ("sum(a)", None)];
     let bad = [
