@@ -1,7 +1,7 @@
 //! What the workers of a running job share: the reason to stop, the epoch to be in, the clock, the board, the counters.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tidegate_checkpoints::{Epoch, KeyGroups};
 
@@ -18,6 +18,8 @@ pub struct Control {
     failed: AtomicBool,
     failure: Mutex<Option<JobError>>,
     stopping: AtomicBool,
+    /// The epoch that begins with the stop: nothing is read in it.
+    stopped_in: OnceLock<Epoch>,
     epoch: AtomicU32,
     /// The clock under whose ticks records enter.
     pub(crate) clock: TickClock,
@@ -58,9 +60,17 @@ impl Control {
 
     /// Asks the sources to stop reading. What they have read is worked off; windows that are open stay open.
     pub fn stop(&self) {
+        // First the word, then the epoch: who is in the new epoch knows that nothing may be read in it.
         if !self.stopping.swap(true, SeqCst) {
-            self.step_epoch();
+            let epoch = self.step_epoch();
+            let _ = self.stopped_in.set(epoch);
         }
+    }
+
+    /// The epoch that everything read lies before, once the job was asked to stop.
+    #[must_use]
+    pub fn stopped_in(&self) -> Option<Epoch> {
+        self.stopped_in.get().copied()
     }
 
     /// Was the job asked to stop?

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_checkpoints::{Epoch, KeyGroups};
+use tidegate_checkpoints::KeyGroups;
 use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
@@ -127,15 +127,13 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
             flow.shared.probe.clone()
         });
         let mut barrier = Instant::now();
-        let mut stopped_in: Option<Epoch> = None;
         while worker.has_dataflows() && !control.failed() {
             worker.step_or_park(Some(LOOK));
             if let Some(interval) = barrier_every.filter(|i| index == 0 && barrier.elapsed() >= *i && !control.stopping()) {
                 control.step_epoch();
                 barrier += interval;
             }
-            if control.stopping() {
-                let last = *stopped_in.get_or_insert_with(|| control.epoch());
+            if let Some(last) = control.stopped_in() {
                 // Everything before the last barrier has been written.
                 if probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= last)) {
                     break;

@@ -7,7 +7,7 @@
 //! Does not live here: what operators compute (`tidegate-operators`), where data comes from (`tidegate-connectors`).
 
 mod align;
-mod board;
+pub mod board;
 mod control;
 mod dataflow;
 mod error;

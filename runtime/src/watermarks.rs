@@ -115,6 +115,10 @@ impl IdleTimer {
 pub struct Splits {
     strategy: WatermarkStrategy,
     splits: BTreeMap<SplitId, Split>,
+    /// Runs while there is no split.
+    none: Option<IdleTimer>,
+    /// Has there been no split for as long as a split may be silent?
+    none_idle: bool,
     reached: Watermark,
 }
 
@@ -146,7 +150,7 @@ impl Split {
 pub struct Combined {
     /// The least watermark of the active splits; never goes back.
     pub watermark: Watermark,
-    /// Are there splits, and all of them idle?
+    /// Are all splits idle, or has there been none for that long?
     pub idle: bool,
 }
 
@@ -154,7 +158,8 @@ impl Splits {
     /// No splits yet.
     #[must_use]
     pub fn new(strategy: WatermarkStrategy) -> Self {
-        Self { strategy, splits: BTreeMap::new(), reached: Watermark::NONE }
+        let none = strategy.idle_after.and_then(IdleTimer::new);
+        Self { strategy, splits: BTreeMap::new(), none, none_idle: false, reached: Watermark::NONE }
     }
 
     /// The split is there; from now on it holds event time back until it has brought a record.
@@ -207,12 +212,18 @@ impl Splits {
                 split.idle = timer.is_idle(now);
             }
         }
+        if let Some(timer) = &mut self.none {
+            if !self.splits.is_empty() {
+                timer.activity();
+            }
+            self.none_idle = timer.is_idle(now);
+        }
     }
 
     /// What the splits come to now: the least watermark of the active ones, or if all are idle the greatest.
     pub fn combined(&mut self) -> Combined {
         let active = self.splits.values().filter(|s| !s.idle).map(|s| s.watermark).min();
-        let idle = active.is_none() && !self.splits.is_empty();
+        let idle = active.is_none() && (self.none_idle || !self.splits.is_empty());
         let watermark = active.or_else(|| self.splits.values().map(|s| s.watermark).max());
         self.reached = self.reached.max(watermark.unwrap_or(Watermark::NONE));
         Combined { watermark: self.reached, idle }

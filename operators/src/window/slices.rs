@@ -123,8 +123,16 @@ where
             Table::default()
         });
         let key = (self.key)(&record.value);
-        let acc = slice.entry_ref(&key).or_insert_with(|| self.aggregate.create());
+        let mut new = false;
+        let acc = slice.entry_ref(&key).or_insert_with(|| {
+            new = true;
+            self.aggregate.create()
+        });
         let counts = self.aggregate.add(acc, &record.value, record.time)?;
+        if new && !counts {
+            // Of a key with no record that counts there is no window.
+            slice.remove(&key);
+        }
         if counts && record.time <= watermark {
             let again: Vec<i64> = self.windows.ends(record.time).filter(|e| e - 1 <= watermark && self.cleanup(*e) > watermark).collect();
             again.into_iter().rev().for_each(|end| self.fire_again(end, &key, out));

@@ -136,7 +136,8 @@ impl<T: 'static> Driver<T> {
                     return Ok(());
                 }
             }
-            if allowance == 0 {
+            // A batch in the epoch of a stop would not be written.
+            if allowance == 0 || self.control.stopping() {
                 break;
             }
         }

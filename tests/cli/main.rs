@@ -1,0 +1,15 @@
+//! The command line, end to end: the real binary on real files.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod aggregates;
+mod commands;
+mod errors;
+mod formats;
+mod generator;
+mod job_files;
+mod records;
+mod signals;
+mod streams;
+mod windows;
