@@ -24,15 +24,24 @@ fn zst(text: &str) -> Vec<u8> {
 #[test]
 fn csv_with_a_header_goes_by_its_names() {
     let dir = Dir::new();
-    dir.file("in.csv", "b,a,c\r\n1,\"x, \"\"y\"\"\",\n2,\"two\nlines\",z\n");
+    dir.file("in.csv", "b,a,c\r\n1,\"x, \"\"y\"\"\",\n2,two,z\n");
     dir.job(&pass("connector: file, path: in.csv, schema: { a: string, b: int }"))
         .args(["--quiet"])
         .run()
         .exits(0)
-        .stdout_is("{\"a\":\"x, \\\"y\\\"\",\"b\":1}\n{\"a\":\"two\\nlines\",\"b\":2}\n");
+        .stdout_is("{\"a\":\"x, \\\"y\\\"\",\"b\":1}\n{\"a\":\"two\",\"b\":2}\n");
     // Without a schema all fields of the header are strings.
     let outcome = dir.job(&pass("connector: file, path: in.csv")).args(["--quiet"]).run().exits(0);
-    assert_eq!(outcome.values()[1], json!({"b": "2", "a": "two\nlines", "c": "z"}));
+    assert_eq!(outcome.values()[1], json!({"b": "2", "a": "two", "c": "z"}));
+}
+
+#[test]
+fn a_record_of_csv_is_one_line() {
+    let dir = Dir::new();
+    dir.file("in.csv", "n,s\n1,a\n2,\"two\nlines\"\n3,c\n");
+    let outcome = dir.job(&pass("connector: file, path: in.csv, schema: { n: int, s: string }")).run().exits(0);
+    assert_eq!(outcome.values(), [json!({"n": 1, "s": "a"}), json!({"n": 3, "s": "c"})]);
+    outcome.stderr_has("in.csv:3").stderr_has("in.csv:4");
 }
 
 #[test]
@@ -75,7 +84,7 @@ fn lines_of_text_and_a_text_sink() {
 #[test]
 fn a_csv_sink_can_be_read_back() {
     let dir = Dir::new();
-    let rows = "{\"s\":\"a,b\",\"n\":1}\n{\"s\":\"q\\\"q\",\"n\":2}\n{\"s\":\"l\\nl\",\"n\":3}\n";
+    let rows = "{\"s\":\"a,b\",\"n\":1}\n{\"s\":\"q\\\"q\",\"n\":2}\n{\"s\":\"\",\"n\":3}\n";
     dir.file("in.jsonl", rows);
     let there = "name: t\nsources: { in: { connector: file, path: in.jsonl, schema: { s: string, n: int } } }\nsinks: { out: { from: in, connector: file, path: out.csv, format: csv } }\n";
     dir.job(there).run().exits(0);

@@ -11,6 +11,18 @@ fn place(text: &str, what: &str) -> String {
     format!("job.yaml:{line}:{column}: ")
 }
 
+#[track_caller]
+fn assert_told(job: &str, mistakes: &[(&str, &str, Option<&str>)]) {
+    let stderr = Dir::new().check(job).exits(2).stdout_is("").stderr;
+    for (at, what, nearest) in mistakes {
+        let place = format!("error: {}", place(job, at));
+        let line = stderr.lines().find(|l| l.starts_with(&place)).unwrap_or_else(|| panic!("nothing at {place}\n{stderr}"));
+        assert!(line.contains(what), "{line}");
+        assert!(nearest.is_none_or(|n| line.contains(n)), "{line} does not name {nearest:?}");
+    }
+    assert_eq!(stderr.matches("error: ").count(), mistakes.len(), "more is told than is wrong\n{stderr}");
+}
+
 #[test]
 fn all_mistakes_of_a_file_are_told_with_their_places() {
     let job = r#"
@@ -20,32 +32,37 @@ sources:
 streams:
   big: { from: inn, where: 'amount > 10' }
   small: { from: in, were: 'amount > 10' }
-  named: { from: in, select: { name: 'user + suffix' } }
-  odd: { from: in, where: 'amount % 2 ==' }
-  typed: { from: in, where: 'user > 3' }
-  summed: { from: in, key: user, aggregate: { total: summ(amount) } }
+  slow: { from: in, key: user, window: { tumbling: 5 parsecs }, aggregate: { n: count() } }
 sinks:
-  a: { from: [big, small, named, odd, typed, summed], connector: stout }
+  a: { from: [big, small, slow], connector: stout }
 "#;
-    let stderr = Dir::new().check(job).exits(2).stdout_is("").stderr;
     let mistakes = [
         ("tiemstamp", "`tiemstamp`", Some("`timestamp`")),
         ("inn,", "`inn`", Some("`in`")),
         ("were", "`were`", Some("`where`")),
-        ("suffix", "`suffix`", None),
-        ("summ(", "`summ`", Some("`sum`")),
+        ("5 parsecs", "`5 parsecs`", None),
         ("stout", "`stout`", Some("`stdout`")),
     ];
-    for (at, what, nearest) in mistakes {
-        let place = format!("error: {}", place(job, at));
-        let line = stderr.lines().find(|l| l.starts_with(&place)).unwrap_or_else(|| panic!("nothing at {place}\n{stderr}"));
-        assert!(line.contains(what), "{line}");
-        assert!(nearest.is_none_or(|n| line.contains(n)), "{line} does not name {nearest:?}");
-    }
-    for line in ["odd:", "typed:"] {
-        let n = place(job, line).split(':').nth(1).expect("a line").to_owned();
-        assert!(stderr.contains(&format!("error: job.yaml:{n}:")), "nothing of `{line}`\n{stderr}");
-    }
+    assert_told(job, &mistakes);
+}
+
+#[test]
+fn all_mistakes_in_expressions_are_told_with_their_places() {
+    let job = r#"
+name: many
+sources:
+  in: { connector: file, path: in.jsonl, schema: { user: string, amount: int } }
+streams:
+  named: { from: in, select: { name: 'user + suffix' } }
+  typed: { from: in, where: '1 < amount && user > 3' }
+  odd: { from: in, where: 'amount % 2 == ?' }
+  summed: { from: in, key: user, aggregate: { total: summ(amount) } }
+sinks:
+  a: { from: [named, odd, typed, summed], connector: stdout }
+"#;
+    let mistakes =
+        [("suffix", "`suffix`", None), ("user > 3", "string", None), ("?", "", None), ("summ(", "`summ`", Some("`sum`"))];
+    assert_told(job, &mistakes);
 }
 
 #[test]

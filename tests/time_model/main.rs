@@ -1,1 +1,12 @@
-//! The time model.
+//! The time model, end to end through the typed API: whatever the interleaving of sources, splits, workers and barriers, results are those of
+//! a sequential reading of the definition.
+
+mod alignment;
+mod failures;
+mod idleness;
+mod lateness;
+mod order;
+mod pressure;
+mod script;
+mod timers;
+mod windows;
