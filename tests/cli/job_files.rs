@@ -60,8 +60,7 @@ streams:
 sinks:
   a: { from: [named, odd, typed, summed], connector: stdout }
 "#;
-    let mistakes =
-        [("suffix", "`suffix`", None), ("user > 3", "string", None), ("?", "", None), ("summ(", "`summ`", Some("`sum`"))];
+    let mistakes = [("suffix", "`suffix`", None), ("user > 3", "string", None), ("?", "", None), ("summ(", "`summ`", Some("`sum`"))];
     assert_told(job, &mistakes);
 }
 

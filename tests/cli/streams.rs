@@ -41,8 +41,10 @@ fn select_with_a_star_keeps_all_fields() {
 #[test]
 fn flat_map_makes_a_record_of_each_element() {
     let dir = dir();
-    let outcome =
-        dir.job(&job("  t: { from: in, where: 'user != \"c\"', flat_map: { tag: tags } }\n  s: { from: t, select: { n: n, tag: tag } }")).run().exits(0);
+    let outcome = dir
+        .job(&job("  t: { from: in, where: 'user != \"c\"', flat_map: { tag: tags } }\n  s: { from: t, select: { n: n, tag: tag } }"))
+        .run()
+        .exits(0);
     assert_eq!(outcome.values(), [json!({"n": 1, "tag": "x"}), json!({"n": 1, "tag": "y"}), json!({"n": 3, "tag": "z"})]);
 }
 

@@ -58,7 +58,11 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
         if let Some(Step::Until(condition)) = self.steps.front() {
             let since = *self.waiting.get_or_insert_with(Instant::now);
             if !condition() {
-                return if since.elapsed() < LONGEST { Ok(Poll::Pending) } else { Err(Error::user("what a script waits for did not come")) };
+                return if since.elapsed() < LONGEST {
+                    Ok(Poll::Pending)
+                } else {
+                    Err(Error::user("what a script waits for did not come"))
+                };
             }
             self.waiting = None;
             self.steps.pop_front();

@@ -30,6 +30,12 @@ impl Kind {
         .expect("a window that can be")
     }
 
+    /// The unit of record times. Windows of sessions that touch are one, unless the first has fired already: whether it has at the very
+    /// moment it ends is up to the interleaving. So here they never just touch: times are even, and gaps odd.
+    fn unit(self) -> i64 {
+        if matches!(self, Self::Session(_)) { 2 } else { 1 }
+    }
+
     /// The windows by definition, from all records at once.
     fn model(self, records: &[Record<Item>]) -> Vec<Found> {
         let (size, every, offset) = match self {
@@ -73,7 +79,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![
         (1..400_i64, -400..400_i64).prop_map(|(size, offset)| Kind::Tumbling(size, offset)),
         (1..400_i64, 1..200_i64, -400..400_i64).prop_map(|(size, every, offset)| Kind::Sliding(size, every, offset)),
-        (1..200_i64).prop_map(Kind::Session),
+        (0..100_i64).prop_map(|half| Kind::Session(2 * half + 1)),
     ]
 }
 
@@ -82,13 +88,13 @@ fn kind() -> impl Strategy<Value = Kind> {
 struct Splits(Vec<Vec<Record<Item>>>);
 
 /// `(split, key, step, back)`: the split's clock steps on, and the record lies back from it by up to the delay.
-fn splits(delay: i64, number: &mut u32, records: &[(usize, u8, i64, i64)]) -> Splits {
+fn splits(unit: i64, delay: i64, number: &mut u32, records: &[(usize, u8, i64, i64)]) -> Splits {
     let mut splits = vec![(1_000, Vec::new()); 4];
     for (split, key, step, back) in records {
         let (clock, split) = &mut splits[*split];
-        *clock += step;
+        *clock += step * unit;
         *number += 1;
-        split.push(Record::new(*clock - back % (delay + 1), (*key, *number)));
+        split.push(Record::new(*clock - back % (delay / unit + 1) * unit, (*key, *number)));
     }
     Splits(splits.into_iter().map(|(_, records)| records).collect())
 }
@@ -102,7 +108,8 @@ fn compute(kind: Kind, delay: i64, sources: Vec<Splits>, seed: u64, config: RunC
         let strategy = WatermarkStrategy::bounded(ms(delay));
         let streams = scripts.iter().enumerate().map(|(i, script)| flow.source(&format!("in-{i}"), script.clone(), strategy));
         let all = streams.reduce(Stream::union).expect("a source");
-        let numbers = Fold::new(Vec::new(), |all: &mut Vec<u32>, (_, n): &Item| all.push(*n), |all: &mut Vec<u32>, more: &Vec<u32>| all.extend(more));
+        let numbers =
+            Fold::new(Vec::new(), |all: &mut Vec<u32>, (_, n): &Item| all.push(*n), |all: &mut Vec<u32>, more: &Vec<u32>| all.extend(more));
         all.key_by(|(key, _): &Item| *key).window(kind.window()).aggregate("windows", numbers).sink("out", sink.clone());
     })
     .expect("a job");
@@ -128,7 +135,7 @@ proptest! {
         at_least_once in any::<bool>(),
     ) {
         let mut number = 0;
-        let sources: Vec<_> = records.iter().map(|source| splits(delay, &mut number, source)).collect();
+        let sources: Vec<_> = records.iter().map(|source| splits(kind.unit(), delay, &mut number, source)).collect();
         let all: Vec<_> = sources.iter().flat_map(|s| &s.0).flatten().cloned().collect();
         let mut config = RunConfig::workers(workers).barrier_every(std::time::Duration::from_millis(barrier));
         config.mode = if at_least_once { Mode::AtLeastOnce } else { Mode::ExactlyOnce };
@@ -142,7 +149,7 @@ fn out_of_order_input_within_the_delay_gives_what_sorted_input_gives() {
     let mut number = 0;
     let records: Vec<_> = (0..1_500).map(|_| (0, dice.below(6) as u8, dice.below(10) as i64, dice.below(1_000) as i64)).collect();
     for kind in [Kind::Tumbling(500, 0), Kind::Sliding(500, 200, 7), Kind::Session(25)] {
-        let shuffled = splits(100, &mut number, &records);
+        let shuffled = splits(kind.unit(), 100, &mut number, &records);
         let mut in_order = shuffled.0[0].clone();
         in_order.sort_by_key(|r| r.time);
         let expected = compute(kind, 0, vec![Splits(vec![in_order])], 1, RunConfig::workers(1));
