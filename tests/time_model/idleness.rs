@@ -68,9 +68,9 @@ fn bounded() -> WatermarkStrategy {
 fn an_idle_source_does_not_hold_results_back_and_loses_nothing_when_it_wakes() {
     for workers in [1, 2, 3] {
         let seen = Seen::default();
-        // The busy source ends only after its window came, and the silent one wakes only then.
+        // The busy source ends only after its window came, and the silent one wakes only then. What it brings from before that window is late.
         let busy = vec![batch(0, &[100, 900, 1_500]), until(seen.at_least(1)), batch(0, &[1_700])];
-        let silent = vec![batch(1, &[50]), until(seen.at_least(2)), batch(1, &[1_600, 1_601]), Step::Batch(1, Vec::new(), true)];
+        let silent = vec![batch(1, &[50]), until(seen.at_least(2)), batch(1, &[1_600, 20, 1_601]), Step::Batch(1, Vec::new(), true)];
         let sources = vec![(Script::new([busy]), bounded()), (Script::new([silent]), bounded().idle_after(ms(30)))];
         run(&count(sources, &seen), RunConfig::workers(workers)).expect("it runs");
         assert_eq!(seen.take(), [(0, 0, 2), (0, 1_000, 2), (1, 0, 1), (1, 1_000, 2)], "{workers} workers");
