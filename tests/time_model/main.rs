@@ -8,5 +8,6 @@ mod lateness;
 mod order;
 mod pressure;
 mod script;
+mod stopping;
 mod timers;
 mod windows;

@@ -55,7 +55,7 @@ struct ScriptReader<T> {
 
 impl<T: 'static> Reader<T> for ScriptReader<T> {
     fn poll(&mut self) -> Result<Poll<T>, Error> {
-        if let Some(Step::Until(condition)) = self.steps.front() {
+        while let Some(Step::Until(condition)) = self.steps.front() {
             let since = *self.waiting.get_or_insert_with(Instant::now);
             if !condition() {
                 return if since.elapsed() < LONGEST {
@@ -74,12 +74,7 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
                 Ok(Poll::Pending)
             }
             Some(Step::Fail(why)) => Err(Error::user(why)),
-            Some(step @ Step::Until(_)) => {
-                self.steps.push_front(step);
-                self.waker.wake();
-                Ok(Poll::Pending)
-            }
-            Some(Step::Rest) => Ok(Poll::Pending),
+            Some(Step::Rest | Step::Until(_)) => Ok(Poll::Pending),
             None => Ok(Poll::Finished),
         }
     }
