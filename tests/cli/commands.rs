@@ -41,7 +41,7 @@ fn explain_shows_every_operator_in_each_format() {
     assert_eq!(named("logins")["role"], "source");
     assert_eq!(named("often")["role"], "keyed");
     assert_eq!(named("often")["inputs"], json!([{ "from": "fails", "port": null, "route": "by key" }]));
-    let late = &named("behind")["inputs"][0];
+    let late = &named("sinks.behind")["inputs"][0];
     assert_eq!((&late["port"], &late["route"]), (&json!("late"), &json!("to one worker")));
 
     let default = dir.tidegate(["explain", "job.yaml"]).run().exits(0).stdout;

@@ -17,7 +17,7 @@ fn an_empty_file_gives_an_empty_output() {
     dir.file("in.txt", "").file("out.txt", "of an earlier run\n");
     for workers in ["1", "3"] {
         let account = dir.job(&job("in.txt", FILE)).args(["-p", workers]).run().exits(0).stdout_is("").account();
-        assert_eq!((account["in"].total, account["out"].total), (0, 0));
+        assert_eq!((account["in"].total, account["sinks.out"].total), (0, 0));
         assert_eq!(dir.read("out.txt"), "");
     }
 }
@@ -51,7 +51,7 @@ fn a_full_disk_fails_the_job_by_the_path_of_the_sink() {
     dir.file("in.txt", "line\n".repeat(100_000));
     for workers in ["1", "2"] {
         let outcome = dir.job(&job("in.txt", "connector: file, path: /dev/full, format: text")).args(["-p", workers]).run().exits(1);
-        outcome.stderr_has("`/dev/full`").stderr_has("`out`").stderr_has("No space left").stderr_lacks("panicked");
+        outcome.stderr_has("`/dev/full`").stderr_has("`sinks.out`").stderr_has("No space left").stderr_lacks("panicked");
     }
     // A single line stays in the buffer until the end, and must not be lost quietly there.
     dir.file("in.txt", "line\n");

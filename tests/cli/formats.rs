@@ -153,7 +153,7 @@ fn standard_input_is_a_source() {
             dir.job(&pass("connector: stdin, format: json, schema: { n: int }")).args(["-p", workers]).stdin(input).run().exits(0);
         assert_eq!(outcome.stdout, "{\"n\":1}\n{\"n\":2}\n");
         let account = outcome.account();
-        assert_eq!((account["in"].total, account["in"].part("bad"), account["out"].total), (3, 1, 2));
+        assert_eq!((account["in"].total, account["in"].part("bad"), account["sinks.out"].total), (3, 1, 2));
     }
     dir.job(&pass("connector: stdin, format: text")).args(["--quiet"]).run().exits(0).stdout_is("").stderr_is("");
 }

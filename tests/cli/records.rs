@@ -22,7 +22,7 @@ fn malformed_lines_are_skipped_counted_and_shown() {
         assert_eq!(outcome.values(), [json!({"user": "a", "n": 1}), json!({"user": "c", "n": null}), json!({"user": "d", "n": 4})]);
         let account = outcome.account();
         assert_eq!((account["in"].total, account["in"].part("on"), account["in"].part("bad")), (6, 3, 3));
-        assert_eq!(account["out"].part("written"), 3);
+        assert_eq!(account["sinks.out"].part("written"), 3);
         outcome.stderr_has("in.jsonl:2").stderr_has("nonsense").stderr_has("in.jsonl:3").stderr_has("in.jsonl:6").stderr_has("3 bad");
     }
 }
@@ -52,7 +52,7 @@ fn bad_records_can_be_written_by_a_sink() {
             assert!(letter["source"].as_str().is_some_and(|s| s.ends_with("in.jsonl")), "{letter}");
             assert!(letter["error"].as_str().is_some_and(|e| !e.is_empty()), "{letter}");
         }
-        assert_eq!(outcome.account()["letters"].part("written"), 3);
+        assert_eq!(outcome.account()["sinks.letters"].part("written"), 3);
     }
 }
 
@@ -133,8 +133,8 @@ sinks:
         assert_eq!(account["most"].part("filtered"), 300);
         assert_eq!(account["rate"].total, on - 300);
         assert_eq!(account["rate"].part("failed"), 60);
-        assert_eq!(account["rates"].part("written"), on - 300 - 60);
-        assert_eq!(outcome.values().len() as u64, account["rates"].total);
+        assert_eq!(account["sinks.rates"].part("written"), on - 300 - 60);
+        assert_eq!(outcome.values().len() as u64, account["sinks.rates"].total);
         assert_eq!((account["tens"].total, account["tens"].part("taken")), (on - 300, on - 300));
         let counted: u64 = dir.values("tens.jsonl").iter().filter_map(|w| w["c"].as_u64()).sum();
         assert_eq!(counted, on - 300);

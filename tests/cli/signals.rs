@@ -18,7 +18,7 @@ fn a_signal_stops_an_endless_job_after_everything_read_is_written() {
         assert!(written == expected, "SIG{signal}: a gap, or out of order");
         let account = outcome.account();
         assert_eq!(account["in"].part("on"), written.len() as u64, "SIG{signal}: not all that was read is written");
-        assert_eq!(account["out"].part("written"), written.len() as u64);
+        assert_eq!(account["sinks.out"].part("written"), written.len() as u64);
         outcome.stderr_has("stopped");
     }
 }
@@ -33,7 +33,7 @@ fn what_several_workers_have_read_is_written_too() {
             job.until("a record", |stdout| !stdout.is_empty()).signal("TERM");
             let account = job.wait().exits(0).account();
             let read = account["in"].part("on");
-            assert_eq!((account["s"].total, account["out"].part("written")), (read, read), "-p {workers}");
+            assert_eq!((account["s"].total, account["sinks.out"].part("written")), (read, read), "-p {workers}");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Job files: YAML text in, a checked [`JobFile`] or all of its problems out.
+//! Job files: YAML text in, a checked [`JobFile`] and all of its problems out.
 //!
 //! [`parse`] promises that it finds every problem that can be found without looking into expressions, in one pass, with line and column;
-//! that it never panics; and that the model it returns is sound: names resolve, streams form no cycle, values are in range, and whatever
-//! this version cannot do has been refused. Expressions stay text; a later stage reports a mistake in one with
-//! [`Spanned::problem_at`] and adds it to the same [`Problems`].
+//! that it never panics; and that if no problem is an error the model is sound: names resolve, streams form no cycle, values are in range, and
+//! whatever this version cannot do has been refused. If there are errors the model holds what could be read, so that the later stages can
+//! look into the rest at once. Expressions stay text; a later stage reports a mistake in one with [`Spanned::problem_at`] and adds it to
+//! the same [`Problems`].
 //!
 //! ```
 //! use tidegate_jobs::file::parse;
@@ -15,7 +16,7 @@
 //! sinks:   { out: { from: fails, connector: stdout } }
 //! ";
 //! let (job, problems) = parse("job.yaml", text, &[]);
-//! assert!(job.is_none());
+//! assert!(problems.has_errors() && job.is_some_and(|job| job.source("logins").is_some()));
 //! assert_eq!(problems.to_string(), r#"error: job.yaml:4:35: unknown key `wher` in stream `fails`: did you mean `where`?
 //!   4 | streams: { fails: { from: logins, wher: 'result == "fail"' } }
 //!     |                                   ^^^^
@@ -60,7 +61,7 @@ pub(crate) fn spanned_text(text: &str) -> Spanned<String> {
     Spanned::new(text.to_owned(), span::Source::new(None, text).span(0..text.len()))
 }
 
-/// Reads a job file, with keys overridden from outside. The job is there if no problem is an error.
+/// Reads a job file, with keys overridden from outside. The job is sound if no problem is an error; else it is what could be read, or none.
 #[must_use]
 pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<JobFile>, Problems) {
     let source = span::Source::new(Some(file_name), text);
@@ -80,6 +81,5 @@ pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<Job
     };
     let mut problems = Problems::new(file_name);
     problems.extend(reader.problems);
-    let sound = !problems.has_errors();
-    (job.filter(|_| sound), problems)
+    (job, problems)
 }

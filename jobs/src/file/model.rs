@@ -119,7 +119,7 @@ pub struct Restart {
     pub max_delay: SignedDuration,
 }
 
-/// Reads the whole file; `None` without a mapping or after a problem with what every job must have.
+/// Reads the whole file, as far as it can be read; `None` if it is no mapping.
 pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     let fields = reader.fields(root, &first_key(root), &[&keys::JOB], "the job")?;
     let name = reader.required(&fields, "name").and_then(|node| {
@@ -150,7 +150,9 @@ pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
             reader.push(node.span.problem(format!("a job needs at least one {kind}")));
         }
     }
-    Some(JobFile { name: name?, parallelism, state, checkpoints, restart, sources, streams, sinks })
+    // A job that has no right name has other parts to look at.
+    let name = name.unwrap_or_else(|| Spanned::new(String::new(), first_key(root)));
+    Some(JobFile { name, parallelism, state, checkpoints, restart, sources, streams, sinks })
 }
 
 /// Where to point when the whole file lacks something.

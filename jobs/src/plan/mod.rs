@@ -10,7 +10,7 @@ mod sinks;
 mod sources;
 mod streams;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tidegate_connectors::entry::Entry;
@@ -18,7 +18,7 @@ use tidegate_connectors::row::{Row, Schema};
 use tidegate_runtime::source::Source;
 use tidegate_runtime::{GraphError, Job};
 
-use crate::file::{JobFile, Problems, Spanned};
+use crate::file::{JobFile, Problems, Severity, Spanned};
 
 pub use key::RowKey;
 use sinks::PlannedSink;
@@ -48,13 +48,28 @@ struct Known {
 /// The streams planned so far, by name.
 type Streams = HashMap<String, Known>;
 
-/// Plans a checked file. `None` if that shows problems, which are added to `problems`.
+/// The parts of a file that problems are known of: looking further into them would only bring follow-up mistakes.
+fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
+    let sources = file.sources.iter().map(|s| &s.name);
+    let names: Vec<&Spanned<String>> =
+        sources.chain(file.streams.iter().map(|s| &s.name)).chain(file.sinks.iter().map(|s| &s.name)).collect();
+    let errors = problems.iter().filter(|p| p.severity == Severity::Error).map(|p| p.span().range().start);
+    // What stands behind a name and before the next one belongs to it.
+    errors
+        .filter_map(|at| names.iter().filter(|n| n.span.range().start <= at).max_by_key(|n| n.span.range().start))
+        .map(|n| n.as_str())
+        .collect()
+}
+
+/// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
+    let broken = broken(file, problems);
+    let whole = |name: &Spanned<String>| !broken.contains(name.as_str());
     let mut known = Streams::new();
     let open = sources::fields_asked_for(file);
     let mut found = Vec::new();
     let mut sources_planned = Vec::new();
-    for source in &file.sources {
+    for source in file.sources.iter().filter(|s| whole(&s.name)) {
         match sources::plan(source, open.get(source.name.as_str())) {
             Ok(source) => {
                 let timed = source.timed;
@@ -68,7 +83,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
         }
     }
     let mut streams_planned = Vec::new();
-    for stream in file.streams_in_order() {
+    for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
         match streams::plan(stream, &known) {
             Ok(Some(stream)) => {
                 let out = Known { schema: stream.schema.clone(), timed: stream.timed };
@@ -84,7 +99,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
         }
     }
     let mut sinks_planned = Vec::new();
-    for sink in &file.sinks {
+    for sink in file.sinks.iter().filter(|s| whole(&s.name)) {
         match sinks::plan(sink, &known) {
             Ok(sink) => sinks_planned.extend(sink),
             Err(more) => found.extend(more),
