@@ -9,8 +9,8 @@ use super::error::{EvalError, Kind, Op, Tag};
 use super::val::Val;
 
 /// The longest text (in bytes) and the longest list an expression may build, so that no rule can eat the memory of the job.
-const MAX_TEXT: usize = 1 << 24;
-const MAX_LIST: usize = 1 << 20;
+pub(super) const MAX_TEXT: usize = 1 << 24;
+pub(super) const MAX_LIST: usize = 1 << 20;
 
 /// Refuses texts that have grown out of bounds.
 pub(super) fn bounded_text(bytes: usize) -> Result<(), EvalError> {

@@ -111,6 +111,7 @@ fn write(value: &Val<'_>) -> Json {
     }
     match value {
         Val::Type(name) => json!({ "type": name }),
+        Val::Net(net) => json!({ "string": net.to_string() }),
         Val::Optional(Some(inner)) => json!({ "optional": write(inner) }),
         other => match other.data() {
             Some(Value::Bool(v)) => json!({ "bool": v }),

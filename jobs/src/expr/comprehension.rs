@@ -3,7 +3,7 @@
 //! They run as loops of their own, not as the folds CEL defines them by, which would copy the result in every step.
 
 use super::arith;
-use super::error::{EvalError, Kind, Tag};
+use super::error::{EvalError, Kind, Op, Tag};
 use super::fast::BoolNode;
 use super::node::{Env, Node};
 use super::ops;
@@ -138,6 +138,8 @@ pub(super) enum Output {
     Values(Node),
     /// Maps of one entry each, put together.
     Entries(Node),
+    /// The elements in the order of these.
+    Sorted(Node),
 }
 
 impl Comprehension {
@@ -168,6 +170,23 @@ impl Comprehension {
                     Ok(true)
                 })?;
                 Ok(Val::map(map))
+            }
+            Output::Sorted(key) => {
+                let mut keyed: Vec<(Val<'_>, Val<'_>)> = Vec::new();
+                self.range.each(env, |env| {
+                    let key = key.eval(env)?;
+                    env.charge(&key)?;
+                    if let Some((first, _)) = keyed.first() {
+                        ops::compare(Op::Lt, first, &key)?;
+                    }
+                    keyed.push((key, env.var(0)));
+                    Ok(true)
+                })?;
+                keyed.sort_by(|(a, _), (b, _)| match (a.data(), b.data()) {
+                    (Some(a), Some(b)) => a.total_cmp(b),
+                    _ => std::cmp::Ordering::Equal,
+                });
+                Ok(Val::list(keyed.into_iter().map(|(_, item)| item).collect()))
             }
             Output::Entries(entry) => {
                 let mut map: Vec<(_, Val<'_>)> = Vec::new();

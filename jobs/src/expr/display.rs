@@ -82,3 +82,12 @@ pub(super) fn duration(v: SignedDuration) -> String {
         format!("{sign}{seconds}.{}s", digits.trim_end_matches('0'))
     }
 }
+
+/// Octets in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -107,6 +107,8 @@ pub(super) enum Tag {
     List,
     Map,
     Type,
+    Ip,
+    Cidr,
     Optional,
     Number,
 }
@@ -138,6 +140,8 @@ impl Tag {
             Self::Double | Self::Number => "double",
             Self::String => "string",
             Self::Bytes => "bytes",
+            Self::Ip => "net.IP",
+            Self::Cidr => "net.CIDR",
             Self::Timestamp => "google.protobuf.Timestamp",
             Self::Duration => "google.protobuf.Duration",
             Self::List => "list",
@@ -152,6 +156,8 @@ impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Null => "null",
+            Self::Ip => "ip",
+            Self::Cidr => "cidr",
             Self::Timestamp => "timestamp",
             Self::Duration => "duration",
             Self::Optional => "optional",

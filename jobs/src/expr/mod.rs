@@ -22,10 +22,12 @@ mod error;
 mod fast;
 mod functions;
 mod identifiers;
+mod net;
 mod node;
 mod ops;
 mod parse;
 mod problem;
+mod reference;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub use call::{Arg, Call, parse_call};
 pub use error::EvalError;
 pub use identifiers::identifiers;
 pub use problem::Problem;
+pub use reference::{examples, reference};
 pub use with::{EvalWithError, eval_with};
 
 use fast::{BoolNode, DoubleNode};

@@ -17,7 +17,7 @@ use super::set::Keys;
 use super::val::Val;
 
 /// The steps of macros that one evaluation may take.
-const STEPS: u32 = 20_000_000;
+pub(super) const STEPS: u32 = 20_000_000;
 
 /// What an expression is evaluated in.
 pub(super) struct Env<'a, 's> {

@@ -32,6 +32,7 @@ pub(super) fn equal(a: &Val<'_>, b: &Val<'_>) -> bool {
     }
     match (a, b) {
         (Val::Type(a), Val::Type(b)) => a == b,
+        (Val::Net(a), Val::Net(b)) => a == b,
         (Val::Optional(a), Val::Optional(b)) => match (a, b) {
             (Some(a), Some(b)) => equal(a, b),
             (a, b) => a.is_none() && b.is_none(),
@@ -192,8 +193,6 @@ pub(super) fn has(operand: &Val<'_>, field: &Val<'_>) -> Result<bool, EvalError>
 pub(super) fn map_key(key: &Val<'_>) -> Result<Value, EvalError> {
     match key.data() {
         Some(key @ (Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_))) => Ok(key.clone()),
-        // Whole doubles occur as keys where numbers came as doubles; they find the same entries as ints.
-        Some(key @ Value::Double(_)) => Ok(key.clone()),
         _ => Err(EvalError::message(format!("{} cannot be the key of a map", key.tag()))),
     }
 }

@@ -239,6 +239,18 @@ impl Parsed<'_> {
         self.tokens.balanced(span.unwrap_or(0..self.source.len()))
     }
 
+    /// The bytes of the name in a call, which has so many parts with dots between them.
+    pub fn name_span(&self, call: &IdedExpr, parts: usize) -> Range<usize> {
+        let span = self.span(call);
+        let close = self.tokens.list.binary_search_by_key(&span.end, |t| t.end).ok();
+        let last = close.and_then(|close| self.tokens.partner(close).checked_sub(1));
+        let first = last.and_then(|last| last.checked_sub((parts - 1) * 2));
+        match (first.and_then(|i| self.tokens.list.get(i)), last.and_then(|i| self.tokens.list.get(i))) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => span,
+        }
+    }
+
     /// Widens `span` by the tokens of `node` and of what is below it.
     fn cover(&self, node: &IdedExpr, span: &mut Option<Range<usize>>) {
         if let Some((start, end)) = self.offset(node.id) {

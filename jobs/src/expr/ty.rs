@@ -20,6 +20,10 @@ pub(super) enum Ty {
     Map(Box<Ty>, Box<Ty>),
     /// The type of types.
     Type,
+    /// An address of a network.
+    Ip,
+    /// A range of addresses.
+    Cidr,
     Optional(Box<Ty>),
     /// Decided at run time.
     Any,
@@ -65,7 +69,7 @@ impl Ty {
         }
     }
 
-    /// The type of rows closest to this one: types are text there, and an empty optional is null.
+    /// The type of rows closest to this one: types and addresses are text there, and an empty optional is null.
     pub fn to_row(&self) -> Type {
         match self {
             Self::Null => Type::Null,
@@ -73,7 +77,7 @@ impl Ty {
             Self::Int => Type::Int,
             Self::Uint => Type::Uint,
             Self::Double => Type::Double,
-            Self::String | Self::Type => Type::String,
+            Self::String | Self::Type | Self::Ip | Self::Cidr => Type::String,
             Self::Bytes => Type::Bytes,
             Self::Timestamp => Type::Timestamp,
             Self::Duration => Type::Duration,
@@ -108,6 +112,8 @@ impl fmt::Display for Ty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Type => f.write_str("type"),
+            Self::Ip => f.write_str("ip"),
+            Self::Cidr => f.write_str("cidr"),
             Self::Optional(inner) if **inner == Self::Any => f.write_str("optional"),
             Self::Optional(inner) => write!(f, "optional({inner})"),
             other => other.to_row().fmt(f),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tidegate_connectors::row::Value;
 
 use super::error::{EvalError, Kind, Tag};
+use super::net::Net;
 
 /// A value while an expression runs. `'a` is the row's and the expression's.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub(super) enum Val<'a> {
     Own(Value),
     /// The name of a type.
     Type(&'static str),
+    Net(Net),
     Optional(Option<Arc<Val<'static>>>),
     /// A list of which at least one element is no `Value`.
     List(Arc<Vec<Val<'static>>>),
@@ -83,18 +85,20 @@ impl<'a> Val<'a> {
             Self::Ref(v) => Val::Own(v.clone()),
             Self::Own(v) => Val::Own(v),
             Self::Type(v) => Val::Type(v),
+            Self::Net(v) => Val::Net(v),
             Self::Optional(v) => Val::Optional(v),
             Self::List(v) => Val::List(v),
             Self::Map(v) => Val::Map(v),
         }
     }
 
-    /// The value a row can hold: a type is its name, an optional what is in it or null.
+    /// The value a row can hold: a type is its name, an address its text, an optional what is in it or null.
     pub fn into_value(self) -> Value {
         match self {
             Self::Ref(v) => v.clone(),
             Self::Own(v) => v,
             Self::Type(name) => Value::string(name),
+            Self::Net(net) => Value::string(net.to_string()),
             Self::Optional(None) => Value::Null,
             Self::Optional(Some(inner)) => (*inner).clone().into_value(),
             Self::List(items) => Value::list(items.iter().cloned().map(Val::into_value)),
@@ -116,6 +120,8 @@ impl<'a> Val<'a> {
             Self::Ref(v) => Tag::of(v),
             Self::Own(v) => Tag::of(v),
             Self::Type(_) => Tag::Type,
+            Self::Net(Net::Ip(_)) => Tag::Ip,
+            Self::Net(Net::Cidr(_)) => Tag::Cidr,
             Self::Optional(_) => Tag::Optional,
             Self::List(_) => Tag::List,
             Self::Map(_) => Tag::Map,

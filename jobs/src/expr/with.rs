@@ -7,6 +7,7 @@ use tidegate_connectors::row::{Row, Schema, Type, Value};
 
 use super::Expr;
 use super::error::EvalError;
+use super::functions::from_json;
 use super::problem::Problem;
 
 /// Why [`eval_with`] has no value.
@@ -44,7 +45,7 @@ impl fmt::Display for EvalWithError {
 /// If `variables` is no object, if the expression does not compile against it, or if it fails.
 pub fn eval_with(source: &str, variables: &Json) -> Result<(Value, Type), EvalWithError> {
     let fields = variables.as_object().ok_or(EvalWithError::NotAnObject)?;
-    let row: Row = fields.values().map(value).collect();
+    let row: Row = fields.values().map(from_json).collect();
     let schema = Schema::new(fields.keys().zip(row.0.iter()).map(|(name, value)| {
         let ty = if value.is_null() { Type::Any } else { value.type_of() };
         (name.as_str(), ty)
@@ -53,22 +54,6 @@ pub fn eval_with(source: &str, variables: &Json) -> Result<(Value, Type), EvalWi
     let value = expr.eval(&row).map_err(EvalWithError::Eval)?;
     let ty = if *expr.ty() == Type::Any { value.type_of() } else { expr.ty().clone() };
     Ok((value, ty))
-}
-
-/// A JSON value: whole numbers are ints where they fit, others doubles.
-fn value(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(v) => Value::Bool(*v),
-        Json::Number(v) => match (v.as_i64(), v.as_u64()) {
-            (Some(v), _) => Value::Int(v),
-            (_, Some(v)) => Value::Uint(v),
-            _ => v.as_f64().map_or(Value::Null, Value::Double),
-        },
-        Json::String(v) => Value::string(v),
-        Json::Array(items) => Value::list(items.iter().map(value)),
-        Json::Object(fields) => Value::map(fields.iter().map(|(k, v)| (Value::string(k), value(v)))),
-    }
 }
 
 #[cfg(test)]

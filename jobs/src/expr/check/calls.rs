@@ -7,6 +7,7 @@ use super::{Checker, Typed, fold, is_operator};
 use crate::expr::error::EvalError;
 use crate::expr::fast::{Affix, BoolNode, TextNode};
 use crate::expr::functions::{self, Function};
+use crate::expr::net::{Cidr, Net};
 use crate::expr::node::Node;
 use crate::expr::problem::{Problem, nearest};
 use crate::expr::ty::Ty;
@@ -37,8 +38,12 @@ impl Checker<'_> {
         {
             return self.function(e, function, call.args.iter());
         }
-        match functions::find(name, true) {
-            Some(function) => self.function(e, function, std::iter::once(&**target).chain(&call.args)),
+        if let Some(function) = functions::find(name, true) {
+            return self.function(e, function, std::iter::once(&**target).chain(&call.args));
+        }
+        // A field may be called as a namespace is: `ip`.
+        match self.qualified(target).and_then(|namespace| functions::find(&format!("{namespace}.{name}"), false)) {
+            Some(function) => self.function(e, function, call.args.iter()),
             None => self.unknown_function(e, name, call),
         }
     }
@@ -46,16 +51,23 @@ impl Checker<'_> {
     fn unknown_function(&mut self, e: &IdedExpr, name: &str, call: &CallExpr) -> Typed {
         let namespace = call.target.as_ref().and_then(|t| self.qualified(t)).filter(|n| !self.is_known(n));
         let full = namespace.as_ref().map_or_else(|| name.to_owned(), |n| format!("{n}.{name}"));
+        let is_macro = functions::MACROS.iter().any(|m| m.name == name);
         let message = match name {
             "has" => "has() tests one field of a value, as in has(a.b)".to_owned(),
-            "all" | "exists" | "exists_one" | "existsOne" | "map" | "filter" | "optMap" | "optFlatMap" => {
-                format!("`{name}` takes a name and an expression, as in list.{name}(x, x > 0)")
+            _ if is_macro => {
+                let form = functions::MACROS.iter().find(|m| m.name == name).and_then(|m| m.forms.first()).unwrap_or(&name);
+                format!("`{name}` takes names and expressions, as in {form}")
             }
             _ => format!("unknown function `{full}`"),
         };
         if !self.scope.lenient {
-            let nearest = nearest(&full, functions::names()).or_else(|| nearest(name, functions::names()));
-            let span = self.parsed.span(e);
+            let in_namespace = || functions::names().find(|n| n.rsplit_once('.').is_some_and(|(_, last)| last == name)).map(str::to_owned);
+            let nearest = in_namespace().or_else(|| nearest(&full, functions::names())).or_else(|| nearest(name, functions::names()));
+            let span = if is_macro {
+                self.parsed.span(e)
+            } else {
+                self.parsed.name_span(e, 1 + namespace.as_ref().map_or(0, |n| n.split('.').count()))
+            };
             self.problems.push(Problem { span, message: message.clone(), nearest });
             // What is wrong below is worth knowing, too, unless the target was a namespace.
             if namespace.is_none() {
@@ -74,11 +86,16 @@ impl Checker<'_> {
 
     fn function<'e>(&mut self, e: &IdedExpr, function: &'static Function, sources: impl Iterator<Item = &'e IdedExpr>) -> Typed {
         let sources: Vec<&IdedExpr> = sources.collect();
-        let args: Vec<Typed> = sources.iter().map(|source| self.expr(source)).collect();
+        let mut args: Vec<Typed> = sources.iter().map(|source| self.expr(source)).collect();
         let ty = match function.name {
             "math.greatest" | "math.least" => self.extreme(e, function, &sources, &args),
             _ => self.overload(e, function, &sources, &args),
         };
+        if matches!(function.name, "ip_in" | "containsCIDR")
+            && let Some(range) = args.get_mut(1)
+        {
+            self.read_ranges(sources[1], range);
+        }
         let is_const = args.iter().all(Typed::is_const);
         if is_const {
             let nodes = args.into_iter().map(|arg| arg.node).collect();
@@ -88,6 +105,25 @@ impl Checker<'_> {
             let nodes = args.into_iter().map(|arg| arg.node).collect();
             Typed::new(ty, Node::Call(function, nodes))
         })
+    }
+
+    /// Reads constant ranges of addresses now rather than for every row.
+    fn read_ranges(&mut self, e: &IdedExpr, range: &mut Typed) {
+        let Node::Const(Val::Own(value)) = &range.node else { return };
+        let items = match value {
+            Value::List(items) => items.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        let mut ranges = Vec::with_capacity(items.len());
+        for item in items {
+            let Value::String(text) = item else { return };
+            match Cidr::parse(text) {
+                Some(cidr) => ranges.push(Val::Net(Net::Cidr(cidr))),
+                None => return self.report(e, functions::no_cidr(text)),
+            }
+        }
+        let read = if matches!(value, Value::List(_)) { Some(Val::list(ranges)) } else { ranges.pop() };
+        range.node = read.map_or_else(|| Node::Const(Val::NULL), Node::Const);
     }
 
     /// The specialised node of a test on text that is there already; otherwise the arguments.

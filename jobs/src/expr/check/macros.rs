@@ -30,6 +30,7 @@ impl Checker<'_> {
     pub(super) fn macro_call(&mut self, e: &IdedExpr, target: &IdedExpr, name: &str, args: &[IdedExpr]) -> Option<Typed> {
         match (name, args) {
             ("optMap", [var, body]) => return Some(self.opt_map(Binding::OptMap, target, var, body)),
+            ("sortBy", [var, key]) => return Some(self.sort_by(e, target, var, key)),
             ("optFlatMap", [var, body]) => return Some(self.opt_map(Binding::OptFlatMap, target, var, body)),
             ("bind", [var, value, body]) if matches!(&target.expr, Ast::Ident(name) if name == "cel") => {
                 let value = self.expr(value);
@@ -103,6 +104,25 @@ impl Checker<'_> {
             };
             Typed::new(ty, Node::Comprehension(Box::new(Comprehension { range, filter, output })))
         })
+    }
+
+    fn sort_by(&mut self, e: &IdedExpr, list: &IdedExpr, var: &IdedExpr, key: &IdedExpr) -> Typed {
+        let over = self.expr(list);
+        let element = match &over.ty {
+            Ty::List(element) => (**element).clone(),
+            Ty::Any => Ty::Any,
+            other => {
+                self.report(list, format!("expected a list, found {other}"));
+                Ty::Any
+            }
+        };
+        let Some(name) = self.variable(var) else { return self.refuse(e, "the first argument of sortBy is a name for the element") };
+        let key = self.with_locals([(name, element.clone())], |checker| checker.expr(key));
+        let range = Range { over: over.node, two: false };
+        Typed::new(
+            Ty::list(element),
+            Node::Comprehension(Box::new(Comprehension { range, filter: None, output: Output::Sorted(key.node) })),
+        )
     }
 
     fn opt_map(&mut self, binding: Binding, target: &IdedExpr, var: &IdedExpr, body: &IdedExpr) -> Typed {

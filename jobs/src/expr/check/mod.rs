@@ -157,7 +157,7 @@ impl Checker<'_> {
             }
             container = container.rsplit_once('.').map_or("", |(outer, _)| outer);
         }
-        const TYPES: [Tag; 12] = [
+        const TYPES: [Tag; 14] = [
             Tag::Null,
             Tag::Bool,
             Tag::Int,
@@ -170,6 +170,8 @@ impl Checker<'_> {
             Tag::Type,
             Tag::Timestamp,
             Tag::Duration,
+            Tag::Ip,
+            Tag::Cidr,
         ];
         let named = TYPES.into_iter().chain([Tag::Optional]).find(|tag| tag.cel_name() == name)?;
         Some(Typed::new(Ty::Type, Node::Const(Val::Type(named.cel_name()))))

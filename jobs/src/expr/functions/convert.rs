@@ -14,21 +14,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: &[(&[T::Int], T::Int), (&[T::Uint], T::Int), (&[T::Double], T::Int), (&[T::String], T::Int), (&[T::Timestamp], T::Int)],
         call: int,
-        example: "int('-7') == -7 && int(2.9) == 2",
+        doc: "An int from a number (cut towards zero), text, or a timestamp (seconds since 1970). An error if it does not fit.",
+        examples: &[("int('-7')", "-7"), ("int(2.9)", "2")],
     },
     Function {
         name: "uint",
         style: Global,
         overloads: &[(&[T::Int], T::Uint), (&[T::Uint], T::Uint), (&[T::Double], T::Uint), (&[T::String], T::Uint)],
         call: uint,
-        example: "uint('7') == 7u",
+        doc: "An unsigned int from a number (cut towards zero) or text. An error if it does not fit.",
+        examples: &[("uint('7')", "7u")],
     },
     Function {
         name: "double",
         style: Global,
         overloads: &[(&[T::Int], T::Double), (&[T::Uint], T::Double), (&[T::Double], T::Double), (&[T::String], T::Double)],
         call: double,
-        example: "double('1.5') == 1.5",
+        doc: "A double from a number or text.",
+        examples: &[("double('1.5')", "1.5")],
     },
     Function {
         name: "string",
@@ -42,39 +45,53 @@ pub(super) const FUNCTIONS: &[Function] = &[
             (&[T::Bytes], T::String),
             (&[T::Timestamp], T::String),
             (&[T::Duration], T::String),
+            (&[T::Ip], T::String),
+            (&[T::Cidr], T::String),
         ],
         call: string,
-        example: "string(1.5) == '1.5'",
+        doc: "The text form of a value; bytes must be UTF-8.",
+        examples: &[("string(1.5)", "'1.5'")],
     },
     Function {
         name: "bytes",
         style: Global,
         overloads: &[(&[T::String], T::Bytes), (&[T::Bytes], T::Bytes)],
         call: bytes,
-        example: "bytes('a') == b'a'",
+        doc: "Text as UTF-8 octets.",
+        examples: &[("bytes('a')", "b'a'")],
     },
     Function {
         name: "bool",
         style: Global,
         overloads: &[(&[T::String], T::Bool), (&[T::Bool], T::Bool)],
         call: bool,
-        example: "bool('true')",
+        doc: "A bool from text: `true`, `t`, `1`, `false`, `f`, `0`.",
+        examples: &[("bool('true')", "true")],
     },
     Function {
         name: "timestamp",
         style: Global,
         overloads: &[(&[T::String], T::Timestamp), (&[T::Int], T::Timestamp), (&[T::Timestamp], T::Timestamp)],
         call: timestamp,
-        example: "timestamp('1970-01-01T00:00:05Z') == timestamp(5)",
+        doc: "An instant from RFC 3339 text, or from seconds since 1970.",
+        examples: &[("timestamp('1970-01-01T00:00:05Z')", "timestamp(5)")],
     },
     Function {
         name: "duration",
         style: Global,
         overloads: &[(&[T::String], T::Duration), (&[T::Duration], T::Duration), (&[T::Int], T::Duration)],
         call: duration,
-        example: "duration('1h30m') == duration('90m')",
+        doc: "A span from text such as `1h30m`, `500ms` or `7d`, or from seconds.",
+        examples: &[("duration('1h30m')", "duration('90m')")],
     },
-    Function { name: "type", style: Global, overloads: &[(&[T::Any], T::Type)], call: type_of, example: "type(1) == int" },
+    Function {
+        name: "type",
+        style: Global,
+        overloads: &[(&[T::Any], T::Type)],
+        call: type_of,
+        doc: "The type of a value.",
+        examples: &[("type(1)", "int")],
+    },
 ];
 
 fn range(tag: Tag) -> EvalError {
@@ -124,6 +141,9 @@ fn double(args: &[Val<'_>]) -> Outcome {
 }
 
 fn string(args: &[Val<'_>]) -> Outcome {
+    if let Some(Val::Net(net)) = args.first() {
+        return Ok(Val::text(net.to_string()));
+    }
     match args.first().and_then(Val::data) {
         Some(v @ Value::String(_)) => Ok(Val::Own(v.clone())),
         Some(Value::Bytes(v)) => match std::str::from_utf8(v) {

@@ -12,14 +12,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::Bytes], T::String)],
         call: encode_call,
-        example: "base64.encode(b'hello') == 'aGVsbG8='",
+        doc: "Octets as base64.",
+        examples: &[("base64.encode(b'hello')", "'aGVsbG8='")],
     },
     Function {
         name: "base64.decode",
         style: Style::Global,
         overloads: &[(&[T::String], T::Bytes)],
         call: decode_call,
-        example: "base64.decode('aGVsbG8=') == b'hello'",
+        doc: "The octets that base64 stands for, padded or not.",
+        examples: &[("base64.decode('aGVsbG8=')", "b'hello'")],
     },
 ];
 

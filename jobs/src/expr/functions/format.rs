@@ -13,7 +13,8 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
     style: Style::Member,
     overloads: &[(&[T::String, T::List(&T::Any)], T::String)],
     call: format,
-    example: "'%s: %.2f%%'.format(['rate', 1.5]) == 'rate: 1.50%'",
+    doc: "The text with its placeholders filled from a list: `%s` anything, `%d` ints, `%f` and `%e` numbers (`%.2f`: two digits), `%b` binary, `%o` octal, `%x` and `%X` hexadecimal, `%%` a percent sign.",
+    examples: &[("'%s: %.2f%%'.format(['rate', 1.5])", "'rate: 1.50%'")],
 }];
 
 /// The most digits after the point.
@@ -98,8 +99,8 @@ fn one(clause: char, precision: usize, value: &Val<'_>, text: &mut String) -> Re
             let lower = match data {
                 Some(Value::Int(v)) => signed(*v, |v| format!("{v:x}")),
                 Some(Value::Uint(v)) => format!("{v:x}"),
-                Some(Value::String(v)) => hex(v.as_bytes()),
-                Some(Value::Bytes(v)) => hex(v),
+                Some(Value::String(v)) => display::hex(v.as_bytes()),
+                Some(Value::Bytes(v)) => display::hex(v),
                 _ => return refuse("ints, bytes and strings"),
             };
             if clause == 'X' { lower.to_ascii_uppercase() } else { lower }
@@ -113,8 +114,4 @@ fn one(clause: char, precision: usize, value: &Val<'_>, text: &mut String) -> Re
 fn signed(v: i64, digits: impl Fn(u64) -> String) -> String {
     let sign = if v < 0 { "-" } else { "" };
     format!("{sign}{}", digits(v.unsigned_abs()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

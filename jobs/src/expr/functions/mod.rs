@@ -1,13 +1,18 @@
 //! The functions of expressions: their names, their signatures for the checker, and their code.
 //!
 //! A function's code takes values of any type and answers [`Kind::NoMatch`] when no overload fits, so checked and unchecked calls run
-//! the same. Every function carries an example that is true; the tests evaluate them all.
+//! the same. Every function carries examples, which the reference shows and the tests evaluate.
 
 mod convert;
 mod encode;
 mod format;
+mod geo;
+mod hash;
+mod json;
 mod list;
+mod macros;
 mod math;
+mod net;
 mod optional;
 mod regexes;
 mod string;
@@ -21,7 +26,10 @@ use super::ty::Ty;
 use super::val::Val;
 
 pub(super) use encode::{decode as base64_decode, encode as base64_encode};
-pub(super) use regexes::compile as compile_regex;
+pub(super) use json::from_json;
+pub(super) use macros::MACROS;
+pub(super) use net::no_cidr;
+pub(super) use regexes::{SIZE as MAX_REGEX, compile as compile_regex};
 pub(super) use time::parse_duration;
 
 /// What running a function gives.
@@ -35,9 +43,10 @@ pub(super) struct Function {
     /// The parameters, the receiver first, and the result.
     pub overloads: &'static [(&'static [T], T)],
     pub call: fn(&[Val<'_>]) -> Outcome,
-    /// An expression that is true.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests run it"))]
-    pub example: &'static str,
+    /// What it is for, in a sentence or two.
+    pub doc: &'static str,
+    /// Expressions, and what each is equal to.
+    pub examples: &'static [(&'static str, &'static str)],
 }
 
 impl std::fmt::Debug for Function {
@@ -69,6 +78,10 @@ pub(super) enum T {
     Timestamp,
     Duration,
     Type,
+    Ip,
+    Cidr,
+    /// An int, uint or double.
+    Number,
     Any,
     /// Whatever the first use of it in the arguments is.
     A,
@@ -97,10 +110,25 @@ impl T {
             | (Self::Timestamp, Ty::Timestamp)
             | (Self::Duration, Ty::Duration)
             | (Self::Type, Ty::Type)
+            | (Self::Ip, Ty::Ip)
+            | (Self::Cidr, Ty::Cidr)
+            | (Self::Number, Ty::Int | Ty::Uint | Ty::Double)
             | (Self::Map, Ty::Map(..)) => true,
             (Self::List(inner), Ty::List(element)) => inner.accepts(element, a),
             (Self::Optional(inner), Ty::Optional(element)) => inner.accepts(element, a),
             _ => false,
+        }
+    }
+
+    /// Its name in the reference.
+    pub fn named(self) -> String {
+        match self {
+            Self::A => "T".into(),
+            Self::Number => "number".into(),
+            Self::Map => "map".into(),
+            Self::List(inner) => format!("list({})", inner.named()),
+            Self::Optional(inner) => format!("optional({})", inner.named()),
+            other => other.resolve(None).to_string(),
         }
     }
 
@@ -116,7 +144,9 @@ impl T {
             Self::Timestamp => Ty::Timestamp,
             Self::Duration => Ty::Duration,
             Self::Type => Ty::Type,
-            Self::Any => Ty::Any,
+            Self::Ip => Ty::Ip,
+            Self::Cidr => Ty::Cidr,
+            Self::Any | Self::Number => Ty::Any,
             Self::A => a.cloned().unwrap_or(Ty::Any),
             Self::List(inner) => Ty::list(inner.resolve(a)),
             Self::Map => Ty::map(Ty::Any, Ty::Any),
@@ -138,20 +168,25 @@ static BY_NAME: LazyLock<BTreeMap<&'static str, Vec<&'static Function>>> = LazyL
     functions
 });
 
+/// All functions, by what they are about.
+pub(super) const GROUPS: &[(&str, &[Function])] = &[
+    ("Conversions and types", convert::FUNCTIONS),
+    ("Text", string::FUNCTIONS),
+    ("Text from a pattern", format::FUNCTIONS),
+    ("Regular expressions", regexes::FUNCTIONS),
+    ("Lists, and sizes", list::FUNCTIONS),
+    ("Numbers", math::FUNCTIONS),
+    ("Timestamps and durations", time::FUNCTIONS),
+    ("Networks", net::FUNCTIONS),
+    ("Places", geo::FUNCTIONS),
+    ("JSON", json::FUNCTIONS),
+    ("Base64", encode::FUNCTIONS),
+    ("Hashes", hash::FUNCTIONS),
+    ("Optionals", optional::FUNCTIONS),
+];
+
 fn all() -> impl Iterator<Item = &'static Function> {
-    [
-        convert::FUNCTIONS,
-        string::FUNCTIONS,
-        format::FUNCTIONS,
-        regexes::FUNCTIONS,
-        time::FUNCTIONS,
-        math::FUNCTIONS,
-        list::FUNCTIONS,
-        encode::FUNCTIONS,
-        optional::FUNCTIONS,
-    ]
-    .into_iter()
-    .flatten()
+    GROUPS.iter().flat_map(|(_, functions)| functions.iter())
 }
 
 /// The function of this name that can be called this way.
@@ -161,22 +196,7 @@ pub(super) fn find(name: &str, member: bool) -> Option<&'static Function> {
     named.iter().copied().find(|f| f.style == wanted || f.style == Style::Either)
 }
 
-/// The names of all functions.
+/// The names of all functions and macros.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    BY_NAME.keys().copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::expr::Expr;
-    use tidegate_connectors::row::{Row, Schema};
-
-    #[test]
-    fn the_example_of_every_function_is_true() {
-        for function in all() {
-            let expr = Expr::compile(function.example, &Schema::default()).unwrap_or_else(|p| panic!("{}: {p:?}", function.example));
-            assert_eq!(expr.test(&Row::default()), Ok(true), "{}", function.example);
-        }
-    }
+    BY_NAME.keys().copied().chain(MACROS.iter().map(|m| m.name))
 }

@@ -15,19 +15,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: &[(&[T::String, T::String], T::Bool)],
         call: matches,
-        example: "'abc'.matches('^a.c$')",
+        doc: "Does the regular expression match anywhere in the text?",
+        examples: &[("'abc'.matches('^a.c$')", "true")],
     },
     Function {
         name: "regex.extract",
         style: Style::Global,
         overloads: &[(&[T::String, T::String], T::Optional(&T::String))],
         call: extract,
-        example: "regex.extract('id=42', 'id=([0-9]+)') == optional.of('42')",
+        doc: "What the regular expression matches first, or its group if it has one.",
+        examples: &[("regex.extract('id=42', 'id=([0-9]+)')", "optional.of('42')")],
     },
 ];
 
 /// The memory a compiled pattern may take.
-const SIZE: usize = 1 << 20;
+pub(in crate::expr) const SIZE: usize = 1 << 20;
 /// The patterns remembered per thread, for those that are not constant.
 const REMEMBERED: usize = 64;
 

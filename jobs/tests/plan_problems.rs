@@ -1,0 +1,164 @@
+//! What is wrong with the expressions of a job file is told with the line and the column in the file, whatever key they stand under and
+//! however YAML writes them.
+
+use tidegate_jobs::file::parse;
+use tidegate_jobs::plan::plan;
+
+/// The problems of a job whose stream `out` has these lines, as the user sees them.
+fn problems(stream: &str) -> String {
+    let text = format!(
+        "name: job
+sources:
+  logins:
+    connector: file
+    path: logins.csv
+    format: csv
+    schema: {{ user: int, ip: string, result: string, ts: timestamp_s }}
+    event_time: {{ field: ts }}
+streams:
+  out:
+    from: logins
+{stream}
+sinks:
+  end: {{ from: out, connector: stdout }}
+"
+    );
+    let (file, mut problems) = parse("job.yaml", &text, &[]);
+    let planned = file.and_then(|file| plan(&file, &mut problems));
+    assert!(planned.is_none(), "the job is fine");
+    problems.to_string()
+}
+
+fn check(stream: &str, expected: &str) {
+    let found = problems(stream);
+    assert!(
+        found == expected,
+        "found:
+{found}
+expected:
+{expected}"
+    );
+}
+
+#[test]
+fn in_where() {
+    check(
+        r#"    where: rsult == 'fail'"#,
+        r#"error: job.yaml:12:12: unknown field `rsult`: did you mean `result`?
+  12 |     where: rsult == 'fail'
+     |            ^^^^^
+"#,
+    );
+    check(
+        r#"    where: 'result == "fail" && usr > 3'"#,
+        r#"error: job.yaml:12:33: unknown field `usr`: did you mean `user`?
+  12 |     where: 'result == "fail" && usr > 3'
+     |                                 ^^^
+"#,
+    );
+    check(
+        r#"    where: "result.startWith('f')""#,
+        r#"error: job.yaml:12:20: unknown function `startWith`: did you mean `startsWith`?
+  12 |     where: "result.startWith('f')"
+     |                    ^^^^^^^^^
+"#,
+    );
+    check(
+        r#"    where: |
+      result == 'fail'
+        && size(user) > 3"#,
+        r#"error: job.yaml:14:12: `size` does not take (int)
+  14 |         && size(user) > 3
+     |            ^^^^^^^^^^
+"#,
+    );
+    check(
+        r#"    where: >-
+      result == 'fail' &&
+      ip_in(ip, '10.0.0.0/33')"#,
+        r#"error: job.yaml:14:17: `10.0.0.0/33` is not a range of addresses such as 10.0.0.0/8
+  14 |       ip_in(ip, '10.0.0.0/33')
+     |                 ^^^^^^^^^^^^^
+"#,
+    );
+    check(
+        r#"    where: user + 1"#,
+        r#"error: job.yaml:12:12: expected bool, found int
+  12 |     where: user + 1
+     |            ^^^^^^^^
+"#,
+    );
+    check(
+        r#"    where: 'result == ''fail'' && (user > '"#,
+        r#"error: job.yaml:12:35: `(` is never closed
+  12 |     where: 'result == ''fail'' && (user > '
+     |                                   ^
+"#,
+    );
+}
+
+#[test]
+fn in_select() {
+    check(
+        r#"    select: { who: user, tail: ip.substring('x'), much: math.abss(user) }"#,
+        r#"error: job.yaml:12:45: expected int, found string
+  12 |     select: { who: user, tail: ip.substring('x'), much: math.abss(user) }
+     |                                             ^^^
+error: job.yaml:12:57: unknown function `math.abss`: did you mean `math.abs`?
+  12 |     select: { who: user, tail: ip.substring('x'), much: math.abss(user) }
+     |                                                         ^^^^^^^^^
+"#,
+    );
+    check(
+        r#"    select:
+      who: usr
+      # a comment
+      when: ts - 'x'"#,
+        r#"error: job.yaml:13:12: unknown field `usr`: did you mean `user`?
+  13 |       who: usr
+     |            ^^^
+error: job.yaml:15:13: no `-` for timestamp and string
+  15 |       when: ts - 'x'
+     |             ^^^^^^^^
+"#,
+    );
+}
+
+#[test]
+fn in_aggregate_and_key() {
+    check(
+        r#"    key: usr
+    window: { tumbling: 1m }
+    aggregate: { n: count() }"#,
+        r#"error: job.yaml:12:10: unknown field `usr`: did you mean `user`?
+  12 |     key: usr
+     |          ^^^
+"#,
+    );
+    check(
+        r#"    key: [user, 'ip.splitt(".")[0]']
+    window: { tumbling: 1m }
+    aggregate: { n: count() }"#,
+        r#"error: job.yaml:12:21: unknown function `splitt`: did you mean `split`?
+  12 |     key: [user, 'ip.splitt(".")[0]']
+     |                     ^^^^^^
+"#,
+    );
+    check(
+        "    key: user\n    window: { tumbling: 1m }\n    aggregate:\n      n: count()\n      late: max(ts - resul)\n      all: 'sum(user * reslt.size())'",
+        "",
+    );
+    check(
+        r#"    key: user
+    window: { tumbling: 1m }
+    aggregate: { n: { value: count(), where: 'result = "x"' } }"#,
+        r#"error: job.yaml:14:54: unexpected `=`
+  14 |     aggregate: { n: { value: count(), where: 'result = "x"' } }
+     |                                                      ^
+"#,
+    );
+    check(
+        "    key: user\n    window: { tumbling: 1m }\n    aggregate: { n: count() }\n    where: m > 3\n    select: { user: user, m: n + ip }",
+        "",
+    );
+}
