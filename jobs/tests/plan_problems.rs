@@ -145,8 +145,19 @@ fn in_aggregate_and_key() {
 "#,
     );
     check(
-        "    key: user\n    window: { tumbling: 1m }\n    aggregate:\n      n: count()\n      late: max(ts - resul)\n      all: 'sum(user * reslt.size())'",
-        "",
+        r#"    key: user
+    window: { tumbling: 1m }
+    aggregate:
+      n: count()
+      late: max(ts - resul)
+      all: 'sum(user * reslt.size())'"#,
+        r#"error: job.yaml:16:22: unknown field `resul`: did you mean `result`?
+  16 |       late: max(ts - resul)
+     |                      ^^^^^
+error: job.yaml:17:24: unknown field `reslt`: did you mean `result`?
+  17 |       all: 'sum(user * reslt.size())'
+     |                        ^^^^^
+"#,
     );
     check(
         r#"    key: user
@@ -158,7 +169,17 @@ fn in_aggregate_and_key() {
 "#,
     );
     check(
-        "    key: user\n    window: { tumbling: 1m }\n    aggregate: { n: count() }\n    where: m > 3\n    select: { user: user, m: n + ip }",
-        "",
+        r#"    key: user
+    window: { tumbling: 1m }
+    aggregate: { n: count() }
+    where: m > 3
+    select: { user: user, m: n + ip }"#,
+        r#"error: job.yaml:15:12: unknown field `m`: did you mean `n`?
+  15 |     where: m > 3
+     |            ^
+error: job.yaml:16:34: unknown field `ip`
+  16 |     select: { user: user, m: n + ip }
+     |                                  ^^
+"#,
     );
 }
