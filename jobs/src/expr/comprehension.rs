@@ -11,7 +11,7 @@ use super::set::Keys;
 use super::val::{Items, Val};
 
 /// What is iterated over, and how many variables each step binds: the element, or index and element; the key, or key and value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Range {
     pub over: Node,
     pub two: bool,
@@ -78,7 +78,7 @@ impl Range {
 }
 
 /// `all`, `exists` and `exists_one`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Quantifier {
     pub kind: Quantity,
     pub range: Range,
@@ -123,7 +123,7 @@ impl Quantifier {
 }
 
 /// The macros that build a list or a map.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Comprehension {
     pub range: Range,
     pub filter: Option<BoolNode>,
@@ -131,7 +131,7 @@ pub(super) struct Comprehension {
 }
 
 /// What is built.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Output {
     List(Node),
     /// The keys of the range with new values.

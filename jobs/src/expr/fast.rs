@@ -14,7 +14,7 @@ use super::set::{ConstSet, TextSet};
 use super::val::Val;
 
 /// A condition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum BoolNode {
     Const(bool),
     Slot(usize),
@@ -37,6 +37,8 @@ pub(super) enum BoolNode {
     In(Box<(Node, Node)>),
     Has(Box<(Node, Node)>),
     Quantifier(Box<Quantifier>),
+    /// A part that several expressions share, by its number.
+    Shared(usize),
     /// Anything that should turn out to be a bool.
     Node(Box<Node>),
 }
@@ -105,6 +107,7 @@ impl BoolNode {
             Self::In(sides) => ops::contains(&sides.0.eval(env)?, &sides.1.eval(env)?),
             Self::Has(parts) => ops::has(&parts.0.eval(env)?, &parts.1.eval(env)?),
             Self::Quantifier(quantifier) => quantifier.test(env),
+            Self::Shared(number) => env.test_shared(*number),
             Self::Node(node) => node.eval(env)?.truth(),
         }
     }
@@ -140,7 +143,7 @@ fn holds<T: PartialOrd>(op: Op, a: Option<T>, b: Option<T>, tag: Tag) -> Result<
 }
 
 /// An int, or null.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum IntNode {
     Const(i64),
     Slot(usize),
@@ -185,7 +188,7 @@ impl IntNode {
 }
 
 /// A number as a double, or null.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum DoubleNode {
     Const(f64),
     Slot(usize),
@@ -239,7 +242,7 @@ impl DoubleNode {
 }
 
 /// Text that is there already, or null.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum TextNode {
     Const(compact_str::CompactString),
     Slot(usize),

@@ -19,6 +19,7 @@ mod check;
 mod comprehension;
 mod display;
 mod error;
+mod expr_set;
 mod fast;
 mod functions;
 mod identifiers;
@@ -33,6 +34,7 @@ mod set;
 mod tests;
 mod ty;
 mod val;
+mod visit;
 mod with;
 
 use std::fmt;
@@ -43,6 +45,7 @@ use tidegate_connectors::row::{Row, Schema, Type, Value};
 pub use batch::eval_batch_line;
 pub use call::{Arg, Call, parse_call};
 pub use error::EvalError;
+pub use expr_set::{ExprSet, Over, Scratch};
 pub use identifiers::identifiers;
 pub use problem::Problem;
 pub use reference::{examples, reference};
@@ -76,11 +79,39 @@ struct Compiled {
 }
 
 /// The tree, by what it is asked for most.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Code {
     Bool(BoolNode),
     Number(DoubleNode),
     Any(Node),
+}
+
+impl Code {
+    #[inline]
+    fn eval<'a>(&'a self, env: &Env<'a, '_>) -> Result<Value, EvalError> {
+        match self {
+            Self::Bool(node) => node.test(env).map(Value::Bool),
+            Self::Number(node) => Ok(node.eval(env)?.map_or(Value::Null, Value::Double)),
+            Self::Any(node) => node.eval(env).map(val::Val::into_value),
+        }
+    }
+
+    #[inline]
+    fn test<'a>(&'a self, env: &Env<'a, '_>) -> Result<bool, EvalError> {
+        match self {
+            Self::Bool(node) => node.test(env),
+            Self::Any(node) => node.eval(env)?.truth(),
+            Self::Number(_) => Err(error::Kind::Expected(&error::Tag::Bool, error::Tag::Double).into()),
+        }
+    }
+
+    fn part(&mut self) -> visit::Part<'_> {
+        match self {
+            Self::Bool(node) => visit::Part::Bool(node),
+            Self::Number(node) => visit::Part::Double(node),
+            Self::Any(node) => visit::Part::Node(node),
+        }
+    }
 }
 
 impl Expr {
@@ -144,12 +175,7 @@ impl Expr {
     /// What the language calls an error: overflow, division by zero, a missing key, an operand that an operator does not take.
     pub fn eval(&self, row: &Row) -> Result<Value, EvalError> {
         let steps = Env::steps();
-        let env = Env::new(row, &steps);
-        match &self.0.code {
-            Code::Bool(node) => node.test(&env).map(Value::Bool),
-            Code::Number(node) => Ok(node.eval(&env)?.map_or(Value::Null, Value::Double)),
-            Code::Any(node) => node.eval(&env).map(val::Val::into_value),
-        }
+        self.0.code.eval(&Env::new(row, &steps))
     }
 
     /// The truth of a condition for a row.
@@ -160,12 +186,7 @@ impl Expr {
     #[inline]
     pub fn test(&self, row: &Row) -> Result<bool, EvalError> {
         let steps = Env::steps();
-        let env = Env::new(row, &steps);
-        match &self.0.code {
-            Code::Bool(node) => node.test(&env),
-            Code::Any(node) => node.eval(&env)?.truth(),
-            Code::Number(_) => Err(error::Kind::Expected(&error::Tag::Bool, error::Tag::Double).into()),
-        }
+        self.0.code.test(&Env::new(row, &steps))
     }
 
     /// The number for a row, none for null: what sums and averages add up.

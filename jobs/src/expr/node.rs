@@ -10,6 +10,7 @@ use tidegate_connectors::row::{Row, Value};
 use super::arith;
 use super::comprehension::Comprehension;
 use super::error::{Call as CallError, EvalError, Kind, Op};
+use super::expr_set::{Parts, Scratch, foreign};
 use super::fast::{BoolNode, DoubleNode, IntNode};
 use super::functions::Function;
 use super::ops;
@@ -24,6 +25,7 @@ pub(super) struct Env<'a, 's> {
     row: &'a Row,
     vars: Option<&'s Var<'a, 's>>,
     steps: &'s Cell<u32>,
+    shared: Option<(&'a Parts, &'s Scratch)>,
 }
 
 /// A variable of a macro, and those around it.
@@ -35,7 +37,23 @@ pub(super) struct Var<'a, 's> {
 impl<'a, 's> Env<'a, 's> {
     #[inline]
     pub fn new(row: &'a Row, steps: &'s Cell<u32>) -> Self {
-        Self { row, vars: None, steps }
+        Self { row, vars: None, steps, shared: None }
+    }
+
+    /// Adds the parts that several expressions share, and what is known of them.
+    #[inline]
+    pub fn sharing(self, parts: &'a Parts, scratch: &'s Scratch) -> Self {
+        Self { shared: Some((parts, scratch)), ..self }
+    }
+
+    #[inline]
+    pub fn test_shared(&self, number: usize) -> Result<bool, EvalError> {
+        self.shared.map_or_else(|| Err(foreign()), |(parts, scratch)| parts.test(number, scratch, self))
+    }
+
+    #[inline(never)]
+    fn eval_shared(&self, number: usize) -> Result<Val<'a>, EvalError> {
+        self.shared.map_or_else(|| Err(foreign()), |(parts, scratch)| parts.eval(number, scratch, self))
     }
 
     /// The counter a new evaluation starts with.
@@ -52,7 +70,7 @@ impl<'a, 's> Env<'a, 's> {
     /// Runs `inner` with one more variable.
     pub fn with<R>(&self, value: Val<'a>, inner: impl FnOnce(&Env<'a, '_>) -> R) -> R {
         let var = Var { value, outer: self.vars };
-        inner(&Env { row: self.row, vars: Some(&var), steps: self.steps })
+        inner(&Env { row: self.row, vars: Some(&var), steps: self.steps, shared: self.shared })
     }
 
     /// The variable so many macros out.
@@ -88,7 +106,7 @@ impl<'a, 's> Env<'a, 's> {
 }
 
 /// A compiled expression or a part of one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Node {
     Const(Val<'static>),
     Slot(usize),
@@ -110,6 +128,8 @@ pub(super) enum Node {
     Comprehension(Box<Comprehension>),
     /// `optMap`, `optFlatMap` and `bind`: the second runs with the first as variable.
     Let(Binding, Box<(Node, Node)>),
+    /// A part that several expressions share, by its number.
+    Shared(usize),
     /// Fails whenever it is reached: what the checker would refuse where no check is wanted.
     Fail(EvalError),
 }
@@ -163,6 +183,7 @@ impl Node {
             Self::Call(function, args) => call(function, args, env),
             Self::Comprehension(comprehension) => comprehension.eval(env),
             Self::Let(binding, parts) => bind(*binding, &parts.0, &parts.1, env),
+            Self::Shared(number) => env.eval_shared(*number),
             Self::Fail(error) => Err(error.clone()),
         }
     }

@@ -12,13 +12,13 @@ use super::ops;
 const SMALL: usize = 6;
 
 /// The texts of a constant list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TextSet {
     texts: Texts,
     pub has_null: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Texts {
     Few(Vec<Box<str>>),
     Many(HashSet<Box<str>, FixedState>),
@@ -45,7 +45,7 @@ impl TextSet {
 }
 
 /// The elements of a constant list of scalars.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ConstSet {
     all: Vec<Value>,
     hashed: Option<HashSet<Value, FixedState>>,

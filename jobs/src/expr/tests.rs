@@ -3,6 +3,7 @@
 mod agreement;
 mod hostile;
 mod located;
+mod sets;
 mod values;
 
 use tidegate_connectors::row::{Row, Schema, Type, Value};

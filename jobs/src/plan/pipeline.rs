@@ -7,7 +7,7 @@ use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::{Error, Record};
 
 use crate::aggregate::located;
-use crate::expr::Expr;
+use crate::expr::{Expr, ExprSet};
 use crate::failures::Failures;
 use crate::file::{FlatMap, Problem, Select, Spanned, Stream};
 
@@ -22,7 +22,7 @@ enum Step {
     /// Keep the row if this holds.
     Where(Expr),
     /// A new row of these.
-    Select(Box<[Expr]>),
+    Select(ExprSet),
     /// The same row with these behind it.
     Append(Box<[Expr]>),
     /// A new row of these slots of the old one; `None`: null.
@@ -60,7 +60,10 @@ impl Pipeline {
                     }
                     Err(error) => Err((condition, error.to_string())),
                 },
-                Step::Select(fields) => values(fields, &row).map(|values| row = Row(values.into())),
+                Step::Select(fields) => {
+                    let values = fields.values(&row).map_err(|(expr, error)| (expr, error.to_string()));
+                    values.map(|values| row = Row(values.into()))
+                }
                 Step::Append(fields) => values(fields, &row).map(|more| {
                     let kept = std::mem::take(&mut row.0).into_vec();
                     row = kept.into_iter().chain(more).collect();
@@ -175,7 +178,7 @@ fn compile_select(select: &Select, schema: &Schema, problems: &mut Vec<Problem>)
         }
     }
     let selected = Schema::new(fields.iter().map(|(name, expr)| (name.clone(), expr.ty().clone())));
-    let exprs = fields.into_iter().map(|(_, expr)| expr).collect();
+    let exprs = ExprSet::new(fields.into_iter().map(|(_, expr)| expr));
     (problems.len() == before).then_some((Step::Select(exprs), selected))
 }
 
@@ -207,7 +210,7 @@ impl std::fmt::Display for Pipeline {
             f.write_str(if i > 0 { ", " } else { "" })?;
             match step {
                 Step::Where(condition) => write!(f, "where {}", condition.source())?,
-                Step::Select(fields) => write!(f, "select {}", list(fields))?,
+                Step::Select(fields) => write!(f, "select {}", list(fields.exprs()))?,
                 Step::Append(fields) => write!(f, "with {}", list(fields))?,
                 Step::Rearrange(_) => f.write_str("rearrange fields")?,
                 Step::Explode(expr) => write!(f, "flat map {}", expr.source())?,

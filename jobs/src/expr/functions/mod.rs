@@ -51,7 +51,7 @@ pub(super) struct Function {
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
+        write!(f, "{:?} {}", self.style, self.name)
     }
 }
 
