@@ -6,7 +6,8 @@
 //! expression has by itself.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
+use std::fmt::{self, Write};
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -187,9 +188,9 @@ pub(super) fn foreign() -> EvalError {
 #[derive(Default)]
 struct Sharing {
     /// How often each part occurs, by its structure.
-    counts: HashMap<String, usize, FixedState>,
+    counts: HashMap<Key, usize, FixedState>,
     /// The number of each part that was moved out.
-    numbers: HashMap<String, usize, FixedState>,
+    numbers: HashMap<Key, usize, FixedState>,
     parts: Parts,
 }
 
@@ -238,8 +239,28 @@ impl Sharing {
 const REMEMBER_BOOL: usize = 6;
 const REMEMBER_VALUE: usize = 25;
 
-/// The structure of a part as text, if it is worth sharing and none of its variables is bound around it.
-fn key(part: &mut Part<'_>) -> Option<String> {
+/// The structure of a part, as two independent hashes of its text: together they are wide enough to tell all parts apart.
+type Key = (u64, u64);
+
+/// Makes a [`Key`] of a text in pieces, up to a length.
+struct KeyWriter(<FixedState as BuildHasher>::Hasher, <FixedState as BuildHasher>::Hasher, usize);
+
+impl KeyWriter {
+    /// Larger parts are not looked at as a whole, only what is in them: so a set is made in time linear in its expressions.
+    const LONGEST: usize = 1 << 14;
+}
+
+impl Write for KeyWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        self.1.write(text.as_bytes());
+        self.2 += text.len();
+        if self.2 > Self::LONGEST { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// The structure of a part, if it is worth sharing and none of its variables is bound around it.
+fn key(part: &mut Part<'_>) -> Option<Key> {
     let dear = match part {
         Part::Bool(BoolNode::Shared(_) | BoolNode::Const(_) | BoolNode::Slot(_)) => false,
         Part::Bool(_) => measure(part.again()).0 >= REMEMBER_BOOL,
@@ -252,11 +273,13 @@ fn key(part: &mut Part<'_>) -> Option<String> {
     if !dear || measure(part.again()).1 > 0 {
         return None;
     }
+    let mut writer = KeyWriter(FixedState::with_seed(1).build_hasher(), FixedState::with_seed(2).build_hasher(), 0);
     match part {
-        Part::Bool(node) => Some(format!("{node:?}")),
-        Part::Node(node) => Some(format!("={node:?}")),
-        Part::Int(_) | Part::Double(_) => None,
+        Part::Bool(node) => write!(writer, "{node:?}").ok()?,
+        Part::Node(node) => write!(writer, "={node:?}").ok()?,
+        Part::Int(_) | Part::Double(_) => return None,
     }
+    Some((writer.0.finish(), writer.1.finish()))
 }
 
 /// What evaluating a part costs, in nanoseconds, very roughly; and how many variables around it, from the inside, it may use.

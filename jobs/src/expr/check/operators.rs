@@ -240,7 +240,8 @@ pub(super) fn into_double(typed: Typed) -> DoubleNode {
         (Node::Const(Val::Own(v)), _) if v.as_f64().is_some() => DoubleNode::Const(v.as_f64().unwrap_or_default()),
         (Node::Double(node), _) => *node,
         (node, Ty::Int) => DoubleNode::Int(Box::new(into_int(node))),
-        (Node::Slot(slot), Ty::Double) => DoubleNode::Slot(slot),
+        // Of any type: what is no number is told when it comes.
+        (Node::Slot(slot), Ty::Double | Ty::Any) => DoubleNode::Slot(slot),
         (other, _) => DoubleNode::Node(Box::new(other)),
     }
 }

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
-use regex::{Regex, RegexBuilder};
+use regex::{Captures, Regex, RegexBuilder};
 use tidegate_connectors::row::Value;
 
 use super::{Function, Outcome, Style, T, no_match};
+use crate::expr::arith::{bounded_list, bounded_text};
 use crate::expr::error::EvalError;
 use crate::expr::val::Val;
 
@@ -25,6 +26,25 @@ pub(super) const FUNCTIONS: &[Function] = &[
         call: extract,
         doc: "What the regular expression matches first, or its group if it has one.",
         examples: &[("regex.extract('id=42', 'id=([0-9]+)')", "optional.of('42')")],
+    },
+    Function {
+        name: "regex.extractAll",
+        style: Style::Global,
+        overloads: &[(&[T::String, T::String], T::List(&T::String))],
+        call: extract_all,
+        doc: "All that the regular expression matches, or its group each time if it has one.",
+        examples: &[("regex.extractAll('a=1, b=2', '[a-z]=([0-9])')", "['1', '2']")],
+    },
+    Function {
+        name: "regex.replace",
+        style: Style::Global,
+        overloads: &[(&[T::String, T::String, T::String], T::String), (&[T::String, T::String, T::String, T::Int], T::String)],
+        call: replace,
+        doc: "The text with all that the regular expression matches replaced, or so many; `\\1` stands for the first group, `\\0` for the match.",
+        examples: &[
+            (r"regex.replace('ann smith', '([a-z]+) ([a-z]+)', r'\2, \1')", "'smith, ann'"),
+            ("regex.replace('aaa', 'a', 'b', 2)", "'bba'"),
+        ],
     },
 ];
 
@@ -73,6 +93,67 @@ fn matches(args: &[Val<'_>]) -> Outcome {
         },
         _ => no_match(),
     }
+}
+
+fn extract_all(args: &[Val<'_>]) -> Outcome {
+    match args {
+        [text, pattern] => match (text.data(), pattern.data()) {
+            (Some(Value::String(text)), Some(Value::String(pattern))) => {
+                let regex = remembered(pattern)?;
+                let group = usize::from(regex.captures_len() > 1);
+                let found = regex.captures_iter(text).filter_map(|c| c.get(group)).map(|m| Val::text(m.as_str())).collect::<Vec<_>>();
+                bounded_list(found.len())?;
+                Ok(Val::list(found))
+            }
+            _ => no_match(),
+        },
+        _ => no_match(),
+    }
+}
+
+fn replace(args: &[Val<'_>]) -> Outcome {
+    let text = |i: usize| match args.get(i).and_then(Val::data) {
+        Some(Value::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let limit = match args.get(3).map(Val::data) {
+        None => -1,
+        Some(Some(Value::Int(limit))) => *limit,
+        Some(_) => return no_match(),
+    };
+    let (Some(source), Some(pattern), Some(with)) = (text(0), text(1), text(2)) else { return no_match() };
+    let regex = remembered(pattern)?;
+    let mut result = String::with_capacity(source.len());
+    let mut end = 0;
+    for found in regex.captures_iter(source).take(usize::try_from(limit).unwrap_or(usize::MAX)) {
+        let Some(whole) = found.get(0) else { continue };
+        result.push_str(&source[end..whole.start()]);
+        expand(with, &found, &mut result)?;
+        end = whole.end();
+        bounded_text(result.len())?;
+    }
+    result.push_str(&source[end..]);
+    Ok(Val::text(result))
+}
+
+/// Adds a replacement, in which `\1` stands for a group and `\\` for a backslash.
+fn expand(with: &str, groups: &Captures<'_>, result: &mut String) -> Result<(), EvalError> {
+    let mut chars = with.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            result.push(c);
+            continue;
+        }
+        match chars.next().map(|c| (c, c.to_digit(10))) {
+            Some(('\\', _)) => result.push('\\'),
+            Some((_, Some(group))) if (group as usize) < groups.len() => {
+                result.push_str(groups.get(group as usize).map_or("", |m| m.as_str()));
+                bounded_text(result.len())?;
+            }
+            _ => return Err(EvalError::message(format!("`{with}` is no replacement for {} groups", groups.len() - 1))),
+        }
+    }
+    Ok(())
 }
 
 /// The first group of the first match, or the match if the pattern has no group.

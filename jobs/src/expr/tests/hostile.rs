@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 
 use super::{eval, schema};
-use crate::expr::{Expr, eval_batch_line, parse_call};
+use crate::expr::{Expr, ExprSet, eval_batch_line, parse_call};
 
 fn refusal(source: &str) -> String {
     Expr::compile(source, &schema()).expect_err("it should be refused").remove(0).message
@@ -72,6 +72,19 @@ fn huge_lists_are_sets() {
         assert_eq!(expr.test(&row), Ok(true));
     }
     assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn sets_of_large_expressions_are_made_in_time() {
+    let deep = format!("{}count{}", "-(count + ".repeat(50), ")".repeat(50));
+    let source = vec![format!("{deep} > 1"); 1500].join(" || ");
+    let list: Vec<String> = (0..20_000).map(|i| format!("'ip{i}'")).collect();
+    let member = format!("!(!(name in [{}]))", list.join(", "));
+    let start = Instant::now();
+    let set = ExprSet::new([source.as_str(), &source, &member, &member].map(super::compile));
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let row = super::row();
+    assert_eq!(set.over(&row, &mut set.scratch()).test(0), set.exprs()[0].test(&row));
 }
 
 #[test]
