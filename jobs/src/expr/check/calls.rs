@@ -62,7 +62,8 @@ impl Checker<'_> {
         };
         if !self.scope.lenient {
             let in_namespace = || functions::names().find(|n| n.rsplit_once('.').is_some_and(|(_, last)| last == name)).map(str::to_owned);
-            let nearest = in_namespace().or_else(|| nearest(&full, functions::names())).or_else(|| nearest(name, functions::names()));
+            let named = || in_namespace().or_else(|| nearest(&full, functions::names())).or_else(|| nearest(name, functions::names()));
+            let nearest = if is_macro { None } else { named() };
             let span = if is_macro {
                 self.parsed.span(e)
             } else {
@@ -71,7 +72,9 @@ impl Checker<'_> {
             self.problems.push(Problem { span, message: message.clone(), nearest });
             // What is wrong below is worth knowing, too, unless the target was a namespace.
             if namespace.is_none() {
-                call.target.iter().map(Box::as_ref).chain(&call.args).for_each(|arg| {
+                // In the arguments of a macro are names that are none without it.
+                let args = if is_macro { &[] } else { call.args.as_slice() };
+                call.target.iter().map(Box::as_ref).chain(args).for_each(|arg| {
                     self.expr(arg);
                 });
             }

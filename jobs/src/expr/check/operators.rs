@@ -172,7 +172,7 @@ impl Checker<'_> {
         let node = match (&l.ty, &r.ty) {
             _ if is_const => Node::Arith(op, Box::new((l.node, r.node))),
             (Ty::Int, Ty::Int) => Node::Int(Box::new(IntNode::Arith(op, Box::new((into_int(l.node), into_int(r.node)))))),
-            (a, b) if ty == Ty::Double && a.is_number() && b.is_number() => {
+            (a, b) if ty == Ty::Double && [a, b].iter().all(|side| side.is_number() || **side == Ty::Any) => {
                 Node::Double(Box::new(DoubleNode::Arith(op, Box::new((into_double(l), into_double(r))))))
             }
             _ => Node::Arith(op, Box::new((l.node, r.node))),

@@ -39,6 +39,8 @@ fn problems_are_located_and_readable() {
         ("count in name", &["name: expected a list or a map, found string"]),
         ("tags.all(t, t)", &["t: expected bool, found string"]),
         ("tags.all(ok)", &["tags.all(ok): `all` takes names and expressions, as in list.all(x, condition)"]),
+        ("tags.sortBy(t)", &["tags.sortBy(t): `sortBy` takes names and expressions, as in list.sortBy(x, value)"]),
+        ("count.sortBy(x, x)", &["count: expected a list, found int"]),
         ("count.map(x, x)", &["count: expected a list or a map, found int"]),
         ("tags.exists(t, t == u)", &["u: unknown field `u`; did you mean `t`?"]),
         ("!count", &["count: expected bool, found int"]),
