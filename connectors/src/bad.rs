@@ -1,32 +1,28 @@
 //! What becomes of lines that can't be understood: counted, sampled to the log, handed on, or the end of the job.
 
-use std::time::{Duration, Instant};
-
-use tidegate_runtime::Error;
+use tidegate_runtime::{Error, Sampled};
 
 use crate::entry::{BadRecord, OnBad, cut};
-
-/// How many are logged at once; after them one per second.
-const FIRST: u32 = 3;
 
 /// The bad records of one reader.
 pub(crate) struct BadRecords {
     policy: OnBad,
-    logged: u32,
-    silent: u64,
-    last: Instant,
+    log: Sampled,
 }
 
 impl BadRecords {
     pub(crate) fn new(policy: OnBad) -> Self {
-        Self { policy, logged: 0, silent: 0, last: Instant::now() }
+        Self { policy, log: Sampled::default() }
     }
 
     /// Takes note of a bad line; gives it back if it is to be handed on.
     pub(crate) fn note(&mut self, source: &str, line: u64, bytes: &[u8], error: String) -> Result<Option<Box<BadRecord>>, Error> {
         match self.policy {
             OnBad::Skip => {
-                self.log(source, line, bytes, &error);
+                if let Some(more) = self.log.say() {
+                    let text = String::from_utf8_lossy(bytes);
+                    tracing::warn!("bad record skipped: {source}:{line}: {error}, in `{}`{more}", cut(&text, 200));
+                }
                 Ok(None)
             }
             OnBad::Keep => {
@@ -39,40 +35,11 @@ impl BadRecords {
             }
         }
     }
-
-    fn log(&mut self, source: &str, line: u64, bytes: &[u8], error: &str) {
-        if self.logged >= FIRST && self.last.elapsed() < Duration::from_secs(1) {
-            self.silent += 1;
-            return;
-        }
-        let text = String::from_utf8_lossy(bytes);
-        let text = cut(&text, 200);
-        match std::mem::take(&mut self.silent) {
-            0 => tracing::warn!("bad record skipped: {source}:{line}: {error}, in `{text}`"),
-            silent => {
-                tracing::warn!("bad record skipped: {source}:{line}: {error}, in `{text}` (and {silent} more since the last one shown)")
-            }
-        }
-        self.logged = self.logged.saturating_add(1);
-        self.last = Instant::now();
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_log_is_a_sample() {
-        let mut bad = BadRecords::new(OnBad::Skip);
-        for _ in 0..10 {
-            assert_eq!(bad.note("a.csv", 1, b"x", "it is wrong".into()).unwrap(), None);
-        }
-        assert_eq!((bad.logged, bad.silent), (FIRST, 7));
-        bad.last = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
-        bad.note("a.csv", 1, b"x", "it is wrong".into()).unwrap();
-        assert_eq!((bad.logged, bad.silent), (FIRST + 1, 0));
-    }
 
     #[test]
     fn a_long_line_is_cut_in_the_message_and_kept_whole_in_the_record() {

@@ -1,33 +1,25 @@
 //! What happens when an expression fails on a record: the record is dropped, counted and now and then logged, or the job fails.
 
-use std::time::{Duration, Instant};
-
 use tidegate_connectors::row::{Row, Schema};
-use tidegate_runtime::Error;
+use tidegate_runtime::{Error, Sampled};
 
 use crate::expr::Expr;
 use crate::file::OnError;
 
-/// The policy of one stream, and when it last logged.
+/// The policy of one stream.
 #[derive(Clone, Debug)]
 pub struct Failures {
     stream: String,
     schema: Schema,
     policy: OnError,
-    seen: u64,
-    logged: Option<Instant>,
+    log: Sampled,
 }
 
 impl Failures {
-    /// The first failures are all logged.
-    const FIRST: u64 = 3;
-    /// After those, at most one in this time.
-    const PAUSE: Duration = Duration::from_secs(1);
-
     /// The policy for rows of this schema, in this stream.
     #[must_use]
     pub fn new(stream: &str, schema: &Schema, policy: OnError) -> Self {
-        Self { stream: stream.to_owned(), schema: schema.clone(), policy, seen: 0, logged: None }
+        Self { stream: stream.to_owned(), schema: schema.clone(), policy, log: Sampled::default() }
     }
 
     /// `expr` failed on `row`.
@@ -35,15 +27,13 @@ impl Failures {
     /// # Errors
     /// The policy is to fail.
     pub fn report(&mut self, expr: &Expr, error: &str, row: &Row) -> Result<(), Error> {
-        self.seen += 1;
         if self.policy == OnError::Fail {
             let (stream, record) = (&self.stream, self.show(row));
             return Err(Error::user(format!("`{}` in stream `{stream}` failed: {error}; the record: {record}", expr.source())));
         }
-        if self.seen <= Self::FIRST || self.logged.is_none_or(|at| at.elapsed() >= Self::PAUSE) {
-            self.logged = Some(Instant::now());
-            let (stream, record, seen) = (&self.stream, self.show(row), self.seen);
-            tracing::warn!("`{}` in stream `{stream}` failed: {error}; skipped the record {record} ({seen} so far)", expr.source());
+        if let Some(more) = self.log.say() {
+            let (stream, record) = (&self.stream, self.show(row));
+            tracing::warn!("`{}` in stream `{stream}` failed: {error}; skipped the record {record}{more}", expr.source());
         }
         Ok(())
     }

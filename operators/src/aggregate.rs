@@ -1,6 +1,5 @@
 //! Aggregate functions: what many records come to, kept incrementally.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use tidegate_runtime::Error;
@@ -107,13 +106,12 @@ pub struct Fold<A, F, M> {
     initial: A,
     add: F,
     merge: M,
-    acc: PhantomData<A>,
 }
 
 impl<A, F, M> Fold<A, F, M> {
     /// Begins with `initial`, adds with `add`, merges with `merge`; the accumulator is the result.
     pub fn new(initial: A, add: F, merge: M) -> Self {
-        Self { initial, add, merge, acc: PhantomData }
+        Self { initial, add, merge }
     }
 }
 

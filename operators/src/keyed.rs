@@ -36,7 +36,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         F: Fn(&T) -> K + Clone + 'static,
     {
         let key = self.key.clone();
-        let (main, _) = keyed(self.edge, name, "reduce", "none", self.key, |_| ReduceLogic::new(key, f));
+        let (main, _) = keyed(self.edge, name, "reduce", None, self.key, |_| ReduceLogic::new(key, f));
         Stream::from_edge(main)
     }
 
@@ -50,7 +50,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     {
         let key = self.key.clone();
         let kind = kind("running aggregate", &aggregate.describe());
-        let (main, _) = keyed(self.edge, name, &kind, "none", self.key, |context| {
+        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| {
             aggregate.open(&context.metrics);
             RunningLogic::new(key, aggregate)
         });
@@ -66,7 +66,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         P: ProcessFunction<K, T>,
     {
         let key = self.key.clone();
-        let (main, _) = keyed(self.edge, name, "process", "none", self.key, |_| ProcessLogic::new(key, function));
+        let (main, _) = keyed(self.edge, name, "process", None, self.key, |_| ProcessLogic::new(key, function));
         Stream::from_edge(main)
     }
 

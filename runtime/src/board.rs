@@ -58,7 +58,10 @@ impl Board {
     /// Instance `worker` of `source` says where it is.
     pub fn post(&self, source: usize, worker: usize, watermark: Watermark, status: Status) {
         if let Some(slot) = self.slots.get(source * self.workers + worker) {
-            slot.watermark.store(watermark.0, Relaxed);
+            // That of one that has ended no longer counts; it must not be seen before its status is.
+            if status != Status::Ended {
+                slot.watermark.store(watermark.0, Relaxed);
+            }
             slot.status.store(status as u8, Relaxed);
         }
     }

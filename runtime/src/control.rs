@@ -1,5 +1,6 @@
 //! What the workers of a running job share: the reason to stop, the epoch to be in, the clock, the board, the counters.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -11,9 +12,10 @@ use crate::error::{Error, JobError};
 use crate::flow::TickClock;
 use crate::graph::MetricsRegistry;
 use crate::job::RunConfig;
+use crate::source::Shared;
 
 /// The state shared by all workers of one run. A failure anywhere poisons it, and every worker stops at its next step.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Control {
     failed: AtomicBool,
     failure: Mutex<Option<JobError>>,
@@ -27,6 +29,8 @@ pub struct Control {
     pub(crate) board: Board,
     /// The counters of every node.
     pub(crate) metrics: MetricsRegistry,
+    /// What the instances of each source share, by the source's ordinal.
+    shared: Mutex<BTreeMap<usize, Shared>>,
     /// How keys are spread.
     pub(crate) key_groups: KeyGroups,
     /// Whether records behind a barrier wait for it.
@@ -36,6 +40,11 @@ pub struct Control {
 impl Control {
     pub(crate) fn new(board: Board, metrics: MetricsRegistry, config: &RunConfig) -> Self {
         Self { board, metrics, key_groups: config.key_groups, mode: config.mode, ..Self::default() }
+    }
+
+    /// What the instances of this source share.
+    pub(crate) fn shared(&self, source: usize) -> Shared {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).entry(source).or_default().clone()
     }
 
     /// An operator failed: the job stops, with the first such cause.

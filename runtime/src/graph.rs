@@ -100,7 +100,8 @@ impl Graph {
     /// For each source, in building order, the number of its group: sources whose records may meet are in one group.
     pub(crate) fn source_groups(&self) -> Vec<usize> {
         let mut group: Vec<usize> = (0..self.nodes.len()).collect();
-        for (id, node) in self.nodes.iter().enumerate() {
+        // What meets only in a sink doesn't meet: nothing there depends on event time.
+        for (id, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.role != Role::Sink) {
             for input in &node.inputs {
                 let (a, b) = (group[id], group[input.from.0]);
                 group.iter_mut().filter(|g| **g == b).for_each(|g| *g = a);
@@ -167,6 +168,16 @@ mod tests {
         }
         let groups = graph.source_groups();
         assert_eq!(groups[0], groups[2]);
+        assert_ne!(groups[0], groups[1]);
+    }
+
+    #[test]
+    fn sources_that_share_only_a_sink_are_two_groups() {
+        let mut graph = Graph::default();
+        for n in [node("a", Role::Source, &[]), node("b", Role::Source, &[]), node("s", Role::Sink, &[0, 1])] {
+            graph.add(n);
+        }
+        let groups = graph.source_groups();
         assert_ne!(groups[0], groups[1]);
     }
 

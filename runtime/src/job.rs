@@ -98,6 +98,7 @@ impl Job {
     /// # Errors
     /// The workers could not be started.
     pub fn start(&self, config: RunConfig) -> Result<Running, JobError> {
+        let config = RunConfig { workers: config.workers.max(1), ..config };
         let board = Board::new(&self.graph.source_groups(), config.workers);
         let control = Arc::new(Control::new(board, MetricsRegistry::default(), &config));
         let (shared, build) = (Arc::clone(&control), Arc::clone(&self.build));

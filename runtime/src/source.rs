@@ -4,7 +4,8 @@
 //! has to wait for the outside (a disk, a socket) waits on a thread of its own and wakes its operator through the [`Waker`].
 //! How readers are driven, when they pause, and how batches become timed messages is the business of the source operator.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::metrics::SourceMetrics;
@@ -34,8 +35,30 @@ pub struct SourceContext {
     pub workers: usize,
     /// Wakes the source operator from another thread.
     pub waker: Waker,
+    /// What the instances of the source on all workers must see alike.
+    pub shared: Shared,
     /// The counters of the source; the reader counts what only it can see: bytes, bad records.
     pub metrics: Arc<SourceMetrics>,
+}
+
+/// A value that is made once per run of a job, by the first worker that asks, and seen by all: such as a listing of files, which would not be
+/// the same a moment later.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>);
+
+impl Shared {
+    /// The value, made by `make` if nobody has made it yet.
+    ///
+    /// # Errors
+    /// What `make` returns. The next to ask tries again.
+    pub fn get_or_make<V: Send + Sync + 'static>(&self, make: impl FnOnce() -> Result<V, Error>) -> Result<Arc<V>, Error> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = match &*slot {
+            Some(value) => Arc::clone(value),
+            None => Arc::clone(slot.insert(Arc::new(make()?))),
+        };
+        value.downcast().map_err(|_| Error::internal("a source shares values of two types"))
+    }
 }
 
 /// One worker's share of a source.

@@ -99,6 +99,11 @@ impl IdleTimer {
         self.active = true;
     }
 
+    /// Nobody looked whether anything happened: what was quiet so far doesn't count.
+    pub fn rest(&mut self) {
+        self.quiet_since = None;
+    }
+
     /// Is it idle at `now`, a time since an origin of the caller's?
     pub fn is_idle(&mut self, now: Duration) -> bool {
         if std::mem::take(&mut self.active) {
@@ -218,6 +223,11 @@ impl Splits {
             }
             self.none_idle = timer.is_idle(now);
         }
+    }
+
+    /// The reader was not asked, so nothing can be said of its splits: the time until the next look is not held against them.
+    pub fn rest(&mut self) {
+        self.splits.values_mut().filter_map(|s| s.timer.as_mut()).chain(&mut self.none).for_each(IdleTimer::rest);
     }
 
     /// What the splits come to now: the least watermark of the active ones, or if all are idle the greatest.

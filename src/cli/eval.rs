@@ -58,12 +58,19 @@ impl Eval {
     }
 }
 
+/// A reader that has gone away has seen enough.
+fn answer(written: std::io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written?),
+    }
+}
+
 fn batch() -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for line in std::io::stdin().lock().lines() {
         let line = line.context("standard input can't be read")?;
-        writeln!(out, "{}", eval_batch_line(&line))?;
+        answer(writeln!(out, "{}", eval_batch_line(&line)))?;
     }
-    out.flush()?;
-    Ok(())
+    answer(out.flush())
 }

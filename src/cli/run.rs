@@ -9,7 +9,8 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tidegate::connectors::sink::is_broken_pipe;
-use tidegate::runtime::{Job, JobError, RunConfig, Running, Stopper};
+use tidegate::jobs::plan::STDOUT;
+use tidegate::runtime::{Job, JobError, Role, RunConfig, Running, Stopper};
 
 use super::job::{JobArgs, tell};
 use super::log::{self, LogFormat, note, progress};
@@ -24,8 +25,8 @@ pub struct Run {
     #[command(flatten)]
     job: JobArgs,
     /// Workers (threads); default: what the job file says, else one per core
-    #[arg(short, long, value_name = "N")]
-    parallelism: Option<NonZero<usize>>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    parallelism: Option<u16>,
     /// Neither progress nor the summary, only problems
     #[arg(long)]
     quiet: bool,
@@ -46,19 +47,21 @@ impl Run {
         };
         tell(&loaded.problems);
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = self.parallelism.map(NonZero::get).or(loaded.plan.parallelism).unwrap_or(cores);
+        let workers = self.parallelism.map(usize::from).or(loaded.plan.parallelism).unwrap_or(cores);
         let mut report = Report::new();
         let running = match loaded.job.start(RunConfig::workers(workers)) {
             Ok(running) => running,
             Err(e) => return super::fail(&e.into(), super::FAILED),
         };
-        mute_panics();
+        log_panics();
         stop_on_signal(running.stopper());
         self.watch(&loaded.job, &running, &mut report);
         let (metrics, stopped) = (running.metrics(), running.stopper().stopping());
         let result = running.wait();
+        // Whoever read standard output has seen enough; but what else the job writes is then not complete.
+        let only_stdout = loaded.job.graph().nodes().iter().all(|n| n.role != Role::Sink || n.kind == STDOUT);
         let done = match &result {
-            Err(JobError::Operator { error, .. }) => is_broken_pipe(error),
+            Err(JobError::Operator { error, .. }) => only_stdout && is_broken_pipe(error),
             other => other.is_ok(),
         };
         if !self.quiet {
@@ -72,10 +75,8 @@ impl Run {
             note(report.summary(&loaded.plan.name, how, loaded.job.graph(), &metrics).trim_end());
         }
         match result {
-            // Whoever read standard output has seen enough.
-            _ if done => ExitCode::SUCCESS,
-            Ok(()) => ExitCode::SUCCESS,
-            Err(e) => super::fail(&e.into(), super::FAILED),
+            Err(e) if !done => super::fail(&e.into(), super::FAILED),
+            _ => ExitCode::SUCCESS,
         }
     }
 
@@ -98,9 +99,9 @@ impl Run {
     }
 }
 
-/// A worker's panic comes back as the job's error; what it would print itself would only be said twice.
-fn mute_panics() {
-    std::panic::set_hook(Box::new(|panic| tracing::info!("{panic}")));
+/// A worker's panic comes back as the job's error; where it was is only known here.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }
 
 /// Stops the job at the first signal, and ends the process at the second.

@@ -137,3 +137,38 @@ fn set_overrides_any_key() {
     let json = r#"{"name": "t", "sources": {"in": {"connector": "file", "path": "a.txt", "format": "text"}}, "sinks": {"o": {"from": "in", "connector": "stdout", "format": "text"}}}"#;
     dir.job(json).args(["--quiet"]).run().exits(0).stdout_is("a\n").stderr_is("");
 }
+
+#[test]
+fn mistakes_in_expressions_are_told_along_with_those_around_them() {
+    let dir = Dir::new();
+    dir.file(
+        "job.yaml",
+        "name: t\nsources: { in: { connector: stdin, format: json, schema: { n: int } } }\nstreams:\n  a: { from: in, where: 'm > 3' }\n  b: { from: im }\nsinks: { out: { from: [a, b], connector: stdot } }\n",
+    );
+    let outcome = dir.tidegate(["check", "job.yaml"]).run().exits(2);
+    outcome.stderr_has("job.yaml:4:26: unknown field `m`").stderr_has("job.yaml:5:14").stderr_has("job.yaml:6:42");
+}
+
+#[test]
+fn parts_that_would_take_each_others_data_are_refused() {
+    let dir = Dir::new();
+    dir.file("in.jsonl", "{\"n\":1}\n").file(
+        "job.yaml",
+        "name: t
+sources:
+  one: { connector: stdin, format: json, schema: { n: int } }
+  two: { connector: stdin, format: json, schema: { n: int } }
+  file: { connector: file, path: in.jsonl, format: json, schema: { n: int } }
+sinks:
+  a: { from: [one, two], connector: file, path: out.jsonl }
+  b: { from: file, connector: file, path: out.jsonl }
+  c: { from: file, connector: file, path: in.jsonl }
+",
+    );
+    let outcome = dir.tidegate(["run", "job.yaml"]).run().exits(2);
+    outcome
+        .stderr_has("job.yaml:4:3: standard input")
+        .stderr_has("the sink `a` writes this path too")
+        .stderr_has("the source `file` reads this path");
+    assert_eq!(dir.read("in.jsonl"), "{\"n\":1}\n");
+}

@@ -92,7 +92,7 @@ fn a_fast_source_stays_within_its_drift_of_a_slow_one() {
         let job = Job::new(move |flow| {
             let bounded = WatermarkStrategy::bounded(ms(0));
             let fast = flow.source("fast", fast.clone(), bounded.max_drift(ms(DRIFT)));
-            fast.union(flow.source("slow", slow.clone(), bounded)).sink("out", out.clone());
+            fast.union(flow.source("slow", slow.clone(), bounded)).map("all", |time| time).sink("out", out.clone());
         })
         .expect("a job");
         run(&job, RunConfig::workers(workers)).expect("it runs");

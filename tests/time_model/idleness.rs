@@ -139,3 +139,53 @@ fn sources_that_never_meet_do_not_influence_each_other() {
     assert_eq!(seen.take(), [(0, 0, 1), (0, 1_000, 1), (0, 100_000, 1), (0, 200_000, 1)]);
     assert_eq!(other.take(), [(1, 0, 2)]);
 }
+
+/// Both sources are paused by the sink for far longer than `idle_after`. They are not idle, so neither may follow the other.
+#[test]
+fn a_source_that_is_paused_is_not_idle() {
+    const EACH: u64 = 40_000;
+    let (late, written) = (CollectSink::<(u64, u64)>::new(), Arc::new(AtomicUsize::new(0)));
+    let (late_sink, count) = (late.clone(), Arc::clone(&written));
+    let job = Job::new(move |flow| {
+        let from = |start: i64, source: u64| FnSource::new(move |i| Record::new(start + i as i64, (source, i))).with_count(EACH);
+        let early = flow.source("early", from(0, 0), bounded().idle_after(ms(20)));
+        let ahead = flow.source("ahead", from(10_000_000, 1), bounded().idle_after(ms(20)));
+        let all = early.union(ahead);
+        let count = Arc::clone(&count);
+        all.clone().sink(
+            "slow",
+            FnSink::new(move |_| {
+                // A few hundred milliseconds for what a source may have in flight.
+                if count.fetch_add(1, SeqCst).is_multiple_of(64) {
+                    std::thread::sleep(ms(1));
+                }
+                Ok(())
+            }),
+        );
+        let windows = all.key_by(|(source, _): &(u64, u64)| *source).window(tumbling());
+        windows.aggregate_with_late("counts", Count).1.sink("late", late_sink.clone());
+    });
+    job.expect("a job").run(RunConfig::workers(2)).expect("the job ends well");
+    assert_eq!(written.load(SeqCst), 2 * EACH as usize);
+    assert_eq!(late.take().len(), 0);
+}
+
+/// A source without event time that writes to the same sink must not keep an idle one from following the others.
+#[test]
+fn sources_that_share_only_a_sink_do_not_wait_for_each_other() {
+    let seen = Seen::default();
+    let busy = Script::new([vec![batch(0, &[0, 500, 5_000]), until(seen.at_least(1))]]);
+    let silent: Script<Item> = Script::new([vec![batch(1, &[0]), until(seen.at_least(1))]]);
+    let untimed: Script<Item> = Script::new([vec![until(seen.at_least(1))]]);
+    let windows = seen.clone();
+    let job = Job::new(move |flow| {
+        let busy = flow.source("busy", busy.clone(), bounded());
+        let silent = flow.source("silent", silent.clone(), bounded().idle_after(ms(20)));
+        let untimed = flow.source("untimed", untimed.clone(), WatermarkStrategy::from_data());
+        let counts = busy.union(silent).key_by(|(key, _): &Item| *key).window(tumbling()).aggregate("counts", Count);
+        let nothing = untimed.map("as_windows", |(key, _): Item| WindowResult { key, start: 0, end: 0, value: 0 });
+        counts.union(nothing).sink("out", windows.sink());
+    });
+    run(&job.expect("a job"), RunConfig::workers(1)).expect("the job ends well");
+    assert!(seen.take().contains(&(0, 0, 2)));
+}

@@ -18,7 +18,8 @@ pub(crate) enum Input {
 impl Input {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        let empty = file.metadata()?.len() == 0;
+        let metadata = file.metadata()?;
+        let empty = metadata.is_file() && metadata.len() == 0;
         let file = Counted { file, count: 0 };
         let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
         Ok(match extension.as_deref() {

@@ -48,8 +48,8 @@ impl<F: Format> FileSource<F> {
 
 impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
-        let all = listing::files(&self.path)?;
-        let mine: Vec<PathBuf> = all.into_iter().skip(context.worker).step_by(context.workers.max(1)).collect();
+        let all = context.shared.get_or_make(|| listing::files(&self.path))?;
+        let mine: Vec<PathBuf> = all.iter().skip(context.worker).step_by(context.workers.max(1)).cloned().collect();
         if mine.is_empty() {
             return Ok(Box::new(Nothing));
         }
@@ -72,6 +72,10 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
 /// The file can't be read.
 pub fn first_line(path: &str) -> Result<Vec<u8>, Error> {
     let Some(first) = listing::files(path)?.into_iter().next() else { return Ok(Vec::new()) };
+    // To look into a pipe is to take from it.
+    if !first.metadata().map_err(|e| unreadable(&first, &e))?.is_file() {
+        return Err(Error::user(format!("`{}` is not a regular file: its header can't be read before the job starts", first.display())));
+    }
     let read = || match Lines::new(Input::open(&first)?).next()? {
         Some(Line::Whole(line) | Line::TooLong(line)) => Ok(line.to_vec()),
         None => Ok(Vec::new()),

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 
 use super::keys;
+use super::not_yet;
 use super::read::Reader;
 use super::sinks::{self, Sink};
 use super::sources::{self, Source};
@@ -180,11 +181,15 @@ fn read_state(reader: &mut Reader, node: &Node, at: &Span) -> Option<State> {
     let fields = reader.fields(node, at, &[&keys::STATE], "`state`")?;
     let backends = [("memory", Backend::Memory), ("rocksdb", Backend::RocksDb)];
     let backend = fields.get("backend").and_then(|node| reader.word(node, "state.backend", &backends));
+    let ttl = fields.get("ttl").and_then(|node| reader.optional_span(node));
+    if let Some((ttl, message)) = ttl.as_ref().zip(not_yet::missing("state.ttl", "duration")) {
+        reader.push(ttl.problem(message));
+    }
     Some(State {
         backend: backend.map(|backend| backend.value).unwrap_or_default(),
         dir: fields.get("dir").and_then(|node| reader.text(node, "a path")),
         memory: fields.get("memory").and_then(|node| reader.size(node)),
-        ttl: fields.get("ttl").and_then(|node| reader.optional_span(node)),
+        ttl,
     })
 }
 

@@ -18,10 +18,11 @@ use tidegate_connectors::row::{Row, Schema};
 use tidegate_runtime::source::Source;
 use tidegate_runtime::{GraphError, Job};
 
-use crate::file::{JobFile, Problems, Severity, Spanned};
+use crate::file::{JobFile, Problem, Problems, Severity, SinkConnector, SourceConnector, Spanned};
 
 pub use key::RowKey;
 use sinks::PlannedSink;
+pub use sinks::STDOUT;
 use sources::PlannedSource;
 use streams::PlannedStream;
 
@@ -61,8 +62,38 @@ fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
         .collect()
 }
 
+/// Parts that would take each other's data: two sources of standard input, two sinks of one path, a sink that writes what a source reads.
+fn conflicts(file: &JobFile) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let stdins = file.sources.iter().filter(|s| matches!(s.connector, SourceConnector::Stdin { .. }));
+    for second in stdins.skip(1) {
+        problems
+            .push(second.name.problem("standard input can be read by one source only: read it once, and let several streams read that"));
+    }
+    let read = file
+        .sources
+        .iter()
+        .filter_map(|s| if let SourceConnector::File { path, .. } = &s.connector { Some((&s.name, path)) } else { None });
+    let read: Vec<_> = read.collect();
+    let mut written: Vec<(&Spanned<String>, &Spanned<String>)> = Vec::new();
+    for sink in &file.sinks {
+        let SinkConnector::File { path } = &sink.connector else { continue };
+        if let Some((source, _)) = read.iter().find(|(_, other)| other.value == path.value) {
+            problems.push(path.problem(format!("the source `{}` reads this path: it would be emptied before it is read", source.value)));
+        }
+        if let Some((other, _)) = written.iter().find(|(_, other)| other.value == path.value && !path.value.starts_with("/dev/")) {
+            problems.push(
+                path.problem(format!("the sink `{}` writes this path too: give one sink both streams, as `from: [a, b]`", other.value)),
+            );
+        }
+        written.push((&sink.name, path));
+    }
+    problems
+}
+
 /// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
+    problems.extend(conflicts(file));
     let broken = broken(file, problems);
     let whole = |name: &Spanned<String>| !broken.contains(name.as_str());
     let mut known = Streams::new();
@@ -75,7 +106,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
                 let timed = source.timed;
                 known.insert(source.name.clone(), Known { schema: source.schema.clone(), timed });
                 if let Some(name) = &source.dead_letter {
-                    known.insert(name.clone(), Known { schema: sources::dead_letter_schema(), timed });
+                    known.insert(name.clone(), Known { schema: sources::dead_letter_schema(), timed: false });
                 }
                 sources_planned.push(source);
             }

@@ -10,6 +10,9 @@ use tidegate_runtime::sink::Sink;
 use super::{PlannedInput, Streams};
 use crate::file::{self, Problem, SinkConnector, SinkFormat};
 
+/// What sinks on standard output are called in the graph.
+pub const STDOUT: &str = "standard output";
+
 /// A sink, compiled.
 #[derive(Clone)]
 pub(super) struct PlannedSink {
@@ -65,7 +68,7 @@ pub(super) fn plan(sink: &file::Sink, known: &Streams) -> Result<Option<PlannedS
         }
     };
     let words = match &sink.connector {
-        SinkConnector::Stdout => "standard output".to_owned(),
+        SinkConnector::Stdout => STDOUT.to_owned(),
         SinkConnector::File { path } => format!("file {}", path.value),
     };
     Ok(Some(PlannedSink { name: sink.name.value.clone(), inputs, schema, sink: made, words }))

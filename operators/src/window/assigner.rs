@@ -127,7 +127,7 @@ impl Aligned {
 
     /// The ends of all windows that hold `time`, the last first.
     pub(super) fn ends(self, time: i64) -> impl Iterator<Item = i64> {
-        std::iter::successors(self.last_end(time), move |end| Some(end - self.every)).take_while(move |end| *end > time)
+        std::iter::successors(self.last_end(time), move |end| end.checked_sub(self.every)).take_while(move |end| *end > time)
     }
 
     /// The slice that holds `time`.

@@ -79,11 +79,11 @@ impl<'s, T: Data, F> WindowedStream<'s, T, F> {
         let lateness = i64::try_from(self.allowed_lateness.as_millis()).unwrap_or(i64::MAX);
         let kind = kind(&format!("{} window", self.window), &aggregate.describe());
         let (main, late) = match self.window.kind() {
-            Kind::Aligned(windows) => keyed(self.edge, name, &kind, "late", route, |cx| {
+            Kind::Aligned(windows) => keyed(self.edge, name, &kind, Some("late"), route, |cx| {
                 aggregate.open(&cx.metrics);
                 SliceLogic::new(key, windows, lateness, aggregate, cx.metrics)
             }),
-            Kind::Session { gap } => keyed(self.edge, name, &kind, "late", route, |cx| {
+            Kind::Session { gap } => keyed(self.edge, name, &kind, Some("late"), route, |cx| {
                 aggregate.open(&cx.metrics);
                 SessionLogic::new(key, gap, lateness, aggregate, cx.metrics)
             }),

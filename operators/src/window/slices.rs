@@ -44,15 +44,15 @@ where
     }
 
     fn slices_of(&self, end: i64) -> impl Iterator<Item = &Table<K, A::Acc>> {
-        self.slices.range(end - self.windows.size..end).map(|(_, slice)| slice)
+        self.slices.range(end.saturating_sub(self.windows.size)..end).map(|(_, slice)| slice)
     }
 
     /// Emits the window that ends at `end`, of all keys.
     fn fire(&self, end: i64, out: &mut Outbox<WindowResult<K, A::Out>, T>) {
-        let start = end - self.windows.size;
+        let start = end.saturating_sub(self.windows.size);
         if self.windows.tumbling() {
             // The slice is the window.
-            for (key, acc) in self.slices.get(&start).into_iter().flatten() {
+            for (key, acc) in self.slices_of(end).flatten() {
                 out.emit(end - 1, WindowResult { key: key.clone(), start, end, value: self.aggregate.finish(acc) });
             }
             return;
@@ -72,7 +72,7 @@ where
         if let Some(first) = parts.next() {
             let mut merged = first.clone();
             parts.for_each(|part| self.aggregate.merge(&mut merged, part));
-            let start = end - self.windows.size;
+            let start = end.saturating_sub(self.windows.size);
             out.emit(end - 1, WindowResult { key: key.clone(), start, end, value: self.aggregate.finish(&merged) });
         }
     }

@@ -166,6 +166,33 @@ fn a_record_without_a_time_is_refused() {
     assert!(error.to_string().contains("event time"), "{error}");
 }
 
+/// Records at the ends of time: each is in a window that fires at the end of input, and nothing overflows.
+#[test]
+fn the_ends_of_time_are_in_windows_too() {
+    let ms = Duration::from_millis;
+    for (size, every) in [(10, 10), (25_000, 10_000), (3, 7)] {
+        let Kind::Aligned(windows) = Window::sliding(ms(size), ms(every), 0).unwrap().kind() else { unreachable!() };
+        for time in [i64::MIN + 1, i64::MIN + 30_000, i64::MAX - 30_000, i64::MAX - 1] {
+            let mut logic = SliceLogic::new(|v: &Value| v.0, windows, 0, collect(), Arc::default());
+            let mut out = Outbox::default();
+            logic.record(Record::new(time, (1, 5)), &mut out).unwrap();
+            logic.watermark(Watermark::END, &mut out).unwrap();
+            let (main, late) = out.take();
+            assert!(late.is_empty());
+            let held = windows.last_end(time).is_some();
+            assert_eq!(!main.is_empty(), held, "{size} {every} {time}");
+            assert!(main.iter().all(|r| r.value.start <= time && r.value.value == [5]), "{main:?}");
+        }
+    }
+    let mut logic = SessionLogic::new(|v: &Value| v.0, 10, 0, collect(), Arc::default());
+    let mut out = Outbox::default();
+    for time in [i64::MIN + 1, i64::MAX - 1] {
+        logic.record(Record::new(time, (1, 5)), &mut out).unwrap();
+    }
+    logic.watermark(Watermark::END, &mut out).unwrap();
+    assert_eq!(out.take().0.len(), 2);
+}
+
 #[test]
 fn impossible_windows_are_refused() {
     let second = Duration::from_secs(1);

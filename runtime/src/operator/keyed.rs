@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use tidegate_checkpoints::{Epoch, KeyGroups, stable_hash};
+use tidegate_checkpoints::{Epoch, stable_hash};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::progress::Stamp;
-use timely::scheduling::Activator;
 
+use super::appointment::Appointment;
 use crate::align::{Align, Step};
 use crate::control::Control;
 use crate::dataflow::Edge;
@@ -78,7 +78,7 @@ impl<Out, Side> Default for Outbox<Out, Side> {
 }
 
 impl<Out, Side> Outbox<Out, Side> {
-    /// How far event time has come. While it moves, the watermark it comes from: what fires is not late for those downstream.
+    /// How far event time has come; [`Watermark::END`] while what is left fires at the end of input.
     #[must_use]
     #[inline]
     pub fn watermark(&self) -> Watermark {
@@ -153,21 +153,18 @@ impl<T> Chunks<T> {
 pub struct Context {
     /// The operator's counters.
     pub metrics: Arc<OperatorMetrics>,
-    /// This worker, from 0.
-    pub worker: usize,
-    /// How keys are cut into groups.
-    pub key_groups: KeyGroups,
 }
 
 /// The main and the side output of a keyed operator.
 pub type Keyed<'s, L> = (Edge<'s, <L as Logic>::Out>, Edge<'s, <L as Logic>::Side>);
 
-/// Routes records to the worker that owns the group of their key, and runs a logic there. `side` names the side output in the graph.
+/// Routes records to the worker that owns the group of their key, and runs a logic there. `side` names the side
+/// output in the graph, if the logic has one.
 pub fn keyed<'s, L, K, F>(
     edge: Edge<'s, L::In>,
     name: &str,
     kind: &str,
-    side: &'static str,
+    side: Option<&'static str>,
     key: F,
     make: impl FnOnce(Context) -> L,
 ) -> Keyed<'s, L>
@@ -183,7 +180,7 @@ where
     let control = flow.control();
     let metrics = control.metrics.operator(node);
     let key_groups = control.key_groups;
-    let logic = make(Context { metrics: Arc::clone(&metrics), worker: flow.worker(), key_groups });
+    let logic = make(Context { metrics: Arc::clone(&metrics) });
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
     let (main, main_stream) = builder.new_output::<Vec<Record<L::Out>>>();
@@ -203,7 +200,7 @@ where
             outbox: Outbox::default(),
             held: capabilities.next().zip(capabilities.next()),
             metrics,
-            activator,
+            appointment: Appointment::new(activator),
             next_clock: None,
         };
         move |frontiers| {
@@ -228,7 +225,7 @@ where
             }
         }
     });
-    (Edge::new(flow.clone(), main_stream, node, None, 1), Edge::new(flow, side_stream, node, Some(side), 1))
+    (Edge::new(flow.clone(), main_stream, node, None, 1), Edge::new(flow, side_stream, node, side, 1))
 }
 
 /// The one time that stands for a message's stamp: it may carry several.
@@ -253,7 +250,7 @@ struct Harness<L: Logic> {
     /// One capability per output, both at the meet of what may still be emitted. `None` once the input has ended.
     held: Option<Held>,
     metrics: Arc<OperatorMetrics>,
-    activator: Activator,
+    appointment: Appointment,
     next_clock: Option<i64>,
 }
 
@@ -275,8 +272,8 @@ impl<L: Logic> Harness<L> {
                 }
             }
             Step::Advance(watermark) => {
-                self.logic.watermark(watermark, &mut self.outbox)?;
                 self.outbox.watermark = watermark;
+                self.logic.watermark(watermark, &mut self.outbox)?;
                 next.watermark = watermark;
             }
             Step::Seal(epoch) => {
@@ -327,7 +324,7 @@ impl<L: Logic> Harness<L> {
         }
         if let Some(at) = self.next_clock {
             let wait = u64::try_from(at.saturating_sub(wall_clock())).unwrap_or(0);
-            self.activator.activate_after(Duration::from_millis(wait.clamp(1, 60_000)));
+            self.appointment.within(Duration::from_millis(wait.clamp(1, 60_000)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The four harnesses every operator runs in: source, stateless, keyed, sink. Only these know timely.
 
+mod appointment;
 mod keyed;
 mod sink;
 mod source;

@@ -8,8 +8,8 @@ use tidegate_checkpoints::Epoch;
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Capability, Probe as _};
-use timely::scheduling::Activator;
 
+use super::appointment::Appointment;
 use super::keyed::meet;
 use crate::align::{Align, Step};
 use crate::dataflow::Edge;
@@ -64,7 +64,8 @@ where
             align,
             held,
             metrics,
-            activator,
+            appointment: Appointment::new(activator),
+            piece: Vec::with_capacity(PIECE),
             unflushed: None,
         };
         move |frontiers| {
@@ -93,18 +94,40 @@ enum Output<T> {
     Closed,
 }
 
+/// Something to do, and the epoch and tick that the sink holds until it is done.
+struct Task<T> {
+    since: (Epoch, u32),
+    work: Work<T>,
+}
+
+enum Work<T> {
+    Write(std::vec::IntoIter<Record<T>>),
+    Seal(Epoch),
+}
+
 /// One instance of a sink.
 struct Driver<T> {
     output: Output<T>,
     align: Align<Vec<Record<T>>>,
-    /// What is yet to be written, in order.
-    queue: VecDeque<Step<Vec<Record<T>>>>,
-    /// Held at the time of the oldest record not yet written; gone at the end.
+    /// What is yet to be done, in order.
+    queue: VecDeque<Task<T>>,
+    /// Held at the epoch and tick of the oldest task; gone at the end.
     held: Option<Capability<Time>>,
     metrics: Arc<OperatorMetrics>,
-    activator: Activator,
+    appointment: Appointment,
+    /// What a writer is given at once.
+    piece: Vec<Record<T>>,
     /// Since when something lies in the writer's buffer.
     unflushed: Option<Instant>,
+}
+
+/// Queues a step of the alignment. A seal holds its own epoch until it is done; watermarks mean nothing to a sink.
+fn enqueue<T>(queue: &mut VecDeque<Task<T>>, since: (Epoch, u32), step: Step<Vec<Record<T>>>) {
+    match step {
+        Step::Process(records) => queue.push_back(Task { since, work: Work::Write(records.into_iter()) }),
+        Step::Seal(epoch) => queue.push_back(Task { since: (epoch, 0), work: Work::Seal(epoch) }),
+        Step::Advance(_) => {}
+    }
 }
 
 impl<T: 'static> Driver<T> {
@@ -112,7 +135,7 @@ impl<T: 'static> Driver<T> {
         self.metrics.records_in.add(batch.len() as u64);
         let queue = &mut self.queue;
         self.align.arrive(time, batch, &mut |step| {
-            queue.push_back(step);
+            enqueue(queue, (time.epoch, time.tick), step);
             Ok(())
         })
     }
@@ -122,24 +145,21 @@ impl<T: 'static> Driver<T> {
         if self.held.is_none() {
             return Ok(());
         }
+        // Also before the first record: what can't be written is better known at the start.
+        self.writer()?;
         let queue = &mut self.queue;
         self.align.progress(progress, &mut |step| {
-            queue.push_back(step);
+            enqueue(queue, progress.oldest().unwrap_or_default(), step);
             Ok(())
         })?;
-        self.write()?;
-        if !self.queue.is_empty() {
-            self.activator.activate();
-            return Ok(());
-        }
-        if let Some((epoch, tick)) = progress.oldest() {
-            if let Some(held) = &mut self.held {
-                // Only the epoch and the tick are read off a sink.
-                let next = Time { epoch, tick, watermark: held.time().watermark };
-                if held.time().outer() < next.outer() {
-                    held.downgrade(&next);
-                }
-            }
+        self.work()?;
+        if let Some(next) = self.queue.front() {
+            let since = next.since;
+            self.release(since);
+            self.appointment.now();
+            Ok(())
+        } else if let Some(oldest) = progress.oldest() {
+            self.release(oldest);
             self.flush_in_time()
         } else {
             self.writer()?.flush()?;
@@ -149,31 +169,38 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    fn write(&mut self) -> Result<(), Error> {
+    /// Lets go of everything before this epoch and tick.
+    fn release(&mut self, (epoch, tick): (Epoch, u32)) {
+        if let Some(held) = &mut self.held {
+            // Only the epoch and the tick are read off a sink.
+            let next = Time { epoch, tick, watermark: held.time().watermark };
+            if held.time().outer() < next.outer() {
+                held.downgrade(&next);
+            }
+        }
+    }
+
+    fn work(&mut self) -> Result<(), Error> {
         let turn = Instant::now();
-        while let Some(step) = self.queue.pop_front() {
-            match step {
-                Step::Process(mut records) => {
-                    while !records.is_empty() {
-                        let rest = records.split_off(PIECE.min(records.len()));
-                        let piece = records.len() as u64;
-                        self.writer()?.write(&mut records)?;
-                        self.metrics.records_out.add(piece);
-                        self.unflushed.get_or_insert(turn);
-                        records = rest;
-                        if turn.elapsed() > TURN {
-                            break;
-                        }
-                    }
-                    if !records.is_empty() {
-                        self.queue.push_front(Step::Process(records));
-                    }
-                }
-                Step::Seal(epoch) => {
+        while let Some(Task { since, work }) = self.queue.pop_front() {
+            match work {
+                Work::Seal(epoch) => {
                     self.writer()?.seal(epoch)?;
                     self.unflushed = None;
                 }
-                Step::Advance(_) => {}
+                Work::Write(mut records) => {
+                    self.piece.extend(records.by_ref().take(PIECE));
+                    let written = self.piece.len() as u64;
+                    let mut piece = std::mem::take(&mut self.piece);
+                    self.writer()?.write(&mut piece)?;
+                    piece.clear();
+                    self.piece = piece;
+                    self.metrics.records_out.add(written);
+                    self.unflushed.get_or_insert(turn);
+                    if records.len() > 0 {
+                        self.queue.push_front(Task { since, work: Work::Write(records) });
+                    }
+                }
             }
             if turn.elapsed() > TURN {
                 break;
@@ -190,7 +217,7 @@ impl<T: 'static> Driver<T> {
             self.unflushed = None;
             self.writer()?.flush()
         } else {
-            self.activator.activate_after(left);
+            self.appointment.within(left);
             Ok(())
         }
     }

@@ -8,8 +8,8 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::operators::probe::Handle;
-use timely::scheduling::Activator;
 
+use super::appointment::Appointment;
 use crate::board::Status;
 use crate::control::Control;
 use crate::dataflow::{Dataflow, Edge};
@@ -48,6 +48,7 @@ pub fn source<'s, T: Clone + 'static>(
         worker: flow.worker(),
         workers: flow.workers(),
         waker: Waker::new(flow.scope.worker().sync_activator_for(address.to_vec())),
+        shared: control.shared(ordinal),
         metrics: control.metrics.source(node),
     };
     let activator = flow.scope.activator_for(address);
@@ -62,7 +63,7 @@ pub fn source<'s, T: Clone + 'static>(
             pacer: Pacer::default(),
             control: Arc::clone(&control),
             probe,
-            activator,
+            appointment: Appointment::new(activator),
             ordinal,
             worker,
         };
@@ -97,7 +98,7 @@ struct Driver<T> {
     pacer: Pacer,
     control: Arc<Control>,
     probe: Handle<Time>,
-    activator: Activator,
+    appointment: Appointment,
     ordinal: usize,
     worker: usize,
 }
@@ -110,30 +111,39 @@ impl<T: 'static> Driver<T> {
         }
         let oldest = self.oldest_tick();
         self.now.tick = self.control.clock.step(oldest);
-        self.splits.look(self.control.clock.elapsed());
         self.advance();
         if self.control.stopping() {
             // The barrier is in; what lies before it is worked off, and the worker ends when it has left.
-            self.activator.activate_after(TICK);
+            self.appointment.within(TICK);
             return Ok(());
         }
-        let mut allowance = if self.drifted() { 0 } else { self.pacer.allowance(self.now.tick, oldest) };
+        let allowance = if self.drifted() { 0 } else { self.pacer.allowance(self.now.tick, oldest) };
         if allowance == 0 {
-            self.activator.activate_after(PAUSE);
+            // Not asked, its splits can't show that they are active.
+            self.splits.rest();
+            self.appointment.within(PAUSE);
             return Ok(());
         }
+        if self.read(allowance, output)? {
+            self.appointment.now();
+        } else {
+            self.appointment.within(TICK);
+        }
+        self.splits.look(self.control.clock.elapsed());
+        self.advance();
+        Ok(())
+    }
+
+    /// Reads and emits about `allowance` records. Returns whether there may be more at once.
+    fn read(&mut self, mut allowance: usize, output: &mut Output<'_, T>) -> Result<bool, Error> {
         for _ in 0..BATCHES {
             match self.reader()?.poll()? {
                 Poll::Batch(batch) => allowance = allowance.saturating_sub(self.emit(batch, output)),
-                Poll::Pending => {
-                    self.activator.activate_after(TICK);
-                    return Ok(());
-                }
+                Poll::Pending => return Ok(false),
                 Poll::Finished => {
                     self.input = Input::Closed;
                     self.capability = None;
-                    self.control.board.post(self.ordinal, self.worker, Watermark::END, Status::Ended);
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             // A batch in the epoch of a stop would not be written.
@@ -141,8 +151,7 @@ impl<T: 'static> Driver<T> {
                 break;
             }
         }
-        self.activator.activate();
-        Ok(())
+        Ok(true)
     }
 
     fn reader(&mut self) -> Result<&mut Box<dyn Reader<T>>, Error> {
@@ -181,7 +190,11 @@ impl<T: 'static> Driver<T> {
     /// Brings the capability to the epoch, the tick and the watermark of now, and posts the watermark.
     fn advance(&mut self) {
         let combined = self.splits.combined();
-        let status = if combined.idle { Status::Idle } else { Status::Active };
+        let status = match &self.capability {
+            None => Status::Ended,
+            Some(_) if combined.idle => Status::Idle,
+            Some(_) => Status::Active,
+        };
         self.control.board.post(self.ordinal, self.worker, combined.watermark.max(self.now.watermark), status);
         let followed = if combined.idle { self.control.board.follow(self.ordinal) } else { Watermark::NONE };
         let next = Time {

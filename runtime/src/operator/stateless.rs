@@ -6,6 +6,7 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::operate::FrontierInterest;
 
 use crate::dataflow::Edge;
 use crate::error::Error;
@@ -31,6 +32,8 @@ where
     let (output, stream) = builder.new_output::<Vec<Record<B>>>();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
     let mut input = builder.new_input(edge.stream, Pipeline);
+    // Only records matter to it; the frontier passes by.
+    builder.set_notify_for(0, FrontierInterest::Never);
     builder.build(move |capabilities| {
         drop(capabilities);
         let mut out = Vec::new();
