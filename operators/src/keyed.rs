@@ -28,6 +28,12 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         Self { edge, key }
     }
 
+    /// The edge and the key function under this stream, for operators of one's own.
+    #[must_use]
+    pub fn into_parts(self) -> (Edge<'s, T>, F) {
+        (self.edge, self.key)
+    }
+
     /// Combines each record with what the records of its key came to before; one output per input.
     #[must_use]
     pub fn reduce<K>(self, name: &str, f: impl FnMut(&T, &T) -> T + 'static) -> Stream<'s, T>

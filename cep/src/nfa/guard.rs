@@ -1,0 +1,93 @@
+//! When an edge may be followed: a conjunction of clauses over numbered conditions.
+
+use super::ConditionId;
+
+/// A condition, or its negation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Literal {
+    pub condition: ConditionId,
+    pub negated: bool,
+}
+
+impl Literal {
+    pub fn of(condition: ConditionId) -> Self {
+        Self { condition, negated: false }
+    }
+
+    pub fn not(self) -> Self {
+        Self { negated: !self.negated, ..self }
+    }
+}
+
+/// All clauses must hold; of a clause, one literal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Guard(Vec<Vec<Literal>>);
+
+impl Guard {
+    pub fn always() -> Self {
+        Self::default()
+    }
+
+    /// All of these.
+    pub fn all(literals: &[Literal]) -> Self {
+        Self(literals.iter().map(|literal| vec![*literal]).collect())
+    }
+
+    /// Not all of these: never, if there are none.
+    pub fn not_all(literals: &[Literal]) -> Self {
+        Self(vec![literals.iter().map(|literal| literal.not()).collect()])
+    }
+
+    /// Both.
+    pub fn and(mut self, other: &Self) -> Self {
+        for clause in &other.0 {
+            if !self.0.contains(clause) {
+                self.0.push(clause.clone());
+            }
+        }
+        self
+    }
+
+    pub fn conditions(&self) -> impl Iterator<Item = ConditionId> {
+        self.0.iter().flatten().map(|literal| literal.condition)
+    }
+
+    /// Does it hold, asking for no more conditions than it takes to tell?
+    #[inline]
+    pub fn holds<X>(&self, mut ask: impl FnMut(ConditionId) -> Result<bool, X>) -> Result<bool, X> {
+        'clauses: for clause in &self.0 {
+            for literal in clause {
+                if ask(literal.condition)? != literal.negated {
+                    continue 'clauses;
+                }
+            }
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guards_are_what_their_names_say() {
+        let (a, b) = (Literal::of(0), Literal::of(1));
+        for facts in [[false, false], [false, true], [true, false], [true, true]] {
+            let holds = |guard: &Guard| guard.holds(|c| Ok::<_, ()>(facts[c as usize])).unwrap();
+            assert!(holds(&Guard::always()));
+            assert!(!holds(&Guard::not_all(&[])));
+            assert_eq!(holds(&Guard::all(&[a, b])), facts[0] && facts[1]);
+            assert_eq!(holds(&Guard::not_all(&[a, b])), !(facts[0] && facts[1]));
+            assert_eq!(holds(&Guard::all(&[a]).and(&Guard::not_all(&[b]))), facts[0] && !facts[1]);
+            assert_eq!(holds(&Guard::all(&[a.not()])), !facts[0]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_once_the_answer_is_known() {
+        let guard = Guard::all(&[Literal::of(0), Literal::of(1)]);
+        assert_eq!(guard.holds(|c| if c == 0 { Ok(false) } else { Err("asked") }), Ok(false));
+    }
+}

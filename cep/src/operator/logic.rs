@@ -1,0 +1,201 @@
+//! The keyed logic: orders the events of each key by time, runs the pattern over them as time comes, and forgets keys that have nothing open.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::operator::{Logic, Outbox};
+use tidegate_runtime::state::Table;
+use tidegate_runtime::timers::Timers;
+use tidegate_runtime::{Data, Error, Record, Watermark};
+
+use super::condition::Judge;
+use super::{Emitted, Match};
+use crate::matcher::{Candidate, Found, Limit, MatchError, Matcher, Runs, Sequence};
+use crate::nfa::Nfa;
+
+/// How events of one time are ordered.
+pub type TieBreak<E> = Arc<dyn Fn(&E, &E) -> Ordering + Send + Sync>;
+
+/// All that is remembered of one key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyState<E> {
+    /// Events whose time has not come, in order of time and then of arrival.
+    waiting: VecDeque<(i64, E)>,
+    runs: Runs<E>,
+    /// The one timer of the key.
+    timer: Option<i64>,
+}
+
+impl<E> Default for KeyState<E> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), runs: Runs::default(), timer: None }
+    }
+}
+
+impl<E> KeyState<E> {
+    /// The open partial matches.
+    #[must_use]
+    pub fn runs(&self) -> &Runs<E> {
+        &self.runs
+    }
+
+    /// The number of events whose time has not come.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn insert(&mut self, time: i64, event: E) {
+        // Most events come in order.
+        let at = match self.waiting.back() {
+            Some((last, _)) if *last > time => self.waiting.partition_point(|(t, _)| *t <= time),
+            _ => self.waiting.len(),
+        };
+        self.waiting.insert(at, (time, event));
+    }
+
+    /// When the key is next to be looked at.
+    fn due(&self) -> Option<i64> {
+        self.waiting.front().map(|(time, _)| *time).into_iter().chain(self.runs.deadline()).min()
+    }
+}
+
+/// Finds a pattern in the events of each key. The main output has matches and timeouts, the side output late records.
+pub struct CepLogic<K, E, C, F> {
+    key: F,
+    matcher: Matcher<C>,
+    tie_break: Option<TieBreak<E>>,
+    metrics: Arc<OperatorMetrics>,
+    keys: Table<K, KeyState<E>>,
+    timers: Timers<K>,
+    found: Vec<Found<E>>,
+    /// Events of one time, while they are sorted.
+    tied: Vec<E>,
+}
+
+impl<K, E, C, F> CepLogic<K, E, C, F>
+where
+    K: Clone + Eq + Hash,
+    E: Clone,
+    C: Judge<E>,
+{
+    /// Looks for the pattern of `nfa`.
+    pub fn new(key: F, nfa: Arc<Nfa<C>>, limit: Limit, tie_break: Option<TieBreak<E>>, metrics: Arc<OperatorMetrics>) -> Self {
+        let matcher = Matcher::new(nfa, limit);
+        Self { key, matcher, tie_break, metrics, keys: Table::default(), timers: Timers::default(), found: Vec::new(), tied: Vec::new() }
+    }
+
+    /// What is remembered, key by key.
+    pub fn keys(&self) -> impl Iterator<Item = (&K, &KeyState<E>)> {
+        self.keys.iter()
+    }
+
+    /// Takes back what another instance remembered of a key.
+    pub fn restore(&mut self, key: K, state: KeyState<E>) {
+        if let Some(timer) = state.timer {
+            self.timers.set(timer, key.clone());
+        }
+        self.keys.insert(key, state);
+    }
+
+    /// The number of timers set.
+    #[must_use]
+    pub fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// How many partial matches the limit has cost so far.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.matcher.dropped()
+    }
+
+    /// Looks at a key whose timer fired.
+    fn fire(&mut self, key: &K, now: i64, out: &mut Outbox<Emitted<K, E>, E>) -> Result<(), Error> {
+        let Some(state) = self.keys.get_mut(key) else { return Ok(()) };
+        let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
+        while let Some(time) = state.waiting.front().map(|(time, _)| *time).filter(|time| *time <= now) {
+            self.matcher.advance(&mut state.runs, time, &mut self.found).map_err(failed)?;
+            let tied = state.waiting.partition_point(|(t, _)| *t <= time);
+            self.tied.extend(state.waiting.drain(..tied).map(|(_, event)| event));
+            if let Some(order) = &self.tie_break {
+                self.tied.sort_by(|a, b| order(a, b));
+            }
+            for event in self.tied.drain(..) {
+                self.matcher.event(&mut state.runs, event, time, &mut eval, &mut self.found).map_err(failed)?;
+            }
+        }
+        self.matcher.advance(&mut state.runs, now, &mut self.found).map_err(failed)?;
+        state.timer = state.due();
+        if let Some(timer) = state.timer {
+            self.timers.set(timer, key.clone());
+        } else if state.runs.is_empty() {
+            self.keys.remove(key);
+        }
+        for found in self.found.drain(..) {
+            match found {
+                Found::Match(sequence) => out.emit(sequence.time, Emitted::Match(of_key(key, sequence))),
+                Found::Timeout(sequence) => out.emit(sequence.time, Emitted::Timeout(of_key(key, sequence))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of_key<K: Clone, E>(key: &K, sequence: Sequence<E>) -> Match<K, E> {
+    Match { key: key.clone(), steps: sequence.steps, start: sequence.start, end: sequence.end }
+}
+
+fn failed(error: MatchError<Error>) -> Error {
+    match error {
+        MatchError::Condition(error) => error,
+        other => Error::user(other.to_string()),
+    }
+}
+
+impl<K, E, C, F> Logic for CepLogic<K, E, C, F>
+where
+    K: Data + Eq + Hash,
+    E: Data,
+    C: Judge<E> + 'static,
+    F: Fn(&E) -> K + 'static,
+{
+    type In = E;
+    type Out = Emitted<K, E>;
+    type Side = E;
+
+    fn record(&mut self, record: Record<E>, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
+        if record.time == Record::UNTIMED {
+            return Err(Error::user("a record without an event time came to a pattern: give its source an event time"));
+        }
+        if record.time <= out.watermark().0 {
+            self.metrics.late.add(1);
+            out.emit_side(record.time, record.value);
+            return Ok(());
+        }
+        let key = (self.key)(&record.value);
+        let state = self.keys.entry_ref(&key).or_default();
+        let time = record.time;
+        state.insert(time, record.value);
+        if state.timer.is_none_or(|timer| time < timer) {
+            if let Some(timer) = state.timer.replace(time) {
+                self.timers.delete(timer, &key);
+            }
+            self.timers.set(time, key);
+        }
+        Ok(())
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
+        while let Some((now, keys)) = self.timers.take_due(watermark.0) {
+            for key in keys {
+                self.fire(&key, now, out)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Patterns on keyed streams.
+//!
+//! Time is event time. An event is looked at when the watermark has come to its time; what comes later than that goes to the late stream. Events of one time
+//! keep their order of arrival unless a tie-break orders them. A match has the event time at which it was emitted, which is that of its completing event
+//! unless it was held back; a timeout, the time at which it was over.
+
+mod condition;
+mod logic;
+
+use std::cmp::Ordering;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_operators::{KeyedStream, Stream};
+use tidegate_runtime::Data;
+use tidegate_runtime::operator::keyed;
+
+pub use condition::{Judge, Where};
+pub use logic::{CepLogic, KeyState, TieBreak};
+
+use crate::matcher::Limit;
+use crate::nfa::Nfa;
+use crate::pattern::{Invalid, Pattern};
+
+/// The events of a match, or of a partial one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Match<K, E> {
+    /// The key.
+    pub key: K,
+    /// By step, in the order matched; steps without events are left out.
+    pub steps: Vec<(Arc<str>, Vec<E>)>,
+    /// The time of the first event.
+    pub start: i64,
+    /// The time of the last event.
+    pub end: i64,
+}
+
+impl<K, E> Match<K, E> {
+    /// The events of a step.
+    #[must_use]
+    pub fn events(&self, step: &str) -> &[E] {
+        self.steps.iter().find(|(name, _)| **name == *step).map_or(&[], |(_, events)| events)
+    }
+}
+
+/// What a pattern operator emits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Emitted<K, E> {
+    /// A match.
+    Match(Match<K, E>),
+    /// A partial match that ran out of time.
+    Timeout(Match<K, E>),
+}
+
+/// A pattern, and what is not of it but of how it is run.
+pub struct Search<E, C = Where<E>> {
+    pattern: Pattern<C>,
+    limit: Limit,
+    tie_break: Option<TieBreak<E>>,
+}
+
+impl<E, C> Search<E, C> {
+    /// Looks for a pattern.
+    #[must_use]
+    pub fn new(pattern: Pattern<C>) -> Self {
+        Self { pattern, limit: Limit::default(), tie_break: None }
+    }
+
+    /// How many partial matches a key may have open.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// In which order events of one time are looked at; equal ones keep their order of arrival.
+    #[must_use]
+    pub fn tie_break(mut self, order: impl Fn(&E, &E) -> Ordering + Send + Sync + 'static) -> Self {
+        self.tie_break = Some(Arc::new(order));
+        self
+    }
+}
+
+impl<E, C> From<Pattern<C>> for Search<E, C> {
+    fn from(pattern: Pattern<C>) -> Self {
+        Self::new(pattern)
+    }
+}
+
+/// What a pattern makes of a stream.
+pub struct Matches<'s, K: 'static, E: 'static> {
+    /// Matches.
+    pub matches: Stream<'s, Match<K, E>>,
+    /// Partial matches that ran out of time.
+    pub timeouts: Stream<'s, Match<K, E>>,
+    /// Records that came too late.
+    pub late: Stream<'s, E>,
+}
+
+/// Patterns as a method of keyed streams.
+pub trait CepExt<'s, E: Data, F> {
+    /// Looks for a pattern in the events of each key.
+    ///
+    /// # Errors
+    /// All that is wrong with the pattern.
+    fn pattern<K, C>(self, name: &str, search: impl Into<Search<E, C>>) -> Result<Matches<'s, K, E>, Invalid>
+    where
+        K: Data + Eq + Hash,
+        C: Judge<E> + 'static,
+        F: Fn(&E) -> K + Clone + 'static;
+}
+
+impl<'s, E: Data, F> CepExt<'s, E, F> for KeyedStream<'s, E, F> {
+    fn pattern<K, C>(self, name: &str, search: impl Into<Search<E, C>>) -> Result<Matches<'s, K, E>, Invalid>
+    where
+        K: Data + Eq + Hash,
+        C: Judge<E> + 'static,
+        F: Fn(&E) -> K + Clone + 'static,
+    {
+        let Search { pattern, limit, tie_break } = search.into();
+        let nfa = Arc::new(Nfa::compile(pattern)?);
+        let (edge, key) = self.into_parts();
+        let of_record = key.clone();
+        let kind = format!("pattern: {}", nfa.steps().collect::<Vec<_>>().join(", "));
+        let (main, side) =
+            keyed(edge, name, &kind, "late", key, |context| CepLogic::new(of_record, nfa, limit, tie_break, context.metrics));
+        let emitted = Stream::from_edge(main);
+        let matches = emitted.clone().flat_map(&format!("{name}/matches"), |emitted| match emitted {
+            Emitted::Match(found) => Some(found),
+            Emitted::Timeout(_) => None,
+        });
+        let timeouts = emitted.flat_map(&format!("{name}/timeouts"), |emitted| match emitted {
+            Emitted::Match(_) => None,
+            Emitted::Timeout(found) => Some(found),
+        });
+        Ok(Matches { matches, timeouts, late: Stream::from_edge(side) })
+    }
+}
