@@ -1,36 +1,47 @@
 //! Patterns over the events of a key (complex event processing).
 //!
-//! Lives here, each layer resting on the one before: [`pattern`] is the language as plain data, [`nfa`] the automaton it is compiled to, [`matcher`] runs that over the events of
-//! one key, and [`operator`] does so for every key of a stream, in order of event time.
+//! Lives here, each layer resting on the one before: [`pattern`] is the language as plain data, [`nfa`] the automaton it is compiled to, [`matcher`]
+//! runs that over the events of one key, and [`operator`] does so for every key of a stream, in order of event time.
 //!
 //! Does not live here: expressions and job files (`tidegate-jobs`), which put conditions of their own into a [`Pattern`].
 //!
-//! The semantics are those of Flink's CEP library, down to which of several overlapping matches come out. Three failed logins and then a success, all
-//! within ten seconds:
+//! The semantics are those of Flink's CEP library, down to which of several overlapping matches come out. Three failed logins in a row and then a
+//! success, all within ten seconds:
 //!
 //! ```
-//! use std::sync::Arc;
 //! use std::time::Duration;
-//! use tidegate_cep::{Found, Limit, Matcher, Nfa, Pattern, Runs, Judge, Where};
+//! use tidegate_cep::{CepExt, Pattern, Search};
+//! use tidegate_connectors::{generator::FnSource, sink::CollectSink};
+//! use tidegate_operators::DataflowExt;
+//! use tidegate_runtime::{Job, Record, RunConfig, watermarks::WatermarkStrategy};
 //!
-//! let pattern = Pattern::<Where<bool>>::begin("fail").filter(|ok| !ok).times(3).consecutive()
-//!     .next("success").filter(|ok| *ok)
+//! type Login = (u64, bool);
+//!
+//! let pattern = Pattern::begin("fail").filter(|(_, ok): &Login| !ok).times(3).consecutive()
+//!     .next("success").filter(|(_, ok)| *ok)
 //!     .within(Duration::from_secs(10))
 //!     .skip_past_last_event();
-//! let nfa = Arc::new(Nfa::compile(pattern)?);
-//! let (mut matcher, mut runs, mut found) = (Matcher::new(nfa, Limit::default()), Runs::default(), Vec::new());
-//! for (second, ok) in [false, false, false, false, true].into_iter().enumerate() {
-//!     let time = 1_000 * second as i64;
-//!     matcher.advance::<_, tidegate_runtime::Error>(&mut runs, time, &mut found)?;
-//!     matcher.event(&mut runs, ok, time, &mut |c: &Where<bool>, e: &_| c.holds(e), &mut found)?;
-//! }
-//! let [Found::Match(m)] = found.as_slice() else { panic!("{found:?}") };
-//! assert_eq!((m.start, m.end), (1_000, 4_000));
-//! assert_eq!(m.steps, [("fail".into(), vec![false; 3]), ("success".into(), vec![true])]);
+//! let search = Search::new(pattern)?;
+//!
+//! let alerts = CollectSink::new();
+//! let sink = alerts.clone();
+//! let job = Job::new(move |flow| {
+//!     // Of two users at one login a second each, number 1 succeeds at every fifth attempt, number 0 always.
+//!     let logins = FnSource::new(|i| Record::new(i as i64 * 500, (i % 2, i % 2 == 0 || i % 10 == 9))).with_count(20);
+//!     flow.source("logins", logins, WatermarkStrategy::bounded(Duration::from_secs(1)))
+//!         .key_by(|(user, _): &Login| *user)
+//!         .pattern("guessed", search.clone())
+//!         .matches
+//!         .sink("alerts", sink.clone());
+//! })?;
+//! job.run(RunConfig::workers(2))?;
+//!
+//! let alerts = alerts.take();
+//! assert_eq!(alerts.len(), 2);
+//! assert!(alerts.iter().all(|a| a.value.key == 1 && a.value.events("fail").len() == 3 && a.value.events("success") == [(1, true)]));
+//! assert_eq!((alerts[0].value.start, alerts[0].value.end, alerts[0].time), (1_500, 4_500, 4_500));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
-//! On a stream, it is a method of [`CepExt`].
 
 pub mod matcher;
 pub mod nfa;

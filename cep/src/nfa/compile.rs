@@ -4,12 +4,17 @@
 //! A wait that may also move on to the next step does so for the first event only; for the rest it goes over to a twin that may not, so that no
 //! two partial matches ever hold the same events in the same steps.
 
+mod mark;
+mod number;
+mod place;
+
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Action, Edge, Guard, Kind, Literal, Nfa, State, StateId, StepId};
-use crate::pattern::{Body, Condition, Contiguity, Inner, Invalid, Misuse, Pattern, Step};
+use crate::pattern::{Condition, Contiguity, Invalid, Misuse, Pattern};
+use mark::mark;
+use number::{Numbered, millis, number, position};
+use place::{Absent, Gap, Head, Place, Scope, inner_scope, not_until};
 
 /// The most states an automaton may have.
 const MOST_STATES: usize = 100_000;
@@ -28,206 +33,6 @@ pub(super) fn compile<C: Condition>(pattern: Pattern<C>) -> Result<Nfa<C>, Inval
     let mut nfa = Nfa { states: compiler.states, start, conditions, iterative, names, within, after_match: pattern.after_match, target };
     mark(&mut nfa);
     Ok(nfa)
-}
-
-/// A step with numbers in place of names and conditions.
-struct Numbered {
-    id: StepId,
-    /// The step's own condition; none for groups.
-    take: Option<Literal>,
-    inside: Option<Vec<Numbered>>,
-    contiguity: Contiguity,
-    /// At least once. A closed range has a maximum.
-    times: Option<(u32, Option<u32>)>,
-    optional: bool,
-    greedy: bool,
-    inner: Inner,
-    until: Option<Literal>,
-    /// Milliseconds.
-    within: Option<i64>,
-}
-
-impl Numbered {
-    fn is_open_loop(&self) -> bool {
-        matches!(self.times, Some((_, None)))
-    }
-}
-
-fn number<C>(steps: Vec<Step<C>>, names: &mut Vec<Arc<str>>, conditions: &mut Vec<C>) -> Vec<Numbered> {
-    let literal = |conditions: &mut Vec<C>, condition: C| {
-        conditions.push(condition);
-        Literal::of((conditions.len() - 1) as u32)
-    };
-    steps
-        .into_iter()
-        .map(|step| {
-            let optional = step.may_be_left_out();
-            let id = names.len() as StepId;
-            names.push(step.name);
-            let until = step.until.map(|c| literal(conditions, c));
-            let (take, inside) = match step.body {
-                Body::Event(condition) => (condition.map(|c| literal(conditions, c)), None),
-                Body::Group(steps) => (None, Some(number(steps, names, conditions))),
-            };
-            Numbered {
-                id,
-                take,
-                inside,
-                contiguity: step.contiguity,
-                times: step.times.map(|t| (t.min.max(1), t.max)),
-                optional,
-                greedy: step.greedy,
-                inner: step.inner,
-                until,
-                within: if let Some(times) = step.times { times.within } else { step.within }.map(millis),
-            }
-        })
-        .collect()
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn position(names: &[Arc<str>], name: &str) -> Option<StepId> {
-    // A group may be called like a step, and stands before the steps in it.
-    names.iter().rposition(|n| **n == *name).map(|i| i as StepId)
-}
-
-/// What surrounds a sequence of steps.
-struct Scope<'p> {
-    /// How the first step is entered, if not by its own contiguity.
-    head: Option<Head>,
-    /// The `until` conditions of the groups around.
-    untils: Vec<Literal>,
-    /// The step that comes after the sequence.
-    after: Option<&'p Numbered>,
-}
-
-/// How a group is entered, which is how the first step in it is.
-#[derive(Clone)]
-struct Head {
-    gap: Gap,
-    /// Is there a way past the group from the state it is entered by?
-    passable: bool,
-    /// What must be absent until the group's first event.
-    absent: Vec<Absent>,
-}
-
-/// A `not_followed_by` step, and what its events fulfil.
-#[derive(Clone)]
-struct Absent {
-    step: StepId,
-    unwanted: Vec<Literal>,
-}
-
-/// What may be passed over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Gap {
-    Nothing,
-    Unfit,
-    Anything,
-}
-
-impl From<Contiguity> for Gap {
-    fn from(contiguity: Contiguity) -> Self {
-        match contiguity {
-            Contiguity::Next | Contiguity::NotNext => Self::Nothing,
-            Contiguity::FollowedBy | Contiguity::NotFollowedBy => Self::Unfit,
-            Contiguity::FollowedByAny => Self::Anything,
-        }
-    }
-}
-
-impl From<Inner> for Gap {
-    fn from(inner: Inner) -> Self {
-        match inner {
-            Inner::Consecutive => Self::Nothing,
-            Inner::Relaxed => Self::Unfit,
-            Inner::AllowCombinations => Self::Anything,
-        }
-    }
-}
-
-/// A step in its place.
-#[derive(Clone, Copy)]
-struct Place<'a, 'p> {
-    steps: &'p [Numbered],
-    index: usize,
-    scope: &'a Scope<'p>,
-}
-
-impl<'p> Place<'_, 'p> {
-    fn step(&self) -> &'p Numbered {
-        &self.steps[self.index]
-    }
-
-    fn following(&self) -> Option<&'p Numbered> {
-        self.steps.get(self.index + 1).or(self.scope.after)
-    }
-
-    fn head(&self) -> Option<&Head> {
-        if self.index == 0 { self.scope.head.as_ref() } else { None }
-    }
-
-    /// Is there a way past the group that this step is the first one of?
-    fn passable(&self) -> bool {
-        self.head().is_some_and(|head| head.passable)
-    }
-
-    /// What may be passed over before the step's first event.
-    fn gap(&self) -> Gap {
-        match self.head() {
-            Some(head) => head.gap,
-            // The events before a match are no concern of it.
-            None if self.index == 0 => Gap::Nothing,
-            None => self.step().contiguity.into(),
-        }
-    }
-
-    /// What an event of `step` must fulfil, the `until` of groups included.
-    fn take_of(&self, step: &Numbered) -> Vec<Literal> {
-        self.scope.untils.iter().map(|until| until.not()).chain(step.take).collect()
-    }
-
-    /// The same, with the step's own `until`.
-    fn take(&self) -> Vec<Literal> {
-        let step = self.step();
-        step.until.map(Literal::not).into_iter().chain(self.take_of(step)).collect()
-    }
-
-    /// What an event that is passed over must fulfil, if any may be.
-    fn ignore(&self, gap: Gap) -> Option<Guard> {
-        let unfit = match gap {
-            Gap::Nothing => return None,
-            Gap::Unfit => Guard::not_all(self.step().take.as_slice()),
-            Gap::Anything => Guard::always(),
-        };
-        Some(self.exit().and(&unfit))
-    }
-
-    /// What an event that a wait is moved on by must fulfil.
-    fn exit(&self) -> Guard {
-        Guard::all(&self.scope.untils.iter().map(|until| until.not()).collect::<Vec<_>>())
-    }
-
-    fn absent(&self, step: &Numbered) -> Absent {
-        Absent { step: step.id, unwanted: self.take_of(step) }
-    }
-
-    /// What must be absent while this step is waited for: what stands before it, across optional steps and the beginning of the group.
-    fn nots(&self) -> Vec<Absent> {
-        let mut nots = Vec::new();
-        for step in self.steps[..self.index].iter().rev() {
-            if step.contiguity == Contiguity::NotFollowedBy {
-                nots.push(self.absent(step));
-            } else if !step.optional {
-                return nots;
-            }
-        }
-        nots.extend(self.scope.head.iter().flat_map(|head| head.absent.iter().cloned()));
-        nots
-    }
 }
 
 /// One state in which an event of a step may be taken.
@@ -533,49 +338,4 @@ struct Looping {
     state: StateId,
     /// What comes after the loop, for the event that ended it; of a greedy loop.
     after_until: Option<StateId>,
-}
-
-fn not_until(step: &Numbered) -> Guard {
-    step.until.map_or_else(Guard::always, |until| Guard::all(&[until.not()]))
-}
-
-fn inner_scope<'p>(place: &Place<'_, 'p>, head: Head) -> Scope<'p> {
-    let untils = place.scope.untils.iter().copied().chain(place.step().until).collect();
-    Scope { head: Some(head), untils, after: place.following() }
-}
-
-/// Marks what is told of states by the ways that lead from them.
-fn mark<C>(nfa: &mut Nfa<C>) {
-    let asks = |edge: &Edge| edge.guard.conditions().any(|c| nfa.iterative[c as usize]);
-    // Whether what is taken completes a match is decided with the same event, by the ways on from where it leads.
-    let onward = spread(&nfa.states, |edge, onward| edge.action == Action::Proceed && (asks(edge) || onward[edge.target as usize]));
-    let marked = spread(&nfa.states, |edge, marked| match edge.action {
-        Action::Take(_) => asks(edge) || onward[edge.target as usize],
-        Action::Ignore => asks(edge),
-        Action::Proceed => asks(edge) || marked[edge.target as usize],
-    });
-    let finals: Vec<bool> = nfa.states.iter().map(|state| state.kind == Kind::Final).collect();
-    let ending = spread(&nfa.states, |edge, ending| {
-        edge.action == Action::Proceed && (finals[edge.target as usize] || ending[edge.target as usize])
-    });
-    for (state, (marked, ending)) in nfa.states.iter_mut().zip(marked.into_iter().zip(ending)) {
-        state.iterative = marked;
-        state.ending = ending;
-    }
-}
-
-/// The least set of states that holds those with an edge for which `joins` says so of the set.
-fn spread(states: &[State], joins: impl Fn(&Edge, &[bool]) -> bool) -> Vec<bool> {
-    let mut set = vec![false; states.len()];
-    let mut grown = true;
-    // Sinks come first, so that this ends after very few rounds.
-    while std::mem::take(&mut grown) {
-        for (i, state) in states.iter().enumerate() {
-            if !set[i] && state.edges.iter().any(|edge| joins(edge, &set)) {
-                set[i] = true;
-                grown = true;
-            }
-        }
-    }
-    set
 }

@@ -13,9 +13,8 @@ use tidegate_runtime::timers::Timers;
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::condition::Judge;
-use super::{Emitted, Match};
-use crate::matcher::{Candidate, Found, Limit, MatchError, Matcher, Runs, Sequence};
-use crate::nfa::Nfa;
+use super::{Emitted, Match, Search};
+use crate::matcher::{Candidate, Found, MatchError, Matcher, Runs, Sequence};
 
 /// How events of one time are ordered.
 pub type TieBreak<E> = Arc<dyn Fn(&E, &E) -> Ordering + Send + Sync>;
@@ -83,8 +82,9 @@ where
     E: Clone,
     C: Judge<E>,
 {
-    /// Looks for the pattern of `nfa`.
-    pub fn new(key: F, nfa: Arc<Nfa<C>>, limit: Limit, tie_break: Option<TieBreak<E>>, metrics: Arc<OperatorMetrics>) -> Self {
+    /// Does what `search` says.
+    pub fn new(key: F, search: Search<E, C>, metrics: Arc<OperatorMetrics>) -> Self {
+        let Search { nfa, limit, tie_break } = search;
         let matcher = Matcher::new(nfa, limit);
         Self { key, matcher, tie_break, metrics, keys: Table::default(), timers: Timers::default(), found: Vec::new(), tied: Vec::new() }
     }

@@ -21,7 +21,7 @@ pub use logic::{CepLogic, KeyState, TieBreak};
 
 use crate::matcher::Limit;
 use crate::nfa::Nfa;
-use crate::pattern::{Invalid, Pattern};
+use crate::pattern::{Condition, Invalid, Pattern};
 
 /// The events of a match, or of a partial one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,18 +53,26 @@ pub enum Emitted<K, E> {
     Timeout(Match<K, E>),
 }
 
-/// A pattern, and what is not of it but of how it is run.
+/// A compiled pattern, and what is not of it but of how it is run. Make it once, outside the job's closure: it is shared by all workers.
 pub struct Search<E, C = Where<E>> {
-    pattern: Pattern<C>,
+    nfa: Arc<Nfa<C>>,
     limit: Limit,
     tie_break: Option<TieBreak<E>>,
 }
 
-impl<E, C> Search<E, C> {
+impl<E, C> Clone for Search<E, C> {
+    fn clone(&self) -> Self {
+        Self { nfa: Arc::clone(&self.nfa), limit: self.limit, tie_break: self.tie_break.clone() }
+    }
+}
+
+impl<E, C: Condition> Search<E, C> {
     /// Looks for a pattern.
-    #[must_use]
-    pub fn new(pattern: Pattern<C>) -> Self {
-        Self { pattern, limit: Limit::default(), tie_break: None }
+    ///
+    /// # Errors
+    /// All that is wrong with the pattern.
+    pub fn new(pattern: Pattern<C>) -> Result<Self, Invalid> {
+        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None })
     }
 
     /// How many partial matches a key may have open.
@@ -82,12 +90,6 @@ impl<E, C> Search<E, C> {
     }
 }
 
-impl<E, C> From<Pattern<C>> for Search<E, C> {
-    fn from(pattern: Pattern<C>) -> Self {
-        Self::new(pattern)
-    }
-}
-
 /// What a pattern makes of a stream.
 pub struct Matches<'s, K: 'static, E: 'static> {
     /// Matches.
@@ -101,10 +103,8 @@ pub struct Matches<'s, K: 'static, E: 'static> {
 /// Patterns as a method of keyed streams.
 pub trait CepExt<'s, E: Data, F> {
     /// Looks for a pattern in the events of each key.
-    ///
-    /// # Errors
-    /// All that is wrong with the pattern.
-    fn pattern<K, C>(self, name: &str, search: impl Into<Search<E, C>>) -> Result<Matches<'s, K, E>, Invalid>
+    #[must_use]
+    fn pattern<K, C>(self, name: &str, search: Search<E, C>) -> Matches<'s, K, E>
     where
         K: Data + Eq + Hash,
         C: Judge<E> + 'static,
@@ -112,19 +112,16 @@ pub trait CepExt<'s, E: Data, F> {
 }
 
 impl<'s, E: Data, F> CepExt<'s, E, F> for KeyedStream<'s, E, F> {
-    fn pattern<K, C>(self, name: &str, search: impl Into<Search<E, C>>) -> Result<Matches<'s, K, E>, Invalid>
+    fn pattern<K, C>(self, name: &str, search: Search<E, C>) -> Matches<'s, K, E>
     where
         K: Data + Eq + Hash,
         C: Judge<E> + 'static,
         F: Fn(&E) -> K + Clone + 'static,
     {
-        let Search { pattern, limit, tie_break } = search.into();
-        let nfa = Arc::new(Nfa::compile(pattern)?);
         let (edge, key) = self.into_parts();
         let of_record = key.clone();
-        let kind = format!("pattern: {}", nfa.steps().collect::<Vec<_>>().join(", "));
-        let (main, side) =
-            keyed(edge, name, &kind, "late", key, |context| CepLogic::new(of_record, nfa, limit, tie_break, context.metrics));
+        let kind = format!("pattern: {}", search.nfa.steps().collect::<Vec<_>>().join(", "));
+        let (main, side) = keyed(edge, name, &kind, "late", key, |context| CepLogic::new(of_record, search, context.metrics));
         let emitted = Stream::from_edge(main);
         let matches = emitted.clone().flat_map(&format!("{name}/matches"), |emitted| match emitted {
             Emitted::Match(found) => Some(found),
@@ -134,6 +131,6 @@ impl<'s, E: Data, F> CepExt<'s, E, F> for KeyedStream<'s, E, F> {
             Emitted::Match(_) => None,
             Emitted::Timeout(found) => Some(found),
         });
-        Ok(Matches { matches, timeouts, late: Stream::from_edge(side) })
+        Matches { matches, timeouts, late: Stream::from_edge(side) }
     }
 }

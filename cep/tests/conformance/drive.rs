@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_cep::operator::TieBreak;
-use tidegate_cep::{Candidate, CepLogic, Emitted, Found, Judge, Limit, Matcher, Nfa, Runs, Sequence};
+use tidegate_cep::{Candidate, CepLogic, Emitted, Found, Judge, Limit, Matcher, Nfa, Runs, Search, Sequence};
 use tidegate_runtime::operator::{Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
 
@@ -37,11 +36,11 @@ fn written_and_read<T: Serialize + for<'de> Deserialize<'de>>(value: &T) -> T {
 }
 
 pub fn run(case: &Case) -> Result<Outcome, String> {
-    let nfa = Arc::new(Nfa::compile(case.pattern.clone()).map_err(|e| e.to_string())?);
-    if case.event_time { in_event_time(case, nfa) } else { as_given(case, nfa) }
+    if case.event_time { in_event_time(case) } else { as_given(case) }
 }
 
-fn as_given(case: &Case, nfa: Arc<Nfa<Cel>>) -> Result<Outcome, String> {
+fn as_given(case: &Case) -> Result<Outcome, String> {
+    let nfa = Arc::new(Nfa::compile(case.pattern.clone()).map_err(|e| e.to_string())?);
     let mut matcher = Matcher::new(nfa, Limit::default());
     let mut keys: BTreeMap<&str, Runs<Event>> = BTreeMap::new();
     let mut found = Vec::new();
@@ -71,17 +70,10 @@ fn as_given(case: &Case, nfa: Arc<Nfa<Cel>>) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-fn in_event_time(case: &Case, nfa: Arc<Nfa<Cel>>) -> Result<Outcome, String> {
-    let tie_break: TieBreak<Event> = Arc::new(|a, b| a.tie.total_cmp(&b.tie));
-    let new = || {
-        CepLogic::<String, _, _, _>::new(
-            |e: &Event| e.key.clone(),
-            Arc::clone(&nfa),
-            Limit::default(),
-            Some(Arc::clone(&tie_break)),
-            Arc::default(),
-        )
-    };
+fn in_event_time(case: &Case) -> Result<Outcome, String> {
+    let search = Search::new(case.pattern.clone()).map_err(|e| e.to_string())?;
+    let search = search.tie_break(|a: &Event, b: &Event| a.tie.total_cmp(&b.tie));
+    let new = || CepLogic::<String, _, _, _>::new(|e: &Event| e.key.clone(), search.clone(), Arc::default());
     let mut logic = new();
     let mut out = Outbox::default();
     for (position, entry) in case.entries.iter().enumerate() {

@@ -1,0 +1,71 @@
+//! Steps and conditions by number: what the compiler works on, once names and windows have been read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::nfa::{Literal, StepId};
+use crate::pattern::{Body, Contiguity, Inner, Step};
+
+/// A step with numbers in place of names and conditions.
+pub(super) struct Numbered {
+    pub id: StepId,
+    /// The step's own condition; none for groups.
+    pub take: Option<Literal>,
+    pub inside: Option<Vec<Numbered>>,
+    pub contiguity: Contiguity,
+    /// At least once. A closed range has a maximum.
+    pub times: Option<(u32, Option<u32>)>,
+    pub optional: bool,
+    pub greedy: bool,
+    pub inner: Inner,
+    pub until: Option<Literal>,
+    /// Milliseconds.
+    pub within: Option<i64>,
+}
+
+impl Numbered {
+    pub fn is_open_loop(&self) -> bool {
+        matches!(self.times, Some((_, None)))
+    }
+}
+
+pub(super) fn number<C>(steps: Vec<Step<C>>, names: &mut Vec<Arc<str>>, conditions: &mut Vec<C>) -> Vec<Numbered> {
+    let literal = |conditions: &mut Vec<C>, condition: C| {
+        conditions.push(condition);
+        Literal::of((conditions.len() - 1) as u32)
+    };
+    steps
+        .into_iter()
+        .map(|step| {
+            let optional = step.may_be_left_out();
+            let id = names.len() as StepId;
+            names.push(step.name);
+            let until = step.until.map(|c| literal(conditions, c));
+            let (take, inside) = match step.body {
+                Body::Event(condition) => (condition.map(|c| literal(conditions, c)), None),
+                Body::Group(steps) => (None, Some(number(steps, names, conditions))),
+            };
+            Numbered {
+                id,
+                take,
+                inside,
+                contiguity: step.contiguity,
+                times: step.times.map(|t| (t.min.max(1), t.max)),
+                optional,
+                greedy: step.greedy,
+                inner: step.inner,
+                until,
+                within: if let Some(times) = step.times { times.within } else { step.within }.map(millis),
+            }
+        })
+        .collect()
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn position(names: &[Arc<str>], name: &str) -> Option<StepId> {
+    // A group may be called like a step, and stands before the steps in it.
+    names.iter().rposition(|n| **n == *name).map(|i| i as StepId)
+}
