@@ -191,6 +191,12 @@ impl<C> Step<C> {
     pub fn may_be_left_out(&self) -> bool {
         self.optional || self.times.is_some_and(|t| t.min == 0)
     }
+
+    /// May it be done without taking an event?
+    pub(crate) fn may_be_empty(&self) -> bool {
+        let inside = self.inside().is_some_and(|steps| steps.iter().all(Self::may_be_empty));
+        inside || self.may_be_left_out() || self.contiguity.is_not()
+    }
 }
 
 impl Times {

@@ -18,6 +18,9 @@ pub enum Misuse {
     /// A group with nothing in it.
     #[error("the group `{0}` has no steps")]
     EmptyGroup(Arc<str>),
+    /// Rounds with nothing in them.
+    #[error("group `{0}` is repeated, but a round of it may be empty: a step in it must not be optional")]
+    EmptyRounds(Arc<str>),
     /// Two steps of one name.
     #[error("two steps are called `{0}`: events are listed under the names of their steps")]
     DuplicateName(Arc<str>),
@@ -209,6 +212,9 @@ impl<'p> Check<'p> {
             if inside.is_empty() {
                 self.found.push(Misuse::EmptyGroup(Arc::clone(&step.name)));
             }
+            if step.times.is_some() && !inside.is_empty() && inside.iter().all(Step::may_be_empty) {
+                self.found.push(Misuse::EmptyRounds(Arc::clone(&step.name)));
+            }
             self.steps(inside, true);
         }
     }
@@ -267,6 +273,10 @@ mod tests {
         let (ms, group) = (Duration::from_millis(5), || Pattern::begin("x").next("y"));
         refused(&Pattern::new(vec![]), "the pattern has no steps");
         refused(&Pattern::begin_group("g", Pattern::new(vec![])), "the group `g` has no steps");
+        refused(
+            &Pattern::begin_group("g", Pattern::begin("x").optional().next("y").zero_or_more()).one_or_more(),
+            "group `g` is repeated, but a round of it may be empty: a step in it must not be optional",
+        );
         refused(&pattern().next("a"), "two steps are called `a`: events are listed under the names of their steps");
         refused(&pattern().times(0), "step `a` is to be taken zero times: say at least once, or leave it out");
         refused(&pattern().times_between(3, 2), "step `a` is to be taken at least 3 and at most 2 times");
