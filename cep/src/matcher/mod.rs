@@ -1,7 +1,8 @@
 //! Runs a compiled pattern over the events of a key. Pure: facts in, matches out, nothing of dataflows.
 //!
 //! Give it the events of a key in order, each after [`advance`](Matcher::advance) to its time. What a key must remember is its [`Runs`]; a matcher
-//! is shared by all keys. The cost of an event is a look-up for each open run, and a little more for those it does something to.
+//! is shared by all keys. What an event does is found state by state where conditions look at the event alone, so that one that concerns no open run costs
+//! the same however many there are; else it is a look-up for each run, and a little more for those it does something to.
 //!
 //! An event whose condition fails is as if it had not come: no run has changed.
 
@@ -104,6 +105,8 @@ pub struct Matcher<C> {
     spare: Vec<Run>,
     /// Does any state have a window of its own?
     windowed_states: bool,
+    /// Has each state a bit of its own in a word?
+    few_states: bool,
 }
 
 impl<C> Matcher<C> {
@@ -112,7 +115,8 @@ impl<C> Matcher<C> {
     pub fn new(nfa: Arc<Nfa<C>>, limit: Limit) -> Self {
         let decider = Decider::new(&nfa);
         let windowed_states = nfa.states.iter().any(|state| state.within.is_some());
-        Self { nfa, limit, dropped: 0, decider, ranges: Vec::new(), spare: Vec::new(), windowed_states }
+        let few_states = nfa.states.len() <= 64;
+        Self { nfa, limit, dropped: 0, decider, ranges: Vec::new(), spare: Vec::new(), windowed_states, few_states }
     }
 
     /// The pattern.
@@ -148,7 +152,7 @@ impl<C> Matcher<C> {
         });
         runs.open = open;
         self.settle(runs, time, found)?;
-        self.set_deadline(runs);
+        self.set_deadline(runs, 0);
         Ok(())
     }
 
@@ -165,67 +169,88 @@ impl<C> Matcher<C> {
         found: &mut Vec<Found<E>>,
     ) -> Result<(), MatchError<X>> {
         let event = runs.store(event, time);
-        if let Err(error) = self.decide(runs, event, eval) {
-            runs.unstore(event);
-            return Err(error.into());
+        let stay = match self.decide(runs, event, eval) {
+            Ok(stay) => stay,
+            Err(error) => {
+                runs.unstore(event);
+                return Err(error.into());
+            }
+        };
+        let open = runs.open.len();
+        if !stay {
+            self.act(runs, event);
+        } else if open == 0 {
+            runs.occupied = 0;
         }
-        self.act(runs, event);
+        let old = runs.open.len();
+        self.begin(runs, event);
         runs.unstore(event);
+        if stay && runs.open.len() == open && runs.held.is_empty() {
+            return Ok(());
+        }
+        // Events need not come in order of time.
+        let in_order = old == 0 || runs.open.get(old).is_none_or(|first| runs.open[old - 1].start < first.start);
+        if !in_order {
+            runs.open.sort_by_key(|run| run.start);
+        }
+        self.set_deadline(runs, if stay && in_order { open } else { 0 });
         self.hold_to_limit(runs)?;
-        self.settle(runs, time, found)?;
-        self.set_deadline(runs);
-        Ok(())
+        self.settle(runs, time, found)
     }
 
-    /// Finds what the event does to each run, and last to the one that is always about to begin.
+    /// Finds what the event does to each run, and last to the one that is always about to begin. Do all stay as they are? Then there is nothing to
+    /// be found for them one by one.
     fn decide<E, X>(
         &mut self,
         runs: &Runs<E>,
         event: u32,
         eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
-    ) -> Result<(), X> {
+    ) -> Result<bool, X> {
         self.ranges.clear();
         self.decider.begin();
-        let Some(stored) = runs.stored(event) else { return Ok(()) };
+        let Some(stored) = runs.stored(event) else { return Ok(true) };
         let subject = Subject { nfa: &self.nfa, runs, event: &stored.event, time: stored.origin.time };
-        for run in &runs.open {
-            self.ranges.push(self.decider.decide(&subject, run.state, run.link, eval)?);
+        let stay = runs.open.is_empty() || (self.few_states && stay(&mut self.decider, &subject, eval)?);
+        if !stay {
+            for run in &runs.open {
+                self.ranges.push(self.decider.decide(&subject, run.state, run.link, eval)?);
+            }
         }
         self.ranges.push(self.decider.decide(&subject, self.nfa.start, NONE, eval)?);
-        Ok(())
+        Ok(stay)
     }
 
-    /// Does it.
-    fn act<E: Clone>(&mut self, runs: &mut Runs<E>, event: u32) {
+    /// Does to each run what was found.
+    fn act<E>(&mut self, runs: &mut Runs<E>, event: u32) {
         let Some(origin) = runs.stored(event).map(|stored| stored.origin) else { return };
         let mut before = std::mem::replace(&mut runs.open, std::mem::take(&mut self.spare));
-        let mut ranges = self.ranges.iter().cloned();
-        for (run, range) in before.drain(..).zip(&mut ranges) {
+        runs.occupied = 0;
+        for (run, range) in before.drain(..).zip(self.ranges.iter().cloned()) {
             match self.decider.decisions(range) {
                 [] => runs.release(run.link),
-                [Decision::Move(state)] if *state == run.state => runs.open.push(run),
+                [Decision::Move(state)] if *state == run.state => runs.enter(run),
                 decisions => {
                     self.follow(runs, run, decisions, event, origin.time);
                     runs.release(run.link);
                 }
             }
         }
-        let earlier = runs.open.len();
-        if let Some(range) = ranges.next() {
-            let fresh = Run { state: self.nfa.start, link: NONE, start: origin, previous: origin.time };
-            let taken = |decision: &&Decision| matches!(decision, Decision::Take { .. });
-            for decision in self.decider.decisions(range).iter().filter(taken) {
-                self.follow(runs, fresh, std::slice::from_ref(decision), event, origin.time);
-            }
-        }
-        // Events need not come in order of time.
-        if earlier > 0 && earlier < runs.open.len() && runs.open[earlier].start < runs.open[earlier - 1].start {
-            runs.open.sort_by_key(|run| run.start);
-        }
         self.spare = before;
     }
 
-    fn follow<E: Clone>(&self, runs: &mut Runs<E>, run: Run, decisions: &[Decision], event: u32, time: i64) {
+    /// Begins the runs that the event begins.
+    fn begin<E>(&self, runs: &mut Runs<E>, event: u32) {
+        let origin = runs.stored(event).map(|stored| stored.origin);
+        let (Some(origin), Some(range)) = (origin, self.ranges.last()) else { return };
+        let fresh = Run { state: self.nfa.start, link: NONE, start: origin, previous: origin.time };
+        for decision in self.decider.decisions(range.clone()) {
+            if let Decision::Take { .. } = decision {
+                self.follow(runs, fresh, std::slice::from_ref(decision), event, origin.time);
+            }
+        }
+    }
+
+    fn follow<E>(&self, runs: &mut Runs<E>, run: Run, decisions: &[Decision], event: u32, time: i64) {
         let stops = decisions.contains(&Decision::Stop);
         for decision in decisions {
             match *decision {
@@ -234,7 +259,7 @@ impl<C> Matcher<C> {
                 Decision::Move(state) => {
                     if !stops {
                         runs.hold(run.link);
-                        runs.open.push(Run { state, ..run });
+                        runs.enter(Run { state, ..run });
                     }
                 }
                 Decision::Take { step, target, completes } => {
@@ -248,7 +273,7 @@ impl<C> Matcher<C> {
                     }
                     if goes_on {
                         runs.hold(link);
-                        runs.open.push(Run { state: target, link, previous: time, ..run });
+                        runs.enter(Run { state: target, link, previous: time, ..run });
                     }
                 }
             }
@@ -269,14 +294,17 @@ impl<C> Matcher<C> {
         by_step.into_iter().chain(by_pattern).min()
     }
 
-    fn set_deadline<E>(&self, runs: &mut Runs<E>) {
+    /// Brings the deadline up to date; the runs before `from` are as they were.
+    fn set_deadline<E>(&self, runs: &mut Runs<E>, from: usize) {
+        let known = if from == 0 { i64::MAX } else { runs.deadline };
+        let changed = &runs.open[from..];
         let deadline = match (self.windowed_states, self.nfa.within) {
             (false, None) => None,
-            // Runs are in order of their starts.
-            (false, Some(within)) => runs.open.first().map(|run| run.start.time.saturating_add(within)),
-            (true, _) => runs.open.iter().filter_map(|run| self.expiry(run)).min(),
+            // All that begins with an event does so at one time, and runs are in order of their starts.
+            (false, Some(within)) => changed.first().map(|run| run.start.time.saturating_add(within)),
+            (true, _) => changed.iter().filter_map(|run| self.expiry(run)).min(),
         };
-        runs.deadline = deadline.unwrap_or(i64::MAX);
+        runs.deadline = deadline.map_or(known, |deadline| deadline.min(known));
     }
 
     fn hold_to_limit<E, X>(&mut self, runs: &mut Runs<E>) -> Result<(), MatchError<X>> {
@@ -291,4 +319,25 @@ impl<C> Matcher<C> {
         dropped.into_iter().for_each(|link| runs.release(link));
         Ok(())
     }
+}
+
+/// Does the event leave every run as it is, whatever it has matched?
+fn stay<C, E, X>(
+    decider: &mut Decider,
+    subject: &Subject<'_, C, E>,
+    eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
+) -> Result<bool, X> {
+    let mut occupied = subject.runs.occupied;
+    while occupied != 0 {
+        let state = occupied.trailing_zeros();
+        occupied &= occupied - 1;
+        if subject.nfa.state(state).iterative {
+            return Ok(false);
+        }
+        let range = decider.decide(subject, state, NONE, eval)?;
+        if *decider.decisions(range) != [Decision::Move(state)] {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -70,12 +70,14 @@ pub struct Runs<E> {
     pub(crate) arrivals: u64,
     /// No run runs out of time before this.
     pub(crate) deadline: i64,
+    /// A bit for each state that any of them is in, and perhaps for others; of patterns with few states.
+    pub(crate) occupied: u64,
 }
 
 impl<E> Default for Runs<E> {
     fn default() -> Self {
         let (events, links) = (Slab::default(), Slab::default());
-        Self { events, links, open: Vec::new(), held: VecDeque::new(), arrivals: 0, deadline: i64::MAX }
+        Self { events, links, open: Vec::new(), held: VecDeque::new(), arrivals: 0, deadline: i64::MAX, occupied: 0 }
     }
 }
 
@@ -108,6 +110,12 @@ impl<E> Runs<E> {
     #[must_use]
     pub fn deadline(&self) -> Option<i64> {
         (!self.open.is_empty() && self.deadline < i64::MAX).then_some(self.deadline)
+    }
+
+    /// Adds a run.
+    pub(crate) fn enter(&mut self, run: Run) {
+        self.occupied |= 1u64.wrapping_shl(run.state);
+        self.open.push(run);
     }
 
     pub(crate) fn store(&mut self, event: E, time: i64) -> u32 {
