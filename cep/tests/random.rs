@@ -38,7 +38,7 @@ struct Event {
 
 impl Judge<Event> for Kinds {
     fn holds(&self, candidate: &Candidate<'_, Event>) -> Result<bool, Error> {
-        Ok(self.kinds & (1 << candidate.event.kind) != 0 && (!self.iterative || candidate.matched.backwards().count() % 2 == 0))
+        Ok(self.kinds & (1 << candidate.event.kind) != 0 && (!self.iterative || candidate.matched.backwards().count().is_multiple_of(2)))
     }
 }
 

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Logic, Outbox};
 use tidegate_runtime::state::Table;
-use tidegate_runtime::timers::Timers;
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::condition::Judge;
+use super::wakes::Wakes;
 use super::{Emitted, Match, Search};
 use crate::matcher::{Candidate, Found, MatchError, Matcher, Runs, Sequence};
 
@@ -70,7 +70,7 @@ pub struct CepLogic<K, E, C, F> {
     tie_break: Option<TieBreak<E>>,
     metrics: Arc<OperatorMetrics>,
     keys: Table<K, KeyState<E>>,
-    timers: Timers<K>,
+    wakes: Wakes<K>,
     found: Vec<Found<E>>,
     /// Events of one time, while they are sorted.
     tied: Vec<E>,
@@ -86,7 +86,7 @@ where
     pub fn new(key: F, search: Search<E, C>, metrics: Arc<OperatorMetrics>) -> Self {
         let Search { nfa, limit, tie_break } = search;
         let matcher = Matcher::new(nfa, limit);
-        Self { key, matcher, tie_break, metrics, keys: Table::default(), timers: Timers::default(), found: Vec::new(), tied: Vec::new() }
+        Self { key, matcher, tie_break, metrics, keys: Table::default(), wakes: Wakes::default(), found: Vec::new(), tied: Vec::new() }
     }
 
     /// What is remembered, key by key.
@@ -97,15 +97,15 @@ where
     /// Takes back what another instance remembered of a key.
     pub fn restore(&mut self, key: K, state: KeyState<E>) {
         if let Some(timer) = state.timer {
-            self.timers.set(timer, key.clone());
+            self.wakes.set(timer, key.clone());
         }
         self.keys.insert(key, state);
     }
 
-    /// The number of timers set.
+    /// The number of timers set; some may have been overtaken by earlier ones.
     #[must_use]
     pub fn timers(&self) -> usize {
-        self.timers.len()
+        self.wakes.len()
     }
 
     /// How many partial matches the limit has cost so far.
@@ -116,7 +116,8 @@ where
 
     /// Looks at a key whose timer fired.
     fn fire(&mut self, key: &K, now: i64, out: &mut Outbox<Emitted<K, E>, E>) -> Result<(), Error> {
-        let Some(state) = self.keys.get_mut(key) else { return Ok(()) };
+        // A later timer may have been overtaken by an earlier one.
+        let Some(state) = self.keys.get_mut(key).filter(|state| state.timer == Some(now)) else { return Ok(()) };
         let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
         while let Some(time) = state.waiting.front().map(|(time, _)| *time).filter(|time| *time <= now) {
             self.matcher.advance(&mut state.runs, time, &mut self.found).map_err(failed)?;
@@ -132,7 +133,7 @@ where
         self.matcher.advance(&mut state.runs, now, &mut self.found).map_err(failed)?;
         state.timer = state.due();
         if let Some(timer) = state.timer {
-            self.timers.set(timer, key.clone());
+            self.wakes.set(timer, key.clone());
         } else if state.runs.is_empty() {
             self.keys.remove(key);
         }
@@ -182,19 +183,15 @@ where
         let time = record.time;
         state.insert(time, record.value);
         if state.timer.is_none_or(|timer| time < timer) {
-            if let Some(timer) = state.timer.replace(time) {
-                self.timers.delete(timer, &key);
-            }
-            self.timers.set(time, key);
+            state.timer = Some(time);
+            self.wakes.set(time, key);
         }
         Ok(())
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
-        while let Some((now, keys)) = self.timers.take_due(watermark.0) {
-            for key in keys {
-                self.fire(&key, now, out)?;
-            }
+        while let Some((now, key)) = self.wakes.take_due(watermark.0) {
+            self.fire(&key, now, out)?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod condition;
 mod logic;
+mod wakes;
 
 use std::cmp::Ordering;
 use std::hash::Hash;
