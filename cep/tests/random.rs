@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_cep::pattern::Body;
 use tidegate_cep::{
     AfterMatch, Candidate, CepLogic, Condition, Contiguity, Emitted, Found, Inner, Judge, Limit, Matcher, Nfa, Overflow, Pattern, Runs,
-    Search, Step, Times,
+    Search, SkipTo, Step, Times,
 };
 use tidegate_runtime::operator::{Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
@@ -93,7 +93,11 @@ fn rename(steps: &mut [Step<Kinds>], next: &mut u32) {
 }
 
 fn after_match() -> impl Strategy<Value = AfterMatch> {
-    prop_oneof![3 => Just(AfterMatch::NoSkip), 1 => Just(AfterMatch::SkipToNext), 1 => Just(AfterMatch::SkipPastLastEvent)]
+    let to = |step: &str| SkipTo { step: step.into(), or_fail: false };
+    prop_oneof![
+        4 => Just(AfterMatch::NoSkip), 1 => Just(AfterMatch::SkipToNext), 1 => Just(AfterMatch::SkipPastLastEvent),
+        1 => Just(AfterMatch::SkipToFirst(to("s1"))), 1 => Just(AfterMatch::SkipToLast(to("s0"))),
+    ]
 }
 
 fn pattern() -> impl Strategy<Value = Pattern<Kinds>> {

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use super::{Action, Edge, Guard, Kind, Literal, Nfa, State, StateId, StepId};
 use crate::pattern::{Condition, Contiguity, Invalid, Misuse, Pattern};
 use mark::mark;
-use number::{Numbered, millis, number, position};
+use number::{Numbered, millis, number, position, takes};
 use place::{Absent, Gap, Head, Place, Scope, inner_scope, not_until};
 
 /// The most states an automaton may have.
@@ -24,13 +24,15 @@ pub(super) fn compile<C: Condition>(pattern: Pattern<C>) -> Result<Nfa<C>, Inval
     let mut conditions = Vec::new();
     let steps = number(pattern.steps, &mut names, &mut conditions);
     let iterative: Vec<bool> = conditions.iter().map(Condition::is_iterative).collect();
-    let target = pattern.after_match.target().and_then(|to| position(&names, &to.step));
+    let takes = takes(&steps, names.len());
+    let target = pattern.after_match.target().and_then(|to| position(&names, &takes, &to.step));
     let within = pattern.within.map(millis);
     let mut compiler = Compiler { states: Vec::new(), stops: HashMap::new(), seen: vec![false; names.len()], has_window: within.is_some() };
     let last = compiler.add(Kind::Final, None);
     let outside = Scope { head: None, untils: Vec::new(), after: None };
     let start = compiler.sequence(&steps, last, &outside)?;
-    let mut nfa = Nfa { states: compiler.states, start, conditions, iterative, names, within, after_match: pattern.after_match, target };
+    let mut nfa =
+        Nfa { states: compiler.states, start, conditions, iterative, names, takes, within, after_match: pattern.after_match, target };
     mark(&mut nfa);
     Ok(nfa)
 }

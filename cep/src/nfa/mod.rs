@@ -30,6 +30,8 @@ pub struct Nfa<C> {
     pub(crate) iterative: Vec<bool>,
     /// By step.
     pub(crate) names: Vec<Arc<str>>,
+    /// By step: may it have events in a match?
+    pub(crate) takes: Vec<bool>,
     /// Milliseconds.
     pub(crate) within: Option<i64>,
     pub(crate) after_match: AfterMatch,
@@ -107,6 +109,41 @@ impl<C> Nfa<C> {
 
     /// The names of the steps that take events, in the order they are written.
     pub fn steps(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| &**name)
+        self.names.iter().zip(&self.takes).filter(|(_, takes)| **takes).map(|(name, _)| &**name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::Misuse;
+
+    impl Condition for bool {
+        fn is_iterative(&self) -> bool {
+            *self
+        }
+    }
+
+    #[test]
+    fn only_states_that_can_meet_an_iterative_condition_are_marked() {
+        let pattern = Pattern::begin("a").when(false).next("b").when(false).followed_by("c").when(true).next("d").when(false);
+        let nfa = Nfa::compile(pattern).unwrap();
+        let waiting = nfa.states.iter().rev().filter(|state| state.kind == Kind::Waiting);
+        assert_eq!(waiting.map(|state| state.iterative).collect::<Vec<_>>(), [false, false, true, false]);
+    }
+
+    #[test]
+    fn only_steps_that_take_events_are_named_and_skipped_to() {
+        let group = Pattern::<bool>::begin("b").next("c");
+        let pattern = Pattern::begin("a").not_next("x").next_group("a", group).skip_to_first("a");
+        let nfa = Nfa::compile(pattern).unwrap();
+        assert_eq!(nfa.steps().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(nfa.target, Some(0));
+    }
+
+    #[test]
+    fn repeated_repetitions_do_not_fill_the_memory() {
+        let nested = (0..4).fold(Pattern::<bool>::begin("a").times(1_000), |inside, _| Pattern::begin_group("g", inside).times(1_000));
+        assert_eq!(Nfa::compile(nested).unwrap_err(), Invalid(vec![Misuse::TooLarge(100_000)]));
     }
 }

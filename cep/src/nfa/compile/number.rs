@@ -65,7 +65,18 @@ pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-pub(super) fn position(names: &[Arc<str>], name: &str) -> Option<StepId> {
-    // A group may be called like a step, and stands before the steps in it.
-    names.iter().rposition(|n| **n == *name).map(|i| i as StepId)
+/// By step: may it have events in a match?
+pub(super) fn takes(steps: &[Numbered], count: usize) -> Vec<bool> {
+    let mut takes = vec![false; count];
+    let mut open: Vec<&Numbered> = steps.iter().collect();
+    while let Some(step) = open.pop() {
+        takes[step.id as usize] = step.inside.is_none() && !step.contiguity.is_not();
+        open.extend(step.inside.iter().flatten());
+    }
+    takes
+}
+
+/// The step of this name. A group may be called alike, but takes nothing itself.
+pub(super) fn position(names: &[Arc<str>], takes: &[bool], name: &str) -> Option<StepId> {
+    names.iter().zip(takes).position(|(n, takes)| *takes && **n == *name).map(|i| i as StepId)
 }
