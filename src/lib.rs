@@ -51,6 +51,7 @@
 //!
 //! Job files do the same without Rust: see the README, and [`jobs`].
 
+pub use tidegate_cep as cep;
 pub use tidegate_connectors as connectors;
 pub use tidegate_jobs as jobs;
 pub use tidegate_operators as operators;
@@ -58,6 +59,7 @@ pub use tidegate_runtime as runtime;
 
 /// What a job written in Rust needs.
 pub mod prelude {
+    pub use tidegate_cep::{CepExt, Match, Pattern, Search};
     pub use tidegate_connectors::file::FileSource;
     pub use tidegate_connectors::format::{JsonLines, JsonLinesEncoder};
     pub use tidegate_connectors::generator::FnSource;

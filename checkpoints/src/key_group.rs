@@ -55,6 +55,32 @@ impl KeyGroups {
     }
 }
 
+/// The owner of every group, worked out once: records are routed by it, and the divisions behind it would show.
+#[derive(Clone, Debug)]
+pub struct Owners {
+    groups: KeyGroups,
+    workers: Box<[u32]>,
+}
+
+impl Owners {
+    /// The owners among `workers` workers.
+    #[must_use]
+    pub fn new(groups: KeyGroups, workers: usize) -> Self {
+        let owner = |group| u32::try_from(groups.owner(KeyGroup(group), workers)).unwrap_or(u32::MAX);
+        Self { groups, workers: (0..groups.max_parallelism).map(owner).collect() }
+    }
+
+    /// The worker that owns the group of a key with this stable hash.
+    #[must_use]
+    #[inline]
+    pub fn of(&self, hash: u64) -> u64 {
+        let max = u64::from(self.groups.max_parallelism);
+        // As `hash % max`, which it nearly always is at a fraction of the cost.
+        let group = if max.is_power_of_two() { hash & (max - 1) } else { hash % max };
+        self.workers.get(group as usize).copied().map_or(0, u64::from)
+    }
+}
+
 impl Default for KeyGroups {
     fn default() -> Self {
         Self::new(Self::DEFAULT_MAX_PARALLELISM)
@@ -80,6 +106,14 @@ mod tests {
                 next = owned.end;
             }
             prop_assert_eq!(next, max);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn owners_are_those_of_the_groups(max in 1u16..=512, workers in 1usize..9, hash: u64) {
+            let groups = KeyGroups::new(max);
+            prop_assert_eq!(Owners::new(groups, workers).of(hash), groups.owner(groups.group(hash), workers) as u64);
         }
     }
 

@@ -11,6 +11,6 @@ mod operator_id;
 mod stable_hash;
 
 pub use epoch::Epoch;
-pub use key_group::{KeyGroup, KeyGroups};
+pub use key_group::{KeyGroup, KeyGroups, Owners};
 pub use operator_id::{InvalidOperatorId, OperatorId};
 pub use stable_hash::stable_hash;

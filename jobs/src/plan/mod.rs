@@ -78,10 +78,14 @@ fn conflicts(file: &JobFile) -> Vec<Problem> {
     let mut written: Vec<(&Spanned<String>, &Spanned<String>)> = Vec::new();
     for sink in &file.sinks {
         let SinkConnector::File { path } = &sink.connector else { continue };
+        // Devices keep nothing that another could take.
+        if path.value.starts_with("/dev/") {
+            continue;
+        }
         if let Some((source, _)) = read.iter().find(|(_, other)| other.value == path.value) {
             problems.push(path.problem(format!("the source `{}` reads this path: it would be emptied before it is read", source.value)));
         }
-        if let Some((other, _)) = written.iter().find(|(_, other)| other.value == path.value && !path.value.starts_with("/dev/")) {
+        if let Some((other, _)) = written.iter().find(|(_, other)| other.value == path.value) {
             problems.push(
                 path.problem(format!("the sink `{}` writes this path too: give one sink both streams, as `from: [a, b]`", other.value)),
             );

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use tidegate_checkpoints::{Epoch, stable_hash};
+use tidegate_checkpoints::{Epoch, Owners, stable_hash};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -179,7 +179,6 @@ where
     let senders = edge.senders(Route::ByKey);
     let control = flow.control();
     let metrics = control.metrics.operator(node);
-    let key_groups = control.key_groups;
     let logic = make(Context { metrics: Arc::clone(&metrics) });
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
@@ -187,8 +186,8 @@ where
     let (side_output, side_stream) = builder.new_output::<Vec<Record<L::Side>>>();
     let mut main = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(main);
     let mut side_output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(side_output);
-    let workers = flow.workers();
-    let owner = move |record: &Record<L::In>| key_groups.owner(key_groups.group(stable_hash(&key(&record.value))), workers) as u64;
+    let owners = Owners::new(control.key_groups, flow.workers());
+    let owner = move |record: &Record<L::In>| owners.of(stable_hash(&key(&record.value)));
     let mut input = builder.new_input(edge.stream, Exchange::new(owner));
     let activator = flow.scope.activator_for(builder.operator_info().address);
     let (name, worker) = (name.to_owned(), flow.worker());
