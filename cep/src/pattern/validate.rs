@@ -112,6 +112,45 @@ pub enum Misuse {
     StepWindowTooLong(Arc<str>),
 }
 
+impl Misuse {
+    /// The name of the step it is about, if it is about one.
+    #[must_use]
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Self::NoSteps | Self::TooLarge(_) | Self::EmptyWindow => None,
+            Self::EmptyGroup(name)
+            | Self::EmptyRounds(name)
+            | Self::DuplicateName(name)
+            | Self::ZeroTimes(name)
+            | Self::EmptyRange(name, ..)
+            | Self::TooManyTimes(name, _)
+            | Self::SecondQuantifier(name)
+            | Self::TimesWithinWithoutTimes(name)
+            | Self::UntilWithoutLoop(name)
+            | Self::UntilTwice(name)
+            | Self::QuantifiedNot(name)
+            | Self::OptionalNot(name)
+            | Self::OptionalTwice(name)
+            | Self::NotAfterOptional(name)
+            | Self::NotGroup(name)
+            | Self::NotFirst(name)
+            | Self::NotLastInGroup(name)
+            | Self::NotLastWithoutWindow(name)
+            | Self::GreedySingle(name)
+            | Self::GreedyGroup(name)
+            | Self::GreedyCombinations(name)
+            | Self::OptionalAfterGreedy(name)
+            | Self::CombinationsAndConsecutive(name)
+            | Self::SecondCondition(name)
+            | Self::ConditionOnGroup(name)
+            | Self::SkipInGroup(name)
+            | Self::SkipTarget(name)
+            | Self::EmptyStepWindow(name)
+            | Self::StepWindowTooLong(name) => Some(name),
+        }
+    }
+}
+
 /// Everything that is wrong with a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", sentences(.0))]

@@ -164,10 +164,10 @@ pub(super) static STREAM: Table = Table {
     title: "A stream",
     keys: &[
         key("from", "name | [name, ...]", "", "what it reads; a list is the union"),
-        key("key", "name | [name, ...] | expression", "the whole stream", "what `aggregate` groups by"),
+        key("key", "name | [name, ...] | expression", "the whole stream", "what `aggregate` and `pattern` group by"),
         key("window", "mapping", "none", "the windows `aggregate` is over; without it one output per record"),
         key("aggregate", "mapping", "none", "new fields: name: count(), or { value: sum(x), where: y > 3 }"),
-        key("where", "expression", "none", "drops records for which it is not true; applies to the output of `aggregate`"),
+        key("where", "expression", "none", "drops records for which it is not true; applies to the output of `aggregate` and `pattern`"),
         key("select", "mapping", "none", "the output's fields: name: expression; `\"*\": true` keeps all"),
         key(
             "flat_map",
@@ -176,9 +176,9 @@ pub(super) static STREAM: Table = Table {
             "one record per element of a list, added as field `value` or as `name`",
         ),
         key("on_error", "skip | fail", "skip", "what an error in an expression does at run time"),
-        key("late_to", "name", "none", "names a stream of the records too late for their window"),
-        key("timeouts_to", "name", "none", "names a stream of the partial matches of `pattern` that timed out"),
-        key("pattern", "mapping", "none", "complex event processing"),
+        key("late_to", "name", "none", "names a stream of the records too late for their window or `pattern`"),
+        key("timeouts_to", "name", "none", "names a stream of the partial matches of `pattern` that ran out of time"),
+        key("pattern", "mapping", "none", "what to look for in the events of each key; instead of `aggregate`"),
         key("join", "mapping", "none", "joins another stream"),
         key("dedupe", "mapping", "none", "the first or last record per key"),
         key("top", "mapping", "none", "the top n per key"),
@@ -235,6 +235,70 @@ pub(super) static EVICTOR: Table = Table {
     ],
 };
 
+pub(super) static PATTERN: Table = Table {
+    name: "pattern",
+    title: "pattern",
+    keys: &[
+        key("steps", "[step, ...]", "", "what is looked for, in order"),
+        key("within", "duration", "none", "a match is shorter than this, from its first event to its last"),
+        key(
+            "after_match",
+            "no_skip | skip_to_next | skip_past_last_event | { skip_to_first: step } | { skip_to_last: step }",
+            "no_skip",
+            "which of the matches that overlap one are dropped",
+        ),
+        key("tie_break", "field", "order of arrival", "orders events of one time"),
+    ],
+};
+
+pub(super) static STEP: Table = Table {
+    name: "step",
+    title: "A step of a pattern, or a group of steps",
+    keys: &[
+        key("name", "text", "", "what its events are listed under; a group needs none"),
+        key("where", "expression", "any event", "which events fit; the name of a step is the list of its events so far"),
+        key("group", "[step, ...]", "none", "makes it a group: a sequence of steps"),
+        key("steps", "[step, ...]", "none", "the same as `group`"),
+        key(
+            "contiguity",
+            "next | followed_by | followed_by_any | not_next | not_followed_by",
+            "followed_by",
+            "what may lie between the step before and this one",
+        ),
+        key("times", "count | mapping", "1", "how often it is taken"),
+        key(
+            "inner",
+            "relaxed | consecutive | allow_combinations",
+            "relaxed",
+            "what may lie between the events of a step taken several times",
+        ),
+        key("optional", "bool", "false", "whether it may be left out"),
+        key("greedy", "bool", "false", "whether a loop keeps events from the step after it"),
+        key("until", "expression", "none", "an event that ends a loop without `max`; it is not taken"),
+        key("within", "duration", "none", "how long after the event before it its event may come"),
+    ],
+};
+
+pub(super) static TIMES: Table = Table {
+    name: "times",
+    title: "times",
+    keys: &[
+        key("min", "count", "", "at least; 0: it may be left out"),
+        key("max", "count", "any number", "at most"),
+        key("within", "duration", "none", "how long the wait for each event may last, from the one before"),
+    ],
+};
+
+pub(super) static AFTER_MATCH: Table = Table {
+    name: "after_match",
+    title: "after_match (one of skip_to_first, skip_to_last)",
+    keys: &[
+        key("skip_to_first", "step", "none", "drops the matches that began before the first event of this step"),
+        key("skip_to_last", "step", "none", "drops the matches that began before the last event of this step"),
+        key("throw", "bool", "false", "whether the job fails where the step has no event, or the first one of the match"),
+    ],
+};
+
 pub(super) static SINK: Table = Table {
     name: "sink",
     title: "A sink",
@@ -252,7 +316,7 @@ pub(super) static SINK: Table = Table {
 pub(super) static SINK_FILE: Table =
     Table { name: "sink.file", title: "A sink with `connector: file`", keys: &[key("path", "path", "", "the file or directory written")] };
 
-static ALL: [&Table; 20] = [
+static ALL: [&Table; 24] = [
     &JOB,
     &STATE,
     &CHECKPOINTS,
@@ -271,6 +335,10 @@ static ALL: [&Table; 20] = [
     &WINDOW,
     &TRIGGER,
     &EVICTOR,
+    &PATTERN,
+    &STEP,
+    &TIMES,
+    &AFTER_MATCH,
     &SINK,
     &SINK_FILE,
 ];

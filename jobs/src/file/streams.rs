@@ -2,6 +2,7 @@
 
 use super::keys;
 use super::model::OnError;
+use super::pattern::{self, Pattern};
 use super::read::{Fields, Reader, scalar};
 use super::span::{Span, Spanned};
 use super::window::{self, Window};
@@ -10,20 +11,22 @@ use super::yaml::{Node, Value};
 /// The field a `flat_map` in its short form adds.
 pub const FLAT_MAP_FIELD: &str = "value";
 
-/// A stream. What is present is applied in this order: union of `from`, `aggregate` (by `key`, in `window`s or running), `filter`,
-/// `select`, `flat_map`.
+/// A stream. What is present is applied in this order: union of `from`, `aggregate` (by `key`, in `window`s or running) or
+/// `pattern` (by `key`), `filter`, `select`, `flat_map`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
     /// Its name.
     pub name: Spanned<String>,
     /// What it reads; more than one is a union.
     pub from: Vec<Spanned<String>>,
-    /// What `aggregate` groups by, each the name of a field or an expression; without any the whole stream is one group.
+    /// What `aggregate` and `pattern` group by, each the name of a field or an expression; without any the whole stream is one group.
     pub key: Vec<Spanned<String>>,
     /// The windows of `aggregate`; without it one output per record.
     pub window: Option<Window>,
     /// The aggregates in order; empty if the stream has none.
     pub aggregate: Vec<Aggregate>,
+    /// What is looked for; not beside `aggregate`.
+    pub pattern: Option<Pattern>,
     /// `where`.
     pub filter: Option<Spanned<String>>,
     /// `select`.
@@ -77,6 +80,8 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let window = fields.get("window").zip(fields.key("window"));
     let window = window.and_then(|(node, at)| window::read(reader, node, at, &place));
     let aggregate = fields.get("aggregate").map_or_else(Vec::new, |node| read_aggregates(reader, node));
+    let pattern = fields.get("pattern").zip(fields.key("pattern"));
+    let pattern = pattern.and_then(|(node, at)| pattern::read(reader, node, at, &place));
     let filter = fields.get("where").and_then(|node| reader.text(node, EXPRESSION));
     let select = fields.get("select").and_then(|node| read_select(reader, node));
     let flat_map = fields.get("flat_map").and_then(|node| read_flat_map(reader, node));
@@ -88,19 +93,33 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         check_company(reader, &fields);
     }
     let on_error = on_error.map(|action| action.value).unwrap_or_default();
-    Some(Stream { name, from, key, window, aggregate, filter, select, flat_map, late_to, timeouts_to, on_error })
+    Some(Stream { name, from, key, window, aggregate, pattern, filter, select, flat_map, late_to, timeouts_to, on_error })
 }
 
 /// Keys that mean nothing without another one.
 fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
-    for (key, needed) in [("window", "aggregate"), ("late_to", "window"), ("timeouts_to", "pattern")] {
-        if let Some(at) = fields.key(key).filter(|_| fields.key(needed).is_none()) {
-            reader.push(at.problem(format!("`{key}` in {} needs `{needed}`", fields.place)));
+    let needs: [(&str, &[&'static str]); 3] =
+        [("window", &["aggregate"]), ("late_to", &["window", "pattern"]), ("timeouts_to", &["pattern"])];
+    for (key, needed) in needs {
+        if let Some(at) = fields.key(key).filter(|_| fields.given(needed).is_empty() && !pattern_excludes(fields, key)) {
+            let needed: Vec<_> = needed.iter().map(|key| format!("`{key}`")).collect();
+            reader.push(at.problem(format!("`{key}` in {} needs {}", fields.place, needed.join(" or "))));
         }
     }
-    if let Some(at) = fields.key("key").filter(|_| fields.key("aggregate").is_none() && fields.key("window").is_none()) {
-        reader.push(at.warning(format!("`key` in {} has no effect without `aggregate`", fields.place)));
+    for key in ["aggregate", "window"] {
+        if let Some(at) = fields.key(key).filter(|_| pattern_excludes(fields, key)) {
+            let message = format!("`{key}` does not go with `pattern` in {}: give one of them a stream of its own", fields.place);
+            reader.push(at.problem(message));
+        }
     }
+    if let Some(at) = fields.key("key").filter(|_| fields.given(&["aggregate", "window", "pattern"]).is_empty()) {
+        reader.push(at.warning(format!("`key` in {} has no effect without `aggregate` or `pattern`", fields.place)));
+    }
+}
+
+/// Is this a key that can't stand beside the `pattern` there is?
+fn pattern_excludes(fields: &Fields<'_>, key: &str) -> bool {
+    matches!(key, "aggregate" | "window") && fields.key("pattern").is_some()
 }
 
 fn read_aggregates(reader: &mut Reader, node: &Node) -> Vec<Aggregate> {

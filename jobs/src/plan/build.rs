@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tidegate_cep::{CepLogic, Emitted};
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::row::{Row, Schema, Value};
 use tidegate_operators::{Stream, WindowResult};
@@ -10,8 +11,9 @@ use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::{Dataflow, Error, Record, operator};
 
 use super::key::RowKey;
+use super::patterns::Patterned;
 use super::pipeline::Pipeline;
-use super::streams::{Aggregation, PlannedStream};
+use super::streams::{Aggregation, PlannedStream, Work};
 use super::{Plan, PlannedInput, sources};
 use crate::aggregate::RowAggregate;
 use crate::failures::Failures;
@@ -37,9 +39,16 @@ impl Plan {
         }
         for stream in &self.streams {
             let input = gather(&stream.inputs, &stream.name, &stream.input.schema, &streams);
-            let (out, late) = match &stream.aggregation {
-                None => (piped(input, &stream.name, &stream.name, stream), None),
-                Some(aggregation) => aggregated(input, stream, aggregation),
+            let (out, late) = match &stream.work {
+                Work::Nothing => (piped(input, &stream.name, &stream.name, stream), None),
+                Work::Aggregation(aggregation) => aggregated(input, stream, aggregation),
+                Work::Pattern(pattern) => {
+                    let (out, timeouts, late) = matched(input, stream, pattern);
+                    if let Some((name, timeouts)) = stream.timeouts_to().zip(timeouts) {
+                        streams.insert(name.0, timeouts);
+                    }
+                    (out, Some(late))
+                }
             };
             streams.insert(&stream.name, out);
             if let Some((name, late)) = stream.late_to().zip(late) {
@@ -117,18 +126,59 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
         let bounds = [bound(r.start), bound(r.end)];
         r.key.values().iter().cloned().chain(bounds).chain(r.value).collect()
     };
-    let late = if aggregation.keys.is_empty() {
-        late
-    } else {
-        // Without the keys that were put behind the row.
-        let width = stream.input.schema.width();
-        late.map(&format!("{name}/late"), move |row: Row| row.0.into_iter().take(width).collect())
-    };
+    let late = if aggregation.keys.is_empty() { late } else { without_keys(late, stream) };
     (emitted(results, &emit, row, stream), Some(late))
 }
 
-/// The bound of a window: an instant, or beyond the year 9999 the bare number.
-fn bound(ms: i64) -> Value {
+/// Late rows without the keys that were put behind them.
+fn without_keys<'s>(late: Rows<'s>, stream: &PlannedStream) -> Rows<'s> {
+    let width = stream.input.schema.width();
+    late.map(&format!("{}/late", stream.name), move |row: Row| row.0.into_iter().take(width).collect())
+}
+
+/// The matches of a pattern and what follows them; the partial matches that ran out of time, if they are asked for; its late records.
+fn matched<'s>(input: Rows<'s>, stream: &PlannedStream, pattern: &Patterned) -> (Rows<'s>, Option<Rows<'s>>, Rows<'s>) {
+    let name = stream.name.as_str();
+    let failures = || Failures::new(name, &stream.input.schema, stream.on_error);
+    let keyed = if pattern.keys.is_empty() { input } else { through(input, &format!("{name}/key"), &pattern.keys, failures()) };
+    let (of_record, of_row) = (pattern.key.clone(), pattern.key.clone());
+    let (main, late) = operator::keyed(
+        keyed.into_edge(),
+        name,
+        &pattern.words,
+        Some("late"),
+        move |row: &Row| of_record.of(row),
+        |context| {
+            let search = pattern.search(failures(), Arc::clone(&context.metrics)).expect("a planned pattern is one");
+            CepLogic::new(move |row: &Row| of_row.of(row), search, context.metrics)
+        },
+    );
+    let late = if pattern.keys.is_empty() { Stream::from_edge(late) } else { without_keys(Stream::from_edge(late), stream) };
+    let timeouts = stream.timeouts_to().map(|(timeouts_to, _)| {
+        let rows = pattern.clone();
+        Stream::from_edge(operator::stateless(main.clone(), timeouts_to, "partial matches out of time", |metrics| {
+            let row = move |found| if let Emitted::Timeout(found) = found { Some(rows.row(&found, false)) } else { None };
+            each(row, metrics)
+        }))
+    });
+    let (rows, pipeline) = (pattern.clone(), stream.pipeline.clone());
+    let mut failures = Failures::new(name, &stream.pipeline_schema, stream.on_error);
+    let out = operator::stateless(main, &format!("{name}/emit"), &pipeline.to_string(), |metrics: Arc<OperatorMetrics>| {
+        move |records: &mut Vec<Record<Emitted<RowKey, Row>>>, out: &mut Vec<Record<Row>>| {
+            records.drain(..).try_for_each(|record| match record.value {
+                Emitted::Match(found) => pipeline.run(Record::new(record.time, rows.row(&found, true)), out, &metrics, &mut failures),
+                Emitted::Timeout(_) => {
+                    metrics.filtered.add(1);
+                    Ok(())
+                }
+            })
+        }
+    });
+    (Stream::from_edge(out), timeouts, late)
+}
+
+/// The bound of a window or a match: an instant, or beyond the year 9999 the bare number.
+pub(super) fn bound(ms: i64) -> Value {
     match Value::timestamp_ms(ms) {
         Value::Null => Value::Int(ms),
         instant => instant,

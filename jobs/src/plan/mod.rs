@@ -5,6 +5,7 @@
 
 mod build;
 mod key;
+mod patterns;
 mod pipeline;
 mod sinks;
 mod sources;
@@ -125,6 +126,9 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
                 known.insert(stream.name.clone(), out);
                 if let Some(late) = stream.late_to() {
                     known.insert(late.to_owned(), stream.input.clone());
+                }
+                if let Some((timeouts, schema)) = stream.timeouts_to() {
+                    known.insert(timeouts.to_owned(), Known { schema: schema.clone(), timed: true });
                 }
                 streams_planned.push(stream);
             }

@@ -128,8 +128,9 @@ pub(super) fn rearrange(from: &Schema, to: &Schema) -> Option<Pipeline> {
     (!in_place).then(|| Pipeline::new(vec![Step::Rearrange(slots.into())]))
 }
 
-/// Compiles the `where`, `select` and `flat_map` of a stream over rows of `schema`; also tells the schema of what comes out.
-pub(super) fn compile(stream: &Stream, mut schema: Schema) -> Result<(Pipeline, Schema), Vec<Problem>> {
+/// Compiles the `where`, `select` and `flat_map` of a stream over rows of `schema`; also tells the schema of what comes out. Of the fields only the
+/// first `handed_on` leave the stream by themselves, if it is said; the others are there to be selected.
+pub(super) fn compile(stream: &Stream, mut schema: Schema, handed_on: Option<usize>) -> Result<(Pipeline, Schema), Vec<Problem>> {
     let (mut steps, mut problems) = (Vec::new(), Vec::new());
     if let Some(text) = &stream.filter {
         match Expr::condition(&text.value, &schema) {
@@ -137,11 +138,15 @@ pub(super) fn compile(stream: &Stream, mut schema: Schema) -> Result<(Pipeline, 
             Err(found) => problems.extend(found.into_iter().map(|p| located(text, 0, p))),
         }
     }
-    if let Some(select) = &stream.select
-        && let Some((step, selected)) = compile_select(select, &schema, &mut problems)
-    {
-        steps.push(step);
-        schema = selected;
+    let handed_on = handed_on.unwrap_or(schema.width());
+    if let Some(select) = &stream.select {
+        if let Some((step, selected)) = compile_select(select, &schema, handed_on, &mut problems) {
+            steps.push(step);
+            schema = selected;
+        }
+    } else if handed_on < schema.width() {
+        steps.push(Step::Rearrange((0..handed_on).map(Some).collect()));
+        schema = Schema::new(schema.fields()[..handed_on].iter().map(|field| (field.name.clone(), field.ty.clone())));
     }
     if problems.is_empty()
         && let Some(flat_map) = &stream.flat_map
@@ -163,11 +168,11 @@ pub(super) fn expression(text: &Spanned<String>, schema: &Schema, problems: &mut
     }
 }
 
-fn compile_select(select: &Select, schema: &Schema, problems: &mut Vec<Problem>) -> Option<(Step, Schema)> {
+fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: &mut Vec<Problem>) -> Option<(Step, Schema)> {
     let mut fields: Vec<(String, Expr)> = Vec::new();
     if select.all.as_ref().is_some_and(|all| all.value) {
         // A field's name need not be one that an expression can spell; its slot always can be taken.
-        fields.extend(schema.names().filter_map(|name| Some((name.to_owned(), Expr::field(name, schema)?))));
+        fields.extend(schema.names().take(handed_on).filter_map(|name| Some((name.to_owned(), Expr::field(name, schema)?))));
     }
     let before = problems.len();
     for (name, text) in &select.fields {

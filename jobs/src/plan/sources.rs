@@ -13,6 +13,7 @@ use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Error, Record};
 
+use super::patterns;
 use super::streams::unsigned;
 use crate::expr::{identifiers, parse_call};
 use crate::file::{self, FieldType, JobFile, Literal, OnError, Problem, SourceConnector, SourceFormat, TextPart};
@@ -295,7 +296,12 @@ pub(super) fn fields_asked_for(file: &JobFile) -> HashMap<String, BTreeSet<Strin
             names.extend(args.iter().flat_map(|arg| identifiers(&arg.source)));
             names.extend(aggregate.filter.iter().flat_map(|f| identifiers(&f.value)));
         }
-        if stream.aggregate.is_empty() {
+        if let Some(pattern) = &stream.pattern {
+            let steps = patterns::taking(&pattern.shape.steps);
+            let asked = patterns::texts(pattern).into_iter().flat_map(|text| identifiers(&text));
+            names.extend(asked.filter(|name| !steps.iter().any(|step| **step == **name)));
+            names.extend(pattern.tie_break.iter().map(|field| field.value.clone()));
+        } else if stream.aggregate.is_empty() {
             names.extend(stream.filter.iter().flat_map(|f| identifiers(&f.value)));
             names.extend(stream.select.iter().flat_map(|s| &s.fields).flat_map(|(_, e)| identifiers(&e.value)));
             names.extend(stream.flat_map.iter().flat_map(|f| identifiers(&f.list.value)));

@@ -8,9 +8,11 @@ use tidegate_connectors::row::{Schema, Type};
 use tidegate_operators::Window;
 
 use super::key::KeySlots;
+use super::patterns::{self, Patterned};
 use super::pipeline::{self, Pipeline};
 use super::{Known, PlannedInput, Streams};
 use crate::aggregate::{self, Compiled};
+use crate::expr::Expr;
 use crate::file::{Gap, OnError, Problem, Shape, Stream, Window as FileWindow};
 
 /// A stream, compiled.
@@ -20,8 +22,8 @@ pub(super) struct PlannedStream {
     pub(super) inputs: Vec<PlannedInput>,
     /// What is known of the inputs together.
     pub(super) input: Known,
-    pub(super) aggregation: Option<Aggregation>,
-    /// Over what the aggregation gives, or over the input if there is none.
+    pub(super) work: Work,
+    /// Over what that gives, or over the input if it is nothing.
     pub(super) pipeline: Pipeline,
     /// What the pipeline is over.
     pub(super) pipeline_schema: Schema,
@@ -33,8 +35,26 @@ pub(super) struct PlannedStream {
 impl PlannedStream {
     /// The stream of its late records, if it has one.
     pub(super) fn late_to(&self) -> Option<&str> {
-        self.aggregation.as_ref().and_then(|a| a.late_to.as_deref())
+        match &self.work {
+            Work::Nothing => None,
+            Work::Aggregation(aggregation) => aggregation.late_to.as_deref(),
+            Work::Pattern(pattern) => pattern.late_to.as_deref(),
+        }
     }
+
+    /// The stream of the partial matches that ran out of time, if it has one, and its schema.
+    pub(super) fn timeouts_to(&self) -> Option<(&str, &Schema)> {
+        let Work::Pattern(pattern) = &self.work else { return None };
+        Some((pattern.timeouts_to.as_deref()?, &pattern.schema))
+    }
+}
+
+/// What a stream does before its `where`.
+#[derive(Clone)]
+pub(super) enum Work {
+    Nothing,
+    Aggregation(Aggregation),
+    Pattern(Patterned),
 }
 
 /// An aggregation by key, in windows or running.
@@ -55,40 +75,37 @@ pub(super) fn plan(stream: &Stream, known: &Streams) -> Result<Option<PlannedStr
     let Some((input, inputs)) = super::union(&stream.from, known) else { return Ok(None) };
     let mut timed = input.timed;
     let mut pipeline_schema = input.schema.clone();
-    let mut aggregation = None;
-    if !stream.aggregate.is_empty() {
+    let mut work = Work::Nothing;
+    // All fields are handed on, but for the steps of a pattern.
+    let mut handed_on = None;
+    if let Some(pattern) = &stream.pattern {
+        let (planned, schema) = patterns::plan(stream, pattern, &input).map_err(|(mut problems, schema)| {
+            problems.extend(pipeline::compile(stream, schema, None).err().into_iter().flatten());
+            problems
+        })?;
+        pipeline_schema = schema;
+        handed_on = Some(planned.schema.width());
+        timed = true;
+        work = Work::Pattern(planned);
+    } else if !stream.aggregate.is_empty() {
         let (planned, schema) = plan_aggregation(stream, &input)?;
         pipeline_schema = schema;
         timed |= planned.window.is_some();
-        aggregation = Some(planned);
+        work = Work::Aggregation(planned);
     }
-    let (pipeline, schema) = pipeline::compile(stream, pipeline_schema.clone())?;
+    let (pipeline, schema) = pipeline::compile(stream, pipeline_schema.clone(), handed_on)?;
     let name = stream.name.value.clone();
-    Ok(Some(PlannedStream { name, inputs, input, aggregation, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error }))
+    Ok(Some(PlannedStream { name, inputs, input, work, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error }))
 }
 
 fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), Vec<Problem>> {
     let mut problems = Vec::new();
     let mut schema = Schema::default();
-    let (mut slots, mut computed) = (Vec::new(), Vec::new());
-    for (i, key) in stream.key.iter().enumerate() {
-        if let Some(slot) = input.schema.slot(&key.value) {
-            slots.push(slot);
-            schema.add(key.value.clone(), input.schema.fields()[slot].ty.clone());
-        } else if let Some(expr) = pipeline::expression(key, &input.schema, &mut problems) {
-            slots.push(input.schema.width() + computed.len());
-            let name = if stream.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };
-            schema.add(name, expr.ty().clone());
-            computed.push(expr);
-        }
-    }
+    let (slots, computed) = plan_key(stream, input, &mut schema, &mut problems);
     let window = stream.window.as_ref().and_then(|window| match plan_window(window) {
         Ok(planned) if input.timed => Some(planned),
         Ok(_) => {
-            let sources: Vec<_> = stream.from.iter().map(|f| format!("`{}`", f.value)).collect();
-            let message =
-                format!("these windows are of event time, and records of {} have none: give the source `event_time`", sources.join(", "));
-            problems.push(window.place.problem(message));
+            problems.push(window.place.problem(format!("these windows are of event time, and {}", untimed(stream))));
             None
         }
         Err(problem) => {
@@ -123,7 +140,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
     }
     if !problems.is_empty() {
         // The rest of the stream is looked at too, that all problems are told at once.
-        problems.extend(pipeline::compile(stream, schema).err().into_iter().flatten());
+        problems.extend(pipeline::compile(stream, schema, None).err().into_iter().flatten());
         return Err(problems);
     }
     let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
@@ -138,6 +155,29 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         words: format!("{what}{by}"),
     };
     Ok((aggregation, schema))
+}
+
+/// The slots of the key, and the expressions whose values are put behind the row for it; adds its fields to what the stream gives.
+pub(super) fn plan_key(stream: &Stream, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Vec<Expr>) {
+    let (mut slots, mut computed) = (Vec::new(), Vec::new());
+    for (i, key) in stream.key.iter().enumerate() {
+        if let Some(slot) = input.schema.slot(&key.value) {
+            slots.push(slot);
+            schema.add(key.value.clone(), input.schema.fields()[slot].ty.clone());
+        } else if let Some(expr) = pipeline::expression(key, &input.schema, problems) {
+            slots.push(input.schema.width() + computed.len());
+            let name = if stream.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };
+            schema.add(name, expr.ty().clone());
+            computed.push(expr);
+        }
+    }
+    (slots, computed)
+}
+
+/// What is missing where the input of a stream has no event time.
+pub(super) fn untimed(stream: &Stream) -> String {
+    let sources: Vec<_> = stream.from.iter().map(|f| format!("`{}`", f.value)).collect();
+    format!("records of {} have none: give the source `event_time`", sources.join(", "))
 }
 
 fn plan_window(window: &FileWindow) -> Result<(Window, Duration), Problem> {

@@ -46,7 +46,7 @@ sinks:
 "#;
 
 #[test]
-fn the_example_lacks_only_what_this_version_lacks() {
+fn the_example_lacks_only_safety() {
     let (job, problems) = parse("job.yaml", EXAMPLE, &[]);
     assert!(job.is_some());
     assert_eq!(
@@ -55,15 +55,13 @@ fn the_example_lacks_only_what_this_version_lacks() {
             "warning: job.yaml:4:25: `backend: rocksdb` has no effect: this version keeps state in memory and takes no checkpoints",
             "warning: job.yaml:5:1: `checkpoints` has no effect: this version keeps state in memory and takes no checkpoints",
             "warning: job.yaml:6:1: `restart` has no effect: this version keeps state in memory and takes no checkpoints",
-            "error: job.yaml:29:5: `pattern` is not in this version",
         ]
     );
 }
 
 #[test]
-fn the_example_without_its_pattern_is_a_job() {
-    let text = EXAMPLE.replace(&EXAMPLE[EXAMPLE.find("    pattern:").unwrap()..EXAMPLE.find("    select:").unwrap()], "");
-    let job = job(&text);
+fn the_example_is_a_job() {
+    let job = job(EXAMPLE);
     assert_eq!(job.name.value, "login-risk");
     assert_eq!(job.parallelism.unwrap().value, 2);
     assert_eq!((job.state.backend, job.state.memory.unwrap().value, job.state.ttl), (Backend::RocksDb, 512 << 20, None));
@@ -237,7 +235,7 @@ fn overrides_change_and_make_keys() {
 #[test]
 fn what_is_missing_in_this_version_is_no_typo() {
     let message = |keys: &str| messages(&with_stream(keys));
-    for key in ["join", "dedupe", "top", "indicators", "rules", "pattern"] {
+    for key in ["join", "dedupe", "top", "indicators", "rules"] {
         assert_eq!(message(&format!("key: a, {key}: {{ x: 1 }}")), [format!("error: job.yaml:4:26: `{key}` is not in this version")]);
     }
     for (window, what) in [
@@ -264,5 +262,5 @@ fn what_is_missing_in_this_version_is_no_typo() {
 fn the_reference_lists_what_works() {
     let text = reference();
     assert!(text.contains("| `where` | expression | none | drops records"));
-    assert!(text.contains("| `late_to` |") && !text.contains("| `pattern` |") && !text.contains("threshold"));
+    assert!(text.contains("| `late_to` |") && text.contains("| `pattern` |") && !text.contains("| `join` |") && !text.contains("threshold"));
 }

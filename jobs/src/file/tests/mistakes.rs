@@ -91,7 +91,7 @@ error: job.yaml:21:66: `aggregate` needs at least one field, such as `n: count()
 error: job.yaml:22:24: expected an expression, found a list
   22 |   c: { from: b, where: [x], key: [] }
      |                        ^^^
-warning: job.yaml:22:29: `key` in stream `c` has no effect without `aggregate`
+warning: job.yaml:22:29: `key` in stream `c` has no effect without `aggregate` or `pattern`
   22 |   c: { from: b, where: [x], key: [] }
      |                             ^^^
 error: job.yaml:22:34: expected a field, an expression or a list of them, found an empty list
@@ -233,11 +233,11 @@ fn keys_that_need_another() {
     assert_eq!(messages(&with_stream("window: { tumbling: 1s }")), ["error: job.yaml:4:18: `window` in stream `s` needs `aggregate`"]);
     assert_eq!(
         messages(&with_stream("where: x, key: a")),
-        ["warning: job.yaml:4:28: `key` in stream `s` has no effect without `aggregate`"]
+        ["warning: job.yaml:4:28: `key` in stream `s` has no effect without `aggregate` or `pattern`"]
     );
     assert_eq!(
         messages(&with_stream("aggregate: { n: count() }, late_to: l")),
-        ["error: job.yaml:4:45: `late_to` in stream `s` needs `window`", "warning: job.yaml:4:54: nothing reads the stream `l`"]
+        ["error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern`", "warning: job.yaml:4:54: nothing reads the stream `l`"]
     );
 }
 

@@ -1,0 +1,229 @@
+//! Patterns: what a stream looks for in the events of a key.
+//!
+//! The shape is that of `tidegate-cep`, with texts for conditions. What no pattern can mean is found here, at the key it is about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_cep::pattern::Body;
+use tidegate_cep::{AfterMatch, Contiguity, Inner, Invalid, Misuse, Pattern as PatternShape, SkipTo, Step, Times};
+
+use super::keys;
+use super::read::{Fields, Reader};
+use super::span::{Span, Spanned};
+use super::yaml::{Node, Value};
+
+/// `pattern`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pattern {
+    /// Where the key `pattern` stands.
+    pub place: Spanned<()>,
+    /// What is looked for; a pattern that means something.
+    pub shape: PatternShape<Spanned<String>>,
+    /// The field that orders events of one time.
+    pub tie_break: Option<Spanned<String>>,
+}
+
+const CONTIGUITIES: [(&str, Contiguity); 5] = [
+    ("next", Contiguity::Next),
+    ("followed_by", Contiguity::FollowedBy),
+    ("followed_by_any", Contiguity::FollowedByAny),
+    ("not_next", Contiguity::NotNext),
+    ("not_followed_by", Contiguity::NotFollowedBy),
+];
+const INNERS: [(&str, Inner); 3] =
+    [("relaxed", Inner::Relaxed), ("consecutive", Inner::Consecutive), ("allow_combinations", Inner::AllowCombinations)];
+const AFTER_MATCHES: [(&str, Word); 3] = [("no_skip", Word::No), ("skip_to_next", Word::Next), ("skip_past_last_event", Word::Past)];
+
+/// The forms of `after_match` that are one word.
+#[derive(Clone, Copy)]
+enum Word {
+    No,
+    Next,
+    Past,
+}
+
+/// The most steps' repetitions can be asked for; what is too many for a pattern it says itself.
+const MOST: u64 = u32::MAX as u64;
+
+/// Where the parts of a pattern stand, to tell what is wrong with them.
+struct Places {
+    pattern: Span,
+    within: Option<Span>,
+    /// What `after_match` skips to.
+    target: Option<Span>,
+    /// In the order of the file.
+    steps: Vec<StepPlaces>,
+}
+
+struct StepPlaces {
+    name: Spanned<Arc<str>>,
+    group: bool,
+    keys: Vec<(&'static str, Span)>,
+}
+
+pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) -> Option<Pattern> {
+    let place = format!("`pattern` of {stream}");
+    let fields = reader.fields(node, at, &[&keys::PATTERN], &place)?;
+    let before = reader.problems.len();
+    let within = fields.get("within").and_then(|node| read_window(reader, node));
+    let mut places = Places { pattern: at.clone(), within: fields.get("within").map(|n| n.span.clone()), target: None, steps: Vec::new() };
+    let after_match = fields.get("after_match").and_then(|node| read_after_match(reader, node, at, &place, &mut places));
+    let tie_break = fields.get("tie_break").and_then(|node| reader.text(node, "a field"));
+    let steps = reader.required(&fields, "steps").map_or_else(Vec::new, |node| read_steps(reader, node, &place, &mut places));
+    let mut shape = PatternShape::new(steps);
+    shape.within = within;
+    shape.after_match = after_match.unwrap_or_default();
+    // A pattern that was not read in full would be found wrong for what is missing.
+    if reader.problems.len() == before
+        && let Err(Invalid(found)) = shape.validate()
+    {
+        places.report(reader, &found);
+    }
+    Some(Pattern { place: Spanned::new((), at.clone()), shape, tie_break })
+}
+
+fn read_window(reader: &mut Reader, node: &Node) -> Option<Duration> {
+    reader.positive(node).map(|window| Duration::try_from(window.value).unwrap_or_default())
+}
+
+fn read_after_match(reader: &mut Reader, node: &Node, at: &Span, place: &str, places: &mut Places) -> Option<AfterMatch> {
+    if matches!(node.value, Value::Scalar { .. }) {
+        return Some(match reader.word(node, "after_match", &AFTER_MATCHES)?.value {
+            Word::No => AfterMatch::NoSkip,
+            Word::Next => AfterMatch::SkipToNext,
+            Word::Past => AfterMatch::SkipPastLastEvent,
+        });
+    }
+    let fields = reader.fields(node, at, &[&keys::AFTER_MATCH], &format!("`after_match` of {place}"))?;
+    let or_fail = fields.get("throw").and_then(|node| reader.bool(node)).is_some_and(|throw| throw.value);
+    let (key, wrap): (_, fn(SkipTo) -> AfterMatch) = match *fields.given(&["skip_to_first", "skip_to_last"]).as_slice() {
+        ["skip_to_first"] => ("skip_to_first", AfterMatch::SkipToFirst),
+        ["skip_to_last"] => ("skip_to_last", AfterMatch::SkipToLast),
+        _ => return reader.fail(&node.span, "`after_match` as a mapping is one of `skip_to_first` and `skip_to_last`, with a step"),
+    };
+    let step = reader.text(fields.get(key)?, "the name of a step")?;
+    places.target = Some(step.span);
+    Some(wrap(SkipTo { step: step.value.into(), or_fail }))
+}
+
+fn read_steps(reader: &mut Reader, node: &Node, place: &str, places: &mut Places) -> Vec<Step<Spanned<String>>> {
+    let Value::List(items) = &node.value else {
+        reader.wrong::<()>(node, "a list of steps");
+        return Vec::new();
+    };
+    items.iter().filter_map(|item| read_step(reader, item, place, places)).collect()
+}
+
+fn read_step(reader: &mut Reader, node: &Node, place: &str, places: &mut Places) -> Option<Step<Spanned<String>>> {
+    let fields = reader.fields(node, &node.span, &[&keys::STEP], &format!("a step of {place}"))?;
+    let groups = fields.given(&["group", "steps"]);
+    let group = !groups.is_empty();
+    let name = match fields.get("name") {
+        Some(node) => reader.text(node, "a name")?,
+        // Nothing is listed under the name of a group, so it needs none.
+        None if group => Spanned::new(format!("group {}", places.steps.len() + 1), fields.key(groups.first()?)?.clone()),
+        None => reader.required(&fields, "name").and_then(|node| reader.text(node, "a name"))?,
+    };
+    let name = name.map(Arc::<str>::from);
+    places.steps.push(StepPlaces { name: name.clone(), group, keys: places_of(&fields) });
+    if let [_, second, ..] = *groups.as_slice() {
+        return reader.fail(fields.key(second)?, "`group` and `steps` are two names of one key: give one of them");
+    }
+    let condition = fields.get("where").and_then(|node| reader.text(node, "an expression"));
+    let body = match groups.first().and_then(|key| fields.get(key)) {
+        None => Body::Event(condition),
+        Some(inside) => {
+            if let Some(at) = fields.key("where") {
+                reader.push(at.problem(format!("{}", Misuse::ConditionOnGroup(Arc::clone(&name.value)))));
+            }
+            Body::Group(read_steps(reader, inside, place, places))
+        }
+    };
+    let contiguity = fields.get("contiguity").and_then(|node| reader.word(node, "step.contiguity", &CONTIGUITIES));
+    let mut step = Step::new(Arc::clone(&name.value), contiguity.map(|c| c.value).unwrap_or_default());
+    step.body = body;
+    step.times = fields.get("times").and_then(|node| read_times(reader, node, &fields));
+    step.inner = fields.get("inner").and_then(|node| reader.word(node, "step.inner", &INNERS)).map(|i| i.value).unwrap_or_default();
+    step.optional = fields.get("optional").and_then(|node| reader.bool(node)).is_some_and(|o| o.value);
+    step.greedy = fields.get("greedy").and_then(|node| reader.bool(node)).is_some_and(|g| g.value);
+    step.until = fields.get("until").and_then(|node| reader.text(node, "an expression"));
+    step.within = fields.get("within").and_then(|node| read_window(reader, node));
+    Some(step)
+}
+
+fn places_of(fields: &Fields<'_>) -> Vec<(&'static str, Span)> {
+    let about = |key: &'static str| Some((key, fields.get(key)?.span.clone()));
+    let keyed = |key: &'static str| Some((key, fields.key(key)?.clone()));
+    let values = ["contiguity", "inner", "optional", "greedy", "until", "within"].into_iter().filter_map(about);
+    values.chain(["times", "group", "steps"].into_iter().filter_map(keyed)).collect()
+}
+
+fn read_times(reader: &mut Reader, node: &Node, step: &Fields<'_>) -> Option<Times> {
+    let small = |count: Spanned<u64>| u32::try_from(count.value).unwrap_or(u32::MAX);
+    if matches!(node.value, Value::Scalar { .. }) {
+        let n = small(reader.count(node, 0, MOST)?);
+        return Some(Times { min: n, max: Some(n), within: None });
+    }
+    let fields = reader.fields(node, step.key("times")?, &[&keys::TIMES], &format!("`times` of {}", step.place))?;
+    let min = reader.required(&fields, "min").and_then(|node| reader.count(node, 0, MOST));
+    let max = fields.get("max").map(|node| reader.count(node, 0, MOST));
+    let within = fields.get("within").and_then(|node| read_window(reader, node));
+    // A maximum that can't be read is no open end.
+    let max = max.map_or(Some(None), |max| Some(Some(small(max?))))?;
+    Some(Times { min: small(min?), max, within })
+}
+
+impl Places {
+    fn report(&self, reader: &mut Reader, found: &[Misuse]) {
+        let mut twins: Vec<&Arc<str>> = Vec::new();
+        for misuse in found {
+            let keys: &[&str] = match misuse {
+                Misuse::DuplicateName(name) => {
+                    twins.push(name);
+                    let nth = twins.iter().filter(|twin| **twin == name).count();
+                    let same = self.steps.iter().filter(|step| !step.group && step.name.value == *name);
+                    let at = same.map(|step| &step.name.span).nth(nth).unwrap_or(&self.pattern);
+                    reader.push(at.problem(misuse.to_string()));
+                    continue;
+                }
+                Misuse::EmptyWindow => {
+                    reader.push(self.within.as_ref().unwrap_or(&self.pattern).problem(misuse.to_string()));
+                    continue;
+                }
+                Misuse::SkipTarget(name) => {
+                    let known = self.steps.iter().filter(|step| !step.group).map(|step| &*step.name.value);
+                    let at = self.target.as_ref().unwrap_or(&self.pattern);
+                    reader.push(at.problem(misuse.to_string()).near(name, known));
+                    continue;
+                }
+                Misuse::EmptyGroup(_) => &["group", "steps"],
+                Misuse::ZeroTimes(_)
+                | Misuse::EmptyRange(..)
+                | Misuse::TooManyTimes(..)
+                | Misuse::QuantifiedNot(_)
+                | Misuse::EmptyRounds(_) => &["times"],
+                Misuse::UntilWithoutLoop(_) => &["until"],
+                Misuse::OptionalNot(_) | Misuse::OptionalAfterGreedy(_) => &["optional", "times"],
+                Misuse::NotAfterOptional(_)
+                | Misuse::NotGroup(_)
+                | Misuse::NotFirst(_)
+                | Misuse::NotLastInGroup(_)
+                | Misuse::NotLastWithoutWindow(_) => &["contiguity"],
+                Misuse::GreedySingle(_) | Misuse::GreedyGroup(_) | Misuse::GreedyCombinations(_) => &["greedy"],
+                Misuse::EmptyStepWindow(_) | Misuse::StepWindowTooLong(_) => &["within", "times"],
+                _ => &[],
+            };
+            reader.push(self.of_step(misuse, keys).problem(misuse.to_string()));
+        }
+    }
+
+    /// The first of these keys in the step that a misuse names; failing that the step's name, or the whole pattern.
+    fn of_step(&self, misuse: &Misuse, keys: &[&str]) -> &Span {
+        let has = |step: &StepPlaces| keys.iter().find_map(|key| step.keys.iter().position(|(known, _)| known == key));
+        // A misuse names its step in its text; of several steps of one name it is one that has the key.
+        let named = || self.steps.iter().filter(|step| misuse.step().is_some_and(|name| *name == *step.name.value));
+        let at_key = named().find_map(|step| step.keys.get(has(step)?)).map(|(_, span)| span);
+        at_key.or_else(|| named().next().map(|step| &step.name.span)).unwrap_or(&self.pattern)
+    }
+}

@@ -1,0 +1,316 @@
+//! Patterns: their conditions over rows, and the rows that matches become.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidegate_cep::pattern::Body;
+use tidegate_cep::{Candidate, Condition, Invalid, Judge, Match, Matched, Nfa, Pattern, Search, Step};
+use tidegate_connectors::row::{Row, Schema, Type, Value};
+use tidegate_runtime::Error;
+use tidegate_runtime::metrics::OperatorMetrics;
+
+use super::Known;
+use super::key::{KeySlots, RowKey};
+use super::pipeline::Pipeline;
+use super::streams;
+use crate::aggregate::located;
+use crate::expr::{Expr, identifiers};
+use crate::failures::Failures;
+use crate::file::{self, Problem, Spanned, Stream};
+
+/// A pattern by key, compiled.
+#[derive(Clone)]
+pub(super) struct Patterned {
+    /// Computes the keys that are expressions.
+    pub(super) keys: Pipeline,
+    pub(super) key: KeySlots,
+    pattern: Pattern<Asked>,
+    /// The slot that orders events of one time.
+    tie_break: Option<usize>,
+    events: Events,
+    /// The steps that take events, each a list behind the fields of a match.
+    steps: Arc<[Arc<str>]>,
+    /// The fields of a match as it is handed on: the first ones.
+    pub(super) schema: Schema,
+    pub(super) late_to: Option<String>,
+    pub(super) timeouts_to: Option<String>,
+    /// What it does, in words.
+    pub(super) words: String,
+}
+
+/// A condition, compiled. Behind the fields of the event stand the events of these steps, in this order.
+#[derive(Clone)]
+pub(super) struct Asked {
+    expr: Expr,
+    steps: Arc<[String]>,
+}
+
+impl Condition for Asked {
+    fn is_iterative(&self) -> bool {
+        !self.steps.is_empty()
+    }
+}
+
+/// How events are written as maps.
+#[derive(Clone)]
+struct Events {
+    names: Arc<[Value]>,
+    /// The slot whose entries are fields themselves.
+    rest: Option<usize>,
+}
+
+impl Events {
+    fn new(schema: &Schema) -> Self {
+        Self { names: schema.names().map(Value::string).collect(), rest: schema.slot(Schema::REST) }
+    }
+
+    fn map(&self, row: &Row) -> Value {
+        let mut entries = Vec::with_capacity(self.names.len());
+        for (slot, name) in self.names.iter().enumerate() {
+            match row.get(slot) {
+                Value::Map(more) if self.rest == Some(slot) => entries.extend(more.iter().cloned()),
+                _ if self.rest == Some(slot) => {}
+                value => entries.push((name.clone(), value.clone())),
+            }
+        }
+        Value::map(entries)
+    }
+
+    /// The fields of the event, and the events of these steps.
+    fn with_steps(&self, row: &Row, matched: &Matched<'_, Row>, steps: &[String]) -> Row {
+        let fields = row.0.iter().take(self.names.len()).cloned();
+        fields.chain(steps.iter().map(|step| Value::list(matched.of(step).into_iter().map(|event| self.map(event))))).collect()
+    }
+}
+
+/// Plans the pattern of a stream; also tells the fields that `where` and `select` see.
+pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> Result<(Patterned, Schema), (Vec<Problem>, Schema)> {
+    let mut problems = Vec::new();
+    let mut schema = Schema::default();
+    let (slots, computed) = streams::plan_key(stream, input, &mut schema, &mut problems);
+    if !input.timed {
+        problems.push(pattern.place.problem(format!("a pattern is over event time, and {}", streams::untimed(stream))));
+    }
+    for (name, ty) in [("match", Type::map()), ("start", Type::Timestamp), ("end", Type::Timestamp)] {
+        if schema.slot(name).is_some() {
+            let key = stream.key.iter().find(|key| key.value == name).map_or(&stream.name.span, |key| &key.span);
+            problems.push(key.problem(format!("a match has a field `{name}` itself: rename that of the key in a stream before this one")));
+        }
+        schema.add(name, ty);
+    }
+    let tie_break = pattern.tie_break.as_ref().and_then(|field| {
+        let slot = input.schema.slot(&field.value);
+        if slot.is_none() {
+            problems.push(field.problem(format!("unknown field `{}`", field.value)).near(&field.value, input.schema.names()));
+        }
+        slot
+    });
+    let steps = taking(&pattern.shape.steps);
+    let conditions = Conditions { fields: &input.schema, steps: &steps };
+    let asked = with(&pattern.shape, &mut |text: &Spanned<String>| conditions.compile(text, &mut problems));
+    let mut seen = schema.clone();
+    for step in &steps {
+        seen.add(&**step, lists());
+    }
+    if problems.is_empty()
+        && let Err(Invalid(found)) = Nfa::compile(asked.clone())
+    {
+        problems.extend(found.iter().map(|misuse| pattern.place.problem(misuse.to_string())));
+    }
+    if !problems.is_empty() {
+        return Err((problems, seen));
+    }
+    let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
+    let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+    let words = format!("pattern: {}{by}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "));
+    let patterned = Patterned {
+        keys: super::pipeline::append(computed),
+        key: KeySlots::new(&slots),
+        pattern: asked,
+        tie_break,
+        events: Events::new(&input.schema),
+        // A step named as a field of the match is in `match` only.
+        steps: steps.into_iter().filter(|step| schema.slot(step).is_none()).collect(),
+        schema,
+        late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
+        timeouts_to: stream.timeouts_to.as_ref().map(|name| name.value.clone()),
+        words,
+    };
+    Ok((patterned, seen))
+}
+
+/// The type of a step in an expression.
+fn lists() -> Type {
+    Type::List(Box::new(Type::map()))
+}
+
+/// The names of the steps that take events, in the order they are written.
+pub(super) fn taking<C>(steps: &[Step<C>]) -> Vec<Arc<str>> {
+    let mut names = Vec::new();
+    for step in steps {
+        match step.inside() {
+            Some(inside) => names.extend(taking(inside)),
+            None if step.contiguity.is_not() => {}
+            None => names.push(Arc::clone(&step.name)),
+        }
+    }
+    names
+}
+
+/// The conditions of a pattern as they are written.
+pub(super) fn texts(pattern: &file::Pattern) -> Vec<String> {
+    let mut texts = Vec::new();
+    with(&pattern.shape, &mut |text: &Spanned<String>| {
+        texts.push(text.value.clone());
+        Some(())
+    });
+    texts
+}
+
+/// The same pattern with other conditions.
+fn with<A, B>(pattern: &Pattern<A>, f: &mut dyn FnMut(&A) -> Option<B>) -> Pattern<B> {
+    let mut made = Pattern::new(steps_with(&pattern.steps, f));
+    made.within = pattern.within;
+    made.after_match = pattern.after_match.clone();
+    made
+}
+
+fn steps_with<A, B>(steps: &[Step<A>], f: &mut dyn FnMut(&A) -> Option<B>) -> Vec<Step<B>> {
+    let mut made = Vec::with_capacity(steps.len());
+    for step in steps {
+        let body = match &step.body {
+            Body::Event(condition) => Body::Event(condition.as_ref().and_then(&mut *f)),
+            Body::Group(inside) => Body::Group(steps_with(inside, f)),
+        };
+        made.push(Step {
+            name: Arc::clone(&step.name),
+            body,
+            contiguity: step.contiguity,
+            times: step.times,
+            optional: step.optional,
+            greedy: step.greedy,
+            inner: step.inner,
+            until: step.until.as_ref().and_then(&mut *f),
+            within: step.within,
+        });
+    }
+    made
+}
+
+/// What conditions are compiled against.
+struct Conditions<'a> {
+    fields: &'a Schema,
+    steps: &'a [Arc<str>],
+}
+
+impl Conditions<'_> {
+    fn compile(&self, text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Asked> {
+        let names = identifiers(&text.value);
+        let named: Vec<String> = self.steps.iter().filter(|s| names.iter().any(|n| **n == ***s)).map(ToString::to_string).collect();
+        // Without a step it looks at the event alone; what is called as a step may be the variable of a macro.
+        let alone = Expr::condition(&text.value, self.fields);
+        if let Some(both) = named.iter().find(|name| self.fields.slot(name).is_some()) {
+            let message = format!("`{both}` is both a field and a step of the pattern: give the step another name");
+            problems.push(text.problem(message));
+            return None;
+        }
+        if let Ok(expr) = alone {
+            return Some(Asked { expr, steps: Arc::from([]) });
+        }
+        let compiled = Expr::condition(&text.value, &self.fields_and(&named));
+        // Where it doesn't mean anything, every step may be what was meant.
+        let all: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
+        match compiled.or_else(|_| Expr::condition(&text.value, &self.fields_and(&all))) {
+            Ok(expr) => Some(Asked { expr, steps: named.into() }),
+            Err(found) => {
+                problems.extend(found.into_iter().map(|problem| located(text, 0, problem)));
+                None
+            }
+        }
+    }
+
+    fn fields_and(&self, steps: &[String]) -> Schema {
+        let mut schema = self.fields.clone();
+        for step in steps {
+            schema.add(step.clone(), lists());
+        }
+        schema
+    }
+}
+
+/// A condition on a worker.
+pub(super) struct Judged {
+    asked: Asked,
+    bench: Rc<Bench>,
+}
+
+/// What the conditions of a pattern share on a worker.
+struct Bench {
+    events: Events,
+    failures: RefCell<Failures>,
+    metrics: Arc<OperatorMetrics>,
+    /// The last event a condition failed on. However many do, and for however many partial matches, it is one that failed.
+    failed: RefCell<Option<(i64, Row)>>,
+}
+
+impl Condition for Judged {
+    fn is_iterative(&self) -> bool {
+        self.asked.is_iterative()
+    }
+}
+
+impl Judge<Row> for Judged {
+    fn holds(&self, candidate: &Candidate<'_, Row>) -> Result<bool, Error> {
+        let Asked { expr, steps } = &self.asked;
+        let result = if steps.is_empty() {
+            expr.test(candidate.event)
+        } else {
+            expr.test(&self.bench.events.with_steps(candidate.event, &candidate.matched, steps))
+        };
+        result.or_else(|error| self.bench.failed(expr, &error.to_string(), candidate))
+    }
+}
+
+impl Bench {
+    /// An event that a condition fails on doesn't fit.
+    fn failed(&self, expr: &Expr, error: &str, candidate: &Candidate<'_, Row>) -> Result<bool, Error> {
+        self.failures.borrow_mut().report(expr, error, candidate.event)?;
+        let mut last = self.failed.borrow_mut();
+        if !last.as_ref().is_some_and(|(time, row)| *time == candidate.time && row == candidate.event) {
+            self.metrics.failed.add(1);
+            *last = Some((candidate.time, candidate.event.clone()));
+        }
+        Ok(false)
+    }
+}
+
+impl Patterned {
+    /// The pattern for one worker.
+    ///
+    /// # Errors
+    /// The pattern means nothing; the planner has seen to it.
+    pub(super) fn search(&self, failures: Failures, metrics: Arc<OperatorMetrics>) -> Result<Search<Row, Judged>, Invalid> {
+        let bench = Rc::new(Bench { events: self.events.clone(), failures: RefCell::new(failures), metrics, failed: RefCell::new(None) });
+        let mut judged = |asked: &Asked| Some(Judged { asked: asked.clone(), bench: Rc::clone(&bench) });
+        let search = Search::new(with(&self.pattern, &mut judged))?;
+        Ok(match self.tie_break {
+            Some(slot) => search.tie_break(move |a: &Row, b: &Row| a.get(slot).total_cmp(b.get(slot))),
+            None => search,
+        })
+    }
+
+    /// A match as a row: the key, `match`, `start`, `end`, and if it is asked for the events of each step.
+    pub(super) fn row(&self, found: &Match<RowKey, Row>, with_steps: bool) -> Row {
+        let list = |rows: &Vec<Row>| Value::list(rows.iter().map(|row| self.events.map(row)));
+        let steps: Vec<(&Arc<str>, Value)> = found.steps.iter().map(|(name, rows)| (name, list(rows))).collect();
+        let by_step = Value::map(steps.iter().map(|(name, events)| (Value::string(name), events.clone())));
+        let times = [found.start, found.end].map(super::build::bound);
+        let named = self.steps.iter().filter(|_| with_steps);
+        let lists = named.map(|step| {
+            let events = steps.iter().find(|(name, _)| *name == step).map(|(_, events)| events.clone());
+            events.unwrap_or_else(|| Value::list([]))
+        });
+        found.key.values().iter().cloned().chain([by_step]).chain(times).chain(lists).collect()
+    }
+}
