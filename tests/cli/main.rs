@@ -9,6 +9,7 @@ mod errors;
 mod formats;
 mod generator;
 mod job_files;
+mod patterns;
 mod records;
 mod signals;
 mod streams;

@@ -68,6 +68,8 @@ pub struct CepLogic<K, E, C, F> {
     key: F,
     matcher: Matcher<C>,
     tie_break: Option<TieBreak<E>>,
+    /// Are timeouts emitted?
+    timeouts: bool,
     metrics: Arc<OperatorMetrics>,
     keys: Table<K, KeyState<E>>,
     wakes: Wakes<K>,
@@ -84,9 +86,19 @@ where
 {
     /// Does what `search` says.
     pub fn new(key: F, search: Search<E, C>, metrics: Arc<OperatorMetrics>) -> Self {
-        let Search { nfa, limit, tie_break } = search;
+        let Search { nfa, limit, tie_break, timeouts } = search;
         let matcher = Matcher::new(nfa, limit);
-        Self { key, matcher, tie_break, metrics, keys: Table::default(), wakes: Wakes::default(), found: Vec::new(), tied: Vec::new() }
+        Self {
+            key,
+            matcher,
+            tie_break,
+            timeouts,
+            metrics,
+            keys: Table::default(),
+            wakes: Wakes::default(),
+            found: Vec::new(),
+            tied: Vec::new(),
+        }
     }
 
     /// What is remembered, key by key.
@@ -140,7 +152,8 @@ where
         for found in self.found.drain(..) {
             match found {
                 Found::Match(sequence) => out.emit(sequence.time, Emitted::Match(of_key(key, sequence))),
-                Found::Timeout(sequence) => out.emit(sequence.time, Emitted::Timeout(of_key(key, sequence))),
+                Found::Timeout(sequence) if self.timeouts => out.emit(sequence.time, Emitted::Timeout(of_key(key, sequence))),
+                Found::Timeout(_) => {}
             }
         }
         Ok(())

@@ -59,11 +59,12 @@ pub struct Search<E, C = Where<E>> {
     nfa: Arc<Nfa<C>>,
     limit: Limit,
     tie_break: Option<TieBreak<E>>,
+    timeouts: bool,
 }
 
 impl<E, C> Clone for Search<E, C> {
     fn clone(&self) -> Self {
-        Self { nfa: Arc::clone(&self.nfa), limit: self.limit, tie_break: self.tie_break.clone() }
+        Self { nfa: Arc::clone(&self.nfa), limit: self.limit, tie_break: self.tie_break.clone(), timeouts: self.timeouts }
     }
 }
 
@@ -73,13 +74,20 @@ impl<E, C: Condition> Search<E, C> {
     /// # Errors
     /// All that is wrong with the pattern.
     pub fn new(pattern: Pattern<C>) -> Result<Self, Invalid> {
-        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None })
+        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None, timeouts: true })
     }
 
     /// How many partial matches a key may have open.
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Lets go of partial matches that run out of time without a word.
+    #[must_use]
+    pub fn without_timeouts(mut self) -> Self {
+        self.timeouts = false;
         self
     }
 

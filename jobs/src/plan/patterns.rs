@@ -294,6 +294,7 @@ impl Patterned {
         let bench = Rc::new(Bench { events: self.events.clone(), failures: RefCell::new(failures), metrics, failed: RefCell::new(None) });
         let mut judged = |asked: &Asked| Some(Judged { asked: asked.clone(), bench: Rc::clone(&bench) });
         let search = Search::new(with(&self.pattern, &mut judged))?;
+        let search = if self.timeouts_to.is_some() { search } else { search.without_timeouts() };
         Ok(match self.tie_break {
             Some(slot) => search.tie_break(move |a: &Row, b: &Row| a.get(slot).total_cmp(b.get(slot))),
             None => search,

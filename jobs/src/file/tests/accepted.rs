@@ -262,5 +262,7 @@ fn what_is_missing_in_this_version_is_no_typo() {
 fn the_reference_lists_what_works() {
     let text = reference();
     assert!(text.contains("| `where` | expression | none | drops records"));
-    assert!(text.contains("| `late_to` |") && text.contains("| `pattern` |") && !text.contains("| `join` |") && !text.contains("threshold"));
+    assert!(
+        text.contains("| `late_to` |") && text.contains("| `pattern` |") && !text.contains("| `join` |") && !text.contains("threshold")
+    );
 }

@@ -237,7 +237,10 @@ fn keys_that_need_another() {
     );
     assert_eq!(
         messages(&with_stream("aggregate: { n: count() }, late_to: l")),
-        ["error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern`", "warning: job.yaml:4:54: nothing reads the stream `l`"]
+        [
+            "error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern`",
+            "warning: job.yaml:4:54: nothing reads the stream `l`"
+        ]
     );
 }
 
