@@ -99,7 +99,7 @@ fn a_match_is_its_key_its_events_and_its_times() {
     let events = [event("a", "x", 1, 1_000), event("a", "z", 2, 2_000), event("a", "y", 3, 3_000), event("b", "y", 4, 1_000)];
     let steps = "steps: [{ name: x, where: 'what == \"x\"' }, { name: no, where: 'what == \"q\"', optional: true }, { name: start, where: 'what == \"y\"' }]";
     let expected = json!({"k": "a", "match": {"x": [events[0]], "start": [events[2]]}, "start": 1_000, "end": 3_000});
-    assert_eq!(found(&job(steps, ""), &events), [expected.clone()]);
+    assert_eq!(found(&job(steps, ""), &events), std::slice::from_ref(&expected));
     assert_eq!(found(&job(steps, "    select: { '*': true }\n"), &events), [expected]);
     // A step without events is an empty list; one named as a field of the match is in `match` only.
     let select = "    where: 'size(x) == 1'\n    select: { n: 'size(x) + size(no)', total: 'x[0].amount + match.start[0].amount', took: 'end - start' }\n";
@@ -173,7 +173,7 @@ fn late_records_go_where_late_records_go_as_they_came() {
             .replace("key: k", &format!("key: {key}"));
         let outcome = dir.job(&job).args(["-p", "1"]).run().exits(0);
         assert_eq!(outcome.values().len(), 1);
-        assert_eq!(dir.values("behind.jsonl"), [late.clone()]);
+        assert_eq!(dir.values("behind.jsonl"), std::slice::from_ref(&late));
         assert_eq!((outcome.account()["s"].part("taken"), outcome.account()["s"].part("late")), (2, 1));
     }
 }

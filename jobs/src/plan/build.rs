@@ -163,7 +163,8 @@ fn matched<'s>(input: Rows<'s>, stream: &PlannedStream, pattern: &Patterned) -> 
     });
     let (rows, pipeline) = (pattern.clone(), stream.pipeline.clone());
     let mut failures = Failures::new(name, &stream.pipeline_schema, stream.on_error);
-    let out = operator::stateless(main, &format!("{name}/emit"), &pipeline.to_string(), |metrics: Arc<OperatorMetrics>| {
+    let kind = if pipeline.is_empty() { "rows".to_owned() } else { pipeline.to_string() };
+    let out = operator::stateless(main, &format!("{name}/emit"), &kind, |metrics: Arc<OperatorMetrics>| {
         move |records: &mut Vec<Record<Emitted<RowKey, Row>>>, out: &mut Vec<Record<Row>>| {
             records.drain(..).try_for_each(|record| match record.value {
                 Emitted::Match(found) => pipeline.run(Record::new(record.time, rows.row(&found, true)), out, &metrics, &mut failures),
