@@ -12,6 +12,24 @@ pub struct At {
     pub(super) arrival: u64,
 }
 
+/// A sum of ints that can't overflow: 128 bits, in halves so that it is aligned as its neighbours are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wide {
+    high: i64,
+    low: u64,
+}
+
+impl Wide {
+    fn get(self) -> i128 {
+        (i128::from(self.high) << 64) | i128::from(self.low)
+    }
+
+    fn add(&mut self, n: i128) {
+        let sum = self.get() + n;
+        *self = Self { high: (sum >> 64) as i64, low: sum as u64 };
+    }
+}
+
 /// The state of one aggregate over one key and window.
 #[derive(Clone, Debug)]
 pub enum Acc {
@@ -20,10 +38,12 @@ pub enum Acc {
     /// Of `sum`: ints are summed exactly, apart from the others.
     Sum {
         /// The ints.
-        ints: i128,
-        /// The doubles; `None` if there was none.
-        doubles: Option<f64>,
+        ints: Wide,
+        /// The doubles among values of any type, if there was one.
+        doubles: Option<Box<f64>>,
     },
+    /// Of `sum` over doubles.
+    SumOfDoubles(f64),
     /// Of `avg`.
     Avg {
         /// The sum.
@@ -36,11 +56,11 @@ pub enum Acc {
     /// Of `max`; null before the first value.
     Max(Value),
     /// Of `first`.
-    First(Option<(At, Value)>),
+    First(Option<Box<(At, Value)>>),
     /// Of `last`.
-    Last(Option<(At, Value)>),
+    Last(Option<Box<(At, Value)>>),
     /// Of `count_distinct`.
-    Distinct(Table<Value, ()>),
+    Distinct(Box<Table<Value, ()>>),
     /// Of `collect`, by arrival.
     Collect(Vec<(u64, Value)>),
     /// Of `stddev` and `variance`: count, mean and the sum of squared differences from it (Welford 1962; merged as in Chan, Golub, LeVeque 1979).
@@ -55,7 +75,7 @@ pub enum Acc {
     /// Of `quantile`.
     Quantile(Vec<f64>),
     /// Of `top`.
-    Frequencies(Table<Value, i64>),
+    Frequencies(Box<Table<Value, i64>>),
 }
 
 impl Acc {
@@ -64,17 +84,18 @@ impl Acc {
     pub fn new(function: &Function) -> Self {
         match function {
             Function::Count => Self::Count(0),
-            Function::Sum { doubles } => Self::Sum { ints: 0, doubles: doubles.then_some(0.0) },
+            Function::Sum { doubles: true } => Self::SumOfDoubles(0.0),
+            Function::Sum { doubles: false } => Self::Sum { ints: Wide::default(), doubles: None },
             Function::Avg => Self::Avg { sum: 0.0, count: 0 },
             Function::Min => Self::Min(Value::Null),
             Function::Max => Self::Max(Value::Null),
             Function::First => Self::First(None),
             Function::Last => Self::Last(None),
-            Function::CountDistinct => Self::Distinct(Table::default()),
+            Function::CountDistinct => Self::Distinct(Box::default()),
             Function::Collect => Self::Collect(Vec::new()),
             Function::Stddev | Function::Variance => Self::Moments { count: 0.0, mean: 0.0, squares: 0.0 },
             Function::Quantile(_) => Self::Quantile(Vec::new()),
-            Function::Top(_) => Self::Frequencies(Table::default()),
+            Function::Top(_) => Self::Frequencies(Box::default()),
         }
     }
 
@@ -84,10 +105,11 @@ impl Acc {
         match self {
             Self::Count(n) => *n += 1,
             Self::Sum { ints, doubles } => match value {
-                Value::Int(v) => *ints += i128::from(*v),
-                Value::Uint(v) => *ints += i128::from(*v),
-                other => *doubles = Some(doubles.unwrap_or(0.0) + other.as_f64().unwrap_or(0.0)),
+                Value::Int(v) => ints.add(i128::from(*v)),
+                Value::Uint(v) => ints.add(i128::from(*v)),
+                other => **doubles.get_or_insert_default() += other.as_f64().unwrap_or(0.0),
             },
+            Self::SumOfDoubles(sum) => *sum += value.as_f64().unwrap_or(0.0),
             Self::Avg { sum, count } => {
                 *sum += value.as_f64().unwrap_or(0.0);
                 *count += 1;
@@ -103,13 +125,13 @@ impl Acc {
                 }
             }
             Self::First(first) => {
-                if first.as_ref().is_none_or(|(then, _)| at < *then) {
-                    *first = Some((at, value.clone()));
+                if first.as_ref().is_none_or(|first| at < first.0) {
+                    *first = Some(Box::new((at, value.clone())));
                 }
             }
             Self::Last(last) => {
-                if last.as_ref().is_none_or(|(then, _)| at >= *then) {
-                    *last = Some((at, value.clone()));
+                if last.as_ref().is_none_or(|last| at >= last.0) {
+                    *last = Some(Box::new((at, value.clone())));
                 }
             }
             Self::Distinct(seen) => {
@@ -133,11 +155,12 @@ impl Acc {
         match (self, other) {
             (Self::Count(n), Self::Count(m)) => *n += m,
             (Self::Sum { ints, doubles }, Self::Sum { ints: more, doubles: others }) => {
-                *ints += more;
-                if let Some(v) = others {
-                    *doubles = Some(doubles.unwrap_or(0.0) + v);
+                ints.add(more.get());
+                if let Some(sum) = others {
+                    **doubles.get_or_insert_default() += **sum;
                 }
             }
+            (Self::SumOfDoubles(sum), Self::SumOfDoubles(other)) => *sum += other,
             (Self::Avg { sum, count }, Self::Avg { sum: s, count: n }) => {
                 *sum += s;
                 *count += n;
@@ -146,8 +169,8 @@ impl Acc {
                 acc.add(v, At { time: 0, arrival: 0 });
             }
             (acc @ (Self::First(_) | Self::Last(_)), Self::First(v) | Self::Last(v)) => {
-                if let Some((at, v)) = v {
-                    acc.add(v, *at);
+                if let Some(value) = v {
+                    acc.add(&value.1, value.0);
                 }
             }
             (Self::Distinct(seen), Self::Distinct(others)) => seen.extend(others.iter().map(|(v, ())| (v.clone(), ()))),
@@ -166,7 +189,7 @@ impl Acc {
             }
             (Self::Quantile(values), Self::Quantile(others)) => values.extend(others),
             (Self::Frequencies(counts), Self::Frequencies(others)) => {
-                for (value, n) in others {
+                for (value, n) in others.iter() {
                     *counts.entry_ref(value).or_insert(0) += n;
                 }
             }
@@ -179,12 +202,13 @@ impl Acc {
     pub(super) fn finish(&self, function: &Function) -> Value {
         match self {
             Self::Count(n) => Value::Int(*n),
-            Self::Sum { ints, doubles: None } => i64::try_from(*ints).map_or(Value::Double(*ints as f64), Value::Int),
-            Self::Sum { ints, doubles: Some(sum) } => Value::Double(*ints as f64 + sum),
+            Self::Sum { ints, doubles: None } => i64::try_from(ints.get()).map_or(Value::Double(ints.get() as f64), Value::Int),
+            Self::Sum { ints, doubles: Some(sum) } => Value::Double(ints.get() as f64 + **sum),
+            Self::SumOfDoubles(sum) => Value::Double(*sum),
             Self::Avg { count: 0, .. } => Value::Null,
             Self::Avg { sum, count } => Value::Double(sum / *count as f64),
             Self::Min(v) | Self::Max(v) => v.clone(),
-            Self::First(v) | Self::Last(v) => v.as_ref().map_or(Value::Null, |(_, v)| v.clone()),
+            Self::First(v) | Self::Last(v) => v.as_ref().map_or(Value::Null, |v| v.1.clone()),
             Self::Distinct(seen) => Value::Int(seen.len() as i64),
             Self::Collect(values) => Value::list(values.iter().map(|(_, v)| v.clone())),
             Self::Moments { count, .. } if *count < 2.0 => Value::Null,

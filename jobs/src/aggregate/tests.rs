@@ -112,6 +112,11 @@ proptest! {
 }
 
 #[test]
+fn an_accumulator_is_small() {
+    assert!(size_of::<Acc>() <= 32, "{}", size_of::<Acc>());
+}
+
+#[test]
 fn a_sum_of_ints_that_overflows_becomes_a_double() {
     let mut aggregate = aggregate(&[("sum(x)", None)], OnError::Fail);
     let row = |x| (Row::from_iter([Value::Int(x)]), 0, false);
