@@ -49,12 +49,16 @@ impl Run {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let workers = self.parallelism.map(usize::from).or(loaded.plan.parallelism).unwrap_or(cores);
         let mut report = Report::new();
+        // Before the job starts: a signal that comes with its first record must already find somebody.
+        let signals = Signals::new([SIGINT, SIGTERM]);
         let running = match loaded.job.start(RunConfig::workers(workers)) {
             Ok(running) => running,
             Err(e) => return super::fail(&e.into(), super::FAILED),
         };
         log_panics();
-        stop_on_signal(running.stopper());
+        if let Ok(signals) = signals {
+            stop_on_signal(signals, running.stopper());
+        }
         self.watch(&loaded.job, &running, &mut report);
         let (metrics, stopped) = (running.metrics(), running.stopper().stopping());
         let result = running.wait();
@@ -105,8 +109,7 @@ fn log_panics() {
 }
 
 /// Stops the job at the first signal, and ends the process at the second.
-fn stop_on_signal(stopper: Stopper) {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+fn stop_on_signal(mut signals: Signals, stopper: Stopper) {
     std::thread::spawn(move || {
         for (n, signal) in signals.forever().enumerate() {
             if n > 0 {
