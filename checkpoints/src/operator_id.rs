@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The name of an operator: unique in its job, the same in savepoints, metrics, the graph and error messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct OperatorId(String);
 
 /// A name that can't be an operator id.
@@ -26,6 +27,14 @@ impl OperatorId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for OperatorId {
+    type Error = InvalidOperatorId;
+
+    fn try_from(name: String) -> Result<Self, InvalidOperatorId> {
+        Self::new(name)
     }
 }
 

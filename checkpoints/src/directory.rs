@@ -1,0 +1,292 @@
+//! The checkpoints of one job, in storage.
+//!
+//! ```text
+//! <dir>/<job>/checkpoints/<epoch>/manifest.json   written last: a checkpoint without it does not exist
+//! <dir>/<job>/checkpoints/<epoch>/<generation>-*  files of this checkpoint alone
+//! <dir>/<job>/shared/<generation>-*               files that checkpoints share
+//! <dir>/<job>/generations/<n>                     one per run of the job; the highest is the only one that may publish
+//! ```
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::failpoint;
+use crate::file_ref::is_name;
+use crate::{Epoch, Manifest, ManifestError, Storage, StorageError};
+
+/// The directory of a job's checkpoints.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    storage: Storage,
+}
+
+/// A checkpoint that is there, or what is there in place of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its epoch, by the name of its folder.
+    pub epoch: Epoch,
+    /// What it holds, or why it can't be read.
+    pub manifest: Result<Manifest, ManifestError>,
+}
+
+/// A file that isn't there as its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Its path in the manifest.
+    pub path: String,
+    /// The length it should have.
+    pub expected: u64,
+    /// The length it has, if it is there at all.
+    pub found: Option<u64>,
+}
+
+/// A checkpoint or savepoint that can't be restored from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place} can't be restored from: {why}")]
+pub struct Unusable {
+    /// Its folder.
+    pub place: String,
+    /// What is wrong with it.
+    pub why: Damage,
+}
+
+/// What can be wrong with a checkpoint or savepoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// Its manifest can't be read.
+    #[error("its manifest.json is damaged: {0}")]
+    Manifest(#[from] ManifestError),
+    /// Files aren't there as the manifest says; never empty.
+    #[error("{}", faults(.0))]
+    Files(Vec<Fault>),
+}
+
+/// Why the directory of a job can't be used as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Storage fails.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The name of the job can't be that of a folder.
+    #[error("a job named {0:?} can't have a directory of checkpoints: its name must be neither empty, `.` nor `..`, and hold no slash")]
+    Job(String),
+    /// The manifest says what can't be.
+    #[error("the manifest of checkpoint {epoch} can't be published: {why}")]
+    Manifest {
+        /// The checkpoint.
+        epoch: Epoch,
+        /// Why.
+        why: ManifestError,
+    },
+    /// A later run of the job has taken over.
+    #[error("run {own} of the job may not touch {place} any more: run {newer} has taken over")]
+    Fenced {
+        /// The directory.
+        place: String,
+        /// The generation that asked.
+        own: u64,
+        /// The one that has taken over.
+        newer: u64,
+    },
+    /// This run has published another checkpoint of this epoch.
+    #[error("checkpoint {epoch} is already in {place}, and holds something else")]
+    Taken {
+        /// The directory.
+        place: String,
+        /// The epoch.
+        epoch: Epoch,
+    },
+}
+
+/// Where files that checkpoints share lie.
+pub(crate) const SHARED: &str = "shared";
+/// Where checkpoints lie.
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
+const GENERATIONS: &str = "generations";
+
+impl Directory {
+    /// The directory of `job` in `storage`.
+    ///
+    /// # Errors
+    /// The name of the job can't be that of a folder.
+    pub fn open(storage: &Storage, job: &str) -> Result<Self, DirectoryError> {
+        if job.contains('/') || !is_name(job) {
+            return Err(DirectoryError::Job(job.to_owned()));
+        }
+        Ok(Self { storage: storage.inside(job)? })
+    }
+
+    /// The directory that is `storage` itself.
+    pub(crate) fn at(storage: Storage) -> Self {
+        Self { storage }
+    }
+
+    /// Where paths of files lead from.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The path of a file that checkpoints share. No two contents may have the same name in one generation.
+    #[must_use]
+    pub fn shared_path(generation: u64, name: &str) -> String {
+        format!("{SHARED}/{generation}-{name}")
+    }
+
+    /// The path of a file that one checkpoint alone needs.
+    #[must_use]
+    pub fn own_path(generation: u64, epoch: Epoch, name: &str) -> String {
+        format!("{CHECKPOINTS}/{epoch}/{generation}-{name}")
+    }
+
+    /// Takes over as the run of the job that may publish, and returns its number. Call it before looking for a checkpoint to restore: then what
+    /// an earlier run still publishes is either seen, or refused.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn begin_generation(&self) -> Result<u64, DirectoryError> {
+        // The manifests are asked, too, in case somebody has cleared the folder of generations.
+        let published = self.list()?.into_iter().filter_map(|found| Some(found.manifest.ok()?.generation)).max().unwrap_or(0);
+        let claimed = self.generations()?;
+        let mut generation = published.max(claimed.last().copied().unwrap_or(0));
+        loop {
+            generation += 1;
+            let by = format!("claimed by process {}\n", std::process::id());
+            if self.storage.put_if_absent(&format!("{GENERATIONS}/{generation}"), by.as_bytes())? {
+                break;
+            }
+        }
+        for old in claimed {
+            self.storage.delete(&format!("{GENERATIONS}/{old}"))?;
+        }
+        Ok(generation)
+    }
+
+    /// Makes a checkpoint exist. All its files must be in storage.
+    ///
+    /// An earlier run may have left a checkpoint of the same epoch, on a way that was not followed; it is replaced. Publishing the same again is fine.
+    ///
+    /// # Errors
+    /// A later run has taken over: then the checkpoint may exist or not, and nothing may be done on the strength of it. Or storage fails.
+    pub fn publish(&self, manifest: &Manifest) -> Result<(), DirectoryError> {
+        let Manifest { epoch, generation, .. } = *manifest;
+        let json = manifest.to_json().map_err(|why| DirectoryError::Manifest { epoch, why })?;
+        self.check_fence(generation)?;
+        failpoint::hit("publish-before-manifest");
+        let name = Self::manifest_path(epoch);
+        if !self.storage.put_if_absent(&name, &json)? {
+            match self.storage.get(&name)? {
+                Some(there) if there == json => {}
+                Some(there) if Manifest::from_json(&there).is_ok_and(|there| there.generation >= generation) => {
+                    return Err(DirectoryError::Taken { place: self.storage.root().to_owned(), epoch });
+                }
+                _ => self.storage.put(&name, &json)?,
+            }
+        }
+        failpoint::hit("publish-after-manifest");
+        // Who has taken over since the first look may have missed this checkpoint. Who takes over from here on will see it.
+        self.check_fence(generation)
+    }
+
+    /// All checkpoints, newest first: those of later runs before those of earlier ones, then by epoch. What can't be read comes before all others.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn list(&self) -> Result<Vec<Found>, DirectoryError> {
+        let mut all = Vec::new();
+        for name in self.storage.list(CHECKPOINTS)? {
+            let Some(epoch) = epoch_of(&name) else { continue };
+            // It may be gone by now: retention deletes.
+            let Some(json) = self.storage.get(&name)? else { continue };
+            let manifest = Manifest::from_json(&json).and_then(|manifest| match manifest.epoch == epoch {
+                true => Ok(manifest),
+                false => {
+                    Err(ManifestError::Impossible(format!("it is of epoch {} but lies in the folder of epoch {epoch}", manifest.epoch)))
+                }
+            });
+            all.push(Found { epoch, manifest });
+        }
+        all.sort_by_key(|found| std::cmp::Reverse((found.manifest.as_ref().map_or(u64::MAX, |m| m.generation), found.epoch)));
+        Ok(all)
+    }
+
+    /// The newest checkpoint whose files are all there, in the right length. Those passed over are reported.
+    ///
+    /// What is in the files is checked when they are fetched.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn latest_valid(&self, report: &mut impl FnMut(&Unusable)) -> Result<Option<Manifest>, DirectoryError> {
+        for Found { epoch, manifest } in self.list()? {
+            let why = match manifest {
+                Ok(manifest) => match missing(&self.storage, &manifest)? {
+                    faults if faults.is_empty() => return Ok(Some(manifest)),
+                    faults => Damage::Files(faults),
+                },
+                Err(why) => Damage::Manifest(why),
+            };
+            report(&Unusable { place: format!("{}/{CHECKPOINTS}/{epoch}", self.storage.root()), why });
+        }
+        Ok(None)
+    }
+
+    /// Refuses if a later run has taken over from run `own`.
+    pub(crate) fn check_fence(&self, own: u64) -> Result<(), DirectoryError> {
+        match self.generations()?.last() {
+            Some(&newer) if newer > own => Err(DirectoryError::Fenced { place: self.storage.root().to_owned(), own, newer }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn manifest_path(epoch: Epoch) -> String {
+        format!("{CHECKPOINTS}/{epoch}/{}", Manifest::FILE)
+    }
+
+    fn generations(&self) -> Result<Vec<u64>, DirectoryError> {
+        let names = self.storage.list(GENERATIONS)?;
+        let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.rsplit('/').next()?.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+}
+
+impl Fault {
+    fn describe(&self) -> String {
+        match self.found {
+            None => format!("{} is missing", self.path),
+            Some(found) => format!("{} has {found} bytes but should have {}", self.path, self.expected),
+        }
+    }
+}
+
+/// The files of `manifest` that aren't in `storage` as they should be.
+pub(crate) fn missing(storage: &Storage, manifest: &Manifest) -> Result<Vec<Fault>, StorageError> {
+    // Listing a folder costs as much as looking at a few files, however many there are.
+    let folders: BTreeSet<&str> = manifest.files().map(|file| file.path.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
+    let mut lengths = HashMap::new();
+    for folder in folders {
+        lengths.extend(storage.entries(folder)?.into_iter().map(|stored| (stored.name, stored.bytes)));
+    }
+    let mut seen = BTreeSet::new();
+    let files = manifest.files().filter(|file| seen.insert(&file.path));
+    let faults = files.map(|file| Fault { path: file.path.clone(), expected: file.bytes, found: lengths.get(&file.path).copied() });
+    Ok(faults.filter(|fault| fault.found != Some(fault.expected)).collect())
+}
+
+/// The epoch of `checkpoints/<epoch>/manifest.json`.
+fn epoch_of(name: &str) -> Option<Epoch> {
+    let epoch = name.strip_prefix(CHECKPOINTS)?.strip_prefix('/')?.strip_suffix(Manifest::FILE)?.strip_suffix('/')?;
+    epoch.parse().ok().map(Epoch)
+}
+
+fn faults(faults: &[Fault]) -> String {
+    const SHOWN: usize = 3;
+    let mut text: Vec<String> = faults.iter().take(SHOWN).map(Fault::describe).collect();
+    if faults.len() > SHOWN {
+        text.push(format!("and {} more files", faults.len() - SHOWN));
+    }
+    text.join(", ")
+}
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+//! A checkpoint or savepoint to restore from or to look into, wherever it lies.
+
+use std::path::Path;
+
+use crate::directory::{CHECKPOINTS, missing};
+use crate::{Damage, Directory, DirectoryError, FileError, FileRef, Kind, Manifest, Storage, StorageError, Unusable, verify};
+
+/// A checkpoint or savepoint, all of whose files are there.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    manifest: Manifest,
+    place: String,
+    /// Where the paths of its files lead from.
+    storage: Storage,
+    passed_over: Vec<Unusable>,
+}
+
+/// Why there is nothing to restore from.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Storage fails.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The directory of a job can't be looked through.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Nothing is there.
+    #[error(
+        "there is nothing at {0}: name a savepoint, a checkpoint (<dir>/<job>/checkpoints/<epoch>) or the directory of a job (<dir>/<job>)"
+    )]
+    Absent(String),
+    /// Something is there, but it was never completed, or is something else.
+    #[error("{0} has no manifest.json: it is incomplete, or neither a savepoint, a checkpoint nor the directory of a job")]
+    Incomplete(String),
+    /// It is damaged.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// The directory of a job has checkpoints, but all are damaged.
+    #[error("none of the checkpoints in {place} can be restored from: {}", list(.all))]
+    NoneLeft {
+        /// The directory of the job.
+        place: String,
+        /// Its checkpoints.
+        all: Vec<Unusable>,
+    },
+    /// A checkpoint lies where its files can't be found from.
+    #[error(
+        "{0} holds a checkpoint that was moved: its files lie in the directory of its job, so it must be read as <dir>/<job>/checkpoints/<epoch>"
+    )]
+    Moved(String),
+    /// A file isn't what was written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Snapshot {
+    /// Opens what lies at a path or URL: a savepoint, a checkpoint `<dir>/<job>/checkpoints/<epoch>`, the `manifest.json` of either, or the directory
+    /// of a job, whose newest checkpoint that is whole is taken.
+    ///
+    /// # Errors
+    /// Nothing is there, or it is incomplete or damaged, or storage fails.
+    pub fn open(location: &str) -> Result<Self, SnapshotError> {
+        Self::open_with(location, &Storage::open)
+    }
+
+    /// Opens like [`Snapshot::open`], in storage that `open` opens.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(location: &str, open: &dyn Fn(&str) -> Result<Storage, StorageError>) -> Result<Self, SnapshotError> {
+        let location = location.trim_end_matches('/');
+        let location = location.strip_suffix(Manifest::FILE).map_or(location, |folder| if folder.is_empty() { "." } else { folder });
+        // Its files are looked for two levels up: links and `..` would lead astray.
+        let resolved = match location.contains("://") {
+            true => None,
+            false => std::fs::canonicalize(location).ok().and_then(|path| path.into_os_string().into_string().ok()),
+        };
+        let place = resolved.as_deref().unwrap_or(location).trim_end_matches('/');
+        let storage = open(if place.is_empty() { "/" } else { place })?;
+        let Some(json) = storage.get(Manifest::FILE)? else { return Self::latest(storage) };
+        let unusable = |why: Damage| Unusable { place: storage.root().to_owned(), why };
+        let manifest = Manifest::from_json(&json).map_err(|why| unusable(why.into()))?;
+        let base = match manifest.kind {
+            Kind::Savepoint => storage.clone(),
+            Kind::Checkpoint => {
+                let epoch = format!("/{CHECKPOINTS}/{}", manifest.epoch);
+                open(place.strip_suffix(&epoch).ok_or_else(|| SnapshotError::Moved(storage.root().to_owned()))?)?
+            }
+        };
+        match missing(&base, &manifest)? {
+            faults if faults.is_empty() => Ok(Self { manifest, place: storage.root().to_owned(), storage: base, passed_over: Vec::new() }),
+            faults => Err(unusable(Damage::Files(faults)).into()),
+        }
+    }
+
+    /// The newest checkpoint of the job whose directory `storage` is.
+    fn latest(storage: Storage) -> Result<Self, SnapshotError> {
+        let place = storage.root().to_owned();
+        let mut passed_over = Vec::new();
+        let latest = Directory::at(storage.clone()).latest_valid(&mut |unusable| passed_over.push(unusable.clone()));
+        match latest? {
+            Some(manifest) => Ok(Self { place: format!("{place}/{CHECKPOINTS}/{}", manifest.epoch), manifest, storage, passed_over }),
+            None if !passed_over.is_empty() => Err(SnapshotError::NoneLeft { place, all: passed_over }),
+            None if storage.is_absent()? => Err(SnapshotError::Absent(place)),
+            None => Err(SnapshotError::Incomplete(place)),
+        }
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The folder of its manifest.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Newer checkpoints that can't be restored from, if the newest of a job was asked for.
+    #[must_use]
+    pub fn passed_over(&self) -> &[Unusable] {
+        &self.passed_over
+    }
+
+    /// Brings one of its files to `local` and checks that it is what was written. See [`Storage::download`].
+    ///
+    /// # Errors
+    /// Storage fails, or the file is damaged.
+    pub fn download(&self, file: &FileRef, local: &Path) -> Result<(), SnapshotError> {
+        self.storage.download(&file.path, local)?;
+        Ok(verify(file, local)?)
+    }
+
+    /// Brings files into `folder`, each under its own name: one RocksDB directory, say.
+    ///
+    /// # Errors
+    /// As [`Snapshot::download`].
+    pub fn download_all(&self, files: &[FileRef], folder: &Path) -> Result<(), SnapshotError> {
+        files.iter().try_for_each(|file| self.download(file, &folder.join(&file.name)))
+    }
+}
+
+fn list(all: &[Unusable]) -> String {
+    all.iter().map(Unusable::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

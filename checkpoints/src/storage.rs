@@ -1,0 +1,256 @@
+//! Where checkpoints are kept: a directory, or a bucket of S3 or what speaks like it.
+//!
+//! Names are relative paths with `/` between their parts. Every call blocks until it is done, and what it has written is durable then.
+
+mod local;
+mod s3;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::failpoint;
+use crate::file_ref::is_name;
+use local::Local;
+use s3::S3;
+
+/// A place for files, and all below it. Clones are the same place.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    root: String,
+    backend: Backend,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Local(Local),
+    S3(Arc<S3>, String),
+}
+
+/// A file in storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was put there, by the clock of the storage, in milliseconds since 1970.
+    pub stored_ms: i64,
+}
+
+/// What storage failed to do.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {action} {path}: {cause}")]
+pub struct StorageError {
+    action: &'static str,
+    path: String,
+    cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// What a backend failed with.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl Storage {
+    /// Opens `s3://bucket/prefix`, `file:///directory`, or a directory given as a path. A directory is made when something is put there.
+    ///
+    /// S3 takes its endpoint, region and credentials from the environment, as AWS tools do (`AWS_ENDPOINT_URL`, `AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`...).
+    ///
+    /// # Errors
+    /// The URL is of another scheme or has no bucket, or the environment doesn't say enough.
+    pub fn open(url: &str) -> Result<Self, StorageError> {
+        Self::open_with(url, std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))
+    }
+
+    /// Opens a URL like [`Storage::open`], with these variables instead of the environment.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(url: &str, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, StorageError> {
+        let failed = |cause: Cause| StorageError { action: "use", path: format!("{url:?} as storage"), cause };
+        let Some((scheme, _)) = url.split_once("://") else {
+            let path = std::path::absolute(url).map_err(|e| failed(e.into()))?;
+            return Ok(Self::directory(&path));
+        };
+        let parsed = Url::parse(url).map_err(|e| failed(e.into()))?;
+        match scheme {
+            "file" => match parsed.to_file_path() {
+                Ok(path) => Ok(Self::directory(&path)),
+                Err(()) => Err(failed("a file URL has three slashes and an absolute path: file:///var/lib/tidegate".into())),
+            },
+            "s3" => {
+                let Some(bucket) = parsed.host_str().filter(|bucket| !bucket.is_empty()) else {
+                    return Err(failed("it names no bucket: s3://bucket/prefix".into()));
+                };
+                let prefix = parsed.path().trim_matches('/').to_owned();
+                let root = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
+                let s3 = S3::open(bucket, variables).map_err(failed)?;
+                Ok(Self { root, backend: Backend::S3(Arc::new(s3), prefix) })
+            }
+            _ => Err(failed(format!("`{scheme}` is no storage this program knows: use a path, file:// or s3://").into())),
+        }
+    }
+
+    fn directory(path: &Path) -> Self {
+        Self { root: path.display().to_string(), backend: Backend::Local(Local::new(path)) }
+    }
+
+    /// The place `folder` in this one.
+    ///
+    /// # Errors
+    /// `folder` is no name.
+    pub fn inside(&self, folder: &str) -> Result<Self, StorageError> {
+        self.call("use", folder, || Ok(()))?;
+        let backend = match &self.backend {
+            Backend::Local(local) => Backend::Local(local.inside(folder)),
+            Backend::S3(s3, prefix) => Backend::S3(Arc::clone(s3), join(prefix, folder)),
+        };
+        Ok(Self { root: join(&self.root, folder), backend })
+    }
+
+    /// Where this is, as messages say it.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// Puts a file there, all of it or nothing, in place of the one there may be.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        self.call("write", name, || match &self.backend {
+            Backend::Local(local) => local.put(name, bytes, true).map(drop),
+            Backend::S3(s3, prefix) => s3.put(&join(prefix, name), bytes, true).map(drop),
+        })
+    }
+
+    /// Puts a file there if there is none of that name, and tells whether it did: of several that try, one does.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn put_if_absent(&self, name: &str, bytes: &[u8]) -> Result<bool, StorageError> {
+        self.call("write", name, || match &self.backend {
+            Backend::Local(local) => local.put(name, bytes, false),
+            Backend::S3(s3, prefix) => s3.put(&join(prefix, name), bytes, false),
+        })
+    }
+
+    /// The contents of a file, if there is one.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        self.call("read", name, || match &self.backend {
+            Backend::Local(local) => local.get(name),
+            Backend::S3(s3, prefix) => s3.get(&join(prefix, name)),
+        })
+    }
+
+    /// The length of a file, if there is one.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
+        self.call("look at", name, || match &self.backend {
+            Backend::Local(local) => local.len(name),
+            Backend::S3(s3, prefix) => s3.len(&join(prefix, name)),
+        })
+    }
+
+    /// Puts a file of this machine there, in place of the one there may be. In a directory of the same file system it is linked: `local` must not be
+    /// written to afterwards, but may be deleted.
+    ///
+    /// # Errors
+    /// Storage fails, or `local` can't be read.
+    pub fn upload(&self, local: &Path, name: &str) -> Result<(), StorageError> {
+        failpoint::hit("upload");
+        self.call("store", name, || {
+            let stored = match &self.backend {
+                Backend::Local(storage) => storage.upload(local, name),
+                Backend::S3(s3, prefix) => s3.upload(local, &join(prefix, name)),
+            };
+            stored.map_err(|cause| format!("from {}: {cause}", local.display()).into())
+        })
+    }
+
+    /// Brings a file to `local`, in place of the one there may be. Table files of RocksDB and files of rows, told by the ending of `local`, are linked
+    /// where that is possible; all others are copied, as a database that is opened may write to them.
+    ///
+    /// # Errors
+    /// Storage fails or has no such file, or `local` can't be written.
+    pub fn download(&self, name: &str, local: &Path) -> Result<(), StorageError> {
+        self.call("fetch", name, || {
+            let fetched = match &self.backend {
+                Backend::Local(storage) => storage.download(name, local),
+                Backend::S3(s3, prefix) => s3.download(&join(prefix, name), local),
+            };
+            fetched.map_err(|cause| format!("to {}: {cause}", local.display()).into())
+        })
+    }
+
+    /// The names of all files in a folder and the folders in it, sorted; those of all files if `folder` is empty.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn list(&self, folder: &str) -> Result<Vec<String>, StorageError> {
+        let files = self.entries(folder)?.into_iter().map(|file| file.name);
+        Ok(files.filter(|name| !local::is_temporary(name)).collect())
+    }
+
+    /// As [`Storage::list`], with lengths and times, and with what interrupted writes have left behind.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn entries(&self, folder: &str) -> Result<Vec<Stored>, StorageError> {
+        let mut files = match &self.backend {
+            Backend::Local(local) => local.entries(folder),
+            Backend::S3(s3, prefix) => s3.entries(prefix, folder),
+        }
+        .map_err(|cause| StorageError { action: "list", path: join(&self.root, folder), cause })?;
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
+    }
+
+    /// Whether there is no such place.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub(crate) fn is_absent(&self) -> Result<bool, StorageError> {
+        match &self.backend {
+            Backend::Local(local) => Ok(!local.exists()),
+            Backend::S3(..) => Ok(self.entries("")?.is_empty()),
+        }
+    }
+
+    /// Deletes a file, if there is one.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn delete(&self, name: &str) -> Result<(), StorageError> {
+        self.call("delete", name, || match &self.backend {
+            Backend::Local(local) => local.delete(name),
+            Backend::S3(s3, prefix) => s3.delete(&join(prefix, name)),
+        })
+    }
+
+    fn call<T>(&self, action: &'static str, name: &str, what: impl FnOnce() -> Result<T, Cause>) -> Result<T, StorageError> {
+        let done = match is_name(name) {
+            true => what(),
+            false => Err("names are relative paths, without `.`, `..` and empty parts".into()),
+        };
+        done.map_err(|cause| StorageError { action, path: join(&self.root, name), cause })
+    }
+}
+
+fn join(folder: &str, name: &str) -> String {
+    match (folder, name) {
+        ("", _) => name.to_owned(),
+        (_, "") => folder.to_owned(),
+        _ => format!("{}/{name}", folder.trim_end_matches('/')),
+    }
+}

@@ -1,0 +1,199 @@
+//! Storage in a directory.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use tempfile::{Builder, NamedTempFile};
+
+use super::{Cause, Stored};
+
+/// What files are called until they are whole.
+const TEMPORARY: &str = ".tmp-";
+/// The endings of files that nobody writes to once they are whole, and that are large: only these share their bytes with a running job.
+const NEVER_WRITTEN_AGAIN: &[&str] = &["sst", "blob", "rows"];
+
+#[derive(Clone, Debug)]
+pub(super) struct Local {
+    root: PathBuf,
+}
+
+/// Whether a file is one that an interrupted write left behind.
+pub(super) fn is_temporary(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|file| file.starts_with(TEMPORARY))
+}
+
+impl Local {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    pub(super) fn inside(&self, folder: &str) -> Self {
+        Self { root: self.root.join(folder) }
+    }
+
+    pub(super) fn put(&self, name: &str, bytes: &[u8], replace: bool) -> Result<bool, Cause> {
+        let target = self.target(name)?;
+        let mut file = target.temporary()?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        let placed = if replace { file.persist(&target.path) } else { file.persist_noclobber(&target.path) };
+        match placed {
+            Ok(_) => target.sync_folder().map(|()| true),
+            Err(e) if !replace && e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(e.error.into()),
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Cause> {
+        present(fs::read(self.root.join(name)))
+    }
+
+    pub(super) fn len(&self, name: &str) -> Result<Option<u64>, Cause> {
+        Ok(present(fs::metadata(self.root.join(name)))?.filter(Metadata::is_file).map(|file| file.len()))
+    }
+
+    pub(super) fn upload(&self, local: &Path, name: &str) -> Result<(), Cause> {
+        let target = self.target(name)?;
+        let source = File::open(local)?;
+        source.sync_all()?;
+        let same = |there: Metadata, here: Metadata| (there.dev(), there.ino()) == (here.dev(), here.ino());
+        if present(fs::metadata(&target.path))?.is_some_and(|there| source.metadata().is_ok_and(|here| same(there, here))) {
+            return target.sync_folder();
+        }
+        match target.link(local) {
+            Ok(()) => {}
+            Err(_) => target.copy(source, true)?,
+        }
+        target.sync_folder()
+    }
+
+    pub(super) fn download(&self, name: &str, local: &Path) -> Result<(), Cause> {
+        let stored = self.root.join(name);
+        let source = File::open(&stored)?;
+        let target = Target::at(local.to_owned())?;
+        let sharable = local.extension().is_some_and(|ending| NEVER_WRITTEN_AGAIN.iter().any(|known| *known == ending));
+        match sharable.then(|| target.link(&stored)) {
+            Some(Ok(())) => Ok(()),
+            // A job that is restored can be restored again: nothing here has to survive a crash.
+            Some(Err(_)) | None => target.copy(source, false),
+        }
+    }
+
+    pub(super) fn delete(&self, name: &str) -> Result<(), Cause> {
+        let path = self.root.join(name);
+        present(fs::remove_file(&path))?;
+        // A folder goes with its last file, as in a bucket. Those at the top stay: somebody may be about to put a file there.
+        let nested = path.parent().filter(|folder| folder.parent().is_some_and(|above| above != self.root && *folder != self.root));
+        match nested.map(fs::remove_dir) {
+            Some(Err(e)) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn entries(&self, folder: &str) -> Result<Vec<Stored>, Cause> {
+        let mut files = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let Some(entries) = present(fs::read_dir(self.root.join(&folder)))? else { continue };
+            for entry in entries {
+                let entry = entry?;
+                // Names of ours are text; others can't be ours.
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let name = super::join(&folder, &name);
+                // It may be gone by now: others delete, too.
+                let Some(metadata) = present(fs::metadata(entry.path()))? else { continue };
+                if metadata.is_dir() {
+                    folders.push(name);
+                } else {
+                    files.push(Stored { name, bytes: metadata.len(), stored_ms: stored_ms(&metadata)? });
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.root.exists()
+    }
+
+    fn target(&self, name: &str) -> Result<Target, Cause> {
+        Target::at(self.root.join(name))
+    }
+}
+
+/// A file to be put in place at one stroke.
+struct Target {
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl Target {
+    fn at(path: PathBuf) -> Result<Self, Cause> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        make_folder(&folder)?;
+        Ok(Self { path, folder })
+    }
+
+    /// A new file beside the target, with the permissions that the umask leaves.
+    fn temporary(&self) -> Result<NamedTempFile, Cause> {
+        Ok(Builder::new().prefix(TEMPORARY).permissions(Permissions::from_mode(0o666)).tempfile_in(&self.folder)?)
+    }
+
+    /// Makes the target another name of `file`.
+    fn link(&self, file: &Path) -> Result<(), Cause> {
+        // A link can't replace a file, but a rename can.
+        let link = Builder::new().prefix(TEMPORARY).make_in(&self.folder, |link| fs::hard_link(file, link))?;
+        link.persist(&self.path)?;
+        Ok(())
+    }
+
+    fn copy(&self, mut source: File, durable: bool) -> Result<(), Cause> {
+        let mut copy = self.temporary()?;
+        io::copy(&mut source, copy.as_file_mut())?;
+        if durable {
+            copy.as_file().sync_all()?;
+        }
+        copy.persist(&self.path)?;
+        Ok(())
+    }
+
+    /// A name is only durable when its folder is.
+    fn sync_folder(&self) -> Result<(), Cause> {
+        Ok(File::open(&self.folder)?.sync_all()?)
+    }
+}
+
+/// Makes a folder and those above it, durably.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Ok(()) => match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or(e)?;
+            make_folder(parent)?;
+            make_folder(folder)
+        }
+        Err(_) if folder.is_dir() => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// When a file was stored. Linking a file keeps the time its contents were written, but not that of the last change to its names.
+fn stored_ms(metadata: &Metadata) -> Result<i64, Cause> {
+    let written = metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    Ok(written.max(metadata.ctime() * 1_000 + metadata.ctime_nsec() / 1_000_000))
+}
+
+/// `None` for a file or folder that isn't there.
+fn present<T>(result: io::Result<T>) -> Result<Option<T>, Cause> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
