@@ -17,7 +17,7 @@ fn kind(kind: u32) -> Where<Event> {
 fn measure(name: &str, pattern: Pattern<Where<Event>>, events: u64, event: impl Fn(u64) -> Event) -> Result<(), Error> {
     let search =
         Search::new(pattern).map_err(|e| Error::user(e.to_string()))?.limit(Limit { runs: 20_000, overflow: Overflow::DropNewest });
-    let mut logic = CepLogic::new(|(key, _): &Event| *key, search, Arc::default());
+    let mut logic = CepLogic::new(|(key, _): &Event| *key, search, &mut Context::default()).unwrap();
     let mut out = Outbox::default();
     let (start, mut matches) = (Instant::now(), 0);
     for i in 0..events {
@@ -29,7 +29,7 @@ fn measure(name: &str, pattern: Pattern<Where<Event>>, events: u64, event: impl 
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    println!("{name}: {:.0} events/s, {matches} matches, {} keys", events as f64 / seconds, logic.keys().count());
+    println!("{name}: {:.0} events/s, {matches} matches, {} keys", events as f64 / seconds, logic.keys().unwrap().len());
     Ok(())
 }
 

@@ -21,7 +21,7 @@ fn read<T: 'static>(name: &str, source: &impl Source<Entry<T>>) -> Result<(), Bo
     let start = Instant::now();
     let metrics = Arc::new(SourceMetrics::default());
     let context =
-        SourceContext { worker: 0, workers: 1, waker: Waker::disconnected(), shared: Default::default(), metrics: Arc::clone(&metrics) };
+        SourceContext { worker: 0, workers: 1, waker: Waker::disconnected(), restored: None, shared: Default::default(), metrics: Arc::clone(&metrics) };
     let mut reader = source.open(context)?;
     loop {
         match reader.poll()? {

@@ -64,6 +64,16 @@ impl<R: Read> Lines<R> {
         self.position
     }
 
+    /// What is read, to pass over some of it. Bytes that are read already are given up.
+    pub(crate) fn skip_to(&mut self, position: Position, skip: impl FnOnce(&mut R, u64) -> std::io::Result<u64>) -> std::io::Result<bool> {
+        let ahead = position.offset.saturating_sub(self.position.offset);
+        let ready = u64::try_from(self.ready.len()).unwrap_or(u64::MAX).min(ahead);
+        self.ready.start += ready as usize;
+        let skipped = if ahead > ready { skip(&mut self.input, ahead - ready)? } else { 0 };
+        self.position = position;
+        Ok(ready + skipped == ahead)
+    }
+
     /// Can the next line be given without reading?
     pub(crate) fn has_line(&self) -> bool {
         memchr(b'\n', &self.buffer[self.ready.clone()]).is_some()

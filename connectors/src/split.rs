@@ -67,6 +67,26 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         Self { id, name, lines, decoder, newest: Record::UNTIMED, last_good: Record::UNTIMED, counted: 0 }
     }
 
+    /// Goes on where an earlier reading of the same input was; `skip` passes over bytes.
+    pub(crate) fn resume(&mut self, at: Position, newest: i64, skip: impl FnOnce(&mut R, u64) -> io::Result<u64>) -> Result<(), Error> {
+        if at.line > 0 {
+            // The header tells how to read the rest.
+            self.step()?;
+        }
+        let unreadable = |e| Error::external(format!("`{}` can't be read up to byte {}", self.name, at.offset), e);
+        if !self.lines.skip_to(at, skip).map_err(unreadable)? {
+            let message = format!("`{}` is shorter than it was: the snapshot has read {} bytes of it, {} lines", self.name, at.offset, at.line);
+            return Err(Error::user(message));
+        }
+        (self.newest, self.last_good) = (newest, newest);
+        Ok(())
+    }
+
+    /// Where reading has come to.
+    pub(crate) fn position(&self) -> Position {
+        self.lines.position()
+    }
+
     /// The greatest time so far.
     pub(crate) fn newest(&self) -> i64 {
         self.newest

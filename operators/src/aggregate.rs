@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::{Data, Error};
 
 /// A function from many records to one result, by way of an accumulator.
 pub trait Aggregate<T>: 'static {
-    /// What is kept.
-    type Acc: Clone + 'static;
+    /// What is kept: it is written into state and snapshots.
+    type Acc: Data;
     /// What comes out.
     type Out: Clone + 'static;
 
@@ -31,6 +31,11 @@ pub trait Aggregate<T>: 'static {
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc);
     /// The result.
     fn finish(&self, acc: &Self::Acc) -> Self::Out;
+}
+
+/// What the accumulators of an aggregate stand for, in its own words if it has any: sums of other fields are of the same type.
+pub(crate) fn meaning<T, A: Aggregate<T>>(aggregate: &A) -> Option<String> {
+    Some(aggregate.describe()).filter(|words| !words.is_empty())
 }
 
 /// The number of records.
@@ -117,7 +122,7 @@ impl<A, F, M> Fold<A, F, M> {
 
 impl<T, A, F, M> Aggregate<T> for Fold<A, F, M>
 where
-    A: Clone + 'static,
+    A: Data,
     F: FnMut(&mut A, &T) + 'static,
     M: Fn(&mut A, &A) + 'static,
 {

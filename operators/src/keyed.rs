@@ -42,13 +42,13 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         F: Fn(&T) -> K + Clone + 'static,
     {
         let key = self.key.clone();
-        let (main, _) = keyed(self.edge, name, "reduce", None, self.key, |_| ReduceLogic::new(key, f));
+        let (main, _) = keyed(self.edge, name, "reduce", None, self.key, |context| ReduceLogic::new(key, f, context));
         Stream::from_edge(main)
     }
 
     /// The running aggregate of each key: one output per input, with the input's event time.
     #[must_use]
-    pub fn aggregate<K, A>(self, name: &str, mut aggregate: A) -> Stream<'s, (K, A::Out)>
+    pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, (K, A::Out)>
     where
         K: Data + Eq + Hash,
         F: Fn(&T) -> K + Clone + 'static,
@@ -56,10 +56,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     {
         let key = self.key.clone();
         let kind = kind("running aggregate", &aggregate.describe());
-        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| {
-            aggregate.open(&context.metrics);
-            RunningLogic::new(key, aggregate)
-        });
+        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| RunningLogic::new(key, aggregate, context));
         Stream::from_edge(main)
     }
 
@@ -72,7 +69,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         P: ProcessFunction<K, T>,
     {
         let key = self.key.clone();
-        let (main, _) = keyed(self.edge, name, "process", None, self.key, |_| ProcessLogic::new(key, function));
+        let (main, _) = keyed(self.edge, name, "process", None, self.key, |context| ProcessLogic::new(key, function, context));
         Stream::from_edge(main)
     }
 

@@ -3,9 +3,8 @@
 use std::hash::Hash;
 use std::marker::PhantomData;
 
-use tidegate_runtime::operator::{Logic, Outbox};
-use tidegate_runtime::state::States;
-use tidegate_runtime::timers::Timers;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Handle, States, Timers};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 /// A function with keyed state and timers. Make states in `open` and keep them as fields.
@@ -13,10 +12,10 @@ pub trait ProcessFunction<K, T>: 'static {
     /// What it emits.
     type Out: Clone + 'static;
 
-    /// Called once, before the first record.
+    /// Declares the states. Called once on every worker when the job is built; the states can be used from the first record on.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// The job can't be built for this cause.
     fn open(&mut self, _states: &mut States) -> Result<(), Error> {
         Ok(())
     }
@@ -49,12 +48,11 @@ pub enum Timer {
 pub struct ProcessContext<'a, K, Out> {
     key: &'a K,
     time: i64,
-    event_timers: &'a mut Timers<K>,
-    clock_timers: &'a mut Timers<K>,
+    timers: &'a TimersOf<K>,
     out: &'a mut Outbox<Out, ()>,
 }
 
-impl<K: Clone + Eq + Hash, Out> ProcessContext<'_, K, Out> {
+impl<K: Data + Eq + Hash, Out> ProcessContext<'_, K, Out> {
     /// The current key.
     #[must_use]
     pub fn key(&self) -> &K {
@@ -80,48 +78,52 @@ impl<K: Clone + Eq + Hash, Out> ProcessContext<'_, K, Out> {
 
     /// Has `on_timer` called for this key once event time has come to `time`.
     pub fn set_event_timer(&mut self, time: i64) {
-        self.event_timers.set(time, self.key.clone());
+        self.timers.event.borrow_mut().set(time, self.key.clone());
     }
 
     /// Takes an event timer of this key back.
     pub fn delete_event_timer(&mut self, time: i64) {
-        self.event_timers.delete(time, self.key);
+        self.timers.event.borrow_mut().delete(time, self.key);
     }
 
     /// Has `on_timer` called for this key once the wall clock shows `time`. What is still set at the end of input doesn't fire.
     pub fn set_clock_timer(&mut self, time: i64) {
-        self.clock_timers.set(time, self.key.clone());
+        self.timers.clock.borrow_mut().set(time, self.key.clone());
     }
 
     /// Takes a timer of the wall clock back.
     pub fn delete_clock_timer(&mut self, time: i64) {
-        self.clock_timers.delete(time, self.key);
+        self.timers.clock.borrow_mut().delete(time, self.key);
     }
+}
+
+/// The timers of an operator.
+struct TimersOf<K> {
+    event: Handle<Timers<K>>,
+    clock: Handle<Timers<K>>,
 }
 
 pub(crate) struct ProcessLogic<K, T, F, P> {
     key: F,
     function: P,
-    opened: bool,
-    event_timers: Timers<K>,
-    clock_timers: Timers<K>,
+    timers: TimersOf<K>,
     records: PhantomData<fn(T)>,
 }
 
 impl<K, T, F, P> ProcessLogic<K, T, F, P>
 where
-    K: Clone + Eq + Hash,
+    K: Data + Eq + Hash,
     P: ProcessFunction<K, T>,
 {
-    pub(crate) fn new(key: F, function: P) -> Self {
-        let (event_timers, clock_timers) = (Timers::default(), Timers::default());
-        Self { key, function, opened: false, event_timers, clock_timers, records: PhantomData }
+    pub(crate) fn new(key: F, mut function: P, context: &mut Context) -> Result<Self, Error> {
+        function.open(&mut context.states)?;
+        let timers = TimersOf { event: context.states.timers("event timers")?, clock: context.states.timers("clock timers")? };
+        Ok(Self { key, function, timers, records: PhantomData })
     }
 
     fn fire(&mut self, key: &K, timer: Timer, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
         let time = if let Timer::Event(time) = timer { time } else { Record::UNTIMED };
-        let (event_timers, clock_timers) = (&mut self.event_timers, &mut self.clock_timers);
-        self.function.on_timer(timer, &mut ProcessContext { key, time, event_timers, clock_timers, out })
+        self.function.on_timer(timer, &mut ProcessContext { key, time, timers: &self.timers, out })
     }
 }
 
@@ -137,30 +139,29 @@ where
     type Side = ();
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
-        if !std::mem::replace(&mut self.opened, true) {
-            self.function.open(&mut States::default())?;
-        }
         let key = (self.key)(&record.value);
-        let (event_timers, clock_timers) = (&mut self.event_timers, &mut self.clock_timers);
-        self.function.process(record.value, &mut ProcessContext { key: &key, time: record.time, event_timers, clock_timers, out })
+        self.function.process(record.value, &mut ProcessContext { key: &key, time: record.time, timers: &self.timers, out })
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
         // A callback may set further timers that are due already.
-        while let Some((time, keys)) = self.event_timers.take_due(watermark.0) {
+        loop {
+            let due = self.timers.event.borrow_mut().take_due(watermark.0);
+            let Some((time, keys)) = due else { return Ok(()) };
             for key in keys {
                 self.fire(&key, Timer::Event(time), out)?;
             }
         }
-        Ok(())
     }
 
     fn clock(&mut self, now: i64, out: &mut Outbox<P::Out, ()>) -> Result<Option<i64>, Error> {
-        while let Some((time, keys)) = self.clock_timers.take_due(now) {
+        loop {
+            let due = self.timers.clock.borrow_mut().take_due(now);
+            let Some((time, keys)) = due else { break };
             for key in keys {
                 self.fire(&key, Timer::Clock(time), out)?;
             }
         }
-        Ok(self.clock_timers.next())
+        Ok(self.timers.clock.borrow().next())
     }
 }

@@ -2,25 +2,25 @@
 
 use std::hash::Hash;
 
-use tidegate_runtime::operator::{Logic, Outbox};
-use tidegate_runtime::state::Table;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Handle, Keyed};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 pub(crate) struct ReduceLogic<K, T, F, R> {
     key: F,
     reduce: R,
-    state: Table<K, T>,
+    state: Handle<Keyed<K, T>>,
 }
 
-impl<K, T, F, R> ReduceLogic<K, T, F, R> {
-    pub(crate) fn new(key: F, reduce: R) -> Self {
-        Self { key, reduce, state: Table::default() }
+impl<K: Data + Eq + Hash, T: Data, F, R> ReduceLogic<K, T, F, R> {
+    pub(crate) fn new(key: F, reduce: R, context: &mut Context) -> Result<Self, Error> {
+        Ok(Self { key, reduce, state: context.states.keyed("reduced", None)? })
     }
 }
 
 impl<K, T, F, R> Logic for ReduceLogic<K, T, F, R>
 where
-    K: Eq + Hash + 'static,
+    K: Data + Eq + Hash,
     T: Data,
     F: Fn(&T) -> K + 'static,
     R: FnMut(&T, &T) -> T + 'static,
@@ -29,11 +29,25 @@ where
     type Out = T;
     type Side = ();
 
+    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
+        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
+        self.state.borrow_mut().prefetch(keys.iter())
+    }
+
     fn record(&mut self, record: Record<T>, out: &mut Outbox<T, ()>) -> Result<(), Error> {
-        let reduce = &mut self.reduce;
-        let entry = self.state.entry((self.key)(&record.value));
-        let reduced = entry.and_modify(|so_far| *so_far = reduce(so_far, &record.value)).or_insert(record.value);
-        out.emit(record.time, reduced.clone());
+        let key = (self.key)(&record.value);
+        let mut state = self.state.borrow_mut();
+        let reduced = match state.get_mut(&key)? {
+            Some(so_far) => {
+                *so_far = (self.reduce)(so_far, &record.value);
+                so_far.clone()
+            }
+            None => {
+                state.insert(&key, record.value.clone())?;
+                record.value
+            }
+        };
+        out.emit(record.time, reduced);
         Ok(())
     }
 

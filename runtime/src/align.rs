@@ -41,7 +41,12 @@ pub enum Step<B> {
     /// Process these records.
     Process(B),
     /// Everything of this epoch has been processed, nothing of a later one: snapshot.
-    Seal(Epoch),
+    Seal {
+        /// The epoch.
+        epoch: Epoch,
+        /// Is this the end of input?
+        last: bool,
+    },
 }
 
 /// The alignment of one input.
@@ -94,9 +99,9 @@ impl<B> Align<B> {
     pub fn progress<E>(&mut self, progress: Progress, act: &mut impl FnMut(Step<B>) -> Result<(), E>) -> Result<(), E> {
         self.advance(progress.watermark(), act)?;
         while progress.sealed(self.epoch) && !self.ended {
-            act(Step::Seal(self.epoch))?;
-            if progress.ended() && self.stash.is_empty() {
-                self.ended = true;
+            self.ended = progress.ended() && self.stash.is_empty();
+            act(Step::Seal { epoch: self.epoch, last: self.ended })?;
+            if self.ended {
                 break;
             }
             self.epoch = self.epoch.next();

@@ -1,18 +1,22 @@
 //! What the workers of a running job share: the reason to stop, the epoch to be in, the clock, the board, the counters.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tidegate_checkpoints::{Epoch, KeyGroups};
 
 use crate::align::Mode;
 use crate::board::Board;
+use crate::checkpoint::{Checkpoints, Member, Restore, Setup};
 use crate::error::{Error, JobError};
 use crate::flow::TickClock;
-use crate::graph::MetricsRegistry;
-use crate::job::RunConfig;
+use crate::graph::{Graph, MetricsRegistry};
+use crate::job::{Backend, RunConfig, StateConfig};
+use crate::metrics::StateMetrics;
 use crate::source::Shared;
+use crate::state::{Instance, Resources, Spill};
 
 /// The state shared by all workers of one run. A failure anywhere poisons it, and every worker stops at its next step.
 #[derive(Default)]
@@ -35,11 +39,86 @@ pub struct Control {
     pub(crate) key_groups: KeyGroups,
     /// Whether records behind a barrier wait for it.
     pub(crate) mode: Mode,
+    workers: usize,
+    state: StateConfig,
+    /// How many operator instances keep state; they share the budget.
+    instances: usize,
+    /// What RocksDB shares, made when it is first needed.
+    resources: OnceLock<Resources>,
+    restore: Option<Arc<Restore>>,
+    checkpoints: OnceLock<Arc<Checkpoints>>,
+    /// How many instances of sources have come to their end, where that takes a savepoint.
+    read_out: AtomicUsize,
 }
 
 impl Control {
-    pub(crate) fn new(board: Board, metrics: MetricsRegistry, config: &RunConfig) -> Self {
-        Self { board, metrics, key_groups: config.key_groups, mode: config.mode, ..Self::default() }
+    pub(crate) fn new(board: Board, metrics: MetricsRegistry, config: &RunConfig, graph: &Graph) -> Arc<Self> {
+        let keyed = graph.nodes().iter().filter(|node| !node.states.is_empty()).count();
+        let control = Self {
+            board,
+            metrics,
+            key_groups: config.key_groups,
+            mode: config.mode,
+            workers: config.workers,
+            state: config.state.clone(),
+            instances: (keyed * config.workers).max(1),
+            restore: config.restore.clone(),
+            ..Self::default()
+        };
+        control.epoch.store(control.first().0, SeqCst);
+        let control = Arc::new(control);
+        let setup = Setup {
+            job: config.job.clone(),
+            graph: graph.clone(),
+            key_groups: config.key_groups,
+            workers: config.workers,
+            config: config.checkpoints.clone(),
+            at_end: config.savepoint_at_end.clone(),
+            scratch: config.state.scratch(),
+            restored: config.restore.clone(),
+        };
+        let _ = control.checkpoints.set(Arc::new(Checkpoints::new(Arc::downgrade(&control), setup)));
+        control
+    }
+
+    /// The checkpoints of this run.
+    pub(crate) fn checkpoints(&self) -> Arc<Checkpoints> {
+        Arc::clone(self.checkpoints.get_or_init(|| Arc::new(Checkpoints::new(Weak::new(), Setup::default()))))
+    }
+
+    /// What the run goes on from.
+    pub(crate) fn restore(&self) -> Option<&Restore> {
+        self.restore.as_deref()
+    }
+
+    /// The epoch the run begins in.
+    pub(crate) fn first(&self) -> Epoch {
+        self.restore().map_or(Epoch(0), |restore| restore.snapshot().manifest().epoch.next())
+    }
+
+    /// The key groups of a worker.
+    pub(crate) fn owned(&self, worker: usize) -> Range<u16> {
+        self.key_groups.owned(worker, self.workers.max(1))
+    }
+
+    /// The home of one operator instance's state.
+    pub(crate) fn instance(&self, member: Member, operator: &str, metrics: Arc<StateMetrics>) -> Instance {
+        let spill = match &self.state.backend {
+            Backend::Memory => None,
+            Backend::RocksDb => Some(Spill {
+                dir: self.state.scratch().join("db").join(format!("{}-{}", operator.replace('/', "."), member.worker)),
+                resources: self.resources.get_or_init(|| Resources::new(self.state.memory / 2, self.instances)).clone(),
+            }),
+        };
+        let budget = self.state.memory / 2 / self.instances.max(1);
+        Instance::new(self.key_groups, self.owned(member.worker), spill, budget, metrics)
+    }
+
+    /// An instance of a source has read all there is. When all have, the job stops with its savepoint.
+    pub(crate) fn read_out(&self, instances: usize) {
+        if self.read_out.fetch_add(1, SeqCst) + 1 == instances {
+            self.stop();
+        }
     }
 
     /// What the instances of this source share.
@@ -71,6 +150,7 @@ impl Control {
     pub fn stop(&self) {
         // First the word, then the epoch: who is in the new epoch knows that nothing may be read in it.
         if !self.stopping.swap(true, SeqCst) {
+            self.checkpoints().stop(self.epoch());
             let epoch = self.step_epoch();
             let _ = self.stopped_in.set(epoch);
         }

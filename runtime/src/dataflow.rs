@@ -11,8 +11,10 @@ use timely::dataflow::{Scope, StreamVec};
 
 use crate::align::Senders;
 use crate::control::Control;
+use crate::error::Error;
 use crate::graph::{Graph, Input, Node, NodeId, Role, Route};
 use crate::record::Record;
+use crate::state::Schema;
 use crate::time::Time;
 
 /// One worker's view of the job under construction. Cheap to clone.
@@ -58,7 +60,17 @@ impl<'s> Dataflow<'s> {
 
     /// Enters an operator into the graph.
     pub(crate) fn add(&self, name: &str, role: Role, kind: &str, inputs: Vec<Input>) -> NodeId {
-        self.shared.graph.borrow_mut().add(Node { name: name.to_owned(), role, kind: kind.to_owned(), inputs })
+        self.shared.graph.borrow_mut().add(Node { name: name.to_owned(), role, kind: kind.to_owned(), inputs, states: Vec::new() })
+    }
+
+    /// The operator keeps these states.
+    pub(crate) fn declare(&self, node: NodeId, states: Vec<Schema>) {
+        self.shared.graph.borrow_mut().declare(node, states);
+    }
+
+    /// What was made of an operator, if it could be made. If not, the graph is not one that can run.
+    pub(crate) fn made<L>(&self, node: NodeId, made: Result<L, Error>) -> Option<L> {
+        made.map_err(|error| self.shared.graph.borrow_mut().fail(node, error.to_string())).ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a job failed.
 
-use tidegate_checkpoints::InvalidOperatorId;
+use tidegate_checkpoints::{Epoch, InvalidOperatorId};
 
 /// Who has to act on an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,14 @@ pub enum JobError {
         /// The panic's message.
         message: String,
     },
+    /// A checkpoint that the job can't do without came to nothing.
+    #[error("checkpoint {epoch} failed: {why}")]
+    Checkpoint {
+        /// Its epoch.
+        epoch: Epoch,
+        /// Why.
+        why: String,
+    },
     /// The graph is not one that can run.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -87,6 +95,14 @@ pub enum GraphError {
     /// A name that can't be one.
     #[error("{0}")]
     InvalidName(InvalidOperatorId),
+    /// An operator that can't be made.
+    #[error("operator `{name}` can't be made: {why}")]
+    Operator {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// Nothing to run.
     #[error("the job has no source")]
     NoSource,

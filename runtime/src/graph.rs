@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_checkpoints::OperatorId;
 
 use crate::error::GraphError;
+use crate::state::Schema;
 use crate::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
 
 /// A node of the graph, by its place in the order of building, which is the same on every worker.
@@ -58,12 +59,16 @@ pub struct Node {
     pub kind: String,
     /// What it reads.
     pub inputs: Vec<Input>,
+    /// The states it keeps.
+    pub states: Vec<Schema>,
 }
 
 /// The operators of a job in the order they were built: every node comes after those it reads.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
+    /// Why the first operator could not be made, if one couldn't.
+    failure: Option<(NodeId, String)>,
 }
 
 impl Graph {
@@ -85,8 +90,24 @@ impl Graph {
         NodeId(self.nodes.len() - 1)
     }
 
+    /// The operator keeps these states.
+    pub(crate) fn declare(&mut self, id: NodeId, states: Vec<Schema>) {
+        if let Some(node) = self.nodes.get_mut(id.0) {
+            node.states = states;
+        }
+    }
+
+    /// The operator can't be made.
+    pub(crate) fn fail(&mut self, id: NodeId, why: String) {
+        self.failure.get_or_insert((id, why));
+    }
+
     /// Is this a graph that can run?
     pub(crate) fn validate(&self) -> Result<(), GraphError> {
+        if let Some((id, why)) = &self.failure {
+            let name = self.node(*id).map_or_else(String::new, |node| node.name.clone());
+            return Err(GraphError::Operator { name, why: why.clone() });
+        }
         let mut seen = BTreeSet::new();
         for node in &self.nodes {
             OperatorId::new(&node.name).map_err(GraphError::InvalidName)?;
@@ -151,7 +172,7 @@ mod tests {
 
     fn node(name: &str, role: Role, inputs: &[usize]) -> Node {
         let inputs = inputs.iter().map(|&i| Input { from: NodeId(i), port: None, route: Route::Local }).collect();
-        Node { name: name.into(), role, kind: String::new(), inputs }
+        Node { name: name.into(), role, kind: String::new(), inputs, states: Vec::new() }
     }
 
     #[test]

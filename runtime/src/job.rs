@@ -2,16 +2,19 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use tidegate_checkpoints::KeyGroups;
+use tidegate_checkpoints::{Epoch, KeyGroups};
 use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 
 use crate::align::Mode;
 use crate::board::Board;
+use crate::checkpoint::{CheckpointConfig, CheckpointStatus, Restore, SavepointResult};
 use crate::control::Control;
 use crate::dataflow::Dataflow;
 use crate::error::{GraphError, JobError};
@@ -20,24 +23,78 @@ use crate::metrics::NodeMetrics;
 use crate::progress::Progress;
 use crate::time::{Time, Watermark};
 
+/// Where keyed state lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// In memory.
+    #[default]
+    Memory,
+    /// In memory as far as it fits, and in RocksDB beyond.
+    RocksDb,
+}
+
+/// How state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateConfig {
+    /// Where it lies.
+    pub backend: Backend,
+    /// A directory of the job's own, for state that does not fit and for snapshots until they are stored. It is made when it is needed.
+    pub dir: PathBuf,
+    /// Bytes for cached entries, and for RocksDB's blocks and write buffers, of all operators together.
+    pub memory: usize,
+}
+
+impl StateConfig {
+    /// The files of a run; nothing in there outlives it.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+}
+
+impl Default for StateConfig {
+    fn default() -> Self {
+        Self { backend: Backend::Memory, dir: PathBuf::from("state"), memory: 512 << 20 }
+    }
+}
+
 /// How a job is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RunConfig {
+    /// The name of the job, as its checkpoints have it.
+    pub job: String,
     /// The number of workers, each a thread.
     pub workers: usize,
     /// How keys are cut into groups; fixed for the life of a job's state.
     pub key_groups: KeyGroups,
     /// Whether records behind a barrier wait for it.
     pub mode: Mode,
-    /// How often to put a barrier into the streams. `None`: never.
+    /// How often to put a barrier into the streams that nothing is made of. `None`: never.
     pub barrier_every: Option<Duration>,
+    /// How state is kept.
+    pub state: StateConfig,
+    /// Where and how often checkpoints are taken. `None`: never.
+    pub checkpoints: Option<CheckpointConfig>,
+    /// What to go on from.
+    pub restore: Option<Arc<Restore>>,
+    /// Where the end of input, or a stop, takes a savepoint. Windows stay open then.
+    pub savepoint_at_end: Option<String>,
 }
 
 impl RunConfig {
-    /// `workers` workers (at least one), no barriers.
+    /// `workers` workers (at least one), state in memory, no checkpoints.
     #[must_use]
     pub fn workers(workers: usize) -> Self {
-        Self { workers: workers.max(1), key_groups: KeyGroups::default(), mode: Mode::default(), barrier_every: None }
+        Self {
+            job: "job".to_owned(),
+            workers: workers.max(1),
+            key_groups: KeyGroups::default(),
+            mode: Mode::default(),
+            barrier_every: None,
+            state: StateConfig::default(),
+            checkpoints: None,
+            restore: None,
+            savepoint_at_end: None,
+        }
     }
 
     /// A barrier every `interval`.
@@ -100,7 +157,9 @@ impl Job {
     pub fn start(&self, config: RunConfig) -> Result<Running, JobError> {
         let config = RunConfig { workers: config.workers.max(1), ..config };
         let board = Board::new(&self.graph.source_groups(), config.workers);
-        let control = Arc::new(Control::new(board, MetricsRegistry::default(), &config));
+        let control = Control::new(board, MetricsRegistry::default(), &config, &self.graph);
+        clear(&config.state.scratch())?;
+        let barrier_every = config.barrier_every;
         let (shared, build) = (Arc::clone(&control), Arc::clone(&self.build));
         let (builders, others) =
             timely::CommunicationConfig::Process(config.workers).try_build().map_err(|e| JobError::Start(e.to_string()))?;
@@ -108,10 +167,20 @@ impl Job {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let spin = if config.workers > cores { Duration::ZERO } else { Duration::from_micros(20) };
         let guards = timely::execute::execute_from(builders, others, WorkerConfig::default().idle_spin(spin), move |worker| {
-            work(worker, &shared, &*build, config.barrier_every);
+            work(worker, &shared, &*build, barrier_every);
         })
         .map_err(JobError::Start)?;
-        Ok(Running { control, guards })
+        Ok(Running { control, guards, scratch: config.state.scratch() })
+    }
+}
+
+/// Removes what an earlier run has left.
+fn clear(scratch: &Path) -> Result<(), JobError> {
+    match std::fs::remove_dir_all(scratch) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(JobError::Start(format!("the state directory `{}` can't be cleared: {e}", scratch.display())))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -128,15 +197,20 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
             flow.shared.probe.clone()
         });
         let mut barrier = Instant::now();
+        let checkpoints = control.checkpoints();
         while worker.has_dataflows() && !control.failed() {
             worker.step_or_park(Some(LOOK));
             if let Some(interval) = barrier_every.filter(|i| index == 0 && barrier.elapsed() >= *i && !control.stopping()) {
                 control.step_epoch();
                 barrier += interval;
             }
-            if let Some(last) = control.stopped_in() {
-                // Everything before the last barrier has been written.
-                if probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= last)) {
+            if index == 0 && !control.stopping() {
+                checkpoints.tick(|| control.step_epoch(), control.epoch());
+            }
+            if let Some(next) = control.stopped_in() {
+                // Everything before the last barrier has been written, and what is taken at the end is complete.
+                let written = probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= next));
+                if written && checkpoints.settled(Epoch(next.0.saturating_sub(1))) {
                     break;
                 }
             }
@@ -158,6 +232,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 pub struct Running {
     control: Arc<Control>,
     guards: WorkerGuards<()>,
+    scratch: PathBuf,
 }
 
 impl Running {
@@ -184,6 +259,12 @@ impl Running {
         self.control.metrics.all()
     }
 
+    /// What came of the checkpoints so far.
+    #[must_use]
+    pub fn checkpoints(&self) -> CheckpointStatus {
+        self.control.checkpoints().status()
+    }
+
     /// How far event time has come at the slowest source that has not ended.
     #[must_use]
     pub fn watermark(&self) -> Option<Watermark> {
@@ -204,7 +285,11 @@ impl Running {
                 self.control.poison(JobError::Panic { worker: 0, message });
             }
         }
-        self.control.take_failure().map_or(Ok(()), Err)
+        self.control.checkpoints().close();
+        let failure = self.control.take_failure();
+        // What can't be removed now is when the job is run again.
+        let _ = std::fs::remove_dir_all(&self.scratch);
+        failure.map_or(Ok(()), Err)
     }
 }
 
@@ -222,5 +307,13 @@ impl Stopper {
     #[must_use]
     pub fn stopping(&self) -> bool {
         self.0.stopping()
+    }
+
+    /// Takes a savepoint in this directory or URL, while the job goes on. The answer comes when it is complete.
+    #[must_use]
+    pub fn savepoint(&self, to: String) -> Receiver<SavepointResult> {
+        let (sender, answer) = std::sync::mpsc::channel();
+        self.0.checkpoints().ask(to, sender);
+        answer
     }
 }

@@ -8,6 +8,7 @@
 
 mod align;
 pub mod board;
+pub mod checkpoint;
 mod control;
 mod dataflow;
 mod error;
@@ -23,16 +24,15 @@ pub mod sink;
 pub mod source;
 pub mod state;
 mod time;
-pub mod timers;
 pub mod watermarks;
 
 pub use align::Mode;
 pub use dataflow::{Dataflow, Edge};
 pub use error::{Domain, Error, GraphError, JobError};
 pub use graph::{Graph, Input, Node, NodeId, Role, Route};
-pub use job::{Job, RunConfig, Running, Stopper};
+pub use job::{Backend, Job, RunConfig, Running, StateConfig, Stopper};
 pub use progress::Progress;
 pub use record::{Data, Record};
 pub use sampled::Sampled;
-pub use tidegate_checkpoints::{Epoch, KeyGroup, KeyGroups, stable_hash};
+pub use tidegate_checkpoints::{Epoch, KeyGroup, KeyGroups, failpoint, stable_hash};
 pub use time::{Time, Watermark};

@@ -25,6 +25,45 @@ impl Counter {
     }
 }
 
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Replaces one part of the sum by another.
+    #[inline]
+    pub fn replace(&self, old: u64, new: u64) {
+        if old != new {
+            self.0.fetch_add(new.wrapping_sub(old), Relaxed);
+        }
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What an operator's state comes to, over all its instances.
+#[derive(Debug, Default)]
+pub struct StateMetrics {
+    /// Entries in memory.
+    pub entries: Gauge,
+    /// Bytes in memory, estimated.
+    pub memory: Gauge,
+    /// Bytes of files on disk.
+    pub disk: Gauge,
+    /// Keys looked for while some lay on disk.
+    pub lookups: Counter,
+    /// Those that were not in memory.
+    pub misses: Counter,
+    /// Rows written to disk to make room.
+    pub flushed: Counter,
+    /// Entries dropped from memory to make room.
+    pub evicted: Counter,
+}
+
 /// The counters of an operator. Every record that came in went on, was filtered, was late or failed.
 #[derive(Debug, Default)]
 pub struct OperatorMetrics {
@@ -38,6 +77,8 @@ pub struct OperatorMetrics {
     pub late: Counter,
     /// Records an expression or a function failed on, and that were skipped.
     pub failed: Counter,
+    /// What it keeps.
+    pub state: Arc<StateMetrics>,
 }
 
 /// The counters of a source.

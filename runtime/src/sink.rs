@@ -15,6 +15,15 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// The sink can't be written at all; the job fails with this cause.
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error>;
 
+    /// Called once on every worker, before it is opened, when the job goes on from a snapshot: `committables` is all that the writers of all workers had
+    /// returned from [`Writer::seal`] and not committed when it was taken. What of it has not arrived where readers see it is to be brought there, once.
+    ///
+    /// # Errors
+    /// It can't be; the job fails with this cause.
+    fn recover(&self, _committables: &[serde_json::Value], _context: SinkContext) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Must all records go through one worker, as when they end in one file?
     fn single_writer(&self) -> bool {
         false
@@ -24,6 +33,10 @@ pub trait Sink<T>: Send + Sync + 'static {
 impl<T, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         (**self).open(context)
+    }
+
+    fn recover(&self, committables: &[serde_json::Value], context: SinkContext) -> Result<(), Error> {
+        (**self).recover(committables, context)
     }
 
     fn single_writer(&self) -> bool {
@@ -38,6 +51,8 @@ pub struct SinkContext {
     pub worker: usize,
     /// The number of workers.
     pub workers: usize,
+    /// Are checkpoints taken, so that [`Writer::commit`] is only called for what is part of one? Else it is called right after [`Writer::seal`].
+    pub transactional: bool,
 }
 
 /// One worker's share of a sink. It may block for as long as one record takes, not for longer: the operator gives it a few at a time.
@@ -54,11 +69,20 @@ pub trait Writer<T>: 'static {
     /// Writing failed; the job fails with this cause.
     fn flush(&mut self) -> Result<(), Error>;
 
-    /// All records of `epoch` have been written, none of a later one. Here an exactly-once sink pre-commits.
+    /// All records of `epoch` have been written, none of a later one. Here an exactly-once sink pre-commits: what it returns becomes part of the
+    /// checkpoint, is durable when that is complete, and comes back to [`Sink::recover`] until it is committed.
     ///
     /// # Errors
     /// Writing failed; the job fails with this cause.
-    fn seal(&mut self, _epoch: Epoch) -> Result<(), Error> {
-        self.flush()
+    fn seal(&mut self, _epoch: Epoch) -> Result<Vec<serde_json::Value>, Error> {
+        self.flush().map(|()| Vec::new())
+    }
+
+    /// The checkpoint of `epoch` is complete: what was sealed up to and including it may be seen by readers.
+    ///
+    /// # Errors
+    /// Writing failed; the job fails with this cause, and tries again when it is restored.
+    fn commit(&mut self, _epoch: Epoch) -> Result<(), Error> {
+        Ok(())
     }
 }

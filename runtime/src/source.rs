@@ -37,6 +37,10 @@ pub struct SourceContext {
     pub waker: Waker,
     /// What the instances of the source on all workers must see alike.
     pub shared: Shared,
+    /// The last positions of all splits of the source when the snapshot was taken that the job goes on from; `None` at a fresh start. All workers
+    /// see all of them, and each takes its own. A reader first announces each split it goes on with, or that had ended, by an empty batch with the same
+    /// position: so the split's event time is known again.
+    pub restored: Option<Arc<Vec<serde_json::Value>>>,
     /// The counters of the source; the reader counts what only it can see: bytes, bad records.
     pub metrics: Arc<SourceMetrics>,
 }
@@ -68,6 +72,9 @@ pub trait Reader<T>: 'static {
     /// # Errors
     /// Reading failed for good; the job fails with this cause.
     fn poll(&mut self) -> Result<Poll<T>, Error>;
+
+    /// A checkpoint that holds these positions of this reader's splits is complete.
+    fn completed(&mut self, _positions: &[serde_json::Value]) {}
 }
 
 /// The answer of a reader.
@@ -91,6 +98,8 @@ pub struct Batch<T> {
     pub watermark: Option<Watermark>,
     /// Is this the end of the split?
     pub last: bool,
+    /// Where the split goes on after these records: what [`SourceContext::restored`] gives back after a restore. Any JSON; people read it in manifests.
+    pub position: Option<serde_json::Value>,
 }
 
 /// A part of a source with an order of its own, numbered by the reader.
@@ -101,7 +110,7 @@ impl<T> Batch<T> {
     /// Records of `split`, with no further news.
     #[must_use]
     pub fn new(split: SplitId, records: Vec<Record<T>>) -> Self {
-        Self { split, records, watermark: None, last: false }
+        Self { split, records, watermark: None, last: false, position: None }
     }
 }
 

@@ -205,6 +205,17 @@ impl Splits {
         self.split(split).idle = true;
     }
 
+    /// What the splits had come to before the source was restored.
+    pub fn resume(&mut self, reached: Watermark) {
+        self.reached = self.reached.max(reached);
+    }
+
+    /// The watermark of a split; none if it is not known.
+    #[must_use]
+    pub fn of(&self, split: SplitId) -> Watermark {
+        self.splits.get(&split).map_or(Watermark::NONE, |s| s.watermark)
+    }
+
     /// The split has ended.
     pub fn finish(&mut self, split: SplitId) {
         self.splits.remove(&split);

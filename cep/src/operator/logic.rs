@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
-use tidegate_runtime::operator::{Logic, Outbox};
-use tidegate_runtime::state::Table;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Handle, Keyed, Timers};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::condition::Judge;
-use super::wakes::Wakes;
 use super::{Emitted, Match, Search};
 use crate::matcher::{Candidate, Found, MatchError, Matcher, Runs, Sequence};
 
@@ -71,8 +70,9 @@ pub struct CepLogic<K, E, C, F> {
     /// Are timeouts emitted?
     timeouts: bool,
     metrics: Arc<OperatorMetrics>,
-    keys: Table<K, KeyState<E>>,
-    wakes: Wakes<K>,
+    keys: Handle<Keyed<K, KeyState<E>>>,
+    /// When to look at which key. They are never taken back: whoever is woken too early, or twice, sees so from the time it keeps itself.
+    wakes: Handle<Timers<K>>,
     found: Vec<Found<E>>,
     /// Events of one time, while they are sorted.
     tied: Vec<E>,
@@ -80,44 +80,51 @@ pub struct CepLogic<K, E, C, F> {
 
 impl<K, E, C, F> CepLogic<K, E, C, F>
 where
-    K: Clone + Eq + Hash,
-    E: Clone,
+    K: Data + Eq + Hash,
+    E: Data,
     C: Judge<E>,
 {
     /// Does what `search` says.
-    pub fn new(key: F, search: Search<E, C>, metrics: Arc<OperatorMetrics>) -> Self {
+    ///
+    /// # Errors
+    /// The operator has states of these names already.
+    pub fn new(key: F, search: Search<E, C>, context: &mut Context) -> Result<Self, Error> {
         let Search { nfa, limit, tie_break, timeouts } = search;
         let matcher = Matcher::new(nfa, limit);
-        Self {
-            key,
-            matcher,
-            tie_break,
-            timeouts,
-            metrics,
-            keys: Table::default(),
-            wakes: Wakes::default(),
-            found: Vec::new(),
-            tied: Vec::new(),
-        }
+        let keys = context.states.keyed("keys", None)?;
+        let wakes = context.states.timers("wakes")?;
+        let metrics = Arc::clone(&context.metrics);
+        Ok(Self { key, matcher, tie_break, timeouts, metrics, keys, wakes, found: Vec::new(), tied: Vec::new() })
     }
 
     /// What is remembered, key by key.
-    pub fn keys(&self) -> impl Iterator<Item = (&K, &KeyState<E>)> {
-        self.keys.iter()
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn keys(&self) -> Result<Vec<(K, KeyState<E>)>, Error> {
+        let mut keys = Vec::new();
+        self.keys.borrow().for_each(|key, state| {
+            keys.push((key.clone(), state.clone()));
+            Ok(())
+        })?;
+        Ok(keys)
     }
 
     /// Takes back what another instance remembered of a key.
-    pub fn restore(&mut self, key: K, state: KeyState<E>) {
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn restore(&mut self, key: K, state: KeyState<E>) -> Result<(), Error> {
         if let Some(timer) = state.timer {
-            self.wakes.set(timer, key.clone());
+            self.wakes.borrow_mut().set(timer, key.clone());
         }
-        self.keys.insert(key, state);
+        self.keys.borrow_mut().insert(&key, state)
     }
 
     /// The number of timers set; some may have been overtaken by earlier ones.
     #[must_use]
     pub fn timers(&self) -> usize {
-        self.wakes.len()
+        self.wakes.borrow().entries()
     }
 
     /// How many partial matches the limit has cost so far.
@@ -129,7 +136,11 @@ where
     /// Looks at a key whose timer fired.
     fn fire(&mut self, key: &K, now: i64, out: &mut Outbox<Emitted<K, E>, E>) -> Result<(), Error> {
         // A later timer may have been overtaken by an earlier one.
-        let Some(state) = self.keys.get_mut(key).filter(|state| state.timer == Some(now)) else { return Ok(()) };
+        let mut keys = self.keys.borrow_mut();
+        if keys.get(key)?.is_none_or(|state| state.timer != Some(now)) {
+            return Ok(());
+        }
+        let Some(state) = keys.get_mut(key)? else { return Ok(()) };
         let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
         while let Some(time) = state.waiting.front().map(|(time, _)| *time).filter(|time| *time <= now) {
             self.matcher.advance(&mut state.runs, time, &mut self.found).map_err(failed)?;
@@ -145,9 +156,9 @@ where
         self.matcher.advance(&mut state.runs, now, &mut self.found).map_err(failed)?;
         state.timer = state.due();
         if let Some(timer) = state.timer {
-            self.wakes.set(timer, key.clone());
+            self.wakes.borrow_mut().set(timer, key.clone());
         } else if state.runs.is_empty() {
-            self.keys.remove(key);
+            keys.remove(key)?;
         }
         for found in self.found.drain(..) {
             match found {
@@ -182,6 +193,11 @@ where
     type Out = Emitted<K, E>;
     type Side = E;
 
+    fn prefetch(&mut self, records: &[Record<E>]) -> Result<(), Error> {
+        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
+        self.keys.borrow_mut().prefetch(keys.iter())
+    }
+
     fn record(&mut self, record: Record<E>, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
         if record.time == Record::UNTIMED {
             return Err(Error::user("a record without an event time came to a pattern: give its source an event time"));
@@ -192,20 +208,24 @@ where
             return Ok(());
         }
         let key = (self.key)(&record.value);
-        let state = self.keys.entry_ref(&key).or_default();
+        let mut keys = self.keys.borrow_mut();
+        let state = keys.get_or_insert_with(&key, KeyState::default)?;
         let time = record.time;
         state.insert(time, record.value);
         if state.timer.is_none_or(|timer| time < timer) {
             state.timer = Some(time);
-            self.wakes.set(time, key);
+            self.wakes.borrow_mut().set(time, key);
         }
         Ok(())
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
-        while let Some((now, key)) = self.wakes.take_due(watermark.0) {
-            self.fire(&key, now, out)?;
+        loop {
+            let due = self.wakes.borrow_mut().take_due(watermark.0);
+            let Some((now, keys)) = due else { return Ok(()) };
+            for key in keys {
+                self.fire(&key, now, out)?;
+            }
         }
-        Ok(())
     }
 }

@@ -6,7 +6,6 @@
 
 mod condition;
 mod logic;
-mod wakes;
 
 use std::cmp::Ordering;
 use std::hash::Hash;
@@ -130,7 +129,7 @@ impl<'s, E: Data, F> CepExt<'s, E, F> for KeyedStream<'s, E, F> {
         let (edge, key) = self.into_parts();
         let of_record = key.clone();
         let kind = format!("pattern: {}", search.nfa.steps().collect::<Vec<_>>().join(", "));
-        let (main, side) = keyed(edge, name, &kind, Some("late"), key, |context| CepLogic::new(of_record, search, context.metrics));
+        let (main, side) = keyed(edge, name, &kind, Some("late"), key, |context| CepLogic::new(of_record, search, context));
         let emitted = Stream::from_edge(main);
         let matches = emitted.clone().flat_map(&format!("{name}/matches"), |emitted| match emitted {
             Emitted::Match(found) => Some(found),

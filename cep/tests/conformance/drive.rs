@@ -79,7 +79,7 @@ fn in_event_time(case: &Case) -> Result<Outcome, String> {
     for (position, entry) in case.entries.iter().enumerate() {
         if case.restores.contains(&position) {
             let mut restored = new();
-            logic.keys().for_each(|(key, state)| restored.restore(key.clone(), written_and_read(state)));
+            logic.keys().unwrap().into_iter().for_each(|(key, state)| restored.restore(key, written_and_read(&state)).unwrap());
             logic = restored;
         }
         match entry {
@@ -98,8 +98,8 @@ fn in_event_time(case: &Case) -> Result<Outcome, String> {
             Emitted::Timeout(found) => outcome.timeouts.push(made(&found.steps, time)),
         }
     }
-    outcome.open = logic.keys().map(|(_, state)| state.runs().open()).sum();
-    outcome.events = logic.keys().map(|(_, state)| state.runs().events()).sum();
+    outcome.open = logic.keys().unwrap().iter().map(|(_, state)| state.runs().open()).sum();
+    outcome.events = logic.keys().unwrap().iter().map(|(_, state)| state.runs().events()).sum();
     outcome.late.sort_unstable();
     Ok(outcome)
 }

@@ -1,7 +1,7 @@
 //! Opens a file, decompressing what is compressed (by extension: `.gz`, `.zst`), and counts the bytes as stored.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -37,6 +37,20 @@ impl Input {
             Self::Gzip(gz) => gz.get_ref().get_ref().count,
             Self::Zstd(zst) => zst.get_ref().get_ref().count,
         }
+    }
+
+    /// Passes over this many bytes, as read; returns how many there were.
+    pub(crate) fn skip(&mut self, bytes: u64) -> io::Result<u64> {
+        if let Self::Plain(plain) = self
+            && plain.file.metadata()?.is_file()
+        {
+            let (at, length) = (plain.file.stream_position()?, plain.file.metadata()?.len());
+            let skipped = bytes.min(length.saturating_sub(at));
+            plain.file.seek(io::SeekFrom::Start(at + skipped))?;
+            plain.count += skipped;
+            return Ok(skipped);
+        }
+        io::copy(&mut self.take(bytes), &mut io::sink())
     }
 
     /// What an error while decompressing means.

@@ -2,8 +2,10 @@
 
 mod input;
 mod listing;
+mod position;
 mod schedule;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::lines::{Line, Lines};
 use crate::split::{Origin, Pace, Split};
 use input::Input;
 use listing::unreadable;
+use position::Position;
 use schedule::Schedule;
 
 /// A bounded source of files, decompressed by extension (`.gz`, `.zst`).
@@ -49,11 +52,16 @@ impl<F: Format> FileSource<F> {
 impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
         let all = context.shared.get_or_make(|| listing::files(&self.path))?;
-        let mine: Vec<PathBuf> = all.iter().skip(context.worker).step_by(context.workers.max(1)).cloned().collect();
-        if mine.is_empty() {
+        let mut positions = position::read(context.restored.as_deref().map(Vec::as_slice))?;
+        let workers = context.workers.max(1);
+        let mine: Vec<PathBuf> = all.iter().skip(context.worker).step_by(workers).cloned().collect();
+        // Files that are no longer there are remembered, so that they aren't read again should they come back.
+        let gone: Vec<PathBuf> = positions.keys().filter(|path| !all.contains(path)).skip(context.worker).step_by(workers).cloned().collect();
+        positions.retain(|path, _| mine.contains(path) || gone.contains(path));
+        if mine.is_empty() && positions.is_empty() {
             return Ok(Box::new(Nothing));
         }
-        for path in &mine {
+        for path in mine.iter().filter(|path| positions.get(*path).is_none_or(|position| !position.ended)) {
             // Now rather than in an hour, when its turn comes. A pipe is not tried: to open it twice would lose what is in it.
             let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
             if metadata.is_file() {
@@ -62,7 +70,7 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
             }
         }
         let (format, bad) = (Arc::clone(&self.format), BadRecords::new(self.on_bad));
-        read_on_thread("file source", context, move |outlet| read(&mine, &*format, bad, outlet))
+        read_on_thread("file source", context, move |outlet| read(&mine, &positions, &*format, bad, outlet))
     }
 }
 
@@ -85,28 +93,59 @@ pub fn first_line(path: &str) -> Result<Vec<u8>, Error> {
 
 type FileSplit<F> = Split<Input, <F as Format>::Decoder>;
 
-fn open<F: Format>(index: usize, path: &Path, format: &F) -> Result<FileSplit<F>, Error> {
-    let input = Input::open(path).map_err(|e| unreadable(path, &e))?;
-    Ok(Split::new(SplitId(u32::try_from(index).unwrap_or(u32::MAX)), path.display().to_string(), input, format.decoder()))
+fn split_id(index: usize) -> SplitId {
+    SplitId(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
-/// Reads the files of a worker, by their schedule.
-fn read<F: Format>(files: &[PathBuf], format: &F, mut bad: BadRecords, outlet: &Outlet<Entry<F::Item>>) -> Result<(), Stop> {
-    let begins = |(index, path): (usize, &PathBuf)| open(index, path, format)?.begins();
+fn open<F: Format>(index: usize, path: &Path, from: Option<&Position>, format: &F) -> Result<FileSplit<F>, Error> {
+    let input = Input::open(path).map_err(|e| unreadable(path, &e))?;
+    let mut split = Split::new(split_id(index), path.display().to_string(), input, format.decoder());
+    if let Some(from) = from {
+        split.resume(from.at(), from.newest, Input::skip)?;
+    }
+    Ok(split)
+}
+
+/// Reads the files of a worker, by their schedule, from where a snapshot has come to in them.
+fn read<F: Format>(
+    files: &[PathBuf],
+    positions: &BTreeMap<PathBuf, Position>,
+    format: &F,
+    mut bad: BadRecords,
+    outlet: &Outlet<Entry<F::Item>>,
+) -> Result<(), Stop> {
+    let begins = |(index, path): (usize, &PathBuf)| match positions.get(path) {
+        Some(position) => Ok(position.newest),
+        None => open(index, path, None, format)?.begins(),
+    };
     let starts = if format.timed() && files.len() > 1 {
         files.iter().enumerate().map(begins).collect::<Result<_, Error>>()?
     } else {
         vec![Record::UNTIMED; files.len()]
     };
     let mut schedule = Schedule::new(starts);
+    for (n, (path, position)) in positions.iter().enumerate() {
+        let listed = files.iter().position(|file| file == path);
+        if let Some(index) = listed {
+            schedule.sent(index, position.newest, position.ended);
+        }
+        let announced = Batch {
+            last: position.ended || listed.is_none(),
+            position: Some(position.to_json()),
+            ..Batch::new(split_id(listed.unwrap_or(files.len() + n)), Vec::new())
+        };
+        outlet.send(Parcel { batch: announced, count: Count::default() })?;
+    }
     let mut splits: Vec<Option<FileSplit<F>>> = files.iter().map(|_| None).collect();
     let mut batch = |index: usize, pace| -> Result<_, Stop> {
+        let path = &files[index];
         let split = match &mut splits[index] {
             Some(split) => split,
-            closed => closed.insert(open(index, &files[index], format)?),
+            closed => closed.insert(open(index, path, positions.get(path), format)?),
         };
-        let parcel = split.batch(pace, &mut bad)?;
+        let mut parcel = split.batch(pace, &mut bad)?;
         let newest = split.newest();
+        parcel.batch.position = Some(Position::new(path, split.position(), newest, parcel.batch.last).to_json());
         if parcel.batch.last {
             splits[index] = None;
         }

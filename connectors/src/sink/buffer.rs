@@ -19,14 +19,6 @@ impl<E> Buffer<E> {
         Self { encoder, bytes: Vec::new() }
     }
 
-    /// Appends the header of a file of `T`.
-    pub(super) fn header<T>(&mut self)
-    where
-        E: Encoder<T>,
-    {
-        self.encoder.header(&mut self.bytes);
-    }
-
     /// Takes the records over, and writes by `out` whenever there is enough.
     pub(super) fn take<T>(&mut self, records: &mut Vec<Record<T>>, mut out: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>
     where

@@ -1,6 +1,7 @@
 //! Sinks: files, standard output, and memory or a function for tests and examples.
 
 mod buffer;
+mod committed;
 mod file;
 mod memory;
 mod stdout;

@@ -33,7 +33,7 @@ pub type Opened<T> = (Result<Box<dyn Reader<T>>, Error>, Arc<SourceMetrics>);
 pub fn open<T>(source: &impl Source<T>, worker: usize, workers: usize) -> Opened<T> {
     let metrics = Arc::new(SourceMetrics::default());
     let context =
-        SourceContext { worker, workers, waker: Waker::disconnected(), shared: Default::default(), metrics: Arc::clone(&metrics) };
+        SourceContext { worker, workers, waker: Waker::disconnected(), restored: None, shared: Default::default(), metrics: Arc::clone(&metrics) };
     (source.open(context), metrics)
 }
 

@@ -1,19 +1,20 @@
 //! Accumulators: what an aggregate keeps of the records it has seen.
 
+use serde::{Deserialize, Serialize};
 use tidegate_connectors::row::Value;
 use tidegate_runtime::state::Table;
 
 use super::Function;
 
 /// When a record was: its event time, and its number in the order of arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct At {
     pub(super) time: i64,
     pub(super) arrival: u64,
 }
 
 /// A sum of ints that can't overflow: 128 bits, in halves so that it is aligned as its neighbours are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Wide {
     high: i64,
     low: u64,
@@ -31,7 +32,7 @@ impl Wide {
 }
 
 /// The state of one aggregate over one key and window.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Acc {
     /// Of `count`.
     Count(i64),

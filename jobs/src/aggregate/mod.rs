@@ -6,6 +6,7 @@ mod acc;
 mod function;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 use tidegate_connectors::row::{Row, Value};
@@ -114,6 +115,8 @@ impl Aggregate<Row> for RowAggregate {
 
     fn open(&mut self, metrics: &Arc<OperatorMetrics>) {
         self.metrics = Arc::clone(metrics);
+        // Arrivals are compared across restarts: faster than a record a nanosecond nobody counts.
+        self.arrived = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
     }
 
     fn describe(&self) -> String {

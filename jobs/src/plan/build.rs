@@ -150,7 +150,7 @@ fn matched<'s>(input: Rows<'s>, stream: &PlannedStream, pattern: &Patterned) -> 
         move |row: &Row| of_record.of(row),
         |context| {
             let search = pattern.search(failures(), Arc::clone(&context.metrics)).expect("a planned pattern is one");
-            CepLogic::new(move |row: &Row| of_row.of(row), search, context.metrics)
+            CepLogic::new(move |row: &Row| of_row.of(row), search, context)
         },
     );
     let late = if pattern.keys.is_empty() { Stream::from_edge(late) } else { without_keys(Stream::from_edge(late), stream) };

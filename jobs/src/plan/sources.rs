@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
 use tidegate_connectors::file::{FileSource, first_line};
 use tidegate_connectors::format::{Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit};
@@ -244,13 +245,17 @@ impl Source<Row> for Good {
 impl Reader<Row> for GoodReader {
     fn poll(&mut self) -> Result<Poll<Row>, Error> {
         Ok(match self.0.poll()? {
-            Poll::Batch(Batch { split, records, watermark, last }) => {
+            Poll::Batch(Batch { split, records, watermark, last, position }) => {
                 let good = |r: Record<Entry<Row>>| Some(Record::new(r.time, r.value.good()?));
-                Poll::Batch(Batch { split, records: records.into_iter().filter_map(good).collect(), watermark, last })
+                Poll::Batch(Batch { split, records: records.into_iter().filter_map(good).collect(), watermark, last, position })
             }
             Poll::Pending => Poll::Pending,
             Poll::Finished => Poll::Finished,
         })
+    }
+
+    fn completed(&mut self, positions: &[Json]) {
+        self.0.completed(positions);
     }
 }
 

@@ -130,6 +130,12 @@ impl Aligned {
         std::iter::successors(self.last_end(time), move |end| end.checked_sub(self.every)).take_while(move |end| *end > time)
     }
 
+    /// The earliest moment that lies in a window which takes records after `watermark`, if each does for `lateness` after its end. `None`: all do.
+    pub(super) fn first_open(self, watermark: i64, lateness: i64) -> Option<i64> {
+        let start = watermark.checked_sub(lateness)?.checked_sub(self.size)?.checked_add(1)?;
+        Some(self.last_start(start).saturating_add(self.every))
+    }
+
     /// The slice that holds `time`.
     pub(super) fn slice_of(self, time: i64) -> Slice {
         let length = if self.size == self.every { self.size } else { gcd(self.size, self.every) };

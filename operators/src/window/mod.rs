@@ -69,7 +69,7 @@ impl<'s, T: Data, F> WindowedStream<'s, T, F> {
 
     /// Aggregates the records of each key and window; the second stream is the late records, as they came.
     #[must_use]
-    pub fn aggregate_with_late<K, A>(self, name: &str, mut aggregate: A) -> (Stream<'s, WindowResult<K, A::Out>>, Stream<'s, T>)
+    pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> (Stream<'s, WindowResult<K, A::Out>>, Stream<'s, T>)
     where
         K: Data + Eq + Hash,
         F: Fn(&T) -> K + Clone + 'static,
@@ -79,14 +79,12 @@ impl<'s, T: Data, F> WindowedStream<'s, T, F> {
         let lateness = i64::try_from(self.allowed_lateness.as_millis()).unwrap_or(i64::MAX);
         let kind = kind(&format!("{} window", self.window), &aggregate.describe());
         let (main, late) = match self.window.kind() {
-            Kind::Aligned(windows) => keyed(self.edge, name, &kind, Some("late"), route, |cx| {
-                aggregate.open(&cx.metrics);
-                SliceLogic::new(key, windows, lateness, aggregate, cx.metrics)
-            }),
-            Kind::Session { gap } => keyed(self.edge, name, &kind, Some("late"), route, |cx| {
-                aggregate.open(&cx.metrics);
-                SessionLogic::new(key, gap, lateness, aggregate, cx.metrics)
-            }),
+            Kind::Aligned(windows) => {
+                keyed(self.edge, name, &kind, Some("late"), route, |cx| SliceLogic::new(key, windows, lateness, aggregate, cx))
+            }
+            Kind::Session { gap } => {
+                keyed(self.edge, name, &kind, Some("late"), route, |cx| SessionLogic::new(key, gap, lateness, aggregate, cx))
+            }
         };
         (Stream::from_edge(main), Stream::from_edge(late))
     }

@@ -3,16 +3,17 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
-use tidegate_runtime::operator::{Logic, Outbox};
-use tidegate_runtime::state::Table;
-use tidegate_runtime::timers::Timers;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Handle, Keyed, Timers};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::{WindowResult, timed};
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, meaning};
 
 /// The window of a session and what it has come to.
+#[derive(Clone, Serialize, Deserialize)]
 struct Session<Acc> {
     start: i64,
     end: i64,
@@ -28,10 +29,10 @@ pub(super) struct SessionLogic<K, F, T, A: Aggregate<T>> {
     aggregate: A,
     metrics: Arc<OperatorMetrics>,
     /// The sessions of each key, in order of time; never empty, never touching each other.
-    sessions: Table<K, Vec<Session<A::Acc>>>,
+    sessions: Handle<Keyed<K, Vec<Session<A::Acc>>>>,
     /// When to look at a key. A session that has grown is looked at too early and gets a new timer then, so that a busy session costs one
     /// timer per gap, not one per record.
-    timers: Timers<K>,
+    timers: Handle<Timers<K>>,
 }
 
 impl<K, F, T, A> SessionLogic<K, F, T, A>
@@ -39,8 +40,11 @@ where
     K: Data + Eq + Hash,
     A: Aggregate<T>,
 {
-    pub(super) fn new(key: F, gap: i64, lateness: i64, aggregate: A, metrics: Arc<OperatorMetrics>) -> Self {
-        Self { key, gap, lateness, aggregate, metrics, sessions: Table::default(), timers: Timers::default() }
+    pub(super) fn new(key: F, gap: i64, lateness: i64, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
+        aggregate.open(&context.metrics);
+        let sessions = context.states.keyed("sessions", meaning(&aggregate).as_deref())?;
+        let timers = context.states.timers("timers")?;
+        Ok(Self { key, gap, lateness, aggregate, metrics: Arc::clone(&context.metrics), sessions, timers })
     }
 
     fn cleanup(&self, end: i64) -> i64 {
@@ -48,9 +52,11 @@ where
     }
 
     /// Fires and cleans the sessions of `key` as `now` demands.
-    fn look(&mut self, key: &K, now: i64, out: &mut Outbox<WindowResult<K, A::Out>, T>) {
+    fn look(&self, key: &K, now: i64, out: &mut Outbox<WindowResult<K, A::Out>, T>) -> Result<(), Error> {
         let lateness = self.lateness;
-        let Some(sessions) = self.sessions.get_mut(key) else { return };
+        let mut all = self.sessions.borrow_mut();
+        let mut timers = self.timers.borrow_mut();
+        let Some(sessions) = all.get_mut(key)? else { return Ok(()) };
         sessions.retain(|session| {
             let due = session.end - 1;
             if due == now {
@@ -59,13 +65,14 @@ where
             let cleanup = due.saturating_add(lateness);
             // Timers are set for what is still to come; what has fired waits for its clean-up.
             if cleanup > now {
-                self.timers.set(if due > now { due } else { cleanup }, key.clone());
+                timers.set(if due > now { due } else { cleanup }, key.clone());
             }
             cleanup > now
         });
         if sessions.is_empty() {
-            self.sessions.remove(key);
+            all.remove(key)?;
         }
+        Ok(())
     }
 }
 
@@ -84,14 +91,19 @@ where
     type Out = WindowResult<K, A::Out>;
     type Side = T;
 
+    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
+        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
+        self.sessions.borrow_mut().prefetch(keys.iter())
+    }
+
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         timed(&record)?;
         let watermark = out.watermark().0;
         let (start, end) = (record.time, record.time.saturating_add(self.gap));
         let key = (self.key)(&record.value);
         let late = self.cleanup(end) <= watermark;
-        let sessions = self.sessions.get_mut(&key);
-        let met = sessions.as_ref().map_or(0..0, |sessions| {
+        let mut all = self.sessions.borrow_mut();
+        let met = all.get(&key)?.map_or(0..0, |sessions| {
             let first = sessions.partition_point(|s| s.end < start);
             first..first + sessions[first..].partition_point(|s| s.start <= end)
         });
@@ -106,7 +118,7 @@ where
             return Ok(());
         }
         let mut timer_set = false;
-        let sessions = self.sessions.entry_ref(&key).or_default();
+        let sessions = all.get_or_insert_with(&key, Vec::new)?;
         let mut session = Session { start, end, acc };
         for old in sessions.drain(met.clone()) {
             let mut merged = old.acc;
@@ -118,20 +130,21 @@ where
         if due <= watermark {
             out.emit(due, result(&key, &session, &self.aggregate));
             let cleanup = due.saturating_add(self.lateness);
-            self.timers.set(cleanup, key);
+            self.timers.borrow_mut().set(cleanup, key);
         } else if !timer_set {
-            self.timers.set(due, key);
+            self.timers.borrow_mut().set(due, key);
         }
         sessions.insert(met.start, session);
         Ok(())
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
-        while let Some((now, keys)) = self.timers.take_due(watermark.0) {
+        loop {
+            let due = self.timers.borrow_mut().take_due(watermark.0);
+            let Some((now, keys)) = due else { return Ok(()) };
             for key in keys {
-                self.look(&key, now, out);
+                self.look(&key, now, out)?;
             }
         }
-        Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! Windows of every kind against a naive model that keeps every record of every window.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tidegate_runtime::operator::{Logic, Outbox};
+use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Record, Watermark};
 
 use super::*;
@@ -148,20 +147,20 @@ proptest! {
         let offset = offset % every;
         let ms = |n: i64| Duration::from_millis(n as u64);
         let Kind::Aligned(windows) = Window::sliding(ms(size), ms(every), offset).unwrap().kind() else { unreachable!() };
-        let logic = SliceLogic::new(|v: &Value| v.0, windows, lateness, collect(), Arc::default());
+        let logic = SliceLogic::new(|v: &Value| v.0, windows, lateness, collect(), &mut Context::default()).unwrap();
         check(logic, Shape::Aligned { size, every, offset }, lateness, &inputs)?;
     }
 
     #[test]
     fn sessions_equal_the_model(gap in 1i64..20, lateness in prop_oneof![Just(0), 0i64..40], inputs in inputs()) {
-        let logic = SessionLogic::new(|v: &Value| v.0, gap, lateness, collect(), Arc::default());
+        let logic = SessionLogic::new(|v: &Value| v.0, gap, lateness, collect(), &mut Context::default()).unwrap();
         check(logic, Shape::Session { gap }, lateness, &inputs)?;
     }
 }
 
 #[test]
 fn a_record_without_a_time_is_refused() {
-    let mut logic = SessionLogic::new(|v: &Value| v.0, 5, 0, collect(), Arc::default());
+    let mut logic = SessionLogic::new(|v: &Value| v.0, 5, 0, collect(), &mut Context::default()).unwrap();
     let error = logic.record(Record::new(Record::UNTIMED, (0, 0)), &mut Outbox::default()).unwrap_err();
     assert!(error.to_string().contains("event time"), "{error}");
 }
@@ -173,7 +172,7 @@ fn the_ends_of_time_are_in_windows_too() {
     for (size, every) in [(10, 10), (25_000, 10_000), (3, 7)] {
         let Kind::Aligned(windows) = Window::sliding(ms(size), ms(every), 0).unwrap().kind() else { unreachable!() };
         for time in [i64::MIN + 1, i64::MIN + 30_000, i64::MAX - 30_000, i64::MAX - 1] {
-            let mut logic = SliceLogic::new(|v: &Value| v.0, windows, 0, collect(), Arc::default());
+            let mut logic = SliceLogic::new(|v: &Value| v.0, windows, 0, collect(), &mut Context::default()).unwrap();
             let mut out = Outbox::default();
             logic.record(Record::new(time, (1, 5)), &mut out).unwrap();
             logic.watermark(Watermark::END, &mut out).unwrap();
@@ -184,7 +183,7 @@ fn the_ends_of_time_are_in_windows_too() {
             assert!(main.iter().all(|r| r.value.start <= time && r.value.value == [5]), "{main:?}");
         }
     }
-    let mut logic = SessionLogic::new(|v: &Value| v.0, 10, 0, collect(), Arc::default());
+    let mut logic = SessionLogic::new(|v: &Value| v.0, 10, 0, collect(), &mut Context::default()).unwrap();
     let mut out = Outbox::default();
     for time in [i64::MIN + 1, i64::MAX - 1] {
         logic.record(Record::new(time, (1, 5)), &mut out).unwrap();

@@ -16,6 +16,10 @@ fn time(epoch: u32, watermark: i64) -> Time {
     Time { epoch: Epoch(epoch), tick: 0, watermark: Watermark(watermark) }
 }
 
+fn seal(epoch: u32) -> Step<u32> {
+    Step::Seal { epoch: Epoch(epoch), last: false }
+}
+
 #[test]
 fn one_sender_advances_before_the_batch_and_several_wait_for_the_frontier() {
     for (senders, expected) in
@@ -35,7 +39,7 @@ fn a_stashed_batch_holds_the_watermark_back_until_it_is_replayed() {
     align.progress(Progress::at(&[time(0, 300), time(1, 300)]), &mut act).unwrap();
     assert_eq!(*log.borrow(), [Step::Advance(Watermark(80))]);
     align.progress(Progress::at(&[time(1, 300)]), &mut act).unwrap();
-    assert_eq!(log.borrow()[1..], [Step::Seal(Epoch(0)), Step::Process(1), Step::Advance(Watermark(300))]);
+    assert_eq!(log.borrow()[1..], [seal(0), Step::Process(1), Step::Advance(Watermark(300))]);
 }
 
 #[test]
@@ -55,11 +59,11 @@ fn the_end_of_input_seals_once_and_releases_the_stash() {
     align.progress(Progress::ENDED, &mut act).unwrap();
     let expected = [
         Step::Advance(Watermark(0)),
-        Step::Seal(Epoch(0)),
-        Step::Seal(Epoch(1)),
+        seal(0),
+        seal(1),
         Step::Process(7),
         Step::Advance(Watermark::END),
-        Step::Seal(Epoch(2)),
+        Step::Seal { epoch: Epoch(2), last: true },
     ];
     assert_eq!(*log.borrow(), expected);
 }
@@ -127,7 +131,7 @@ proptest! {
                         if oldest <= watermark.0 { violations.push(format!("record at {oldest} late at {watermark}")) }
                         processed[from] += 1;
                     }
-                    Step::Seal(sealed) => {
+                    Step::Seal { epoch: sealed, .. } => {
                         if sealed != epoch || ended { violations.push(format!("seal of {sealed} in {epoch}")) }
                         epoch = sealed.next();
                     }

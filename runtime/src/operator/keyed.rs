@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use tidegate_checkpoints::{Epoch, Owners, stable_hash};
+use tidegate_checkpoints::{Owners, stable_hash};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Capability;
@@ -15,6 +15,7 @@ use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::progress::Stamp;
 
 use super::appointment::Appointment;
+use super::keeper::{Again, Keeper};
 use crate::align::{Align, Step};
 use crate::control::Control;
 use crate::dataflow::Edge;
@@ -23,6 +24,7 @@ use crate::graph::{Role, Route};
 use crate::metrics::OperatorMetrics;
 use crate::progress::Progress;
 use crate::record::{Data, Record};
+use crate::state::States;
 use crate::time::{Time, Watermark};
 
 /// What a keyed operator does. All its state is its own; the harness calls it in the order of the time model.
@@ -33,6 +35,14 @@ pub trait Logic: 'static {
     type Out: Clone + 'static;
     /// The records of the side output: late records, timed-out matches. `()` where there is none.
     type Side: Clone + 'static;
+
+    /// These records come next, and some of the state lies on disk: a logic can have it read in one go. Nothing is processed yet.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn prefetch(&mut self, _records: &[Record<Self::In>]) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// A record came. `out.watermark()` is how far event time had come before it.
     ///
@@ -52,14 +62,6 @@ pub trait Logic: 'static {
     /// The job fails with this cause.
     fn clock(&mut self, _now: i64, _out: &mut Outbox<Self::Out, Self::Side>) -> Result<Option<i64>, Error> {
         Ok(None)
-    }
-
-    /// Everything of `epoch` has been processed and nothing of a later one.
-    ///
-    /// # Errors
-    /// The job fails with this cause.
-    fn seal(&mut self, _epoch: Epoch) -> Result<(), Error> {
-        Ok(())
     }
 }
 
@@ -149,10 +151,13 @@ impl<T> Chunks<T> {
     }
 }
 
-/// What a logic may know when it is made.
+/// What a logic may know when it is made, and where it declares its state.
+#[derive(Default)]
 pub struct Context {
     /// The operator's counters.
     pub metrics: Arc<OperatorMetrics>,
+    /// The operator's states. They can be used from the first record on.
+    pub states: States,
 }
 
 /// The main and the side output of a keyed operator.
@@ -166,7 +171,7 @@ pub fn keyed<'s, L, K, F>(
     kind: &str,
     side: Option<&'static str>,
     key: F,
-    make: impl FnOnce(Context) -> L,
+    make: impl FnOnce(&mut Context) -> Result<L, Error>,
 ) -> Keyed<'s, L>
 where
     L: Logic,
@@ -179,7 +184,10 @@ where
     let senders = edge.senders(Route::ByKey);
     let control = flow.control();
     let metrics = control.metrics.operator(node);
-    let logic = make(Context { metrics: Arc::clone(&metrics) });
+    let mut context = Context { metrics: Arc::clone(&metrics), states: States::default() };
+    let logic = flow.made(node, make(&mut context));
+    flow.declare(node, context.states.schemas());
+    let keeper = Keeper::new(Arc::clone(&control), name, node, flow.worker(), context.states, &metrics);
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
     let (main, main_stream) = builder.new_output::<Vec<Record<L::Out>>>();
@@ -191,11 +199,12 @@ where
     let mut input = builder.new_input(edge.stream, Exchange::new(owner));
     let activator = flow.scope.activator_for(builder.operator_info().address);
     let (name, worker) = (name.to_owned(), flow.worker());
-    let mut align = Align::new(control.mode, senders, Epoch(0));
+    let mut align = Align::new(control.mode, senders, control.first());
     builder.build(move |capabilities| {
         let mut capabilities = capabilities.into_iter();
         let mut harness = Harness {
             logic,
+            keeper,
             outbox: Outbox::default(),
             held: capabilities.next().zip(capabilities.next()),
             metrics,
@@ -216,6 +225,11 @@ where
                 let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
                 align.progress(progress, &mut |step| harness.step(step, &mut ports))?;
                 harness.look_at_clock(&mut ports)?;
+                match harness.keeper.work()? {
+                    Again::Now => harness.appointment.now(),
+                    Again::Within(wait) => harness.appointment.within(wait),
+                    Again::Anytime => {}
+                }
                 harness.follow(progress, &align);
                 Ok(())
             });
@@ -244,7 +258,9 @@ type Held = (Capability<Time>, Capability<Time>);
 
 /// A logic, what it has emitted, and the capabilities to send that under.
 struct Harness<L: Logic> {
-    logic: L,
+    /// `None` if it could not be made; then the job has failed.
+    logic: Option<L>,
+    keeper: Keeper,
     outbox: Outbox<L::Out, L::Side>,
     /// One capability per output, both at the meet of what may still be emitted. `None` once the input has ended.
     held: Option<Held>,
@@ -256,27 +272,39 @@ struct Harness<L: Logic> {
 impl<L: Logic> Harness<L> {
     /// Runs one activation, unless the job or this operator is over.
     fn drive(&mut self, control: &Control, activation: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        if control.failed() || self.held.is_none() { Ok(()) } else { activation(self) }
+        if control.failed() || self.held.is_none() {
+            return Ok(());
+        }
+        if self.keeper.open()?
+            && let Some(now) = self.held.as_ref().map(|(main, _)| *main.time())
+        {
+            self.downgrade(Time { epoch: control.first(), ..now });
+        }
+        activation(self)
     }
 
     /// Takes one step of the alignment. Emits first, downgrades afterwards.
     fn step(&mut self, step: Step<Vec<Record<L::In>>>, ports: &mut Ports<'_, L>) -> Result<(), Error> {
-        let Some(held) = &self.held else { return Ok(()) };
+        let (Some(held), Some(logic)) = (&self.held, &mut self.logic) else { return Ok(()) };
         let mut next = *held.0.time();
         match step {
             Step::Process(records) => {
                 self.metrics.records_in.add(records.len() as u64);
-                for record in records {
-                    self.logic.record(record, &mut self.outbox)?;
+                if self.keeper.spilled() {
+                    logic.prefetch(&records)?;
                 }
+                for record in records {
+                    logic.record(record, &mut self.outbox)?;
+                }
+                self.keeper.relieve()?;
             }
             Step::Advance(watermark) => {
                 self.outbox.watermark = watermark;
-                self.logic.watermark(watermark, &mut self.outbox)?;
+                logic.watermark(watermark, &mut self.outbox)?;
                 next.watermark = watermark;
             }
-            Step::Seal(epoch) => {
-                self.logic.seal(epoch)?;
+            Step::Seal { epoch, last } => {
+                self.keeper.seal(epoch, last)?;
                 next.epoch = epoch.next();
             }
         }
@@ -287,8 +315,10 @@ impl<L: Logic> Harness<L> {
 
     /// Fires what is due by the wall clock.
     fn look_at_clock(&mut self, ports: &mut Ports<'_, L>) -> Result<(), Error> {
-        self.next_clock = self.logic.clock(wall_clock(), &mut self.outbox)?;
-        self.send(ports);
+        if let Some(logic) = &mut self.logic {
+            self.next_clock = logic.clock(wall_clock(), &mut self.outbox)?;
+            self.send(ports);
+        }
         Ok(())
     }
 

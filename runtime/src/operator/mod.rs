@@ -1,7 +1,9 @@
 //! The four harnesses every operator runs in: source, stateless, keyed, sink. Only these know timely.
 
 mod appointment;
+mod keeper;
 mod keyed;
+mod positions;
 mod sink;
 mod source;
 mod stateless;

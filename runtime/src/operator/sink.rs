@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_checkpoints::Epoch;
+use serde_json::Value as Json;
+use tidegate_checkpoints::{Epoch, failpoint};
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::{Capability, Probe as _};
@@ -12,6 +13,8 @@ use timely::dataflow::operators::{Capability, Probe as _};
 use super::appointment::Appointment;
 use super::keyed::meet;
 use crate::align::{Align, Step};
+use crate::checkpoint::{Member, Report};
+use crate::control::Control;
 use crate::dataflow::Edge;
 use crate::error::Error;
 use crate::graph::{Role, Route};
@@ -26,6 +29,9 @@ const TURN: Duration = Duration::from_millis(5);
 
 /// How many records a writer gets at once: at a millisecond each, a worker is back well within a tick.
 const PIECE: usize = 16;
+
+/// How often to look whether a checkpoint is complete.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// For how long written records may lie in a writer's buffer.
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
@@ -46,10 +52,10 @@ where
 {
     let flow = edge.flow.clone();
     let node = flow.add(name, Role::Sink, kind, edge.inputs(route));
-    let align = Align::new(flow.shared.control.mode, edge.senders(route), Epoch(0));
-    let (control, worker, name) = (flow.control(), flow.worker(), name.to_owned());
+    let align = Align::new(flow.shared.control.mode, edge.senders(route), flow.shared.control.first());
+    let (control, worker, workers, name) = (flow.control(), flow.worker(), flow.workers(), name.to_owned());
     let metrics = control.metrics.operator(node);
-    let context = SinkContext { worker, workers: flow.workers() };
+    let member = Member { node, worker };
 
     let mut builder = OperatorBuilder::new(name.clone(), flow.scope);
     let mut input = builder.new_input(edge.stream, pact);
@@ -59,7 +65,13 @@ where
     builder.build(move |capabilities| {
         let held = capabilities.into_iter().next();
         let mut driver = Driver {
-            output: Output::Unopened(Box::new(sink), context),
+            output: Output::Unopened(Box::new(sink)),
+            name: name.clone(),
+            member,
+            workers,
+            control: Arc::clone(&control),
+            uncommitted: VecDeque::new(),
+            ended: false,
             queue: VecDeque::new(),
             align,
             held,
@@ -89,7 +101,7 @@ where
 
 /// A sink before and after it is opened: not while the graph is built, as building may be a rehearsal.
 enum Output<T> {
-    Unopened(Box<dyn Sink<T>>, SinkContext),
+    Unopened(Box<dyn Sink<T>>),
     Open(Box<dyn Writer<T>>),
     Closed,
 }
@@ -102,12 +114,20 @@ struct Task<T> {
 
 enum Work<T> {
     Write(std::vec::IntoIter<Record<T>>),
-    Seal(Epoch),
+    Seal { epoch: Epoch, last: bool },
 }
 
 /// One instance of a sink.
 struct Driver<T> {
+    name: String,
+    member: Member,
+    workers: usize,
+    control: Arc<Control>,
     output: Output<T>,
+    /// What was sealed and is not committed, by epoch.
+    uncommitted: VecDeque<(Epoch, Vec<Json>)>,
+    /// Has the last seal been done?
+    ended: bool,
     align: Align<Vec<Record<T>>>,
     /// What is yet to be done, in order.
     queue: VecDeque<Task<T>>,
@@ -125,7 +145,7 @@ struct Driver<T> {
 fn enqueue<T>(queue: &mut VecDeque<Task<T>>, since: (Epoch, u32), step: Step<Vec<Record<T>>>) {
     match step {
         Step::Process(records) => queue.push_back(Task { since, work: Work::Write(records.into_iter()) }),
-        Step::Seal(epoch) => queue.push_back(Task { since: (epoch, 0), work: Work::Seal(epoch) }),
+        Step::Seal { epoch, last } => queue.push_back(Task { since: (epoch, 0), work: Work::Seal { epoch, last } }),
         Step::Advance(_) => {}
     }
 }
@@ -153,20 +173,62 @@ impl<T: 'static> Driver<T> {
             Ok(())
         })?;
         self.work()?;
+        self.commit()?;
         if let Some(next) = self.queue.front() {
             let since = next.since;
             self.release(since);
             self.appointment.now();
-            Ok(())
-        } else if let Some(oldest) = progress.oldest() {
+            return Ok(());
+        }
+        if let Some(oldest) = progress.oldest() {
             self.release(oldest);
-            self.flush_in_time()
-        } else {
-            self.writer()?.flush()?;
+            self.flush_in_time()?;
+        } else if self.ended && self.uncommitted.is_empty() {
             self.held = None;
             self.output = Output::Closed;
-            Ok(())
+            return Ok(());
         }
+        if !self.uncommitted.is_empty() {
+            self.appointment.within(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Everything of `epoch` has been written: pre-commits, and reports.
+    fn seal(&mut self, epoch: Epoch, last: bool) -> Result<(), Error> {
+        let committables = self.writer()?.seal(epoch)?;
+        self.unflushed = None;
+        self.ended |= last;
+        let checkpoints = self.control.checkpoints();
+        if !checkpoints.on() {
+            // Nothing is held back; a savepoint only has to know how far it was.
+            self.writer()?.commit(epoch)?;
+            checkpoints.committed(self.member, epoch);
+            let list = if checkpoints.plan(epoch, last).is_some() { committables } else { Vec::new() };
+            checkpoints.report(self.member, epoch, Report { list, ..Report::default() }, last);
+            return Ok(());
+        }
+        self.uncommitted.push_back((epoch, committables));
+        if checkpoints.plan(epoch, last).is_some() {
+            let list = self.uncommitted.iter().flat_map(|(_, committables)| committables.iter().cloned()).collect();
+            failpoint::hit("sink-sealed");
+            checkpoints.report(self.member, epoch, Report { list, ..Report::default() }, last);
+        }
+        Ok(())
+    }
+
+    /// Commits what is part of a complete checkpoint.
+    fn commit(&mut self) -> Result<(), Error> {
+        let checkpoints = self.control.checkpoints();
+        let completed = checkpoints.completed();
+        let ready = self.uncommitted.iter().take_while(|(epoch, _)| u64::from(epoch.0) < completed).map(|(epoch, _)| *epoch).last();
+        let Some(epoch) = ready else { return Ok(()) };
+        failpoint::hit("sink-before-commit");
+        self.writer()?.commit(epoch)?;
+        failpoint::hit("sink-after-commit");
+        self.uncommitted.retain(|(sealed, _)| *sealed > epoch);
+        checkpoints.committed(self.member, epoch);
+        Ok(())
     }
 
     /// Lets go of everything before this epoch and tick.
@@ -184,10 +246,7 @@ impl<T: 'static> Driver<T> {
         let turn = Instant::now();
         while let Some(Task { since, work }) = self.queue.pop_front() {
             match work {
-                Work::Seal(epoch) => {
-                    self.writer()?.seal(epoch)?;
-                    self.unflushed = None;
-                }
+                Work::Seal { epoch, last } => self.seal(epoch, last)?,
                 Work::Write(mut records) => {
                     self.piece.extend(records.by_ref().take(PIECE));
                     let written = self.piece.len() as u64;
@@ -223,14 +282,19 @@ impl<T: 'static> Driver<T> {
     }
 
     fn writer(&mut self) -> Result<&mut Box<dyn Writer<T>>, Error> {
-        if matches!(self.output, Output::Unopened(..))
-            && let Output::Unopened(sink, context) = std::mem::replace(&mut self.output, Output::Closed)
+        if matches!(self.output, Output::Unopened(_))
+            && let Output::Unopened(sink) = std::mem::replace(&mut self.output, Output::Closed)
         {
+            let Member { worker, .. } = self.member;
+            let context = SinkContext { worker, workers: self.workers, transactional: self.control.checkpoints().on() };
+            if let Some(committables) = self.control.restore().and_then(|restore| restore.list(&self.name)) {
+                sink.recover(&committables, context)?;
+            }
             self.output = Output::Open(sink.open(context)?);
         }
         match &mut self.output {
             Output::Open(writer) => Ok(writer),
-            Output::Unopened(..) | Output::Closed => Err(Error::internal("a sink was asked after its end")),
+            Output::Unopened(_) | Output::Closed => Err(Error::internal("a sink was asked after its end")),
         }
     }
 }

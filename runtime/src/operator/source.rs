@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_checkpoints::Epoch;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -10,7 +11,9 @@ use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::operators::probe::Handle;
 
 use super::appointment::Appointment;
+use super::positions::Positions;
 use crate::board::Status;
+use crate::checkpoint::{Member, Report};
 use crate::control::Control;
 use crate::dataflow::{Dataflow, Edge};
 use crate::error::Error;
@@ -47,17 +50,19 @@ pub fn source<'s, T: Clone + 'static>(
     let context = SourceContext {
         worker: flow.worker(),
         workers: flow.workers(),
+        restored: None,
         waker: Waker::new(flow.scope.worker().sync_activator_for(address.to_vec())),
         shared: control.shared(ordinal),
         metrics: control.metrics.source(node),
     };
     let activator = flow.scope.activator_for(address);
-    let (probe, name, worker) = (flow.shared.probe.clone(), name.to_owned(), flow.worker());
+    let (probe, name, worker, workers) = (flow.shared.probe.clone(), name.to_owned(), flow.worker(), flow.workers());
     builder.build(move |capabilities| {
         let mut driver = Driver {
             input: Input::Unopened(Box::new(source), context),
             capability: capabilities.into_iter().next(),
-            now: <Time as timely::progress::Timestamp>::minimum(),
+            now: Time { epoch: control.first(), ..<Time as timely::progress::Timestamp>::minimum() },
+            positions: Positions::new(control.restore().and_then(|restore| restore.list(&name)).unwrap_or_default()),
             splits: Splits::new(strategy),
             strategy,
             pacer: Pacer::default(),
@@ -65,7 +70,9 @@ pub fn source<'s, T: Clone + 'static>(
             probe,
             appointment: Appointment::new(activator),
             ordinal,
-            worker,
+            member: Member { node, worker },
+            workers,
+            read_out: false,
         };
         move |_| {
             if !control.failed()
@@ -94,13 +101,17 @@ struct Driver<T> {
     capability: Option<Capability<Time>>,
     now: Time,
     splits: Splits,
+    positions: Positions,
     strategy: WatermarkStrategy,
     pacer: Pacer,
     control: Arc<Control>,
     probe: Handle<Time>,
     appointment: Appointment,
     ordinal: usize,
-    worker: usize,
+    member: Member,
+    workers: usize,
+    /// Has all been read, and the job waits for the savepoint of the end?
+    read_out: bool,
 }
 
 impl<T: 'static> Driver<T> {
@@ -112,7 +123,8 @@ impl<T: 'static> Driver<T> {
         let oldest = self.oldest_tick();
         self.now.tick = self.control.clock.step(oldest);
         self.advance();
-        if self.control.stopping() {
+        self.confirm();
+        if self.control.stopping() || self.read_out {
             // The barrier is in; what lies before it is worked off, and the worker ends when it has left.
             self.appointment.within(TICK);
             return Ok(());
@@ -142,7 +154,7 @@ impl<T: 'static> Driver<T> {
                 Poll::Pending => return Ok(false),
                 Poll::Finished => {
                     self.input = Input::Closed;
-                    self.capability = None;
+                    self.end();
                     return Ok(false);
                 }
             }
@@ -156,8 +168,12 @@ impl<T: 'static> Driver<T> {
 
     fn reader(&mut self) -> Result<&mut Box<dyn Reader<T>>, Error> {
         if matches!(self.input, Input::Unopened(..))
-            && let Input::Unopened(source, context) = std::mem::replace(&mut self.input, Input::Closed)
+            && let Input::Unopened(source, mut context) = std::mem::replace(&mut self.input, Input::Closed)
         {
+            context.restored = self.positions.restored();
+            if let Some(reached) = self.positions.reached() {
+                self.splits.resume(reached);
+            }
             self.input = Input::Open(source.open(context)?);
         }
         match &mut self.input {
@@ -180,11 +196,51 @@ impl<T: 'static> Driver<T> {
         if let Some(watermark) = batch.watermark {
             self.splits.set(batch.split, watermark);
         }
+        if let Some(position) = batch.position
+            && let Some(watermark) = self.positions.set(batch.split, position, batch.last)
+        {
+            self.splits.set(batch.split, watermark);
+        }
         if batch.last {
+            // What it has come to counts, even if it is the last one.
+            self.splits.combined();
             self.splits.finish(batch.split);
         }
         self.advance();
         records
+    }
+
+    /// All has been read. Either that is the end of event time, too, or the job stops with a savepoint when all sources have come so far.
+    fn end(&mut self) {
+        let checkpoints = self.control.checkpoints();
+        if checkpoints.savepoint_at_end() {
+            self.read_out = true;
+            self.control.read_out(checkpoints.sources() * self.workers);
+            return;
+        }
+        let list = if checkpoints.on() { self.positions.report(&mut self.splits) } else { Vec::new() };
+        checkpoints.report(self.member, self.now.epoch, Report { list, ..Report::default() }, true);
+        self.capability = None;
+    }
+
+    /// Reports where the source was at the end of each epoch that ends now.
+    fn seal(&mut self, next: Epoch) {
+        for epoch in (self.now.epoch.0..next.0).map(Epoch) {
+            let checkpoints = self.control.checkpoints();
+            if checkpoints.plan(epoch, false).is_some() {
+                let list = self.positions.seal(epoch, &mut self.splits);
+                checkpoints.report(self.member, epoch, Report { list, ..Report::default() }, false);
+            }
+        }
+    }
+
+    /// Tells the reader which of its positions are part of a complete checkpoint.
+    fn confirm(&mut self) {
+        if let Some(positions) = self.positions.completed(|| self.control.checkpoints().completed())
+            && let Input::Open(reader) = &mut self.input
+        {
+            reader.completed(&positions);
+        }
     }
 
     /// Brings the capability to the epoch, the tick and the watermark of now, and posts the watermark.
@@ -195,13 +251,16 @@ impl<T: 'static> Driver<T> {
             Some(_) if combined.idle => Status::Idle,
             Some(_) => Status::Active,
         };
-        self.control.board.post(self.ordinal, self.worker, combined.watermark.max(self.now.watermark), status);
+        self.control.board.post(self.ordinal, self.member.worker, combined.watermark.max(self.now.watermark), status);
         let followed = if combined.idle { self.control.board.follow(self.ordinal) } else { Watermark::NONE };
         let next = Time {
             epoch: self.now.epoch.max(self.control.epoch()),
             tick: self.now.tick,
             watermark: self.now.watermark.max(combined.watermark).max(followed),
         };
+        if next.epoch > self.now.epoch && self.capability.is_some() {
+            self.seal(next.epoch);
+        }
         self.now = next;
         if let Some(capability) = &mut self.capability
             && *capability.time() != next

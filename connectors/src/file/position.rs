@@ -1,0 +1,54 @@
+//! Where reading a file has come to: what checkpoints keep of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use tidegate_runtime::Error;
+
+use crate::lines;
+
+/// A position in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Position {
+    /// Its path, as it was listed.
+    pub(super) file: PathBuf,
+    /// Bytes read, decompressed.
+    pub(super) bytes: u64,
+    /// Lines read.
+    pub(super) lines: u64,
+    /// The greatest event time so far, in milliseconds since 1970.
+    pub(super) newest: i64,
+    /// Has all of it been read?
+    pub(super) ended: bool,
+}
+
+impl Position {
+    pub(super) fn new(file: &Path, at: lines::Position, newest: i64, ended: bool) -> Self {
+        Self { file: file.to_owned(), bytes: at.offset, lines: at.line, newest, ended }
+    }
+
+    pub(super) fn at(&self) -> lines::Position {
+        lines::Position { line: self.lines, offset: self.bytes }
+    }
+
+    pub(super) fn to_json(&self) -> Json {
+        // A path that is listed is text.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// The positions of a snapshot, by file. If there are several of one file, the furthest.
+pub(super) fn read(restored: Option<&[Json]>) -> Result<BTreeMap<PathBuf, Position>, Error> {
+    let mut positions: BTreeMap<PathBuf, Position> = BTreeMap::new();
+    for json in restored.unwrap_or_default() {
+        let position: Position = serde_json::from_value(json.clone())
+            .map_err(|e| Error::user(format!("the snapshot was not taken of a file source: its position {json} does not read ({e})")))?;
+        let further = positions.get(&position.file).is_none_or(|known| (known.ended, known.bytes) < (position.ended, position.bytes));
+        if further {
+            positions.insert(position.file.clone(), position);
+        }
+    }
+    Ok(positions)
+}

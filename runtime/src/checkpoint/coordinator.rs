@@ -1,0 +1,274 @@
+//! Which checkpoints are under way, who has reported, and what is complete. Pure: facts in, decisions out.
+//!
+//! A member is one instance of an operator that keeps or writes something. For each checkpoint it reports once, when what it kept is durable. A member whose
+//! input has ended reports a last time; that report stands for it in all later checkpoints. When all have ended, what they last reported is the
+//! checkpoint of the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tidegate_checkpoints::{Epoch, FileRef};
+
+use crate::graph::NodeId;
+
+/// One instance of an operator: the operator, and the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Member {
+    pub(crate) node: NodeId,
+    pub(crate) worker: usize,
+}
+
+/// What is to be made of an epoch's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// A checkpoint, shared with its neighbours, that is deleted when newer ones have taken its place.
+    Checkpoint,
+    /// A savepoint in this directory or URL.
+    Savepoint(String),
+}
+
+/// What a member kept at the end of an epoch, durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) list: Vec<serde_json::Value>,
+    pub(crate) rows: Vec<FileRef>,
+    pub(crate) db: Vec<FileRef>,
+    pub(crate) entries: u64,
+    /// Bytes that had to be stored anew.
+    pub(crate) stored: u64,
+    /// From the barrier to durable.
+    pub(crate) took: Duration,
+}
+
+/// A checkpoint of which not all have reported.
+#[derive(Clone, Debug)]
+struct Pending {
+    plan: Plan,
+    begun: Duration,
+    reports: BTreeMap<Member, Report>,
+}
+
+/// A checkpoint of which all have reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Complete {
+    pub(crate) epoch: Epoch,
+    pub(crate) plan: Plan,
+    pub(crate) begun: Duration,
+    pub(crate) reports: BTreeMap<Member, Report>,
+}
+
+/// How often, and how far apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// From the beginning of one checkpoint to that of the next.
+    pub(crate) every: Duration,
+    /// At least this long from the end of one to the beginning of the next.
+    pub(crate) pause: Duration,
+    /// After how long one that is not complete is given up.
+    pub(crate) timeout: Duration,
+    /// How many may fail in a row before the job does.
+    pub(crate) failures: u32,
+}
+
+/// The state of all checkpoints of a run. Times are since its start.
+#[derive(Debug)]
+pub(crate) struct Coordinator {
+    members: BTreeSet<Member>,
+    pending: BTreeMap<Epoch, Pending>,
+    /// The last report of members whose input has ended.
+    last: BTreeMap<Member, (Epoch, Report)>,
+    began: Option<Duration>,
+    ended: Option<Duration>,
+    failed_in_a_row: u32,
+    /// Have all members ended?
+    over: bool,
+}
+
+impl Coordinator {
+    pub(crate) fn new(members: BTreeSet<Member>) -> Self {
+        Self { members, pending: BTreeMap::new(), last: BTreeMap::new(), began: None, ended: None, failed_in_a_row: 0, over: false }
+    }
+
+    /// Is it time for the next checkpoint? There is one at a time.
+    pub(crate) fn due(&self, pace: Pace, now: Duration) -> bool {
+        let since = |then: Option<Duration>| now.saturating_sub(then.unwrap_or_default());
+        self.idle() && since(self.began) >= pace.every && (self.ended.is_none() || since(self.ended) >= pace.pause)
+    }
+
+    /// Is no checkpoint under way?
+    pub(crate) fn idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// A checkpoint begins: the barrier behind `epoch` goes into the streams.
+    pub(crate) fn begin(&mut self, epoch: Epoch, plan: Plan, now: Duration) -> Option<Complete> {
+        self.began = Some(now);
+        self.pending.insert(epoch, Pending { plan, begun: now, reports: BTreeMap::new() });
+        // All may have ended before the barrier.
+        self.complete(epoch, now)
+    }
+
+    /// What is to be made of the end of this epoch, if anything.
+    pub(crate) fn plan(&self, epoch: Epoch) -> Option<&Plan> {
+        self.pending.get(&epoch).map(|pending| &pending.plan)
+    }
+
+    /// A member reports; `last` if its input has ended. Returns what is complete now.
+    pub(crate) fn report(&mut self, member: Member, epoch: Epoch, report: Report, last: bool, now: Duration) -> Vec<Complete> {
+        if last {
+            self.last.insert(member, (epoch, report));
+        } else if let Some(pending) = self.pending.get_mut(&epoch) {
+            pending.reports.insert(member, report);
+        }
+        let epochs: Vec<Epoch> = self.pending.keys().copied().collect();
+        let mut complete: Vec<Complete> = epochs.into_iter().filter_map(|epoch| self.complete(epoch, now)).collect();
+        complete.extend(self.end(now));
+        complete
+    }
+
+    fn complete(&mut self, epoch: Epoch, now: Duration) -> Option<Complete> {
+        let pending = self.pending.get(&epoch)?;
+        let mut reports = pending.reports.clone();
+        for (member, (_, report)) in self.last.iter().filter(|(_, (ended, _))| *ended <= epoch) {
+            reports.entry(*member).or_insert_with(|| report.clone());
+        }
+        if reports.len() < self.members.len() {
+            return None;
+        }
+        let Pending { plan, begun, .. } = self.pending.remove(&epoch)?;
+        self.ended = Some(now);
+        Some(Complete { epoch, plan, begun, reports })
+    }
+
+    /// The checkpoint of the end, once all members have ended.
+    fn end(&mut self, now: Duration) -> Option<Complete> {
+        if self.last.len() < self.members.len() || self.members.is_empty() {
+            return None;
+        }
+        let epoch = self.last.values().map(|(epoch, _)| *epoch).max()?;
+        let reports = std::mem::take(&mut self.last).into_iter().map(|(member, (_, report))| (member, report)).collect();
+        self.over = true;
+        // Nobody will report for these any more.
+        self.pending.clear();
+        self.ended = Some(now);
+        Some(Complete { epoch, plan: Plan::Checkpoint, begun: now, reports })
+    }
+
+    /// Have all members ended?
+    pub(crate) fn ended(&self) -> bool {
+        self.over
+    }
+
+    /// A checkpoint came to nothing. Returns whether too many have.
+    pub(crate) fn fail(&mut self, epoch: Epoch, pace: Pace, now: Duration) -> bool {
+        self.pending.remove(&epoch);
+        self.ended = Some(now);
+        self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+        self.failed_in_a_row > pace.failures
+    }
+
+    /// A checkpoint was published.
+    pub(crate) fn published(&mut self) {
+        self.failed_in_a_row = 0;
+    }
+
+    /// The checkpoints that have taken too long.
+    pub(crate) fn overdue(&self, pace: Pace, now: Duration) -> Vec<Epoch> {
+        let late = self.pending.iter().filter(|(_, pending)| now.saturating_sub(pending.begun) > pace.timeout);
+        late.map(|(epoch, _)| *epoch).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace {
+        every: Duration::from_secs(10),
+        pause: Duration::from_secs(2),
+        timeout: Duration::from_secs(60),
+        failures: 1,
+    };
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn member(node: usize, worker: usize) -> Member {
+        Member { node: NodeId(node), worker }
+    }
+
+    fn of(entries: u64) -> Report {
+        Report { entries, ..Report::default() }
+    }
+
+    fn coordinator(members: usize) -> Coordinator {
+        Coordinator::new((0..members).map(|node| member(node, 0)).collect())
+    }
+
+    fn entries(complete: &Complete) -> Vec<u64> {
+        complete.reports.values().map(|report| report.entries).collect()
+    }
+
+    #[test]
+    fn complete_when_all_have_reported() {
+        let mut c = coordinator(2);
+        assert_eq!(c.begin(Epoch(3), Plan::Checkpoint, at(1)), None);
+        assert_eq!(c.plan(Epoch(3)), Some(&Plan::Checkpoint));
+        assert_eq!(c.plan(Epoch(4)), None);
+        assert_eq!(c.report(member(0, 0), Epoch(3), of(1), false, at(2)), []);
+        let complete = c.report(member(1, 0), Epoch(3), of(2), false, at(3));
+        assert_eq!(complete.len(), 1);
+        assert_eq!((complete[0].epoch, complete[0].begun, entries(&complete[0])), (Epoch(3), at(1), vec![1, 2]));
+        assert!(c.idle());
+    }
+
+    #[test]
+    fn one_at_a_time_at_their_pace() {
+        let mut c = coordinator(1);
+        assert!(!c.due(PACE, at(9)) && c.due(PACE, at(10)));
+        c.begin(Epoch(0), Plan::Checkpoint, at(10));
+        assert!(!c.due(PACE, at(30)), "one is under way");
+        c.report(member(0, 0), Epoch(0), of(0), false, at(30));
+        assert!(!c.due(PACE, at(31)), "the pause");
+        assert!(c.due(PACE, at(32)));
+    }
+
+    #[test]
+    fn the_last_report_of_a_member_stands_for_it_from_then_on() {
+        let mut c = coordinator(2);
+        c.begin(Epoch(1), Plan::Checkpoint, at(0));
+        assert_eq!(c.report(member(0, 0), Epoch(2), of(7), true, at(1)), [], "of a later epoch: not part of this one");
+        assert_eq!(c.report(member(1, 0), Epoch(1), of(1), false, at(1)), []);
+        assert_eq!(c.report(member(0, 0), Epoch(1), of(6), false, at(1)).iter().map(entries).collect::<Vec<_>>(), [vec![6, 1]]);
+        c.begin(Epoch(2), Plan::Checkpoint, at(2));
+        assert_eq!(c.report(member(1, 0), Epoch(2), of(2), false, at(3)).iter().map(entries).collect::<Vec<_>>(), [vec![7, 2]]);
+    }
+
+    #[test]
+    fn when_all_have_ended_that_is_the_last_checkpoint() {
+        let mut c = coordinator(2);
+        c.begin(Epoch(4), Plan::Checkpoint, at(0));
+        assert_eq!(c.report(member(0, 0), Epoch(2), of(1), true, at(1)), []);
+        let complete = c.report(member(1, 0), Epoch(5), of(2), true, at(1));
+        assert_eq!(complete.iter().map(|c| (c.epoch, entries(c))).collect::<Vec<_>>(), [(Epoch(5), vec![1, 2])]);
+        assert!(c.idle());
+    }
+
+    #[test]
+    fn too_many_failures_in_a_row_are_too_many() {
+        let mut c = coordinator(1);
+        c.begin(Epoch(0), Plan::Checkpoint, at(0));
+        assert_eq!(c.overdue(PACE, at(60)), []);
+        assert_eq!(c.overdue(PACE, at(61)), [Epoch(0)]);
+        assert!(!c.fail(Epoch(0), PACE, at(61)));
+        assert_eq!(c.report(member(0, 0), Epoch(0), of(0), false, at(62)), [], "too late");
+        c.begin(Epoch(1), Plan::Checkpoint, at(71));
+        c.report(member(0, 0), Epoch(1), of(0), false, at(72));
+        c.published();
+        for (epoch, too_many) in [(2, false), (3, true)] {
+            c.begin(Epoch(epoch), Plan::Checkpoint, at(80));
+            assert_eq!(c.fail(Epoch(epoch), PACE, at(81)), too_many);
+        }
+    }
+}

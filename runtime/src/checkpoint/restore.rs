@@ -1,0 +1,195 @@
+//! What a job goes on from: a checkpoint or savepoint, judged, and its parts for each instance of an operator.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::Value as Json;
+use tidegate_checkpoints::{Declared, DeclaredState, FileRef, OperatorId, OperatorState, Part, RowReader, Snapshot};
+
+use super::message;
+use crate::error::Error;
+use crate::graph::{Graph, Node, Role};
+use crate::state::{Floor, Instance, Rows, States, read_files, wanted};
+
+/// A snapshot to go on from. It has been judged: see [`declared`] and [`tidegate_checkpoints::judge`].
+#[derive(Clone, Debug)]
+pub struct Restore {
+    snapshot: Snapshot,
+}
+
+/// What an operator does, without what may change from run to run.
+pub(super) fn kind(node: &Node) -> String {
+    node.kind.split(':').next().unwrap_or_default().trim().to_owned()
+}
+
+pub(super) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Source => "source",
+        Role::Stateless => "stateless",
+        Role::Keyed => "operator",
+        Role::Sink => "sink",
+    }
+}
+
+/// The operators of a job that keep something, as a restore has to know them.
+#[must_use]
+pub fn declared(graph: &Graph) -> Vec<Declared> {
+    let keeps = graph.nodes().iter().filter(|node| node.role != Role::Stateless);
+    keeps
+        .filter_map(|node| {
+            Some(Declared {
+                id: OperatorId::new(&node.name).ok()?,
+                kind: kind(node),
+                role: role(node.role).to_owned(),
+                states: node.states.iter().map(|s| DeclaredState { name: s.name.clone(), schema: s.schema.clone() }).collect(),
+            })
+        })
+        .collect()
+}
+
+/// The numbers of an operator's states in stored rows: those they are stored under, or numbers not yet used.
+pub(super) fn ids(node: &Node, restore: Option<&Restore>) -> Vec<u8> {
+    let stored = restore.and_then(|restore| restore.operator(&node.name));
+    let known: BTreeMap<&str, u8> = stored.iter().flat_map(|s| &s.states).map(|s| (s.name.as_str(), s.id)).collect();
+    let mut free = (0..=u8::MAX).filter(|id| !known.values().any(|used| used == id));
+    node.states.iter().map(|state| known.get(state.name.as_str()).copied().or_else(|| free.next()).unwrap_or(u8::MAX)).collect()
+}
+
+/// The part of a snapshot that an instance goes on from.
+pub(crate) struct Parts<'a> {
+    restore: &'a Restore,
+    operator: &'a OperatorState,
+    parts: Vec<&'a Part>,
+    groups: Range<u16>,
+}
+
+impl Restore {
+    /// Goes on from this snapshot.
+    #[must_use]
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot }
+    }
+
+    /// The snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    fn operator(&self, name: &str) -> Option<&OperatorState> {
+        self.snapshot.manifest().operators.iter().find(|operator| operator.id.as_str() == name)
+    }
+
+    /// What all instances of an operator kept as a list: positions of a source, what a sink has to commit.
+    pub(crate) fn list(&self, name: &str) -> Option<Vec<Json>> {
+        Some(self.operator(name)?.parts.iter().flat_map(|part| part.list.iter().cloned()).collect())
+    }
+
+    /// What the instance that owns `groups` goes on from.
+    pub(crate) fn parts(&self, name: &str, groups: Range<u16>) -> Option<Parts<'_>> {
+        let operator = self.operator(name)?;
+        let meets = |part: &&Part| part.groups.start < groups.end && groups.start < part.groups.end;
+        let mut parts: Vec<&Part> = operator.parts.iter().filter(meets).collect();
+        parts.sort_by_key(|part| part.groups.start);
+        Some(Parts { restore: self, operator, parts, groups })
+    }
+}
+
+/// Takes a stored key and its value.
+type Put<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
+    Error::user(format!("restoring failed: {}", message(error)))
+}
+
+impl Parts<'_> {
+    /// Must rows be put on disk?
+    pub(crate) fn stored(&self) -> bool {
+        self.parts.iter().any(|part| !part.db.is_empty() || !part.rows.is_empty())
+    }
+
+    /// The files of a RocksDB directory that can be used as they are: all of one former instance with the same key groups.
+    pub(crate) fn as_they_are(&self) -> Option<&[FileRef]> {
+        match self.parts.as_slice() {
+            [part] if !part.db.is_empty() && part.groups == self.groups => Some(&part.db),
+            _ => None,
+        }
+    }
+
+    /// Brings files into `dir`.
+    pub(crate) fn fetch(&self, files: &[FileRef], dir: &Path) -> Result<(), Error> {
+        std::fs::create_dir_all(dir).map_err(|e| Error::external(format!("`{}` can't be made", dir.display()), e))?;
+        self.restore.snapshot.download_all(files, dir).map_err(|e| failed(&e))
+    }
+
+    /// Gives the states of an instance what they kept. `scratch` is a directory for files that are only read.
+    pub(crate) fn load(&self, states: &States, ids: &[u8], instance: &Instance, scratch: &Path) -> Result<(), Error> {
+        for part in &self.parts {
+            part.list.iter().try_for_each(|meta| states.restore_meta(meta))?;
+        }
+        let places: BTreeMap<u8, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        // Rows of states that the operator has no more are left behind.
+        let kept: Vec<u8> = self.operator.states.iter().map(|s| s.id).filter(|id| places.contains_key(id)).collect();
+        let in_memory = |state: u8| instance.in_memory() || places.get(&state).is_some_and(|place| states.full(*place));
+        let to_memory = |state: u8, key: &[u8], value: &[u8]| match places.get(&state) {
+            Some(place) => states.restore_row(*place, key, value),
+            None => Ok(()),
+        };
+        let as_they_are = !instance.in_memory() && self.as_they_are().is_some();
+        let ingest = |put: &mut Put<'_>| -> Result<(), Error> {
+            for (i, part) in self.parts.iter().enumerate() {
+                let groups = part.groups.start.max(self.groups.start)..part.groups.end.min(self.groups.end);
+                let floors = self.floors(part);
+                if !part.db.is_empty() && !as_they_are {
+                    let dir = scratch.join(format!("part-{i}"));
+                    self.fetch(&part.db, &dir)?;
+                    read_files(&dir, groups.clone(), |key, value| {
+                        let row = crate::state::Row { key, value: Some(value) };
+                        let (_, state, rest) = row.address()?;
+                        match () {
+                            () if !wanted(&floors, key) || !kept.contains(&state) => Ok(()),
+                            () if in_memory(state) => to_memory(state, rest, value),
+                            () => put(key, value),
+                        }
+                    })?;
+                }
+                let mut readers = Vec::new();
+                for (j, file) in part.rows.iter().enumerate() {
+                    std::fs::create_dir_all(scratch).map_err(|e| Error::external(format!("`{}` can't be made", scratch.display()), e))?;
+                    let local = scratch.join(format!("rows-{i}-{j}"));
+                    self.restore.snapshot.download(file, &local).map_err(|e| failed(&e))?;
+                    readers.push(RowReader::open(local).map_err(|e| failed(&e))?);
+                }
+                // Rows of a group come in any order, and go to disk sorted.
+                for group in groups {
+                    let mut sorted = Rows::default();
+                    for row in readers.iter().flat_map(|reader| reader.groups(group..group + 1)) {
+                        let row = row.map_err(|e| failed(&e))?;
+                        if in_memory(row.state) {
+                            to_memory(row.state, &row.key, &row.value)?;
+                        } else if kept.contains(&row.state) {
+                            sorted.put_row(row.group, row.state, &row.key, &row.value)?;
+                        }
+                    }
+                    sorted.sort();
+                    sorted.iter().try_for_each(|row| put(row.key, row.value.unwrap_or_default()))?;
+                }
+            }
+            Ok(())
+        };
+        if instance.in_memory() || !self.stored() {
+            ingest(&mut |_, _| Ok(()))
+        } else {
+            instance.disk()?.ingest(|files| ingest(&mut |key, value| files.put(key, value))).map(|_| ())
+        }
+    }
+
+    /// Which namespaces were over at a former instance.
+    fn floors(&self, part: &Part) -> Vec<Floor> {
+        let of_state = |meta: &Json, name: &str| meta.get(name)?.get("floor")?.as_i64();
+        let states = &self.operator.states;
+        let floors = part.list.iter().flat_map(|meta| states.iter().filter_map(move |s| Some(Floor { state: s.id, least: of_state(meta, &s.name)? })));
+        floors.collect()
+    }
+}

@@ -1,0 +1,186 @@
+//! Keeps the states of one operator instance: restores them, takes snapshots of them, and makes room.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use tidegate_checkpoints::{Epoch, failpoint};
+
+use crate::checkpoint::{Arrival, Finish, Member, Message, Report, Shipment};
+use crate::control::Control;
+use crate::error::Error;
+use crate::graph::NodeId;
+use crate::metrics::OperatorMetrics;
+use crate::state::{Floor, Instance, States};
+
+/// The entries captured in one go. A worker does that in a millisecond or so, and then looks after its records again.
+const PIECE: usize = 4_096;
+
+/// Captured rows are shipped when they have come to this many bytes.
+const CHUNK: usize = 1 << 20;
+
+/// When a keeper wants to be called again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// As soon as the others have had their turn.
+    Now,
+    /// Before long.
+    Within(Duration),
+    /// Whenever there is something to do.
+    Anytime,
+}
+
+/// A snapshot in progress.
+struct Snapshot {
+    meta: Json,
+    floors: Vec<Floor>,
+    last: bool,
+    arrival: Arrival,
+    /// Has everything been captured and shipped?
+    swept: bool,
+}
+
+pub(super) struct Keeper {
+    control: Arc<Control>,
+    name: String,
+    member: Member,
+    states: States,
+    metrics: Arc<OperatorMetrics>,
+    open: bool,
+    snapshot: Option<Snapshot>,
+    /// When the metrics were last told.
+    told: Instant,
+}
+
+impl Keeper {
+    pub(super) fn new(control: Arc<Control>, name: &str, node: NodeId, worker: usize, states: States, metrics: &Arc<OperatorMetrics>) -> Self {
+        Self {
+            control,
+            name: name.to_owned(),
+            member: Member { node, worker },
+            states,
+            metrics: Arc::clone(metrics),
+            open: false,
+            snapshot: None,
+            told: Instant::now(),
+        }
+    }
+
+    /// Binds the states, and gives them what they kept, the first time it is called; returns whether it was that. Not while the graph is built, as
+    /// building may be a rehearsal.
+    pub(super) fn open(&mut self) -> Result<bool, Error> {
+        if std::mem::replace(&mut self.open, true) {
+            return Ok(false);
+        }
+        let control = Arc::clone(&self.control);
+        let checkpoints = control.checkpoints();
+        let groups = control.owned(self.member.worker);
+        let instance = control.instance(self.member, &self.name, Arc::clone(&self.metrics.state));
+        let ids = checkpoints.ids(self.member.node);
+        let parts = control.restore().and_then(|restore| restore.parts(&self.name, groups)).filter(|parts| parts.stored() || !ids.is_empty());
+        let Some(parts) = parts else {
+            self.states.bind(instance, ids, false);
+            return Ok(true);
+        };
+        if let Some(dir) = instance.dir().cloned()
+            && let Some(files) = parts.as_they_are()
+        {
+            parts.fetch(files, &dir)?;
+            checkpoints.ship(self.member.worker, Message::Restored(self.member, files.to_vec()))?;
+        }
+        self.states.bind(instance, ids, parts.stored());
+        let scratch = checkpoints.scratch().join("restore").join(format!("{}-{}", self.member.node.0, self.member.worker));
+        let instance = self.states.instance().ok_or_else(|| Error::internal("states that were bound have no instance"))?;
+        parts.load(&self.states, ids, instance, &scratch)?;
+        // What is left of it is cleared when the job ends.
+        let _ = std::fs::remove_dir_all(&scratch);
+        Ok(true)
+    }
+
+    fn instance(&self) -> Option<&Instance> {
+        self.states.instance().map(|instance| &**instance)
+    }
+
+    /// May some of the state lie on disk?
+    pub(super) fn spilled(&self) -> bool {
+        self.instance().is_some_and(|instance| instance.opened_disk().is_some())
+    }
+
+    /// Makes room for another batch of records.
+    pub(super) fn relieve(&self) -> Result<(), Error> {
+        self.states.relieve()
+    }
+
+    /// The end of `epoch` has come; `last` if it is that of the input.
+    pub(super) fn seal(&mut self, epoch: Epoch, last: bool) -> Result<(), Error> {
+        let checkpoints = self.control.checkpoints();
+        let Some(plan) = checkpoints.plan(epoch, last) else {
+            if last {
+                checkpoints.report(self.member, epoch, Report::default(), true);
+                self.tell();
+            }
+            return Ok(());
+        };
+        // Barriers come one at a time, but for that of a stop and the end of input, which don't wait.
+        while self.snapshot.is_some() {
+            if self.work()? != Again::Now {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if self.control.failed() {
+                return Ok(());
+            }
+        }
+        failpoint::hit("barrier-aligned");
+        let floors = self.states.floors(checkpoints.ids(self.member.node));
+        let meta = self.states.freeze();
+        let groups = self.control.owned(self.member.worker);
+        let shipment = Shipment::new(self.member, epoch, plan, groups, Instant::now());
+        self.snapshot = Some(Snapshot { meta, floors, last, arrival: shipment.arrival.clone(), swept: false });
+        checkpoints.ship(self.member.worker, Message::Begin(Box::new(shipment)))?;
+        // At the end nobody calls any more.
+        while last && self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.swept) {
+            self.work()?;
+        }
+        if last {
+            self.tell();
+        }
+        Ok(())
+    }
+
+    /// Captures some more of the snapshot in progress, and looks whether what was captured has arrived.
+    pub(super) fn work(&mut self) -> Result<Again, Error> {
+        if self.told.elapsed() > Duration::from_millis(250) {
+            self.tell();
+        }
+        let Some(snapshot) = &mut self.snapshot else { return Ok(Again::Anytime) };
+        let instance = self.states.instance().cloned().ok_or_else(|| Error::internal("a snapshot of states that are not bound"))?;
+        if !snapshot.swept {
+            snapshot.swept = self.states.sweep(PIECE)?;
+            let checkpoints = self.control.checkpoints();
+            if snapshot.swept || instance.captured_bytes() >= CHUNK {
+                let captured = instance.take_captured();
+                let disk = if captured.disk.is_empty() { None } else { Some(Arc::clone(instance.disk()?)) };
+                checkpoints.ship(self.member.worker, Message::Chunk(self.member, captured, disk))?;
+            }
+            if !snapshot.swept {
+                return Ok(Again::Now);
+            }
+            let meta = std::mem::take(&mut snapshot.meta);
+            let floors = std::mem::take(&mut snapshot.floors);
+            let finish = Finish { meta, last: snapshot.last, disk: instance.opened_disk().cloned(), floors };
+            checkpoints.ship(self.member.worker, Message::Finish(self.member, finish))?;
+        }
+        // What stays in memory need not arrive before it is changed again.
+        if instance.in_memory() || snapshot.arrival.arrived() {
+            self.states.release();
+            self.snapshot = None;
+            return Ok(Again::Anytime);
+        }
+        Ok(Again::Within(Duration::from_millis(2)))
+    }
+
+    fn tell(&mut self) {
+        self.states.tell();
+        self.told = Instant::now();
+    }
+}

@@ -1,0 +1,284 @@
+//! The rows of one operator instance in RocksDB.
+//!
+//! There is no write-ahead log: durability is owed at a barrier only, and a checkpoint flushes what lies in memory and links the files. All
+//! instances of a process share one block cache, to which their write buffers are charged.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rocksdb::compaction_filter::Decision;
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBPinnableSlice, DataBlockIndexType, Direction, IteratorMode, Options, ReadOptions,
+    SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
+};
+
+use super::codec;
+use super::rows::Rows;
+use crate::error::Error;
+
+/// What the RocksDB instances of a process share.
+#[derive(Clone)]
+pub(crate) struct Resources {
+    cache: Cache,
+    buffers: WriteBufferManager,
+    /// The size at which one instance's write buffer is written out, in bytes.
+    buffer: usize,
+}
+
+impl Resources {
+    /// `bytes` for blocks and write buffers of `instances` instances together; half of it may be write buffers.
+    pub(crate) fn new(bytes: usize, instances: usize) -> Self {
+        let cache = Cache::new_lru_cache(bytes);
+        let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(bytes / 2, false, cache.clone());
+        let buffer = (bytes / 4 / instances.max(1)).clamp(1 << 20, 64 << 20);
+        Self { cache, buffers, buffer }
+    }
+}
+
+/// The least namespace of a state that is not over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Floor {
+    pub(crate) state: u8,
+    pub(crate) least: i64,
+}
+
+/// Does the row of this stored key belong to a namespace that is not over?
+pub(crate) fn wanted(floors: &[Floor], key: &[u8]) -> bool {
+    let Ok((_, state, rest)) = codec::decode_prefix(key) else { return true };
+    let floor = floors.iter().find(|floor| floor.state == state);
+    floor.is_none_or(|floor| codec::decode_ordered(rest).map_or(true, |(namespace, _)| namespace >= floor.least))
+}
+
+/// Which namespaces of which states are over: rows of earlier ones are dropped when RocksDB next rewrites them.
+#[derive(Clone, Default)]
+pub(crate) struct Floors(Arc<Mutex<BTreeMap<u8, Arc<AtomicI64>>>>);
+
+impl Floors {
+    /// The least namespace of `state` that is still wanted.
+    pub(crate) fn of(&self, state: u8) -> Arc<AtomicI64> {
+        let mut floors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(floors.entry(state).or_insert_with(|| Arc::new(AtomicI64::new(i64::MIN))))
+    }
+
+    fn wanted(floors: &BTreeMap<u8, Arc<AtomicI64>>, key: &[u8]) -> bool {
+        let Ok((_, state, rest)) = codec::decode_prefix(key) else { return true };
+        let Some(floor) = floors.get(&state) else { return true };
+        codec::decode_ordered(rest).map_or(true, |(namespace, _)| namespace >= floor.load(Relaxed))
+    }
+}
+
+/// One instance of RocksDB.
+pub(crate) struct Disk {
+    db: DB,
+    dir: PathBuf,
+    options: Options,
+    write: WriteOptions,
+}
+
+fn failed(what: &str, dir: &Path, error: rocksdb::Error) -> Error {
+    Error::external(format!("{what} the state in `{}` failed", dir.display()), error)
+}
+
+impl Disk {
+    /// Opens the instance in `dir`, which is made if need be.
+    pub(crate) fn open(dir: &Path, resources: &Resources, floors: &Floors) -> Result<Self, Error> {
+        std::fs::create_dir_all(dir).map_err(|e| Error::external(format!("the state directory `{}` can't be made", dir.display()), e))?;
+        let options = options(resources, floors);
+        let db = DB::open(&options, dir).map_err(|e| failed("opening", dir, e))?;
+        let mut write = WriteOptions::default();
+        write.disable_wal(true);
+        Ok(Self { db, dir: dir.to_owned(), options, write })
+    }
+
+    /// The value stored under `key`.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>, Error> {
+        self.db.get_pinned(key).map_err(|e| failed("reading", &self.dir, e))
+    }
+
+    /// The values stored under `keys`, which are sorted.
+    pub(crate) fn get_sorted<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Option<DBPinnableSlice<'_>>>, Error> {
+        let Some(family) = self.db.cf_handle(rocksdb::DEFAULT_COLUMN_FAMILY_NAME) else {
+            return Err(Error::internal("a RocksDB instance has no default column family"));
+        };
+        let found = self.db.batched_multi_get_cf(&family, keys, true);
+        found.into_iter().collect::<Result<_, _>>().map_err(|e| failed("reading", &self.dir, e))
+    }
+
+    /// Writes rows, best sorted.
+    pub(crate) fn write(&self, rows: &Rows) -> Result<(), Error> {
+        let mut batch = WriteBatch::with_capacity_bytes(rows.bytes() + 16 * rows.len());
+        for row in rows.iter() {
+            match row.value {
+                Some(value) => batch.put(row.key, value),
+                None => batch.delete(row.key),
+            }
+        }
+        self.db.write_opt(batch, &self.write).map_err(|e| failed("writing", &self.dir, e))
+    }
+
+    /// Gives every row whose key begins with `prefix` to `each`, in order.
+    pub(crate) fn scan(&self, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        let mut read = ReadOptions::default();
+        read.set_iterate_range(rocksdb::PrefixRange(prefix));
+        read.set_readahead_size(256 << 10);
+        // What is read once must not drive out what is read often.
+        read.fill_cache(false);
+        for row in self.db.iterator_opt(IteratorMode::From(prefix, Direction::Forward), read) {
+            let (key, value) = row.map_err(|e| failed("reading", &self.dir, e))?;
+            each(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Writes out what lies in memory and links all files into `to`, which must not exist.
+    pub(crate) fn link(&self, to: &Path) -> Result<(), Error> {
+        let checkpoint = rocksdb::checkpoint::Checkpoint::new(&self.db).map_err(|e| failed("linking", &self.dir, e))?;
+        checkpoint.create_checkpoint(to).map_err(|e| failed("linking", &self.dir, e))
+    }
+
+    /// Takes over rows that come in order of their keys, none of which is here yet, as a finished file.
+    pub(crate) fn ingest(&self, fill: impl FnOnce(&mut Ingest<'_>) -> Result<(), Error>) -> Result<u64, Error> {
+        let mut ingest = Ingest { disk: self, writer: None, files: Vec::new(), rows: 0 };
+        fill(&mut ingest)?;
+        ingest.finish()
+    }
+
+    /// Bytes of the files.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.db.property_int_value(rocksdb::properties::LIVE_SST_FILES_SIZE).ok().flatten().unwrap_or(0)
+    }
+}
+
+/// Rows on their way into finished files.
+pub(crate) struct Ingest<'a> {
+    disk: &'a Disk,
+    writer: Option<(SstFileWriter<'a>, PathBuf)>,
+    files: Vec<PathBuf>,
+    rows: u64,
+}
+
+impl Ingest<'_> {
+    /// The size at which a file is ended, in bytes.
+    const FILE: u64 = 64 << 20;
+
+    /// Adds a row; its key is greater than all before it.
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let dir = &self.disk.dir;
+        let (writer, _) = match &mut self.writer {
+            Some(open) => open,
+            closed => {
+                let path = dir.join(format!("ingest-{}", self.files.len()));
+                let writer = SstFileWriter::create(&self.disk.options);
+                writer.open(&path).map_err(|e| failed("writing", dir, e))?;
+                closed.insert((writer, path))
+            }
+        };
+        writer.put(key, value).map_err(|e| failed("writing", dir, e))?;
+        self.rows += 1;
+        // The size is known up to the block that is being filled.
+        if self.rows.is_multiple_of(4_096) && writer.file_size() > Self::FILE {
+            self.end_file()?;
+        }
+        Ok(())
+    }
+
+    fn end_file(&mut self) -> Result<(), Error> {
+        if let Some((mut writer, path)) = self.writer.take() {
+            writer.finish().map_err(|e| failed("writing", &self.disk.dir, e))?;
+            self.files.push(path);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<u64, Error> {
+        self.end_file()?;
+        if !self.files.is_empty() {
+            let mut options = rocksdb::IngestExternalFileOptions::default();
+            options.set_move_files(true);
+            self.disk.db.ingest_external_file_opts(&options, self.files).map_err(|e| failed("writing", &self.disk.dir, e))?;
+        }
+        Ok(self.rows)
+    }
+}
+
+/// Gives the rows of the key groups in `range` of a linked or restored set of files to `each`, in order.
+pub(crate) fn read_files(
+    dir: &Path,
+    range: Range<u16>,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let db = DB::open_for_read_only(&Options::default(), dir, false).map_err(|e| failed("opening", dir, e))?;
+    let mut read = ReadOptions::default();
+    read.set_iterate_lower_bound(range.start.to_be_bytes());
+    read.set_iterate_upper_bound(range.end.to_be_bytes());
+    read.set_readahead_size(1 << 20);
+    read.fill_cache(false);
+    for row in db.iterator_opt(IteratorMode::Start, read) {
+        let (key, value) = row.map_err(|e| failed("reading", dir, e))?;
+        each(&key, &value)?;
+    }
+    Ok(())
+}
+
+fn options(resources: &Resources, floors: &Floors) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(&resources.cache);
+    table.set_bloom_filter(10.0, false);
+    table.set_optimize_filters_for_memory(true);
+    // Filters and indexes are charged to the one budget, too.
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+    table.set_format_version(6);
+
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_block_based_table_factory(&table);
+    options.set_write_buffer_manager(&resources.buffers);
+    options.set_write_buffer_size(resources.buffer);
+    options.set_max_write_buffer_number(3);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_level_compaction_dynamic_level_bytes(true);
+    options.set_target_file_size_base(32 << 20);
+    options.set_compression_type(DBCompressionType::None);
+    options.set_bottommost_compression_type(DBCompressionType::Lz4);
+    options.set_keep_log_file_num(1);
+    options.set_max_open_files(512);
+    // Files are verified when a checkpoint is restored; what is read from them is verified block by block.
+    options.set_paranoid_checks(true);
+    let floors = floors.clone();
+    options.set_compaction_filter_factory(FloorFilterFactory(floors));
+    options
+}
+
+struct FloorFilterFactory(Floors);
+
+struct FloorFilter(BTreeMap<u8, Arc<AtomicI64>>);
+
+const FILTER: &std::ffi::CStr = c"tidegate-namespaces";
+
+impl rocksdb::compaction_filter_factory::CompactionFilterFactory for FloorFilterFactory {
+    type Filter = FloorFilter;
+
+    fn create(&mut self, _: rocksdb::compaction_filter_factory::CompactionFilterContext) -> FloorFilter {
+        FloorFilter(self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn name(&self) -> &std::ffi::CStr {
+        FILTER
+    }
+}
+
+impl rocksdb::compaction_filter::CompactionFilter for FloorFilter {
+    fn filter(&mut self, _: u32, key: &[u8], _: &[u8]) -> Decision {
+        if Floors::wanted(&self.0, key) { Decision::Keep } else { Decision::Remove }
+    }
+
+    fn name(&self) -> &std::ffi::CStr {
+        FILTER
+    }
+}

@@ -1,0 +1,169 @@
+//! What the states of one operator instance share: its key groups, its disk, and the rows a snapshot has captured.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tidegate_checkpoints::{KeyGroup, KeyGroups, stable_hash};
+
+use super::codec;
+use super::disk::{Disk, Floors, Resources};
+use super::rows::Rows;
+use crate::error::Error;
+use crate::metrics::StateMetrics;
+
+/// Where state goes that does not fit into memory.
+#[derive(Clone)]
+pub(crate) struct Spill {
+    /// A directory of this instance's own. It is made when it is first needed.
+    pub(crate) dir: PathBuf,
+    /// What all instances of the process share.
+    pub(crate) resources: Resources,
+}
+
+/// Rows captured and not yet shipped: those the disk gets, and those that are part of every snapshot in full.
+#[derive(Debug, Default)]
+pub(crate) struct Captured {
+    pub(crate) disk: Rows,
+    pub(crate) full: Rows,
+}
+
+/// One operator instance, seen by its states.
+pub(crate) struct Instance {
+    groups: KeyGroups,
+    owned: Range<u16>,
+    spill: Option<Spill>,
+    disk: OnceCell<Arc<Disk>>,
+    pub(super) floors: Floors,
+    pub(super) captured: RefCell<Captured>,
+    pub(super) metrics: Arc<StateMetrics>,
+    /// Bytes that the cached entries of this instance may take.
+    pub(super) budget: usize,
+    /// Is a snapshot in progress whose rows have not all arrived?
+    pub(super) frozen: Cell<bool>,
+    /// The entries, the bytes in memory and on disk last told to the metrics.
+    told: Cell<(u64, u64, u64)>,
+}
+
+impl Instance {
+    /// An instance that owns the key groups in `owned`. Without a `spill` all state stays in memory.
+    pub(crate) fn new(groups: KeyGroups, owned: Range<u16>, spill: Option<Spill>, budget: usize, metrics: Arc<StateMetrics>) -> Self {
+        Self {
+            groups,
+            owned,
+            spill,
+            disk: OnceCell::new(),
+            floors: Floors::default(),
+            captured: RefCell::default(),
+            metrics,
+            budget,
+            frozen: Cell::new(false),
+            told: Cell::default(),
+        }
+    }
+
+    /// An instance of nothing yet: of states that are declared and not yet used.
+    pub(super) fn unbound() -> Self {
+        let groups = KeyGroups::default();
+        Self::new(groups, 0..groups.max_parallelism(), None, usize::MAX, Arc::default())
+    }
+
+    /// Does all state stay in memory?
+    pub(crate) fn in_memory(&self) -> bool {
+        self.spill.is_none()
+    }
+
+    /// How keys are cut into groups.
+    pub(super) fn groups(&self) -> KeyGroups {
+        self.groups
+    }
+
+    /// The key groups of this instance.
+    pub(crate) fn owned(&self) -> Range<u16> {
+        self.owned.clone()
+    }
+
+    /// The bytes captured and not yet shipped.
+    pub(crate) fn captured_bytes(&self) -> usize {
+        let captured = self.captured.borrow();
+        captured.disk.bytes() + captured.full.bytes()
+    }
+
+    /// What was captured and is to be shipped.
+    pub(crate) fn take_captured(&self) -> Captured {
+        self.captured.take()
+    }
+
+    /// The group of a key.
+    pub(super) fn group<K: Serialize + ?Sized>(&self, key: &K) -> KeyGroup {
+        self.groups.group(stable_hash(key))
+    }
+
+    /// The disk, opened if it isn't yet.
+    pub(crate) fn disk(&self) -> Result<&Arc<Disk>, Error> {
+        if let Some(disk) = self.disk.get() {
+            return Ok(disk);
+        }
+        let spill = self.spill.as_ref().ok_or_else(|| Error::internal("state in memory has no disk"))?;
+        let disk = Disk::open(&spill.dir, &spill.resources, &self.floors)?;
+        Ok(self.disk.get_or_init(|| Arc::new(disk)))
+    }
+
+    /// The disk, if it was needed so far.
+    pub(crate) fn opened_disk(&self) -> Option<&Arc<Disk>> {
+        self.disk.get()
+    }
+
+    /// Tells the metrics what there is in memory.
+    pub(super) fn tell(&self, entries: usize, bytes: usize) {
+        let (old, new) = (self.told.get(), (entries as u64, bytes as u64, self.disk.get().map_or(0, |disk| disk.file_bytes())));
+        self.metrics.entries.replace(old.0, new.0);
+        self.metrics.memory.replace(old.1, new.1);
+        self.metrics.disk.replace(old.2, new.2);
+        self.told.set(new);
+    }
+
+    /// Where the disk lies or would lie.
+    pub(crate) fn dir(&self) -> Option<&PathBuf> {
+        self.spill.as_ref().map(|spill| &spill.dir)
+    }
+}
+
+/// Where the rows of a state lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address {
+    pub(super) state: u8,
+    pub(super) namespace: Option<i64>,
+}
+
+impl Address {
+    /// Appends the stored key of `key`.
+    pub(super) fn encode<K: Serialize>(self, instance: &Instance, key: &K, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.encode_prefix(instance.group(key).0, out);
+        codec::encode(key, out)
+    }
+
+    /// Appends what stands before the keys of `group`.
+    pub(super) fn encode_prefix(self, group: u16, out: &mut Vec<u8>) {
+        codec::encode_prefix(group, self.state, out);
+        if let Some(namespace) = self.namespace {
+            codec::encode_ordered(namespace, out);
+        }
+    }
+
+    /// Adds the row of a key, or the word that it is to go.
+    pub(super) fn capture<K: Serialize, V: Serialize>(
+        self,
+        instance: &Instance,
+        rows: &mut Rows,
+        key: &K,
+        value: Option<&V>,
+    ) -> Result<(), Error> {
+        match value {
+            Some(value) => rows.put(|out| self.encode(instance, key, out), |out| codec::encode(value, out)),
+            None => rows.delete(|out| self.encode(instance, key, out)),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A state with one value per key.
+
+use std::hash::Hash;
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+
+use super::instance::{Address, Instance};
+use super::persistent::{Persistent, Schema};
+use super::shard::Shard;
+use super::weight::Weight;
+use crate::error::Error;
+use crate::record::Data;
+
+/// One value per key, in memory as far as it fits and on disk beyond.
+pub struct Keyed<K, V> {
+    schema: Schema,
+    instance: Rc<Instance>,
+    shard: Shard<K, V>,
+    weight: Weight,
+}
+
+impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
+    pub(super) fn new(schema: Schema) -> Self {
+        let instance = Rc::new(Instance::unbound());
+        let shard = Shard::new(&instance, Address { state: 0, namespace: None }, true);
+        Self { schema, instance, shard, weight: Weight::of::<K, V>() }
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn get(&mut self, key: &K) -> Result<Option<&V>, Error> {
+        self.shard.get(&self.instance, key)
+    }
+
+    /// The value of `key` to be changed in place, if it has one.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn get_mut(&mut self, key: &K) -> Result<Option<&mut V>, Error> {
+        self.shard.get_mut(&self.instance, key)
+    }
+
+    /// The value of `key` to be changed in place; `make` if it has none.
+    ///
+    /// # Errors
+    /// The disk failed.
+    #[inline]
+    pub fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> Result<&mut V, Error> {
+        self.shard.upsert(&self.instance, key, make)
+    }
+
+    /// Sets the value of `key`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn insert(&mut self, key: &K, value: V) -> Result<(), Error> {
+        self.shard.insert(&self.instance, key, value)
+    }
+
+    /// Removes and returns the value of `key`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn remove(&mut self, key: &K) -> Result<Option<V>, Error> {
+        self.shard.remove(&self.instance, key)
+    }
+
+    /// Reads those of the keys that are not in memory from the disk, in one go. Worth while before a batch of records is processed.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn prefetch<'a>(&mut self, keys: impl Iterator<Item = &'a K>) -> Result<(), Error> {
+        self.shard.prefetch(&self.instance, keys)
+    }
+
+    /// Gives every key and value of this instance to `each`.
+    ///
+    /// # Errors
+    /// The disk failed, or what `each` returns.
+    pub fn for_each(&self, each: impl FnMut(&K, &V) -> Result<(), Error>) -> Result<(), Error> {
+        self.shard.for_each(&self.instance, each)
+    }
+}
+
+impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) {
+        self.instance = Rc::clone(instance);
+        self.shard = Shard::new(instance, Address { state: id, namespace: None }, !stored);
+    }
+
+    fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        self.shard.restore(&self.instance, key, value)
+    }
+
+    fn restore_meta(&mut self, _: &Json) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn freeze(&mut self) -> Json {
+        self.shard.freeze();
+        Json::Null
+    }
+
+    fn sweep(&mut self, most: usize) -> Result<bool, Error> {
+        self.shard.sweep(&self.instance, most)
+    }
+
+    fn release(&mut self) {
+        self.shard.release();
+    }
+
+    fn bytes(&self) -> usize {
+        self.shard.bytes(self.weight.bytes())
+    }
+
+    fn weigh(&mut self) {
+        if self.weight.wants_sample()
+            && let Some(bytes) = self.shard.weigh(self.weight.place())
+        {
+            self.weight.sample(bytes);
+        }
+    }
+
+    fn growth(&self) -> usize {
+        self.shard.growth()
+    }
+
+    fn evict(&mut self, most: usize) -> Result<usize, Error> {
+        self.shard.evict(&self.instance, most)
+    }
+
+    fn len(&self) -> usize {
+        self.shard.len()
+    }
+}

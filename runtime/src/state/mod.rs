@@ -1,0 +1,36 @@
+//! Keyed state: what operators remember by key.
+//!
+//! An operator declares its states in [`States`] when it is built and keeps the handles. State lies in memory as deserialized values; with the
+//! `rocksdb` backend what does not fit lies on disk, behind the same handles (see `ARCHITECTURE.md`, "State").
+
+mod cache;
+mod codec;
+mod disk;
+mod due;
+mod handles;
+mod instance;
+mod keyed;
+mod persistent;
+mod registry;
+mod rows;
+mod shard;
+mod timers;
+mod weight;
+mod windowed;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+pub(crate) use disk::{Disk, Floor, Resources, read_files, wanted};
+pub(crate) use instance::{Captured, Instance, Spill};
+pub use due::{Due, Scope};
+pub use handles::{ListState, MapState, ValueState};
+pub use keyed::Keyed;
+pub use persistent::Schema;
+pub use registry::{Handle, States};
+pub(crate) use rows::{Row, Rows};
+pub use timers::Timers;
+pub use windowed::Windowed;
+
+/// A hash map with a fixed seed: the order of iteration is the same in every run.
+pub type Table<K, V> = HashMap<K, V, FixedState>;

@@ -1,0 +1,70 @@
+//! What the registry of an operator instance asks of each state.
+
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+
+use super::instance::Instance;
+use crate::error::Error;
+
+/// The name of a state, and what its stored bytes mean: state of another schema is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// Unique in the operator.
+    pub name: String,
+    /// The types, or what they stand for, as text.
+    pub schema: String,
+}
+
+/// A state, whatever its types.
+pub(super) trait Persistent {
+    /// Its name and its schema.
+    fn schema(&self) -> &Schema;
+
+    /// From now on it is state `id` of `instance`, empty in memory; `stored`: the disk has rows of it.
+    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool);
+
+    /// Is it part of every snapshot in full, whatever the backend? Then it is restored row by row.
+    fn full(&self) -> bool {
+        false
+    }
+
+    /// Takes over a row of a snapshot. `key` is without its prefix.
+    fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error>;
+
+    /// Takes over what [`Persistent::freeze`] of one former instance returned.
+    fn restore_meta(&mut self, meta: &Json) -> Result<(), Error>;
+
+    /// A snapshot begins, of everything as it is now. Constant time. Returns what is known of the state as a whole.
+    fn freeze(&mut self) -> Json;
+
+    /// The least namespace that is not over, if the state has namespaces.
+    fn floor(&self) -> Option<i64> {
+        None
+    }
+
+    /// Captures up to about `most` entries of the snapshot in progress. Returns whether that was all.
+    fn sweep(&mut self, most: usize) -> Result<bool, Error>;
+
+    /// The rows of the snapshot have arrived on disk.
+    fn release(&mut self);
+
+    /// Bytes in memory, estimated.
+    fn bytes(&self) -> usize;
+
+    /// Looks at an entry, to estimate better.
+    fn weigh(&mut self) {}
+
+    /// The bytes that the next batch may add at once, as a table doubles.
+    fn growth(&self) -> usize {
+        0
+    }
+
+    /// Evicts up to `most` entries from memory; returns how many it were.
+    fn evict(&mut self, _most: usize) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    /// The number of entries in memory.
+    fn len(&self) -> usize;
+}

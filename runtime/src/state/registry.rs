@@ -1,0 +1,238 @@
+//! The states of one operator instance together: declared by the operator, bound, snapshotted and relieved by its harness.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::hash::Hash;
+use std::rc::Rc;
+
+use serde_json::{Map, Value as Json};
+
+use super::disk::Floor;
+use super::due::Due;
+use super::instance::Instance;
+use super::keyed::Keyed;
+use super::persistent::{Persistent, Schema};
+use super::timers::Timers;
+use super::windowed::Windowed;
+use crate::error::Error;
+use crate::record::Data;
+
+/// Hands out the states of one operator instance.
+#[derive(Default)]
+pub struct States {
+    states: Vec<Rc<RefCell<dyn Persistent>>>,
+    instance: Option<Rc<Instance>>,
+    /// The state that the sweep of a snapshot has come to.
+    sweeping: usize,
+}
+
+/// An operator's hold on one of its states.
+pub struct Handle<S>(Rc<RefCell<S>>);
+
+impl<S> Clone for Handle<S> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<S> Handle<S> {
+    /// The state, to be read.
+    #[must_use]
+    #[inline]
+    pub fn borrow(&self) -> Ref<'_, S> {
+        self.0.borrow()
+    }
+
+    /// The state, to be changed. Not to be held while another call into the same state is made.
+    #[must_use]
+    #[inline]
+    pub fn borrow_mut(&self) -> RefMut<'_, S> {
+        self.0.borrow_mut()
+    }
+}
+
+/// How the types of a state are told in its schema, unless the operator knows better.
+fn types<K, V>() -> String {
+    format!("{} by {}", std::any::type_name::<V>(), std::any::type_name::<K>())
+}
+
+impl States {
+    fn claim(&self, name: &str, schema: String) -> Result<Schema, Error> {
+        if self.states.iter().any(|state| state.borrow().schema().name == name) {
+            return Err(Error::user(format!("two states of one operator are called `{name}`")));
+        }
+        if self.states.len() >= usize::from(u8::MAX) {
+            return Err(Error::user("an operator can have 255 states"));
+        }
+        Ok(Schema { name: name.to_owned(), schema })
+    }
+
+    fn add<S: Persistent + 'static>(&mut self, state: S) -> Handle<S> {
+        let state = Rc::new(RefCell::new(state));
+        self.states.push(Rc::clone(&state) as Rc<RefCell<dyn Persistent>>);
+        Handle(state)
+    }
+
+    /// One value per key. `meaning` tells what the values stand for if their type does not: stored values of another meaning are not read.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn keyed<K: Data + Eq + Hash, V: Data>(&mut self, name: &str, meaning: Option<&str>) -> Result<Handle<Keyed<K, V>>, Error> {
+        let schema = self.claim(name, meaning.map_or_else(types::<K, V>, str::to_owned))?;
+        Ok(self.add(Keyed::new(schema)))
+    }
+
+    /// One value per key and namespace.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn windowed<K: Data + Eq + Hash, V: Data>(&mut self, name: &str, meaning: Option<&str>) -> Result<Handle<Windowed<K, V>>, Error> {
+        let schema = self.claim(name, meaning.map_or_else(types::<K, V>, str::to_owned))?;
+        Ok(self.add(Windowed::new(schema)))
+    }
+
+    /// Timers.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn timers<K: Data + Eq + Hash>(&mut self, name: &str) -> Result<Handle<Timers<K>>, Error> {
+        let schema = self.claim(name, "timers".to_owned())?;
+        Ok(self.add(Timers::new(schema)))
+    }
+
+    /// Moments that are due for all keys.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn due(&mut self, name: &str) -> Result<Handle<Due>, Error> {
+        let schema = self.claim(name, "moments".to_owned())?;
+        Ok(self.add(Due::new(schema)))
+    }
+
+    /// What has been declared.
+    #[must_use]
+    pub fn schemas(&self) -> Vec<Schema> {
+        self.states.iter().map(|state| state.borrow().schema().clone()).collect()
+    }
+}
+
+/// What the harness does with the states of its operator.
+impl States {
+    /// Gives each state its number in `ids`, which are in the order of [`States::schemas`]; `stored`: the disk has rows of them.
+    pub(crate) fn bind(&mut self, instance: Instance, ids: &[u8], stored: bool) {
+        let instance = Rc::new(instance);
+        for (state, id) in self.states.iter().zip(ids) {
+            state.borrow_mut().bind(*id, &instance, stored);
+        }
+        self.instance = Some(instance);
+    }
+
+    /// The instance the states are bound to.
+    pub(crate) fn instance(&self) -> Option<&Rc<Instance>> {
+        self.instance.as_ref()
+    }
+
+    /// The state of this place in [`States::schemas`] takes over a row.
+    pub(crate) fn restore_row(&self, place: usize, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        self.states.get(place).map_or(Ok(()), |state| state.borrow_mut().restore_row(key, value))
+    }
+
+    /// Is the state of this place part of every snapshot in full?
+    pub(crate) fn full(&self, place: usize) -> bool {
+        self.states.get(place).is_some_and(|state| state.borrow().full())
+    }
+
+    /// The states take over what [`States::freeze`] of one former instance returned.
+    pub(crate) fn restore_meta(&self, meta: &Json) -> Result<(), Error> {
+        for state in &self.states {
+            let mut state = state.borrow_mut();
+            let of_state = meta.get(&state.schema().name).cloned();
+            if let Some(of_state) = of_state {
+                state.restore_meta(&of_state)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A snapshot begins, of everything as it is now. Returns what is known of the states as wholes.
+    pub(crate) fn freeze(&mut self) -> Json {
+        let mut all = Map::new();
+        for state in &self.states {
+            let mut state = state.borrow_mut();
+            let meta = state.freeze();
+            if !meta.is_null() {
+                all.insert(state.schema().name.clone(), meta);
+            }
+        }
+        if let Some(instance) = &self.instance {
+            instance.frozen.set(true);
+        }
+        self.sweeping = 0;
+        Json::Object(all)
+    }
+
+    /// Which namespaces are over, by the numbers of the states.
+    pub(crate) fn floors(&self, ids: &[u8]) -> Vec<Floor> {
+        let floor = |(state, id): (&Rc<RefCell<dyn Persistent>>, &u8)| Some(Floor { state: *id, least: state.borrow().floor()? });
+        self.states.iter().zip(ids).filter_map(floor).collect()
+    }
+
+    /// Captures up to about `most` entries of the snapshot in progress. Returns whether that was all.
+    pub(crate) fn sweep(&mut self, most: usize) -> Result<bool, Error> {
+        while let Some(state) = self.states.get(self.sweeping) {
+            if !state.borrow_mut().sweep(most)? {
+                return Ok(false);
+            }
+            self.sweeping += 1;
+        }
+        Ok(true)
+    }
+
+    /// The rows of the snapshot have arrived where they can be read.
+    pub(crate) fn release(&self) {
+        if let Some(instance) = &self.instance {
+            instance.frozen.set(false);
+        }
+        self.states.iter().for_each(|state| state.borrow_mut().release());
+    }
+
+    /// Makes room for another batch of records: evicts until what is in memory is within the budget.
+    pub(crate) fn relieve(&self) -> Result<(), Error> {
+        let Some(instance) = self.instance.as_ref().filter(|instance| !instance.in_memory()) else { return Ok(()) };
+        loop {
+            let (mut bytes, mut growth) = (0, 0);
+            for state in &self.states {
+                let mut state = state.borrow_mut();
+                state.weigh();
+                bytes += state.bytes();
+                growth += state.growth();
+            }
+            if bytes + growth <= instance.budget {
+                return Ok(());
+            }
+            let mut evicted = 0;
+            for state in &self.states {
+                let mut state = state.borrow_mut();
+                let share = state.len() / 128;
+                evicted += state.evict(share.max(PIECE))?;
+            }
+            // What belongs to a snapshot on its way stays until it has arrived.
+            if evicted == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells the metrics what there is.
+    pub(crate) fn tell(&self) {
+        if let Some(instance) = &self.instance {
+            let (entries, bytes) = self.states.iter().fold((0, 0), |(entries, bytes), state| {
+                let state = state.borrow();
+                (entries + state.len(), bytes + state.bytes())
+            });
+            instance.tell(entries, bytes);
+        }
+    }
+}
+
+/// The least number of entries evicted at once: RocksDB takes many sorted rows at a quarter of the cost of single ones.
+const PIECE: usize = 2_048;

@@ -1,0 +1,250 @@
+//! A state with one value per key and namespace, where namespaces are moments: the slices of windows.
+//!
+//! Each namespace has a table of its own, so that all of a window is read or dropped at once. Namespaces end in order: what lies on disk of those that
+//! are over is not deleted row by row but dropped when RocksDB next rewrites it.
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use serde_json::{Value as Json, json};
+
+use super::codec;
+use super::instance::{Address, Instance};
+use super::persistent::{Persistent, Schema};
+use super::shard::Shard;
+use super::weight::Weight;
+use crate::error::Error;
+use crate::record::Data;
+
+/// One value per key and namespace, in memory as far as it fits and on disk beyond.
+pub struct Windowed<K, V> {
+    schema: Schema,
+    instance: Rc<Instance>,
+    id: u8,
+    shards: BTreeMap<i64, Shard<K, V>>,
+    /// Namespaces that are over but belong to the snapshot in progress.
+    retired: Vec<Shard<K, V>>,
+    /// The least namespace that is not over.
+    floor: i64,
+    /// The same, as far as RocksDB may know of it.
+    dropped: Arc<AtomicI64>,
+    /// Has a namespace that is not known yet no rows on disk?
+    complete: bool,
+    weight: Weight,
+}
+
+impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
+    pub(super) fn new(schema: Schema) -> Self {
+        let instance = Rc::new(Instance::unbound());
+        Self {
+            schema,
+            instance,
+            id: 0,
+            shards: BTreeMap::new(),
+            retired: Vec::new(),
+            floor: i64::MIN,
+            dropped: Arc::default(),
+            complete: true,
+            weight: Weight::of::<K, V>(),
+        }
+    }
+
+    /// The namespaces that have been used and are not over, in order.
+    pub fn namespaces(&self) -> impl DoubleEndedIterator<Item = i64> {
+        self.shards.keys().copied()
+    }
+
+    /// Those of them in `range`, in order.
+    pub fn namespaces_in(&self, range: Range<i64>) -> impl Iterator<Item = i64> {
+        self.shards.range(range).map(|(namespace, _)| *namespace)
+    }
+
+    /// Begins a namespace, if it hasn't begun; returns whether it does now. It is not below one that is over.
+    #[inline]
+    pub fn begin(&mut self, namespace: i64) -> bool {
+        let new = !self.shards.contains_key(&namespace);
+        if new {
+            let address = Address { state: self.id, namespace: Some(namespace) };
+            self.shards.insert(namespace, Shard::new(&self.instance, address, true));
+        }
+        new
+    }
+
+    /// The value of `key` to be changed in place; `make` if it has none. The namespace begins, if it hasn't.
+    ///
+    /// # Errors
+    /// The disk failed.
+    #[inline]
+    pub fn get_or_insert_with(&mut self, namespace: i64, key: &K, make: impl FnOnce() -> V) -> Result<&mut V, Error> {
+        let (id, instance) = (self.id, &self.instance);
+        let shard = self.shards.entry(namespace).or_insert_with(|| {
+            Shard::new(instance, Address { state: id, namespace: Some(namespace) }, true)
+        });
+        shard.upsert(instance, key, make)
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn get(&mut self, namespace: i64, key: &K) -> Result<Option<&V>, Error> {
+        match self.shards.get_mut(&namespace) {
+            Some(shard) => shard.get(&self.instance, key),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes and returns the value of `key`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn remove(&mut self, namespace: i64, key: &K) -> Result<Option<V>, Error> {
+        match self.shards.get_mut(&namespace) {
+            Some(shard) => shard.remove(&self.instance, key),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads those of the keys that are not in memory from the disk, in one go.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn prefetch<'a>(&mut self, namespace: i64, keys: impl Iterator<Item = &'a K>) -> Result<(), Error>
+    where
+        K: 'a,
+    {
+        match self.shards.get_mut(&namespace) {
+            Some(shard) => shard.prefetch(&self.instance, keys),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives every key and value of a namespace to `each`.
+    ///
+    /// # Errors
+    /// The disk failed, or what `each` returns.
+    pub fn for_each(&self, namespace: i64, each: impl FnMut(&K, &V) -> Result<(), Error>) -> Result<(), Error> {
+        self.shards.get(&namespace).map_or(Ok(()), |shard| shard.for_each(&self.instance, each))
+    }
+
+    /// All namespaces below `floor` are over.
+    pub fn end_below(&mut self, floor: i64) {
+        if floor <= self.floor {
+            return;
+        }
+        self.floor = floor;
+        while let Some(entry) = self.shards.first_entry().filter(|e| *e.key() < floor) {
+            let shard = entry.remove();
+            if self.instance.frozen.get() {
+                self.retired.push(shard);
+            }
+        }
+        self.publish();
+    }
+
+    /// Lets RocksDB know which namespaces are over, unless the snapshot in progress may hold them.
+    fn publish(&self) {
+        if !self.instance.frozen.get() {
+            self.dropped.store(self.floor, Relaxed);
+        }
+    }
+}
+
+impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) {
+        self.id = id;
+        self.instance = Rc::clone(instance);
+        self.complete = !stored;
+        self.dropped = instance.floors.of(id);
+    }
+
+    fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let (namespace, key) = codec::decode_ordered(key)?;
+        if namespace < self.floor {
+            return Ok(());
+        }
+        self.begin(namespace);
+        self.shards.get_mut(&namespace).map_or(Ok(()), |shard| shard.restore(&self.instance, key, value))
+    }
+
+    fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
+        let broken = || Error::internal("what a snapshot says of its windows does not read");
+        // The least of the former instances' floors: what one of them had ended has no rows of its groups.
+        let floor = meta["floor"].as_i64().ok_or_else(broken)?;
+        self.floor = if self.shards.is_empty() && self.floor == i64::MIN { floor } else { self.floor.min(floor) };
+        for namespace in meta["namespaces"].as_array().ok_or_else(broken)? {
+            let namespace = namespace.as_i64().ok_or_else(broken)?;
+            let address = Address { state: self.id, namespace: Some(namespace) };
+            let shard = Shard::new(&self.instance, address, self.complete);
+            self.shards.entry(namespace).or_insert(shard);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn freeze(&mut self) -> Json {
+        self.shards.values_mut().for_each(Shard::freeze);
+        json!({ "floor": self.floor, "namespaces": self.shards.keys().collect::<Vec<_>>() })
+    }
+
+    fn floor(&self) -> Option<i64> {
+        Some(self.floor)
+    }
+
+    fn sweep(&mut self, most: usize) -> Result<bool, Error> {
+        for shard in self.retired.iter_mut().chain(self.shards.values_mut()) {
+            if !shard.sweep(&self.instance, most)? {
+                return Ok(false);
+            }
+        }
+        self.retired.clear();
+        Ok(true)
+    }
+
+    fn release(&mut self) {
+        self.shards.values_mut().for_each(Shard::release);
+        self.retired.clear();
+        self.publish();
+    }
+
+    fn bytes(&self) -> usize {
+        self.shards.values().chain(&self.retired).map(|shard| shard.bytes(self.weight.bytes())).sum()
+    }
+
+    fn weigh(&mut self) {
+        if self.weight.wants_sample()
+            && let Some(mut shard) = self.shards.last_entry()
+            && let Some(bytes) = shard.get_mut().weigh(self.weight.place())
+        {
+            self.weight.sample(bytes);
+        }
+    }
+
+    fn growth(&self) -> usize {
+        self.shards.values().map(Shard::growth).sum()
+    }
+
+    fn evict(&mut self, most: usize) -> Result<usize, Error> {
+        let mut evicted = 0;
+        // The newest are written to most.
+        for shard in self.shards.values_mut() {
+            evicted += shard.evict(&self.instance, most - evicted)?;
+            if evicted >= most {
+                break;
+            }
+        }
+        Ok(evicted)
+    }
+
+    fn len(&self) -> usize {
+        self.shards.values().map(Shard::len).sum()
+    }
+}
