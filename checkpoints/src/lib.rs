@@ -18,6 +18,8 @@ mod rows;
 mod snapshot;
 mod stable_hash;
 mod storage;
+#[cfg(test)]
+mod test_manifest;
 mod verdict;
 
 pub use directory::{Damage, Directory, DirectoryError, Fault, Found, Unusable};

@@ -6,6 +6,8 @@ mod local;
 mod s3;
 
 #[cfg(test)]
+pub(crate) mod test_server;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

@@ -189,11 +189,11 @@ fn stored_ms(metadata: &Metadata) -> Result<i64, Cause> {
     Ok(written.max(metadata.ctime() * 1_000 + metadata.ctime_nsec() / 1_000_000))
 }
 
-/// `None` for a file or folder that isn't there.
+/// `None` for a file that isn't there, be it that a folder is, and for a folder that isn't.
 fn present<T>(result: io::Result<T>) -> Result<Option<T>, Cause> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory) => Ok(None),
         Err(e) => Err(e.into()),
     }
 }
