@@ -9,9 +9,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::failpoint;
 use crate::file_ref::is_name;
-use crate::{Epoch, Manifest, ManifestError, Storage, StorageError};
+use crate::{Epoch, Kind, Manifest, ManifestError, Storage, StorageError, failpoint};
 
 /// The directory of a job's checkpoints.
 #[derive(Clone, Debug)]
@@ -70,9 +69,9 @@ pub enum DirectoryError {
     #[error("a job named {0:?} can't have a directory of checkpoints: its name must be neither empty, `.` nor `..`, and hold no slash")]
     Job(String),
     /// The manifest says what can't be.
-    #[error("the manifest of checkpoint {epoch} can't be published: {why}")]
+    #[error("the manifest of epoch {epoch} can't be published: {why}")]
     Manifest {
-        /// The checkpoint.
+        /// Its epoch.
         epoch: Epoch,
         /// Why.
         why: ManifestError,
@@ -95,6 +94,9 @@ pub enum DirectoryError {
         /// The epoch.
         epoch: Epoch,
     },
+    /// There is another savepoint.
+    #[error("{0} already holds a savepoint: name another directory, or delete it")]
+    Occupied(String),
 }
 
 /// Where files that checkpoints share lie.
@@ -169,7 +171,7 @@ impl Directory {
     /// A later run has taken over: then the checkpoint may exist or not, and nothing may be done on the strength of it. Or storage fails.
     pub fn publish(&self, manifest: &Manifest) -> Result<(), DirectoryError> {
         let Manifest { epoch, generation, .. } = *manifest;
-        let json = manifest.to_json().map_err(|why| DirectoryError::Manifest { epoch, why })?;
+        let json = to_json(manifest, Kind::Checkpoint)?;
         self.check_fence(generation)?;
         failpoint::hit("publish-before-manifest");
         let name = Self::manifest_path(epoch);
@@ -256,6 +258,15 @@ impl Fault {
             Some(found) => format!("{} has {found} bytes but should have {}", self.path, self.expected),
         }
     }
+}
+
+/// The document of a manifest that is to be published as a `kind`.
+pub(crate) fn to_json(manifest: &Manifest, kind: Kind) -> Result<Vec<u8>, DirectoryError> {
+    let json = match manifest.kind == kind {
+        true => manifest.to_json(),
+        false => Err(ManifestError::Impossible(format!("it is a {}, and would be published as a {kind}", manifest.kind))),
+    };
+    json.map_err(|why| DirectoryError::Manifest { epoch: manifest.epoch, why })
 }
 
 /// The files of `manifest` that aren't in `storage` as they should be.

@@ -162,7 +162,7 @@ fn one_epoch_is_published_once_a_run() {
 fn what_cannot_be_is_not_published() {
     let (_dir, directory) = local();
     let error = directory.publish(&Manifest { key_groups: 0, ..manifest(1, 3) }).unwrap_err().to_string();
-    assert!(error.contains("checkpoint 3 can't be published") && error.contains("0 key groups"), "{error}");
+    assert!(error.contains("epoch 3 can't be published") && error.contains("0 key groups"), "{error}");
     assert_eq!(directory.list().unwrap(), []);
 }
 
@@ -245,7 +245,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn the_latest_checkpoint_is_that_of_the_model(steps in prop::collection::vec(step(), 0..25)) {

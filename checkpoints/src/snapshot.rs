@@ -69,7 +69,11 @@ impl Snapshot {
     /// As there.
     pub fn open_with(location: &str, open: &dyn Fn(&str) -> Result<Storage, StorageError>) -> Result<Self, SnapshotError> {
         let location = location.trim_end_matches('/');
-        let location = location.strip_suffix(Manifest::FILE).map_or(location, |folder| if folder.is_empty() { "." } else { folder });
+        let location = match location.rsplit_once('/') {
+            Some((folder, Manifest::FILE)) => folder,
+            None if location == Manifest::FILE => ".",
+            _ => location,
+        };
         // Its files are looked for two levels up: links and `..` would lead astray.
         let resolved = match location.contains("://") {
             true => None,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
+use crate::publish_savepoint;
 use crate::storage::test_server::TestServer;
 use crate::test_manifest::{TEXT, file, manifest, manifest_of};
 
@@ -30,7 +31,7 @@ fn checkpoints(storage: &Storage) {
 fn savepoint(storage: &Storage) {
     let manifest = Manifest { kind: Kind::Savepoint, ..manifest_of(1, 9, &["a.rows", "rows/b.rows"]) };
     manifest.files().for_each(|file| storage.put(&file.path, TEXT).unwrap());
-    storage.put(Manifest::FILE, &manifest.to_json().unwrap()).unwrap();
+    publish_savepoint(storage, &manifest).unwrap();
 }
 
 /// Opens `location`, fetches everything, and returns the epoch.
@@ -80,6 +81,29 @@ fn a_savepoint_can_be_moved() {
 }
 
 #[test]
+fn a_savepoint_does_not_replace_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Storage::open(dir.path().to_str().unwrap()).unwrap();
+    let first = Manifest { kind: Kind::Savepoint, ..manifest(1, 9) };
+    publish_savepoint(&storage, &first).unwrap();
+    // After an answer that was lost, it is published once more.
+    publish_savepoint(&storage, &first).unwrap();
+    let error = publish_savepoint(&storage, &Manifest { epoch: crate::Epoch(10), ..first.clone() }).unwrap_err().to_string();
+    assert!(error.contains("already holds a savepoint") && error.contains(storage.root()), "{error}");
+    assert_eq!(Snapshot::open(storage.root()).unwrap().manifest(), &first);
+}
+
+#[test]
+fn a_checkpoint_is_no_savepoint() {
+    let (_dir, job) = job();
+    let storage = Storage::open(job.to_str().unwrap()).unwrap();
+    let error = publish_savepoint(&storage, &manifest(1, 3)).unwrap_err().to_string();
+    assert!(error.contains("it is a checkpoint, and would be published as a savepoint"), "{error}");
+    let error = Directory::at(storage).publish(&Manifest { kind: Kind::Savepoint, ..manifest(1, 3) }).unwrap_err().to_string();
+    assert!(error.contains("it is a savepoint, and would be published as a checkpoint"), "{error}");
+}
+
+#[test]
 fn a_checkpoint_cannot_be_moved() {
     let (dir, job) = job();
     fs::rename(job.join("checkpoints/1"), dir.path().join("moved")).unwrap();
@@ -126,8 +150,8 @@ fn errors_say_what_is_missing() {
     says("empty", "has no manifest.json: it is incomplete");
     fs::remove_file(job.join("checkpoints/1/manifest.json")).unwrap();
     says("fraud/checkpoints/1", "has no manifest.json: it is incomplete");
-    fs::write(dir.path().join("some.txt"), "").unwrap();
-    says("some.txt", "has no manifest.json");
+    fs::write(dir.path().join("my-manifest.json"), "").unwrap();
+    says("my-manifest.json", "has no manifest.json");
 
     let json = fs::read_to_string(job.join("checkpoints/2/manifest.json")).unwrap();
     let damaged = |text: &str, what: &str| {

@@ -273,7 +273,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn a_directory_is_a_map_of_names_to_bytes(steps in prop::collection::vec(step(), 0..30)) {

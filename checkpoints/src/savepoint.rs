@@ -1,0 +1,20 @@
+//! Completing a savepoint.
+
+use crate::directory::to_json;
+use crate::{DirectoryError, Kind, Manifest, Storage, failpoint};
+
+/// Makes a savepoint exist at the top of `storage`. All its files must be there, at paths below it.
+///
+/// Publishing the same again is fine.
+///
+/// # Errors
+/// There is another one already, or storage fails.
+pub fn publish_savepoint(storage: &Storage, manifest: &Manifest) -> Result<(), DirectoryError> {
+    let json = to_json(manifest, Kind::Savepoint)?;
+    failpoint::hit("publish-before-manifest");
+    if !storage.put_if_absent(Manifest::FILE, &json)? && storage.get(Manifest::FILE)?.is_none_or(|there| there != json) {
+        return Err(DirectoryError::Occupied(storage.root().to_owned()));
+    }
+    failpoint::hit("publish-after-manifest");
+    Ok(())
+}
