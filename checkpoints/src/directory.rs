@@ -189,6 +189,15 @@ impl Directory {
         self.check_fence(generation)
     }
 
+    /// Makes `manifest`, a checkpoint of an earlier run, the newest: the first thing to do for run `generation` if it was restored from another than the
+    /// latest. Else a run after it would go on from one that this one left behind.
+    ///
+    /// # Errors
+    /// As [`Directory::publish`].
+    pub fn adopt(&self, manifest: &Manifest, generation: u64) -> Result<(), DirectoryError> {
+        self.publish(&Manifest { generation, ..manifest.clone() })
+    }
+
     /// All checkpoints, newest first: those of later runs before those of earlier ones, then by epoch. What can't be read comes before all others.
     ///
     /// # Errors
@@ -299,5 +308,4 @@ fn faults(faults: &[Fault]) -> String {
 }
 
 #[cfg(test)]
-#[path = "directory_tests.rs"]
 mod tests;

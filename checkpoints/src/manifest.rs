@@ -214,5 +214,4 @@ impl std::fmt::Display for Kind {
 }
 
 #[cfg(test)]
-#[path = "manifest_tests.rs"]
 mod tests;

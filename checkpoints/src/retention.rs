@@ -84,5 +84,4 @@ fn is_manifest(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "retention_tests.rs"]
 mod tests;

@@ -151,5 +151,4 @@ fn list(all: &[Unusable]) -> String {
 }
 
 #[cfg(test)]
-#[path = "snapshot_tests.rs"]
 mod tests;

@@ -186,5 +186,4 @@ impl fmt::Display for Outcome {
 }
 
 #[cfg(test)]
-#[path = "verdict_tests.rs"]
 mod tests;

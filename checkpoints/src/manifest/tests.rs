@@ -57,7 +57,7 @@ fn a_manifest_is_read_as_it_was_written() {
 fn golden_manifest_can_be_read_for_ever() {
     let mut small = Manifest { workers: 1, ..manifest() };
     small.operators[0].parts = vec![part(0, 0..128)];
-    let golden = include_str!("manifest_golden.json");
+    let golden = include_str!("golden.json");
     assert_eq!(String::from_utf8(small.to_json().unwrap()).unwrap(), golden);
     assert_eq!(Manifest::from_json(golden.as_bytes()).unwrap(), small);
 }

@@ -121,6 +121,23 @@ fn runs_that_begin_at_once_are_different_runs() {
     assert_eq!(runs.iter().filter(may).collect::<Vec<_>>(), [&highest]);
 }
 
+/// A run that publishes while another takes over: what it was told exists, the other one sees.
+#[test]
+fn what_was_published_is_seen_by_who_takes_over() {
+    for _ in 0..25 {
+        let (_dir, directory) = local();
+        let old = directory.begin_generation().unwrap();
+        let (published, (new, seen)) = std::thread::scope(|scope| {
+            let publish = || (1..200).take_while(|epoch| directory.publish(&manifest(old, *epoch)).is_ok()).last();
+            let take_over = || (directory.begin_generation().unwrap(), latest(&directory).0);
+            let (publisher, successor) = (scope.spawn(publish), scope.spawn(take_over));
+            (publisher.join().unwrap(), successor.join().unwrap())
+        });
+        assert_eq!(new, 2);
+        assert!(seen.map(|(_, epoch)| epoch) >= published, "{published:?} was published, but {seen:?} seen");
+    }
+}
+
 #[test]
 fn a_run_is_newer_than_all_that_published_even_if_their_claims_are_gone() {
     let (_dir, directory) = local();
@@ -144,6 +161,23 @@ fn a_run_that_went_another_way_is_newer_whatever_the_epochs() {
         directory.publish(&manifest(2, 7)).unwrap();
         assert_eq!(order(), [(2, 7), (2, 6), (1, 8), (1, 5)]);
     });
+}
+
+#[test]
+fn a_checkpoint_that_is_adopted_is_the_newest() {
+    let (_dir, directory) = local();
+    let first = directory.begin_generation().unwrap();
+    for epoch in 1..=3 {
+        let manifest = manifest_of(first, epoch, &[&Directory::shared_path(first, "a"), &Directory::own_path(first, Epoch(epoch), "b")]);
+        store(&directory, &manifest);
+        directory.publish(&manifest).unwrap();
+    }
+    let second = directory.begin_generation().unwrap();
+    let chosen = directory.list().unwrap().pop().unwrap().manifest.unwrap();
+    directory.adopt(&chosen, second).unwrap();
+    assert_eq!(latest(&directory), (Some((second, 1)), vec![]));
+    assert_eq!(directory.latest_valid(&mut |_| ()).unwrap().unwrap().operators, chosen.operators);
+    assert!(directory.adopt(&chosen, first).is_err());
 }
 
 #[test]
