@@ -35,7 +35,7 @@ impl Local {
     }
 
     pub(super) fn put(&self, name: &str, bytes: &[u8], replace: bool) -> Result<bool, Cause> {
-        let target = self.target(name)?;
+        let target = Target::at(self.root.join(name));
         let mut file = target.temporary()?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
@@ -56,7 +56,7 @@ impl Local {
     }
 
     pub(super) fn upload(&self, local: &Path, name: &str) -> Result<(), Cause> {
-        let target = self.target(name)?;
+        let target = Target::at(self.root.join(name));
         let source = File::open(local)?;
         source.sync_all()?;
         let same = |there: Metadata, here: Metadata| (there.dev(), there.ino()) == (here.dev(), here.ino());
@@ -73,7 +73,7 @@ impl Local {
     pub(super) fn download(&self, name: &str, local: &Path) -> Result<(), Cause> {
         let stored = self.root.join(name);
         let source = File::open(&stored)?;
-        let target = Target::at(local.to_owned())?;
+        let target = Target::at(local.to_owned());
         let sharable = local.extension().is_some_and(|ending| NEVER_WRITTEN_AGAIN.iter().any(|known| *known == ending));
         match sharable.then(|| target.link(&stored)) {
             Some(Ok(())) => Ok(()),
@@ -118,10 +118,6 @@ impl Local {
     pub(super) fn exists(&self) -> bool {
         self.root.exists()
     }
-
-    fn target(&self, name: &str) -> Result<Target, Cause> {
-        Target::at(self.root.join(name))
-    }
 }
 
 /// A file to be put in place at one stroke.
@@ -131,23 +127,32 @@ struct Target {
 }
 
 impl Target {
-    fn at(path: PathBuf) -> Result<Self, Cause> {
+    fn at(path: PathBuf) -> Self {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        make_folder(&folder)?;
-        Ok(Self { path, folder })
+        Self { path, folder }
     }
 
     /// A new file beside the target, with the permissions that the umask leaves.
-    fn temporary(&self) -> Result<NamedTempFile, Cause> {
-        Ok(Builder::new().prefix(TEMPORARY).permissions(Permissions::from_mode(0o666)).tempfile_in(&self.folder)?)
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        self.in_folder(|| Builder::new().prefix(TEMPORARY).permissions(Permissions::from_mode(0o666)).tempfile_in(&self.folder))
     }
 
     /// Makes the target another name of `file`.
-    fn link(&self, file: &Path) -> Result<(), Cause> {
+    fn link(&self, file: &Path) -> io::Result<()> {
         // A link can't replace a file, but a rename can.
-        let link = Builder::new().prefix(TEMPORARY).make_in(&self.folder, |link| fs::hard_link(file, link))?;
-        link.persist(&self.path)?;
-        Ok(())
+        let link = self.in_folder(|| Builder::new().prefix(TEMPORARY).make_in(&self.folder, |link| fs::hard_link(file, link)))?;
+        Ok(link.persist(&self.path)?)
+    }
+
+    /// Creates something in the folder of the target, which is made if need be: again, if who deletes its last file takes it away in between.
+    fn in_folder<T>(&self, create: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let mut tries_left = 50;
+        loop {
+            match make_folder(&self.folder).and_then(|()| create()) {
+                Err(e) if tries_left > 0 && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => tries_left -= 1,
+                created => return created,
+            }
+        }
     }
 
     fn copy(&self, mut source: File, durable: bool) -> Result<(), Cause> {

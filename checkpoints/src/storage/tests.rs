@@ -161,6 +161,41 @@ fn of_many_that_put_a_name_at_once_one_does() {
 }
 
 #[test]
+fn threads_share_storage() {
+    each(|storage, own| {
+        std::thread::scope(|scope| {
+            for thread in 0..6u8 {
+                scope.spawn(move || {
+                    for n in 0..8u8 {
+                        let (name, from) = (format!("shared/{thread}-{n}"), own.join(format!("{thread}-{n}")));
+                        fs::write(&from, [thread, n]).unwrap();
+                        storage.upload(&from, &name).unwrap();
+                        assert_eq!(storage.get(&name).unwrap().unwrap(), [thread, n]);
+                    }
+                });
+            }
+        });
+        assert_eq!(storage.list("shared").unwrap().len(), 48);
+    });
+}
+
+#[test]
+fn a_folder_that_is_emptied_is_in_nobodys_way() {
+    let (_dir, storage) = local();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (name, storage) = (format!("checkpoints/1/{thread}"), &storage);
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    storage.put(&name, b"x").unwrap();
+                    storage.delete(&name).unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn readers_see_the_old_file_or_the_new_one() {
     let (_dir, storage) = local();
     let contents = |n: u8| vec![n; 100_000];
