@@ -46,7 +46,7 @@ pub struct Stored {
 
 /// What storage failed to do.
 #[derive(Debug, thiserror::Error)]
-#[error("can't {action} {path}: {cause}")]
+#[error("can't {action} {path}: {}", explain(&**cause))]
 pub struct StorageError {
     action: &'static str,
     path: String,
@@ -176,7 +176,7 @@ impl Storage {
                 Backend::Local(storage) => storage.upload(local, name),
                 Backend::S3(s3, prefix) => s3.upload(local, &join(prefix, name)),
             };
-            stored.map_err(|cause| format!("from {}: {cause}", local.display()).into())
+            stored.map_err(|cause| format!("from {}: {}", local.display(), explain(&*cause)).into())
         })
     }
 
@@ -191,7 +191,7 @@ impl Storage {
                 Backend::Local(storage) => storage.download(name, local),
                 Backend::S3(s3, prefix) => s3.download(&join(prefix, name), local),
             };
-            fetched.map_err(|cause| format!("to {}: {cause}", local.display()).into())
+            fetched.map_err(|cause| format!("to {}: {}", local.display(), explain(&*cause)).into())
         })
     }
 
@@ -247,6 +247,18 @@ impl Storage {
         };
         done.map_err(|cause| StorageError { action, path: join(&self.root, name), cause })
     }
+}
+
+/// What went wrong, down to the first cause: clients of HTTP keep to themselves that a connection was refused.
+fn explain(cause: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = cause.to_string();
+    for cause in std::iter::successors(cause.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn join(folder: &str, name: &str) -> String {

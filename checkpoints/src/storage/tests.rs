@@ -145,6 +145,20 @@ fn a_bucket_that_refuses_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_server_that_is_not_there_is_an_error_that_says_so() {
+    let own = tempfile::tempdir().unwrap();
+    for scheme in ["http", "https"] {
+        // Nothing listens on the port that was just given back.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = format!("{scheme}://127.0.0.1:{port}");
+        let variables = [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+        let storage = Storage::open_with("s3://bucket/p", variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+        let error = storage.download("x", &own.path().join("x")).unwrap_err().to_string();
+        assert!(error.contains("s3://bucket/p/x") && error.contains(&endpoint) && error.contains("refused"), "{error}");
+    }
+}
+
+#[test]
 fn of_many_that_put_a_name_at_once_one_does() {
     let (_dir, storage) = local();
     for round in 0..20 {
