@@ -52,6 +52,7 @@
 //! Job files do the same without Rust: see the README, and [`jobs`].
 
 pub use tidegate_cep as cep;
+pub use tidegate_checkpoints as checkpoints;
 pub use tidegate_connectors as connectors;
 pub use tidegate_jobs as jobs;
 pub use tidegate_operators as operators;

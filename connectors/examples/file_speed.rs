@@ -20,8 +20,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn read<T: 'static>(name: &str, source: &impl Source<Entry<T>>) -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let metrics = Arc::new(SourceMetrics::default());
-    let context =
-        SourceContext { worker: 0, workers: 1, waker: Waker::disconnected(), restored: None, shared: Default::default(), metrics: Arc::clone(&metrics) };
+    let context = SourceContext {
+        worker: 0,
+        workers: 1,
+        waker: Waker::disconnected(),
+        restored: None,
+        shared: Default::default(),
+        metrics: Arc::clone(&metrics),
+    };
     let mut reader = source.open(context)?;
     loop {
         match reader.poll()? {

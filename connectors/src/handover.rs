@@ -156,7 +156,14 @@ mod tests {
     use super::*;
 
     fn context() -> SourceContext {
-        SourceContext { worker: 0, workers: 1, waker: Waker::disconnected(), restored: None, shared: Default::default(), metrics: Arc::default() }
+        SourceContext {
+            worker: 0,
+            workers: 1,
+            waker: Waker::disconnected(),
+            restored: None,
+            shared: Default::default(),
+            metrics: Arc::default(),
+        }
     }
 
     fn wait<T: 'static>(reader: &mut Box<dyn Reader<T>>) -> Result<Poll<T>, Error> {

@@ -75,7 +75,8 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         }
         let unreadable = |e| Error::external(format!("`{}` can't be read up to byte {}", self.name, at.offset), e);
         if !self.lines.skip_to(at, skip).map_err(unreadable)? {
-            let message = format!("`{}` is shorter than it was: the snapshot has read {} bytes of it, {} lines", self.name, at.offset, at.line);
+            let message =
+                format!("`{}` is shorter than it was: the snapshot has read {} bytes of it, {} lines", self.name, at.offset, at.line);
             return Err(Error::user(message));
         }
         (self.newest, self.last_good) = (newest, newest);

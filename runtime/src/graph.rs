@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_checkpoints::OperatorId;
 
 use crate::error::GraphError;
-use crate::state::Schema;
 use crate::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
+use crate::state::Schema;
 
 /// A node of the graph, by its place in the order of building, which is the same on every worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

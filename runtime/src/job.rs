@@ -309,6 +309,12 @@ impl Stopper {
         self.0.stopping()
     }
 
+    /// What came of the checkpoints so far; also when the job has ended.
+    #[must_use]
+    pub fn checkpoints(&self) -> CheckpointStatus {
+        self.0.checkpoints().status()
+    }
+
     /// Takes a savepoint in this directory or URL, while the job goes on. The answer comes when it is complete.
     #[must_use]
     pub fn savepoint(&self, to: String) -> Receiver<SavepointResult> {

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use tidegate::checkpoints::Snapshot;
+
 use super::job::{JobArgs, tell};
+use super::restore::verdict;
 
 /// Validate a job file and print every problem in it
 ///
@@ -13,6 +16,12 @@ use super::job::{JobArgs, tell};
 pub struct Check {
     #[command(flatten)]
     job: JobArgs,
+    /// Rehearse a restore from this savepoint or checkpoint: what becomes of each operator's state; exit code 3 if the job can't go on from it
+    #[arg(long, value_name = "PATH")]
+    against: Option<String>,
+    /// Judge as `run --allow-dropped-state` would
+    #[arg(long, requires = "against")]
+    allow_dropped_state: bool,
 }
 
 impl Check {
@@ -21,8 +30,21 @@ impl Check {
             Ok(loaded) => {
                 tell(&loaded.problems);
                 let operators = loaded.job.graph().nodes().len();
-                match super::print(&format!("{}: valid, {operators} operators\n", loaded.plan.name)) {
-                    Ok(()) => ExitCode::SUCCESS,
+                let mut text = format!("{}: valid, {operators} operators\n", loaded.plan.name);
+                let mut code = ExitCode::SUCCESS;
+                if let Some(place) = &self.against {
+                    let snapshot = match Snapshot::open(place) {
+                        Ok(snapshot) => snapshot,
+                        Err(e) => return super::fail(&e.into(), super::RESTORE),
+                    };
+                    let verdict = verdict(snapshot.manifest(), &loaded.job, self.allow_dropped_state);
+                    text.push_str(&format!("{verdict}\n"));
+                    if !verdict.can_go_on() {
+                        code = ExitCode::from(super::RESTORE);
+                    }
+                }
+                match super::print(&text) {
+                    Ok(()) => code,
                     Err(e) => super::fail(&e.into(), super::FAILED),
                 }
             }

@@ -1,14 +1,20 @@
 //! The command line: one file per command. The only place that prints and that uses anyhow.
 //!
-//! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 the job failed, 2 usage or job file.
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 the job failed, 2 usage or job file, 3 state could not be
+//! restored.
 
 mod check;
+mod control;
 mod eval;
 mod explain;
+mod home;
 mod job;
 mod log;
 mod report;
+mod restore;
 mod run;
+mod savepoint;
+mod supervisor;
 
 use std::process::ExitCode;
 
@@ -18,7 +24,10 @@ use clap::{Parser, Subcommand};
 ///
 /// A job is a YAML file of sources, streams and sinks. `tidegate run JOB.yaml` runs it in this process to its end.
 #[derive(Parser)]
-#[command(version, after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage or a mistake in the job file.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage or a mistake in the job file, 3 state could not be restored."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -30,10 +39,14 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Eval(eval::Eval),
+    #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+    Savepoint(savepoint::Savepoint),
 }
 
 /// The job ran, and failed.
 const FAILED: u8 = 1;
+/// What was asked to go on from can't be restored.
+const RESTORE: u8 = 3;
 /// The command line or the job file is wrong.
 const USAGE: u8 = 2;
 
@@ -44,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Savepoint(command) => command.run(),
     }
 }
 
@@ -52,6 +66,11 @@ pub fn main() -> ExitCode {
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::from(code)
+}
+
+/// An error with what led to it, in one line.
+fn chain(error: &anyhow::Error) -> String {
+    format!("{error:#}")
 }
 
 /// Writes to standard output. A reader that has gone away has seen enough: that is no failure.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
+use tidegate::runtime::checkpoint::{CheckpointStatus, Completed};
+use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics, StateMetrics};
 use tidegate::runtime::{Graph, Role, Running, Watermark};
 
 /// Looks at a running job from time to time.
@@ -33,6 +34,14 @@ impl Report {
                 let _ = write!(line, " ({} behind)", lag(watermark.0));
             }
         }
+        let checkpoints = running.checkpoints();
+        if let Some(last) = &checkpoints.last {
+            let age = self.started.elapsed().saturating_sub(last.at);
+            let _ = write!(line, ", checkpoint {} ({}, {}) {} ago", last.epoch, time(last.took), bytes(last.bytes), time(age));
+        }
+        if let Some(failure) = checkpoints.failure.as_ref().filter(|_| checkpoints.failed > 0) {
+            let _ = write!(line, ", {} failed ({failure})", checkpoints.failed);
+        }
         for (name, source) in sources.iter().filter(|(_, m)| m.bytes_total.get() > 0) {
             let part = 100.0 * source.bytes.get() as f64 / source.bytes_total.get() as f64;
             let _ = write!(line, ", {name} {part:.0} %");
@@ -41,7 +50,7 @@ impl Report {
     }
 
     /// The account of the whole run: what came in, and what became of it.
-    pub fn summary(&self, name: &str, how: &str, graph: &Graph, metrics: &[Option<NodeMetrics>]) -> String {
+    pub fn summary(&self, name: &str, how: &str, graph: &Graph, metrics: &[Option<NodeMetrics>], checkpoints: &CheckpointStatus) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
         let (mut read, mut bad) = (0, 0);
         for (_, source) in sources(graph, metrics) {
@@ -63,6 +72,9 @@ impl Report {
             metrics.iter().flatten().map(|m| if let NodeMetrics::Operator(m) = m { f(m) } else { 0 }).sum::<u64>()
         };
         let (late, failed) = (sum(|m| m.late.get()), sum(|m| m.failed.get()));
+        if let Some(line) = checkpoint_account(checkpoints) {
+            let _ = writeln!(out, "  {line}");
+        }
         if bad + late + failed > 0 {
             let _ =
                 writeln!(out, "  not processed: {} bad, {} late, {} failed in an expression", grouped(bad), grouped(late), grouped(failed));
@@ -76,6 +88,51 @@ fn sources<'a>(graph: &'a Graph, metrics: &'a [Option<NodeMetrics>]) -> impl Ite
         Some(NodeMetrics::Source(m)) => Some((node.name.as_str(), &**m)),
         _ => None,
     })
+}
+
+/// What came of the checkpoints, if there were any.
+fn checkpoint_account(status: &CheckpointStatus) -> Option<String> {
+    let mut account = match &status.last {
+        Some(Completed { epoch, took, bytes: size, stored, savepoint, .. }) => {
+            let what = savepoint.as_ref().map_or_else(|| format!("checkpoint {epoch}"), |to| format!("savepoint in {to}"));
+            format!(
+                "{} checkpoints; last: {what}, {} ({} new), took {}",
+                grouped(status.completed),
+                bytes(*size),
+                bytes(*stored),
+                time(*took)
+            )
+        }
+        None if status.failed > 0 => "no checkpoint".to_owned(),
+        None => return None,
+    };
+    if status.failed > 0 {
+        let _ = write!(account, "; {} failed", grouped(status.failed));
+    }
+    if let Some(failure) = &status.failure {
+        let _ = write!(account, " ({failure})");
+    }
+    Some(account)
+}
+
+/// What an operator keeps, if it keeps anything.
+fn state_account(m: &StateMetrics) -> Option<String> {
+    let entries = m.entries.get();
+    if entries == 0 && m.disk.get() == 0 {
+        return None;
+    }
+    let mut account = format!("state {} entries in {}", grouped(entries), bytes(m.memory.get()));
+    if m.disk.get() > 0 {
+        let _ = write!(account, ", {} on disk", bytes(m.disk.get()));
+    }
+    let (lookups, misses) = (m.lookups.get(), m.misses.get());
+    if lookups > 0 {
+        let _ = write!(account, ", {:.1} % found in memory", 100.0 * (lookups.saturating_sub(misses)) as f64 / lookups as f64);
+    }
+    if m.evicted.get() > 0 {
+        let _ = write!(account, ", {} evicted", grouped(m.evicted.get()));
+    }
+    Some(account)
 }
 
 fn source_account(m: &Arc<SourceMetrics>) -> String {
@@ -102,6 +159,9 @@ fn operator_account(role: Role, m: &Arc<OperatorMetrics>) -> String {
                 }
             }
             let _ = write!(account, "; out {}", grouped(out));
+            if let Some(state) = state_account(&m.state) {
+                let _ = write!(account, "; {state}");
+            }
             account
         }
         Role::Source | Role::Stateless => {
@@ -119,7 +179,7 @@ fn operator_account(role: Role, m: &Arc<OperatorMetrics>) -> String {
 }
 
 /// 1234567 as 1,234,567.
-fn grouped(n: u64) -> String {
+pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -132,7 +192,7 @@ fn grouped(n: u64) -> String {
 }
 
 /// 1234567 as 1.23 M.
-fn short(n: f64) -> String {
+pub fn short(n: f64) -> String {
     match n {
         n if n >= 1e9 => format!("{:.2} G", n / 1e9),
         n if n >= 1e6 => format!("{:.2} M", n / 1e6),
@@ -141,7 +201,7 @@ fn short(n: f64) -> String {
     }
 }
 
-fn bytes(n: u64) -> String {
+pub fn bytes(n: u64) -> String {
     match n as f64 {
         n if n >= 1024.0 * 1024.0 * 1024.0 => format!("{:.2} GiB", n / (1024.0 * 1024.0 * 1024.0)),
         n if n >= 1024.0 * 1024.0 => format!("{:.1} MiB", n / (1024.0 * 1024.0)),
@@ -159,7 +219,7 @@ fn time(duration: Duration) -> String {
 }
 
 /// Milliseconds since 1970 in ISO form.
-fn instant(ms: i64) -> String {
+pub fn instant(ms: i64) -> String {
     use tidegate::connectors::format::{Encoder, TextEncoder, TextPart, Timestamps};
     use tidegate::connectors::row::{Row, Value};
     let mut text = Vec::new();

@@ -10,16 +10,22 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tidegate::connectors::sink::is_broken_pipe;
 use tidegate::jobs::plan::STDOUT;
-use tidegate::runtime::{Job, JobError, Role, RunConfig, Running, Stopper};
+use tidegate::runtime::{Job, JobError, Role, RunConfig, Running};
 
-use super::job::{JobArgs, tell};
+use super::home::Home;
+use super::job::{JobArgs, Loaded, tell};
 use super::log::{self, LogFormat, note, progress};
 use super::report::Report;
+use super::restore::RestoreArgs;
+use super::supervisor::{Stopping, Supervisor};
 
 /// Run a job in this process, to its end
 ///
 /// Bounded input ends the job: windows close, sinks are flushed, the exit code is 0. Ctrl-C or SIGTERM stops it in order: what has been read is
 /// worked off and written, windows that are open stay open and are not written. A second Ctrl-C ends it at once.
+///
+/// With `checkpoints` in the job file the job survives its own failures and the machine's: it is started again from its latest checkpoint, and
+/// `--resume` goes on after the process was killed. Nothing is lost, and in files nothing is written twice.
 #[derive(Args)]
 pub struct Run {
     #[command(flatten)]
@@ -27,6 +33,13 @@ pub struct Run {
     /// Workers (threads); default: what the job file says, else one per core
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     parallelism: Option<u16>,
+    #[command(flatten)]
+    restore: RestoreArgs,
+    /// At the end of bounded input, or at SIGTERM, take a savepoint instead of closing windows
+    ///
+    /// So history can be loaded first, and live input continued from there by `--from`.
+    #[arg(long, value_name = "DIR")]
+    savepoint_at_end: Option<String>,
     /// Neither progress nor the summary, only problems
     #[arg(long)]
     quiet: bool,
@@ -46,22 +59,58 @@ impl Run {
             Err(code) => return code,
         };
         tell(&loaded.problems);
+        let restore = match self.restore.find(&loaded.plan, &loaded.job) {
+            Ok(restore) => restore,
+            Err(refused) => return refused.tell(),
+        };
+        let home = match Home::take(&loaded.plan.durability) {
+            Ok(home) => home,
+            Err(error) => return super::fail(&error, super::FAILED),
+        };
+        let mut supervisor = Supervisor::new(&loaded, restore);
+        // Before the job starts: a signal that comes with its first record must already find somebody.
+        match Signals::new([SIGINT, SIGTERM]) {
+            Ok(signals) => stop_on_signal(signals, supervisor.stopping()),
+            Err(e) => return super::fail(&e.into(), super::FAILED),
+        }
+        log_panics();
+        loop {
+            match self.attempt(&loaded, &home, &mut supervisor) {
+                Ok(()) => return ExitCode::SUCCESS,
+                Err(error) => match supervisor.after(&error) {
+                    Some(wait) => {
+                        tracing::warn!("{}; restarting in {wait:?}", super::chain(&error));
+                        if !supervisor.wait(wait) {
+                            return super::fail(&error, super::FAILED);
+                        }
+                    }
+                    None => return super::fail(&error, super::FAILED),
+                },
+            }
+        }
+    }
+
+    /// Runs the job once, to its end or to its failure.
+    fn attempt(&self, loaded: &Loaded, home: &Home, supervisor: &mut Supervisor<'_>) -> anyhow::Result<()> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let workers = self.parallelism.map(usize::from).or(loaded.plan.parallelism).unwrap_or(cores);
+        let mut config = RunConfig::workers(workers);
+        config.state.dir = home.dir().to_owned();
+        config.savepoint_at_end.clone_from(&self.savepoint_at_end);
+        supervisor.configure(&mut config)?;
         let mut report = Report::new();
-        // Before the job starts: a signal that comes with its first record must already find somebody.
-        let signals = Signals::new([SIGINT, SIGTERM]);
-        let running = match loaded.job.start(RunConfig::workers(workers)) {
-            Ok(running) => running,
-            Err(e) => return super::fail(&e.into(), super::FAILED),
-        };
-        log_panics();
-        if let Ok(signals) = signals {
-            stop_on_signal(signals, running.stopper());
+        let running = loaded.job.start(config)?;
+        supervisor.started(running.stopper());
+        if home.shared()
+            && let Err(error) = super::control::listen(home.dir(), running.stopper())
+        {
+            tracing::warn!("{error:#}");
         }
         self.watch(&loaded.job, &running, &mut report);
-        let (metrics, stopped) = (running.metrics(), running.stopper().stopping());
+        let (metrics, stopped, stopper) = (running.metrics(), running.stopper().stopping(), running.stopper());
         let result = running.wait();
+        let checkpoints = stopper.checkpoints();
+        supervisor.ended(&checkpoints);
         // Whoever read standard output has seen enough; but what else the job writes is then not complete.
         let only_stdout = loaded.job.graph().nodes().iter().all(|n| n.role != Role::Sink || n.kind == STDOUT);
         let done = match &result {
@@ -69,19 +118,14 @@ impl Run {
             other => other.is_ok(),
         };
         if !self.quiet {
-            let how = if !done {
-                "failed"
-            } else if stopped {
-                "stopped"
-            } else {
-                "done"
+            let how = match (done, stopped && self.savepoint_at_end.is_none()) {
+                (false, _) => "failed",
+                (true, true) => "stopped",
+                (true, false) => "done",
             };
-            note(report.summary(&loaded.plan.name, how, loaded.job.graph(), &metrics).trim_end());
+            note(report.summary(&loaded.plan.name, how, loaded.job.graph(), &metrics, &checkpoints).trim_end());
         }
-        match result {
-            Err(e) if !done => super::fail(&e.into(), super::FAILED),
-            _ => ExitCode::SUCCESS,
-        }
+        if done { Ok(()) } else { Ok(result?) }
     }
 
     /// Waits for the job's end, with a progress line if there is somebody to see it.
@@ -109,13 +153,13 @@ fn log_panics() {
 }
 
 /// Stops the job at the first signal, and ends the process at the second.
-fn stop_on_signal(mut signals: Signals, stopper: Stopper) {
+fn stop_on_signal(mut signals: Signals, stopping: Stopping) {
     std::thread::spawn(move || {
         for (n, signal) in signals.forever().enumerate() {
             if n > 0 {
                 std::process::exit(128 + signal);
             }
-            stopper.stop();
+            stopping.stop();
         }
     });
 }

@@ -42,9 +42,9 @@ impl<T: 'static> Writer<T> for SlowSink {
         Ok(())
     }
 
-    fn seal(&mut self, _: Epoch) -> Result<(), Error> {
+    fn seal(&mut self, _: Epoch) -> Result<Vec<serde_json::Value>, Error> {
         self.0.seals.fetch_add(1, SeqCst);
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

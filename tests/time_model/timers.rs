@@ -41,9 +41,11 @@ impl ProcessFunction<u8, (u8, i64)> for Chain {
     fn on_timer(&mut self, timer: Timer, context: &mut ProcessContext<'_, u8, Self::Out>) -> Result<(), Error> {
         let Timer::Event(time) = timer else { return Err(Error::internal("no clock was set")) };
         let key = *context.key();
-        let fired = self.fired()?.get_or_insert_with(&key, || 0);
-        *fired += 1;
-        if *fired < 5 {
+        let count = |fired: &mut i64| {
+            *fired += 1;
+            *fired
+        };
+        if self.fired()?.update(&key, || 0, count)? < 5 {
             context.set_event_timer(time + 10);
         }
         assert_eq!(context.time(), time);

@@ -56,7 +56,8 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         let workers = context.workers.max(1);
         let mine: Vec<PathBuf> = all.iter().skip(context.worker).step_by(workers).cloned().collect();
         // Files that are no longer there are remembered, so that they aren't read again should they come back.
-        let gone: Vec<PathBuf> = positions.keys().filter(|path| !all.contains(path)).skip(context.worker).step_by(workers).cloned().collect();
+        let gone: Vec<PathBuf> =
+            positions.keys().filter(|path| !all.contains(path)).skip(context.worker).step_by(workers).cloned().collect();
         positions.retain(|path, _| mine.contains(path) || gone.contains(path));
         if mine.is_empty() && positions.is_empty() {
             return Ok(Box::new(Nothing));

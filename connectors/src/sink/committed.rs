@@ -58,7 +58,9 @@ pub(super) fn recover(parts: &[Part]) -> Result<(), Error> {
         let missing = |has: u64| {
             let path = part.path.display();
             let wants = if pending.is_some() { part.at } else { part.end() };
-            Error::user(format!("`{path}` has {has} bytes, and {wants} were written before the snapshot: put the file back, or give the sink another path"))
+            Error::user(format!(
+                "`{path}` has {has} bytes, and {wants} were written before the snapshot: put the file back, or give the sink another path"
+            ))
         };
         match (pending, length) {
             (Some(pending), length) if length.unwrap_or(0) >= part.at => append(part, pending).map_err(failed)?,
@@ -244,16 +246,24 @@ mod tests {
                 };
                 for epoch in first..3 {
                     file.write(format!("line {epoch}\n").as_bytes()).unwrap();
-                    if !alive(&mut steps) { break }
+                    if !alive(&mut steps) {
+                        break;
+                    }
                     uncommitted.push(file.seal(Epoch(epoch)).unwrap());
-                    if !alive(&mut steps) { break }
+                    if !alive(&mut steps) {
+                        break;
+                    }
                     checkpoint = Some((epoch, uncommitted.clone()));
-                    if !alive(&mut steps) { break }
+                    if !alive(&mut steps) {
+                        break;
+                    }
                     let seen = fs::read_to_string(&path).unwrap();
                     assert!(!seen.contains(&format!("line {epoch}")), "{seen}");
                     file.commit(Epoch(epoch)).unwrap();
                     uncommitted.clear();
-                    if !alive(&mut steps) { break }
+                    if !alive(&mut steps) {
+                        break;
+                    }
                 }
             }
             assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 0\nline 1\nline 2\n", "died after {dies_after}");

@@ -32,8 +32,14 @@ pub type Opened<T> = (Result<Box<dyn Reader<T>>, Error>, Arc<SourceMetrics>);
 /// Opens the share of a worker.
 pub fn open<T>(source: &impl Source<T>, worker: usize, workers: usize) -> Opened<T> {
     let metrics = Arc::new(SourceMetrics::default());
-    let context =
-        SourceContext { worker, workers, waker: Waker::disconnected(), restored: None, shared: Default::default(), metrics: Arc::clone(&metrics) };
+    let context = SourceContext {
+        worker,
+        workers,
+        waker: Waker::disconnected(),
+        restored: None,
+        shared: Default::default(),
+        metrics: Arc::clone(&metrics),
+    };
     (source.open(context), metrics)
 }
 

@@ -40,9 +40,9 @@ pub(super) static STATE: Table = Table {
     name: "state",
     title: "state",
     keys: &[
-        key("backend", "memory | rocksdb", "memory", "what holds the state"),
-        key("dir", "path", "./state", "the directory of a backend on disk"),
-        key("memory", "size", "512MiB", "the memory of a backend on disk"),
+        key("backend", "rocksdb | memory", "rocksdb", "what holds the state: memory alone, or RocksDB for what does not fit"),
+        key("dir", "path", "./state", "where state goes that does not fit into memory; each job has a directory of its own in there"),
+        key("memory", "size", "512MiB", "the memory of `rocksdb`: half for values, half for its blocks and write buffers"),
         key("ttl", "duration | none", "none", "how long the state of an idle key is kept"),
     ],
 };
@@ -53,7 +53,12 @@ pub(super) static CHECKPOINTS: Table = Table {
     keys: &[
         key("every", "duration", "10s", "the interval between two"),
         key("dir", "path or URL", "./checkpoints", "where they are kept"),
-        key("mode", "exactly_once | at_least_once", "exactly_once", "what sinks promise"),
+        key(
+            "mode",
+            "exactly_once | at_least_once",
+            "exactly_once",
+            "whether records behind a barrier wait for it, and sinks hold back what is not part of a checkpoint",
+        ),
         key("keep", "count", "3", "how many completed ones are kept"),
     ],
 };

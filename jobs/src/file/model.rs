@@ -67,9 +67,9 @@ impl JobFile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Backend {
     /// The memory of the process.
-    #[default]
     Memory,
     /// RocksDB on the local disk.
+    #[default]
     RocksDb,
 }
 

@@ -32,25 +32,13 @@ const MISSING: &[Missing] = &[
     ("format", "avro", "the avro format"),
 ];
 
-/// Warnings: the job runs and gives the same results, without the safety it asks for.
-const NO_EFFECT: &[Missing] =
-    &[("job", "checkpoints", "`checkpoints`"), ("job", "restart", "`restart`"), ("state.backend", "rocksdb", "`backend: rocksdb`")];
-
 /// The message for a name that is known but missing.
 pub(super) fn missing(table: &str, name: &str) -> Option<String> {
-    find(MISSING, table, name).map(|what| format!("{what} is not in this version"))
-}
-
-/// The message for a name that is accepted without effect.
-pub(super) fn no_effect(table: &str, name: &str) -> Option<String> {
-    find(NO_EFFECT, table, name).map(|what| format!("{what} has no effect: this version keeps state in memory and takes no checkpoints"))
+    let line = MISSING.iter().find(|line| line.0 == table && line.1 == name);
+    line.map(|(_, _, what)| format!("{what} is not in this version"))
 }
 
 /// The missing names of a table.
 pub(super) fn names(table: &'static str) -> impl Iterator<Item = &'static str> {
     MISSING.iter().filter(move |line| line.0 == table).map(|line| line.1)
-}
-
-fn find(lines: &[Missing], table: &str, name: &str) -> Option<&'static str> {
-    lines.iter().find(|line| line.0 == table && line.1 == name).map(|line| line.2)
 }

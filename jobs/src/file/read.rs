@@ -93,8 +93,6 @@ impl Reader {
             if let Some(message) = not_yet::missing(table.name, name) {
                 missing = true;
                 self.push(key.problem(message));
-            } else if let Some(message) = not_yet::no_effect(table.name, name) {
-                self.push(key.warning(message));
             }
         }
         Some(Fields { entries, at: at.clone(), place: place.to_owned(), missing, meant })
@@ -220,8 +218,6 @@ impl Reader {
         if let Some((_, value)) = words.iter().find(|(word, _)| text == Some(word)) {
             if let Some(message) = text.and_then(|text| not_yet::missing(table, text)) {
                 self.push(node.span.problem(message));
-            } else if let Some(message) = text.and_then(|text| not_yet::no_effect(table, text)) {
-                self.push(node.span.warning(message));
             }
             return Some(Spanned::new(*value, node.span.clone()));
         }

@@ -4,6 +4,7 @@
 //! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
 
 mod build;
+mod durability;
 mod key;
 mod patterns;
 mod pipeline;
@@ -21,6 +22,7 @@ use tidegate_runtime::{GraphError, Job};
 
 use crate::file::{JobFile, Problem, Problems, Severity, SinkConnector, SourceConnector, Spanned};
 
+pub use durability::{Checkpoints, Durability, Restart};
 pub use key::RowKey;
 use sinks::PlannedSink;
 pub use sinks::STDOUT;
@@ -34,6 +36,8 @@ pub struct Plan {
     pub name: String,
     /// How many workers the file asks for.
     pub parallelism: Option<usize>,
+    /// How it is made durable.
+    pub durability: Durability,
     sources: Vec<PlannedSource>,
     streams: Vec<PlannedStream>,
     sinks: Vec<PlannedSink>,
@@ -148,6 +152,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     (!problems.has_errors()).then(|| Plan {
         name: file.name.value.clone(),
         parallelism: file.parallelism.as_ref().map(|p| usize::try_from(p.value).unwrap_or(usize::MAX)),
+        durability: Durability::new(file),
         sources: sources_planned,
         streams: streams_planned,
         sinks: sinks_planned,

@@ -183,12 +183,8 @@ impl Coordinator {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace {
-        every: Duration::from_secs(10),
-        pause: Duration::from_secs(2),
-        timeout: Duration::from_secs(60),
-        failures: 1,
-    };
+    const PACE: Pace =
+        Pace { every: Duration::from_secs(10), pause: Duration::from_secs(2), timeout: Duration::from_secs(60), failures: 1 };
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -19,13 +19,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidegate_checkpoints::retention::{self, InFlight};
-use tidegate_checkpoints::{Directory, Epoch, FileRef, KeyGroups, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo, Storage};
+use tidegate_checkpoints::{
+    Directory, Epoch, FileRef, KeyGroups, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo, Storage, publish_savepoint,
+};
 
+use crate::align::Mode;
 use crate::control::Control;
 use crate::error::{Error, JobError};
 use crate::graph::{Graph, NodeId, Role};
-pub(crate) use coordinator::{Member, Plan, Report};
 use coordinator::{Complete, Coordinator, Pace};
+pub(crate) use coordinator::{Member, Plan, Report};
 pub use restore::{Restore, declared};
 pub(crate) use shipping::{Arrival, Finish, Message, Shipment};
 
@@ -185,6 +188,11 @@ impl Checkpoints {
     /// Are checkpoints taken, so that sinks hold back what is not part of one?
     pub(crate) fn on(&self) -> bool {
         self.config.is_some()
+    }
+
+    /// Do sinks hold back what is not part of a complete checkpoint?
+    pub(crate) fn transactional(&self) -> bool {
+        self.on() && self.control.upgrade().is_some_and(|control| control.mode == Mode::ExactlyOnce)
     }
 
     /// Does the end of input take a savepoint instead of closing windows?
@@ -398,8 +406,7 @@ impl Checkpoints {
                 None
             }
             Plan::Savepoint(to) => {
-                let storage = Storage::open(to)?;
-                storage.put(Manifest::FILE, &manifest.to_json()?)?;
+                publish_savepoint(&Storage::open(to)?, &manifest)?;
                 Some(to.clone())
             }
         };

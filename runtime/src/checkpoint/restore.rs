@@ -18,9 +18,10 @@ pub struct Restore {
     snapshot: Snapshot,
 }
 
-/// What an operator does, without what may change from run to run.
+/// What an operator does, without what may change from run to run: the paths of sources and sinks, what is computed.
 pub(super) fn kind(node: &Node) -> String {
-    node.kind.split(':').next().unwrap_or_default().trim().to_owned()
+    let end = if matches!(node.role, Role::Source | Role::Sink) { ' ' } else { ':' };
+    node.kind.split(end).next().unwrap_or_default().trim().to_owned()
 }
 
 pub(super) fn role(role: Role) -> &'static str {
@@ -189,7 +190,10 @@ impl Parts<'_> {
     fn floors(&self, part: &Part) -> Vec<Floor> {
         let of_state = |meta: &Json, name: &str| meta.get(name)?.get("floor")?.as_i64();
         let states = &self.operator.states;
-        let floors = part.list.iter().flat_map(|meta| states.iter().filter_map(move |s| Some(Floor { state: s.id, least: of_state(meta, &s.name)? })));
+        let floors = part
+            .list
+            .iter()
+            .flat_map(|meta| states.iter().filter_map(move |s| Some(Floor { state: s.id, least: of_state(meta, &s.name)? })));
         floors.collect()
     }
 }

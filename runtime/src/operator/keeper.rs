@@ -53,7 +53,14 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(control: Arc<Control>, name: &str, node: NodeId, worker: usize, states: States, metrics: &Arc<OperatorMetrics>) -> Self {
+    pub(super) fn new(
+        control: Arc<Control>,
+        name: &str,
+        node: NodeId,
+        worker: usize,
+        states: States,
+        metrics: &Arc<OperatorMetrics>,
+    ) -> Self {
         Self {
             control,
             name: name.to_owned(),
@@ -77,7 +84,8 @@ impl Keeper {
         let groups = control.owned(self.member.worker);
         let instance = control.instance(self.member, &self.name, Arc::clone(&self.metrics.state));
         let ids = checkpoints.ids(self.member.node);
-        let parts = control.restore().and_then(|restore| restore.parts(&self.name, groups)).filter(|parts| parts.stored() || !ids.is_empty());
+        let parts =
+            control.restore().and_then(|restore| restore.parts(&self.name, groups)).filter(|parts| parts.stored() || !ids.is_empty());
         let Some(parts) = parts else {
             self.states.bind(instance, ids, false);
             return Ok(true);
@@ -88,7 +96,8 @@ impl Keeper {
             parts.fetch(files, &dir)?;
             checkpoints.ship(self.member.worker, Message::Restored(self.member, files.to_vec()))?;
         }
-        self.states.bind(instance, ids, parts.stored());
+        let on_disk = parts.stored() && !instance.in_memory();
+        self.states.bind(instance, ids, on_disk);
         let scratch = checkpoints.scratch().join("restore").join(format!("{}-{}", self.member.node.0, self.member.worker));
         let instance = self.states.instance().ok_or_else(|| Error::internal("states that were bound have no instance"))?;
         parts.load(&self.states, ids, instance, &scratch)?;

@@ -200,8 +200,8 @@ impl<T: 'static> Driver<T> {
         self.unflushed = None;
         self.ended |= last;
         let checkpoints = self.control.checkpoints();
-        if !checkpoints.on() {
-            // Nothing is held back; a savepoint only has to know how far it was.
+        if !checkpoints.transactional() {
+            // Nothing is held back; a snapshot only has to know how far it was.
             self.writer()?.commit(epoch)?;
             checkpoints.committed(self.member, epoch);
             let list = if checkpoints.plan(epoch, last).is_some() { committables } else { Vec::new() };
@@ -286,7 +286,7 @@ impl<T: 'static> Driver<T> {
             && let Output::Unopened(sink) = std::mem::replace(&mut self.output, Output::Closed)
         {
             let Member { worker, .. } = self.member;
-            let context = SinkContext { worker, workers: self.workers, transactional: self.control.checkpoints().on() };
+            let context = SinkContext { worker, workers: self.workers, transactional: self.control.checkpoints().transactional() };
             if let Some(committables) = self.control.restore().and_then(|restore| restore.list(&self.name)) {
                 sink.recover(&committables, context)?;
             }

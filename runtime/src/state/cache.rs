@@ -72,11 +72,7 @@ impl Phase {
 
     /// The mark after the entry has been captured.
     fn captured(self, mark: Mark) -> Mark {
-        if self.full {
-            Mark::new(self.current, mark.0 & 0b1111)
-        } else {
-            Mark((mark.0 | Mark::STORED) & !Mark::DIRTY)
-        }
+        if self.full { Mark::new(self.current, mark.0 & 0b1111) } else { Mark((mark.0 | Mark::STORED) & !Mark::DIRTY) }
     }
 
     fn evictable(self, mark: Mark) -> bool {
@@ -205,9 +201,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     /// Takes a value that the disk has, for a key that is not in memory.
     pub(super) fn load(&mut self, key: K, value: V) {
         let hasher = HASHER();
-        if let hash_table::Entry::Vacant(gap) =
-            self.table.entry(hasher.hash_one(&key), |e| e.key == key, |e| hasher.hash_one(&e.key))
-        {
+        if let hash_table::Entry::Vacant(gap) = self.table.entry(hasher.hash_one(&key), |e| e.key == key, |e| hasher.hash_one(&e.key)) {
             gap.insert(Entry { key, value, mark: Mark::new(self.phase.current, Mark::STORED) });
         }
     }

@@ -205,11 +205,7 @@ impl Ingest<'_> {
 }
 
 /// Gives the rows of the key groups in `range` of a linked or restored set of files to `each`, in order.
-pub(crate) fn read_files(
-    dir: &Path,
-    range: Range<u16>,
-    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
+pub(crate) fn read_files(dir: &Path, range: Range<u16>, mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let db = DB::open_for_read_only(&Options::default(), dir, false).map_err(|e| failed("opening", dir, e))?;
     let mut read = ReadOptions::default();
     read.set_iterate_lower_bound(range.start.to_be_bytes());
@@ -221,6 +217,18 @@ pub(crate) fn read_files(
         each(&key, &value)?;
     }
     Ok(())
+}
+
+/// Gives the key group, the state, the key and the value of every row of a linked set of files to `each`.
+///
+/// # Errors
+/// The files can't be read.
+pub fn read_rows(dir: &Path, each: &mut impl FnMut(u16, u8, &[u8], &[u8])) -> Result<(), Error> {
+    read_files(dir, 0..u16::MAX, |key, value| {
+        let (group, state, rest) = codec::decode_prefix(key)?;
+        each(group, state, rest, value);
+        Ok(())
+    })
 }
 
 fn options(resources: &Resources, floors: &Floors) -> Options {

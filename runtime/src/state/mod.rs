@@ -21,10 +21,11 @@ mod windowed;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+pub use disk::read_rows;
 pub(crate) use disk::{Disk, Floor, Resources, read_files, wanted};
-pub(crate) use instance::{Captured, Instance, Spill};
 pub use due::{Due, Scope};
 pub use handles::{ListState, MapState, ValueState};
+pub(crate) use instance::{Captured, Instance, Spill};
 pub use keyed::Keyed;
 pub use persistent::Schema;
 pub use registry::{Handle, States};

@@ -114,7 +114,6 @@ impl Rows {
     pub(crate) fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
-
 }
 
 #[cfg(test)]

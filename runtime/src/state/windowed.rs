@@ -81,9 +81,8 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
     #[inline]
     pub fn get_or_insert_with(&mut self, namespace: i64, key: &K, make: impl FnOnce() -> V) -> Result<&mut V, Error> {
         let (id, instance) = (self.id, &self.instance);
-        let shard = self.shards.entry(namespace).or_insert_with(|| {
-            Shard::new(instance, Address { state: id, namespace: Some(namespace) }, true)
-        });
+        let shard =
+            self.shards.entry(namespace).or_insert_with(|| Shard::new(instance, Address { state: id, namespace: Some(namespace) }, true));
         shard.upsert(instance, key, make)
     }
 

@@ -1,0 +1,76 @@
+//! What a job file says of state, checkpoints and restarts, with defaults filled in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tidegate_runtime::{Backend, Mode, StateConfig};
+
+use super::streams::unsigned;
+use crate::file::{self, JobFile};
+
+/// How a job is made durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durability {
+    /// Where state lies. The directory is the job's own.
+    pub state: StateConfig,
+    /// Did the file name the directory?
+    pub dir_given: bool,
+    /// When and where checkpoints are taken, if they are.
+    pub checkpoints: Option<Checkpoints>,
+    /// What happens when the job fails.
+    pub restart: Restart,
+}
+
+/// When and where checkpoints are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// From one to the next.
+    pub every: Duration,
+    /// A directory or an object-store URL, of many jobs.
+    pub dir: String,
+    /// Whether records behind a barrier wait for it.
+    pub mode: Mode,
+    /// How many are kept.
+    pub keep: usize,
+}
+
+/// How often and after what wait a job that failed is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Attempts without a checkpoint in between.
+    pub attempts: u64,
+    /// Before the first; doubled for each further one.
+    pub delay: Duration,
+    /// The longest wait.
+    pub max_delay: Duration,
+}
+
+impl Durability {
+    pub(super) fn new(file: &JobFile) -> Self {
+        let defaults = StateConfig::default();
+        let state = StateConfig {
+            backend: match file.state.backend {
+                file::Backend::Memory => Backend::Memory,
+                file::Backend::RocksDb => Backend::RocksDb,
+            },
+            dir: PathBuf::from(file.state.dir.as_ref().map_or("./state", |dir| &dir.value)).join(&file.name.value),
+            memory: file.state.memory.as_ref().map_or(defaults.memory, |bytes| usize::try_from(bytes.value).unwrap_or(usize::MAX)),
+        };
+        let checkpoints = file.checkpoints.as_ref().map(|checkpoints| Checkpoints {
+            every: unsigned(checkpoints.every),
+            dir: checkpoints.dir.as_ref().map_or_else(|| "./checkpoints".to_owned(), |dir| dir.value.clone()),
+            mode: match checkpoints.mode {
+                file::Mode::ExactlyOnce => Mode::ExactlyOnce,
+                file::Mode::AtLeastOnce => Mode::AtLeastOnce,
+            },
+            keep: usize::try_from(checkpoints.keep).unwrap_or(usize::MAX),
+        });
+        // A job with checkpoints is started again unless the file says otherwise; one without would begin anew.
+        let attempts = if checkpoints.is_some() { 10 } else { 0 };
+        let default = file::Restart { attempts, delay: SignedDuration::from_secs(1), max_delay: SignedDuration::from_secs(60) };
+        let restart = file.restart.as_ref().unwrap_or(&default);
+        let restart = Restart { attempts: restart.attempts, delay: unsigned(restart.delay), max_delay: unsigned(restart.max_delay) };
+        Self { state, dir_given: file.state.dir.is_some(), checkpoints, restart }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a run goes on from: found, and judged before anything runs.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tidegate::checkpoints::{Directory, Kind, Manifest, Snapshot, SnapshotError, Storage, Verdict, judge};
+use tidegate::jobs::plan::{Checkpoints, Plan};
+use tidegate::runtime::checkpoint::{CheckpointConfig, Restore, declared};
+use tidegate::runtime::{Job, KeyGroups};
+
+use super::log::note;
+
+/// What to go on from.
+#[derive(Args)]
+pub struct RestoreArgs {
+    /// Go on from a savepoint or a checkpoint: its directory or URL
+    #[arg(long, value_name = "PATH", conflicts_with = "resume")]
+    from: Option<String>,
+    /// Go on from the job's latest checkpoint; without one, start afresh
+    #[arg(long)]
+    resume: bool,
+    /// Leave state behind that no operator of the job claims
+    #[arg(long)]
+    allow_dropped_state: bool,
+}
+
+/// The job can't go on from what it was given.
+pub enum Refused {
+    /// It can't be read.
+    Unreadable(anyhow::Error),
+    /// It does not fit the job.
+    Judged(Box<Verdict>, String),
+}
+
+impl Refused {
+    /// Prints why, and gives the exit code.
+    #[allow(clippy::print_stderr)]
+    pub fn tell(&self) -> ExitCode {
+        match self {
+            Self::Unreadable(error) => super::fail(error, super::RESTORE),
+            Self::Judged(verdict, place) => {
+                eprintln!("{verdict}");
+                let why = anyhow::anyhow!("the job can't go on from {place}: see above; nothing was started");
+                super::fail(&why, super::RESTORE)
+            }
+        }
+    }
+}
+
+impl RestoreArgs {
+    /// Finds and judges what to go on from. `None`: a fresh start.
+    pub fn find(&self, plan: &Plan, job: &Job) -> Result<Option<Arc<Restore>>, Refused> {
+        let snapshot = match (&self.from, self.resume) {
+            (Some(from), _) => Some(Snapshot::open(from).map_err(|e| Refused::Unreadable(e.into()))?),
+            (None, true) => latest(plan).map_err(Refused::Unreadable)?,
+            (None, false) => None,
+        };
+        let Some(snapshot) = snapshot else { return Ok(None) };
+        for unusable in snapshot.passed_over() {
+            note(&format!("passed over: {unusable}"));
+        }
+        let verdict = verdict(snapshot.manifest(), job, self.allow_dropped_state);
+        if !verdict.can_go_on() {
+            return Err(Refused::Judged(Box::new(verdict), snapshot.place().to_owned()));
+        }
+        Ok(Some(Arc::new(Restore::new(snapshot))))
+    }
+}
+
+/// Whether a job can go on from this.
+pub fn verdict(manifest: &Manifest, job: &Job, allow_dropped: bool) -> Verdict {
+    judge(manifest, &declared(job.graph()), KeyGroups::default().max_parallelism(), allow_dropped)
+}
+
+fn latest(plan: &Plan) -> Result<Option<Snapshot>> {
+    let Some(checkpoints) = &plan.durability.checkpoints else {
+        anyhow::bail!("the job takes no checkpoints: `--resume` needs `checkpoints` in the job file, or name a savepoint by `--from`");
+    };
+    match Snapshot::open(&format!("{}/{}", checkpoints.dir.trim_end_matches('/'), plan.name)) {
+        Ok(snapshot) => Ok(Some(snapshot)),
+        Err(SnapshotError::Absent(place) | SnapshotError::Incomplete(place)) => {
+            note(&format!("there is no checkpoint in {place} yet: starting afresh"));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens the job's directory of checkpoints, and takes over as the run that may write there.
+pub fn open(name: &str, checkpoints: &Checkpoints, restore: Option<&Restore>) -> Result<CheckpointConfig> {
+    let place = || format!("checkpoints can't be kept in `{}`", checkpoints.dir);
+    let directory = Storage::open(&checkpoints.dir).with_context(place)?;
+    let directory = Directory::open(&directory, name).with_context(place)?;
+    let generation = directory.begin_generation().with_context(place)?;
+    // An older checkpoint that was chosen is the latest from now on, whatever came after it.
+    if let Some(manifest) = restore.map(|restore| restore.snapshot().manifest()).filter(|m| m.kind == Kind::Checkpoint && m.job == name)
+        && directory.list().with_context(place)?.iter().any(|found| found.manifest.as_ref().is_ok_and(|m| m == manifest))
+    {
+        directory.adopt(manifest, generation).with_context(place)?;
+    }
+    let mut config = CheckpointConfig::new(directory, generation, checkpoints.every);
+    config.keep = checkpoints.keep;
+    Ok(config)
+}

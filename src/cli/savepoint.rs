@@ -1,0 +1,168 @@
+//! `tidegate savepoint`: asks a running job for one, or looks into one.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tidegate::checkpoints::{Kind, Manifest, OperatorState, RowReader, Snapshot};
+use tidegate::jobs::file::parse;
+
+use super::report::{bytes, grouped, instant};
+
+/// Take a savepoint of a running job, or look into one
+///
+/// A running job is found by its job file or its state directory. It takes the savepoint between two records and goes on. What a savepoint holds does
+/// not depend on where it lies, on the backend or on the number of workers: `tidegate run JOB.yaml --from DIR` goes on from it.
+#[derive(Args)]
+pub struct Savepoint {
+    #[command(subcommand)]
+    command: Option<Inspect>,
+    /// The job file of a running job, or its state directory
+    #[arg(value_name = "JOB.yaml|DIR", required = true)]
+    job: Option<PathBuf>,
+    /// Where the savepoint goes: a new directory, or a URL
+    #[arg(long, value_name = "DIR", required = true)]
+    to: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Inspect {
+    /// Show what a savepoint or checkpoint holds: operators, states, sizes, positions
+    Inspect {
+        /// Its directory or URL
+        #[arg(value_name = "DIR")]
+        place: String,
+        /// Print the stored rows of an operator as JSON Lines: key group, state, and the bytes of key and value
+        #[arg(long, value_name = "OPERATOR")]
+        rows: Option<String>,
+    },
+}
+
+impl Savepoint {
+    pub fn run(&self) -> ExitCode {
+        let result = match (&self.command, &self.job, &self.to) {
+            (Some(Inspect::Inspect { place, rows }), ..) => inspect(place, rows.as_deref()),
+            (None, Some(job), Some(to)) => take(job, to),
+            _ => Err(anyhow::anyhow!("say which job, and by `--to` where the savepoint goes")),
+        };
+        match result.and_then(|text| Ok(super::print(&text)?)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => super::fail(&error, super::FAILED),
+        }
+    }
+}
+
+fn take(job: &Path, to: &str) -> Result<String> {
+    let dir = if job.is_dir() { job.to_owned() } else { dir_of(job)? };
+    // The job may run elsewhere: what is relative is so to us.
+    let to = if to.contains("://") { to.to_owned() } else { std::path::absolute(to)?.display().to_string() };
+    let place = super::control::ask(&dir, &to)?;
+    Ok(format!("{place}\n"))
+}
+
+/// The state directory of the job in this file.
+fn dir_of(file: &Path) -> Result<PathBuf> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(|| format!("the job file `{name}` can't be read"))?;
+    let (parsed, problems) = parse(&name, &text, &[]);
+    let Some(parsed) = parsed.filter(|_| !problems.has_errors()) else {
+        bail!("`{name}` is not a job file that can run: see `tidegate check`")
+    };
+    let dir = parsed.state.dir.as_ref().map_or("./state", |dir| &dir.value);
+    Ok(Path::new(dir).join(&parsed.name.value))
+}
+
+fn inspect(place: &str, rows: Option<&str>) -> Result<String> {
+    let snapshot = Snapshot::open(place)?;
+    match rows {
+        Some(operator) => rows_of(&snapshot, operator),
+        None => Ok(summary(snapshot.manifest(), snapshot.place())),
+    }
+}
+
+fn summary(manifest: &Manifest, place: &str) -> String {
+    let mut out = String::new();
+    let kind = if manifest.kind == Kind::Savepoint { "savepoint" } else { "checkpoint" };
+    let _ = writeln!(out, "{kind} of `{}` in {place}", manifest.job);
+    let size: u64 = manifest.files().map(|file| file.bytes).sum();
+    let watermark = manifest.watermark.map_or_else(|| "none".to_owned(), instant);
+    let _ = writeln!(
+        out,
+        "taken {} at the end of epoch {}, on {} workers; watermark {watermark}; {} in {} files",
+        instant(manifest.created_ms),
+        manifest.epoch,
+        manifest.workers,
+        bytes(size),
+        manifest.files().count()
+    );
+    for operator in &manifest.operators {
+        let _ = writeln!(out, "\n{}  ({})", operator.id, operator.kind);
+        for state in &operator.states {
+            let _ = writeln!(out, "  state `{}`: {}", state.name, state.schema);
+        }
+        let entries: u64 = operator.parts.iter().map(|part| part.entries).sum();
+        let size: u64 = operator.parts.iter().flat_map(|part| part.rows.iter().chain(&part.db)).map(|file| file.bytes).sum();
+        if size > 0 {
+            let counted = if entries > 0 { format!("{} rows, ", grouped(entries)) } else { String::new() };
+            let _ = writeln!(out, "  {counted}{}", bytes(size));
+        }
+        for part in &operator.parts {
+            for item in part.list.iter().filter(|item| !item.as_object().is_some_and(serde_json::Map::is_empty)) {
+                let _ = writeln!(out, "  worker {}: {item}", part.worker);
+            }
+        }
+    }
+    out
+}
+
+fn rows_of(snapshot: &Snapshot, name: &str) -> Result<String> {
+    let operators = &snapshot.manifest().operators;
+    let Some(operator) = operators.iter().find(|operator| operator.id.as_str() == name) else {
+        let known: Vec<&str> = operators.iter().map(|operator| operator.id.as_str()).collect();
+        bail!("there is no operator `{name}` in it, only {}", known.join(", "));
+    };
+    let scratch = std::env::temp_dir().join(format!("tidegate-inspect-{}", std::process::id()));
+    let read = read_rows(snapshot, operator, &scratch);
+    // Only copies lie there.
+    let _ = std::fs::remove_dir_all(&scratch);
+    read
+}
+
+fn read_rows(snapshot: &Snapshot, operator: &OperatorState, scratch: &Path) -> Result<String> {
+    std::fs::create_dir_all(scratch)?;
+    let names: BTreeMap<u8, &str> = operator.states.iter().map(|state| (state.id, state.name.as_str())).collect();
+    let mut out = String::new();
+    let mut line = |group: u16, state: u8, key: &[u8], value: &[u8]| {
+        let state = names.get(&state).copied().unwrap_or("?");
+        let row = json!({ "group": group, "state": state, "key": hex(key), "value": hex(value) });
+        let _ = writeln!(out, "{row}");
+    };
+    for (i, part) in operator.parts.iter().enumerate() {
+        for (j, file) in part.rows.iter().enumerate() {
+            let local = scratch.join(format!("{i}-{j}.rows"));
+            snapshot.download(file, &local)?;
+            for row in RowReader::open(&local)?.groups(0..u16::MAX) {
+                let row = row?;
+                line(row.group, row.state, &row.key, &row.value);
+            }
+        }
+        if !part.db.is_empty() {
+            let dir = scratch.join(format!("{i}-db"));
+            std::fs::create_dir_all(&dir)?;
+            snapshot.download_all(&part.db, &dir)?;
+            tidegate::runtime::state::read_rows(&dir, &mut line)?;
+        }
+    }
+    Ok(out)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}

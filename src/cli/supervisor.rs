@@ -1,0 +1,117 @@
+//! Starts a job again when it has failed: from its latest checkpoint, after a wait that grows, a bounded number of times.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use tidegate::checkpoints::{Directory, Manifest, Snapshot};
+use tidegate::runtime::checkpoint::{CheckpointStatus, Restore};
+use tidegate::runtime::{Domain, JobError, RunConfig, Stopper};
+
+use super::job::Loaded;
+use super::restore;
+
+/// Whether the process was asked to stop, and the job to tell.
+#[derive(Clone, Default)]
+pub struct Stopping(Arc<(Mutex<(bool, Option<Stopper>)>, Condvar)>);
+
+impl Stopping {
+    /// Stops the job that runs, and starts none again.
+    pub fn stop(&self) {
+        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = true;
+        if let Some(stopper) = &state.1 {
+            stopper.stop();
+        }
+        self.0.1.notify_all();
+    }
+}
+
+/// Keeps a job going.
+pub struct Supervisor<'a> {
+    loaded: &'a Loaded,
+    /// What the process was told to go on from.
+    given: Option<Arc<Restore>>,
+    /// The job's checkpoints, and the first run of this process.
+    own: Option<(Directory, u64)>,
+    failures: u64,
+    stopping: Stopping,
+}
+
+impl<'a> Supervisor<'a> {
+    pub fn new(loaded: &'a Loaded, given: Option<Arc<Restore>>) -> Self {
+        Self { loaded, given, own: None, failures: 0, stopping: Stopping::default() }
+    }
+
+    /// Where to say that the process is to stop.
+    pub fn stopping(&self) -> Stopping {
+        self.stopping.clone()
+    }
+
+    /// Fills in where state and checkpoints go, and what to go on from: the latest checkpoint that this process has taken, or else what it was given.
+    pub fn configure(&mut self, config: &mut RunConfig) -> Result<()> {
+        let durability = &self.loaded.plan.durability;
+        config.job.clone_from(&self.loaded.plan.name);
+        config.state = tidegate::runtime::StateConfig { dir: config.state.dir.clone(), ..durability.state.clone() };
+        config.restore = self.latest()?.or_else(|| self.given.clone());
+        if let Some(checkpoints) = &durability.checkpoints {
+            config.mode = checkpoints.mode;
+            let opened = restore::open(&self.loaded.plan.name, checkpoints, config.restore.as_deref())?;
+            self.own.get_or_insert_with(|| (opened.directory.clone(), opened.generation));
+            config.checkpoints = Some(opened);
+        }
+        Ok(())
+    }
+
+    /// The latest checkpoint of this process.
+    fn latest(&self) -> Result<Option<Arc<Restore>>> {
+        let Some((directory, first)) = &self.own else { return Ok(None) };
+        let latest = directory.latest_valid(&mut |unusable| tracing::warn!("passed over: {unusable}"))?;
+        let Some(Manifest { epoch, .. }) = latest.filter(|manifest| manifest.generation >= *first) else { return Ok(None) };
+        let place = format!("{}/checkpoints/{epoch}", directory.storage().root());
+        Ok(Some(Arc::new(Restore::new(Snapshot::open(&place)?))))
+    }
+
+    /// The job runs.
+    pub fn started(&self, stopper: Stopper) {
+        let mut state = self.stopping.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 {
+            stopper.stop();
+        }
+        state.1 = Some(stopper);
+    }
+
+    /// The job has ended, well or not.
+    pub fn ended(&mut self, checkpoints: &CheckpointStatus) {
+        self.stopping.0.0.lock().unwrap_or_else(PoisonError::into_inner).1 = None;
+        // It came on in between.
+        if checkpoints.completed > 0 {
+            self.failures = 0;
+        }
+    }
+
+    /// How long to wait before the job is started again after this failure; `None` if it isn't.
+    pub fn after(&mut self, error: &anyhow::Error) -> Option<Duration> {
+        let restart = self.loaded.plan.durability.restart;
+        // The same data would fail again.
+        let hopeless = match error.downcast_ref::<JobError>() {
+            Some(JobError::Operator { error, .. }) => error.domain() == Domain::User,
+            Some(JobError::Graph(_)) => true,
+            _ => false,
+        };
+        self.failures += 1;
+        if hopeless || self.failures > restart.attempts {
+            return None;
+        }
+        let doubled = u32::try_from(self.failures - 1).ok().and_then(|n| 2u32.checked_pow(n.min(31))).unwrap_or(u32::MAX);
+        Some(restart.delay.saturating_mul(doubled).min(restart.max_delay))
+    }
+
+    /// Waits; returns false if the process is to stop meanwhile.
+    pub fn wait(&self, wait: Duration) -> bool {
+        let (state, stopped) = &*self.stopping.0;
+        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = stopped.wait_timeout_while(state, wait, |state| !state.0).unwrap_or_else(PoisonError::into_inner);
+        !waited.0.0
+    }
+}
