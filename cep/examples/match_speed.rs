@@ -1,11 +1,10 @@
 //! How many events a second the keyed logic takes: many keys with little open, and one key with much open.
 #![allow(clippy::print_stdout, reason = "a measurement is there to be read")]
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate_cep::{CepLogic, Limit, Overflow, Pattern, Search, Where};
-use tidegate_runtime::operator::{Logic, Outbox};
+use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
 
 type Event = (u64, u32);
@@ -17,7 +16,7 @@ fn kind(kind: u32) -> Where<Event> {
 fn measure(name: &str, pattern: Pattern<Where<Event>>, events: u64, event: impl Fn(u64) -> Event) -> Result<(), Error> {
     let search =
         Search::new(pattern).map_err(|e| Error::user(e.to_string()))?.limit(Limit { runs: 20_000, overflow: Overflow::DropNewest });
-    let mut logic = CepLogic::new(|(key, _): &Event| *key, search, &mut Context::default()).unwrap();
+    let mut logic = CepLogic::new(|(key, _): &Event| *key, search, &mut Context::default())?;
     let mut out = Outbox::default();
     let (start, mut matches) = (Instant::now(), 0);
     for i in 0..events {
@@ -29,7 +28,7 @@ fn measure(name: &str, pattern: Pattern<Where<Event>>, events: u64, event: impl 
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    println!("{name}: {:.0} events/s, {matches} matches, {} keys", events as f64 / seconds, logic.keys().unwrap().len());
+    println!("{name}: {:.0} events/s, {matches} matches, {} keys", events as f64 / seconds, logic.keys()?.len());
     Ok(())
 }
 

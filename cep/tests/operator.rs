@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_cep::{
     Candidate, CepLogic, Condition, Emitted, Found, Limit, MatchError, Matcher, Nfa, Overflow, Pattern, Runs, Search, Where,
 };
-use tidegate_runtime::operator::{Logic, Outbox};
+use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
 
 /// A key and a letter.

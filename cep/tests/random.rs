@@ -13,7 +13,7 @@ use tidegate_cep::{
     AfterMatch, Candidate, CepLogic, Condition, Contiguity, Emitted, Found, Inner, Judge, Limit, Matcher, Nfa, Overflow, Pattern, Runs,
     Search, SkipTo, Step, Times,
 };
-use tidegate_runtime::operator::{Logic, Outbox};
+use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
 
 /// Which kinds of event fit, as bits; an iterative one wants an even number of events before it, too.
@@ -221,7 +221,7 @@ proptest! {
         let (expected, _, dropped) = run(&pattern, &events, false);
         prop_assume!(dropped == 0);
         let windowed = pattern.within.is_some();
-        let mut logic = CepLogic::<(), _, _, _>::new(|_: &Event| (), Search::new(pattern).unwrap(), Arc::default());
+        let mut logic = CepLogic::<(), _, _, _>::new(|_: &Event| (), Search::new(pattern).unwrap(), &mut Context::default()).unwrap();
         let mut out = Outbox::default();
         let cut = cut.min(events.len());
         for part in [0..cut, cut..events.len()] {

@@ -128,6 +128,16 @@ impl Snapshot {
         &self.passed_over
     }
 
+    /// Checks that its files are what was written, as far as they lie in a directory: those elsewhere are checked when they are brought.
+    ///
+    /// # Errors
+    /// A file is damaged, or can't be read.
+    pub fn verify(&self) -> Result<(), SnapshotError> {
+        let root = Path::new(self.storage.root());
+        let files = self.manifest.files().map(|file| (file, root.join(&file.path)));
+        files.filter(|(_, local)| local.exists()).try_for_each(|(file, local)| Ok(verify(file, &local)?))
+    }
+
     /// Brings one of its files to `local` and checks that it is what was written. See [`Storage::download`].
     ///
     /// # Errors

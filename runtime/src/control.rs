@@ -21,7 +21,7 @@ use crate::state::{Instance, Resources, Spill};
 /// The state shared by all workers of one run. A failure anywhere poisons it, and every worker stops at its next step.
 #[derive(Default)]
 pub struct Control {
-    failed: AtomicBool,
+    over: AtomicBool,
     failure: Mutex<Option<JobError>>,
     stopping: AtomicBool,
     /// The epoch that begins with the stop: nothing is read in it.
@@ -133,13 +133,18 @@ impl Control {
 
     pub(crate) fn poison(&self, error: JobError) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.failed.store(true, SeqCst);
+        self.over.store(true, SeqCst);
     }
 
-    /// Has anything failed?
+    /// Has anything failed, or has the job come to the end of its stop? Then nothing is done any more: what a worker sees now may come of others having left.
     #[must_use]
-    pub fn failed(&self) -> bool {
-        self.failed.load(SeqCst)
+    pub fn over(&self) -> bool {
+        self.over.load(SeqCst)
+    }
+
+    /// The job has come to the end of its stop.
+    pub(crate) fn finish(&self) {
+        self.over.store(true, SeqCst);
     }
 
     pub(crate) fn take_failure(&self) -> Option<JobError> {

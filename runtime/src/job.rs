@@ -198,7 +198,7 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
         });
         let mut barrier = Instant::now();
         let checkpoints = control.checkpoints();
-        while worker.has_dataflows() && !control.failed() {
+        while worker.has_dataflows() && !control.over() {
             worker.step_or_park(Some(LOOK));
             if let Some(interval) = barrier_every.filter(|i| index == 0 && barrier.elapsed() >= *i && !control.stopping()) {
                 control.step_epoch();
@@ -211,7 +211,7 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
                 // Everything before the last barrier has been written, and what is taken at the end is complete.
                 let written = probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= next));
                 if written && checkpoints.settled(Epoch(next.0.saturating_sub(1))) {
-                    break;
+                    control.finish();
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tidegate::checkpoints::{Directory, Kind, Manifest, Snapshot, SnapshotError, Storage, Verdict, judge};
+use tidegate::checkpoints::{Directory, Kind, Manifest, Snapshot, Storage, Verdict, judge};
 use tidegate::jobs::plan::{Checkpoints, Plan};
 use tidegate::runtime::checkpoint::{CheckpointConfig, Restore, declared};
 use tidegate::runtime::{Job, KeyGroups};
@@ -59,7 +59,7 @@ impl RestoreArgs {
         };
         let Some(snapshot) = snapshot else { return Ok(None) };
         for unusable in snapshot.passed_over() {
-            note(&format!("passed over: {unusable}"));
+            note(&format!("checkpoint passed over: {unusable}"));
         }
         let verdict = verdict(snapshot.manifest(), job, self.allow_dropped_state);
         if !verdict.can_go_on() {
@@ -78,14 +78,34 @@ fn latest(plan: &Plan) -> Result<Option<Snapshot>> {
     let Some(checkpoints) = &plan.durability.checkpoints else {
         anyhow::bail!("the job takes no checkpoints: `--resume` needs `checkpoints` in the job file, or name a savepoint by `--from`");
     };
-    match Snapshot::open(&format!("{}/{}", checkpoints.dir.trim_end_matches('/'), plan.name)) {
-        Ok(snapshot) => Ok(Some(snapshot)),
-        Err(SnapshotError::Absent(place) | SnapshotError::Incomplete(place)) => {
-            note(&format!("there is no checkpoint in {place} yet: starting afresh"));
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
+    let directory = Directory::open(&Storage::open(&checkpoints.dir)?, &plan.name)?;
+    let newest = newest(&directory, 0)?;
+    if newest.is_none() {
+        note(&format!("there is no checkpoint in {} yet: starting afresh", directory.storage().root()));
     }
+    Ok(newest)
+}
+
+/// The newest checkpoint of this generation or a later one that is whole. Those passed over are named.
+pub fn newest(directory: &Directory, generation: u64) -> Result<Option<Snapshot>> {
+    let mut damaged = 0;
+    for found in directory.list()? {
+        if found.manifest.as_ref().is_ok_and(|manifest| manifest.generation < generation) {
+            continue;
+        }
+        let place = format!("{}/checkpoints/{}", directory.storage().root(), found.epoch);
+        match Snapshot::open(&place).and_then(|snapshot| snapshot.verify().map(|()| snapshot)) {
+            Ok(snapshot) => return Ok(Some(snapshot)),
+            Err(error) => {
+                damaged += 1;
+                note(&format!("checkpoint passed over: {error}"));
+            }
+        }
+    }
+    if damaged > 0 {
+        anyhow::bail!("none of the checkpoints in {} can be restored", directory.storage().root());
+    }
+    Ok(None)
 }
 
 /// Opens the job's directory of checkpoints, and takes over as the run that may write there.

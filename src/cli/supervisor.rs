@@ -1,10 +1,10 @@
 //! Starts a job again when it has failed: from its latest checkpoint, after a wait that grows, a bounded number of times.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use tidegate::checkpoints::{Directory, Manifest, Snapshot};
+use tidegate::checkpoints::Directory;
 use tidegate::runtime::checkpoint::{CheckpointStatus, Restore};
 use tidegate::runtime::{Domain, JobError, RunConfig, Stopper};
 
@@ -13,17 +13,35 @@ use super::restore;
 
 /// Whether the process was asked to stop, and the job to tell.
 #[derive(Clone, Default)]
-pub struct Stopping(Arc<(Mutex<(bool, Option<Stopper>)>, Condvar)>);
+pub struct Stopping(Arc<Signal>);
+
+#[derive(Default)]
+struct Signal {
+    state: Mutex<Asked>,
+    stopped: Condvar,
+}
+
+#[derive(Default)]
+struct Asked {
+    to_stop: bool,
+    job: Option<Stopper>,
+}
+
+impl Signal {
+    fn state(&self) -> MutexGuard<'_, Asked> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Stopping {
     /// Stops the job that runs, and starts none again.
     pub fn stop(&self) {
-        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = true;
-        if let Some(stopper) = &state.1 {
-            stopper.stop();
+        let mut state = self.0.state();
+        state.to_stop = true;
+        if let Some(job) = &state.job {
+            job.stop();
         }
-        self.0.1.notify_all();
+        self.0.stopped.notify_all();
     }
 }
 
@@ -66,24 +84,21 @@ impl<'a> Supervisor<'a> {
     /// The latest checkpoint of this process.
     fn latest(&self) -> Result<Option<Arc<Restore>>> {
         let Some((directory, first)) = &self.own else { return Ok(None) };
-        let latest = directory.latest_valid(&mut |unusable| tracing::warn!("passed over: {unusable}"))?;
-        let Some(Manifest { epoch, .. }) = latest.filter(|manifest| manifest.generation >= *first) else { return Ok(None) };
-        let place = format!("{}/checkpoints/{epoch}", directory.storage().root());
-        Ok(Some(Arc::new(Restore::new(Snapshot::open(&place)?))))
+        Ok(restore::newest(directory, *first)?.map(|snapshot| Arc::new(Restore::new(snapshot))))
     }
 
     /// The job runs.
     pub fn started(&self, stopper: Stopper) {
-        let mut state = self.stopping.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 {
+        let mut state = self.stopping.0.state();
+        if state.to_stop {
             stopper.stop();
         }
-        state.1 = Some(stopper);
+        state.job = Some(stopper);
     }
 
     /// The job has ended, well or not.
     pub fn ended(&mut self, checkpoints: &CheckpointStatus) {
-        self.stopping.0.0.lock().unwrap_or_else(PoisonError::into_inner).1 = None;
+        self.stopping.0.state().job = None;
         // It came on in between.
         if checkpoints.completed > 0 {
             self.failures = 0;
@@ -109,9 +124,8 @@ impl<'a> Supervisor<'a> {
 
     /// Waits; returns false if the process is to stop meanwhile.
     pub fn wait(&self, wait: Duration) -> bool {
-        let (state, stopped) = &*self.stopping.0;
-        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = stopped.wait_timeout_while(state, wait, |state| !state.0).unwrap_or_else(PoisonError::into_inner);
-        !waited.0.0
+        let Signal { stopped, .. } = &*self.stopping.0;
+        let waited = stopped.wait_timeout_while(self.stopping.0.state(), wait, |state| !state.to_stop);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.to_stop
     }
 }

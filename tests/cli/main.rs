@@ -1,6 +1,7 @@
 //! The command line, end to end: the real binary on real files.
 
 #[path = "../harness/mod.rs"]
+#[allow(dead_code)]
 mod harness;
 
 mod aggregates;

@@ -86,6 +86,11 @@ impl Tidegate {
         self
     }
 
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.stdin = input.into();
         self
@@ -166,6 +171,11 @@ impl Running {
         self
     }
 
+    /// Has it ended?
+    pub fn over(&mut self) -> bool {
+        self.child.try_wait().expect("the child is ours").is_some()
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     pub fn signal(&mut self, name: &str) -> &mut Self {
         let pid = self.child.id().to_string();
@@ -207,6 +217,10 @@ pub struct Outcome {
 impl Outcome {
     fn fail(&self, why: &str) -> ! {
         panic!("{why}\n{}\n--- stdout\n{}\n--- stderr\n{}", self.status, self.stdout, self.stderr);
+    }
+
+    pub fn succeeded(&self) -> bool {
+        self.status.success()
     }
 
     #[track_caller]

@@ -31,7 +31,7 @@ impl ProcessFunction<u8, (u8, i64)> for Chain {
     }
 
     fn process(&mut self, (key, _): (u8, i64), context: &mut ProcessContext<'_, u8, Self::Out>) -> Result<(), Error> {
-        self.fired()?.set(&key, 0);
+        self.fired()?.set(&key, 0)?;
         context.set_event_timer(context.time() + 10);
         context.set_event_timer(context.time() + 11);
         context.delete_event_timer(context.time() + 11);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_cep::{Candidate, CepLogic, Emitted, Found, Judge, Limit, Matcher, Nfa, Runs, Search, Sequence};
-use tidegate_runtime::operator::{Logic, Outbox};
+use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
 
 use crate::case::{Case, Cel, Entry, Event};
@@ -73,7 +73,7 @@ fn as_given(case: &Case) -> Result<Outcome, String> {
 fn in_event_time(case: &Case) -> Result<Outcome, String> {
     let search = Search::new(case.pattern.clone()).map_err(|e| e.to_string())?;
     let search = search.tie_break(|a: &Event, b: &Event| a.tie.total_cmp(&b.tie));
-    let new = || CepLogic::<String, _, _, _>::new(|e: &Event| e.key.clone(), search.clone(), Arc::default());
+    let new = || CepLogic::<String, _, _, _>::new(|e: &Event| e.key.clone(), search.clone(), &mut Context::default()).unwrap();
     let mut logic = new();
     let mut out = Outbox::default();
     for (position, entry) in case.entries.iter().enumerate() {

@@ -109,7 +109,7 @@ impl Source<Entry<Row>> for GeneratorSource {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<Row>>>, Error> {
         let source = self.clone();
         let row = move |i| source.row(i).map(|record| Record::new(record.time, Entry::Good(record.value)));
-        Ok(Box::new(Generate::new(self.plan, context, row)))
+        Ok(Box::new(Generate::new(self.plan, context, row)?))
     }
 }
 
@@ -147,6 +147,6 @@ impl<F> FnSource<F> {
 impl<T: 'static, F: Fn(u64) -> Record<T> + Clone + Send + Sync + 'static> Source<T> for FnSource<F> {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error> {
         let record = self.record.clone();
-        Ok(Box::new(Generate::new(self.plan, context, move |i| Ok(record(i)))))
+        Ok(Box::new(Generate::new(self.plan, context, move |i| Ok(record(i)))?))
     }
 }

@@ -39,6 +39,11 @@ impl Part {
         serde_json::to_value(self).unwrap_or_default()
     }
 
+    /// The file as this part leaves it.
+    pub(super) fn committed(&self) -> Self {
+        Self { path: self.path.clone(), at: self.end(), bytes: 0, pending: None }
+    }
+
     /// The length of the file after.
     pub(super) fn end(&self) -> u64 {
         self.at + self.bytes
@@ -240,7 +245,7 @@ mod tests {
                 let first = checkpoint.as_ref().map_or(0, |(epoch, _)| epoch + 1);
                 let mut file = Committed::open(&path, restored, b"head\n", true).unwrap();
                 let mut uncommitted = Vec::new();
-                let mut alive = |steps: &mut i32| {
+                let alive = |steps: &mut i32| {
                     *steps += 1;
                     run == 1 || *steps <= dies_after
                 };

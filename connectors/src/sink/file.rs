@@ -40,6 +40,21 @@ impl<E> FileSink<E> {
         number().filter(|_| self.directory).map_or(0, |number| number % workers.max(1))
     }
 
+    /// The parts in the directory, but for `own`, that this worker looks after.
+    fn others(&self, own: &Path, context: SinkContext) -> Result<Vec<PathBuf>, Error> {
+        let unreadable = |e| Error::external(format!("`{}` can't be read", self.path.display()), e);
+        let mut others = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(unreadable)? {
+            let path = self.path.join(entry.map_err(unreadable)?.file_name());
+            let is_part = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"part-"));
+            if is_part && path != own && self.owner(&path, context.workers) == context.worker {
+                others.push(path);
+            }
+        }
+        others.sort();
+        Ok(others)
+    }
+
     fn part<T>(&self, worker: usize) -> PathBuf
     where
         E: Encoder<T>,
@@ -63,22 +78,25 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
         let buffer = Buffer::new(self.encoder.clone());
         // A single file belongs to worker 0: all records go there, and it is there even if none comes.
         if !self.directory && context.worker != 0 {
-            return Ok(Box::new(FileWriter { path, file: None, buffer }));
+            return Ok(Box::new(FileWriter { path, file: None, others: Vec::new(), buffer }));
         }
         let restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let length = restored.iter().flatten().filter(|part| part.path == path).map(Part::end).max();
         let mut header = Vec::new();
         self.encoder.header(&mut header);
         let file = Committed::open(&path, length, &header, context.transactional)?;
-        if self.directory && restored.is_none() {
-            // Each worker removes those of its residue, so that none removes what another has just made.
-            let old = (1..).map(|n| self.part::<T>(context.worker + n * context.workers.max(1)));
-            for path in old.take_while(|path| path.exists()) {
-                std::fs::remove_file(&path)
-                    .map_err(|e| Error::external(format!("`{}` of an earlier run can't be removed", path.display()), e))?;
+        let mut others = Vec::new();
+        if self.directory {
+            for other in self.others(&path, context)? {
+                match restored.iter().flatten().filter(|part| part.path == other).max_by_key(|part| part.end()) {
+                    Some(part) => others.push(part.committed()),
+                    // Left by an earlier run, or by one that went on after the snapshot.
+                    None => std::fs::remove_file(&other)
+                        .map_err(|e| Error::external(format!("`{}` of an earlier run can't be removed", other.display()), e))?,
+                }
             }
         }
-        Ok(Box::new(FileWriter { path, file: Some(file), buffer }))
+        Ok(Box::new(FileWriter { path, file: Some(file), others, buffer }))
     }
 
     fn single_writer(&self) -> bool {
@@ -89,6 +107,8 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
 struct FileWriter<E> {
     path: PathBuf,
     file: Option<Committed>,
+    /// Parts that other numbers of workers have written: they belong to what a snapshot has to know.
+    others: Vec<Part>,
     buffer: Buffer<E>,
 }
 
@@ -117,7 +137,10 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for FileWriter<E> {
     fn seal(&mut self, epoch: Epoch) -> Result<Vec<Json>, Error> {
         <Self as Writer<T>>::flush(self)?;
         match &mut self.file {
-            Some(file) => file.seal(epoch).map(|part| vec![part.write()]).map_err(Self::failed(&self.path)),
+            Some(file) => {
+                let part = file.seal(epoch).map_err(Self::failed(&self.path))?;
+                Ok([part].iter().chain(&self.others).map(Part::write).collect())
+            }
             None => Ok(Vec::new()),
         }
     }

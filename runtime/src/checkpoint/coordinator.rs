@@ -120,10 +120,16 @@ impl Coordinator {
         } else if let Some(pending) = self.pending.get_mut(&epoch) {
             pending.reports.insert(member, report);
         }
+        if let Some(end) = self.end(now) {
+            return vec![end];
+        }
         let epochs: Vec<Epoch> = self.pending.keys().copied().collect();
-        let mut complete: Vec<Complete> = epochs.into_iter().filter_map(|epoch| self.complete(epoch, now)).collect();
-        complete.extend(self.end(now));
-        complete
+        epochs.into_iter().filter_map(|epoch| self.complete(epoch, now)).collect()
+    }
+
+    /// Has any member ended?
+    pub(crate) fn any_ended(&self) -> bool {
+        !self.last.is_empty()
     }
 
     fn complete(&mut self, epoch: Epoch, now: Duration) -> Option<Complete> {

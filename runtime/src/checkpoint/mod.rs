@@ -138,6 +138,9 @@ struct Ships {
     publisher: Option<(Sender<Complete>, JoinHandle<()>)>,
 }
 
+/// Why a savepoint can't be taken near the end of bounded input.
+const PARTLY_ENDED: &str = "part of the job has come to the end of its input already: let it end, or use `--savepoint-at-end`";
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -217,9 +220,8 @@ impl Checkpoints {
 
     /// What is to be made of the end of an epoch that has come for a member; `last` if its input has ended.
     pub(crate) fn plan(&self, epoch: Epoch, last: bool) -> Option<Plan> {
-        let planned = lock(&self.coordinator).plan(epoch).cloned();
-        // The end of input is not planned beforehand.
-        planned.or_else(|| (last && self.on()).then_some(Plan::Checkpoint))
+        // The end of input is not planned beforehand, and becomes part of the last checkpoint.
+        if last && self.on() { Some(Plan::Checkpoint) } else { lock(&self.coordinator).plan(epoch).cloned() }
     }
 
     /// Looks whether a checkpoint or a savepoint is due, and begins it: `step` steps the epoch and returns the one that ends.
@@ -236,6 +238,10 @@ impl Checkpoints {
             return;
         }
         let plan = if let Some(request) = lock(&self.requests).pop_front() {
+            if coordinator.any_ended() {
+                let _ = request.answer.send(Err(PARTLY_ENDED.to_owned()));
+                return;
+            }
             lock(&self.asked).insert(current, request.answer);
             Plan::Savepoint(request.to)
         } else if self.config.as_ref().is_some_and(|config| coordinator.due(config.pace(), now)) {
@@ -406,6 +412,11 @@ impl Checkpoints {
                 None
             }
             Plan::Savepoint(to) => {
+                // A savepoint stands alone.
+                let elsewhere = |file: &FileRef| file.path.contains('/');
+                if manifest.files().any(elsewhere) {
+                    return Err(PARTLY_ENDED.into());
+                }
                 publish_savepoint(&Storage::open(to)?, &manifest)?;
                 Some(to.clone())
             }

@@ -135,7 +135,7 @@ impl Keeper {
             if self.work()? != Again::Now {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            if self.control.failed() {
+            if self.control.over() {
                 return Ok(());
             }
         }

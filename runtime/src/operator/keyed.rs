@@ -272,7 +272,7 @@ struct Harness<L: Logic> {
 impl<L: Logic> Harness<L> {
     /// Runs one activation, unless the job or this operator is over.
     fn drive(&mut self, control: &Control, activation: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        if control.failed() || self.held.is_none() {
+        if control.over() || self.held.is_none() {
             return Ok(());
         }
         if self.keeper.open()?

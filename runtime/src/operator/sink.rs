@@ -83,11 +83,11 @@ where
         move |frontiers| {
             let mut arrived = Ok(());
             input.for_each(|capability, batch| {
-                if arrived.is_ok() && !control.failed() {
+                if arrived.is_ok() && !control.over() {
                     arrived = meet(capability.stamp()).and_then(|time| driver.arrive(time, std::mem::take(batch)));
                 }
             });
-            if control.failed() {
+            if control.over() {
                 return;
             }
             let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);

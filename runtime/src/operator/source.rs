@@ -75,7 +75,7 @@ pub fn source<'s, T: Clone + 'static>(
             read_out: false,
         };
         move |_| {
-            if !control.failed()
+            if !control.over()
                 && let Err(error) = driver.drive(&mut output.activate())
             {
                 control.fail(&name, worker, error);

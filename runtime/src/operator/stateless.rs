@@ -40,7 +40,7 @@ where
         move |_| {
             let mut output = output.activate();
             input.for_each(|capability, batch| {
-                if control.failed() {
+                if control.over() {
                     return;
                 }
                 metrics.records_in.add(batch.len() as u64);

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, DBPinnableSlice, DataBlockIndexType, Direction, IteratorMode, Options, ReadOptions,
-    SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, DataBlockIndexType, Direction, IteratorMode,
+    Options, ReadOptions, SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use super::codec;
@@ -87,7 +87,9 @@ impl Disk {
     pub(crate) fn open(dir: &Path, resources: &Resources, floors: &Floors) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(|e| Error::external(format!("the state directory `{}` can't be made", dir.display()), e))?;
         let options = options(resources, floors);
-        let db = DB::open(&options, dir).map_err(|e| failed("opening", dir, e))?;
+        // By name, so that it has a handle: only through one can many keys be read in one go.
+        let family = ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, options.clone());
+        let db = DB::open_cf_descriptors(&options, dir, [family]).map_err(|e| failed("opening", dir, e))?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
         Ok(Self { db, dir: dir.to_owned(), options, write })

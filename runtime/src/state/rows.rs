@@ -120,16 +120,20 @@ impl Rows {
 mod tests {
     use super::*;
 
+    fn bytes(bytes: &'static [u8]) -> impl Fn(&mut Vec<u8>) -> Result<(), Error> {
+        move |out| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+
     #[test]
     fn rows_come_back_sorted_and_a_row_that_fails_leaves_nothing() {
         let mut rows = Rows::default();
-        let add = |rows: &mut Rows, key: &[u8], value: &[u8]| {
-            rows.put(|o| Ok(o.extend_from_slice(key)), |o| Ok(o.extend_from_slice(value))).unwrap();
-        };
-        add(&mut rows, b"00b", b"1");
-        rows.delete(|o| Ok(o.extend_from_slice(b"00a"))).unwrap();
-        assert!(rows.put(|o| Ok(o.push(1)), |_| Err(Error::user("no"))).is_err());
-        add(&mut rows, b"00c", b"");
+        rows.put(bytes(b"00b"), bytes(b"1")).unwrap();
+        rows.delete(bytes(b"00a")).unwrap();
+        assert!(rows.put(bytes(b"00x"), |_| Err(Error::user("no"))).is_err());
+        rows.put(bytes(b"00c"), bytes(b"")).unwrap();
         rows.sort();
         let found: Vec<_> = rows.iter().map(|r| (r.key.to_vec(), r.value.map(<[u8]>::to_vec))).collect();
         assert_eq!(found, [(b"00a".to_vec(), None), (b"00b".to_vec(), Some(b"1".to_vec())), (b"00c".to_vec(), Some(vec![]))]);

@@ -1,0 +1,105 @@
+//! The job that is killed: windows of every kind, a running aggregate, a pattern with timers, into files.
+
+use serde_json::Value;
+
+use crate::harness::{Dir, sorted};
+
+/// The sinks.
+pub const SINKS: [&str; 6] = ["tumbling", "sliding", "sessions", "running", "matches", "timeouts"];
+
+/// A job of `count` rows at `rate` rows per second, with a checkpoint every 40 ms.
+pub struct Setup {
+    pub count: u64,
+    pub rate: u64,
+    pub backend: &'static str,
+    /// Bytes: little makes entries leave memory.
+    pub memory: &'static str,
+    pub mode: &'static str,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { count: 24_000, rate: 40_000, backend: "rocksdb", memory: "64MiB", mode: "exactly_once" }
+    }
+}
+
+impl Setup {
+    pub fn yaml(&self, checkpoints: bool) -> String {
+        let Self { count, rate, backend, memory, mode } = self;
+        let checkpoints =
+            if checkpoints { format!("checkpoints: {{ every: 40ms, dir: ckpt, keep: 2, mode: {mode} }}\n") } else { String::new() };
+        format!(
+            r#"name: crash
+state: {{ backend: {backend}, dir: state, memory: {memory} }}
+{checkpoints}restart: {{ attempts: 0 }}
+sources:
+  in:
+    connector: generator
+    rate: {rate}
+    count: {count}
+    fields:
+      user: {{ uniform: [0, 499] }}
+      kind: {{ choice: [a, b, c] }}
+      n: {{ sequence: [0, 1] }}
+      ts: {{ time: {{ start: 2026-01-01T00:00:00Z, step: 5ms }} }}
+streams:
+  tumbling: {{ from: in, key: user, window: {{ tumbling: 7s }}, aggregate: {{ n: count(), sum: sum(n), kinds: count_distinct(kind) }} }}
+  sliding:  {{ from: in, key: user, window: {{ sliding: 6s, every: 2s }}, aggregate: {{ n: count(), top: max(n) }} }}
+  sessions: {{ from: in, key: user, window: {{ session: 3s }}, aggregate: {{ n: count(), last: max(n) }} }}
+  running:  {{ from: in, key: user, aggregate: {{ n: count() }} }}
+  matches:
+    from: in
+    key: user
+    pattern:
+      steps: [ {{ name: x, where: 'kind == "a"' }}, {{ name: y, where: 'kind == "b"' }} ]
+      within: 4s
+      after_match: skip_past_last_event
+    select: {{ user: user, x: 'x[0].n', y: 'y[0].n' }}
+    timeouts_to: timeouts
+sinks:
+  tumbling: {{ from: tumbling, connector: file, path: out/tumbling.jsonl, format: json }}
+  sliding:  {{ from: sliding, connector: file, path: out/sliding.jsonl, format: json }}
+  sessions: {{ from: sessions, connector: file, path: out/sessions.jsonl, format: json }}
+  running:  {{ from: running, connector: file, path: out/running/, format: json }}
+  matches:  {{ from: matches, connector: file, path: out/matches.jsonl, format: json }}
+  timeouts: {{ from: timeouts, connector: file, path: out/timeouts.jsonl, format: json }}
+"#
+        )
+    }
+
+    /// What a run writes that nothing happens to, in memory, without checkpoints.
+    pub fn undisturbed(&self) -> Vec<(&'static str, Vec<Value>)> {
+        let dir = Dir::new();
+        let calm = Self { backend: "memory", rate: 100_000_000, ..*self };
+        dir.job(&calm.yaml(false)).args(["-p", "1", "--quiet"]).run().exits(0);
+        written(&dir)
+    }
+}
+
+/// What the sinks have written, each as a multiset.
+pub fn written(dir: &Dir) -> Vec<(&'static str, Vec<Value>)> {
+    SINKS.into_iter().map(|sink| (sink, sorted(of(dir, sink)))).collect()
+}
+
+/// What a sink has written.
+pub fn of(dir: &Dir, sink: &str) -> Vec<Value> {
+    let folder = dir.path(&format!("out/{sink}"));
+    if !folder.is_dir() {
+        return dir.values(&format!("out/{sink}.jsonl"));
+    }
+    let parts = std::fs::read_dir(&folder).expect("the folder of a sink").map(|entry| entry.expect("an entry").file_name());
+    let parts = parts.map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.starts_with('.'));
+    parts.flat_map(|name| dir.values(&format!("out/{sink}/{name}"))).collect()
+}
+
+/// Compares sink by sink, naming what differs.
+#[track_caller]
+pub fn same(found: &[(&str, Vec<Value>)], expected: &[(&str, Vec<Value>)], what: &str) {
+    for ((sink, found), (_, expected)) in found.iter().zip(expected) {
+        if found != expected {
+            let missing: Vec<_> = expected.iter().filter(|v| !found.contains(v)).take(5).collect();
+            let extra: Vec<_> = found.iter().filter(|v| !expected.contains(v)).take(5).collect();
+            panic!("{what}: sink `{sink}`: {} values instead of {}; missing {missing:?}; too much {extra:?}", found.len(), expected.len());
+        }
+    }
+}
