@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use tidegate_runtime::Error;
 use tidegate_runtime::metrics::SourceMetrics;
-use tidegate_runtime::source::{Batch, Poll, Reader, SourceContext, Waker};
+use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, SourceContext, Waker};
 
 /// How many batches may wait. Enough that the thread decodes one while the operator takes another.
 const WAITING: usize = 4;
@@ -74,10 +74,11 @@ impl From<Error> for Stop {
     }
 }
 
-/// Starts a thread called `name` that reads by `read`, and returns the reader of what it hands over.
+/// Starts a thread called `name` that reads by `read`, going on with the splits in `resumed`, and returns the reader of what it hands over.
 pub(crate) fn read_on_thread<T: Send + 'static>(
     name: &str,
     context: SourceContext,
+    resumed: Vec<Resumed>,
     read: impl FnOnce(&Outlet<T>) -> Result<(), Stop> + Send + 'static,
 ) -> Result<Box<dyn Reader<T>>, Error> {
     let (sender, receiver) = bounded(WAITING);
@@ -94,13 +95,14 @@ pub(crate) fn read_on_thread<T: Send + 'static>(
     // The thread is not joined: it may wait for standard input for ever, and ends by itself when the queue is gone.
     let spawned = std::thread::Builder::new().name(name.into()).spawn(work);
     spawned.map_err(|e| Error::external("the thread that reads could not be started", e))?;
-    Ok(Box::new(Inlet { queue: receiver, metrics: context.metrics, ended: false }))
+    Ok(Box::new(Inlet { queue: receiver, metrics: context.metrics, resumed, ended: false }))
 }
 
 /// The operator's end.
 struct Inlet<T> {
     queue: Receiver<Message<T>>,
     metrics: Arc<SourceMetrics>,
+    resumed: Vec<Resumed>,
     ended: bool,
 }
 
@@ -113,6 +115,10 @@ impl<T> Inlet<T> {
 }
 
 impl<T: 'static> Reader<T> for Inlet<T> {
+    fn resumed(&mut self) -> Vec<Resumed> {
+        std::mem::take(&mut self.resumed)
+    }
+
     fn poll(&mut self) -> Result<Poll<T>, Error> {
         if self.ended {
             return Ok(Poll::Finished);
@@ -179,7 +185,7 @@ mod tests {
     fn a_batch_is_counted_when_it_is_taken() {
         let context = context();
         let metrics = Arc::clone(&context.metrics);
-        let mut reader = read_on_thread::<()>("test", context, |outlet| {
+        let mut reader = read_on_thread::<()>("test", context, Vec::new(), |outlet| {
             outlet.send(Parcel { batch: Batch::new(SplitId(0), vec![]), count: Count { records: 2, bad: 1, bytes: 9 } })?;
             Err(Stop::Failed(Error::user("no"), Count { bad: 1, ..Count::default() }))
         })
@@ -194,14 +200,14 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_thread_is_an_error_and_not_an_end() {
-        let mut reader = read_on_thread::<()>("test", context(), |_| panic!("expected by a test")).unwrap();
+        let mut reader = read_on_thread::<()>("test", context(), Vec::new(), |_| panic!("expected by a test")).unwrap();
         assert!(wait(&mut reader).is_err());
     }
 
     #[test]
     fn a_thread_ends_when_its_reader_is_dropped() {
         let (ended, end) = bounded(1);
-        let reader = read_on_thread("test", context(), move |outlet| {
+        let reader = read_on_thread("test", context(), Vec::new(), move |outlet| {
             while outlet.send(Parcel { batch: Batch::new(SplitId(0), vec![]), count: Count::default() }).is_ok() {}
             let _ = ended.send(());
             Err::<(), _>(Stop::Gone)

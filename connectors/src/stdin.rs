@@ -47,7 +47,7 @@ impl<F: Format> Source<Entry<F::Item>> for StdinSource<F> {
         let input = Counted { input: given.map_or_else(|| Input::Stdin(io::stdin()), Input::Given), count: 0 };
         let mut split = Split::new(SplitId(0), "stdin".into(), input, self.format.decoder());
         let mut bad = BadRecords::new(self.on_bad);
-        read_on_thread("stdin source", context, move |outlet| {
+        read_on_thread("stdin source", context, Vec::new(), move |outlet| {
             // Event time waits for the first line, however long that takes.
             outlet.send(Parcel { batch: Batch::new(SplitId(0), Vec::new()), count: Count::default() })?;
             loop {

@@ -38,8 +38,7 @@ pub struct SourceContext {
     /// What the instances of the source on all workers must see alike.
     pub shared: Shared,
     /// The last positions of all splits of the source when the snapshot was taken that the job goes on from; `None` at a fresh start. All workers
-    /// see all of them, and each takes its own. A reader first announces each split it goes on with, or that had ended, by an empty batch with the same
-    /// position: so the split's event time is known again.
+    /// see all of them, and each takes its own: see [`Reader::resumed`].
     pub restored: Option<Arc<Vec<serde_json::Value>>>,
     /// The counters of the source; the reader counts what only it can see: bytes, bad records.
     pub metrics: Arc<SourceMetrics>,
@@ -73,6 +72,12 @@ pub trait Reader<T>: 'static {
     /// Reading failed for good; the job fails with this cause.
     fn poll(&mut self) -> Result<Poll<T>, Error>;
 
+    /// The splits of this reader's share among [`SourceContext::restored`], each with the position it was given. Asked once, when the reader has been
+    /// opened: whatever happens from then on, the next snapshot knows of them.
+    fn resumed(&mut self) -> Vec<Resumed> {
+        Vec::new()
+    }
+
     /// A checkpoint that holds these positions of this reader's splits is complete.
     fn completed(&mut self, _positions: &[serde_json::Value]) {}
 }
@@ -100,6 +105,17 @@ pub struct Batch<T> {
     pub last: bool,
     /// Where the split goes on after these records: what [`SourceContext::restored`] gives back after a restore. Any JSON; people read it in manifests.
     pub position: Option<serde_json::Value>,
+}
+
+/// A split that a reader knows from a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resumed {
+    /// The number the reader gives it.
+    pub split: SplitId,
+    /// Where it goes on.
+    pub position: serde_json::Value,
+    /// Had it ended? Then it brings nothing more.
+    pub ended: bool,
 }
 
 /// A part of a source with an order of its own, numbered by the reader.

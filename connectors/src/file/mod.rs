@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tidegate_runtime::Error;
 use tidegate_runtime::Record;
-use tidegate_runtime::source::{Batch, Reader, Source, SourceContext, SplitId};
+use tidegate_runtime::source::{Batch, Reader, Resumed, Source, SourceContext, SplitId};
 
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
@@ -71,7 +71,13 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
             }
         }
         let (format, bad) = (Arc::clone(&self.format), BadRecords::new(self.on_bad));
-        read_on_thread("file source", context, move |outlet| read(&mine, &positions, &*format, bad, outlet))
+        let resumed = positions.iter().enumerate().map(|(n, (path, position))| Resumed {
+            split: split_id(mine.iter().position(|file| file == path).unwrap_or(mine.len() + n)),
+            position: position.to_json(),
+            ended: position.ended || !mine.contains(path),
+        });
+        let resumed = resumed.collect();
+        read_on_thread("file source", context, resumed, move |outlet| read(&mine, &positions, &*format, bad, outlet))
     }
 }
 
@@ -125,17 +131,9 @@ fn read<F: Format>(
         vec![Record::UNTIMED; files.len()]
     };
     let mut schedule = Schedule::new(starts);
-    for (n, (path, position)) in positions.iter().enumerate() {
-        let listed = files.iter().position(|file| file == path);
-        if let Some(index) = listed {
-            schedule.sent(index, position.newest, position.ended);
-        }
-        let announced = Batch {
-            last: position.ended || listed.is_none(),
-            position: Some(position.to_json()),
-            ..Batch::new(split_id(listed.unwrap_or(files.len() + n)), Vec::new())
-        };
-        outlet.send(Parcel { batch: announced, count: Count::default() })?;
+    for (index, position) in files.iter().enumerate().filter_map(|(index, path)| Some((index, positions.get(path)?))) {
+        // The operator knows of it.
+        schedule.sent(index, position.newest, position.ended);
     }
     let mut splits: Vec<Option<FileSplit<F>>> = files.iter().map(|_| None).collect();
     let mut batch = |index: usize, pace| -> Result<_, Stop> {

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use tidegate_runtime::Error;
 use tidegate_runtime::Record;
 use tidegate_runtime::metrics::SourceMetrics;
-use tidegate_runtime::source::{Batch, Poll, Reader, SourceContext, SplitId};
+use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, SourceContext, SplitId};
 
 /// Rows in a batch, at most.
 const ROWS: u64 = 1024;
@@ -130,6 +130,11 @@ impl<F> Generate<F> {
 }
 
 impl<T: 'static, F: FnMut(u64) -> Result<Record<T>, Error> + 'static> Reader<T> for Generate<F> {
+    fn resumed(&mut self) -> Vec<Resumed> {
+        let resumed = Resumed { split: SplitId(0), position: self.position(), ended: false };
+        if self.before.is_empty() { Vec::new() } else { vec![resumed] }
+    }
+
     fn poll(&mut self) -> Result<Poll<T>, Error> {
         if self.ended {
             return Ok(Poll::Finished);

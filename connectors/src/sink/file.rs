@@ -36,17 +36,19 @@ impl<E> FileSink<E> {
 
     /// The worker that looks after a file: that which writes it, or would if there were as many workers as there were.
     fn owner(&self, path: &Path, workers: usize) -> usize {
-        let number = || path.file_name()?.to_str()?.strip_prefix("part-")?.split('.').next()?.parse::<usize>().ok();
-        number().filter(|_| self.directory).map_or(0, |number| number % workers.max(1))
+        number(path).filter(|_| self.directory).map_or(0, |number| number % workers.max(1))
     }
 
     /// The parts in the directory, but for `own`, that this worker looks after.
-    fn others(&self, own: &Path, context: SinkContext) -> Result<Vec<PathBuf>, Error> {
+    fn others<T>(&self, own: &Path, context: SinkContext) -> Result<Vec<PathBuf>, Error>
+    where
+        E: Encoder<T>,
+    {
         let unreadable = |e| Error::external(format!("`{}` can't be read", self.path.display()), e);
         let mut others = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(unreadable)? {
             let path = self.path.join(entry.map_err(unreadable)?.file_name());
-            let is_part = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"part-"));
+            let is_part = number(&path).is_some_and(|number| self.part::<T>(number) == path);
             if is_part && path != own && self.owner(&path, context.workers) == context.worker {
                 others.push(path);
             }
@@ -61,6 +63,11 @@ impl<E> FileSink<E> {
     {
         if self.directory { self.path.join(format!("part-{worker}.{}", self.encoder.extension())) } else { self.path.clone() }
     }
+}
+
+/// The number of a part.
+fn number(path: &Path) -> Option<usize> {
+    path.file_name()?.to_str()?.strip_prefix("part-")?.split('.').next()?.parse().ok()
 }
 
 impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
@@ -87,7 +94,7 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
         let file = Committed::open(&path, length, &header, context.transactional)?;
         let mut others = Vec::new();
         if self.directory {
-            for other in self.others(&path, context)? {
+            for other in self.others::<T>(&path, context)? {
                 match restored.iter().flatten().filter(|part| part.path == other).max_by_key(|part| part.end()) {
                     Some(part) => others.push(part.committed()),
                     // Left by an earlier run, or by one that went on after the snapshot.

@@ -10,7 +10,7 @@ use tidegate_connectors::format::{Conversion, CsvFormat, Format, JsonFormat, Lay
 use tidegate_connectors::generator::{Distribution, GeneratorSource};
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_connectors::stdin::StdinSource;
-use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext};
+use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Error, Record};
 
@@ -252,6 +252,10 @@ impl Reader<Row> for GoodReader {
             Poll::Pending => Poll::Pending,
             Poll::Finished => Poll::Finished,
         })
+    }
+
+    fn resumed(&mut self) -> Vec<Resumed> {
+        self.0.resumed()
     }
 
     fn completed(&mut self, positions: &[Json]) {

@@ -63,15 +63,19 @@ impl Positions {
         reached.min().filter(|_| goes_on)
     }
 
-    /// The split is at `position`. Returns its watermark if it goes on from there after a restore.
-    pub(super) fn set(&mut self, split: SplitId, position: Json, last: bool) -> Option<Watermark> {
-        let known = self.now.contains_key(&split);
-        let restored = self.restored.iter().flatten().find_map(|entry| match entry {
-            Entry::Split { position: at, watermark, .. } if !known && *at == position => *watermark,
+    /// The split goes on from `position`, which a snapshot had. Returns its watermark then.
+    pub(super) fn resume(&mut self, split: SplitId, position: Json, ended: bool) -> Watermark {
+        let watermark = self.restored.iter().flatten().find_map(|entry| match entry {
+            Entry::Split { position: at, watermark, .. } if *at == position => *watermark,
             _ => None,
         });
+        self.now.insert(split, (position, ended));
+        watermark.unwrap_or(Watermark::NONE)
+    }
+
+    /// The split is at `position`; `last` if it has ended.
+    pub(super) fn set(&mut self, split: SplitId, position: Json, last: bool) {
         self.now.insert(split, (position, last));
-        restored
     }
 
     /// The instance's part of a checkpoint.

@@ -21,7 +21,7 @@ use crate::flow::{Pacer, TICK};
 use crate::graph::Role;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::source::{Batch, Poll, Reader, Source, SourceContext, Waker};
+use crate::source::{Batch, Poll, Reader, Resumed, Source, SourceContext, Waker};
 use crate::time::{Time, Watermark};
 use crate::watermarks::{Splits, WatermarkStrategy, millis};
 
@@ -120,6 +120,7 @@ impl<T: 'static> Driver<T> {
         if self.capability.is_none() {
             return Ok(());
         }
+        self.open()?;
         let oldest = self.oldest_tick();
         self.now.tick = self.control.clock.step(oldest);
         self.advance();
@@ -166,7 +167,8 @@ impl<T: 'static> Driver<T> {
         Ok(true)
     }
 
-    fn reader(&mut self) -> Result<&mut Box<dyn Reader<T>>, Error> {
+    /// Opens the reader, if it isn't yet: before anything is said of the source's positions.
+    fn open(&mut self) -> Result<(), Error> {
         if matches!(self.input, Input::Unopened(..))
             && let Input::Unopened(source, mut context) = std::mem::replace(&mut self.input, Input::Closed)
         {
@@ -174,8 +176,20 @@ impl<T: 'static> Driver<T> {
             if let Some(reached) = self.positions.reached() {
                 self.splits.resume(reached);
             }
-            self.input = Input::Open(source.open(context)?);
+            let mut reader = source.open(context)?;
+            for Resumed { split, position, ended } in reader.resumed() {
+                let watermark = self.positions.resume(split, position, ended);
+                if !ended {
+                    self.splits.announce(split);
+                    self.splits.set(split, watermark);
+                }
+            }
+            self.input = Input::Open(reader);
         }
+        Ok(())
+    }
+
+    fn reader(&mut self) -> Result<&mut Box<dyn Reader<T>>, Error> {
         match &mut self.input {
             Input::Open(reader) => Ok(reader),
             Input::Unopened(..) | Input::Closed => Err(Error::internal("a source was asked after its end")),
@@ -196,10 +210,8 @@ impl<T: 'static> Driver<T> {
         if let Some(watermark) = batch.watermark {
             self.splits.set(batch.split, watermark);
         }
-        if let Some(position) = batch.position
-            && let Some(watermark) = self.positions.set(batch.split, position, batch.last)
-        {
-            self.splits.set(batch.split, watermark);
+        if let Some(position) = batch.position {
+            self.positions.set(batch.split, position, batch.last);
         }
         if batch.last {
             // What it has come to counts, even if it is the last one.
