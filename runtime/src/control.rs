@@ -106,7 +106,7 @@ impl Control {
         let spill = match &self.state.backend {
             Backend::Memory => None,
             Backend::RocksDb => Some(Spill {
-                dir: self.state.scratch().join("db").join(format!("{}-{}", operator.replace('/', "."), member.worker)),
+                dir: self.state.scratch().join("db").join(format!("{}-{}-{}", member.node.0, operator.replace('/', "."), member.worker)),
                 resources: self.resources.get_or_init(|| Resources::new(self.state.memory / 2, self.instances)).clone(),
             }),
         };

@@ -144,7 +144,7 @@ where
         }
         let key = (self.key)(&record.value);
         let mut slices = self.slices.borrow_mut();
-        if slices.begin(start) {
+        if slices.begin(start)? {
             let mut due = self.due.borrow_mut();
             self.windows.ends(record.time).filter(|end| end - 1 > watermark).for_each(|end| due.insert(end));
         }

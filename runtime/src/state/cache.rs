@@ -101,8 +101,17 @@ pub(super) struct Cache<K, V> {
     /// Are all entries in memory? Then a key that is not found is nowhere.
     complete: bool,
     hand: usize,
-    /// Where the sweep is, and over how many buckets; the table may grow meanwhile.
-    sweep: Option<(usize, usize)>,
+    /// Where the sweep of the snapshot in progress is.
+    sweep: Option<Sweep>,
+}
+
+/// How far a sweep has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sweep {
+    /// Have the keys been captured whose rows are to go?
+    removed: bool,
+    /// The next bucket.
+    at: usize,
 }
 
 /// What became of a key that was looked for.
@@ -141,6 +150,9 @@ impl<'a, K: Clone + Eq + Hash, V> Gap<'a, K, V> {
     }
 }
 
+/// The entries there is room for in a table that was made smaller.
+const SPARE: usize = 2_048;
+
 const HASHER: fn() -> FixedState = FixedState::default;
 
 impl<K: Clone + Eq + Hash, V> Cache<K, V> {
@@ -158,9 +170,21 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
     }
 
+    /// One more entry may make the others move, to other buckets or a larger table: a sweep in progress begins anew then. What it has captured it passes
+    /// over quickly.
+    #[inline]
+    fn mind_the_sweep(&mut self) {
+        if let Some(sweep) = &mut self.sweep
+            && self.table.capacity() == self.table.len()
+        {
+            sweep.at = 0;
+        }
+    }
+
     /// Looks for a key in order to change its value; `capture` is given the entry if a snapshot still needs it as it is.
     #[inline]
     pub(super) fn find<E>(&mut self, key: &K, capture: impl FnOnce(&K, &V) -> Result<(), E>) -> Result<Found<'_, K, V>, E> {
+        self.mind_the_sweep();
         let hasher = HASHER();
         let Self { table, phase, removed, frozen_removed, complete, .. } = self;
         let entry = table.entry(hasher.hash_one(key), |e| e.key == *key, |e| hasher.hash_one(&e.key));
@@ -200,6 +224,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
 
     /// Takes a value that the disk has, for a key that is not in memory.
     pub(super) fn load(&mut self, key: K, value: V) {
+        self.mind_the_sweep();
         let hasher = HASHER();
         if let hash_table::Entry::Vacant(gap) = self.table.entry(hasher.hash_one(&key), |e| e.key == key, |e| hasher.hash_one(&e.key)) {
             gap.insert(Entry { key, value, mark: Mark::new(self.phase.current, Mark::STORED) });
@@ -231,18 +256,15 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         self.phase.current = self.phase.current.wrapping_add(1) & 0xf;
         self.phase.frozen = true;
         self.frozen_removed = std::mem::take(&mut self.removed);
-        self.sweep = Some((0, self.table.num_buckets()));
+        self.sweep = Some(Sweep::default());
     }
 
-    /// Captures up to about `most` entries of the snapshot in progress, and all keys whose rows are to go. Returns whether that was all.
-    pub(super) fn sweep<E>(&mut self, most: usize, mut capture: impl FnMut(&K, Option<&V>) -> Result<(), E>) -> Result<bool, E> {
-        let Some((mut at, buckets)) = self.sweep else { return Ok(true) };
-        if at == 0 {
+    /// Captures up to about `most` entries of the snapshot in progress, and all keys whose rows are to go. Returns how many entries of `most` are left,
+    /// `None` if there is more to capture.
+    pub(super) fn sweep<E>(&mut self, most: usize, mut capture: impl FnMut(&K, Option<&V>) -> Result<(), E>) -> Result<Option<usize>, E> {
+        let Some(Sweep { removed, mut at }) = self.sweep else { return Ok(Some(most)) };
+        if !removed {
             self.frozen_removed.iter().try_for_each(|key| capture(key, None))?;
-        }
-        // Entries have moved: those captured are passed over quickly.
-        if self.table.num_buckets() != buckets {
-            at = 0;
         }
         let (mut captured, mut seen) = (0, 0);
         let end = self.table.num_buckets();
@@ -257,9 +279,8 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
             at += 1;
             seen += 1;
         }
-        // Past the start even if there is nothing, so that the removed keys are captured once.
-        self.sweep = (at < end).then_some((at.max(1), end));
-        Ok(self.sweep.is_none())
+        self.sweep = (at < end).then_some(Sweep { removed: true, at });
+        Ok(self.sweep.is_none().then(|| most - captured))
     }
 
     /// The rows of the snapshot have arrived where they can be read.
@@ -275,8 +296,9 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
         let buckets = self.table.num_buckets();
         let (mut evicted, mut seen) = (0, 0);
-        // Four rounds take every use count to nought.
-        while evicted < most && seen < buckets * 4 {
+        // Four rounds take every use count to nought. While most of it can't go, a round is not worth while.
+        let rounds = if self.phase.frozen { (most * 32).min(buckets) } else { buckets * 4 };
+        while evicted < most && seen < rounds {
             let at = self.hand;
             self.hand = if at + 1 < buckets { at + 1 } else { 0 };
             seen += 1;
@@ -297,7 +319,24 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
             }
         }
         self.complete &= evicted == 0;
+        if self.sweep.is_none() {
+            self.shrink();
+        }
         Ok(evicted)
+    }
+
+    /// Gives back half of a table, or more, that has become empty.
+    fn shrink(&mut self) {
+        let (len, buckets) = (self.table.len(), self.table.num_buckets());
+        if len == 0 {
+            self.table = HashTable::new();
+        } else if (len + SPARE) * 16 <= buckets * 7 {
+            let hasher = HASHER();
+            self.table.shrink_to(len + SPARE, |e| hasher.hash_one(&e.key));
+        }
+        if self.table.num_buckets() != buckets {
+            self.hand = 0;
+        }
     }
 
     /// What [`Cache::evict`] wrote has arrived.

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, DataBlockIndexType, Direction, IteratorMode,
-    Options, ReadOptions, SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, DEFAULT_COLUMN_FAMILY_NAME,
+    DataBlockIndexType, Direction, IteratorMode, Options, ReadOptions, SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use super::codec;
@@ -87,8 +87,8 @@ impl Disk {
     pub(crate) fn open(dir: &Path, resources: &Resources, floors: &Floors) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(|e| Error::external(format!("the state directory `{}` can't be made", dir.display()), e))?;
         let options = options(resources, floors);
-        // By name, so that it has a handle: only through one can many keys be read in one go.
-        let family = ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, options.clone());
+        // Named, as reads of many keys at once have to name it.
+        let family = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
         let db = DB::open_cf_descriptors(&options, dir, [family]).map_err(|e| failed("opening", dir, e))?;
         let mut write = WriteOptions::default();
         write.disable_wal(true);
@@ -102,7 +102,7 @@ impl Disk {
 
     /// The values stored under `keys`, which are sorted.
     pub(crate) fn get_sorted<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Option<DBPinnableSlice<'_>>>, Error> {
-        let Some(family) = self.db.cf_handle(rocksdb::DEFAULT_COLUMN_FAMILY_NAME) else {
+        let Some(family) = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME) else {
             return Err(Error::internal("a RocksDB instance has no default column family"));
         };
         let found = self.db.batched_multi_get_cf(&family, keys, true);
@@ -118,6 +118,13 @@ impl Disk {
                 None => batch.delete(row.key),
             }
         }
+        self.db.write_opt(batch, &self.write).map_err(|e| failed("writing", &self.dir, e))
+    }
+
+    /// Deletes the rows from `from` up to, but without, `to`.
+    pub(crate) fn delete_range(&self, from: &[u8], to: &[u8]) -> Result<(), Error> {
+        let mut batch = WriteBatch::default();
+        batch.delete_range(from, to);
         self.db.write_opt(batch, &self.write).map_err(|e| failed("writing", &self.dir, e))
     }
 
@@ -146,6 +153,15 @@ impl Disk {
         let mut ingest = Ingest { disk: self, writer: None, files: Vec::new(), rows: 0 };
         fill(&mut ingest)?;
         ingest.finish()
+    }
+
+    /// Rewrites everything.
+    #[cfg(test)]
+    pub(super) fn compact(&self) {
+        self.db.flush().expect("flushing");
+        let mut options = rocksdb::CompactOptions::default();
+        options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
+        self.db.compact_range_opt::<&[u8], &[u8]>(None, None, &options);
     }
 
     /// Bytes of the files.

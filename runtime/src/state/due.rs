@@ -112,8 +112,8 @@ impl Persistent for Due {
         json!(parts)
     }
 
-    fn sweep(&mut self, _: usize) -> Result<bool, Error> {
-        Ok(true)
+    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
+        Ok(Some(most))
     }
 
     fn release(&mut self) {}

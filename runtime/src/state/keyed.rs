@@ -23,7 +23,7 @@ pub struct Keyed<K, V> {
 impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
     pub(super) fn new(schema: Schema) -> Self {
         let instance = Rc::new(Instance::unbound());
-        let shard = Shard::new(&instance, Address { state: 0, namespace: None }, true);
+        let shard = Shard::new(&instance, Address { state: 0, namespace: None }, false);
         Self { schema, instance, shard, weight: Weight::of::<K, V>() }
     }
 
@@ -92,7 +92,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
 
     fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) {
         self.instance = Rc::clone(instance);
-        self.shard = Shard::new(instance, Address { state: id, namespace: None }, !stored);
+        self.shard = Shard::new(instance, Address { state: id, namespace: None }, stored);
     }
 
     fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
@@ -108,7 +108,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
         Json::Null
     }
 
-    fn sweep(&mut self, most: usize) -> Result<bool, Error> {
+    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
         self.shard.sweep(&self.instance, most)
     }
 

@@ -14,6 +14,8 @@ mod persistent;
 mod registry;
 mod rows;
 mod shard;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod weight;
 mod windowed;

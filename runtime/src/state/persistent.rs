@@ -43,8 +43,8 @@ pub(super) trait Persistent {
         None
     }
 
-    /// Captures up to about `most` entries of the snapshot in progress. Returns whether that was all.
-    fn sweep(&mut self, most: usize) -> Result<bool, Error>;
+    /// Captures up to about `most` entries of the snapshot in progress. Returns how many of `most` are left, `None` if there is more to capture.
+    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error>;
 
     /// The rows of the snapshot have arrived on disk.
     fn release(&mut self);

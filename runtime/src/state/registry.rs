@@ -177,10 +177,11 @@ impl States {
     }
 
     /// Captures up to about `most` entries of the snapshot in progress. Returns whether that was all.
-    pub(crate) fn sweep(&mut self, most: usize) -> Result<bool, Error> {
+    pub(crate) fn sweep(&mut self, mut most: usize) -> Result<bool, Error> {
         while let Some(state) = self.states.get(self.sweeping) {
-            if !state.borrow_mut().sweep(most)? {
-                return Ok(false);
+            match state.borrow_mut().sweep(most)? {
+                Some(left) => most = left,
+                None => return Ok(false),
             }
             self.sweeping += 1;
         }

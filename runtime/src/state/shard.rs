@@ -22,9 +22,9 @@ pub(super) struct Shard<K, V> {
 }
 
 impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
-    /// `complete`: there is nothing on disk yet.
-    pub(super) fn new(instance: &Instance, address: Address, complete: bool) -> Self {
-        let cache = Cache::new(instance.in_memory(), complete, instance.frozen.get());
+    /// `stored`: there may be rows of it on disk.
+    pub(super) fn new(instance: &Instance, address: Address, stored: bool) -> Self {
+        let cache = Cache::new(instance.in_memory(), instance.in_memory() || !stored, instance.frozen.get());
         Self { cache, address, absent: HashSet::default(), key: Vec::new() }
     }
 
@@ -172,8 +172,8 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         self.cache.freeze();
     }
 
-    /// Captures up to about `most` entries of the snapshot in progress. Returns whether that was all.
-    pub(super) fn sweep(&mut self, instance: &Instance, most: usize) -> Result<bool, Error> {
+    /// Captures up to about `most` entries of the snapshot in progress. Returns how many of `most` are left, `None` if there is more to capture.
+    pub(super) fn sweep(&mut self, instance: &Instance, most: usize) -> Result<Option<usize>, Error> {
         let address = self.address;
         self.cache.sweep(most, |key, value| capture(instance, address, key, value))
     }

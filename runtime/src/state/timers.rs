@@ -30,6 +30,8 @@ pub struct Timers<K> {
     near: BTreeMap<i64, List<K>>,
     /// By the highest bit in which the time differs from `last`.
     far: [List<K>; 64],
+    /// The entries in all lists.
+    entries: usize,
     frozen: Option<Frozen<K>>,
 }
 
@@ -105,6 +107,7 @@ impl<K: Data + Eq + Hash> Timers<K> {
             last: None,
             near: BTreeMap::new(),
             far: std::array::from_fn(|_| List::default()),
+            entries: 0,
             frozen: None,
         }
     }
@@ -122,6 +125,7 @@ impl<K: Data + Eq + Hash> Timers<K> {
 
     #[inline]
     fn push(&mut self, item: Item<K>) {
+        self.entries += 1;
         let differs = ordered(item.time) ^ ordered(self.last.unwrap_or(i64::MIN));
         if self.last.is_some_and(|last| item.time <= last) || differs == 0 {
             self.near.entry(item.time).or_default().push(item);
@@ -144,18 +148,21 @@ impl<K: Data + Eq + Hash> Timers<K> {
         if !self.near.contains_key(&time) {
             let nearest = self.far.iter().position(|list| !list.chunks.is_empty())?;
             self.last = Some(time);
-            for item in self.far[nearest].take() {
+            let mut list = std::mem::take(&mut self.far[nearest]);
+            self.entries -= list.len();
+            for item in list.take() {
                 self.push(item);
             }
         }
         let mut list = self.near.remove(&time)?;
+        self.entries -= list.len();
         Some((time, settle(&mut list)))
     }
 
     /// The number of entries: timers set, some perhaps twice, and taken back.
     #[must_use]
     pub fn entries(&self) -> usize {
-        self.near.values().chain(&self.far).map(List::len).sum()
+        self.entries
     }
 }
 
@@ -206,8 +213,8 @@ impl<K: Data + Eq + Hash> Persistent for Timers<K> {
         Json::Null
     }
 
-    fn sweep(&mut self, most: usize) -> Result<bool, Error> {
-        let Some(frozen) = &mut self.frozen else { return Ok(true) };
+    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
+        let Some(frozen) = &mut self.frozen else { return Ok(Some(most)) };
         let mut captured = self.instance.captured.borrow_mut();
         let mut put = |item: &Item<K>| {
             let address = Address { state: self.id, namespace: Some(item.time) };
@@ -236,10 +243,11 @@ impl<K: Data + Eq + Hash> Persistent for Timers<K> {
             }
             frozen.lists.pop();
         }
-        if frozen.lists.is_empty() {
-            self.frozen = None;
+        if !frozen.lists.is_empty() {
+            return Ok(None);
         }
-        Ok(self.frozen.is_none())
+        self.frozen = None;
+        Ok(Some(most.saturating_sub(done)))
     }
 
     fn release(&mut self) {}
@@ -339,7 +347,7 @@ mod tests {
                 apply(&mut timers, &mut model, act);
                 timers.sweep(most).unwrap();
             }
-            while !timers.sweep(most).unwrap() {}
+            while timers.sweep(most).unwrap().is_none() {}
             let captured = timers.instance.captured.take();
             let mut restored = Timers::new(timers.schema.clone());
             for row in captured.full.iter() {

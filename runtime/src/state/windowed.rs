@@ -32,8 +32,10 @@ pub struct Windowed<K, V> {
     floor: i64,
     /// The same, as far as RocksDB may know of it.
     dropped: Arc<AtomicI64>,
-    /// Has a namespace that is not known yet no rows on disk?
-    complete: bool,
+    /// Are there rows on disk that were restored?
+    stored: bool,
+    /// Has the floor of a former instance been taken over?
+    resumed: bool,
     weight: Weight,
 }
 
@@ -48,7 +50,8 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
             retired: Vec::new(),
             floor: i64::MIN,
             dropped: Arc::default(),
-            complete: true,
+            stored: false,
+            resumed: false,
             weight: Weight::of::<K, V>(),
         }
     }
@@ -63,15 +66,39 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         self.shards.range(range).map(|(namespace, _)| *namespace)
     }
 
-    /// Begins a namespace, if it hasn't begun; returns whether it does now. It is not below one that is over.
+    /// Begins a namespace, if it hasn't begun; returns whether it does now. In one run no namespace begins below one that has ended.
+    ///
+    /// # Errors
+    /// The disk failed.
     #[inline]
-    pub fn begin(&mut self, namespace: i64) -> bool {
+    pub fn begin(&mut self, namespace: i64) -> Result<bool, Error> {
         let new = !self.shards.contains_key(&namespace);
         if new {
+            if namespace < self.floor {
+                self.reopen(namespace)?;
+            }
             let address = Address { state: self.id, namespace: Some(namespace) };
-            self.shards.insert(namespace, Shard::new(&self.instance, address, true));
+            self.shards.insert(namespace, Shard::new(&self.instance, address, false));
         }
-        new
+        Ok(new)
+    }
+
+    /// After a restore event time begins anew, and a namespace may come back that had ended before. What is left of it on disk must not.
+    #[cold]
+    fn reopen(&mut self, namespace: i64) -> Result<(), Error> {
+        if self.stored && !self.instance.in_memory() {
+            let (mut from, mut to) = (Vec::new(), Vec::new());
+            for group in self.instance.owned() {
+                from.clear();
+                to.clear();
+                Address { state: self.id, namespace: Some(namespace) }.encode_prefix(group, &mut from);
+                Address { state: self.id, namespace: Some(self.floor) }.encode_prefix(group, &mut to);
+                self.instance.disk()?.delete_range(&from, &to)?;
+            }
+        }
+        self.floor = namespace;
+        self.dropped.fetch_min(namespace, Relaxed);
+        Ok(())
     }
 
     /// The value of `key` to be changed in place; `make` if it has none. The namespace begins, if it hasn't.
@@ -80,9 +107,12 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
     /// The disk failed.
     #[inline]
     pub fn get_or_insert_with(&mut self, namespace: i64, key: &K, make: impl FnOnce() -> V) -> Result<&mut V, Error> {
+        if namespace < self.floor {
+            self.begin(namespace)?;
+        }
         let (id, instance) = (self.id, &self.instance);
         let shard =
-            self.shards.entry(namespace).or_insert_with(|| Shard::new(instance, Address { state: id, namespace: Some(namespace) }, true));
+            self.shards.entry(namespace).or_insert_with(|| Shard::new(instance, Address { state: id, namespace: Some(namespace) }, false));
         shard.upsert(instance, key, make)
     }
 
@@ -161,7 +191,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
     fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) {
         self.id = id;
         self.instance = Rc::clone(instance);
-        self.complete = !stored;
+        self.stored = stored;
         self.dropped = instance.floors.of(id);
     }
 
@@ -170,7 +200,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         if namespace < self.floor {
             return Ok(());
         }
-        self.begin(namespace);
+        self.begin(namespace)?;
         self.shards.get_mut(&namespace).map_or(Ok(()), |shard| shard.restore(&self.instance, key, value))
     }
 
@@ -178,11 +208,11 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         let broken = || Error::internal("what a snapshot says of its windows does not read");
         // The least of the former instances' floors: what one of them had ended has no rows of its groups.
         let floor = meta["floor"].as_i64().ok_or_else(broken)?;
-        self.floor = if self.shards.is_empty() && self.floor == i64::MIN { floor } else { self.floor.min(floor) };
+        self.floor = if std::mem::replace(&mut self.resumed, true) { self.floor.min(floor) } else { floor };
         for namespace in meta["namespaces"].as_array().ok_or_else(broken)? {
             let namespace = namespace.as_i64().ok_or_else(broken)?;
             let address = Address { state: self.id, namespace: Some(namespace) };
-            let shard = Shard::new(&self.instance, address, self.complete);
+            let shard = Shard::new(&self.instance, address, self.stored);
             self.shards.entry(namespace).or_insert(shard);
         }
         self.publish();
@@ -198,14 +228,15 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         Some(self.floor)
     }
 
-    fn sweep(&mut self, most: usize) -> Result<bool, Error> {
+    fn sweep(&mut self, mut most: usize) -> Result<Option<usize>, Error> {
         for shard in self.retired.iter_mut().chain(self.shards.values_mut()) {
-            if !shard.sweep(&self.instance, most)? {
-                return Ok(false);
+            match shard.sweep(&self.instance, most)? {
+                Some(left) => most = left,
+                None => return Ok(None),
             }
         }
         self.retired.clear();
-        Ok(true)
+        Ok(Some(most))
     }
 
     fn release(&mut self) {
