@@ -101,6 +101,8 @@ pub(super) struct Cache<K, V> {
     /// Are all entries in memory? Then a key that is not found is nowhere.
     complete: bool,
     hand: usize,
+    /// Where the search for expired entries is.
+    expiry_hand: usize,
     /// Where the sweep of the snapshot in progress is.
     sweep: Option<Sweep>,
 }
@@ -166,6 +168,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
             frozen_removed: HashSet::default(),
             complete,
             hand: 0,
+            expiry_hand: 0,
             sweep: None,
         }
     }
@@ -336,6 +339,24 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
         if self.table.num_buckets() != buckets {
             self.hand = 0;
+            self.expiry_hand = 0;
+        }
+    }
+
+    /// Looks at a few entries, and takes those out of memory of which `expired` says that they are over; their rows on disk, if there are any, will go.
+    /// No snapshot needs them.
+    pub(super) fn expire(&mut self, look: usize, mut expired: impl FnMut(&mut V) -> bool) {
+        let buckets = self.table.num_buckets();
+        for _ in 0..look.min(buckets) {
+            let at = self.expiry_hand;
+            self.expiry_hand = if at + 1 < buckets { at + 1 } else { 0 };
+            let over = self.table.get_bucket_mut(at).is_some_and(|entry| expired(&mut entry.value));
+            if over && let Ok(entry) = self.table.get_bucket_entry(at) {
+                let (entry, _) = entry.remove();
+                if entry.mark.is(Mark::STORED) && !self.phase.full {
+                    self.removed.insert(entry.key);
+                }
+            }
         }
     }
 

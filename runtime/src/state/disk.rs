@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
@@ -17,6 +17,7 @@ use rocksdb::{
 
 use super::codec;
 use super::rows::Rows;
+use super::ttl::{Life, Stamp, over};
 use crate::error::Error;
 
 /// What the RocksDB instances of a process share.
@@ -52,21 +53,43 @@ pub(crate) fn wanted(floors: &[Floor], key: &[u8]) -> bool {
     floor.is_none_or(|floor| codec::decode_ordered(rest).map_or(true, |(namespace, _)| namespace >= floor.least))
 }
 
-/// Which namespaces of which states are over: rows of earlier ones are dropped when RocksDB next rewrites them.
+/// Which rows nobody will ask for any more: they are dropped when RocksDB next rewrites them.
 #[derive(Clone, Default)]
-pub(crate) struct Floors(Arc<Mutex<BTreeMap<u8, Arc<AtomicI64>>>>);
+pub(crate) struct Garbage(Arc<Mutex<BTreeMap<u8, Over>>>);
 
-impl Floors {
-    /// The least namespace of `state` that is still wanted.
-    pub(crate) fn of(&self, state: u8) -> Arc<AtomicI64> {
-        let mut floors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(floors.entry(state).or_insert_with(|| Arc::new(AtomicI64::new(i64::MIN))))
+/// Which rows of a state are over.
+#[derive(Clone)]
+enum Over {
+    /// Those of namespaces below this.
+    Below(Arc<AtomicI64>),
+    /// Those that have expired.
+    Expired(Life),
+}
+
+impl Garbage {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u8, Over>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wanted(floors: &BTreeMap<u8, Arc<AtomicI64>>, key: &[u8]) -> bool {
-        let Ok((_, state, rest)) = codec::decode_prefix(key) else { return true };
-        let Some(floor) = floors.get(&state) else { return true };
-        codec::decode_ordered(rest).map_or(true, |(namespace, _)| namespace >= floor.load(Relaxed))
+    /// The least namespace of `state` that is still wanted, to be raised.
+    pub(super) fn namespaces(&self, state: u8) -> Arc<AtomicI64> {
+        let least = Arc::new(AtomicI64::new(i64::MIN));
+        self.lock().insert(state, Over::Below(Arc::clone(&least)));
+        least
+    }
+
+    /// The values of `state` carry a stamp, and expire.
+    pub(super) fn expiring(&self, state: u8, life: Life) {
+        self.lock().insert(state, Over::Expired(life));
+    }
+}
+
+impl Over {
+    fn holds(&self, rest: &[u8], value: &[u8]) -> bool {
+        match self {
+            Self::Below(least) => codec::decode_ordered(rest).is_ok_and(|(namespace, _)| namespace < least.load(Relaxed)),
+            Self::Expired(life) => Stamp::of_stored(value).is_some_and(|stamp| over(stamp, life.deadline())),
+        }
     }
 }
 
@@ -84,9 +107,9 @@ fn failed(what: &str, dir: &Path, error: rocksdb::Error) -> Error {
 
 impl Disk {
     /// Opens the instance in `dir`, which is made if need be.
-    pub(crate) fn open(dir: &Path, resources: &Resources, floors: &Floors) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &Path, resources: &Resources, garbage: &Garbage) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(|e| Error::external(format!("the state directory `{}` can't be made", dir.display()), e))?;
-        let options = options(resources, floors);
+        let options = options(resources, garbage);
         // Named, as reads of many keys at once have to name it.
         let family = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
         let db = DB::open_cf_descriptors(&options, dir, [family]).map_err(|e| failed("opening", dir, e))?;
@@ -237,19 +260,7 @@ pub(crate) fn read_files(dir: &Path, range: Range<u16>, mut each: impl FnMut(&[u
     Ok(())
 }
 
-/// Gives the key group, the state, the key and the value of every row of a linked set of files to `each`.
-///
-/// # Errors
-/// The files can't be read.
-pub fn read_rows(dir: &Path, each: &mut impl FnMut(u16, u8, &[u8], &[u8])) -> Result<(), Error> {
-    read_files(dir, 0..u16::MAX, |key, value| {
-        let (group, state, rest) = codec::decode_prefix(key)?;
-        each(group, state, rest, value);
-        Ok(())
-    })
-}
-
-fn options(resources: &Resources, floors: &Floors) -> Options {
+fn options(resources: &Resources, garbage: &Garbage) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&resources.cache);
     table.set_bloom_filter(10.0, false);
@@ -276,22 +287,22 @@ fn options(resources: &Resources, floors: &Floors) -> Options {
     options.set_max_open_files(512);
     // Files are verified when a checkpoint is restored; what is read from them is verified block by block.
     options.set_paranoid_checks(true);
-    let floors = floors.clone();
-    options.set_compaction_filter_factory(FloorFilterFactory(floors));
+    let garbage = garbage.clone();
+    options.set_compaction_filter_factory(GarbageFilterFactory(garbage));
     options
 }
 
-struct FloorFilterFactory(Floors);
+struct GarbageFilterFactory(Garbage);
 
-struct FloorFilter(BTreeMap<u8, Arc<AtomicI64>>);
+struct GarbageFilter(BTreeMap<u8, Over>);
 
-const FILTER: &std::ffi::CStr = c"tidegate-namespaces";
+const FILTER: &std::ffi::CStr = c"tidegate-garbage";
 
-impl rocksdb::compaction_filter_factory::CompactionFilterFactory for FloorFilterFactory {
-    type Filter = FloorFilter;
+impl rocksdb::compaction_filter_factory::CompactionFilterFactory for GarbageFilterFactory {
+    type Filter = GarbageFilter;
 
-    fn create(&mut self, _: rocksdb::compaction_filter_factory::CompactionFilterContext) -> FloorFilter {
-        FloorFilter(self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    fn create(&mut self, _: rocksdb::compaction_filter_factory::CompactionFilterContext) -> GarbageFilter {
+        GarbageFilter(self.0.lock().clone())
     }
 
     fn name(&self) -> &std::ffi::CStr {
@@ -299,9 +310,10 @@ impl rocksdb::compaction_filter_factory::CompactionFilterFactory for FloorFilter
     }
 }
 
-impl rocksdb::compaction_filter::CompactionFilter for FloorFilter {
-    fn filter(&mut self, _: u32, key: &[u8], _: &[u8]) -> Decision {
-        if Floors::wanted(&self.0, key) { Decision::Keep } else { Decision::Remove }
+impl rocksdb::compaction_filter::CompactionFilter for GarbageFilter {
+    fn filter(&mut self, _: u32, key: &[u8], value: &[u8]) -> Decision {
+        let Ok((_, state, rest)) = codec::decode_prefix(key) else { return Decision::Keep };
+        if self.0.get(&state).is_some_and(|over| over.holds(rest, value)) { Decision::Remove } else { Decision::Keep }
     }
 
     fn name(&self) -> &std::ffi::CStr {

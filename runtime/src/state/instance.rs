@@ -9,7 +9,7 @@ use serde::Serialize;
 use tidegate_checkpoints::{KeyGroup, KeyGroups, stable_hash};
 
 use super::codec;
-use super::disk::{Disk, Floors, Resources};
+use super::disk::{Disk, Garbage, Resources};
 use super::rows::Rows;
 use crate::error::Error;
 use crate::metrics::StateMetrics;
@@ -36,7 +36,7 @@ pub(crate) struct Instance {
     owned: Range<u16>,
     spill: Option<Spill>,
     disk: OnceCell<Arc<Disk>>,
-    pub(super) floors: Floors,
+    pub(super) garbage: Garbage,
     pub(super) captured: RefCell<Captured>,
     pub(super) metrics: Arc<StateMetrics>,
     /// Bytes that the cached entries of this instance may take.
@@ -55,7 +55,7 @@ impl Instance {
             owned,
             spill,
             disk: OnceCell::new(),
-            floors: Floors::default(),
+            garbage: Garbage::default(),
             captured: RefCell::default(),
             metrics,
             budget,
@@ -107,7 +107,7 @@ impl Instance {
             return Ok(disk);
         }
         let spill = self.spill.as_ref().ok_or_else(|| Error::internal("state in memory has no disk"))?;
-        let disk = Disk::open(&spill.dir, &spill.resources, &self.floors)?;
+        let disk = Disk::open(&spill.dir, &spill.resources, &self.garbage)?;
         Ok(self.disk.get_or_init(|| Arc::new(disk)))
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::instance::{Address, Instance};
 use super::persistent::{Persistent, Schema};
 use super::shard::Shard;
+use super::ttl::{Expiry, over};
 use super::weight::Weight;
 use crate::error::Error;
 use crate::record::Data;
@@ -18,13 +19,15 @@ pub struct Keyed<K, V> {
     instance: Rc<Instance>,
     shard: Shard<K, V>,
     weight: Weight,
+    expiry: Option<Expiry<V>>,
 }
 
 impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
-    pub(super) fn new(schema: Schema) -> Self {
+    /// With an `expiry`, whoever reads it leaves out what has expired.
+    pub(super) fn new(schema: Schema, expiry: Option<Expiry<V>>) -> Self {
         let instance = Rc::new(Instance::unbound());
         let shard = Shard::new(&instance, Address { state: 0, namespace: None }, false);
-        Self { schema, instance, shard, weight: Weight::of::<K, V>() }
+        Self { schema, instance, shard, weight: Weight::of::<K, V>(), expiry }
     }
 
     /// The value of `key`.
@@ -92,6 +95,9 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
 
     fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) {
         self.instance = Rc::clone(instance);
+        if let Some(expiry) = &self.expiry {
+            instance.garbage.expiring(id, expiry.life.clone());
+        }
         self.shard = Shard::new(instance, Address { state: id, namespace: None }, stored);
     }
 
@@ -109,7 +115,8 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
     }
 
     fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
-        self.shard.sweep(&self.instance, most)
+        let expiry = self.expiry.as_ref().and_then(|expiry| Some((expiry.life.deadline()?, expiry.stamp)));
+        self.shard.sweep(&self.instance, most, |value| expiry.is_some_and(|(deadline, stamp)| over(stamp(value), Some(deadline))))
     }
 
     fn release(&mut self) {
@@ -128,6 +135,19 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
         }
     }
 
+    fn expire(&mut self) {
+        let Some(expiry) = &self.expiry else { return };
+        let Some(deadline) = expiry.life.deadline() else { return };
+        let (stamp, strip) = (expiry.stamp, expiry.strip);
+        self.shard.expire(LOOK, |value| {
+            let gone = over(stamp(value), Some(deadline));
+            if !gone {
+                strip(value, Some(deadline));
+            }
+            gone
+        });
+    }
+
     fn growth(&self) -> usize {
         self.shard.growth()
     }
@@ -140,3 +160,6 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
         self.shard.len()
     }
 }
+
+/// The places looked at with every batch of records, for what has expired.
+const LOOK: usize = 256;

@@ -17,6 +17,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod ttl;
 mod weight;
 mod windowed;
 
@@ -26,13 +27,14 @@ use hashbrown::HashMap;
 pub use disk::read_rows;
 pub(crate) use disk::{Disk, Floor, Resources, read_files, wanted};
 pub use due::{Due, Scope};
-pub use handles::{ListState, MapState, ValueState};
+pub use handles::{ExpiringStates, ListState, MapState, ReducingState, ValueState};
 pub(crate) use instance::{Captured, Instance, Spill};
 pub use keyed::Keyed;
 pub use persistent::Schema;
 pub use registry::{Handle, States};
 pub(crate) use rows::{Row, Rows};
 pub use timers::Timers;
+pub use ttl::{Clock, Ttl};
 pub use windowed::Windowed;
 
 /// A hash map with a fixed seed: the order of iteration is the same in every run.

@@ -55,6 +55,9 @@ pub(super) trait Persistent {
     /// Looks at an entry, to estimate better.
     fn weigh(&mut self) {}
 
+    /// Takes some of what has expired out of memory.
+    fn expire(&mut self) {}
+
     /// The bytes that the next batch may add at once, as a table doubles.
     fn growth(&self) -> usize {
         0

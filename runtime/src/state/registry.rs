@@ -12,6 +12,7 @@ use super::instance::Instance;
 use super::keyed::Keyed;
 use super::persistent::{Persistent, Schema};
 use super::timers::Timers;
+use super::ttl::{Clock, Expiry, Life, Ttl};
 use super::windowed::Windowed;
 use crate::error::Error;
 use crate::record::Data;
@@ -23,6 +24,7 @@ pub struct States {
     instance: Option<Rc<Instance>>,
     /// The state that the sweep of a snapshot has come to.
     sweeping: usize,
+    clock: Clock,
 }
 
 /// An operator's hold on one of its states.
@@ -78,7 +80,34 @@ impl States {
     /// The name is taken.
     pub fn keyed<K: Data + Eq + Hash, V: Data>(&mut self, name: &str, meaning: Option<&str>) -> Result<Handle<Keyed<K, V>>, Error> {
         let schema = self.claim(name, meaning.map_or_else(types::<K, V>, str::to_owned))?;
-        Ok(self.add(Keyed::new(schema)))
+        Ok(self.add(Keyed::new(schema, None)))
+    }
+
+    /// One value per key, that expires.
+    pub(super) fn keyed_expiring<K, V>(
+        &mut self,
+        name: &str,
+        meaning: Option<&str>,
+        expiry: Expiry<V>,
+    ) -> Result<Handle<Keyed<K, V>>, Error>
+    where
+        K: Data + Eq + Hash,
+        V: Data,
+    {
+        // Its bytes are others than those of the same state that does not expire.
+        let schema = self.claim(name, meaning.map_or_else(types::<K, V>, |meaning| format!("{meaning}, expiring")))?;
+        Ok(self.add(Keyed::new(schema, Some(expiry))))
+    }
+
+    /// States whose time to live is measured by this clock.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
+    /// A time to live by the clock of these states.
+    pub(super) fn life(&self, ttl: Ttl) -> Life {
+        Life { ttl, clock: self.clock.clone() }
     }
 
     /// One value per key and namespace.
@@ -196,8 +225,9 @@ impl States {
         self.states.iter().for_each(|state| state.borrow_mut().release());
     }
 
-    /// Makes room for another batch of records: evicts until what is in memory is within the budget.
+    /// Makes room for another batch of records: takes some of what has expired out of memory, and evicts until what is there is within the budget.
     pub(crate) fn relieve(&self) -> Result<(), Error> {
+        self.states.iter().for_each(|state| state.borrow_mut().expire());
         let Some(instance) = self.instance.as_ref().filter(|instance| !instance.in_memory()) else { return Ok(()) };
         loop {
             let (mut bytes, mut growth) = (0, 0);

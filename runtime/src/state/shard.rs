@@ -172,10 +172,20 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         self.cache.freeze();
     }
 
-    /// Captures up to about `most` entries of the snapshot in progress. Returns how many of `most` are left, `None` if there is more to capture.
-    pub(super) fn sweep(&mut self, instance: &Instance, most: usize) -> Result<Option<usize>, Error> {
+    /// Captures up to about `most` entries of the snapshot in progress, without those that are `over`. Returns how many of `most` are left, `None` if
+    /// there is more to capture.
+    pub(super) fn sweep(&mut self, instance: &Instance, most: usize, over: impl Fn(&V) -> bool) -> Result<Option<usize>, Error> {
         let address = self.address;
-        self.cache.sweep(most, |key, value| capture(instance, address, key, value))
+        self.cache.sweep(most, |key, value| match value.filter(|value| !over(value)) {
+            // Of what is held in full nothing has to go.
+            None if instance.in_memory() => Ok(()),
+            value => capture(instance, address, key, value),
+        })
+    }
+
+    /// Takes some of the entries that are `over` out of memory.
+    pub(super) fn expire(&mut self, look: usize, over: impl FnMut(&mut V) -> bool) {
+        self.cache.expire(look, over);
     }
 
     /// The rows of the snapshot have arrived on disk.

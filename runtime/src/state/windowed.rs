@@ -192,7 +192,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         self.id = id;
         self.instance = Rc::clone(instance);
         self.stored = stored;
-        self.dropped = instance.floors.of(id);
+        self.dropped = instance.garbage.namespaces(id);
     }
 
     fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
@@ -230,7 +230,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
 
     fn sweep(&mut self, mut most: usize) -> Result<Option<usize>, Error> {
         for shard in self.retired.iter_mut().chain(self.shards.values_mut()) {
-            match shard.sweep(&self.instance, most)? {
+            match shard.sweep(&self.instance, most, |_| false)? {
                 Some(left) => most = left,
                 None => return Ok(None),
             }

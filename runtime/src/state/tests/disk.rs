@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::rig::{Rig, instance, resources, row, scan};
 use crate::state::Rows;
 use crate::state::codec;
-use crate::state::disk::{Disk, Floors, read_files};
+use crate::state::disk::{Disk, Garbage, read_files};
 
 fn key(group: u16, state: u8, namespace: i64, rest: u8) -> Vec<u8> {
     let mut key = Vec::new();
@@ -27,7 +27,7 @@ proptest! {
             std::mem::swap(&mut a, &mut b);
         }
         let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::open(&dir.path().join("db"), &resources(), &Floors::default()).unwrap();
+        let disk = Disk::open(&dir.path().join("db"), &resources(), &Garbage::default()).unwrap();
         let mut rows = Rows::default();
         groups.iter().for_each(|group| row(&mut rows, &key(*group, 1, -1, 2), b"value"));
         disk.write(&rows).unwrap();
@@ -43,10 +43,10 @@ proptest! {
         floor in -6..6i64,
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let floors = Floors::default();
+        let garbage = Garbage::default();
         // State 1 has namespaces, the others have not, whatever their keys look like.
-        let of_state = floors.of(1);
-        let disk = Disk::open(&dir.path().join("db"), &resources(), &floors).unwrap();
+        let of_state = garbage.namespaces(1);
+        let disk = Disk::open(&dir.path().join("db"), &resources(), &garbage).unwrap();
         let mut written = Rows::default();
         rows.iter().for_each(|(g, s, n, k)| row(&mut written, &key(*g, *s, *n, *k), b"value"));
         disk.write(&written).unwrap();
@@ -116,7 +116,7 @@ fn a_broken_table_is_an_error_that_names_the_directory() {
         file.write_all_at(&[byte[0] ^ 0x55], at).unwrap();
         let mut rows = 0;
         let read = read_files(&db, 0..128, |_, _| Ok(rows += 1));
-        let live = Disk::open(&db, &resources(), &Floors::default()).and_then(|disk| disk.scan(&[], |_, _| Ok(())));
+        let live = Disk::open(&db, &resources(), &Garbage::default()).and_then(|disk| disk.scan(&[], |_, _| Ok(())));
         for result in [read, live] {
             match result {
                 Err(error) => assert!(error.to_string().contains(&*db.to_string_lossy()), "{error}"),
@@ -153,7 +153,7 @@ fn a_disk_that_can_not_be_written_is_an_error() {
 
     // The directory goes while the disk is open.
     let db = dir.path().join("db");
-    let disk = Disk::open(&db, &resources(), &Floors::default()).unwrap();
+    let disk = Disk::open(&db, &resources(), &Garbage::default()).unwrap();
     fs::remove_dir_all(&db).unwrap();
     let mut rows = Rows::default();
     row(&mut rows, &key(1, 1, 1, 1), b"value");

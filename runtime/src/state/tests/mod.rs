@@ -1,6 +1,7 @@
 //! The state layer against a naive model: whatever is changed, evicted, captured, linked and restored, in whatever order.
 
 mod disk;
+mod expiry;
 mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,123 @@
+//! The states of process functions: a value, a list, a map per key, or what the values of a key are reduced to.
+
+mod list;
+mod map;
+mod reducing;
+mod value;
+
+use std::hash::Hash;
+
+pub use list::ListState;
+pub use map::MapState;
+pub use reducing::ReducingState;
+pub use value::ValueState;
+
+use super::registry::States;
+use super::ttl::Ttl;
+use crate::error::Error;
+use crate::record::Data;
+
+/// Declares states whose values expire: see [`States::expiring`].
+pub struct ExpiringStates<'a> {
+    states: &'a mut States,
+    ttl: Option<Ttl>,
+}
+
+impl States {
+    /// The states declared with this expire.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate_runtime::state::{States, Ttl, ValueState};
+    /// # let mut states = States::default();
+    /// let last: ValueState<String, i64> = states.expiring(Ttl::after(Duration::from_secs(3_600))).value("last seen")?;
+    /// # Ok::<_, tidegate_runtime::Error>(())
+    /// ```
+    pub fn expiring(&mut self, ttl: impl Into<Option<Ttl>>) -> ExpiringStates<'_> {
+        ExpiringStates { states: self, ttl: ttl.into() }
+    }
+
+    /// One value per key.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn value<K: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<ValueState<K, V>, Error> {
+        self.expiring(None).value(name)
+    }
+
+    /// A list per key.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn list<K: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<ListState<K, V>, Error> {
+        self.expiring(None).list(name)
+    }
+
+    /// A map per key.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn map<K: Data + Eq + Hash, M: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<MapState<K, M, V>, Error> {
+        self.expiring(None).map(name)
+    }
+
+    /// One value per key: what `reduce` makes of all that were added.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn reducing<K, V, F>(&mut self, name: &str, reduce: F) -> Result<ReducingState<K, V, F>, Error>
+    where
+        K: Data + Eq + Hash,
+        V: Data,
+        F: FnMut(&V, &V) -> V,
+    {
+        self.expiring(None).reducing(name, reduce)
+    }
+}
+
+impl ExpiringStates<'_> {
+    /// One value per key.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn value<K: Data + Eq + Hash, V: Data>(self, name: &str) -> Result<ValueState<K, V>, Error> {
+        ValueState::declare(self.states, name, None, self.ttl)
+    }
+
+    /// One value per key. `meaning` tells what the values stand for, if their type does not: stored values of another meaning are not read.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn value_of<K: Data + Eq + Hash, V: Data>(self, name: &str, meaning: Option<&str>) -> Result<ValueState<K, V>, Error> {
+        ValueState::declare(self.states, name, meaning, self.ttl)
+    }
+
+    /// A list per key, each element of which expires by itself.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn list<K: Data + Eq + Hash, V: Data>(self, name: &str) -> Result<ListState<K, V>, Error> {
+        ListState::declare(self.states, name, self.ttl)
+    }
+
+    /// A map per key, each entry of which expires by itself.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn map<K: Data + Eq + Hash, M: Data + Eq + Hash, V: Data>(self, name: &str) -> Result<MapState<K, M, V>, Error> {
+        MapState::declare(self.states, name, self.ttl)
+    }
+
+    /// One value per key: what `reduce` makes of all that were added.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn reducing<K, V, F>(self, name: &str, reduce: F) -> Result<ReducingState<K, V, F>, Error>
+    where
+        K: Data + Eq + Hash,
+        V: Data,
+        F: FnMut(&V, &V) -> V,
+    {
+        Ok(ReducingState::new(self.value(name)?, reduce))
+    }
+}

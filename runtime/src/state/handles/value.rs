@@ -1,0 +1,137 @@
+//! One value per key.
+
+use std::hash::Hash;
+
+use crate::error::Error;
+use crate::record::Data;
+use crate::state::Keyed;
+use crate::state::registry::{Handle, States};
+use crate::state::ttl::{Expiry, Life, Stamp, Stamped, Ttl, over};
+
+/// One value per key.
+pub struct ValueState<K, V>(Kept<K, V>);
+
+enum Kept<K, V> {
+    Forever(Handle<Keyed<K, V>>),
+    Expiring(Handle<Keyed<K, Stamped<V>>>, Life),
+}
+
+impl<K: Data + Eq + Hash, V: Data> ValueState<K, V> {
+    pub(super) fn declare(states: &mut States, name: &str, meaning: Option<&str>, ttl: Option<Ttl>) -> Result<Self, Error> {
+        let Some(ttl) = ttl else { return Ok(Self(Kept::Forever(states.keyed(name, meaning)?))) };
+        let life = states.life(ttl);
+        let expiry = Expiry { life: life.clone(), stamp: |v: &Stamped<V>| v.stamp, strip: |_, _| {} };
+        Ok(Self(Kept::Expiring(states.keyed_expiring(name, meaning, expiry)?, life)))
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn get(&self, key: &K) -> Result<Option<V>, Error> {
+        match &self.0 {
+            Kept::Forever(state) => Ok(state.borrow_mut().get(key)?.cloned()),
+            Kept::Expiring(_, life) if life.reads() => self.change(key, |value| value.clone()),
+            Kept::Expiring(state, life) => {
+                let mut state = state.borrow_mut();
+                match state.get(key)? {
+                    None => Ok(None),
+                    Some(found) if !over(found.stamp, life.deadline()) => Ok(Some(found.value.clone())),
+                    Some(_) => state.remove(key).map(|_| None),
+                }
+            }
+        }
+    }
+
+    /// Sets the value of `key`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn set(&self, key: &K, value: V) -> Result<(), Error> {
+        match &self.0 {
+            Kept::Forever(state) => state.borrow_mut().insert(key, value),
+            Kept::Expiring(state, life) => state.borrow_mut().insert(key, Stamped { stamp: Stamp::new(life.clock.now()), value }),
+        }
+    }
+
+    /// Changes the value of `key` in place, `initial` if it has none, and returns what `change` returns.
+    ///
+    /// # Errors
+    /// The disk failed.
+    #[inline]
+    pub fn update<R>(&self, key: &K, initial: impl FnOnce() -> V, change: impl FnOnce(&mut V) -> R) -> Result<R, Error> {
+        match &self.0 {
+            Kept::Forever(state) => state.borrow_mut().get_or_insert_with(key, initial).map(change),
+            Kept::Expiring(state, life) => {
+                let (now, deadline) = (Stamp::new(life.clock.now()), life.deadline());
+                let mut state = state.borrow_mut();
+                if state.get(key)?.is_some_and(|found| over(found.stamp, deadline)) {
+                    state.remove(key)?;
+                }
+                let found = state.get_or_insert_with(key, || Stamped { stamp: now, value: initial() })?;
+                found.stamp = now;
+                Ok(change(&mut found.value))
+            }
+        }
+    }
+
+    /// Changes the value of `key` in place, if it has one, and returns what `change` returns.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn change<R>(&self, key: &K, change: impl FnOnce(&mut V) -> R) -> Result<Option<R>, Error> {
+        match &self.0 {
+            Kept::Forever(state) => Ok(state.borrow_mut().get_mut(key)?.map(change)),
+            Kept::Expiring(state, life) => {
+                let mut state = state.borrow_mut();
+                match state.get_mut(key)? {
+                    None => Ok(None),
+                    Some(found) if !over(found.stamp, life.deadline()) => {
+                        found.stamp = Stamp::new(life.clock.now());
+                        Ok(Some(change(&mut found.value)))
+                    }
+                    Some(_) => state.remove(key).map(|_| None),
+                }
+            }
+        }
+    }
+
+    /// Removes and returns the value of `key`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn remove(&self, key: &K) -> Result<Option<V>, Error> {
+        match &self.0 {
+            Kept::Forever(state) => state.borrow_mut().remove(key),
+            Kept::Expiring(state, life) => {
+                let removed = state.borrow_mut().remove(key)?;
+                Ok(removed.filter(|found| !over(found.stamp, life.deadline())).map(|found| found.value))
+            }
+        }
+    }
+
+    /// Reads those of the keys that are not in memory from the disk, in one go. Worth while before a batch of records is processed.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a K>) -> Result<(), Error> {
+        match &self.0 {
+            Kept::Forever(state) => state.borrow_mut().prefetch(keys),
+            Kept::Expiring(state, _) => state.borrow_mut().prefetch(keys),
+        }
+    }
+
+    /// Gives every key of this instance and its value to `each`.
+    ///
+    /// # Errors
+    /// The disk failed, or what `each` returns.
+    pub fn for_each(&self, mut each: impl FnMut(&K, &V) -> Result<(), Error>) -> Result<(), Error> {
+        match &self.0 {
+            Kept::Forever(state) => state.borrow().for_each(each),
+            Kept::Expiring(state, life) => {
+                let deadline = life.deadline();
+                state.borrow().for_each(|key, found| if over(found.stamp, deadline) { Ok(()) } else { each(key, &found.value) })
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Time to live: values that are gone some time after they were last used.
+//!
+//! Every value carries the moment it was last used in. What has expired is never returned; it goes from memory when it is met, and a few entries are
+//! looked at with every batch of records; from disk when RocksDB next rewrites it; and it is left out of snapshots.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// How long a value is kept, by the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// Milliseconds.
+    after: i64,
+    reads: bool,
+}
+
+impl Ttl {
+    /// A value is gone when it was not written for this long. Of lists and maps, each element by itself.
+    #[must_use]
+    pub fn after(after: Duration) -> Self {
+        Self { after: i64::try_from(after.as_millis()).unwrap_or(i64::MAX), reads: false }
+    }
+
+    /// Reading counts as writing.
+    #[must_use]
+    pub fn on_read_and_write(self) -> Self {
+        Self { reads: true, ..self }
+    }
+}
+
+impl fmt::Display for Ttl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expires {} ms after it was {}written", self.after, if self.reads { "read or " } else { "" })
+    }
+}
+
+/// The time of day: the wall clock, unless a test sets it.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    /// A clock that stands still unless it is [`set`](Self::set), in milliseconds since 1970. Clones are the same clock.
+    #[must_use]
+    pub fn manual(now: i64) -> Self {
+        Self(Some(Arc::new(AtomicI64::new(now))))
+    }
+
+    /// Sets a manual clock; without effect on the wall clock.
+    pub fn set(&self, now: i64) {
+        if let Some(clock) = &self.0 {
+            clock.store(now, SeqCst);
+        }
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        match &self.0 {
+            Some(clock) => clock.load(SeqCst),
+            None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+/// A time to live and the clock it is measured by.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    pub(super) ttl: Ttl,
+    pub(super) clock: Clock,
+}
+
+impl Life {
+    /// What was used last at this moment or before has expired now.
+    pub(super) fn deadline(&self) -> Option<i64> {
+        self.clock.now().checked_sub(self.ttl.after)
+    }
+
+    /// Does a use that only reads count?
+    pub(super) fn reads(&self) -> bool {
+        self.ttl.reads
+    }
+}
+
+/// Has what was used last at `stamp` expired?
+pub(super) fn over(stamp: Stamp, deadline: Option<i64>) -> bool {
+    deadline.is_some_and(|deadline| stamp.at() <= deadline)
+}
+
+/// When something was used last. Stored as eight bytes, so that compaction can read it off the front of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp([u8; 8]);
+
+impl Stamp {
+    pub(super) fn new(at: i64) -> Self {
+        Self(at.to_le_bytes())
+    }
+
+    fn at(self) -> i64 {
+        i64::from_le_bytes(self.0)
+    }
+
+    /// The stamp of a stored value.
+    pub(super) fn of_stored(value: &[u8]) -> Option<Self> {
+        value.first_chunk().map(|bytes| Self(*bytes))
+    }
+}
+
+/// A value and when it was used last; of lists and maps, when their newest element was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Stamped<V> {
+    pub(super) stamp: Stamp,
+    pub(super) value: V,
+}
+
+/// How a state with a time to live finds out what has expired.
+pub(super) struct Expiry<V> {
+    pub(super) life: Life,
+    /// When a value was used last.
+    pub(super) stamp: fn(&V) -> Stamp,
+    /// Takes what has expired out of a value that has not, as a whole.
+    pub(super) strip: fn(&mut V, Option<i64>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_live_without_end_does_not_overflow() {
+        let life = |now, after| Life { ttl: Ttl::after(after), clock: Clock::manual(now) };
+        assert!(!over(Stamp::new(i64::MAX), life(0, Duration::MAX).deadline()));
+        assert!(!over(Stamp::new(0), life(i64::MAX - 1, Duration::MAX).deadline()));
+        assert!(!over(Stamp::new(-5), life(-10, Duration::MAX).deadline()));
+        assert!(over(Stamp::new(5), life(15, Duration::from_millis(10)).deadline()));
+        assert!(!over(Stamp::new(5), life(14, Duration::from_millis(10)).deadline()));
+    }
+
+    #[test]
+    fn the_stamp_lies_in_front_of_a_stored_value() {
+        for at in [0, 1, -1, i64::MIN, i64::MAX, 1_700_000_000_000] {
+            let mut bytes = Vec::new();
+            super::super::codec::encode(&Stamped { stamp: Stamp::new(at), value: "text" }, &mut bytes).unwrap();
+            assert_eq!(Stamp::of_stored(&bytes), Some(Stamp::new(at)));
+        }
+        assert_eq!(Stamp::of_stored(b"short"), None);
+    }
+}
