@@ -5,6 +5,29 @@ use std::sync::Arc;
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::{Data, Error};
 
+/// How windows that overlap share what they have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sliding {
+    /// By [`Aggregate::retract`]: one total a key, from which the oldest slice is taken away.
+    Retract,
+    /// By keeping, beside the slices of a key, what each and those after it come to: for accumulators that stay small.
+    Suffixes,
+    /// Not: each window is merged from its slices anew, for accumulators that grow with their records.
+    Anew,
+}
+
+impl Sliding {
+    /// Of two aggregates at once.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Retract, Self::Retract) => Self::Retract,
+            (Self::Anew, _) | (_, Self::Anew) => Self::Anew,
+            _ => Self::Suffixes,
+        }
+    }
+}
+
 /// A function from many records to one result, by way of an accumulator.
 pub trait Aggregate<T>: 'static {
     /// What is kept: it is written into state and snapshots.
@@ -29,6 +52,12 @@ pub trait Aggregate<T>: 'static {
     fn add(&mut self, acc: &mut Self::Acc, value: &T, time: i64) -> Result<bool, Error>;
     /// Adds all that `other` has seen.
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc);
+    /// How overlapping windows share work.
+    fn sliding(&self) -> Sliding {
+        Sliding::Suffixes
+    }
+    /// Takes back all that `other` has seen and `acc` has had merged into it, exactly: called only if [`Aggregate::sliding`] says so.
+    fn retract(&self, _acc: &mut Self::Acc, _other: &Self::Acc) {}
     /// The result.
     fn finish(&self, acc: &Self::Acc) -> Self::Out;
 }
@@ -56,7 +85,42 @@ impl<T> Aggregate<T> for Count {
     fn merge(&self, acc: &mut u64, other: &u64) {
         *acc += other;
     }
+    fn sliding(&self) -> Sliding {
+        Sliding::Retract
+    }
+    fn retract(&self, acc: &mut u64, other: &u64) {
+        *acc -= other;
+    }
     fn finish(&self, acc: &u64) -> u64 {
+        *acc
+    }
+}
+
+/// The sum of a field of whole numbers. Unlike that of a [`Sum`], its sliding windows can take back what has left them.
+#[derive(Clone, Copy, Debug)]
+pub struct IntegerSum<F>(pub F);
+
+impl<T, F: Fn(&T) -> i64 + 'static> Aggregate<T> for IntegerSum<F> {
+    type Acc = i128;
+    type Out = i128;
+
+    fn create(&self) -> i128 {
+        0
+    }
+    fn add(&mut self, acc: &mut i128, value: &T, _: i64) -> Result<bool, Error> {
+        *acc += i128::from((self.0)(value));
+        Ok(true)
+    }
+    fn merge(&self, acc: &mut i128, other: &i128) {
+        *acc += other;
+    }
+    fn sliding(&self) -> Sliding {
+        Sliding::Retract
+    }
+    fn retract(&self, acc: &mut i128, other: &i128) {
+        *acc -= other;
+    }
+    fn finish(&self, acc: &i128) -> i128 {
         *acc
     }
 }
@@ -106,7 +170,7 @@ of_field! {
     Max, Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.max(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.max(*v))) }, |f| *f
 }
 
-/// An aggregate made of two closures: one adds a record, one merges what two parts came to.
+/// An aggregate made of two closures: one adds a record, one merges what two parts came to, the second after the first.
 pub struct Fold<A, F, M> {
     initial: A,
     add: F,
@@ -139,6 +203,10 @@ where
     fn merge(&self, acc: &mut A, other: &A) {
         (self.merge)(acc, other);
     }
+    /// Nobody knows what it keeps.
+    fn sliding(&self) -> Sliding {
+        Sliding::Anew
+    }
     fn finish(&self, acc: &A) -> A {
         acc.clone()
     }
@@ -160,6 +228,13 @@ impl<T, A: Aggregate<T>, B: Aggregate<T>> Aggregate<T> for (A, B) {
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
         self.0.merge(&mut acc.0, &other.0);
         self.1.merge(&mut acc.1, &other.1);
+    }
+    fn sliding(&self) -> Sliding {
+        self.0.sliding().and(self.1.sliding())
+    }
+    fn retract(&self, acc: &mut Self::Acc, other: &Self::Acc) {
+        self.0.retract(&mut acc.0, &other.0);
+        self.1.retract(&mut acc.1, &other.1);
     }
     fn finish(&self, acc: &Self::Acc) -> Self::Out {
         (self.0.finish(&acc.0), self.1.finish(&acc.1))

@@ -10,7 +10,7 @@ use crate::process::{ProcessFunction, ProcessLogic};
 use crate::reduce::ReduceLogic;
 use crate::running::RunningLogic;
 use crate::stream::Stream;
-use crate::window::{Window, WindowedStream};
+use crate::window::{Assigner, CountWindow, CountedStream, WindowedStream};
 
 /// What an operator does, with what exactly where that is known.
 pub(crate) fn kind(what: &str, exactly: &str) -> String {
@@ -73,9 +73,15 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         Stream::from_edge(main)
     }
 
-    /// Cuts each key's stream into windows of event time.
+    /// Cuts each key's stream into windows: a [`Window`](crate::Window), sessions by record, or an assigner of one's own.
     #[must_use]
-    pub fn window(self, window: Window) -> WindowedStream<'s, T, F> {
+    pub fn window<W: Assigner<T>>(self, window: W) -> WindowedStream<'s, T, F, W> {
         WindowedStream::new(self.edge, self.key, window)
+    }
+
+    /// Cuts each key's stream into windows of so many records.
+    #[must_use]
+    pub fn count_window(self, window: CountWindow) -> CountedStream<'s, T, F> {
+        CountedStream::new(self.edge, self.key, window)
     }
 }

@@ -13,7 +13,7 @@ mod running;
 mod stream;
 pub mod window;
 
-pub use aggregate::{Aggregate, Average, Count, Fold, Max, Min, Sum};
+pub use aggregate::{Aggregate, Average, Count, Fold, IntegerSum, Max, Min, Sliding, Sum};
 pub use keyed::KeyedStream;
 pub use process::{ProcessContext, ProcessFunction, Timer};
 pub use stream::{DataflowExt, Stream};

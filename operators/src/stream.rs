@@ -7,6 +7,7 @@ use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Data, Dataflow, Edge, Error, Record, operator};
 
 use crate::keyed::KeyedStream;
+use crate::window::{Assigner, WindowedStream};
 
 /// A stream of records of type `T`, each with an event time.
 ///
@@ -109,6 +110,12 @@ impl<'s, T: Data> Stream<'s, T> {
         F: Fn(&T) -> K + Clone + 'static,
     {
         KeyedStream::new(self.0, key)
+    }
+
+    /// Cuts the whole stream into windows, on one worker. With several, let it be small by then.
+    #[must_use]
+    pub fn window_all<W: Assigner<T>>(self, window: W) -> WindowedStream<'s, T, fn(&T), W> {
+        WindowedStream::new(self.0, |_| (), window)
     }
 
     /// Writes the stream to `sink`.

@@ -1,12 +1,45 @@
-//! Which windows a moment belongs to, and how aligned windows are cut into slices.
+//! Which windows a record belongs to.
 
 use std::time::Duration;
+
+use tidegate_runtime::{Error, Record};
+
+use super::Bounds;
+use super::aligned::Aligned;
+
+/// Puts records into windows.
+pub trait Assigner<T>: 'static {
+    /// Adds the windows of a record to `windows`; `time` is its event time, or what the wall clock shows where that is the windows' clock. Returns whether
+    /// the record counts: one that an expression failed on is in no window, and not late either.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn assign(&mut self, value: &T, time: i64, windows: &mut Vec<Bounds>) -> Result<bool, Error>;
+
+    /// In the words of the graph.
+    fn describe(&self) -> String;
+
+    /// Do windows of a key that meet or touch become one?
+    fn merges(&self) -> bool {
+        false
+    }
+
+    /// Have its windows an end? Those that have are late when time has passed it.
+    fn ends(&self) -> bool {
+        true
+    }
+
+    /// The window definition that this is, if it is no more than one.
+    fn plain(&self) -> Option<Window> {
+        None
+    }
+}
 
 /// A window definition; valid by construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window(Kind);
 
-/// The two ways windows come about.
+/// The ways windows come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Windows at fixed places, the same for every key.
@@ -16,6 +49,15 @@ pub(super) enum Kind {
         /// Milliseconds.
         gap: i64,
     },
+    /// Windows of `max` milliseconds side by side, each preceded by the windows of the same start that are `step`, 2 `step`, ... long.
+    Cumulative {
+        /// Of the last window of each start; a multiple of the steps.
+        max: Aligned,
+        /// The steps, as windows.
+        step: Aligned,
+    },
+    /// One window over everything.
+    Global,
 }
 
 /// Why a window can't be.
@@ -27,6 +69,8 @@ pub enum InvalidWindow {
     Offset,
     /// A moment may lie in ten million windows at most.
     TooMany,
+    /// A cumulative window grows in equal steps.
+    Step,
 }
 
 impl std::fmt::Display for InvalidWindow {
@@ -34,7 +78,8 @@ impl std::fmt::Display for InvalidWindow {
         f.write_str(match self {
             Self::Size => "a window's size, slide or gap is at least a millisecond",
             Self::Offset => "a window's offset must be shorter than its size (of sliding windows, its slide)",
-            Self::TooMany => "a record would lie in more than 10,000,000 windows: choose a larger slide",
+            Self::TooMany => "a record would lie in more than 10,000,000 windows: choose a larger slide or step",
+            Self::Step => "a cumulative window's size is a multiple of its step",
         })
     }
 }
@@ -55,7 +100,6 @@ impl Window {
     /// # Errors
     /// A length is under a millisecond, the offset not shorter than the slide, or a moment would lie in too many windows.
     pub fn sliding(size: Duration, every: Duration, offset: i64) -> Result<Self, InvalidWindow> {
-        const MOST: i64 = 10_000_000;
         let (size, every) = (length(size)?, length(every)?);
         if offset.checked_abs().is_none_or(|o| o >= every) {
             return Err(InvalidWindow::Offset);
@@ -63,7 +107,7 @@ impl Window {
         if size / every > MOST {
             return Err(InvalidWindow::TooMany);
         }
-        Ok(Self(Kind::Aligned(Aligned { size, every, offset })))
+        Ok(Self(Kind::Aligned(Aligned::new(size, every, offset))))
     }
 
     /// Windows that end when a key has been silent for `gap`.
@@ -74,99 +118,134 @@ impl Window {
         Ok(Self(Kind::Session { gap: length(gap)? }))
     }
 
+    /// Windows that begin together every `size`, aligned to 1970 plus `offset` milliseconds, and end one `step` after the other: partial results
+    /// of a day every hour.
+    ///
+    /// # Errors
+    /// A length is under a millisecond, the offset not shorter than the step, or the size no multiple of the step.
+    pub fn cumulative(size: Duration, step: Duration, offset: i64) -> Result<Self, InvalidWindow> {
+        let (size, step) = (length(size)?, length(step)?);
+        if size % step != 0 {
+            return Err(InvalidWindow::Step);
+        }
+        if offset.checked_abs().is_none_or(|o| o >= step) {
+            return Err(InvalidWindow::Offset);
+        }
+        if size / step > MOST {
+            return Err(InvalidWindow::TooMany);
+        }
+        Ok(Self(Kind::Cumulative { max: Aligned::new(size, size, offset), step: Aligned::new(step, step, offset) }))
+    }
+
+    /// One window over everything. It fires when its trigger says so, by itself never.
+    #[must_use]
+    pub fn global() -> Self {
+        Self(Kind::Global)
+    }
+
     pub(super) fn kind(self) -> Kind {
         self.0
     }
 }
 
-fn length(duration: Duration) -> Result<i64, InvalidWindow> {
+/// The windows a moment may lie in.
+const MOST: i64 = 10_000_000;
+
+pub(super) fn length(duration: Duration) -> Result<i64, InvalidWindow> {
     i64::try_from(duration.as_millis()).ok().filter(|ms| *ms > 0).ok_or(InvalidWindow::Size)
 }
 
 impl std::fmt::Display for Window {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Kind::Aligned(a) if a.size == a.every => write!(f, "tumbling {}", words(a.size)),
+            Kind::Aligned(a) if a.tumbling() => write!(f, "tumbling {}", words(a.size)),
             Kind::Aligned(a) => write!(f, "sliding {} every {}", words(a.size), words(a.every)),
             Kind::Session { gap } => write!(f, "session {}", words(gap)),
+            Kind::Cumulative { max, step } => write!(f, "cumulative {} by {}", words(max.size), words(step.size)),
+            Kind::Global => f.write_str("global"),
         }
     }
 }
 
 /// Milliseconds in the largest unit that divides them.
-fn words(ms: i64) -> String {
+pub(super) fn words(ms: i64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     units.iter().find(|(unit, _)| ms % unit == 0).map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
 }
 
-/// Windows `[k * every + offset, k * every + offset + size)` for all integers k.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Aligned {
-    pub(super) size: i64,
-    every: i64,
-    offset: i64,
-}
-
-impl Aligned {
-    /// Do the windows lie side by side?
-    pub(super) fn tumbling(self) -> bool {
-        self.size == self.every
+impl<T> Assigner<T> for Window {
+    fn assign(&mut self, _: &T, time: i64, windows: &mut Vec<Bounds>) -> Result<bool, Error> {
+        if !matches!(self.0, Kind::Global) {
+            timed(time)?;
+        }
+        match self.0 {
+            Kind::Aligned(all) => windows.extend(all.ends(time).map(|end| Bounds { start: end.saturating_sub(all.size), end })),
+            Kind::Session { gap } => windows.push(Bounds { start: time, end: time.saturating_add(gap) }),
+            Kind::Cumulative { max, step } => {
+                let last = max.last_end(time).unwrap_or(i64::MAX);
+                let start = last.saturating_sub(max.size);
+                let ends = std::iter::successors(step.last_end(time), |end| end.checked_add(step.size));
+                windows.extend(ends.take_while(|end| *end <= last).map(|end| Bounds { start, end }));
+            }
+            Kind::Global => windows.push(Bounds::GLOBAL),
+        }
+        Ok(true)
     }
 
-    /// The start of the last window that begins at or before `time`.
-    fn last_start(self, time: i64) -> i64 {
-        floor(time, self.every, self.offset)
+    fn describe(&self) -> String {
+        self.to_string()
     }
 
-    /// The end of the last window that holds `time`, if any does: with gaps between windows, none may.
-    #[inline]
-    pub(super) fn last_end(self, time: i64) -> Option<i64> {
-        let end = self.last_start(time).saturating_add(self.size);
-        (end > time).then_some(end)
+    fn merges(&self) -> bool {
+        matches!(self.0, Kind::Session { .. })
     }
 
-    /// The ends of all windows that hold `time`, the last first.
-    pub(super) fn ends(self, time: i64) -> impl Iterator<Item = i64> {
-        std::iter::successors(self.last_end(time), move |end| end.checked_sub(self.every)).take_while(move |end| *end > time)
+    fn ends(&self) -> bool {
+        !matches!(self.0, Kind::Global)
     }
 
-    /// The earliest moment that lies in a window which takes records after `watermark`, if each does for `lateness` after its end. `None`: all do.
-    pub(super) fn first_open(self, watermark: i64, lateness: i64) -> Option<i64> {
-        let start = watermark.checked_sub(lateness)?.checked_sub(self.size)?.checked_add(1)?;
-        Some(self.last_start(start).saturating_add(self.every))
-    }
-
-    /// The slice that holds `time`.
-    pub(super) fn slice_of(self, time: i64) -> Slice {
-        let length = if self.size == self.every { self.size } else { gcd(self.size, self.every) };
-        let start = floor(time, length, self.offset);
-        Slice { start, end: start.saturating_add(length), last_end: self.last_end(time) }
+    fn plain(&self) -> Option<Window> {
+        Some(*self)
     }
 }
 
-/// A longest piece of time that no window begins or ends in.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slice {
-    pub(super) start: i64,
-    end: i64,
-    /// The end of the last window that holds it, if any does.
-    pub(super) last_end: Option<i64>,
-}
+/// Sessions whose gap depends on the record that begins or prolongs them.
+pub struct DynamicSession<G>(G);
 
-impl Slice {
-    #[inline]
-    pub(super) fn holds(self, time: i64) -> bool {
-        self.start <= time && time < self.end
+impl<G> DynamicSession<G> {
+    /// Sessions that end when a key has been silent for the gap of its last record, in milliseconds. A gap of `None`: the record does not count.
+    pub fn new(gap: G) -> Self {
+        Self(gap)
     }
 }
 
-/// The greatest `k * step + offset` that is at most `time`.
-#[inline]
-fn floor(time: i64, step: i64, offset: i64) -> i64 {
-    let over = time.wrapping_sub(offset).rem_euclid(step);
-    time.saturating_sub(over)
+impl<T, G> Assigner<T> for DynamicSession<G>
+where
+    G: FnMut(&T) -> Result<Option<i64>, Error> + 'static,
+{
+    fn assign(&mut self, value: &T, time: i64, windows: &mut Vec<Bounds>) -> Result<bool, Error> {
+        timed(time)?;
+        let Some(gap) = (self.0)(value)? else { return Ok(false) };
+        if gap <= 0 {
+            return Err(Error::user(format!("the gap of a session is above zero, and a record's is {gap} ms")));
+        }
+        windows.push(Bounds { start: time, end: time.saturating_add(gap) });
+        Ok(true)
+    }
+
+    fn describe(&self) -> String {
+        "session by record".to_owned()
+    }
+
+    fn merges(&self) -> bool {
+        true
+    }
 }
 
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
+/// Refuses a record without an event time: it is in no window, and dropping it would hide a mistake in the job.
+pub(super) fn timed(time: i64) -> Result<(), Error> {
+    if time == Record::UNTIMED {
+        return Err(Error::user("a record without an event time came to an event-time window: give its source an event time"));
+    }
+    Ok(())
 }

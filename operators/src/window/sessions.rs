@@ -9,7 +9,8 @@ use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Timers};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
-use super::{WindowResult, timed};
+use super::WindowResult;
+use super::assigner::timed;
 use crate::aggregate::{Aggregate, meaning};
 
 /// The window of a session and what it has come to.
@@ -97,7 +98,7 @@ where
     }
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
-        timed(&record)?;
+        timed(record.time)?;
         let watermark = out.watermark().0;
         let (start, end) = (record.time, record.time.saturating_add(self.gap));
         let key = (self.key)(&record.value);

@@ -1,5 +1,5 @@
-//! Tumbling and sliding windows over shared slices: a record is added to one partial aggregate, however many windows it lies in, and a window
-//! merges the partials of its slices when it fires (Krishnamurthy, Wu, Franklin: "On-the-fly sharing for streamed aggregation", SIGMOD 2006).
+//! Tumbling and sliding windows over shared slices: a record is added to one partial aggregate, however many windows it lies in (Krishnamurthy, Wu,
+//! Franklin: "On-the-fly sharing for streamed aggregation", SIGMOD 2006), and overlapping windows are carried on from one to the next.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Due, Handle, Scope, Table, Windowed};
+use tidegate_runtime::state::{Due, Handle, Scope, Windowed};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
-use super::assigner::{Aligned, Slice};
-use super::{WindowResult, timed};
-use crate::aggregate::{Aggregate, meaning};
+use super::WindowResult;
+use super::aligned::{Aligned, Slice};
+use super::assigner::timed;
+use super::running::Running;
+use crate::aggregate::{Aggregate, Sliding, meaning};
 
 pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     key: F,
@@ -27,6 +29,10 @@ pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     last: Slice,
     /// The ends of the windows that have yet to fire and may hold something. One timer per window, not per key.
     due: Handle<Due>,
+    /// The least and the greatest of an unbroken row of ends that are in `due` or have fired: a slice that begins mostly adds one.
+    expected: Option<(i64, i64)>,
+    /// What the windows since the last one that fired come to, where windows overlap. Made from the slices when there is none.
+    running: Option<Running<K, A::Acc>>,
 }
 
 impl<K, F, T, A> SliceLogic<K, F, T, A>
@@ -39,7 +45,7 @@ where
         let slices = context.states.windowed("slices", meaning(&aggregate).as_deref())?;
         let due = context.states.due("due")?;
         let metrics = Arc::clone(&context.metrics);
-        Ok(Self { key, windows, lateness, aggregate, metrics, slices, last: windows.slice_of(0), due })
+        Ok(Self { key, windows, lateness, aggregate, metrics, slices, last: windows.slice_of(0), due, expected: None, running: None })
     }
 
     /// The moment after which the window that ends at `end` takes no more records.
@@ -53,30 +59,76 @@ where
     }
 
     /// Emits the window that ends at `end`, of all keys it is due for.
-    fn fire(&self, end: i64, scope: &Scope, out: &mut Outbox<WindowResult<K, A::Out>, T>) -> Result<(), Error> {
+    fn fire(&mut self, end: i64, scope: &Scope, out: &mut Outbox<WindowResult<K, A::Out>, T>) -> Result<(), Error> {
         let start = end.saturating_sub(self.windows.size);
-        let slices = self.slices.borrow();
+        let (slices, aggregate) = (self.slices.borrow(), &self.aggregate);
         let mut emit = |key: &K, acc: &A::Acc| {
             if scope.holds(key) {
-                out.emit(end - 1, WindowResult { key: key.clone(), start, end, value: self.aggregate.finish(acc) });
+                out.emit(end - 1, WindowResult { key: key.clone(), start, end, value: aggregate.finish(acc) });
             }
             Ok(())
         };
-        if self.windows.tumbling() {
+        if !self.windows.overlapping() {
             // The slice is the window.
-            return self.slices_of(end).into_iter().try_for_each(|slice| slices.for_each(slice, &mut emit));
+            return slices.namespaces_in(start..end).try_for_each(|slice| slices.for_each(slice, &mut emit));
         }
-        let mut merged: Table<K, A::Acc> = Table::default();
-        for slice in self.slices_of(end) {
+        let before = end.saturating_sub(self.windows.every);
+        let next = start.saturating_add(self.windows.every);
+        let (mut running, fresh) = match self.running.take().filter(|running| running.end == before) {
+            Some(running) => (running, before),
+            None => (Running::new(before), start),
+        };
+        for slice in slices.namespaces_in(fresh..end) {
             slices.for_each(slice, |key, acc| {
-                match merged.get_mut(key) {
-                    Some(so_far) => self.aggregate.merge(so_far, acc),
-                    None => _ = merged.insert(key.clone(), acc.clone()),
-                }
+                running.add(aggregate, key, acc);
                 Ok(())
             })?;
         }
-        merged.iter().try_for_each(|(key, acc)| emit(key, acc))
+        running.for_each(aggregate, |key, acc| _ = emit(key, acc));
+        // What one of several former instances had passed is made anew for the others.
+        if aggregate.sliding() != Sliding::Anew && *scope == Scope::All {
+            for slice in slices.namespaces_in(start..next) {
+                slices.for_each(slice, |key, acc| {
+                    running.take(aggregate, key, acc);
+                    Ok(())
+                })?;
+            }
+            running.end = end;
+            self.running = Some(running);
+        }
+        Ok(())
+    }
+
+    /// A record was added to a slice that windows have been carried on from.
+    fn amend(&mut self, slice: i64, key: &K) -> Result<(), Error> {
+        let Some(running) = self.running.as_mut().filter(|running| slice < running.end) else { return Ok(()) };
+        running.forget(key);
+        let from = running.end.saturating_add(self.windows.every).saturating_sub(self.windows.size);
+        let mut slices = self.slices.borrow_mut();
+        for slice in slices.namespaces_in(from..running.end).collect::<Vec<_>>() {
+            if let Some(part) = slices.get(slice, key)? {
+                running.add(&self.aggregate, key, part);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the windows that hold `time` fire when they end.
+    fn expect(&mut self, time: i64, watermark: i64) {
+        let mut due = self.due.borrow_mut();
+        let known = self.expected.map_or(1..=0, |(least, greatest)| least..=greatest);
+        let (mut least, mut greatest) = (i64::MAX, i64::MIN);
+        for end in self.windows.ends(time).take_while(|end| end - 1 > watermark) {
+            if !known.contains(&end) {
+                due.insert(end);
+            }
+            (least, greatest) = (least.min(end), greatest.max(end));
+        }
+        let every = self.windows.every;
+        let joins = !known.is_empty() && least <= known.end().saturating_add(every) && greatest.saturating_add(every) >= *known.start();
+        if least <= greatest {
+            self.expected = Some(if joins { (least.min(*known.start()), greatest.max(*known.end())) } else { (least, greatest) });
+        }
     }
 
     /// Emits the window that ends at `end` once more, of one key.
@@ -126,7 +178,7 @@ where
     }
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
-        timed(&record)?;
+        timed(record.time)?;
         let watermark = out.watermark().0;
         if !self.last.holds(record.time) {
             self.last = self.windows.slice_of(record.time);
@@ -143,11 +195,10 @@ where
             return Ok(());
         }
         let key = (self.key)(&record.value);
-        let mut slices = self.slices.borrow_mut();
-        if slices.begin(start)? {
-            let mut due = self.due.borrow_mut();
-            self.windows.ends(record.time).filter(|end| end - 1 > watermark).for_each(|end| due.insert(end));
+        if self.slices.borrow_mut().begin(start)? {
+            self.expect(record.time, watermark);
         }
+        let mut slices = self.slices.borrow_mut();
         let mut new = false;
         let acc = slices.get_or_insert_with(start, &key, || {
             new = true;
@@ -160,6 +211,7 @@ where
         }
         drop(slices);
         if counts && record.time <= watermark {
+            self.amend(start, &key)?;
             let again: Vec<i64> = self.windows.ends(record.time).filter(|e| e - 1 <= watermark && self.cleanup(*e) > watermark).collect();
             again.into_iter().rev().try_for_each(|end| self.fire_again(end, &key, out))?;
         }

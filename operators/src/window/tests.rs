@@ -1,14 +1,19 @@
 //! Windows of every kind against a naive model that keeps every record of every window.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::{Record, Watermark};
+use tidegate_runtime::{Error, Record, Watermark};
 
+use super::assigner::Kind;
+use super::counts::CountLogic;
+use super::sessions::SessionLogic;
+use super::slices::SliceLogic;
 use super::*;
-use crate::aggregate::Fold;
+use crate::aggregate::{Aggregate, Fold, Sliding};
 
 type Value = (u8, i64);
 /// Key, start, end and the sorted values.
@@ -133,6 +138,48 @@ fn collect() -> impl Aggregate<Value, Acc = Vec<i64>, Out = Vec<i64>> {
     Fold::new(Vec::new(), |acc: &mut Vec<i64>, v: &Value| acc.push(v.1), |acc: &mut Vec<i64>, other: &Vec<i64>| acc.extend(other))
 }
 
+/// The general operator for the same windows.
+fn general(window: Window, lateness: i64) -> impl Logic<In = Value, Out = WindowResult<u8, Vec<i64>>, Side = Value> {
+    let spec = WindowSpec {
+        assigner: window,
+        trigger: StandardTrigger::event_time(),
+        contents: Aggregated::new(collect(), AsResult),
+        time: TimeDomain::Event,
+        lateness,
+        clock: WallClock::Manual(Rc::default()),
+    };
+    WindowLogic::new(|v: &Value| v.0, spec, &mut Context::default()).unwrap()
+}
+
+/// Collects values, which are all different.
+struct Carried(Sliding);
+
+impl Aggregate<Value> for Carried {
+    type Acc = Vec<i64>;
+    type Out = Vec<i64>;
+
+    fn create(&self) -> Vec<i64> {
+        Vec::new()
+    }
+    fn add(&mut self, acc: &mut Vec<i64>, value: &Value, _: i64) -> Result<bool, Error> {
+        acc.push(value.1);
+        Ok(true)
+    }
+    fn merge(&self, acc: &mut Vec<i64>, other: &Vec<i64>) {
+        acc.extend(other);
+    }
+    fn sliding(&self) -> Sliding {
+        self.0
+    }
+    fn retract(&self, acc: &mut Vec<i64>, other: &Vec<i64>) {
+        assert_eq!(self.0, Sliding::Retract);
+        acc.retain(|v| !other.contains(v));
+    }
+    fn finish(&self, acc: &Vec<i64>) -> Vec<i64> {
+        acc.clone()
+    }
+}
+
 fn inputs() -> impl Strategy<Value = Vec<Input>> {
     let input = prop_oneof![
         4 => (0u8..3, -40i64..120).prop_map(|(key, time)| Input::Record { key, time }),
@@ -149,13 +196,45 @@ proptest! {
         let Kind::Aligned(windows) = Window::sliding(ms(size), ms(every), offset).unwrap().kind() else { unreachable!() };
         let logic = SliceLogic::new(|v: &Value| v.0, windows, lateness, collect(), &mut Context::default()).unwrap();
         check(logic, Shape::Aligned { size, every, offset }, lateness, &inputs)?;
+        let window = Window::sliding(ms(size), ms(every), offset).unwrap();
+        check(general(window, lateness), Shape::Aligned { size, every, offset }, lateness, &inputs)?;
     }
 
     #[test]
     fn sessions_equal_the_model(gap in 1i64..20, lateness in prop_oneof![Just(0), 0i64..40], inputs in inputs()) {
         let logic = SessionLogic::new(|v: &Value| v.0, gap, lateness, collect(), &mut Context::default()).unwrap();
         check(logic, Shape::Session { gap }, lateness, &inputs)?;
+        let window = Window::session(Duration::from_millis(gap as u64)).unwrap();
+        check(general(window, lateness), Shape::Session { gap }, lateness, &inputs)?;
     }
+
+    /// Whether an aggregate takes back, keeps suffixes or merges anew.
+    #[test]
+    fn overlapping_windows_are_carried_on_however_an_aggregate_allows(
+        size in 2i64..60, every in 1i64..30, lateness in prop_oneof![Just(0), 0i64..40], inputs in inputs(),
+    ) {
+        let ms = |n: i64| Duration::from_millis(n as u64);
+        let Kind::Aligned(windows) = Window::sliding(ms(size), ms(every), 0).unwrap().kind() else { unreachable!() };
+        for sliding in [Sliding::Retract, Sliding::Suffixes] {
+            let logic = SliceLogic::new(|v: &Value| v.0, windows, lateness, Carried(sliding), &mut Context::default()).unwrap();
+            check(logic, Shape::Aligned { size, every, offset: 0 }, lateness, &inputs)?;
+        }
+    }
+
+    #[test]
+    fn windows_that_count_are_over_so_many_records(size in 1u64..8, every in 1u64..8, keys in proptest::collection::vec(0u8..3, 0..80)) {
+        let window = CountWindow::new(size.try_into().unwrap(), every.try_into().unwrap());
+        let mut logic = CountLogic::new(|v: &Value| v.0, window, collect(), &mut Context::default()).unwrap();
+        let (mut out, mut seen) = (Outbox::default(), BTreeMap::<u8, Vec<i64>>::new());
+        for (i, key) in keys.into_iter().enumerate() {
+            let seen = seen.entry(key).or_default();
+            seen.push(i as i64);
+            logic.record(Record::new(i as i64, (key, i as i64)), &mut out).unwrap();
+            let found: Vec<_> = out.take().0.into_iter().map(|r| (r.time, r.value)).collect();
+            let full = seen.len() as u64 >= size && (seen.len() as u64 - size) % every == 0;
+            let expected = full.then(|| (i as i64, (key, seen[seen.len() - size as usize..].to_vec())));
+            prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        }    }
 }
 
 #[test]

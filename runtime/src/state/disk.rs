@@ -260,6 +260,18 @@ pub(crate) fn read_files(dir: &Path, range: Range<u16>, mut each: impl FnMut(&[u
     Ok(())
 }
 
+/// Gives the key group, the state, the key and the value of every row of a linked set of files to `each`.
+///
+/// # Errors
+/// The files can't be read.
+pub fn read_rows(dir: &Path, each: &mut impl FnMut(u16, u8, &[u8], &[u8])) -> Result<(), Error> {
+    read_files(dir, 0..u16::MAX, |key, value| {
+        let (group, state, rest) = codec::decode_prefix(key)?;
+        each(group, state, rest, value);
+        Ok(())
+    })
+}
+
 fn options(resources: &Resources, garbage: &Garbage) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&resources.cache);

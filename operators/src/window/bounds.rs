@@ -1,0 +1,24 @@
+//! Where a window lies.
+
+use serde::{Deserialize, Serialize};
+
+/// A window: `[start, end)` in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Its first millisecond.
+    pub start: i64,
+    /// The first millisecond after it.
+    pub end: i64,
+}
+
+impl Bounds {
+    /// The window over everything.
+    pub const GLOBAL: Self = Self { start: i64::MIN, end: i64::MAX };
+
+    /// The last millisecond in it, which is the event time of its results; the end of time for one that has no end.
+    #[must_use]
+    #[inline]
+    pub fn last(self) -> i64 {
+        if self.end == i64::MAX { i64::MAX } else { self.end.saturating_sub(1) }
+    }
+}

@@ -1,0 +1,370 @@
+//! The window operator for every assigner, trigger, evictor and function: Flink's, with the windows of a key in one place.
+//!
+//! Tumbling, sliding and session windows of event time that fire once at their end have operators of their own, which do much less.
+
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Handle, Keyed, Timers};
+use tidegate_runtime::{Data, Error, Record, Watermark};
+
+use super::Bounds;
+use super::assigner::Assigner;
+use super::clock::{TimeDomain, WallClock};
+use super::contents::Contents;
+use super::function::WindowContext;
+use super::panes::{KeyWindows, Pane};
+use super::trigger::{Decision, Domain, Trigger, TriggerContext, WindowTimers};
+
+/// How a window operator does its work.
+pub struct WindowSpec<W, X, C> {
+    /// Which windows a record belongs to.
+    pub assigner: W,
+    /// When they fire.
+    pub trigger: X,
+    /// What they hold, and what comes of it.
+    pub contents: C,
+    /// The clock of the windows.
+    pub time: TimeDomain,
+    /// How long after its end a window of event time takes records, in milliseconds.
+    pub lateness: i64,
+    /// The wall clock.
+    pub clock: WallClock,
+}
+
+type PanesOf<K, T, X, C> = KeyWindows<<C as Contents<K, T>>::Kept, <X as Trigger<T>>::State, <C as Contents<K, T>>::State>;
+type PaneOf<K, T, X, C> = Pane<<C as Contents<K, T>>::Kept, <X as Trigger<T>>::State, <C as Contents<K, T>>::State>;
+
+/// The logic of a window operator.
+pub struct WindowLogic<K, F, T, W, X: Trigger<T>, C: Contents<K, T>> {
+    key: F,
+    core: Core<K, T, W, X, C>,
+    /// The windows of each key.
+    panes: Handle<Keyed<K, PanesOf<K, T, X, C>>>,
+    metrics: Arc<OperatorMetrics>,
+    /// The windows of the current record.
+    windows: Vec<Bounds>,
+}
+
+/// All but the states of the keys.
+struct Core<K, T, W, X, C: Contents<K, T>> {
+    spec: WindowSpec<W, X, C>,
+    event_timers: Handle<Timers<K>>,
+    clock_timers: Handle<Timers<K>>,
+    watermark: i64,
+    now: i64,
+    emitted: Vec<C::Out>,
+    /// Was a window of the current key emptied?
+    emptied: bool,
+    records: PhantomData<fn(T)>,
+}
+
+impl<K, F, T, W, X, C> WindowLogic<K, F, T, W, X, C>
+where
+    K: Data + Eq + Hash,
+    T: Data,
+    W: Assigner<T>,
+    X: Trigger<T>,
+    C: Contents<K, T>,
+{
+    /// The logic for a stream keyed by `key`.
+    ///
+    /// # Errors
+    /// The states can't be declared.
+    pub fn new(key: F, mut spec: WindowSpec<W, X, C>, context: &mut Context) -> Result<Self, Error> {
+        let meaning = spec.contents.meaning().map(|words| format!("{words}, {}", std::any::type_name::<(X::State, C::State)>()));
+        let panes = context.states.keyed("windows", meaning.as_deref())?;
+        let event_timers = context.states.timers("event timers")?;
+        let clock_timers = context.states.timers("clock timers")?;
+        spec.contents.open(context)?;
+        let (watermark, now) = (Watermark::NONE.0, i64::MIN);
+        let core = Core { spec, event_timers, clock_timers, watermark, now, emitted: Vec::new(), emptied: false, records: PhantomData };
+        Ok(Self { key, core, panes, metrics: Arc::clone(&context.metrics), windows: Vec::new() })
+    }
+
+    /// The windows of every key.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn keys(&self) -> Result<Vec<(K, PanesOf<K, T, X, C>)>, Error> {
+        let mut all = Vec::new();
+        self.panes.borrow().for_each(|key, panes| {
+            all.push((key.clone(), panes.clone()));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Sets the windows of a key, as [`WindowLogic::keys`] of another logic gave them.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn restore(&mut self, key: &K, mut panes: PanesOf<K, T, X, C>) -> Result<(), Error> {
+        panes.forget_wakes();
+        self.core.arrange(key, &mut panes);
+        self.panes.borrow_mut().insert(key, panes)
+    }
+
+    /// Fires all timers of the wall clock up to and including `to`: as [`Logic::clock`] does, once a millisecond is over.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    pub fn advance_clock(&mut self, to: i64, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
+        self.core.now = self.core.now.max(to);
+        self.core.watermark = out.watermark().0;
+        loop {
+            let due = self.core.clock_timers.borrow_mut().take_due(to);
+            let Some((time, keys)) = due else { return Ok(()) };
+            for key in keys {
+                self.ring(&key, Domain::Clock, time, out)?;
+            }
+        }
+    }
+
+    /// The timers of a key that are due at `time`.
+    fn ring(&mut self, key: &K, domain: Domain, time: i64, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
+        let mut states = self.panes.borrow_mut();
+        let Some(panes) = states.get_mut(key)? else { return Ok(()) };
+        panes.woken(domain, time);
+        let mut at = 0;
+        while let Some(pane) = panes.all.get_mut(at) {
+            if !pane.timers.take(domain, time) || self.core.ring(key, pane, domain, time, out)? {
+                at += 1;
+            } else {
+                panes.all.remove(at);
+            }
+        }
+        self.core.arrange(key, panes);
+        if panes.all.is_empty() {
+            states.remove(key)?;
+        }
+        Ok(())
+    }
+}
+
+impl<K, T, W, X, C> Core<K, T, W, X, C>
+where
+    K: Data + Eq + Hash,
+    T: Data,
+    W: Assigner<T>,
+    X: Trigger<T>,
+    C: Contents<K, T>,
+{
+    /// Is event time the clock that ends the windows?
+    fn by_event_time(&self) -> bool {
+        self.spec.time == TimeDomain::Event && self.spec.assigner.ends()
+    }
+
+    /// The moment after which a window is gone.
+    fn cleanup(&self, window: Bounds) -> i64 {
+        if self.by_event_time() { window.last().saturating_add(self.spec.lateness) } else { window.last() }
+    }
+
+    fn is_late(&self, window: Bounds) -> bool {
+        self.by_event_time() && self.cleanup(window) <= self.watermark
+    }
+
+    fn context<'a>(&self, window: Bounds, timers: &'a mut WindowTimers) -> TriggerContext<'a> {
+        TriggerContext::new(window, self.watermark, self.now, timers)
+    }
+
+    /// A record was added to a window, or windows were merged into it: asks the trigger.
+    fn added(&mut self, key: &K, pane: &mut PaneOf<K, T, X, C>, record: &Record<T>, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
+        let mut context = self.context(pane.window, &mut pane.timers);
+        let decision = self.spec.trigger.on_element(&record.value, record.time, &mut pane.trigger, &mut context)?;
+        self.act(key, pane, decision, out)?;
+        let cleanup = self.cleanup(pane.window);
+        if cleanup != i64::MAX {
+            pane.timers.set(if self.by_event_time() { Domain::Event } else { Domain::Clock }, cleanup);
+        }
+        Ok(())
+    }
+
+    /// A timer of a window; returns whether the window is to stay.
+    fn ring(
+        &mut self,
+        key: &K,
+        pane: &mut PaneOf<K, T, X, C>,
+        domain: Domain,
+        time: i64,
+        out: &mut Outbox<C::Out, T>,
+    ) -> Result<bool, Error> {
+        let mut context = self.context(pane.window, &mut pane.timers);
+        let decision = match domain {
+            Domain::Event => self.spec.trigger.on_event_time(time, &mut pane.trigger, &mut context)?,
+            Domain::Clock => self.spec.trigger.on_processing_time(time, &mut pane.trigger, &mut context)?,
+        };
+        self.act(key, pane, decision, out)?;
+        if (domain == Domain::Event) != self.by_event_time() || time != self.cleanup(pane.window) {
+            return Ok(true);
+        }
+        self.spec.trigger.clear(&mut pane.trigger, &mut self.context(pane.window, &mut pane.timers));
+        self.spec.contents.clear(key, pane.window, pane.user.take())?;
+        Ok(false)
+    }
+
+    fn act(&mut self, key: &K, pane: &mut PaneOf<K, T, X, C>, decision: Decision, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
+        if decision.fires()
+            && let Some(kept) = &mut pane.kept
+        {
+            let (window, watermark, now) = (pane.window, self.watermark, self.now);
+            let mut context = WindowContext { key, window, watermark, now, state: &mut pane.user, out: &mut self.emitted };
+            if !self.spec.contents.fire(kept, &mut context)? {
+                pane.kept = None;
+                self.emptied = true;
+            }
+            self.emitted.drain(..).for_each(|value| out.emit(window.last(), value));
+        }
+        if decision.purges() {
+            pane.kept = None;
+            self.emptied = true;
+        }
+        Ok(())
+    }
+
+    /// Makes one window of those a new one meets; returns its place. A window that holds all of the new one stays as it is.
+    fn merge(&mut self, key: &K, panes: &mut PanesOf<K, T, X, C>, window: Bounds) -> Result<usize, Error> {
+        let (met, hull) = panes.met(window);
+        if met.is_empty() || met.len() == 1 && panes.all.get(met.start).is_some_and(|pane| pane.window == hull) {
+            return Ok(panes.open(hull));
+        }
+        let at = met.start;
+        let mut sources: Vec<PaneOf<K, T, X, C>> = panes.all.drain(met).collect();
+        let mut states: Vec<X::State> = sources.iter_mut().map(|pane| std::mem::take(&mut pane.trigger)).collect();
+        let mut pane = Pane { window: hull, kept: None, trigger: X::State::default(), timers: WindowTimers::default(), user: None };
+        let mut context = self.context(hull, &mut pane.timers);
+        self.spec.trigger.on_merge(&states, &mut pane.trigger, &mut context)?;
+        for (source, state) in sources.iter_mut().zip(&mut states) {
+            self.spec.trigger.clear(state, &mut self.context(source.window, &mut source.timers));
+            self.spec.contents.clear(key, source.window, source.user.take())?;
+            match (&mut pane.kept, source.kept.take()) {
+                (Some(kept), Some(more)) => self.spec.contents.merge(kept, &more),
+                (kept @ None, more) => *kept = more,
+                (Some(_), None) => {}
+            }
+        }
+        panes.all.insert(at, pane);
+        Ok(at)
+    }
+
+    /// Lets go of windows with nothing in them, and sees to it that the key is looked at when its next timer is due.
+    fn arrange(&mut self, key: &K, panes: &mut PanesOf<K, T, X, C>) {
+        if std::mem::take(&mut self.emptied) {
+            let trigger = &self.spec.trigger;
+            panes.all.retain(|p| p.kept.is_some() || p.user.is_some() || !p.timers.is_empty() || !trigger.is_idle(&p.trigger));
+        }
+        for (domain, timers) in [(Domain::Event, &self.event_timers), (Domain::Clock, &self.clock_timers)] {
+            if let Some(time) = panes.next(domain)
+                && panes.needs(domain, time)
+            {
+                timers.borrow_mut().set(time, key.clone());
+            }
+        }
+    }
+}
+
+impl<K, F, T, W, X, C> Logic for WindowLogic<K, F, T, W, X, C>
+where
+    K: Data + Eq + Hash,
+    T: Data,
+    F: Fn(&T) -> K + 'static,
+    W: Assigner<T>,
+    X: Trigger<T>,
+    C: Contents<K, T>,
+{
+    type In = T;
+    type Out = C::Out;
+    type Side = T;
+
+    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
+        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
+        self.panes.borrow_mut().prefetch(keys.iter())
+    }
+
+    fn record(&mut self, record: Record<T>, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
+        let core = &mut self.core;
+        core.watermark = out.watermark().0;
+        core.now = core.now.max(core.spec.clock.now());
+        let time = if core.spec.time == TimeDomain::Event { record.time } else { core.now };
+        self.windows.clear();
+        if !core.spec.assigner.assign(&record.value, time, &mut self.windows)? {
+            self.metrics.failed.add(1);
+            return Ok(());
+        }
+        let merges = core.spec.assigner.merges();
+        let key = (self.key)(&record.value);
+        let mut states = self.panes.borrow_mut();
+        let panes = states.get_or_insert_with(&key, KeyWindows::new)?;
+        self.windows.retain(|window| !core.is_late(if merges { panes.met(*window).1 } else { *window }));
+        let mut counts = true;
+        if let [window] = *self.windows
+            && !merges
+        {
+            let at = panes.open(window);
+            if let Some(pane) = panes.all.get_mut(at) {
+                counts = match &mut pane.kept {
+                    Some(kept) => core.spec.contents.add(kept, &record)?,
+                    none => {
+                        *none = core.spec.contents.one(&record)?;
+                        none.is_some()
+                    }
+                };
+                if counts {
+                    core.added(&key, pane, &record, out)?;
+                }
+            }
+        } else if !self.windows.is_empty() {
+            // In several windows, or where windows become one before it is added, the record is looked at once.
+            let one = core.spec.contents.one(&record)?;
+            counts = one.is_some();
+            for (window, one) in self.windows.iter().zip(std::iter::repeat(one).flatten()) {
+                let at = if merges { core.merge(&key, panes, *window)? } else { panes.open(*window) };
+                let Some(pane) = panes.all.get_mut(at) else { continue };
+                match &mut pane.kept {
+                    Some(kept) => core.spec.contents.merge(kept, &one),
+                    none => *none = Some(one),
+                }
+                core.added(&key, pane, &record, out)?;
+            }
+        }
+        if !counts {
+            // A window that was opened for it is empty.
+            core.emptied = true;
+        }
+        core.arrange(&key, panes);
+        if panes.all.is_empty() {
+            states.remove(&key)?;
+        }
+        if self.windows.is_empty() {
+            if core.by_event_time() && time.saturating_add(core.spec.lateness) <= core.watermark {
+                self.metrics.late.add(1);
+                out.emit_side(record.time, record.value);
+            } else {
+                // It fell between two windows.
+                self.metrics.filtered.add(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
+        self.core.watermark = watermark.0;
+        self.core.now = self.core.now.max(self.core.spec.clock.now());
+        loop {
+            let due = self.core.event_timers.borrow_mut().take_due(watermark.0);
+            let Some((time, keys)) = due else { return Ok(()) };
+            for key in keys {
+                self.ring(&key, Domain::Event, time, out)?;
+            }
+        }
+    }
+
+    fn clock(&mut self, now: i64, out: &mut Outbox<C::Out, T>) -> Result<Option<i64>, Error> {
+        // A millisecond is over when the clock shows the next one: until then records can come into a window that ends with it.
+        self.advance_clock(now.saturating_sub(1), out)?;
+        Ok(self.core.clock_timers.borrow().next().map(|next| next.saturating_add(1)))
+    }
+}

@@ -1,0 +1,90 @@
+//! The windows of one key, as they are stored.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::Bounds;
+use super::trigger::{Domain, WindowTimers};
+
+/// A window of one key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pane<C, S, U> {
+    pub(super) window: Bounds,
+    /// What it holds, if it is not empty.
+    pub(super) kept: Option<C>,
+    pub(super) trigger: S,
+    pub(super) timers: WindowTimers,
+    /// What the window function remembers.
+    pub(super) user: Option<U>,
+}
+
+/// All windows of one key, in order, and when the key is next to be looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyWindows<C, S, U> {
+    pub(super) all: Vec<Pane<C, S, U>>,
+    wake_event: Option<i64>,
+    wake_clock: Option<i64>,
+}
+
+impl<C, S: Default, U> KeyWindows<C, S, U> {
+    pub(super) fn new() -> Self {
+        Self { all: Vec::new(), wake_event: None, wake_clock: None }
+    }
+
+    /// The place of a window, which is opened if it isn't.
+    pub(super) fn open(&mut self, window: Bounds) -> usize {
+        let at = self.all.partition_point(|pane| pane.window < window);
+        if self.all.get(at).is_none_or(|pane| pane.window != window) {
+            self.all.insert(at, Pane { window, kept: None, trigger: S::default(), timers: WindowTimers::default(), user: None });
+        }
+        at
+    }
+
+    /// The windows that a new one meets or touches, where windows that do are one, and what all of them come to.
+    pub(super) fn met(&self, window: Bounds) -> (Range<usize>, Bounds) {
+        let first = self.all.partition_point(|pane| pane.window.end < window.start);
+        let more = self.all.get(first..).unwrap_or_default().partition_point(|pane| pane.window.start <= window.end);
+        let met = first..first + more;
+        let hull = self
+            .all
+            .get(met.clone())
+            .unwrap_or_default()
+            .iter()
+            .fold(window, |hull, pane| Bounds { start: hull.start.min(pane.window.start), end: hull.end.max(pane.window.end) });
+        (met, hull)
+    }
+
+    fn wake(&mut self, domain: Domain) -> &mut Option<i64> {
+        match domain {
+            Domain::Event => &mut self.wake_event,
+            Domain::Clock => &mut self.wake_clock,
+        }
+    }
+
+    /// The key is being looked at, as it was to be at `time`.
+    pub(super) fn woken(&mut self, domain: Domain, time: i64) {
+        self.wake(domain).take_if(|wake| *wake == time);
+    }
+
+    /// Nobody has been told yet when the key is to be looked at.
+    pub(super) fn forget_wakes(&mut self) {
+        (self.wake_event, self.wake_clock) = (None, None);
+    }
+
+    /// A look at the key is needed at `time`; returns whether that has yet to be arranged. A key has one timer and not one per window and record:
+    /// the next is set when it fires.
+    pub(super) fn needs(&mut self, domain: Domain, time: i64) -> bool {
+        let wake = self.wake(domain);
+        let sooner = wake.is_none_or(|wake| time < wake);
+        if sooner {
+            *wake = Some(time);
+        }
+        sooner
+    }
+
+    /// When the next window has a timer.
+    pub(super) fn next(&self, domain: Domain) -> Option<i64> {
+        self.all.iter().filter_map(|pane| pane.timers.first(domain)).min()
+    }
+}

@@ -1,0 +1,248 @@
+//! Streams cut into windows.
+
+use std::hash::Hash;
+use std::time::Duration;
+
+use tidegate_runtime::operator::keyed;
+use tidegate_runtime::{Data, Edge, Record};
+
+use super::WindowResult;
+use super::assigner::{Assigner, Kind, Window};
+use super::clock::{TimeDomain, WallClock};
+use super::contents::{Aggregated, Anew, AsResult, Collected, Contents, Every};
+use super::counts::{CountLogic, CountWindow};
+use super::evictor::{Evictor, KeepAll};
+use super::function::WindowFunction;
+use super::operator::{WindowLogic, WindowSpec};
+use super::sessions::SessionLogic;
+use super::slices::SliceLogic;
+use super::trigger::Trigger;
+use super::triggers::StandardTrigger;
+use crate::aggregate::Aggregate;
+use crate::keyed::kind;
+use crate::stream::Stream;
+
+/// A keyed stream cut into windows.
+pub struct WindowedStream<'s, T: 'static, F, W = Window, X = StandardTrigger> {
+    edge: Edge<'s, T>,
+    key: F,
+    assigner: W,
+    trigger: X,
+    /// Is that the trigger windows have unless they are given another one?
+    by_default: bool,
+    time: TimeDomain,
+    allowed_lateness: Duration,
+}
+
+/// The results of windows, and the late records as they came.
+type WithLate<'s, T, Out> = (Stream<'s, Out>, Stream<'s, T>);
+
+impl<'s, T: Data, F, W: Assigner<T>> WindowedStream<'s, T, F, W> {
+    pub(crate) fn new(edge: Edge<'s, T>, key: F, assigner: W) -> Self {
+        let trigger = if assigner.ends() { StandardTrigger::event_time() } else { StandardTrigger::never() };
+        Self { edge, key, assigner, trigger, by_default: true, time: TimeDomain::Event, allowed_lateness: Duration::ZERO }
+    }
+
+    /// Puts records into windows by the wall clock and not by their event times. No record is late then, and what is open at the end of input does
+    /// not fire.
+    #[must_use]
+    pub fn processing_time(mut self) -> Self {
+        self.time = TimeDomain::Processing;
+        if self.by_default && self.assigner.ends() {
+            self.trigger = StandardTrigger::processing_time();
+        }
+        self
+    }
+}
+
+impl<'s, T, F, W, X> WindowedStream<'s, T, F, W, X>
+where
+    T: Data,
+    W: Assigner<T>,
+    X: Trigger<T>,
+{
+    /// For how long after its end a window of event time still takes records and fires again.
+    #[must_use]
+    pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
+        self.allowed_lateness = lateness;
+        self
+    }
+
+    /// Fires when `trigger` says so.
+    #[must_use]
+    pub fn trigger<Y: Trigger<T>>(self, trigger: Y) -> WindowedStream<'s, T, F, W, Y> {
+        let Self { edge, key, assigner, time, allowed_lateness, .. } = self;
+        WindowedStream { edge, key, assigner, trigger, by_default: false, time, allowed_lateness }
+    }
+
+    /// Keeps all records of a window, and drops some around each firing.
+    #[must_use]
+    pub fn evictor<E: Evictor<T>>(self, evictor: E) -> EvictingStream<'s, T, F, W, X, E> {
+        EvictingStream { windows: self, evictor }
+    }
+
+    /// Aggregates the records of each key and window. Late records are dropped and counted.
+    #[must_use]
+    pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, WindowResult<K, A::Out>>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        A: Aggregate<T>,
+    {
+        self.aggregate_with_late(name, aggregate).0
+    }
+
+    /// Aggregates the records of each key and window; the second stream is the late records, as they came.
+    #[must_use]
+    pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, WindowResult<K, A::Out>>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        A: Aggregate<T>,
+    {
+        let plain = self.assigner.plain().filter(|_| self.by_default && self.time == TimeDomain::Event).map(Window::kind);
+        let lateness = self.lateness();
+        let (main, late) = match plain {
+            Some(Kind::Aligned(windows)) => {
+                let (route, key, kind) = (self.key.clone(), self.key.clone(), self.words(&aggregate.describe()));
+                keyed(self.edge, name, &kind, Some("late"), route, |cx| SliceLogic::new(key, windows, lateness, aggregate, cx))
+            }
+            Some(Kind::Session { gap }) => {
+                let (route, key, kind) = (self.key.clone(), self.key.clone(), self.words(&aggregate.describe()));
+                keyed(self.edge, name, &kind, Some("late"), route, |cx| SessionLogic::new(key, gap, lateness, aggregate, cx))
+            }
+            _ => {
+                let words = aggregate.describe();
+                return self.general(name, &words, Aggregated::new(aggregate, AsResult));
+            }
+        };
+        (Stream::from_edge(main), Stream::from_edge(late))
+    }
+
+    /// Aggregates the records of each key and window, and gives the results to `function`; the second stream is the late records, as they came.
+    #[must_use]
+    pub fn aggregate_then<K, A, P>(self, name: &str, aggregate: A, function: P) -> WithLate<'s, T, P::Out>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        A: Aggregate<T>,
+        P: WindowFunction<K, A::Out>,
+    {
+        let words = aggregate.describe();
+        self.general(name, &words, Aggregated::new(aggregate, function))
+    }
+
+    /// Gives all records of a window to `function`; the second stream is the late records, as they came.
+    #[must_use]
+    pub fn process<K, P>(self, name: &str, function: P) -> WithLate<'s, T, P::Out>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        P: WindowFunction<K, [Record<T>]>,
+    {
+        self.general(name, "process", Collected::new(KeepAll, Every(function)))
+    }
+
+    /// Any contents under the general operator.
+    fn general<K, C>(self, name: &str, words: &str, contents: C) -> WithLate<'s, T, C::Out>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        C: Contents<K, T>,
+    {
+        let (route, key, kind, lateness, time) = (self.key.clone(), self.key.clone(), self.words(words), self.lateness(), self.time);
+        let (assigner, trigger) = (self.assigner, self.trigger);
+        let (main, late) = keyed(self.edge, name, &kind, Some("late"), route, |context| {
+            let spec = WindowSpec { assigner, trigger, contents, time, lateness, clock: WallClock::System };
+            WindowLogic::new(key, spec, context)
+        });
+        (Stream::from_edge(main), Stream::from_edge(late))
+    }
+
+    fn lateness(&self) -> i64 {
+        i64::try_from(self.allowed_lateness.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// What the operator does, for the graph.
+    fn words(&self, contents: &str) -> String {
+        let clock = if self.time == TimeDomain::Processing { "processing-time " } else { "" };
+        let trigger = if self.by_default { String::new() } else { format!(", trigger {}", self.trigger.describe()) };
+        kind(&format!("{clock}{} window{trigger}", self.assigner.describe()), contents)
+    }
+}
+
+/// A keyed stream cut into windows that keep their records and evict some.
+pub struct EvictingStream<'s, T: 'static, F, W, X, E> {
+    windows: WindowedStream<'s, T, F, W, X>,
+    evictor: E,
+}
+
+impl<'s, T, F, W, X, E> EvictingStream<'s, T, F, W, X, E>
+where
+    T: Data,
+    W: Assigner<T>,
+    X: Trigger<T>,
+    E: Evictor<T>,
+{
+    /// Aggregates what the evictor leaves of each window, anew at each firing; the second stream is the late records, as they came.
+    #[must_use]
+    pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, WindowResult<K, A::Out>>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        A: Aggregate<T>,
+    {
+        let words = format!("{}, {}", self.evictor.describe(), aggregate.describe());
+        self.windows.general(name, &words, Collected::new(self.evictor, Anew::new(aggregate)))
+    }
+
+    /// Gives what the evictor leaves of each window to `function`; the second stream is the late records, as they came.
+    #[must_use]
+    pub fn process<K, P>(self, name: &str, function: P) -> WithLate<'s, T, P::Out>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        P: WindowFunction<K, [Record<T>]>,
+    {
+        let words = self.evictor.describe();
+        self.windows.general(name, &words, Collected::new(self.evictor, Every(function)))
+    }
+}
+
+/// A keyed stream cut into windows of so many records of a key.
+pub struct CountedStream<'s, T: 'static, F> {
+    edge: Edge<'s, T>,
+    key: F,
+    window: CountWindow,
+}
+
+impl<'s, T: Data, F> CountedStream<'s, T, F> {
+    pub(crate) fn new(edge: Edge<'s, T>, key: F, window: CountWindow) -> Self {
+        Self { edge, key, window }
+    }
+
+    /// Aggregates the records of each window, once it is full; the result has the event time of its last record.
+    #[must_use]
+    pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, (K, A::Out)>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        A: Aggregate<T>,
+    {
+        self.aggregate_with_late(name, aggregate).0
+    }
+
+    /// As [`CountedStream::aggregate`], and where late records would go: there are none.
+    #[must_use]
+    pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, (K, A::Out)>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        A: Aggregate<T>,
+    {
+        let (route, key, window) = (self.key.clone(), self.key, self.window);
+        let kind = kind(&format!("{window} window"), &aggregate.describe());
+        let (main, late) = keyed(self.edge, name, &kind, Some("late"), route, |context| CountLogic::new(key, window, aggregate, context));
+        (Stream::from_edge(main), Stream::from_edge(late))
+    }
+}
