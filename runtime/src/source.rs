@@ -103,6 +103,8 @@ pub struct Batch<T> {
     pub watermark: Option<Watermark>,
     /// Is this the end of the split?
     pub last: bool,
+    /// Does the split say itself that nothing is to be expected of it for now? It holds event time back no longer, until it brings a record.
+    pub idle: bool,
     /// Where the split goes on after these records: what [`SourceContext::restored`] gives back after a restore. Any JSON; people read it in manifests.
     pub position: Option<serde_json::Value>,
 }
@@ -126,7 +128,7 @@ impl<T> Batch<T> {
     /// Records of `split`, with no further news.
     #[must_use]
     pub fn new(split: SplitId, records: Vec<Record<T>>) -> Self {
-        Self { split, records, watermark: None, last: false, position: None }
+        Self { split, records, watermark: None, last: false, idle: false, position: None }
     }
 }
 

@@ -101,6 +101,21 @@ fn an_idle_split_and_an_idle_worker_do_not_hold_results_back() {
 }
 
 #[test]
+fn a_split_that_says_itself_that_it_is_idle_holds_nothing_back_until_it_wakes() {
+    // In the same instance as a busy one.
+    let seen = Seen::default();
+    let both = vec![Step::Idle(1), batch(0, &[100, 1_500]), until(seen.at_least(1)), batch(1, &[1_200]), batch(0, &[1_600])];
+    run(&count(vec![(Script::new([both]), bounded())], &seen), RunConfig::workers(1)).expect("it runs");
+    assert_eq!(seen.take(), [(0, 0, 1), (0, 1_000, 2), (1, 1_000, 1)]);
+    // In one that has no other.
+    let seen = Seen::default();
+    let busy = vec![batch(0, &[100, 1_500]), until(seen.at_least(1)), batch(0, &[1_600])];
+    let silent = vec![Step::Idle(1), until(seen.at_least(1)), batch(1, &[1_200])];
+    run(&count(vec![(Script::new([busy, silent]), bounded())], &seen), RunConfig::workers(2)).expect("it runs");
+    assert_eq!(seen.take(), [(0, 0, 1), (0, 1_000, 2), (1, 1_000, 1)]);
+}
+
+#[test]
 fn without_idle_after_results_wait_for_the_silent_source() {
     let seen = Seen::default();
     let quiet = seen.at_least(1);

@@ -15,6 +15,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub enum Step<T> {
     /// Hands over records of a split; the last of it, if so marked.
     Batch(u32, Vec<Record<T>>, bool),
+    /// Says of a split that nothing is to be expected of it.
+    Idle(u32),
     /// Has nothing, and wakes its operator at once.
     Pending,
     /// Has nothing, and is asked again a tick later.
@@ -69,6 +71,7 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
         }
         match self.steps.pop_front() {
             Some(Step::Batch(split, records, last)) => Ok(Poll::Batch(Batch { last, ..Batch::new(SplitId(split), records) })),
+            Some(Step::Idle(split)) => Ok(Poll::Batch(Batch { idle: true, ..Batch::new(SplitId(split), Vec::new()) })),
             Some(Step::Pending) => {
                 self.waker.wake();
                 Ok(Poll::Pending)

@@ -245,9 +245,9 @@ impl Source<Row> for Good {
 impl Reader<Row> for GoodReader {
     fn poll(&mut self) -> Result<Poll<Row>, Error> {
         Ok(match self.0.poll()? {
-            Poll::Batch(Batch { split, records, watermark, last, position }) => {
+            Poll::Batch(Batch { split, records, watermark, last, idle, position }) => {
                 let good = |r: Record<Entry<Row>>| Some(Record::new(r.time, r.value.good()?));
-                Poll::Batch(Batch { split, records: records.into_iter().filter_map(good).collect(), watermark, last, position })
+                Poll::Batch(Batch { split, records: records.into_iter().filter_map(good).collect(), watermark, last, idle, position })
             }
             Poll::Pending => Poll::Pending,
             Poll::Finished => Poll::Finished,

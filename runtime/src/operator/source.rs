@@ -213,6 +213,9 @@ impl<T: 'static> Driver<T> {
         if let Some(position) = batch.position {
             self.positions.set(batch.split, position, batch.last);
         }
+        if batch.idle {
+            self.splits.set_idle(batch.split);
+        }
         if batch.last {
             // What it has come to counts, even if it is the last one.
             self.splits.combined();
