@@ -1,6 +1,6 @@
 //! Connectors and formats: how records enter and leave a job.
 //!
-//! **Here:** the sources and sinks a job names under `connector:` ([`file`](mod@file), [`stdin`], [`generator`], [`sink`]), the formats that turn lines
+//! **Here:** the sources and sinks a job names under `connector:` ([`file`](mod@file), [`stdin`], [`generator`], [`kafka`], [`sink`]), the formats that turn lines
 //! into records and back ([`format`](mod@format)), and the record of job files ([`row`]). A source of rows yields an [`Entry`](entry::Entry): a
 //! row, or a line that could not be understood, as [`OnBad`](entry::OnBad) has it.
 //!
@@ -28,6 +28,7 @@ pub mod file;
 pub mod format;
 pub mod generator;
 mod handover;
+pub mod kafka;
 mod lines;
 pub mod row;
 pub mod sink;

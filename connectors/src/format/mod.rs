@@ -92,7 +92,15 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
 
-/// Appends a value as plain text.
+/// Appends a value as plain text, with ISO times.
 pub(crate) fn plain(value: &crate::row::Value, out: &mut Vec<u8>) {
     print::plain(value, Timestamps::Iso, out);
+}
+
+/// Appends a value as plain text; null is `null`.
+pub(crate) fn plain_as(value: &crate::row::Value, timestamps: Timestamps, out: &mut Vec<u8>) {
+    match value {
+        crate::row::Value::Null => out.extend_from_slice(b"null"),
+        value => print::plain(value, timestamps, out),
+    }
 }

@@ -1,0 +1,250 @@
+//! Where reading begins and ends: from what is asked for to offsets, once, before anything is read.
+//!
+//! What moves ("latest", a time, a group's offsets) is resolved when the job starts and kept in its checkpoints: the job reads the same
+//! records however often it is started again. Decisions here are pure; [`look`] gets the facts.
+
+use std::collections::BTreeMap;
+
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::Error;
+
+use super::client::{Cluster, Context};
+use super::partitions::{Partition, serve};
+
+/// Where a source begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record there is.
+    #[default]
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+    /// Where the group has come to; partitions it has not read, at the oldest record.
+    Committed,
+    /// At the first record of this time (in milliseconds since 1970) or later; behind the newest if there is none.
+    Timestamp(i64),
+    /// At an offset of each partition; those not named, at the oldest record.
+    Offsets(BTreeMap<i32, i64>),
+}
+
+/// Where a source ends. It never waits for records: what lies beyond the end of a partition when the job starts counts as that end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Behind what is the newest record when the job starts.
+    Latest,
+    /// Before the first record of this time (in milliseconds since 1970) or later.
+    Timestamp(i64),
+    /// Before an offset of each partition; those not named, behind the newest record.
+    Offsets(BTreeMap<i32, i64>),
+}
+
+/// What is to be read of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Range {
+    /// The next record.
+    #[serde(rename = "offset")]
+    pub(super) next: i64,
+    /// The first one that is not to be read, if the source has an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stop: Option<i64>,
+}
+
+impl Range {
+    /// Is there nothing left to read?
+    pub(super) fn is_empty(self) -> bool {
+        self.stop.is_some_and(|stop| self.next >= stop)
+    }
+}
+
+/// Where a partition goes on, as checkpoints keep it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Position {
+    #[serde(flatten)]
+    pub(super) partition: Partition,
+    #[serde(flatten)]
+    pub(super) range: Range,
+}
+
+impl Position {
+    /// As a checkpoint keeps it.
+    pub(super) fn to_json(&self) -> Option<serde_json::Value> {
+        // Text and numbers always have a JSON form.
+        serde_json::to_value(self).ok()
+    }
+
+    pub(super) fn read(value: &serde_json::Value) -> Result<Self, Error> {
+        serde_json::from_value(value.clone())
+            .map_err(|e| Error::external(format!("`{value}` is no position in a topic: the checkpoint is of another source"), e))
+    }
+}
+
+/// What is known of a partition before it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Its oldest offset, and the one behind its newest record.
+    pub(super) low: i64,
+    pub(super) high: i64,
+    /// Where the group has come to.
+    pub(super) committed: Option<i64>,
+    /// The first records of the times asked for.
+    pub(super) from: Option<i64>,
+    pub(super) to: Option<i64>,
+}
+
+/// What is to be read of a partition when the job starts afresh.
+pub(super) fn fresh(partition: &Partition, start: &Start, stop: Option<&Stop>, facts: Facts) -> Result<Range, Error> {
+    let asked = |offsets: &BTreeMap<i32, i64>| offsets.get(&partition.number).copied();
+    let next = match start {
+        Start::Earliest => facts.low,
+        Start::Latest => facts.high,
+        Start::Committed => facts.committed.unwrap_or(facts.low),
+        Start::Timestamp(_) => facts.from.unwrap_or(facts.high),
+        Start::Offsets(offsets) => asked(offsets).unwrap_or(facts.low),
+    };
+    let stop = stop.map(|stop| match stop {
+        Stop::Latest => facts.high,
+        Stop::Timestamp(_) => facts.to.unwrap_or(facts.high).min(facts.high),
+        Stop::Offsets(offsets) => asked(offsets).unwrap_or(facts.high).min(facts.high),
+    });
+    check(partition, Range { next, stop }, facts, "`start`")
+}
+
+/// What is left to be read of a partition that a checkpoint knows.
+pub(super) fn restored(position: &Position, facts: Facts) -> Result<Range, Error> {
+    check(&position.partition, position.range, facts, "the checkpoint")
+}
+
+fn check(partition: &Partition, range: Range, Facts { low, high, .. }: Facts, who: &str) -> Result<Range, Error> {
+    if range.is_empty() || (low..=high).contains(&range.next) {
+        return Ok(range);
+    }
+    let Partition { topic, number } = partition;
+    let why =
+        if range.next < low { "older records have been deleted" } else { "later ones have not been written: was the topic made anew?" };
+    Err(Error::user(format!(
+        "{who} begins partition {number} of topic `{topic}` at offset {}, but it has offsets {low} to {high} ({why}): begin elsewhere, with `start`",
+        range.next
+    )))
+}
+
+/// Does `offsets` name a partition that its topic does not have?
+pub(super) fn check_numbers(offsets: &BTreeMap<i32, i64>, partitions: &[Partition], key: &str) -> Result<(), Error> {
+    match offsets.keys().find(|number| !partitions.iter().any(|p| p.number == **number)) {
+        None => Ok(()),
+        Some(number) => {
+            let topic = partitions.first().map_or("", |p| &*p.topic);
+            Err(Error::user(format!(
+                "`{key}` names partition {number} of topic `{topic}`, which has {}: 0 to {}",
+                partitions.len(),
+                partitions.len().saturating_sub(1)
+            )))
+        }
+    }
+}
+
+/// Asks the brokers for the facts of these partitions that matter.
+pub(super) fn look(
+    cluster: &Cluster,
+    consumer: &BaseConsumer<Context>,
+    partitions: &[Partition],
+    start: &Start,
+    stop: Option<&Stop>,
+) -> Result<Vec<Facts>, Error> {
+    let mut facts = Vec::with_capacity(partitions.len());
+    for partition in partitions {
+        let ask = |patience| consumer.fetch_watermarks(&partition.topic, partition.number, patience);
+        let what = format!("the offsets of partition {} of topic `{}` can't be had", partition.number, partition.topic);
+        let (low, high) = cluster.ask(&what, consumer.context(), ask, || serve(consumer))?;
+        facts.push(Facts { low, high, ..Facts::default() });
+    }
+    if *start == Start::Committed {
+        let what = "the offsets of `group` can't be had";
+        let ask = |patience| consumer.committed_offsets(list(partitions, Offset::Invalid), patience);
+        let found = cluster.ask(what, consumer.context(), ask, || serve(consumer))?;
+        fill(&mut facts, partitions, &found, |facts, offset| facts.committed = Some(offset));
+    }
+    let times = [(if let Start::Timestamp(t) = start { Some(*t) } else { None }, true), (stop.and_then(Stop::time), false)];
+    for (time, is_start) in times.into_iter().filter_map(|(time, is_start)| Some((time?, is_start))) {
+        let what = format!("the offsets of the time {time} can't be had");
+        let ask = |patience| consumer.offsets_for_times(list(partitions, Offset::Offset(time)), patience);
+        let found = cluster.ask(&what, consumer.context(), ask, || serve(consumer))?;
+        fill(&mut facts, partitions, &found, |facts, offset| *(if is_start { &mut facts.from } else { &mut facts.to }) = Some(offset));
+    }
+    Ok(facts)
+}
+
+impl Stop {
+    fn time(&self) -> Option<i64> {
+        if let Self::Timestamp(time) = self { Some(*time) } else { None }
+    }
+}
+
+/// The partitions with an offset each.
+pub(super) fn list(partitions: &[Partition], offset: Offset) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        // Fails for offsets that can't be meant, such as one below zero: the broker then has nothing to say of it.
+        let _ = list.add_partition_offset(&partition.topic, partition.number, offset);
+    }
+    list
+}
+
+fn fill(facts: &mut [Facts], partitions: &[Partition], found: &TopicPartitionList, set: impl Fn(&mut Facts, i64)) {
+    for (facts, partition) in facts.iter_mut().zip(partitions) {
+        if let Some(Offset::Offset(offset)) = found.find_partition(&partition.topic, partition.number).map(|found| found.offset()) {
+            set(facts, offset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: Facts = Facts { low: 10, high: 100, committed: Some(40), from: Some(50), to: Some(60) };
+
+    fn partition(number: i32) -> Partition {
+        Partition::new("t", number)
+    }
+
+    #[test]
+    fn every_start_and_stop_is_an_offset() {
+        let bare = Facts { committed: None, from: None, to: None, ..FACTS };
+        let next = |start: Start, facts| fresh(&partition(1), &start, None, facts).unwrap().next;
+        assert_eq!((next(Start::Earliest, FACTS), next(Start::Latest, FACTS)), (10, 100));
+        assert_eq!((next(Start::Committed, FACTS), next(Start::Committed, bare)), (40, 10));
+        assert_eq!((next(Start::Timestamp(1), FACTS), next(Start::Timestamp(1), bare)), (50, 100));
+        assert_eq!((next(Start::Offsets([(1, 70)].into()), FACTS), next(Start::Offsets([(0, 70)].into()), FACTS)), (70, 10));
+        let stop = |stop: Stop, facts| fresh(&partition(1), &Start::Earliest, Some(&stop), facts).unwrap().stop;
+        assert_eq!(stop(Stop::Latest, FACTS), Some(100));
+        assert_eq!((stop(Stop::Timestamp(1), FACTS), stop(Stop::Timestamp(1), bare)), (Some(60), Some(100)));
+        assert_eq!(stop(Stop::Offsets([(1, 70)].into()), FACTS), Some(70));
+        // Beyond the end nothing is waited for.
+        assert_eq!(stop(Stop::Offsets([(1, 700)].into()), FACTS), Some(100));
+        assert_eq!(stop(Stop::Offsets([(0, 70)].into()), FACTS), Some(100));
+    }
+
+    #[test]
+    fn what_is_gone_or_not_yet_there_is_not_begun_with() {
+        let from = |next| fresh(&partition(0), &Start::Offsets([(0, next)].into()), None, FACTS);
+        assert!(from(9).unwrap_err().to_string().contains("older records have been deleted"));
+        assert!(from(101).unwrap_err().to_string().contains("at offset 101, but it has offsets 10 to 100"));
+        assert!(from(10).is_ok() && from(100).is_ok());
+        let position = |next, stop| Position { partition: partition(0), range: Range { next, stop } };
+        assert!(restored(&position(5, None), FACTS).unwrap_err().to_string().starts_with("the checkpoint begins partition 0 of topic `t`"));
+        // What has been read to its end may be gone.
+        assert!(restored(&position(5, Some(5)), FACTS).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_position_is_plain_json() {
+        let position = Position { partition: partition(3), range: Range { next: 7, stop: None } };
+        let value = serde_json::to_value(&position).unwrap();
+        assert_eq!(value, serde_json::json!({ "topic": "t", "partition": 3, "offset": 7 }));
+        assert_eq!(Position::read(&value).unwrap(), position);
+        assert!(Position::read(&serde_json::json!({ "path": "a" })).is_err());
+    }
+}

@@ -1,0 +1,287 @@
+//! The sink: records as messages, each acknowledged before a flush returns.
+
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tidegate_runtime::sink::{Sink, SinkContext, Writer};
+use tidegate_runtime::{Error, Record};
+
+use super::client::{Cluster, Context};
+use super::partitions::no_topic;
+use crate::format::{Encoder, TextPart, Timestamps, plain_as};
+use crate::row::{Row, Value};
+
+/// How long one wait for the brokers lasts before errors are looked for.
+const WAIT: Duration = Duration::from_millis(5);
+
+/// Writes records to a topic, by an idempotent producer of each worker: in the order in which they come to the worker, and none twice but
+/// for a restart of the job.
+#[derive(Clone)]
+pub struct KafkaSink<E, A = ValueAlone> {
+    cluster: Cluster,
+    topic: String,
+    encoder: E,
+    address: A,
+}
+
+impl<E> KafkaSink<E> {
+    /// Messages whose values are lines of this encoder, without their ends; without keys, spread over the partitions.
+    pub fn new(cluster: Cluster, topic: impl Into<String>, encoder: E) -> Self {
+        Self { cluster, topic: topic.into(), encoder, address: ValueAlone }
+    }
+
+    /// Gives each message a key, a time and headers.
+    pub fn addressed<A>(self, address: A) -> KafkaSink<E, A> {
+        let Self { cluster, topic, encoder, .. } = self;
+        KafkaSink { cluster, topic, encoder, address }
+    }
+}
+
+/// What a message carries beside its value.
+pub trait Address<T>: Clone + Send + Sync + 'static {
+    /// Appends the key to `out`. Returns false if the message has none.
+    fn key(&self, value: &T, out: &mut Vec<u8>) -> bool;
+
+    /// The message's time in milliseconds since 1970; `None`: when it is sent.
+    fn time(&self, value: &T) -> Option<i64>;
+
+    /// The headers; `None`: none.
+    fn headers(&self, value: &T) -> Option<OwnedHeaders>;
+}
+
+/// The value is all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ValueAlone;
+
+impl<T> Address<T> for ValueAlone {
+    fn key(&self, _: &T, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn time(&self, _: &T) -> Option<i64> {
+        None
+    }
+
+    fn headers(&self, _: &T) -> Option<OwnedHeaders> {
+        None
+    }
+}
+
+/// Text made of a row: times are milliseconds since 1970, or as the sink writes them.
+#[derive(Clone, Debug)]
+pub struct Template {
+    parts: Vec<TextPart>,
+    timestamps: Timestamps,
+}
+
+impl Template {
+    /// Text of these parts.
+    #[must_use]
+    pub fn new(parts: Vec<TextPart>, timestamps: Timestamps) -> Self {
+        Self { parts, timestamps }
+    }
+
+    /// Appends the text. Returns false if it is one field, and that is null.
+    fn write(&self, row: &Row, out: &mut Vec<u8>) -> bool {
+        if let [TextPart::Field(slot)] = self.parts.as_slice()
+            && row.get(*slot).is_null()
+        {
+            return false;
+        }
+        for part in &self.parts {
+            match part {
+                TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                TextPart::Field(slot) => plain_as(row.get(*slot), self.timestamps, out),
+            }
+        }
+        true
+    }
+}
+
+/// Keys, times and headers made of the fields of a row.
+#[derive(Clone, Debug, Default)]
+pub struct RowAddress {
+    /// The key.
+    pub key: Option<Template>,
+    /// The slot of the message's time: a timestamp, or milliseconds since 1970.
+    pub time: Option<usize>,
+    /// The headers by their names; one whose field is null is left out.
+    pub headers: Vec<(String, Template)>,
+}
+
+impl Address<Row> for RowAddress {
+    fn key(&self, row: &Row, out: &mut Vec<u8>) -> bool {
+        self.key.as_ref().is_some_and(|key| key.write(row, out))
+    }
+
+    fn time(&self, row: &Row) -> Option<i64> {
+        match row.get(self.time?) {
+            Value::Timestamp(t) => Some(t.as_millisecond()),
+            Value::Int(ms) => Some(*ms),
+            _ => None,
+        }
+    }
+
+    fn headers(&self, row: &Row) -> Option<OwnedHeaders> {
+        if self.headers.is_empty() {
+            return None;
+        }
+        let mut headers = OwnedHeaders::new_with_capacity(self.headers.len());
+        let mut text = Vec::new();
+        for (name, template) in &self.headers {
+            text.clear();
+            if template.write(row, &mut text) {
+                headers = headers.insert(Header { key: name, value: Some(&text) });
+            }
+        }
+        Some(headers)
+    }
+}
+
+impl<T: 'static, E: Encoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A> {
+    fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
+        let (encoder, address) = (self.encoder.clone(), self.address.clone());
+        let outlet = Outlet::open(&self.cluster, &self.topic, &[])?;
+        Ok(Box::new(KafkaWriter { outlet, encoder, address, key: Vec::new(), value: Vec::new() }))
+    }
+}
+
+struct KafkaWriter<E, A> {
+    outlet: Outlet,
+    encoder: E,
+    address: A,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<T: 'static, E: Encoder<T>, A: Address<T>> Writer<T> for KafkaWriter<E, A> {
+    fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
+        for record in records.drain(..) {
+            let Self { outlet, encoder, address, key, value } = self;
+            value.clear();
+            encoder.encode(&record.value, value);
+            key.clear();
+            let has_key = address.key(&record.value, key);
+            let message = Message {
+                key: has_key.then_some(key.as_slice()),
+                value: value.strip_suffix(b"\n").unwrap_or(value),
+                time: address.time(&record.value),
+                headers: address.headers(&record.value),
+            };
+            outlet.send(message)?;
+        }
+        self.outlet.serve()
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.outlet.flush()
+    }
+}
+
+/// A message on its way out.
+pub(super) struct Message<'m> {
+    pub(super) key: Option<&'m [u8]>,
+    pub(super) value: &'m [u8],
+    pub(super) time: Option<i64>,
+    pub(super) headers: Option<OwnedHeaders>,
+}
+
+/// A producer for one topic.
+pub(super) struct Outlet {
+    cluster: Cluster,
+    topic: String,
+    pub(super) producer: BaseProducer<Context>,
+}
+
+impl Outlet {
+    /// Connects, and looks whether the topic is there. `fixed` are further properties.
+    pub(super) fn open(cluster: &Cluster, topic: &str, fixed: &[(&str, &str)]) -> Result<Self, Error> {
+        let defaults = [
+            ("enable.idempotence", "true"),
+            ("compression.type", "lz4"),
+            ("linger.ms", "5"),
+            // As Java's producers do, so that the records of a key meet those that other applications write.
+            ("partitioner", "murmur2_random"),
+            ("message.timeout.ms", "120000"),
+            ("queue.buffering.max.kbytes", "65536"),
+            ("client.id", "tidegate"),
+        ];
+        let fixed: Vec<_> = fixed.iter().copied().chain([("delivery.report.only.error", "true")]).collect();
+        let config = cluster.config(&defaults, &fixed);
+        let producer: BaseProducer<Context> = config.create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))?;
+        let what = format!("topic `{topic}` can't be looked up");
+        let ask = |patience| producer.client().fetch_metadata(Some(topic), patience);
+        let metadata = cluster.ask(&what, producer.client().context(), ask, || producer.poll(Duration::ZERO))?;
+        if let Some(error) = metadata.topics().iter().find(|t| t.name() == topic).and_then(|t| t.error()) {
+            return Err(no_topic(cluster, topic, RDKafkaErrorCode::from(error)));
+        }
+        Ok(Self { cluster: cluster.clone(), topic: topic.to_owned(), producer })
+    }
+
+    /// Takes a message over; waits while too many are on their way.
+    pub(super) fn send(&self, message: Message<'_>) -> Result<(), Error> {
+        let Message { key, value, time, headers } = message;
+        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).payload(value);
+        (record.key, record.timestamp, record.headers) = (key, time, headers);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                    self.producer.poll(WAIT);
+                    self.delivered()?;
+                    record = again;
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), record)) => {
+                    return Err(self.too_large(Some(record.payload.map_or(0, <[u8]>::len))));
+                }
+                Err((error, _)) => return Err(self.failed(error)),
+            }
+        }
+    }
+
+    /// Handles what the producer has to say, and looks whether all went well.
+    pub(super) fn serve(&self) -> Result<(), Error> {
+        self.producer.poll(Duration::ZERO);
+        self.delivered()
+    }
+
+    /// Waits until all messages have been acknowledged.
+    pub(super) fn flush(&self) -> Result<(), Error> {
+        loop {
+            let flushed = self.producer.flush(WAIT);
+            self.delivered()?;
+            match flushed {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+    }
+
+    fn delivered(&self) -> Result<(), Error> {
+        match self.producer.client().context().undelivered() {
+            None => Ok(()),
+            Some(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn too_large(&self, bytes: Option<usize>) -> Error {
+        let size = bytes.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
+        Error::user(format!(
+            "a record{size} is too large for topic `{}`: raise `message.max.bytes` in `options`, and `max.message.bytes` of the topic",
+            self.topic
+        ))
+    }
+
+    pub(super) fn failed(&self, error: KafkaError) -> Error {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => self.too_large(None),
+            Some(code @ (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+                no_topic(&self.cluster, &self.topic, code)
+            }
+            _ => self.cluster.failed(&format!("topic `{}` can't be written", self.topic), self.producer.client().context(), error),
+        }
+    }
+}

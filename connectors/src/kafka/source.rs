@@ -1,0 +1,439 @@
+//! The source: its options, and the thread that reads a worker's partitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use tidegate_runtime::Error;
+use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
+
+use super::client::{Cluster, Context, is_passing};
+use super::envelope::{Complete, ValueOnly};
+use super::offsets::{self, Position, Range, Start, Stop};
+use super::partitions::{self, Partition, Topics};
+use super::split::{Fault, Split, fault};
+use crate::bad::BadRecords;
+use crate::entry::{Entry, OnBad};
+use crate::format::Format;
+use crate::handover::{self, Count, Outlet, Parcel, read_on_thread};
+
+/// How long the thread sleeps when there is nothing to read; a message wakes it at once.
+const REST: Duration = Duration::from_millis(100);
+
+/// How long a reader that is no longer needed waits for its thread.
+const LEAVE: Duration = Duration::from_secs(3);
+
+/// The messages that may wait in memory, over all partitions of a worker, and their kilobytes.
+const WAITING: usize = 400_000;
+const WAITING_KB: usize = 128 << 10;
+
+/// Topics of Kafka. Partitions are dealt to the workers, each of which reads its own on a thread; every partition is a split, with event
+/// time of its own.
+///
+/// Without [`stop`](Self::stop) the source has no end, and partitions (and, for a pattern, topics) that are made while it runs are read
+/// from their beginning. Groups are not joined: several jobs can read one topic, and a job reads all of it.
+pub struct KafkaSource<F, C = ValueOnly> {
+    cluster: Cluster,
+    topics: Topics,
+    format: Arc<F>,
+    complete: C,
+    settings: Settings,
+}
+
+#[derive(Clone)]
+struct Settings {
+    start: Start,
+    stop: Option<Stop>,
+    group: Option<String>,
+    uncommitted: bool,
+    discover: Option<Duration>,
+    on_bad: OnBad,
+}
+
+impl<F: Format> KafkaSource<F> {
+    /// The messages of these topics, whose values are in this format, from the oldest on and without end.
+    pub fn new(cluster: Cluster, topics: Topics, format: F) -> Self {
+        let discover = Some(Duration::from_secs(30));
+        let settings = Settings { start: Start::Earliest, stop: None, group: None, uncommitted: false, discover, on_bad: OnBad::default() };
+        Self { cluster, topics, format: Arc::new(format), complete: ValueOnly, settings }
+    }
+
+    /// Completes each record by what its message carries beside the value.
+    pub fn completed_by<C: Complete<F::Item>>(self, complete: C) -> KafkaSource<F, C> {
+        let Self { cluster, topics, format, settings, .. } = self;
+        KafkaSource { cluster, topics, format, complete, settings }
+    }
+}
+
+impl<F, C> KafkaSource<F, C> {
+    /// Where to begin, unless a checkpoint says so.
+    #[must_use]
+    pub fn start(mut self, start: Start) -> Self {
+        self.settings.start = start;
+        self
+    }
+
+    /// Ends there.
+    #[must_use]
+    pub fn stop(mut self, stop: Stop) -> Self {
+        self.settings.stop = Some(stop);
+        self
+    }
+
+    /// Commits offsets for this group when a checkpoint is complete, so that tools show how far the job is behind.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.settings.group = Some(group.into());
+        self
+    }
+
+    /// Reads records of transactions that are open or were aborted too.
+    #[must_use]
+    pub fn read_uncommitted(mut self) -> Self {
+        self.settings.uncommitted = true;
+        self
+    }
+
+    /// How often to look for new partitions (default: every 30 s); `None`: never.
+    #[must_use]
+    pub fn discover(mut self, every: Option<Duration>) -> Self {
+        self.settings.discover = every;
+        self
+    }
+
+    /// What to do about bad records (default: skip).
+    #[must_use]
+    pub fn on_bad(mut self, on_bad: OnBad) -> Self {
+        self.settings.on_bad = on_bad;
+        self
+    }
+}
+
+impl<F: Format, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, C> {
+    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
+        let (committer, completed) = unbounded();
+        let (alive, ended) = bounded::<()>(0);
+        let worker = Worker {
+            cluster: self.cluster.clone(),
+            topics: self.topics.clone(),
+            format: Arc::clone(&self.format),
+            complete: self.complete.clone(),
+            settings: self.settings.clone(),
+            worker: context.worker,
+            workers: context.workers,
+            completed,
+        };
+        let (shared, restored) = (context.shared.clone(), context.restored.clone());
+        let inlet = read_on_thread("kafka source", context, move |outlet| {
+            let _alive = alive;
+            worker.run(&shared, restored.as_ref().map(|r| r.as_slice()), outlet)
+        })?;
+        Ok(Box::new(KafkaReader { inlet: Some(inlet), committer: Some(committer), commits: self.settings.group.is_some(), ended }))
+    }
+}
+
+/// The operator's end.
+struct KafkaReader<T> {
+    inlet: Option<Box<dyn Reader<T>>>,
+    committer: Option<Sender<Vec<Position>>>,
+    commits: bool,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
+}
+
+impl<T: 'static> Reader<T> for KafkaReader<T> {
+    fn poll(&mut self) -> Result<Poll<T>, Error> {
+        self.inlet.as_mut().map_or(Ok(Poll::Finished), |inlet| inlet.poll())
+    }
+
+    fn completed(&mut self, positions: &[serde_json::Value]) {
+        if let Some(committer) = self.committer.as_ref().filter(|_| self.commits) {
+            // Fails if the thread has ended: then all has been read, and nobody is behind.
+            let _ = committer.send(positions.iter().filter_map(|p| Position::read(p).ok()).collect());
+        }
+    }
+}
+
+impl<T> Drop for KafkaReader<T> {
+    /// Has the thread leave, so that no connection is in use when the process ends.
+    fn drop(&mut self) {
+        self.inlet = None;
+        self.committer = None;
+        let _ = self.ended.recv_timeout(LEAVE);
+    }
+}
+
+/// What the workers must see alike: the partitions there were at the start, and what to read of each.
+type Listing = Vec<Position>;
+
+/// A worker's share, on its thread.
+struct Worker<F, C> {
+    cluster: Cluster,
+    topics: Topics,
+    format: Arc<F>,
+    complete: C,
+    settings: Settings,
+    worker: usize,
+    workers: usize,
+    completed: Receiver<Vec<Position>>,
+}
+
+/// The partitions of a worker that are being read, and the number of the next one.
+struct Share<D, C> {
+    splits: Vec<Split<D, C>>,
+    next: u32,
+    /// Is the split that stands for having none announced?
+    empty: bool,
+}
+
+/// Stands for a worker without partitions, which must hold nobody back.
+const NONE: SplitId = SplitId(u32::MAX);
+
+impl<F: Format, C: Complete<F::Item>> Worker<F, C> {
+    fn run(
+        &self,
+        shared: &tidegate_runtime::source::Shared,
+        restored: Option<&[serde_json::Value]>,
+        outlet: &Outlet<Entry<F::Item>>,
+    ) -> Result<(), handover::Stop> {
+        let all = shared.get_or_make(|| self.resolve(&self.consumer(1)?, restored))?;
+        let mut known: BTreeSet<Partition> = all.iter().map(|p| p.partition.clone()).collect();
+        let mine: Vec<&Position> = all.iter().filter(|p| self.is_mine(&p.partition)).collect();
+
+        let consumer = Arc::new(self.consumer(mine.len().max(1))?);
+        let mut share = Share { splits: Vec::new(), next: 0, empty: false };
+        self.add(&consumer, &mut share, mine.into_iter().cloned(), outlet)?;
+        let mut bad = BadRecords::new(self.settings.on_bad);
+        let mut looked = Instant::now();
+        let discover = self.settings.discover.filter(|_| self.settings.stop.is_none());
+        loop {
+            if self.settings.stop.is_some() && share.splits.is_empty() {
+                return Ok(());
+            }
+            let some = self.read(&consumer, &mut share, &mut bad, outlet)?;
+            self.serve(&consumer)?;
+            self.commit(&consumer)?;
+            if discover.is_some_and(|every| looked.elapsed() >= every) {
+                self.look(&consumer, &mut share, &mut known, outlet)?;
+                looked = Instant::now();
+            }
+            if !some {
+                std::thread::park_timeout(discover.map_or(REST, |every| REST.min(every)));
+            }
+        }
+    }
+
+    fn is_mine(&self, partition: &Partition) -> bool {
+        partition.worker(self.workers) == self.worker
+    }
+
+    /// A consumer for so many partitions.
+    fn consumer(&self, partitions: usize) -> Result<BaseConsumer<Context>, Error> {
+        // Each partition has a queue of its own, and the bounds are for each.
+        let messages = (WAITING / partitions).clamp(1_000, 100_000).to_string();
+        let kilobytes = (WAITING_KB / partitions).clamp(1024, 64 << 10).to_string();
+        let defaults = [
+            ("queued.min.messages", messages.as_str()),
+            ("queued.max.messages.kbytes", kilobytes.as_str()),
+            ("fetch.queue.backoff.ms", "20"),
+            ("fetch.wait.max.ms", "100"),
+            ("auto.offset.reset", "error"),
+            ("client.id", "tidegate"),
+        ];
+        let fixed = [
+            ("group.id", self.settings.group.as_deref().unwrap_or("tidegate")),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("enable.partition.eof", if self.settings.stop.is_some() { "true" } else { "false" }),
+            ("isolation.level", if self.settings.uncommitted { "read_uncommitted" } else { "read_committed" }),
+        ];
+        let config = self.cluster.config(&defaults, &fixed);
+        config.create_with_context(Context::default()).map_err(|e| self.cluster.unusable(&e))
+    }
+
+    /// What there is to read, once for all workers.
+    fn resolve(&self, consumer: &BaseConsumer<Context>, restored: Option<&[serde_json::Value]>) -> Result<Listing, Error> {
+        let Settings { start, stop, .. } = &self.settings;
+        let listed = partitions::list(&self.cluster, consumer, &self.topics)?;
+        if let Start::Offsets(offsets) = start {
+            offsets::check_numbers(offsets, &listed, "start")?;
+        }
+        if let Some(Stop::Offsets(offsets)) = stop {
+            offsets::check_numbers(offsets, &listed, "stop")?;
+        }
+        let restored: BTreeMap<Partition, Range> = restored
+            .unwrap_or_default()
+            .iter()
+            .map(|value| Position::read(value).map(|p| (p.partition, p.range)))
+            .collect::<Result<_, _>>()?;
+        if let Some(gone) = restored.keys().find(|p| !listed.contains(p)) {
+            let Partition { topic, number } = gone;
+            return Err(Error::user(format!(
+                "the checkpoint has read partition {number} of topic `{topic}`, which is not among those that `topic` says are there now"
+            )));
+        }
+        let facts = offsets::look(&self.cluster, consumer, &listed, start, stop.as_ref())?;
+        let mut all = Vec::with_capacity(listed.len());
+        for (partition, facts) in listed.into_iter().zip(facts) {
+            let range = match restored.get(&partition) {
+                Some(range) => offsets::restored(&Position { partition: partition.clone(), range: *range }, facts)?,
+                None if restored.is_empty() => offsets::fresh(&partition, start, stop.as_ref(), facts)?,
+                // It is younger than the checkpoint: none of it has been read; and an end was there before it.
+                None if stop.is_some() => continue,
+                None => Range { next: facts.low, stop: None },
+            };
+            all.push(Position { partition, range });
+        }
+        if all.is_empty() && stop.is_some() {
+            return Err(Error::user(format!("no topic at the Kafka brokers `{}` matches `topic`", self.cluster.brokers())));
+        }
+        Ok(all)
+    }
+
+    /// Begins to read these.
+    fn add(
+        &self,
+        consumer: &Arc<BaseConsumer<Context>>,
+        share: &mut Share<F::Decoder, C>,
+        positions: impl IntoIterator<Item = Position>,
+        outlet: &Outlet<Entry<F::Item>>,
+    ) -> Result<(), handover::Stop> {
+        for position in positions {
+            let id = SplitId(share.next);
+            share.next += 1;
+            let offset = Offset::Offset(position.range.next);
+            let split = Split::new(id, position, consumer, self.format.decoder(), self.complete.clone())?;
+            outlet.send(Parcel { batch: split.announcement(), count: Count::default() })?;
+            if split.range.is_empty() {
+                continue;
+            }
+            let list = offsets::list(std::slice::from_ref(&split.partition), offset);
+            consumer.incremental_assign(&list).map_err(|e| fault(&split.partition, split.range.next, e))?;
+            share.splits.push(split);
+        }
+        if share.splits.is_empty() != share.empty {
+            share.empty = share.splits.is_empty();
+            let batch = Batch { idle: share.empty, last: !share.empty, ..Batch::new(NONE, Vec::new()) };
+            outlet.send(Parcel { batch, count: Count::default() })?;
+        }
+        Ok(())
+    }
+
+    /// Hands over what there is. Returns whether there was anything.
+    fn read(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        share: &mut Share<F::Decoder, C>,
+        bad: &mut BadRecords,
+        outlet: &Outlet<Entry<F::Item>>,
+    ) -> Result<bool, handover::Stop> {
+        let mut some = false;
+        let mut done = Vec::new();
+        for (index, split) in share.splits.iter_mut().enumerate() {
+            let mut parcel = split.batch(bad).map_err(|fault| self.stopped(split, fault))?;
+            if std::mem::take(&mut split.at_end) && self.is_read(consumer, split)? {
+                split.range.next = split.range.stop.unwrap_or(split.range.next);
+                let Parcel { batch, count } = parcel.unwrap_or(Parcel { batch: split.announcement(), count: Count::default() });
+                let position = split.announcement().position;
+                parcel = Some(Parcel { batch: Batch { last: true, position, ..batch }, count });
+            }
+            let Some(parcel) = parcel else { continue };
+            some = true;
+            if parcel.batch.last {
+                done.push(index);
+            }
+            outlet.send(parcel)?;
+        }
+        for index in done.into_iter().rev() {
+            let split = share.splits.swap_remove(index);
+            let list = offsets::list(std::slice::from_ref(&split.partition), Offset::Invalid);
+            consumer.incremental_unassign(&list).map_err(|e| fault(&split.partition, split.range.next, e))?;
+        }
+        Ok(some)
+    }
+
+    /// The partition gave all it has: is that all up to the stop? A new leader may for a moment have less than the old one had.
+    fn is_read(&self, consumer: &BaseConsumer<Context>, split: &Split<F::Decoder, C>) -> Result<bool, Error> {
+        let Some(stop) = split.range.stop else { return Ok(false) };
+        let Partition { topic, number } = &split.partition;
+        let what = format!("the end of partition {number} of topic `{topic}` can't be had");
+        let ask = |patience| consumer.fetch_watermarks(topic, *number, patience);
+        Ok(self.cluster.ask(&what, consumer.context(), ask, || ())?.1 >= stop)
+    }
+
+    fn stopped(&self, split: &Split<F::Decoder, C>, why: Fault) -> handover::Stop {
+        match why {
+            Fault::Stop(stop) => stop,
+            Fault::Error(error) => fault(&split.partition, split.range.next, error).into(),
+        }
+    }
+
+    /// Handles what the consumer has to say beside the messages of its partitions.
+    fn serve(&self, consumer: &BaseConsumer<Context>) -> Result<(), Error> {
+        while let Some(event) = consumer.poll(Duration::ZERO) {
+            match event {
+                Ok(_) => return Err(Error::internal("a message came past the queue of its partition")),
+                Err(KafkaError::MessageConsumptionFatal(code)) => {
+                    return Err(self.cluster.failed("reading ended", consumer.context(), KafkaError::MessageConsumption(code)));
+                }
+                Err(error) => {
+                    consumer.context().note(&error, "");
+                    if !error.rdkafka_error_code().is_some_and(is_passing) {
+                        tracing::warn!("kafka: {error}");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what a checkpoint holds of this worker's partitions.
+    fn commit(&self, consumer: &BaseConsumer<Context>) -> Result<(), handover::Stop> {
+        let positions = match self.completed.try_iter().last() {
+            Some(positions) => positions,
+            None if matches!(self.completed.try_recv(), Err(TryRecvError::Disconnected)) => return Err(handover::Stop::Gone),
+            None => return Ok(()),
+        };
+        let mut list = rdkafka::TopicPartitionList::new();
+        for Position { partition, range } in positions.iter().filter(|p| self.is_mine(&p.partition)) {
+            // An offset that has been read is a valid one.
+            let _ = list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(range.next));
+        }
+        if list.count() > 0
+            && let Err(e) = consumer.commit(&list, CommitMode::Async)
+        {
+            tracing::warn!("kafka: offsets could not be committed: {e}");
+        }
+        Ok(())
+    }
+
+    /// Looks for new partitions. That the brokers don't answer now is no reason to fail: there will be another look.
+    fn look(
+        &self,
+        consumer: &Arc<BaseConsumer<Context>>,
+        share: &mut Share<F::Decoder, C>,
+        known: &mut BTreeSet<Partition>,
+        outlet: &Outlet<Entry<F::Item>>,
+    ) -> Result<(), handover::Stop> {
+        let mut new = match partitions::list(&self.cluster, consumer, &self.topics) {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!("kafka: no look for new partitions: {error}");
+                return Ok(());
+            }
+        };
+        new.retain(|p| !known.contains(p));
+        known.extend(new.iter().cloned());
+        new.retain(|p| self.is_mine(p));
+        if new.is_empty() {
+            return Ok(());
+        }
+        let facts = offsets::look(&self.cluster, consumer, &new, &Start::Earliest, None)?;
+        let ranges = facts.into_iter().map(|facts| Range { next: facts.low, stop: None });
+        self.add(consumer, share, new.into_iter().zip(ranges).map(|(partition, range)| Position { partition, range }), outlet)
+    }
+}

@@ -1,0 +1,167 @@
+//! A partition being read: messages into batches of entries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compact_str::CompactString;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use tidegate_runtime::source::{Batch, SplitId};
+use tidegate_runtime::{Error, Record};
+
+use super::client::{Context, is_passing};
+use super::envelope::{Complete, Envelope};
+use super::offsets::{Position, Range};
+use super::partitions::Partition;
+use crate::bad::BadRecords;
+use crate::entry::Entry;
+use crate::format::{Decoded, Decoder};
+use crate::handover::{Count, Parcel, Stop};
+
+/// Records in a batch, at most.
+const RECORDS: usize = 1024;
+
+/// Bytes of messages in a batch, at most (but for the last one).
+const BYTES: u64 = 1 << 20;
+
+/// A partition being read.
+pub(super) struct Split<D, C> {
+    pub(super) id: SplitId,
+    pub(super) partition: Partition,
+    pub(super) range: Range,
+    /// What messages call it.
+    name: String,
+    topic: CompactString,
+    queue: PartitionQueue<Context>,
+    decoder: D,
+    complete: C,
+    /// The time of the last good record.
+    last_good: i64,
+    /// Has the end of the partition been come to, and not been looked at?
+    pub(super) at_end: bool,
+}
+
+/// What is wrong with a partition.
+pub(super) enum Fault {
+    /// It can't be read any more.
+    Error(KafkaError),
+    /// A bad record is the end of the job.
+    Stop(Stop),
+}
+
+impl<D: Decoder, C: Complete<D::Item>> Split<D, C> {
+    /// Takes the messages of a partition out of the common queue. This must be done before the consumer is told to read it: what came until
+    /// then would be in the common queue.
+    pub(super) fn new(id: SplitId, at: Position, consumer: &Arc<BaseConsumer<Context>>, decoder: D, complete: C) -> Result<Self, Error> {
+        let Position { partition, range } = at;
+        let mut queue = consumer
+            .split_partition_queue(&partition.topic, partition.number)
+            .ok_or_else(|| Error::internal(format!("there is no queue for the partition {partition}")))?;
+        let reader = std::thread::current();
+        queue.set_nonempty_callback(move || reader.unpark());
+        let (name, topic) = (partition.to_string(), CompactString::new(&partition.topic));
+        Ok(Self { id, partition, range, name, topic, queue, decoder, complete, last_good: Record::UNTIMED, at_end: false })
+    }
+
+    /// Where it goes on.
+    pub(super) fn position(&self) -> Position {
+        Position { partition: self.partition.clone(), range: self.range }
+    }
+
+    /// What there is to hand over now, if anything.
+    pub(super) fn batch(&mut self, bad: &mut BadRecords) -> Result<Option<Parcel<Entry<D::Item>>>, Fault> {
+        let mut batch = Batch::new(self.id, Vec::new());
+        let mut count = Count::default();
+        let before = self.range.next;
+        while batch.records.len() < RECORDS && count.bytes < BYTES && !self.range.is_empty() && batch.watermark.is_none() {
+            let message = match self.queue.poll(Duration::ZERO) {
+                None => break,
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.at_end = true;
+                    break;
+                }
+                // Trying again is librdkafka's business, and what led to it has been logged.
+                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_passing) => break,
+                Some(Err(error)) => return Err(Fault::Error(error)),
+            };
+            let offset = message.offset();
+            if self.range.stop.is_some_and(|stop| offset >= stop) {
+                // What stood before the stop was control records, or has been compacted away.
+                self.range.next = self.range.stop.unwrap_or(offset);
+                break;
+            }
+            self.range.next = offset + 1;
+            count.bytes += (message.payload_len() + message.key_len()) as u64;
+            if batch.records.capacity() == 0 {
+                batch.records.reserve_exact(RECORDS);
+            }
+            let decoded = decode(&mut self.decoder, &self.complete, &message, &self.topic);
+            match decoded {
+                Ok(Decoded::Nothing) => {}
+                Ok(Decoded::Record(record)) => {
+                    count.records += 1;
+                    self.last_good = record.time;
+                    batch.records.push(Record::new(record.time, Entry::Good(record.value)));
+                }
+                // It holds after these records, so nothing may follow.
+                Ok(Decoded::Watermark(watermark)) => batch.watermark = Some(watermark),
+                Err(error) => {
+                    count.bad += 1;
+                    let offset = u64::try_from(offset).unwrap_or_default();
+                    let value = message.payload().unwrap_or_default();
+                    let noted = bad.note(&self.name, offset, value, error);
+                    let counted = Count { bad: count.bad, ..Count::default() };
+                    if let Some(record) = noted.map_err(|e| Fault::Stop(Stop::Failed(e, counted)))? {
+                        // A time that is never ahead of the records around it.
+                        batch.records.push(Record::new(self.last_good, Entry::Bad(record)));
+                    }
+                }
+            }
+        }
+        batch.last = self.range.is_empty();
+        if self.range.next == before && !batch.last {
+            return Ok(None);
+        }
+        batch.position = self.position().to_json();
+        Ok(Some(Parcel { batch, count }))
+    }
+
+    /// The batch that makes the partition known, before any record of it.
+    pub(super) fn announcement(&self) -> Batch<Entry<D::Item>> {
+        Batch { position: self.position().to_json(), last: self.range.is_empty(), ..Batch::new(self.id, Vec::new()) }
+    }
+}
+
+/// What a message is. One without a value, a tombstone, is no record.
+#[inline]
+fn decode<D: Decoder>(
+    decoder: &mut D,
+    complete: &impl Complete<D::Item>,
+    message: &BorrowedMessage<'_>,
+    topic: &CompactString,
+) -> Result<Decoded<D::Item>, String> {
+    let Some(value) = message.payload() else { return Ok(Decoded::Nothing) };
+    let mut decoded = decoder.decode(value)?;
+    if let Decoded::Record(record) = &mut decoded {
+        complete.complete(record, &Envelope { message, topic })?;
+    }
+    Ok(decoded)
+}
+
+/// Why a partition can't be read any more.
+pub(super) fn fault(partition: &Partition, next: i64, error: KafkaError) -> Error {
+    let Partition { topic, number } = partition;
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Error::user(format!(
+            "the records of partition {number} of topic `{topic}` from offset {next} on are not there any more: they were deleted before they \
+             were read; begin elsewhere, with `start`, or take what is left, with `options: {{ auto.offset.reset: earliest }}`"
+        )),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownPartition) => {
+            Error::user(format!("partition {number} of topic `{topic}` is gone: was the topic deleted while it was read?"))
+        }
+        _ => Error::external(format!("partition {number} of topic `{topic}` can't be read past offset {next}"), error),
+    }
+}
