@@ -77,7 +77,7 @@ pub(super) static SOURCE: Table = Table {
     name: "source",
     title: "A source",
     keys: &[
-        key("connector", "file | stdin | generator", "", "where the records come from"),
+        key("connector", "file | stdin | kafka | generator", "", "where the records come from"),
         key("event_time", "mapping", "none", "which field is the record's time and how watermarks follow from it"),
     ],
 };
@@ -90,15 +90,62 @@ pub(super) static SOURCE_FILE: Table = Table {
 
 pub(super) static SOURCE_TEXT: Table = Table {
     name: "source.text",
-    title: "A source with `connector: file` or `stdin`",
+    title: "A source with `connector: file`, `stdin` or `kafka`",
     keys: &[
-        key("format", "json | csv | text | { regex: pattern }", "csv for a path in .csv, else json", "how a record is read from a line"),
-        key("header", "bool", "true", "csv: whether the first line names the fields"),
+        key(
+            "format",
+            "json | csv | text | { regex: pattern }",
+            "csv for a path in .csv, else json",
+            "how a record is read from a line, or from the value of a message",
+        ),
+        key("header", "bool", "true", "csv from files and standard input: whether the first line names the fields"),
         key("delimiter", "character", "`,`", "csv: what stands between fields"),
         key("schema", "mapping", "none", "the fields, in order: a type or a time format each"),
-        key("on_bad_record", "skip | fail", "skip", "what happens to a line that is no record"),
-        key("dead_letter", "name", "none", "names a stream of the skipped lines: { source, line, text, error }"),
+        key("on_bad_record", "skip | fail", "skip", "what happens to a line or message that is no record"),
+        key(
+            "dead_letter",
+            "name",
+            "none",
+            "names a stream of the skipped lines: { source, line, text, error }; of a message, `line` is its offset",
+        ),
     ],
+};
+
+pub(super) static SOURCE_KAFKA: Table = Table {
+    name: "source.kafka",
+    title: "A source with `connector: kafka`",
+    keys: &[
+        key("brokers", "host:port | [host:port, ...]", "", "where the cluster is; one broker of it will do"),
+        key("topic", "name | [name, ...] | { pattern: pattern }", "", "what is read"),
+        key(
+            "start",
+            "earliest | latest | committed | timestamp | { partition: offset }",
+            "earliest",
+            "where reading begins, unless a checkpoint says so",
+        ),
+        key(
+            "stop",
+            "latest | timestamp | { partition: offset }",
+            "none",
+            "where reading ends: at the latest at what is the end when the job starts",
+        ),
+        key("group", "name", "none", "offsets are committed for it when a checkpoint is complete"),
+        key(
+            "isolation",
+            "read_committed | read_uncommitted",
+            "read_committed",
+            "whether records of open and aborted transactions are left out",
+        ),
+        key("metadata", "mapping", "none", "fields for what a message carries beside its value: `name: part`, see below"),
+        key("discover", "duration | none", "30s", "how often new partitions are looked for"),
+        key("options", "mapping", "none", "properties of librdkafka, such as `security.protocol: sasl_ssl`"),
+    ],
+};
+
+pub(super) static TOPIC: Table = Table {
+    name: "topic",
+    title: "topic, for several",
+    keys: &[key("pattern", "pattern", "", "all topics whose whole name matches, also those made later")],
 };
 
 pub(super) static SOURCE_GENERATOR: Table = Table {
@@ -309,7 +356,7 @@ pub(super) static SINK: Table = Table {
     title: "A sink",
     keys: &[
         key("from", "name | [name, ...]", "", "what it writes"),
-        key("connector", "stdout | file", "", "where records go"),
+        key("connector", "stdout | file | kafka", "", "where records go"),
         key("format", "json | csv | text", "json", "how a record is written"),
         key("timestamps", "ms | iso", "ms", "how times are written"),
         key("header", "bool", "true", "csv: whether the first line names the fields"),
@@ -321,7 +368,25 @@ pub(super) static SINK: Table = Table {
 pub(super) static SINK_FILE: Table =
     Table { name: "sink.file", title: "A sink with `connector: file`", keys: &[key("path", "path", "", "the file or directory written")] };
 
-static ALL: [&Table; 24] = [
+pub(super) static SINK_KAFKA: Table = Table {
+    name: "sink.kafka",
+    title: "A sink with `connector: kafka`",
+    keys: &[
+        key("brokers", "host:port | [host:port, ...]", "", "where the cluster is; one broker of it will do"),
+        key("topic", "name", "", "what is written"),
+        key(
+            "key",
+            "field | template",
+            "none",
+            "the key of a message; those of a key are in one partition, the one that Java's producers choose",
+        ),
+        key("timestamp", "field", "when it is sent", "the time of a message"),
+        key("headers", "mapping", "none", "the headers of a message: `name: field` or `name: template`"),
+        key("options", "mapping", "none", "properties of librdkafka, such as `compression.type: zstd`"),
+    ],
+};
+
+static ALL: [&Table; 27] = [
     &JOB,
     &STATE,
     &CHECKPOINTS,
@@ -329,6 +394,8 @@ static ALL: [&Table; 24] = [
     &SOURCE,
     &SOURCE_FILE,
     &SOURCE_TEXT,
+    &SOURCE_KAFKA,
+    &TOPIC,
     &SOURCE_GENERATOR,
     &FORMAT,
     &FIELD,
@@ -346,6 +413,7 @@ static ALL: [&Table; 24] = [
     &AFTER_MATCH,
     &SINK,
     &SINK_FILE,
+    &SINK_KAFKA,
 ];
 
 /// All keys of job files as Markdown: per mapping, the name, type, default and meaning of each key. Keys that are not in this version are

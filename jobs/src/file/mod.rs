@@ -25,6 +25,7 @@
 
 mod generator;
 mod graph;
+mod kafka;
 mod keys;
 mod model;
 mod not_yet;
@@ -44,6 +45,7 @@ mod window;
 mod yaml;
 
 pub use generator::{Distribution, Generator};
+pub use kafka::{KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};
 pub use keys::reference;
 pub use model::{Backend, Checkpoints, JobFile, Mode, OnError, Restart, State};
 pub use overrides::Override;

@@ -24,10 +24,8 @@ const MISSING: &[Missing] = &[
     ("trigger", "every", "a trigger other than `event_time`"),
     ("trigger", "purging", "a trigger other than `event_time`"),
     ("source.connector", "socket", "the socket connector"),
-    ("source.connector", "kafka", "the kafka connector"),
     ("source.connector", "http", "the http connector"),
     ("sink.connector", "socket", "the socket connector"),
-    ("sink.connector", "kafka", "the kafka connector"),
     ("sink.connector", "http", "the http connector"),
     ("format", "avro", "the avro format"),
 ];

@@ -1,5 +1,6 @@
 //! Sinks: where records go and how they are written.
 
+use super::kafka::{self, KafkaSink};
 use super::keys;
 use super::read::Reader;
 use super::sources::csv_options;
@@ -32,6 +33,8 @@ pub enum SinkConnector {
         /// Its path.
         path: Spanned<String>,
     },
+    /// A topic of Kafka.
+    Kafka(Box<KafkaSink>),
 }
 
 /// How a sink writes a record.
@@ -70,6 +73,13 @@ pub enum Timestamps {
 }
 
 #[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Stdout,
+    File,
+    Kafka,
+}
+
+#[derive(Clone, Copy, PartialEq)]
 enum Word {
     Json,
     Csv,
@@ -80,26 +90,33 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let place = format!("sink `{}`", name.value);
     let entries = reader.entries(node, &format!("a mapping for {place}"))?;
     let connector = entries.iter().find(|entry| entry.key.value == "connector" && !entry.value.is_null());
-    let is_file = match connector {
-        Some(entry) => Some(reader.word(&entry.value, "sink.connector", &[("stdout", false), ("file", true)])?.value),
+    let kinds = [("stdout", Kind::Stdout), ("file", Kind::File), ("kafka", Kind::Kafka)];
+    let kind = match connector {
+        Some(entry) => Some(reader.word(&entry.value, "sink.connector", &kinds)?.value),
         None => None,
     };
-    let tables: &[&'static keys::Table] = if is_file == Some(false) { &[&keys::SINK] } else { &[&keys::SINK, &keys::SINK_FILE] };
+    let tables: &[&'static keys::Table] = match kind {
+        Some(Kind::Stdout) => &[&keys::SINK],
+        Some(Kind::File) => &[&keys::SINK, &keys::SINK_FILE],
+        Some(Kind::Kafka) => &[&keys::SINK, &keys::SINK_KAFKA],
+        None => &[&keys::SINK, &keys::SINK_FILE, &keys::SINK_KAFKA],
+    };
     let fields = reader.fields(node, &name.span, tables, &place)?;
     let from = reader.required(&fields, "from").map_or_else(Vec::new, |node| reader.one_or_more(node, "the name of a stream or source"));
     reader.required(&fields, "connector");
-    let connector = match is_file {
-        Some(true) => {
+    let connector = match kind {
+        Some(Kind::File) => {
             let path = reader.required(&fields, "path").and_then(|node| reader.text(node, "a path"));
             path.map(|path| SinkConnector::File { path })
         }
-        Some(false) => Some(SinkConnector::Stdout),
+        Some(Kind::Stdout) => Some(SinkConnector::Stdout),
+        Some(Kind::Kafka) => kafka::read_sink(reader, &fields).map(|kafka| SinkConnector::Kafka(Box::new(kafka))),
         None => None,
     };
     let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text)];
     let word = fields.get("format").map_or(Some(Word::Json), |node| Some(reader.word(node, "format", &words)?.value));
     let format = word.and_then(|word| {
-        let (header, delimiter) = csv_options(reader, &fields, word == Word::Csv);
+        let (header, delimiter) = csv_options(reader, &fields, word == Word::Csv, kind != Some(Kind::Kafka));
         if let Some(at) = fields.key("text").filter(|_| word != Word::Text) {
             reader.push(at.problem("`text` belongs to `format: text`"));
         }
@@ -119,7 +136,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
 }
 
 /// A name is a field; in any other text `{name}` stands for one, `{{` and `}}` for braces.
-fn read_template(reader: &mut Reader, node: &Node) -> Option<Vec<TextPart>> {
+pub(super) fn read_template(reader: &mut Reader, node: &Node) -> Option<Vec<TextPart>> {
     let text = reader.text(node, "a field or a template such as `{user}: {n}`")?;
     if values::is_name(&text.value) {
         return Some(vec![TextPart::Field(text)]);

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use tidegate_connectors::row::Type;
 
 use super::generator::{self, Generator};
+use super::kafka::{self, KafkaSource};
 use super::keys;
 use super::model::OnError;
 use super::read::{Fields, Reader, scalar};
@@ -37,11 +38,13 @@ pub enum SourceConnector {
         /// How lines become records.
         lines: Lines,
     },
+    /// Topics of Kafka.
+    Kafka(Box<KafkaSource>),
     /// Records made up.
     Generator(Generator),
 }
 
-/// How lines of text become records.
+/// How lines of text, or the values of messages, become records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lines {
     /// The format of a record.
@@ -108,16 +111,17 @@ pub struct EventTime {
 enum Kind {
     File,
     Stdin,
+    Kafka,
     Generator,
 }
 
 pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> Option<Source> {
     let place = format!("source `{}`", name.value);
-    let kinds = [("file", Kind::File), ("stdin", Kind::Stdin), ("generator", Kind::Generator)];
+    let kinds = [("file", Kind::File), ("stdin", Kind::Stdin), ("kafka", Kind::Kafka), ("generator", Kind::Generator)];
     let entries = reader.entries(node, &format!("a mapping for {place}"))?;
     let connector = entries.iter().find(|entry| entry.key.value == "connector" && !entry.value.is_null());
     let Some(connector) = connector else {
-        let every = [&keys::SOURCE, &keys::SOURCE_FILE, &keys::SOURCE_TEXT, &keys::SOURCE_GENERATOR];
+        let every = [&keys::SOURCE, &keys::SOURCE_FILE, &keys::SOURCE_TEXT, &keys::SOURCE_KAFKA, &keys::SOURCE_GENERATOR];
         let fields = reader.fields(node, &name.span, &every, &place)?;
         reader.required(&fields, "connector");
         return None;
@@ -126,24 +130,36 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let tables: &[&'static keys::Table] = match kind.value {
         Kind::File => &[&keys::SOURCE, &keys::SOURCE_FILE, &keys::SOURCE_TEXT],
         Kind::Stdin => &[&keys::SOURCE, &keys::SOURCE_TEXT],
+        Kind::Kafka => &[&keys::SOURCE, &keys::SOURCE_KAFKA, &keys::SOURCE_TEXT],
         Kind::Generator => &[&keys::SOURCE, &keys::SOURCE_GENERATOR],
     };
     let fields = reader.fields(node, &name.span, tables, &place)?;
     let connector = match kind.value {
         Kind::File => {
             let path = reader.required(&fields, "path").and_then(|node| reader.text(node, "a path"));
-            let lines = read_lines(reader, &fields, path.as_ref());
+            let lines = read_lines(reader, &fields, Origin::File(path.as_ref()));
             path.zip(lines).map(|(path, lines)| SourceConnector::File { path, lines })
         }
-        Kind::Stdin => read_lines(reader, &fields, None).map(|lines| SourceConnector::Stdin { lines }),
+        Kind::Stdin => read_lines(reader, &fields, Origin::Stdin).map(|lines| SourceConnector::Stdin { lines }),
+        Kind::Kafka => kafka::read_source(reader, &fields).map(|kafka| SourceConnector::Kafka(Box::new(kafka))),
         Kind::Generator => generator::read(reader, &fields).map(SourceConnector::Generator),
     };
     let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, connector.as_ref()));
     Some(Source { name, connector: connector?, event_time })
 }
 
-fn read_lines(reader: &mut Reader, fields: &Fields<'_>, path: Option<&Spanned<String>>) -> Option<Lines> {
-    let format = read_format(reader, fields, path);
+/// Where lines come from.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// Files at this path.
+    File(Option<&'a Spanned<String>>),
+    Stdin,
+    /// Messages, each of which is a line.
+    Messages,
+}
+
+pub(super) fn read_lines(reader: &mut Reader, fields: &Fields<'_>, origin: Origin<'_>) -> Option<Lines> {
+    let format = read_format(reader, fields, origin);
     let schema = fields.get("schema").map(|node| schema::read(reader, node, fields));
     let actions = [("skip", OnError::Skip), ("fail", OnError::Fail)];
     let action = fields.get("on_bad_record").and_then(|node| reader.word(node, "on_bad_record", &actions));
@@ -165,17 +181,17 @@ enum Word {
     Text,
 }
 
-fn read_format(reader: &mut Reader, fields: &Fields<'_>, path: Option<&Spanned<String>>) -> Option<SourceFormat> {
+fn read_format(reader: &mut Reader, fields: &Fields<'_>, origin: Origin<'_>) -> Option<SourceFormat> {
     let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text)];
     let word = match fields.get("format") {
         Some(Node { value: Value::Map(_), .. }) => None,
         Some(node) => Some(reader.word(node, "format", &words)?.value),
         None => {
-            let is_csv = path.is_some_and(|path| [".csv", ".csv.gz", ".csv.zst"].iter().any(|end| path.value.ends_with(end)));
-            Some(if is_csv { Word::Csv } else { Word::Json })
+            let is_csv = |path: &Spanned<String>| [".csv", ".csv.gz", ".csv.zst"].iter().any(|end| path.value.ends_with(end));
+            Some(if matches!(origin, Origin::File(Some(path)) if is_csv(path)) { Word::Csv } else { Word::Json })
         }
     };
-    let (header, delimiter) = csv_options(reader, fields, word == Some(Word::Csv));
+    let (header, delimiter) = csv_options(reader, fields, word == Some(Word::Csv), !matches!(origin, Origin::Messages));
     match word {
         Some(Word::Json) => Some(SourceFormat::Json),
         Some(Word::Csv) => Some(SourceFormat::Csv { header, delimiter }),
@@ -184,8 +200,8 @@ fn read_format(reader: &mut Reader, fields: &Fields<'_>, path: Option<&Spanned<S
     }
 }
 
-/// `header` and `delimiter`, which only csv has.
-pub(super) fn csv_options(reader: &mut Reader, fields: &Fields<'_>, is_csv: bool) -> (bool, u8) {
+/// `header` and `delimiter`, which only csv has, and messages have no header.
+pub(super) fn csv_options(reader: &mut Reader, fields: &Fields<'_>, is_csv: bool, may_have_header: bool) -> (bool, u8) {
     if !is_csv {
         for key in fields.given(&["header", "delimiter"]) {
             if let Some(at) = fields.key(key) {
@@ -195,12 +211,15 @@ pub(super) fn csv_options(reader: &mut Reader, fields: &Fields<'_>, is_csv: bool
         return (true, b',');
     }
     let header = fields.get("header").and_then(|node| reader.bool(node));
+    if let (false, Some(at)) = (may_have_header, fields.key("header")) {
+        reader.push(at.problem("`header` is of files: a message is one line, and no header"));
+    }
     let delimiter = fields.get("delimiter").and_then(|node| match scalar(node).unwrap_or_default() {
         "\\t" | "tab" => Some(b'\t'),
         one if one.len() == 1 && !matches!(one, "\"" | "\n" | "\r") => one.bytes().next(),
         _ => reader.wrong(node, "one ASCII character"),
     });
-    (header.is_none_or(|header| header.value), delimiter.unwrap_or(b','))
+    (may_have_header && header.is_none_or(|header| header.value), delimiter.unwrap_or(b','))
 }
 
 fn read_regex(reader: &mut Reader, fields: &Fields<'_>) -> Option<SourceFormat> {
@@ -250,6 +269,10 @@ fn check_time_field(reader: &mut Reader, field: &Spanned<String>, connector: &So
             Some(schema) => schema.iter().map(|field| (field.name.as_str(), field.ty.ty())).collect(),
             None => return,
         },
+        SourceConnector::Kafka(kafka) => match kafka.field_types() {
+            Some(types) => types,
+            None => return,
+        },
     };
     match types.iter().find(|(name, _)| *name == field.value) {
         None => {
@@ -273,15 +296,23 @@ impl Source {
                 let schema = lines.schema.as_ref()?;
                 Some(schema.iter().map(|SchemaField { name, ty }| (name.as_str(), FieldType::ty(ty))).collect())
             }
+            SourceConnector::Kafka(kafka) => kafka.field_types(),
+        }
+    }
+
+    /// How lines or messages become records, where they do.
+    #[must_use]
+    pub fn lines(&self) -> Option<&Lines> {
+        match &self.connector {
+            SourceConnector::File { lines, .. } | SourceConnector::Stdin { lines } => Some(lines),
+            SourceConnector::Kafka(kafka) => Some(&kafka.lines),
+            SourceConnector::Generator(_) => None,
         }
     }
 
     /// The stream of skipped lines this source makes, if any.
     #[must_use]
     pub fn dead_letter(&self) -> Option<&Spanned<String>> {
-        match &self.connector {
-            SourceConnector::File { lines, .. } | SourceConnector::Stdin { lines } => lines.dead_letter.as_ref(),
-            SourceConnector::Generator(_) => None,
-        }
+        self.lines()?.dead_letter.as_ref()
     }
 }

@@ -5,6 +5,7 @@
 
 mod build;
 mod durability;
+mod kafka;
 mod key;
 mod patterns;
 mod pipeline;

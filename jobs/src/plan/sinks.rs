@@ -7,7 +7,7 @@ use tidegate_connectors::row::{Row, Schema};
 use tidegate_connectors::sink::{FileSink, StdoutSink};
 use tidegate_runtime::sink::Sink;
 
-use super::{PlannedInput, Streams};
+use super::{PlannedInput, Streams, kafka};
 use crate::file::{self, Problem, SinkConnector, SinkFormat};
 
 /// What sinks on standard output are called in the graph.
@@ -33,9 +33,10 @@ pub(super) fn plan(sink: &file::Sink, known: &Streams) -> Result<Option<PlannedS
         file::Timestamps::Iso => Timestamps::Iso,
     };
     let made = match &sink.format {
-        SinkFormat::Json => made(sink, JsonEncoder::new(&schema, timestamps)),
+        SinkFormat::Json => made(sink, JsonEncoder::new(&schema, timestamps), &schema, timestamps)?,
         SinkFormat::Csv { header, delimiter } => {
-            made(sink, CsvEncoder::new(&schema, timestamps).with_header(*header).with_delimiter(*delimiter))
+            let encoder = CsvEncoder::new(&schema, timestamps).with_header(*header).with_delimiter(*delimiter);
+            made(sink, encoder, &schema, timestamps)?
         }
         SinkFormat::Text(None) if schema.width() != 1 => {
             let fields: Vec<_> = schema.names().collect();
@@ -45,38 +46,45 @@ pub(super) fn plan(sink: &file::Sink, known: &Streams) -> Result<Option<PlannedS
             );
             return Err(vec![sink.name.problem(message)]);
         }
-        SinkFormat::Text(None) => made(sink, TextEncoder::new(vec![TextPart::Field(0)], timestamps)),
-        SinkFormat::Text(Some(parts)) => {
-            let mut problems = Vec::new();
-            let mut resolved = Vec::new();
-            for part in parts {
-                match part {
-                    file::TextPart::Literal(text) => resolved.push(TextPart::Literal(text.as_str().into())),
-                    file::TextPart::Field(name) => match schema.slot(&name.value) {
-                        Some(slot) => resolved.push(TextPart::Field(slot)),
-                        None => {
-                            let problem = name.problem(format!("no field `{}` in what this sink writes", name.value));
-                            problems.push(problem.near(&name.value, schema.names()));
-                        }
-                    },
-                }
-            }
-            if !problems.is_empty() {
-                return Err(problems);
-            }
-            made(sink, TextEncoder::new(resolved, timestamps))
-        }
+        SinkFormat::Text(None) => made(sink, TextEncoder::new(vec![TextPart::Field(0)], timestamps), &schema, timestamps)?,
+        SinkFormat::Text(Some(parts)) => made(sink, TextEncoder::new(text_parts(parts, &schema)?, timestamps), &schema, timestamps)?,
     };
     let words = match &sink.connector {
         SinkConnector::Stdout => STDOUT.to_owned(),
         SinkConnector::File { path } => format!("file {}", path.value),
+        SinkConnector::Kafka(kafka) => format!("kafka topic {}", kafka.topic.value),
     };
     Ok(Some(PlannedSink { name: sink.name.value.clone(), inputs, schema, sink: made, words }))
 }
 
-fn made<E: Encoder<Row>>(sink: &file::Sink, encoder: E) -> Arc<dyn Sink<Row>> {
-    match &sink.connector {
+/// The parts of a text, with fields as slots.
+pub(super) fn text_parts(parts: &[file::TextPart], schema: &Schema) -> Result<Vec<TextPart>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut resolved = Vec::new();
+    for part in parts {
+        match part {
+            file::TextPart::Literal(text) => resolved.push(TextPart::Literal(text.as_str().into())),
+            file::TextPart::Field(name) => match schema.slot(&name.value) {
+                Some(slot) => resolved.push(TextPart::Field(slot)),
+                None => {
+                    let problem = name.problem(format!("no field `{}` in what this sink writes", name.value));
+                    problems.push(problem.near(&name.value, schema.names()));
+                }
+            },
+        }
+    }
+    if problems.is_empty() { Ok(resolved) } else { Err(problems) }
+}
+
+fn made<E: Encoder<Row>>(
+    sink: &file::Sink,
+    encoder: E,
+    schema: &Schema,
+    timestamps: Timestamps,
+) -> Result<Arc<dyn Sink<Row>>, Vec<Problem>> {
+    Ok(match &sink.connector {
         SinkConnector::Stdout => Arc::new(StdoutSink::new(encoder)),
         SinkConnector::File { path } => Arc::new(FileSink::new(path.value.clone(), encoder)),
-    }
+        SinkConnector::Kafka(kafka) => return kafka::sink(kafka, encoder, schema, timestamps),
+    })
 }

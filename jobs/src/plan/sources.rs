@@ -8,16 +8,18 @@ use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
 use tidegate_connectors::file::{FileSource, first_line};
 use tidegate_connectors::format::{Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit};
 use tidegate_connectors::generator::{Distribution, GeneratorSource};
+use tidegate_connectors::kafka::{Fields, KafkaSource, Metadata};
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_connectors::stdin::StdinSource;
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Error, Record};
 
+use super::kafka;
 use super::patterns;
 use super::streams::unsigned;
 use crate::expr::{identifiers, parse_call};
-use crate::file::{self, FieldType, JobFile, Literal, OnError, Problem, SourceConnector, SourceFormat, TextPart};
+use crate::file::{self, FieldType, JobFile, Literal, OnError, Problem, SinkConnector, SourceConnector, SourceFormat, TextPart};
 
 /// A source of rows, opened on every worker.
 pub(super) type RowSource = Arc<dyn Source<Entry<Row>>>;
@@ -52,12 +54,16 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
             (Arc::new(made) as RowSource, schema, timed, None, "generator".to_owned())
         }
         SourceConnector::File { path, lines } => {
-            let (made, schema) = lines_source(source, lines, Some(&path.value), open)?;
+            let (made, schema) = lines_source(source, lines, Origin::File(&path.value), open)?;
             (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), format!("file {}", path.value))
         }
         SourceConnector::Stdin { lines } => {
-            let (made, schema) = lines_source(source, lines, None, open)?;
+            let (made, schema) = lines_source(source, lines, Origin::Stdin, open)?;
             (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), "standard input".to_owned())
+        }
+        SourceConnector::Kafka(kafka) => {
+            let (made, schema) = lines_source(source, &kafka.lines, Origin::Kafka(kafka), open)?;
+            (made, schema, source.event_time.is_some(), kafka.lines.dead_letter.clone(), format!("kafka topic {}", kafka.topic.words()))
         }
     };
     // Times a generator makes are in order but for their jitter, which nobody has to state twice.
@@ -74,61 +80,89 @@ fn jitter(generator: &file::Generator) -> jiff::SignedDuration {
     jitters.max().unwrap_or_default()
 }
 
-/// A source of lines: of files at `path`, or of standard input.
+/// Where lines come from.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    File(&'a str),
+    Stdin,
+    Kafka(&'a file::KafkaSource),
+}
+
+impl<'a> Origin<'a> {
+    /// The fields that hold what messages carry beside their values.
+    fn metadata(self) -> &'a [(file::Spanned<String>, Metadata)] {
+        if let Self::Kafka(kafka) = self { &kafka.metadata } else { &[] }
+    }
+}
+
+/// A source of lines, or of the values of messages.
 fn lines_source(
     source: &file::Source,
     lines: &file::Lines,
-    path: Option<&str>,
+    origin: Origin<'_>,
     open: Option<&BTreeSet<String>>,
 ) -> Result<(RowSource, Schema), Vec<Problem>> {
     let at = |message: String| vec![source.name.problem(message)];
-    let mut layout = layout_of(source, lines, path, open)?;
-    if let Some(time) = &source.event_time {
+    let mut layout = layout_of(source, lines, origin, open)?;
+    let (schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());
+    if let Some(time) = &source.event_time
+        && let Some((_, part)) = origin.metadata().iter().find(|(name, _)| name.value == time.field.value)
+    {
+        if *part != Metadata::Timestamp {
+            return Err(vec![time.field.problem(format!("the field `{}` is no time: of a message only `timestamp` is", time.field.value))]);
+        }
+        fields.timed = true;
+    } else if let Some(time) = &source.event_time {
         if layout.schema().slot(&time.field.value).is_none() {
             let problem = time.field.problem(format!("no field `{}` in source `{}`", time.field.value, source.name.value));
             return Err(vec![problem.near(&time.field.value, layout.schema().names())]);
         }
         layout = layout.with_event_time(&time.field.value, unit(time.unit)).map_err(|e| vec![time.field.problem(e)])?;
-        if let Some(field) = &time.watermark_field {
-            layout = layout.with_watermark_field(field.value.clone());
-        }
+    }
+    if let Some(field) = source.event_time.as_ref().and_then(|time| time.watermark_field.as_ref()) {
+        layout = layout.with_watermark_field(field.value.clone());
     }
     let on_bad = match (&lines.dead_letter, lines.on_bad_record) {
         (Some(_), _) => OnBad::Keep,
         (None, OnError::Skip) => OnBad::Skip,
         (None, OnError::Fail) => OnBad::Fail,
     };
-    let schema = layout.schema().clone();
     let made = match &lines.format {
-        SourceFormat::Json => source_of(path, JsonFormat::new(layout), on_bad),
+        SourceFormat::Json => source_of(origin, fields, JsonFormat::new(layout), on_bad),
         SourceFormat::Csv { header, delimiter } => {
-            source_of(path, CsvFormat::new(layout).with_header(*header).with_delimiter(*delimiter), on_bad)
+            source_of(origin, fields, CsvFormat::new(layout).with_header(*header).with_delimiter(*delimiter), on_bad)
         }
         SourceFormat::Text if layout.event_time().is_some() => {
             return Err(at("a line of text has no event time: read it with a pattern, as `format: { regex: ... }`".to_owned()));
         }
-        SourceFormat::Text => source_of(path, TextFormat, on_bad),
+        SourceFormat::Text => source_of(origin, fields, TextFormat, on_bad),
         SourceFormat::Regex(pattern) => {
             let format = RegexFormat::new(&pattern.value, layout).map_err(|e| vec![pattern.problem(e)])?;
-            source_of(path, format, on_bad)
+            source_of(origin, fields, format, on_bad)
         }
     };
     Ok((made, schema))
 }
 
-fn source_of<F: Format<Item = Row>>(path: Option<&str>, format: F, on_bad: OnBad) -> RowSource {
-    match path {
-        Some(path) => Arc::new(FileSource::new(path, format).on_bad(on_bad)),
-        None => Arc::new(StdinSource::new(format).on_bad(on_bad)),
+fn source_of<F: Format<Item = Row>>(origin: Origin<'_>, fields: Fields, format: F, on_bad: OnBad) -> RowSource {
+    match origin {
+        Origin::File(path) => Arc::new(FileSource::new(path, format).on_bad(on_bad)),
+        Origin::Stdin => Arc::new(StdinSource::new(format).on_bad(on_bad)),
+        Origin::Kafka(source) => {
+            let made = KafkaSource::new(kafka::cluster(&source.cluster), kafka::topics(&source.topic), format);
+            Arc::new(kafka::reading(made, source).on_bad(on_bad).completed_by(fields))
+        }
     }
 }
 
 fn layout_of(
     source: &file::Source,
     lines: &file::Lines,
-    path: Option<&str>,
+    origin: Origin<'_>,
     open: Option<&BTreeSet<String>>,
 ) -> Result<Layout, Vec<Problem>> {
+    // A decoder of JSON leaves room for them in its rows.
+    let room = origin.metadata().iter().filter(|_| lines.format == SourceFormat::Json).map(|(name, _)| name.value.clone());
     if let Some(schema) = &lines.schema {
         let mut problems = Vec::new();
         let mut fields = Vec::new();
@@ -138,10 +172,11 @@ fn layout_of(
                 Err(e) => problems.push(field.name.problem(e)),
             }
         }
+        fields.extend(room.map(|name| (name, Conversion::Any)));
         return if problems.is_empty() { Ok(Layout::new(fields)) } else { Err(problems) };
     }
     match &lines.format {
-        SourceFormat::Json => Ok(Layout::untyped(open.into_iter().flatten()).with_rest()),
+        SourceFormat::Json => Ok(Layout::untyped(open.into_iter().flatten().cloned().chain(room)).with_rest()),
         SourceFormat::Text => Ok(Layout::new(TextFormat::schema().names().map(|name| (name.to_owned(), Conversion::String)))),
         SourceFormat::Regex(pattern) => {
             let names = RegexFormat::group_names(&pattern.value).map_err(|e| vec![pattern.problem(e)])?;
@@ -152,7 +187,7 @@ fn layout_of(
             Ok(Layout::new(names.into_iter().map(|name| (name, Conversion::String))))
         }
         SourceFormat::Csv { delimiter, .. } => {
-            let Some(path) = path else {
+            let Origin::File(path) = origin else {
                 let message = "csv from standard input needs a `schema`: its header can't be read before the job starts";
                 return Err(vec![source.name.problem(message)]);
             };
@@ -283,7 +318,7 @@ pub(super) fn fields_asked_for(file: &JobFile) -> HashMap<String, BTreeSet<Strin
     // For each stream, the sources whose rows it hands on as they came.
     let mut open: HashMap<&str, BTreeSet<&str>> = HashMap::new();
     for source in &file.sources {
-        if let SourceConnector::File { lines, .. } | SourceConnector::Stdin { lines } = &source.connector
+        if let Some(lines) = source.lines()
             && lines.schema.is_none()
             && lines.format == SourceFormat::Json
         {
@@ -325,9 +360,17 @@ pub(super) fn fields_asked_for(file: &JobFile) -> HashMap<String, BTreeSet<Strin
     }
     for sink in &file.sinks {
         let from: BTreeSet<&str> = sink.from.iter().filter_map(|f| open.get(f.as_str())).flatten().copied().collect();
-        if let file::SinkFormat::Text(Some(parts)) = &sink.format {
-            ask(&from, parts.iter().filter_map(|p| if let TextPart::Field(f) = p { Some(f.value.clone()) } else { None }).collect());
+        let mut parts: Vec<&TextPart> = Vec::new();
+        if let file::SinkFormat::Text(Some(text)) = &sink.format {
+            parts.extend(text);
         }
+        let mut names = Vec::new();
+        if let SinkConnector::Kafka(kafka) = &sink.connector {
+            parts.extend(kafka.key.iter().chain(kafka.headers.iter().map(|(_, text)| text)).flatten());
+            names.extend(kafka.timestamp.iter().map(|field| field.value.clone()));
+        }
+        names.extend(parts.into_iter().filter_map(|p| if let TextPart::Field(f) = p { Some(f.value.clone()) } else { None }));
+        ask(&from, names);
     }
     asked
 }

@@ -37,7 +37,7 @@ sinks:
 error: job.yaml:2:1: unknown key `paralellism` in the job: did you mean `parallelism`?
   2 | paralellism: 2
     | ^^^^^^^^^^^
-error: job.yaml:5:16: expected `file` or `stdin` or `generator`, found `fil`: did you mean `file`?
+error: job.yaml:5:16: expected `file` or `stdin` or `kafka` or `generator`, found `fil`: did you mean `file`?
   5 |     connector: fil
     |                ^^^
 error: job.yaml:9:13: expected `true` or `false`, found `maybe`
@@ -147,7 +147,7 @@ fn line_ends_marks_and_tabs_do_not_shift_places() {
 error: job.yaml:2:7: `T` cannot name a job: small letters, digits and `-` can
   2 | name: T\t# \u{fffd}
     |       ^
-error: job.yaml:3:30: expected `file` or `stdin` or `generator`, found `stdim`: did you mean `stdin`?
+error: job.yaml:3:30: expected `file` or `stdin` or `kafka` or `generator`, found `stdim`: did you mean `stdin`?
   3 | sources: { in: { connector: \tstdim } }
     |                             \t^^^^^
 ";
