@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use tidegate_runtime::{Error, Sampled};
 
 /// How long brokers may take to answer when a job starts.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long one question may take, so that a refusal is noticed before patience ends.
 const ASK: Duration = Duration::from_millis(1500);
@@ -241,7 +241,8 @@ impl ClientContext for Context {
         if facility == "FAIL" {
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
         }
-        if (level as i32) <= RDKafkaLogLevel::Warning as i32 {
+        // What it logs as `ERROR` it reports as well.
+        if (level as i32) <= RDKafkaLogLevel::Warning as i32 && facility != "ERROR" {
             self.say(text);
         } else {
             tracing::debug!("kafka: {facility}: {text}");

@@ -114,19 +114,24 @@ pub(super) fn fresh(partition: &Partition, start: &Start, stop: Option<&Stop>, f
 
 /// What is left to be read of a partition that a checkpoint knows.
 pub(super) fn restored(position: &Position, facts: Facts) -> Result<Range, Error> {
+    // What has been read to its end may be gone.
+    if position.range.is_empty() {
+        return Ok(position.range);
+    }
     check(&position.partition, position.range, facts, "the checkpoint")
 }
 
 fn check(partition: &Partition, range: Range, Facts { low, high, .. }: Facts, who: &str) -> Result<Range, Error> {
-    if range.is_empty() || (low..=high).contains(&range.next) {
+    if (low..=high).contains(&range.next) {
         return Ok(range);
     }
     let Partition { topic, number } = partition;
     let why =
         if range.next < low { "older records have been deleted" } else { "later ones have not been written: was the topic made anew?" };
+    let next = range.next;
     Err(Error::user(format!(
-        "{who} begins partition {number} of topic `{topic}` at offset {}, but it has offsets {low} to {high} ({why}): begin elsewhere, with `start`",
-        range.next
+        "{who} begins partition {number} of topic `{topic}` at offset {next}, but it has those from {low} to before {high} ({why}): begin elsewhere, \
+         with `start`"
     )))
 }
 
@@ -231,11 +236,10 @@ mod tests {
     fn what_is_gone_or_not_yet_there_is_not_begun_with() {
         let from = |next| fresh(&partition(0), &Start::Offsets([(0, next)].into()), None, FACTS);
         assert!(from(9).unwrap_err().to_string().contains("older records have been deleted"));
-        assert!(from(101).unwrap_err().to_string().contains("at offset 101, but it has offsets 10 to 100"));
+        assert!(from(101).unwrap_err().to_string().contains("at offset 101, but it has those from 10 to before 100"));
         assert!(from(10).is_ok() && from(100).is_ok());
         let position = |next, stop| Position { partition: partition(0), range: Range { next, stop } };
         assert!(restored(&position(5, None), FACTS).unwrap_err().to_string().starts_with("the checkpoint begins partition 0 of topic `t`"));
-        // What has been read to its end may be gone.
         assert!(restored(&position(5, Some(5)), FACTS).unwrap().is_empty());
     }
 

@@ -100,9 +100,9 @@ fn ask(cluster: &Cluster, consumer: &BaseConsumer<Context>, what: &str, topic: O
     cluster.ask(what, consumer.context(), |patience| consumer.fetch_metadata(topic, patience), || serve(consumer))
 }
 
-/// Handles what a consumer that reads nothing has to say.
+/// Handles what a consumer that reads nothing has to say. Its events take a moment from one queue to the next.
 pub(super) fn serve(consumer: &BaseConsumer<Context>) {
-    while let Some(event) = consumer.poll(std::time::Duration::ZERO) {
+    while let Some(event) = consumer.poll(std::time::Duration::from_millis(20)) {
         if let Err(error) = event {
             consumer.context().note(&error, "");
         }

@@ -25,7 +25,7 @@ use crate::handover::{self, Count, Outlet, Parcel, read_on_thread};
 const REST: Duration = Duration::from_millis(100);
 
 /// How long a reader that is no longer needed waits for its thread.
-const LEAVE: Duration = Duration::from_secs(3);
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// The messages that may wait in memory, over all partitions of a worker, and their kilobytes.
 const WAITING: usize = 400_000;
