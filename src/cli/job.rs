@@ -10,7 +10,7 @@ use tidegate::jobs::plan::{Plan, plan};
 use tidegate::runtime::Job;
 
 /// The job file and what is set on top of it.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct JobArgs {
     /// The job file: YAML (or JSON, which is YAML)
     #[arg(value_name = "JOB.yaml")]
@@ -33,21 +33,28 @@ impl JobArgs {
         let name = self.path.display().to_string();
         let text = std::fs::read_to_string(&self.path).with_context(|| format!("the job file `{name}` can't be read"));
         let text = text.map_err(|e| super::fail(&e, super::USAGE))?;
+        Loaded::new(&name, &text, &self.set)
+    }
+}
+
+impl Loaded {
+    /// Reads and plans the text of a job file called `name`. If that can't be, prints why and gives the exit code.
+    pub fn new(name: &str, text: &str, set: &[String]) -> Result<Self, ExitCode> {
         let mut overrides = Vec::new();
-        let mut problems = Problems::new(&name);
-        for set in &self.set {
+        let mut problems = Problems::new(name);
+        for set in set {
             match set.parse::<Override>() {
                 Ok(set) => overrides.push(set),
                 Err(problem) => problems.push(problem),
             }
         }
-        let (file, found) = parse(&name, &text, &overrides);
+        let (file, found) = parse(name, text, &overrides);
         problems.extend(found.iter().cloned());
         let planned = file.as_ref().and_then(|file| plan(file, &mut problems));
         match planned {
             Some(planned) if !problems.has_errors() => {
                 let job = planned.job().map_err(|e| super::fail(&e.into(), super::USAGE))?;
-                Ok(Loaded { plan: planned, job, problems })
+                Ok(Self { plan: planned, job, problems })
             }
             _ => {
                 tell(&problems);

@@ -6,9 +6,10 @@ use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 
 /// How log lines are written.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Default, ValueEnum)]
 pub enum LogFormat {
     /// For people
+    #[default]
     Text,
     /// A JSON object a line
     Json,

@@ -15,6 +15,7 @@ mod restore;
 mod run;
 mod savepoint;
 mod supervisor;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ enum Command {
     Eval(eval::Eval),
     #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
     Savepoint(savepoint::Savepoint),
+    Topic(topic::Topic),
 }
 
 /// The job ran, and failed.
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Savepoint(command) => command.run(),
+        Command::Topic(command) => command.run(),
     }
 }
 

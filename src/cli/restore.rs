@@ -13,7 +13,7 @@ use tidegate::runtime::{Job, KeyGroups};
 use super::log::note;
 
 /// What to go on from.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct RestoreArgs {
     /// Go on from a savepoint or a checkpoint: its directory or URL
     #[arg(long, value_name = "PATH", conflicts_with = "resume")]

@@ -26,7 +26,7 @@ use super::supervisor::{Stopping, Supervisor};
 ///
 /// With `checkpoints` in the job file the job survives its own failures and the machine's: it is started again from its latest checkpoint, and
 /// `--resume` goes on after the process was killed. Nothing is lost, and in files nothing is written twice.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Run {
     #[command(flatten)]
     job: JobArgs,
@@ -53,11 +53,20 @@ pub struct Run {
 
 impl Run {
     pub fn run(&self) -> ExitCode {
+        self.listen();
+        match self.job.load() {
+            Ok(loaded) => self.loaded(&loaded),
+            Err(code) => code,
+        }
+    }
+
+    /// Begins logging.
+    pub fn listen(&self) {
         log::init(self.log, self.verbose);
-        let loaded = match self.job.load() {
-            Ok(loaded) => loaded,
-            Err(code) => return code,
-        };
+    }
+
+    /// Runs a job that has been read and planned.
+    pub fn loaded(&self, loaded: &Loaded) -> ExitCode {
         tell(&loaded.problems);
         let restore = match self.restore.find(&loaded.plan, &loaded.job) {
             Ok(restore) => restore,
@@ -67,7 +76,7 @@ impl Run {
             Ok(home) => home,
             Err(error) => return super::fail(&error, super::FAILED),
         };
-        let mut supervisor = Supervisor::new(&loaded, restore);
+        let mut supervisor = Supervisor::new(loaded, restore);
         // Before the job starts: a signal that comes with its first record must already find somebody.
         match Signals::new([SIGINT, SIGTERM]) {
             Ok(signals) => stop_on_signal(signals, supervisor.stopping()),
@@ -75,7 +84,7 @@ impl Run {
         }
         log_panics();
         loop {
-            match self.attempt(&loaded, &home, &mut supervisor) {
+            match self.attempt(loaded, &home, &mut supervisor) {
                 Ok(()) => return ExitCode::SUCCESS,
                 Err(error) => match supervisor.after(&error) {
                     Some(wait) => {

@@ -57,7 +57,7 @@ dir="$(mktemp -d "${TMPDIR:-/tmp}/tidegate-kafka.XXXXXX")"
 broker=
 stop() {
   trap - EXIT INT TERM
-  [ -n "$broker" ] && kill -9 "$broker" 2>/dev/null
+  [ -n "$broker" ] && { kill -9 "$broker"; wait "$broker"; } 2>/dev/null
   rm -rf "$dir"
 }
 trap stop EXIT

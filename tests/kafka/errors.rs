@@ -1,0 +1,154 @@
+//! What goes wrong: said with the broker, the topic and what to do; exit code 1.
+
+use std::time::Duration;
+
+use crate::broker::broker;
+use crate::harness::{Dir, Outcome};
+use crate::topic::Topic;
+
+/// Reads a topic as text.
+fn reading(brokers: &str, topic: &str, keys: &str) -> Outcome {
+    let job = format!(
+        "name: t\nsources: {{ in: {{ connector: kafka, brokers: '{brokers}', topic: {topic}, stop: latest, format: text{keys} }} }}
+sinks: {{ out: {{ from: in, connector: stdout }} }}\n"
+    );
+    Dir::new().job(&job).args(["-p", "1"]).run()
+}
+
+/// Writes a few records to a topic.
+fn writing(brokers: &str, topic: &str, keys: &str) -> Outcome {
+    let job = format!(
+        "name: t\nsources: {{ in: {{ connector: generator, count: 10, fields: {{ n: {{ sequence: [0, 1] }} }} }} }}
+sinks: {{ out: {{ from: in, connector: kafka, brokers: '{brokers}', topic: {topic}{keys} }} }}\n"
+    );
+    Dir::new().job(&job).args(["-p", "1"]).run()
+}
+
+/// A failure that names these.
+#[track_caller]
+fn fails(outcome: Outcome, said: &[&str]) {
+    let outcome = outcome.exits(1).stdout_is("").stderr_lacks("panicked");
+    said.iter().fold(outcome, |outcome, part| outcome.stderr_has(part));
+}
+
+const CREDENTIALS: &str = "sasl.username: alice, sasl.password: alice-secret";
+
+#[test]
+fn a_topic_that_is_not_there() {
+    let Some(broker) = broker() else { return };
+    let said = ["there is no topic `nowhere`", broker.plain.as_str(), "make it, or correct `topic`"];
+    fails(reading(&broker.plain, "nowhere", ""), &said);
+    fails(writing(&broker.plain, "nowhere", ""), &said);
+    fails(reading(&broker.plain, "{ pattern: 'nowhere.*' }", ""), &["no topic", "matches `topic`", &broker.plain]);
+}
+
+#[test]
+fn brokers_that_cannot_be_reached() {
+    // Reserved, and so never listened on.
+    let said = ["`127.0.0.1:1`", "can't be reached", "check `brokers`", "Connection refused"];
+    fails(reading("127.0.0.1:1", "t", ""), &said);
+    fails(writing("127.0.0.1:1", "t", ""), &said);
+}
+
+#[test]
+fn credentials_that_are_wrong_missing_or_right() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::new(broker, 1);
+    let with = |credentials: &str| format!(", options: {{ security.protocol: sasl_plaintext, sasl.mechanism: PLAIN, {credentials} }}");
+    let wrong = with("sasl.username: alice, sasl.password: wrong");
+    let said = ["refuse the connection", &broker.sasl, "`sasl.`", "Authentication failed"];
+    fails(reading(&broker.sasl, &topic.name, &wrong), &said);
+    fails(writing(&broker.sasl, &topic.name, &wrong), &said);
+    fails(reading(&broker.sasl, &topic.name, ""), &["can't be reached", &broker.sasl, "`security.protocol`"]);
+    writing(&broker.sasl, &topic.name, &with(CREDENTIALS)).exits(0);
+    assert_eq!(reading(&broker.sasl, &topic.name, &with(CREDENTIALS)).exits(0).values().len(), 10);
+}
+
+#[test]
+fn certificates_that_are_unknown_or_trusted() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::new(broker, 1);
+    let with = |ca: &str| format!(", options: {{ security.protocol: sasl_ssl, sasl.mechanism: SCRAM-SHA-256, {CREDENTIALS}{ca} }}");
+    fails(reading(&broker.tls, &topic.name, &with("")), &["refuse the connection", &broker.tls, "ssl.ca.location"]);
+    let trusting = with(&format!(", ssl.ca.location: '{}'", broker.ca));
+    writing(&broker.tls, &topic.name, &trusting).exits(0);
+    assert_eq!(reading(&broker.tls, &topic.name, &trusting).exits(0).values().len(), 10);
+    assert!(
+        reading(&broker.tls, &topic.name, &trusting.replace("alice-secret", "wrong")).exits(1).stderr.contains("refuse the connection")
+    );
+}
+
+#[test]
+fn offsets_and_partitions_that_are_not_there() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::new(broker, 2);
+    topic.fill((0..10).map(|n| (0, "k", n.to_string(), 0)));
+    fails(reading(&broker.plain, &topic.name, ", start: { 0: 11 }"), &[&topic.name, "partition 0", "offset 11", "from 0 to before 10"]);
+    fails(reading(&broker.plain, &topic.name, ", start: { 2: 0 }"), &["names partition 2", &topic.name, "which has 2: 0 to 1"]);
+}
+
+#[test]
+fn a_poison_message_fails_the_job_or_is_skipped_or_kept() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::new(broker, 1);
+    topic.fill(["{\"n\":1}", "poison", "{\"n\":2}"].map(|value| (0, "k", value.to_owned(), 0)));
+    let place = format!("{}/0:1", topic.name);
+    let job = |policy: &str, more: &str| {
+        format!(
+            "name: t\nsources: {{ in: {{ connector: kafka, brokers: '{}', topic: {}, stop: latest, schema: {{ n: int }}, {policy} }} }}
+sinks: {{ out: {{ from: in, connector: stdout }}{more} }}\n",
+            broker.plain, topic.name
+        )
+    };
+    let dir = Dir::new();
+    let failed = dir.job(&job("on_bad_record: fail", "")).run().exits(1);
+    failed.stderr_has(&place).stderr_has("`poison`").stderr_has("not a JSON object");
+    let skipped = dir.job(&job("on_bad_record: skip", "")).run().exits(0).stdout_is("{\"n\":1}\n{\"n\":2}\n");
+    assert_eq!(skipped.account()["in"].part("bad"), 1);
+    skipped.stderr_has(&place);
+    dir.job(&job("dead_letter: dead", ", bad: { from: dead, connector: file, path: bad.jsonl }")).run().exits(0);
+    let dead = dir.values("bad.jsonl");
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (&dead[0]["source"], &dead[0]["line"], &dead[0]["text"]),
+        (&format!("{}/0", topic.name).into(), &1.into(), &"poison".into())
+    );
+}
+
+#[test]
+fn a_record_that_is_too_large_for_the_topic() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::with(broker, &crate::topic::fresh_name("small"), 1, &[("max.message.bytes", "500")]);
+    let dir = Dir::new();
+    dir.file("in.txt", format!("short\n{}\n", "x".repeat(600)));
+    let job = |options: &str| {
+        format!(
+            "name: t\nsources: {{ in: {{ connector: file, path: in.txt, format: text }} }}
+sinks: {{ out: {{ from: in, connector: kafka, brokers: '{}', topic: {}, format: text, options: {{ compression.type: none{options} }} }} }}\n",
+            broker.plain, topic.name
+        )
+    };
+    let said = [topic.name.as_str(), "too large", "`max.message.bytes` of the topic"];
+    // The broker refuses it, and our own side does.
+    fails(dir.job(&job("")).run(), &said);
+    dir.file("in.txt", format!("short\n{}\n", "x".repeat(5_000)));
+    fails(dir.job(&job(", message.max.bytes: 1000")).run(), &["of 5000 bytes", said[0], said[1]]);
+}
+
+#[test]
+fn a_topic_that_is_deleted_while_it_is_read() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::new(broker, 1);
+    topic.fill([(0, "k", "0".to_owned(), 0)]);
+    let job = format!(
+        "name: t\nsources: {{ in: {{ connector: kafka, brokers: '{}', topic: {}, format: text, options: {{ topic.metadata.refresh.interval.ms: 500, topic.metadata.propagation.max.ms: 1000 }} }} }}
+sinks: {{ out: {{ from: in, connector: stdout }} }}\n",
+        broker.plain, topic.name
+    );
+    let dir = Dir::new();
+    let mut running = dir.job(&job).start();
+    running.until("a record", |out| !out.is_empty());
+    std::thread::sleep(Duration::from_millis(100));
+    topic.delete();
+    running.wait().exits(1).stderr_has(&topic.name).stderr_has("was the topic deleted");
+}

@@ -1,0 +1,16 @@
+//! Kafka, end to end: the real binary, a real broker, and other clients to check by.
+//!
+//! The broker is started once for all tests. Where there is no Java to run it the tests say so and pass; in CI they fail.
+
+#[allow(dead_code, reason = "each test binary uses its part")]
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod broker;
+mod commands;
+mod errors;
+mod live;
+mod positions;
+mod replay;
+mod sink;
+mod topic;

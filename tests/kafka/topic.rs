@@ -1,0 +1,174 @@
+//! Topics of the tests: made, filled and read by a client that is none of ours.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Message as _, OwnedMessage};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::broker::Broker;
+
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A topic of one test.
+pub struct Topic {
+    pub brokers: String,
+    pub name: String,
+    pub partitions: i32,
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+fn config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config
+}
+
+fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
+    config(brokers).create().expect("a client")
+}
+
+/// A name that no other topic has, and that begins so.
+pub fn fresh_name(prefix: &str) -> String {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    format!("{prefix}-{}", NUMBER.fetch_add(1, Relaxed))
+}
+
+impl Topic {
+    pub fn new(broker: &Broker, partitions: i32) -> Self {
+        Self::with(broker, &fresh_name("topic"), partitions, &[])
+    }
+
+    /// A topic of this name with these settings.
+    pub fn with(broker: &Broker, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Self {
+        let mut new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        for (key, value) in settings {
+            new = new.set(key, value);
+        }
+        let made = wait(admin(&broker.plain).create_topics([&new], &AdminOptions::new())).expect("the broker answers");
+        made.into_iter().for_each(|topic| drop(topic.expect("a new topic")));
+        Self { brokers: broker.plain.clone(), name: name.to_owned(), partitions }
+    }
+
+    /// Gives the topic more partitions.
+    pub fn grow(&mut self, partitions: i32) {
+        let more = NewPartitions::new(&self.name, usize::try_from(partitions).expect("a number"));
+        let made = wait(admin(&self.brokers).create_partitions([&more], &AdminOptions::new())).expect("the broker answers");
+        made.into_iter().for_each(|topic| drop(topic.expect("more partitions")));
+        self.partitions = partitions;
+    }
+
+    pub fn delete(&self) {
+        let gone = wait(admin(&self.brokers).delete_topics(&[&self.name], &AdminOptions::new())).expect("the broker answers");
+        gone.into_iter().for_each(|topic| drop(topic.expect("a topic that was there")));
+    }
+
+    pub fn producer(&self, settings: &[(&str, &str)]) -> BaseProducer {
+        let mut config = config(&self.brokers);
+        config.set("linger.ms", "1");
+        for (key, value) in settings {
+            config.set(*key, *value);
+        }
+        config.create().expect("a producer")
+    }
+
+    /// A producer of a transaction that is still to begin.
+    pub fn transactional(&self, id: &str) -> BaseProducer {
+        let producer = self.producer(&[("transactional.id", id)]);
+        producer.init_transactions(LONGEST).expect("transactions");
+        producer
+    }
+
+    /// Sends a value to a partition.
+    pub fn send(&self, producer: &BaseProducer, partition: i32, key: &str, value: &str, time: i64) {
+        let record = BaseRecord::to(&self.name).partition(partition).key(key).payload(value).timestamp(time);
+        producer.send(record).map_err(|(e, _)| e).expect("a place in the queue");
+    }
+
+    /// Fills partitions with values, each of which has a key and a time (0: now).
+    pub fn fill<'a>(&self, values: impl IntoIterator<Item = (i32, &'a str, String, i64)>) -> &Self {
+        let producer = self.producer(&[]);
+        for (i, (partition, key, value, time)) in values.into_iter().enumerate() {
+            self.send(&producer, partition, key, &value, time);
+            if i % 10_000 == 0 {
+                producer.flush(LONGEST).expect("the broker takes it");
+            }
+        }
+        producer.flush(LONGEST).expect("the broker takes it");
+        self
+    }
+
+    fn consumer(&self, isolation: &str) -> BaseConsumer {
+        let mut config = config(&self.brokers);
+        config.set("group.id", "none").set("enable.auto.commit", "false").set("isolation.level", isolation);
+        config.set("enable.partition.eof", "true").create().expect("a consumer")
+    }
+
+    /// Every committed message, partition by partition.
+    pub fn messages(&self) -> Vec<OwnedMessage> {
+        let mut all = Vec::new();
+        for partition in 0..self.partitions {
+            let consumer = self.consumer("read_committed");
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&self.name, partition, Offset::Beginning).expect("a partition");
+            consumer.assign(&list).expect("an assignment");
+            let start = Instant::now();
+            loop {
+                match consumer.poll(Duration::from_millis(100)) {
+                    Some(Ok(message)) => all.push(message.detach()),
+                    Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => break,
+                    Some(Err(e)) => panic!("{}: {e}", self.name),
+                    None => assert!(start.elapsed() < LONGEST, "{} can't be read", self.name),
+                }
+            }
+        }
+        all
+    }
+
+    /// The values of all committed messages, partition by partition.
+    pub fn values(&self) -> Vec<String> {
+        self.messages().iter().map(|m| String::from_utf8_lossy(m.payload().unwrap_or_default()).into_owned()).collect()
+    }
+
+    /// The offsets of a partition: the oldest and the one behind the newest.
+    pub fn offsets(&self, partition: i32) -> (i64, i64) {
+        self.consumer("read_uncommitted").fetch_watermarks(&self.name, partition, LONGEST).expect("offsets")
+    }
+
+    /// Where a group has come to.
+    pub fn committed(&self, group: &str) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = config(&self.brokers).set("group.id", group).create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.name, 0, self.partitions - 1);
+        let found = consumer.committed_offsets(list, LONGEST).expect("offsets");
+        found.elements().iter().map(|e| if let Offset::Offset(offset) = e.offset() { Some(offset) } else { None }).collect()
+    }
+}
