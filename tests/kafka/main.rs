@@ -9,6 +9,7 @@ mod harness;
 mod broker;
 mod commands;
 mod errors;
+mod exactly_once;
 mod live;
 mod positions;
 mod replay;

@@ -92,7 +92,7 @@ fn a_replay_begins_and_ends_at_times() {
 fn a_replay_begins_and_ends_at_offsets() {
     let Some(broker) = broker() else { return };
     let topic = Topic::new(broker, 2);
-    topic.fill((0..100).map(|n| ((n / 50) as i32, "k", format!("{n:04}"), 0)));
+    topic.fill((0..100).map(|n| (n / 50, "k", format!("{n:04}"), 0)));
     let at = |keys: &str| lines(broker, &topic.name, keys);
     assert_eq!(at("start: { 0: 10, 1: 40 }, stop: { 0: 20, 1: 45 }"), [numbers(10..20), numbers(90..95)].concat());
     // A partition that is not named is read whole.

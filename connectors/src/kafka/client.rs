@@ -242,7 +242,8 @@ impl ClientContext for Context {
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
         }
         // What it logs as `ERROR` it reports as well.
-        if (level as i32) <= RDKafkaLogLevel::Warning as i32 && facility != "ERROR" {
+        // Properties of the sink are given to its consumer of markers too.
+        if (level as i32) <= RDKafkaLogLevel::Warning as i32 && !matches!(facility, "ERROR" | "CONFWARN") {
             self.say(text);
         } else {
             tracing::debug!("kafka: {facility}: {text}");

@@ -8,6 +8,7 @@
 
 mod client;
 mod envelope;
+pub mod exactly_once;
 mod offsets;
 mod partitions;
 mod sink;

@@ -1,0 +1,136 @@
+//! Where the markers are: a compacted topic, with the transactional id of a writer as the key. Unlike the offsets of a group they don't expire.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use tidegate_runtime::Error;
+
+use super::unit::Marker;
+use crate::kafka::client::{Cluster, Context};
+use crate::kafka::partitions::serve;
+
+/// The topic of markers, unless another is chosen.
+pub const MARKERS: &str = "__tidegate_markers";
+
+/// The partitions of a topic that is made, and of one that is used: a marker must stay where it was found.
+const PARTITIONS: i32 = 8;
+
+/// How long other writers' transactions may stand before a marker: until the broker gives them up.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The partition of a writer's marker.
+pub(super) fn partition(id: &str) -> i32 {
+    let hash = id.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    (hash % PARTITIONS as u32) as i32
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for what another thread completes.
+fn wait<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// Makes the topic of markers, if there is none.
+pub(super) fn prepare(cluster: &Cluster, topic: &str) -> Result<(), Error> {
+    let admin: AdminClient<Context> = cluster.config(&[], &[]).create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))?;
+    let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact");
+    let what = format!("the topic `{topic}`, of the markers of exactly-once sinks, can't be made");
+    let failed = |e: KafkaError| cluster.failed(&what, admin.inner().context(), e);
+    let made = wait(admin.create_topics([&new], &AdminOptions::new())).map_err(failed)?;
+    match made.into_iter().find_map(Result::err) {
+        None | Some((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+        Some((_, code)) => Err(failed(KafkaError::AdminOp(code))),
+    }
+}
+
+fn consumer(cluster: &Cluster, isolation: &str) -> Result<BaseConsumer<Context>, Error> {
+    let fixed = [
+        ("group.id", "tidegate"),
+        ("enable.auto.commit", "false"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "earliest"),
+        ("isolation.level", isolation),
+    ];
+    cluster.config(&[], &fixed).create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))
+}
+
+/// The markers of these writers, which must have been fenced, in their order.
+///
+/// What is committed is seen only when no transaction before it is open, be it of another job: this waits until the broker has given them up.
+pub(super) fn read(cluster: &Cluster, topic: &str, ids: &[&str]) -> Result<Vec<Marker>, Error> {
+    let mut found = vec![Marker::default(); ids.len()];
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let (any, committed) = (consumer(cluster, "read_uncommitted")?, consumer(cluster, "read_committed")?);
+    let what = format!("the topic `{topic}`, of the markers of exactly-once sinks, can't be read");
+    let high = |consumer: &BaseConsumer<Context>, partition: i32| {
+        let ask = |patience| consumer.fetch_watermarks(topic, partition, patience);
+        cluster.ask(&what, consumer.context(), ask, || serve(consumer)).map(|(_, high)| high)
+    };
+    let mut partitions: Vec<i32> = ids.iter().map(|id| partition(id)).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    let start = Instant::now();
+    for partition in partitions {
+        let end = high(&any, partition)?;
+        while high(&committed, partition)? < end {
+            if start.elapsed() > PATIENCE {
+                return Err(Error::user(format!(
+                    "a transaction in partition {partition} of the topic `{topic}` stays open: abort it (kafka-transactions.sh), for the markers \
+                     behind it can't be read"
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let mut list = TopicPartitionList::new();
+        let assigned = list.add_partition_offset(topic, partition, Offset::Beginning).and_then(|()| committed.assign(&list));
+        assigned.map_err(|e| cluster.failed(&what, committed.context(), e))?;
+        loop {
+            match committed.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => {
+                    let key = message.key().unwrap_or_default();
+                    if let Some(at) = ids.iter().position(|id| id.as_bytes() == key) {
+                        let value = message.payload().unwrap_or_default();
+                        found[at] = serde_json::from_slice(value)
+                            .map_err(|e| Error::external(format!("the marker of `{}` in `{topic}` is none of ours", ids[at]), e))?;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(e)) if e.rdkafka_error_code().is_some_and(crate::kafka::client::is_passing) => {}
+                Some(Err(e)) => return Err(cluster.failed(&what, committed.context(), e)),
+                None if start.elapsed() > PATIENCE => {
+                    return Err(cluster.failed(
+                        &what,
+                        committed.context(),
+                        KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut),
+                    ));
+                }
+                None => {}
+            }
+        }
+    }
+    Ok(found)
+}
