@@ -183,3 +183,35 @@ error: job.yaml:16:34: unknown field `ip`
 "#,
     );
 }
+
+#[test]
+fn fields_of_messages() {
+    let problems = |source: &str, sink: &str| {
+        let text = format!(
+            "name: job
+sources:
+  in: {{ connector: kafka, brokers: b, topic: t, schema: {{ user: int, tags: list }}, {source} }}
+sinks:
+  out: {{ from: in, connector: kafka, brokers: b, topic: o, {sink} }}
+"
+        );
+        let (file, mut problems) = parse("job.yaml", &text, &[]);
+        let planned = file.and_then(|file| plan(&file, &mut problems));
+        assert_eq!(planned.is_none(), problems.has_errors());
+        problems.iter().map(|p| p.to_string().lines().next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let fine: [String; 0] = [];
+    assert_eq!(problems("metadata: { at: timestamp }, event_time: { field: at }", "timestamp: at, key: user"), fine);
+    assert_eq!(
+        problems("metadata: { at: offset }, event_time: { field: at }", "key: user"),
+        ["error: job.yaml:3:131: the field `at` is no time: of a message only `timestamp` is"]
+    );
+    assert_eq!(
+        problems("format: json", "key: usr, timestamp: tags, headers: { h: '{tgas}' }"),
+        [
+            "error: job.yaml:5:65: no field `usr` in what this sink writes: did you mean `user`?",
+            "error: job.yaml:5:81: the field `tags` is of type list, not a time",
+            "error: job.yaml:5:103: no field `tgas` in what this sink writes: did you mean `tags`?",
+        ]
+    );
+}

@@ -10,6 +10,7 @@ mod broker;
 mod commands;
 mod errors;
 mod exactly_once;
+mod example;
 mod live;
 mod positions;
 mod replay;

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod hostile;
+mod kafka;
 mod mistakes;
 
 use super::{JobFile, Override, Problems, parse};
