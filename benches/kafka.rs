@@ -163,6 +163,9 @@ sinks: {{ results: {{ from: none, connector: file, path: /dev/null }} }}
     let (file, mut problems) = parse("kafka.yaml", &text, &[]);
     let planned = file.and_then(|file| plan(&file, &mut problems)).ok_or_else(|| problems.to_string())?;
     let running = planned.job()?.start(RunConfig::workers(workers))?;
+    while !running.is_finished() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let metrics = running.metrics();
     running.wait()?;
     let read = metrics.iter().flatten().filter_map(|m| match m {

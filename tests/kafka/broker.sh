@@ -57,16 +57,20 @@ dir="$(mktemp -d "${TMPDIR:-/tmp}/tidegate-kafka.XXXXXX")"
 broker=
 stop() {
   trap - EXIT INT TERM
-  [ -n "$broker" ] && { kill -9 "$broker"; wait "$broker"; } 2>/dev/null
+  { [ -n "$broker" ] && kill -9 "$broker" && wait "$broker"; } 2>/dev/null || true
   rm -rf "$dir"
 }
 trap stop EXIT
 trap 'exit 0' INT TERM
 
 plain="$(free_port)" sasl="$(free_port)" tls="$(free_port)" controller="$(free_port)"
-keytool -genkeypair -alias broker -keyalg EC -dname CN=localhost -ext SAN=dns:localhost,ip:127.0.0.1 -validity 3650 \
-  -keystore "$dir/broker.p12" -storepass test-secret >/dev/null 2>&1
-keytool -exportcert -rfc -alias broker -keystore "$dir/broker.p12" -storepass test-secret >"$dir/ca.pem" 2>/dev/null
+certificate() {
+  keytool -genkeypair -alias broker -keyalg EC -dname CN=localhost -ext SAN=dns:localhost,ip:127.0.0.1 -validity 3650 \
+    -keystore "$dir/broker.p12" -storepass test-secret &&
+    keytool -exportcert -rfc -alias broker -keystore "$dir/broker.p12" -storepass test-secret -file "$dir/ca.pem"
+}
+certificate >"$dir/certificate.log" 2>&1 &
+certificate=$!
 cat >"$dir/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
@@ -109,6 +113,7 @@ PROPERTIES
 java=(java -Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "-Dlog4j2.configurationFile=$dir/log4j2.properties" -cp "$libs/*")
 "${java[@]}" kafka.tools.StorageTool format -t 5L6g3nShT-eMCtK--X86sw --standalone -g -c "$dir/server.properties" \
   --add-scram 'SCRAM-SHA-256=[name=alice,password=alice-secret]' >"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; exit 1; }
+wait "$certificate" || { cat "$dir/certificate.log" >&2; exit 1; }
 "${java[@]}" kafka.Kafka "$dir/server.properties" >"$dir/broker.out" 2>&1 </dev/null &
 broker=$!
 

@@ -82,7 +82,8 @@ impl Committer {
 
     /// Sees to it that the unit stands in the topic, once.
     pub(super) fn settle(&mut self, unit: &Unit) -> Result<(), Error> {
-        for attempt in 1.. {
+        let mut attempts = 0;
+        loop {
             if self.marker.decide(unit)? == Decision::Skip {
                 return Ok(());
             }
@@ -105,7 +106,8 @@ impl Committer {
                     Failure::Error(e) => Error::external(message, e),
                 });
             }
-            if attempt >= ATTEMPTS {
+            attempts += 1;
+            if attempts >= ATTEMPTS {
                 return Err(match failure {
                     Failure::Kafka(e) => self.outlet.failed(e),
                     Failure::Error(e) => e,
@@ -116,7 +118,6 @@ impl Committer {
             let read = marker::read(&self.place.cluster, &self.place.markers, &[&self.id])?;
             self.marker = read.into_iter().next().unwrap_or_default();
         }
-        Ok(())
     }
 
     /// Has somebody else begun to write as this writer? The first error tells it, whatever those say that follow from it.
