@@ -75,7 +75,24 @@ impl Topic {
         }
         let made = wait(admin(&broker.plain).create_topics([&new], &AdminOptions::new())).expect("the broker answers");
         made.into_iter().for_each(|topic| drop(topic.expect("a new topic")));
-        Self { brokers: broker.plain.clone(), name: name.to_owned(), partitions }
+        let topic = Self { brokers: broker.plain.clone(), name: name.to_owned(), partitions };
+        topic.wait_for_leaders();
+        topic
+    }
+
+    /// A topic that was made is there a moment later; a client that looks before that may take minutes to look again.
+    fn wait_for_leaders(&self) {
+        let (consumer, start) = (self.consumer("read_committed"), Instant::now());
+        let partitions = usize::try_from(self.partitions).expect("a number");
+        loop {
+            let metadata = consumer.fetch_metadata(Some(&self.name), LONGEST).expect("the broker answers");
+            let topic = metadata.topics().iter().find(|t| t.name() == self.name && t.error().is_none());
+            if topic.is_some_and(|t| t.partitions().iter().filter(|p| p.leader() >= 0).count() == partitions) {
+                return;
+            }
+            assert!(start.elapsed() < LONGEST, "{} has no leaders", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Gives the topic more partitions.
@@ -84,6 +101,7 @@ impl Topic {
         let made = wait(admin(&self.brokers).create_partitions([&more], &AdminOptions::new())).expect("the broker answers");
         made.into_iter().for_each(|topic| drop(topic.expect("more partitions")));
         self.partitions = partitions;
+        self.wait_for_leaders();
     }
 
     pub fn delete(&self) {

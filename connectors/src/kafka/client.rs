@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use tidegate_runtime::{Error, Sampled};
 
 /// How long brokers may take to answer when a job starts.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long one question may take, so that a refusal is noticed before patience ends.
 const ASK: Duration = Duration::from_millis(1500);
