@@ -9,7 +9,7 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use tidegate_runtime::Error;
-use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
+use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext, SplitId};
 
 use super::client::{Cluster, Context, is_passing};
 use super::envelope::{Complete, ValueOnly};
@@ -128,7 +128,8 @@ impl<F: Format, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, 
             completed,
         };
         let (shared, restored) = (context.shared.clone(), context.restored.clone());
-        let inlet = read_on_thread("kafka source", context, move |outlet| {
+        let mine = worker.resumed(restored.as_ref().map_or(&[], |r| r.as_slice()))?;
+        let inlet = read_on_thread("kafka source", context, mine, move |outlet| {
             let _alive = alive;
             worker.run(&shared, restored.as_ref().map(|r| r.as_slice()), outlet)
         })?;
@@ -146,6 +147,10 @@ struct KafkaReader<T> {
 }
 
 impl<T: 'static> Reader<T> for KafkaReader<T> {
+    fn resumed(&mut self) -> Vec<Resumed> {
+        self.inlet.as_mut().map_or_else(Vec::new, |inlet| inlet.resumed())
+    }
+
     fn poll(&mut self) -> Result<Poll<T>, Error> {
         self.inlet.as_mut().map_or(Ok(Poll::Finished), |inlet| inlet.poll())
     }
@@ -202,7 +207,11 @@ impl<F: Format, C: Complete<F::Item>> Worker<F, C> {
     ) -> Result<(), handover::Stop> {
         let all = shared.get_or_make(|| self.resolve(&self.consumer(1)?, restored))?;
         let mut known: BTreeSet<Partition> = all.iter().map(|p| p.partition.clone()).collect();
-        let mine: Vec<&Position> = all.iter().filter(|p| self.is_mine(&p.partition)).collect();
+        let mut mine: Vec<&Position> = all.iter().filter(|p| self.is_mine(&p.partition)).collect();
+        // Those that the operator knows of come first, with the numbers it knows them by.
+        let resumed: BTreeSet<Partition> =
+            restored.unwrap_or_default().iter().filter_map(|value| Some(Position::read(value).ok()?.partition)).collect();
+        mine.sort_by_key(|p| (!resumed.contains(&p.partition), p.partition.clone()));
 
         let consumer = Arc::new(self.consumer(mine.len().max(1))?);
         let mut share = Share { splits: Vec::new(), next: 0, empty: false };
@@ -225,6 +234,20 @@ impl<F: Format, C: Complete<F::Item>> Worker<F, C> {
                 std::thread::park_timeout(discover.map_or(REST, |every| REST.min(every)));
             }
         }
+    }
+
+    /// The partitions of this worker among those restored, with the numbers that [`Worker::run`] gives them.
+    fn resumed(&self, restored: &[serde_json::Value]) -> Result<Vec<Resumed>, Error> {
+        let mut mine = Vec::new();
+        for value in restored {
+            let position = Position::read(value)?;
+            if self.is_mine(&position.partition) {
+                mine.push((position, value.clone()));
+            }
+        }
+        mine.sort_by(|(a, _), (b, _)| a.partition.cmp(&b.partition));
+        let numbered = (0..).map(SplitId).zip(mine);
+        Ok(numbered.map(|(split, (at, position))| Resumed { split, position, ended: at.range.is_empty() }).collect())
     }
 
     fn is_mine(&self, partition: &Partition) -> bool {
