@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::runs::Runs;
+use super::separate::Separate;
 
 /// An event that may be taken, and what the partial match that may take it holds.
 pub struct Candidate<'a, E> {
@@ -16,16 +16,18 @@ pub struct Candidate<'a, E> {
 
 /// The events a partial match holds.
 pub struct Matched<'a, E> {
-    pub(crate) runs: &'a Runs<E>,
-    pub(crate) names: &'a [Arc<str>],
-    pub(crate) link: u32,
+    pub(super) runs: Option<&'a Separate<E>>,
+    pub(super) names: &'a [Arc<str>],
+    pub(super) link: u32,
 }
 
 impl<'a, E> Matched<'a, E> {
     /// All of them with the names of their steps, the latest first.
     pub fn backwards(&self) -> impl Iterator<Item = (&'a str, &'a E)> + use<'a, E> {
-        let (runs, names) = (self.runs, self.names);
-        runs.chain(self.link).filter_map(move |link| Some((&*names[link.step as usize], &runs.stored(link.event)?.event)))
+        let (runs, names, link) = (self.runs, self.names, self.link);
+        runs.into_iter().flat_map(move |runs| {
+            runs.chain(link).filter_map(move |link| Some((&*names[link.step as usize], &runs.stored(link.event)?.event)))
+        })
     }
 
     /// Those of a step, in order; none if it has none, or there is no such step.

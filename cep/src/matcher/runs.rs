@@ -1,83 +1,51 @@
-//! The state of one key: its open partial matches (runs), and the events they hold.
-//!
-//! An event is stored once, however many runs hold it. What a run has matched is a chain of links back to its first event, and runs that share a past
-//! share the links. Events and links are counted, and go with the last run that holds them.
-
-use std::collections::VecDeque;
+//! What is remembered of a key, in the smallest form that holds it.
 
 use serde::{Deserialize, Serialize};
 
-use super::slab::{NONE, Slab};
+use super::separate::Separate;
+use super::shared::Shared;
 use crate::nfa::{StateId, StepId};
 
-/// A first event: by time, then by arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Origin {
-    pub time: i64,
-    pub arrival: u64,
-}
+/// A partial match: the places of its events, and their steps, first to last.
+pub(super) type Path = Vec<(u32, StepId)>;
 
-/// A partial match.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Run {
-    pub state: StateId,
-    /// The link of its latest event.
-    pub link: u32,
-    pub start: Origin,
-    /// The time of its latest event.
-    pub previous: i64,
-}
+/// What every form can be made of: events with their times, in order, and partial matches with the states they wait in.
+pub(super) type Open<E> = (Vec<(E, i64)>, Vec<(StateId, Path)>);
 
-/// A complete match that is not emitted yet.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Complete {
-    pub link: u32,
-    pub start: Origin,
-    /// When it was completed, in order of arrival.
-    pub arrival: u64,
-    /// The number of its events.
-    pub depth: u32,
-}
-
+/// The open partial matches of one key. Plain data, to be kept beside the key; a [`Matcher`](super::Matcher) of the same pattern knows what it means,
+/// in this process or in another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Stored<E> {
+#[serde(transparent)]
+pub struct Runs<E>(pub(super) State<E>);
+
+/// The forms. They are told apart by name where they are written, so that others can join them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) enum State<E> {
+    /// Nothing is open.
+    #[default]
+    Nothing,
+    /// One partial match of one event: what most keys have, if they have anything.
+    One(Box<One<E>>),
+    Separate(Box<Separate<E>>),
+    Shared(Box<Shared<E>>),
+}
+
+/// A partial match of one event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct One<E> {
     pub event: E,
-    pub origin: Origin,
-    links: u32,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Link {
+    pub time: i64,
+    /// When it is out of time; at the end of time if never.
+    pub deadline: i64,
+    /// Where it waits.
+    pub state: StateId,
+    /// What the event was taken by.
     pub step: StepId,
-    pub event: u32,
-    /// The link of the event before, or none.
-    pub before: u32,
-    pub depth: u32,
-    /// Runs, complete matches and later links that hold it.
-    holders: u32,
-}
-
-/// The open partial matches of one key. Plain data, to be kept beside the key; a [`Matcher`](super::Matcher) knows what it means.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Runs<E> {
-    events: Slab<Stored<E>>,
-    links: Slab<Link>,
-    /// In order of their first events.
-    pub(crate) open: Vec<Run>,
-    /// In the order they will be emitted.
-    pub(crate) held: VecDeque<Complete>,
-    /// The number the next event gets.
-    pub(crate) arrivals: u64,
-    /// No run runs out of time before this.
-    pub(crate) deadline: i64,
-    /// A bit for each state that any of them is in, and perhaps for others; of patterns with few states.
-    pub(crate) occupied: u64,
 }
 
 impl<E> Default for Runs<E> {
     fn default() -> Self {
-        let (events, links) = (Slab::default(), Slab::default());
-        Self { events, links, open: Vec::new(), held: VecDeque::new(), arrivals: 0, deadline: i64::MAX, occupied: 0 }
+        Self(State::Nothing)
     }
 }
 
@@ -85,98 +53,83 @@ impl<E> Runs<E> {
     /// The number of partial matches that have an event and may still take another.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.open.len()
+        match &self.0 {
+            State::Nothing => 0,
+            State::One(_) => 1,
+            State::Separate(runs) => runs.open.len(),
+            State::Shared(sets) => sets.open(),
+        }
     }
 
     /// The number of complete matches that wait for partial ones that began earlier.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held.len()
+        if let State::Separate(runs) = &self.0 { runs.held.len() } else { 0 }
     }
 
     /// The number of events kept.
     #[must_use]
     pub fn events(&self) -> usize {
-        self.events.len()
+        match &self.0 {
+            State::Nothing => 0,
+            State::One(_) => 1,
+            State::Separate(runs) => runs.events(),
+            State::Shared(sets) => sets.events(),
+        }
     }
 
     /// Is there nothing to remember?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.held.is_empty()
+        matches!(self.0, State::Nothing)
     }
 
     /// When [`advance`](super::Matcher::advance) must be called at the latest, if no event comes.
     #[must_use]
     pub fn deadline(&self) -> Option<i64> {
-        (!self.open.is_empty() && self.deadline < i64::MAX).then_some(self.deadline)
+        self.0.deadline()
     }
+}
 
-    /// Adds a run.
-    pub(crate) fn enter(&mut self, run: Run) {
-        self.occupied |= 1u64.wrapping_shl(run.state);
-        self.open.push(run);
-    }
-
-    pub(crate) fn store(&mut self, event: E, time: i64) -> u32 {
-        let origin = Origin { time, arrival: self.arrivals };
-        self.arrivals += 1;
-        self.events.insert(Stored { event, origin, links: 0 })
-    }
-
-    /// Lets go of an event that no link holds.
-    pub(crate) fn unstore(&mut self, event: u32) {
-        if self.stored(event).is_some_and(|stored| stored.links == 0) {
-            self.events.remove(event);
+impl<E> State<E> {
+    pub fn deadline(&self) -> Option<i64> {
+        match self {
+            Self::Nothing => None,
+            Self::One(one) => Some(one.deadline).filter(|deadline| *deadline < i64::MAX),
+            Self::Separate(runs) => runs.deadline(),
+            Self::Shared(sets) => sets.deadline(),
         }
     }
 
-    pub(crate) fn stored(&self, event: u32) -> Option<&Stored<E>> {
-        self.events.get(event)
-    }
-
-    pub(crate) fn link(&self, link: u32) -> Option<&Link> {
-        self.links.get(link)
-    }
-
-    /// A new link, which nobody holds yet.
-    pub(crate) fn add_link(&mut self, step: StepId, event: u32, before: u32) -> u32 {
-        if let Some(stored) = self.events.get_mut(event) {
-            stored.links += 1;
-        }
-        let depth = self.link(before).map_or(0, |link| link.depth) + 1;
-        self.hold(before);
-        self.links.insert(Link { step, event, before, depth, holders: 0 })
-    }
-
-    pub(crate) fn hold(&mut self, link: u32) {
-        if let Some(link) = self.links.get_mut(link) {
-            link.holders += 1;
+    /// Lets go of a form that holds nothing.
+    pub fn tidy(&mut self) {
+        let empty = match self {
+            Self::Nothing | Self::One(_) => false,
+            Self::Separate(runs) => runs.open.is_empty() && runs.held.is_empty(),
+            Self::Shared(sets) => sets.is_empty(),
+        };
+        if empty {
+            *self = Self::Nothing;
         }
     }
 
-    /// Lets go of a link, and of all that was held through it alone.
-    pub(crate) fn release(&mut self, link: u32) {
-        let mut at = link;
-        while let Some(link) = self.links.get_mut(at) {
-            link.holders = link.holders.saturating_sub(1);
-            if link.holders > 0 {
-                return;
-            }
-            let Link { event, before, .. } = *link;
-            self.links.remove(at);
-            if let Some(stored) = self.events.get_mut(event) {
-                stored.links -= 1;
-                if stored.links == 0 {
-                    self.events.remove(event);
-                }
-            }
-            at = before;
+    /// The form in which every partial match stands by itself.
+    pub fn into_separate(self) -> Box<Separate<E>> {
+        match self {
+            Self::Nothing => Box::default(),
+            Self::One(one) => Box::new(Separate::from(*one)),
+            Self::Shared(sets) => Box::new(Separate::from(*sets)),
+            Self::Separate(runs) => runs,
         }
     }
 
-    /// The links from this one back to the first.
-    pub(crate) fn chain(&self, link: u32) -> impl Iterator<Item = &Link> {
-        std::iter::successors(self.link(link), |link| if link.before == NONE { None } else { self.link(link.before) })
+    /// The form in which partial matches share what they have in common.
+    pub fn into_shared(self) -> Box<Shared<E>> {
+        match self {
+            Self::Nothing => Box::default(),
+            Self::One(one) => Box::new(Shared::from(*one)),
+            Self::Separate(runs) => Box::new(Shared::from(*runs)),
+            Self::Shared(sets) => sets,
+        }
     }
 }

@@ -28,6 +28,11 @@ impl Guard {
         Self::default()
     }
 
+    /// Does it always hold?
+    pub fn is_always(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of these.
     pub fn all(literals: &[Literal]) -> Self {
         Self(literals.iter().map(|literal| vec![*literal]).collect())

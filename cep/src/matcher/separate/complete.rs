@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::runs::{Link, Origin, Runs};
-use super::{Found, MatchError, Matcher, Sequence};
-use crate::nfa::StepId;
+use super::SeparateEngine;
+use super::runs::{Link, Origin, Separate};
+use crate::matcher::{Found, MatchError, Sequence, listed};
 use crate::pattern::{AfterMatch, SkipTo};
 
 /// What a match drops: all that began before this, or also with it.
@@ -23,11 +23,11 @@ impl Drop {
     }
 }
 
-impl<C> Matcher<C> {
+impl<C> SeparateEngine<C> {
     /// Emits the complete matches that need not wait for a partial one that began earlier.
     ///
     /// They go in the order they began; of one start, the one completed first, and of one event, the longest.
-    pub(super) fn settle<E: Clone, X>(&self, runs: &mut Runs<E>, time: i64, found: &mut Vec<Found<E>>) -> Result<(), MatchError<X>> {
+    pub(super) fn settle<E: Clone, X>(&self, runs: &mut Separate<E>, time: i64, found: &mut Vec<Found<E>>) -> Result<(), MatchError<X>> {
         if runs.held.is_empty() {
             return Ok(());
         }
@@ -47,7 +47,7 @@ impl<C> Matcher<C> {
         Ok(())
     }
 
-    fn drops<E, X>(&self, runs: &Runs<E>, link: u32) -> Result<Option<Drop>, MatchError<X>> {
+    fn drops<E, X>(&self, runs: &Separate<E>, link: u32) -> Result<Option<Drop>, MatchError<X>> {
         let origin = |link: &Link| runs.stored(link.event).map(|stored| stored.origin);
         let origins = || runs.chain(link).filter_map(origin);
         Ok(match &self.nfa.after_match {
@@ -66,23 +66,12 @@ impl<C> Matcher<C> {
     }
 
     /// The events up to this link.
-    pub(super) fn sequence<E: Clone>(&self, runs: &Runs<E>, link: u32, time: i64) -> Sequence<E> {
+    pub(super) fn sequence<E: Clone>(&self, runs: &Separate<E>, link: u32, time: i64) -> Sequence<E> {
         let mut chain: Vec<&Link> = runs.chain(link).collect();
         chain.reverse();
-        let mut by_step: Vec<(StepId, Vec<E>)> = Vec::new();
-        let (mut start, mut end) = (None, time);
-        for link in chain {
-            let Some(stored) = runs.stored(link.event) else { continue };
-            start = start.or(Some(stored.origin.time));
-            end = stored.origin.time;
-            // The latest steps are at the end.
-            match by_step.iter_mut().rev().find(|(step, _)| *step == link.step) {
-                Some((_, events)) => events.push(stored.event.clone()),
-                None => by_step.push((link.step, vec![stored.event.clone()])),
-            }
-        }
-        let steps = by_step.into_iter().map(|(step, events)| (Arc::clone(&self.nfa.names[step as usize]), events)).collect();
-        Sequence { steps, start: start.unwrap_or(time), end, time }
+        let events =
+            chain.into_iter().filter_map(|link| runs.stored(link.event).map(|stored| (link.step, &stored.event, stored.origin.time)));
+        listed(&self.nfa.names, events, time)
     }
 }
 
@@ -96,7 +85,7 @@ fn check_target<X>(to: &SkipTo, target: Option<Origin>, first: Option<Origin>) -
     Ok(())
 }
 
-fn forget<E>(runs: &mut Runs<E>, drop: &Drop) {
+fn forget<E>(runs: &mut Separate<E>, drop: &Drop) {
     // Both are in order of their starts.
     let open = runs.open.partition_point(|run| drop.holds(run.start));
     let held = runs.held.partition_point(|complete| drop.holds(complete.start));

@@ -1,0 +1,101 @@
+//! What an event does to each run: found once per event for a state whose conditions look at the event alone, once per run for the others.
+
+use std::ops::Range;
+
+use super::runs::Separate;
+use super::slab::NONE;
+use crate::matcher::candidate::{Candidate, Matched};
+use crate::matcher::ways::{Decision, Ways};
+use crate::nfa::{ConditionId, Nfa, StateId};
+
+/// What has been found out so far. Numbers tell what still holds, so that nothing has to be wiped: an entry is valid if it was written under the number of
+/// this event, or of this run.
+#[derive(Clone, Debug)]
+pub(super) struct Decider {
+    clock: u64,
+    /// The number of this event.
+    event: u64,
+    /// By condition.
+    facts: Vec<(u64, bool)>,
+    /// By state.
+    known: Vec<(u64, Range<usize>)>,
+    decisions: Vec<Decision>,
+    ways: Ways,
+}
+
+/// An event in hand.
+pub(super) struct Subject<'a, C, E> {
+    pub nfa: &'a Nfa<C>,
+    pub runs: Option<&'a Separate<E>>,
+    pub event: &'a E,
+    pub time: i64,
+}
+
+impl Decider {
+    pub fn new<C>(nfa: &Nfa<C>) -> Self {
+        Self {
+            clock: 0,
+            event: 0,
+            facts: vec![(0, false); nfa.conditions.len()],
+            known: vec![(0, 0..0); nfa.states.len()],
+            decisions: Vec::new(),
+            ways: Ways::new(nfa),
+        }
+    }
+
+    /// Begins with another event.
+    pub fn begin(&mut self) {
+        self.clock += 1;
+        self.event = self.clock;
+        self.decisions.clear();
+    }
+
+    pub fn decisions(&self, range: Range<usize>) -> &[Decision] {
+        &self.decisions[range]
+    }
+
+    /// What the event does to a run in `state` whose latest link is `link`.
+    #[inline]
+    pub fn decide<C, E, X>(
+        &mut self,
+        subject: &Subject<'_, C, E>,
+        state: StateId,
+        link: u32,
+        eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
+    ) -> Result<Range<usize>, X> {
+        let (number, range) = &self.known[state as usize];
+        if *number == self.event {
+            return Ok(range.clone());
+        }
+        let range = self.find(subject, state, link, eval)?;
+        if !subject.nfa.state(state).iterative {
+            self.known[state as usize] = (self.event, range.clone());
+        }
+        Ok(range)
+    }
+
+    fn find<C, E, X>(
+        &mut self,
+        subject: &Subject<'_, C, E>,
+        state: StateId,
+        link: u32,
+        eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
+    ) -> Result<Range<usize>, X> {
+        self.clock += 1;
+        let (nfa, first) = (subject.nfa, self.decisions.len());
+        let (event, run, facts) = (self.event, self.clock, &mut self.facts);
+        let mut ask = |condition: ConditionId| {
+            let iterative = nfa.iterative[condition as usize];
+            let number = if iterative { run } else { event };
+            let fact = &mut facts[condition as usize];
+            if fact.0 != number {
+                let matched = Matched { runs: subject.runs, names: &nfa.names, link: if iterative { link } else { NONE } };
+                let candidate = Candidate { event: subject.event, time: subject.time, matched };
+                *fact = (number, eval(&nfa.conditions[condition as usize], &candidate)?);
+            }
+            Ok(fact.1)
+        };
+        self.ways.find(nfa, state, &mut ask, &mut self.decisions)?;
+        Ok(first..self.decisions.len())
+    }
+}
