@@ -79,6 +79,8 @@ pub struct OperatorMetrics {
     pub failed: Counter,
     /// What it keeps.
     pub state: Arc<StateMetrics>,
+    /// Partial matches of a pattern that a limit has cost.
+    pub dropped: Counter,
 }
 
 /// The counters of a source.

@@ -162,6 +162,9 @@ fn operator_account(role: Role, m: &Arc<OperatorMetrics>) -> String {
             if let Some(state) = state_account(&m.state) {
                 let _ = write!(account, "; {state}");
             }
+            if m.dropped.get() > 0 {
+                let _ = write!(account, "; {} partial matches dropped", grouped(m.dropped.get()));
+            }
             account
         }
         Role::Source | Role::Stateless => {

@@ -1,4 +1,5 @@
-//! The keyed logic: orders the events of each key by time, runs the pattern over them as time comes, and forgets keys that have nothing open.
+//! The keyed logic: orders the events of each key by time, runs the pattern over them as time comes, and forgets keys that have nothing open. In
+//! processing time, events are looked at as they come.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -12,25 +13,31 @@ use tidegate_runtime::state::{Handle, Keyed, Timers};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::condition::Judge;
-use super::{Emitted, Match, Search};
+use super::{Clock, Emitted, Match, Search};
 use crate::matcher::{Candidate, Found, MatchError, Matcher, Runs, Sequence};
+
+/// The most queues kept for other keys.
+const MOST_SPARE: usize = 4_096;
 
 /// How events of one time are ordered.
 pub type TieBreak<E> = Arc<dyn Fn(&E, &E) -> Ordering + Send + Sync>;
 
-/// All that is remembered of one key.
+/// All that is remembered of one key. Small, as there may be very many of them that have one partial match open.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyState<E> {
     /// Events whose time has not come, in order of time and then of arrival.
-    waiting: VecDeque<(i64, E)>,
+    waiting: Option<Box<Waiting<E>>>,
     runs: Runs<E>,
-    /// The one timer of the key.
-    timer: Option<i64>,
+    /// The one timer of the key; at the end of time if there is none.
+    timer: i64,
 }
+
+/// Events with their times.
+type Waiting<E> = VecDeque<(i64, E)>;
 
 impl<E> Default for KeyState<E> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), runs: Runs::default(), timer: None }
+        Self { waiting: None, runs: Runs::default(), timer: i64::MAX }
     }
 }
 
@@ -44,21 +51,23 @@ impl<E> KeyState<E> {
     /// The number of events whose time has not come.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.as_ref().map_or(0, |waiting| waiting.len())
     }
 
-    fn insert(&mut self, time: i64, event: E) {
+    fn insert(&mut self, time: i64, event: E, spare: &mut Vec<Box<Waiting<E>>>) {
+        let waiting = self.waiting.get_or_insert_with(|| spare.pop().unwrap_or_default());
         // Most events come in order.
-        let at = match self.waiting.back() {
-            Some((last, _)) if *last > time => self.waiting.partition_point(|(t, _)| *t <= time),
-            _ => self.waiting.len(),
+        let at = match waiting.back() {
+            Some((last, _)) if *last > time => waiting.partition_point(|(t, _)| *t <= time),
+            _ => waiting.len(),
         };
-        self.waiting.insert(at, (time, event));
+        waiting.insert(at, (time, event));
     }
 
-    /// When the key is next to be looked at.
-    fn due(&self) -> Option<i64> {
-        self.waiting.front().map(|(time, _)| *time).into_iter().chain(self.runs.deadline()).min()
+    /// When the key is next to be looked at; at the end of time if never.
+    fn due(&self) -> i64 {
+        let first = self.waiting.as_ref().and_then(|waiting| waiting.front()).map(|(time, _)| *time);
+        first.into_iter().chain(self.runs.deadline()).min().unwrap_or(i64::MAX)
     }
 }
 
@@ -73,6 +82,12 @@ pub struct CepLogic<K, E, C, F> {
     keys: Handle<Keyed<K, KeyState<E>>>,
     /// When to look at which key. They are never taken back: whoever is woken too early, or twice, sees so from the time it keeps itself.
     wakes: Handle<Timers<K>>,
+    /// Queues of keys that have nothing waiting any more.
+    spare: Vec<Box<Waiting<E>>>,
+    /// The clock, in processing time, and the latest it has shown.
+    clock: Option<(Clock, i64)>,
+    /// The partial matches dropped that are counted already.
+    dropped: u64,
     found: Vec<Found<E>>,
     /// Events of one time, while they are sorted.
     tied: Vec<E>,
@@ -89,12 +104,22 @@ where
     /// # Errors
     /// The operator has states of these names already.
     pub fn new(key: F, search: Search<E, C>, context: &mut Context) -> Result<Self, Error> {
-        let Search { nfa, limit, tie_break, timeouts } = search;
-        let matcher = Matcher::new(nfa, limit);
-        let keys = context.states.keyed("keys", None)?;
-        let wakes = context.states.timers("wakes")?;
-        let metrics = Arc::clone(&context.metrics);
-        Ok(Self { key, matcher, tie_break, timeouts, metrics, keys, wakes, found: Vec::new(), tied: Vec::new() })
+        let matcher = search.matcher();
+        let Search { tie_break, timeouts, clock, .. } = search;
+        Ok(Self {
+            key,
+            matcher,
+            tie_break,
+            timeouts,
+            metrics: Arc::clone(&context.metrics),
+            keys: context.states.keyed("keys", None)?,
+            wakes: context.states.timers("wakes")?,
+            spare: Vec::new(),
+            clock: clock.map(|clock| (clock, i64::MIN)),
+            dropped: 0,
+            found: Vec::new(),
+            tied: Vec::new(),
+        })
     }
 
     /// What is remembered, key by key.
@@ -115,8 +140,8 @@ where
     /// # Errors
     /// The disk failed.
     pub fn restore(&mut self, key: K, state: KeyState<E>) -> Result<(), Error> {
-        if let Some(timer) = state.timer {
-            self.wakes.borrow_mut().set(timer, key.clone());
+        if state.timer < i64::MAX {
+            self.wakes.borrow_mut().set(state.timer, key.clone());
         }
         self.keys.borrow_mut().insert(&key, state)
     }
@@ -137,37 +162,79 @@ where
     fn fire(&mut self, key: &K, now: i64, out: &mut Outbox<Emitted<K, E>, E>) -> Result<(), Error> {
         // A later timer may have been overtaken by an earlier one.
         let mut keys = self.keys.borrow_mut();
-        if keys.get(key)?.is_none_or(|state| state.timer != Some(now)) {
+        if keys.get(key)?.is_none_or(|state| state.timer != now) {
             return Ok(());
         }
         let Some(state) = keys.get_mut(key)? else { return Ok(()) };
         let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
-        while let Some(time) = state.waiting.front().map(|(time, _)| *time).filter(|time| *time <= now) {
-            self.matcher.advance(&mut state.runs, time, &mut self.found).map_err(failed)?;
-            let tied = state.waiting.partition_point(|(t, _)| *t <= time);
-            self.tied.extend(state.waiting.drain(..tied).map(|(_, event)| event));
-            if let Some(order) = &self.tie_break {
-                self.tied.sort_by(|a, b| order(a, b));
+        if let Some(mut waiting) = state.waiting.take() {
+            while let Some(time) = waiting.front().map(|(time, _)| *time).filter(|time| *time <= now) {
+                self.matcher.advance(&mut state.runs, time, &mut self.found).map_err(failed)?;
+                let tied = waiting.partition_point(|(t, _)| *t <= time);
+                self.tied.extend(waiting.drain(..tied).map(|(_, event)| event));
+                if let Some(order) = &self.tie_break {
+                    self.tied.sort_by(|a, b| order(a, b));
+                }
+                for event in self.tied.drain(..) {
+                    self.matcher.event(&mut state.runs, event, time, &mut eval, &mut self.found).map_err(failed)?;
+                }
             }
-            for event in self.tied.drain(..) {
-                self.matcher.event(&mut state.runs, event, time, &mut eval, &mut self.found).map_err(failed)?;
+            if waiting.is_empty() && self.spare.len() < MOST_SPARE {
+                self.spare.push(waiting);
+            } else if !waiting.is_empty() {
+                state.waiting = Some(waiting);
             }
         }
         self.matcher.advance(&mut state.runs, now, &mut self.found).map_err(failed)?;
         state.timer = state.due();
-        if let Some(timer) = state.timer {
-            self.wakes.borrow_mut().set(timer, key.clone());
+        if state.timer < i64::MAX {
+            self.wakes.borrow_mut().set(state.timer, key.clone());
         } else if state.runs.is_empty() {
             keys.remove(key)?;
         }
+        drop(keys);
+        self.emit(key, out);
+        Ok(())
+    }
+
+    /// Looks at an event at once, at the time the clock shows.
+    fn look(&mut self, key: &K, event: E, out: &mut Outbox<Emitted<K, E>, E>) -> Result<(), Error> {
+        let Some((clock, latest)) = &mut self.clock else { return Ok(()) };
+        // It may be set back.
+        *latest = clock().max(*latest);
+        let now = *latest;
+        let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
+        let mut keys = self.keys.borrow_mut();
+        let state = keys.get_or_insert_with(key, KeyState::default)?;
+        self.matcher.advance(&mut state.runs, now, &mut self.found).map_err(failed)?;
+        self.matcher.event(&mut state.runs, event, now, &mut eval, &mut self.found).map_err(failed)?;
+        let due = state.due();
+        if due < state.timer {
+            state.timer = due;
+            self.wakes.borrow_mut().set(due, key.clone());
+        } else if state.runs.is_empty() {
+            keys.remove(key)?;
+        }
+        drop(keys);
+        self.emit(key, out);
+        Ok(())
+    }
+
+    fn emit(&mut self, key: &K, out: &mut Outbox<Emitted<K, E>, E>) {
         for found in self.found.drain(..) {
-            match found {
-                Found::Match(sequence) => out.emit(sequence.time, Emitted::Match(of_key(key, sequence))),
-                Found::Timeout(sequence) if self.timeouts => out.emit(sequence.time, Emitted::Timeout(of_key(key, sequence))),
-                Found::Timeout(_) => {}
+            let (timeout, sequence) = match found {
+                Found::Match(sequence) => (false, sequence),
+                Found::Timeout(sequence) => (true, sequence),
+            };
+            let time = if self.clock.is_some() { Record::UNTIMED } else { sequence.time };
+            if !timeout {
+                out.emit(time, Emitted::Match(of_key(key, sequence)));
+            } else if self.timeouts {
+                out.emit(time, Emitted::Timeout(of_key(key, sequence)));
             }
         }
-        Ok(())
+        let dropped = self.matcher.dropped();
+        self.metrics.dropped.add(dropped - std::mem::replace(&mut self.dropped, dropped));
     }
 }
 
@@ -199,6 +266,10 @@ where
     }
 
     fn record(&mut self, record: Record<E>, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
+        if self.clock.is_some() {
+            let key = (self.key)(&record.value);
+            return self.look(&key, record.value, out);
+        }
         if record.time == Record::UNTIMED {
             return Err(Error::user("a record without an event time came to a pattern: give its source an event time"));
         }
@@ -211,15 +282,19 @@ where
         let mut keys = self.keys.borrow_mut();
         let state = keys.get_or_insert_with(&key, KeyState::default)?;
         let time = record.time;
-        state.insert(time, record.value);
-        if state.timer.is_none_or(|timer| time < timer) {
-            state.timer = Some(time);
+        state.insert(time, record.value, &mut self.spare);
+        if time < state.timer {
+            state.timer = time;
             self.wakes.borrow_mut().set(time, key);
         }
         Ok(())
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
+        // In processing time, the end of the input is not the end of time.
+        if self.clock.is_some() {
+            return Ok(());
+        }
         loop {
             let due = self.wakes.borrow_mut().take_due(watermark.0);
             let Some((now, keys)) = due else { return Ok(()) };
@@ -227,5 +302,19 @@ where
                 self.fire(&key, now, out)?;
             }
         }
+    }
+
+    fn clock(&mut self, now: i64, out: &mut Outbox<Self::Out, E>) -> Result<Option<i64>, Error> {
+        let Some((_, latest)) = &mut self.clock else { return Ok(None) };
+        *latest = now.max(*latest);
+        let now = *latest;
+        loop {
+            let due = self.wakes.borrow_mut().take_due(now);
+            let Some((time, keys)) = due else { break };
+            for key in keys {
+                self.fire(&key, time, out)?;
+            }
+        }
+        Ok(self.wakes.borrow().next())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Time is event time. An event is looked at when the watermark has come to its time; what comes later than that goes to the late stream. Events of one time
 //! keep their order of arrival unless a tie-break orders them. A match has the event time at which it was emitted, which is that of its completing event
-//! unless it was held back; a timeout, the time at which it was over.
+//! unless it was held back; a timeout, the time at which it was over. Or time is processing time: events are looked at as they come.
 
 mod condition;
 mod logic;
@@ -10,6 +10,7 @@ mod logic;
 use std::cmp::Ordering;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::{KeyedStream, Stream};
@@ -19,7 +20,7 @@ use tidegate_runtime::operator::keyed;
 pub use condition::{Judge, Where};
 pub use logic::{CepLogic, KeyState, TieBreak};
 
-use crate::matcher::Limit;
+use crate::matcher::{Engine, Limit, Matcher, Why};
 use crate::nfa::Nfa;
 use crate::pattern::{Condition, Invalid, Pattern};
 
@@ -53,17 +54,22 @@ pub enum Emitted<K, E> {
     Timeout(Match<K, E>),
 }
 
+/// Shows the time in milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 /// A compiled pattern, and what is not of it but of how it is run. Make it once, outside the job's closure: it is shared by all workers.
 pub struct Search<E, C = Where<E>> {
     nfa: Arc<Nfa<C>>,
-    limit: Limit,
+    limit: Option<Limit>,
     tie_break: Option<TieBreak<E>>,
     timeouts: bool,
+    clock: Option<Clock>,
 }
 
 impl<E, C> Clone for Search<E, C> {
     fn clone(&self) -> Self {
-        Self { nfa: Arc::clone(&self.nfa), limit: self.limit, tie_break: self.tie_break.clone(), timeouts: self.timeouts }
+        let Self { nfa, limit, tie_break, timeouts, clock } = self;
+        Self { nfa: Arc::clone(nfa), limit: *limit, tie_break: tie_break.clone(), timeouts: *timeouts, clock: clock.clone() }
     }
 }
 
@@ -73,13 +79,29 @@ impl<E, C: Condition> Search<E, C> {
     /// # Errors
     /// All that is wrong with the pattern.
     pub fn new(pattern: Pattern<C>) -> Result<Self, Invalid> {
-        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None, timeouts: true })
+        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: None, tie_break: None, timeouts: true, clock: None })
     }
 
-    /// How many partial matches a key may have open.
+    /// How many partial matches a key may have open. To count them each is followed by itself; without a limit, that is done only where it
+    /// must be, and there the [default](Limit::default) holds.
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.limit = limit;
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Takes events as they come, at the time the wall clock shows then. What the pattern emits has no event time.
+    #[must_use]
+    pub fn processing_time(self) -> Self {
+        self.processing_time_by(|| {
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+        })
+    }
+
+    /// The same with another clock. Timers go by the wall clock.
+    #[must_use]
+    pub fn processing_time_by(mut self, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
         self
     }
 
@@ -95,6 +117,28 @@ impl<E, C: Condition> Search<E, C> {
     pub fn tie_break(mut self, order: impl Fn(&E, &E) -> Ordering + Send + Sync + 'static) -> Self {
         self.tie_break = Some(Arc::new(order));
         self
+    }
+}
+
+impl<E, C> Search<E, C> {
+    /// How partial matches are followed, and why so.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match (self.timeouts && self.nfa.has_window(), self.limit, Matcher::shared(Arc::clone(&self.nfa))) {
+            (_, _, Err(why)) => Engine::Separate(why),
+            (true, ..) => Engine::Separate(Why::Timeouts),
+            (_, Some(_), _) => Engine::Separate(Why::Limit),
+            (false, None, Ok(_)) => Engine::Shared,
+        }
+    }
+
+    /// The matcher of a worker.
+    fn matcher(&self) -> Matcher<C> {
+        let separate = || Matcher::new(Arc::clone(&self.nfa), self.limit.unwrap_or_default());
+        match self.engine() {
+            Engine::Shared => Matcher::shared(Arc::clone(&self.nfa)).unwrap_or_else(|_| separate()),
+            Engine::Separate(_) => separate(),
+        }
     }
 }
 
@@ -128,7 +172,7 @@ impl<'s, E: Data, F> CepExt<'s, E, F> for KeyedStream<'s, E, F> {
     {
         let (edge, key) = self.into_parts();
         let of_record = key.clone();
-        let kind = format!("pattern: {}", search.nfa.steps().collect::<Vec<_>>().join(", "));
+        let kind = format!("pattern: {}; {}", search.nfa.steps().collect::<Vec<_>>().join(", "), search.engine());
         let (main, side) = keyed(edge, name, &kind, Some("late"), key, |context| CepLogic::new(of_record, search, context));
         let emitted = Stream::from_edge(main);
         let matches = emitted.clone().flat_map(&format!("{name}/matches"), |emitted| match emitted {
