@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tidegate_cep::{
@@ -131,6 +132,46 @@ fn conditions_see_what_is_matched() {
     let mut driven = Driven::new(logic(pattern.skip_past_last_event()));
     "abacadcdefa".chars().enumerate().for_each(|(i, l)| driven.event(i as i64, 1, l));
     assert_eq!(driven.watermark(20), list(&[("+cde", 8)]));
+}
+
+#[test]
+fn in_processing_time_events_are_taken_as_they_come_and_timers_go_by_the_clock() {
+    let now = Arc::new(AtomicI64::new(100));
+    let clock = Arc::clone(&now);
+    let search = Search::new(a_then_b().within(ms(10))).unwrap().processing_time_by(move || clock.load(Relaxed));
+    let mut driven = Driven::new(CepLogic::new(|(key, _): &Event| *key, search, Arc::default()));
+    let none = Record::UNTIMED;
+    driven.event(7, 1, 'a');
+    // A clock that is set back stands still.
+    now.store(95, Relaxed);
+    driven.event(3, 1, 'b');
+    driven.event(none, 2, 'a');
+    assert_eq!(driven.watermark(i64::MAX), list(&[("+ab", none)]));
+    assert_eq!(driven.logic.clock(109, &mut driven.out).unwrap(), Some(110));
+    assert_eq!(driven.watermark(i64::MAX), []);
+    assert_eq!(driven.logic.clock(110, &mut driven.out).unwrap(), None);
+    assert_eq!(driven.watermark(i64::MAX), list(&[("-a", none)]));
+    assert_eq!((driven.logic.keys().count(), driven.logic.timers()), (0, 0));
+}
+
+#[test]
+fn what_needs_little_is_followed_at_once() {
+    let engine = |search: Search<Event>| search.engine().to_string();
+    let new = |pattern| Search::new(pattern).unwrap();
+    assert_eq!(engine(new(a_then_b())), "partial matches shared");
+    assert_eq!(engine(new(a_then_b().within(ms(5)))), "partial matches one by one: timeouts are emitted");
+    assert_eq!(engine(new(a_then_b().within(ms(5))).without_timeouts()), "partial matches shared");
+    assert_eq!(engine(new(a_then_b()).limit(Limit::default())), "partial matches one by one: they are limited");
+}
+
+#[test]
+fn limits_are_counted_by_the_operator() {
+    let metrics = Arc::new(OperatorMetrics::default());
+    let search = Search::new(a_then_b()).unwrap().limit(Limit { runs: 2, overflow: Overflow::DropOldest });
+    let mut driven = Driven::new(CepLogic::new(|(key, _): &Event| *key, search, Arc::clone(&metrics)));
+    (0..5).for_each(|time| driven.event(time, 1, 'a'));
+    driven.watermark(9);
+    assert_eq!(metrics.dropped.get(), 3);
 }
 
 /// Letters through a matcher with a limit; how many are open, how many were dropped, and the matches.

@@ -1,4 +1,4 @@
-//! Sequences of single steps against the definition: every way to choose one event per step is looked at, and kept if each gap is as its contiguity says.
+//! Sequences of single steps, each of one kind of event or of several, against the definition: every way to choose one event per step is looked at, and kept if each gap is as its contiguity says.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::convert::Infallible;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tidegate_cep::pattern::{Alternative, Body};
 use tidegate_cep::{Candidate, Condition, Contiguity, Found, Limit, Matcher, Nfa, Pattern, Runs, Step};
 
 /// Which kinds of event fit, as bits.
@@ -26,8 +27,20 @@ struct Event {
     kind: u8,
 }
 
-/// All choices of events that are matches, by the definition.
-fn by_definition(steps: &[(Contiguity, Kinds)], within: Option<i64>, events: &[Event]) -> Vec<Vec<usize>> {
+/// A step takes one of several kinds of event.
+type Asked = (Contiguity, Vec<Kinds>);
+
+/// Which of them an event is: the first that it fits.
+fn kind(kinds: &[Kinds], event: Event) -> Option<usize> {
+    kinds.iter().position(|kinds| kinds.fit(event.kind))
+}
+
+fn name(step: usize, kind: usize) -> String {
+    format!("s{step}k{kind}")
+}
+
+/// All choices of events that are matches, by the definition, each event with the name it is listed under.
+fn by_definition(steps: &[Asked], within: Option<i64>, events: &[Event]) -> Vec<Vec<(String, usize)>> {
     let mut partial: Vec<Vec<usize>> = vec![Vec::new()];
     for (i, (contiguity, kinds)) in steps.iter().enumerate() {
         let mut longer = Vec::new();
@@ -38,40 +51,49 @@ fn by_definition(steps: &[(Contiguity, Kinds)], within: Option<i64>, events: &[E
                 let gap_fits = i == 0
                     || match contiguity {
                         Contiguity::Next => gap.is_empty(),
-                        Contiguity::FollowedBy => !gap.iter().any(|e| kinds.fit(e.kind)),
+                        Contiguity::FollowedBy => !gap.iter().any(|e| kind(kinds, *e).is_some()),
                         _ => true,
                     };
                 let start = events[*chosen.first().unwrap_or(&at)].time;
-                if kinds.fit(events[at].kind) && gap_fits && within.is_none_or(|w| events[at].time - start < w) {
+                if kind(kinds, events[at]).is_some() && gap_fits && within.is_none_or(|w| events[at].time - start < w) {
                     longer.push(chosen.iter().copied().chain([at]).collect());
                 }
             }
         }
         partial = longer;
     }
-    partial.sort();
-    partial
+    let named = |(i, at): (usize, &usize)| (name(i, kind(&steps[i].1, events[*at]).unwrap()), *at);
+    let mut matches: Vec<Vec<(String, usize)>> = partial.iter().map(|chosen| chosen.iter().enumerate().map(named).collect()).collect();
+    matches.sort();
+    matches
 }
 
-fn by_matcher(steps: &[(Contiguity, Kinds)], within: Option<i64>, events: &[Event]) -> (Vec<Vec<usize>>, Runs<usize>) {
-    let step = |(i, (contiguity, kinds)): (usize, &(Contiguity, Kinds))| {
-        let mut step = Step::new(format!("s{i}"), *contiguity);
-        step.body = tidegate_cep::pattern::Body::Event(Some(*kinds));
+fn by_matcher(steps: &[Asked], within: Option<i64>, events: &[Event], shared: bool) -> (Vec<Vec<(String, usize)>>, Runs<usize>) {
+    let step = |(i, (contiguity, kinds)): (usize, &Asked)| {
+        let mut step = Step::new(name(i, 0), *contiguity);
+        step.body = match kinds.as_slice() {
+            [kinds] => Body::Event(Some(*kinds)),
+            _ => {
+                let alternative = |(k, kinds): (usize, &Kinds)| Alternative { name: name(i, k).into(), condition: Some(*kinds) };
+                Body::AnyOf(kinds.iter().enumerate().map(alternative).collect())
+            }
+        };
         step
     };
     let mut pattern = Pattern::new(steps.iter().enumerate().map(step).collect());
     pattern.within = within.map(|w| Duration::from_millis(w as u64));
-    let mut matcher = Matcher::new(Arc::new(Nfa::compile(pattern).unwrap()), Limit::default());
+    let nfa = Arc::new(Nfa::compile(pattern).unwrap());
+    let mut matcher = if shared { Matcher::shared(nfa).unwrap() } else { Matcher::new(nfa, Limit::default()) };
     let (mut runs, mut found) = (Runs::default(), Vec::new());
     let mut eval = |kinds: &Kinds, c: &Candidate<'_, usize>| Ok::<_, Infallible>(kinds.fit(events[*c.event].kind));
     for (i, event) in events.iter().enumerate() {
         matcher.advance::<_, Infallible>(&mut runs, event.time, &mut found).unwrap();
         matcher.event(&mut runs, i, event.time, &mut eval, &mut found).unwrap();
     }
-    let mut matches: Vec<Vec<usize>> = Vec::new();
+    let mut matches: Vec<Vec<(String, usize)>> = Vec::new();
     for found in &found {
         if let Found::Match(sequence) = found {
-            matches.push(sequence.steps.iter().flat_map(|(_, events)| events.iter().copied()).collect());
+            matches.push(sequence.steps.iter().flat_map(|(name, events)| events.iter().map(|at| (name.to_string(), *at))).collect());
         }
     }
     matches.sort();
@@ -86,17 +108,19 @@ fn contiguity() -> impl Strategy<Value = Contiguity> {
 proptest! {
     #[test]
     fn sequences_equal_the_definition(
-        steps in proptest::collection::vec((contiguity(), (1u8..16).prop_map(Kinds)), 1..5),
+        steps in proptest::collection::vec((contiguity(), proptest::collection::vec((1u8..16).prop_map(Kinds), 1..4)), 1..5),
         within in proptest::option::of(1i64..12),
         events in proptest::collection::vec((0i64..3, 0u8..4), 0..14),
     ) {
         let mut time = 0;
         let events: Vec<Event> = events.into_iter().map(|(gap, kind)| { time += gap; Event { time, kind } }).collect();
-        let (have, left) = by_matcher(&steps, within, &events);
-        prop_assert_eq!(have, by_definition(&steps, within, &events));
-        if within.is_some() {
-            prop_assert!(left.is_empty());
-            prop_assert_eq!(left.events(), 0);
+        for shared in [false, true] {
+            let (have, left) = by_matcher(&steps, within, &events, shared);
+            prop_assert_eq!(have, by_definition(&steps, within, &events));
+            if within.is_some() {
+                prop_assert!(left.is_empty());
+                prop_assert_eq!(left.events(), 0);
+            }
         }
     }
 }

@@ -300,6 +300,14 @@ fn mistakes_are_told_at_the_key_they_are_about() {
         (step("where: 'size(aa) > 3'"), "aa)", "unknown field `aa`"),
         ("steps: [{ name: amount }, { name: b, where: 'amount > 3' }]".into(), "'amount > 3'", "both a field and a step"),
         ("steps: []".into(), "pattern:", "the pattern has no steps"),
+        ("steps: [{ name: a }, { any_of: [] }]".into(), "any_of: []", "is any of no events"),
+        ("steps: [{ any_of: [{ name: a }], where: 'true' }]".into(), "any_of: [{", "has neither `where` nor steps"),
+        ("steps: [{ any_of: [{ name: a }, { name: a }] }]".into(), "a }] }]", "two steps are called `a`"),
+        ("steps: [{ any_of: [{ where: 'true' }] }]".into(), "{ where: 'true'", "has no `name`"),
+        (step("optional: true") + ", limit: { matches: 0 }", "0 }", "at least 1"),
+        (step("optional: true") + ", limit: { matches: 5, overflow: drop }", "drop }", "expected `fail` or `drop_oldest` or `drop_newest`"),
+        (step("optional: true") + ", time: procesing", "procesing", "did you mean `processing`?"),
+        (step("optional: true") + ", time: processing, tie_break: amount", "tie_break", "does not go with `time: processing`"),
         ("within: 5m".into(), "pattern:", "has no `steps`"),
         ("steps: [{ where: 'true' }]".into(), "{ where: 'true'", "has no `name`"),
         ("steps: [{ steps: [] }, { name: b }]".into(), "steps: [] }", "has no steps"),
@@ -331,6 +339,59 @@ fn mistakes_beside_a_pattern_are_told() {
     check(&selected, "a match has a field `start` itself");
     let without = job(pattern, "    timeouts_to: t\n").replace("    pattern: { steps: [{ name: a }] }\n", "");
     check(&without, "`timeouts_to` in stream `s` needs `pattern`");
+}
+
+#[test]
+fn a_step_takes_one_of_several_kinds_of_event() {
+    let pattern = "steps: [{ name: order, where: 'what == \"order\"' }, \
+        { any_of: [{ name: card, where: 'what == \"card\"' }, { name: gift, where: 'amount > 5' }], times: 2 }], \
+        after_match: skip_past_last_event";
+    let events = [("order", 1), ("card", 9), ("view", 2), ("coupon", 7), ("order", 1), ("coupon", 6), ("coupon", 8)];
+    let events: Vec<Value> = (0..).zip(events).map(|(ts, (what, amount))| event("k", what, amount, ts)).collect();
+    let select = "    select: { cards: 'card.map(e, e.amount)', gifts: 'gift.map(e, e.amount)' }\n";
+    assert_eq!(found(&job(pattern, select), &events), [json!({"cards": [9], "gifts": [7]}), json!({"cards": [], "gifts": [6, 8]})]);
+}
+
+#[test]
+fn partial_matches_beyond_the_limit_are_dropped_and_counted() {
+    let steps = "steps: [{ name: a, where: 'what == \"a\"' }, { name: b, where: 'what == \"b\"' }]";
+    let events: Vec<Value> = (0..).zip(["a", "a", "a", "b"]).map(|(ts, what)| event("k", what, ts, ts)).collect();
+    let select = "    select: { first: 'a[0].amount' }\n";
+    for (overflow, firsts) in [("drop_oldest", [1, 2]), ("drop_newest", [0, 1])] {
+        let dir = Dir::new();
+        dir.json_lines("in.jsonl", &events);
+        let job = job(&format!("{steps}, limit: {{ matches: 2, overflow: {overflow} }}"), select);
+        let outcome = dir.job(&job).run().exits(0).stderr_has("; 1 partial matches dropped");
+        assert_eq!(outcome.values(), firsts.map(|first| json!({"first": first})));
+    }
+    let dir = Dir::new();
+    dir.json_lines("in.jsonl", &events);
+    dir.job(&job(&format!("{steps}, limit: {{ matches: 2 }}"), select)).run().exits(1).stderr_has("more than 2 open partial matches");
+}
+
+#[test]
+fn in_processing_time_events_need_no_time_and_are_taken_as_they_come() {
+    let steps = "steps: [{ name: a, where: 'what == \"a\"' }, { name: b, where: 'what == \"b\"' }]";
+    let job = job(&format!("{steps}, time: processing, within: 1h"), "    select: { a: 'a[0].amount', b: 'b[0].amount' }\n");
+    let untimed = job.replace("    event_time: { field: ts, unit: ms, max_delay: 3s }\n", "");
+    // Their own times run backwards.
+    let events: Vec<Value> = [("a", 3), ("x", 2), ("b", 1)].map(|(what, ts)| event("k", what, ts, ts)).to_vec();
+    assert_eq!(found(&untimed, &events), [json!({"a": 3, "b": 1})]);
+    assert_eq!(found(&job, &events), [json!({"a": 3, "b": 1})]);
+}
+
+#[test]
+fn how_partial_matches_are_followed_is_explained() {
+    let dir = Dir::new();
+    let steps = "steps: [{ name: a }, { name: b, where: 'amount > 3' }]";
+    let explained = |pattern: &str, what: &str| {
+        dir.file("job.yaml", job(pattern, ""));
+        let stdout = dir.tidegate(["explain", "job.yaml"]).run().exits(0).stdout;
+        assert!(stdout.contains(what), "{stdout}");
+    };
+    explained(steps, "partial matches shared");
+    explained(&format!("{steps}, limit: {{ matches: 5 }}"), "partial matches one by one: they are limited");
+    explained(&steps.replace("> 3", "> a[0].amount"), "partial matches one by one: conditions look at events matched before");
 }
 
 #[test]

@@ -43,7 +43,7 @@ struct Single {
     sink: StateId,
     /// Where to without it, if that is possible.
     proceed: Option<StateId>,
-    take: Vec<Literal>,
+    take: Guard,
     gap: Gap,
     ignore: Option<Guard>,
     /// Is it the step's first event?
@@ -77,6 +77,13 @@ impl Compiler {
         self.states[from as usize].edges.push(Edge { action, target, guard });
     }
 
+    /// Has events of the step be taken, if they also fulfil `guard`.
+    fn take(&mut self, from: StateId, step: &Numbered, target: StateId, guard: &Guard) {
+        for (kind, fits) in step.kinds() {
+            self.edge(from, Action::Take(kind), target, guard.clone().and(&fits));
+        }
+    }
+
     fn kind(&self, state: StateId) -> Kind {
         self.states[state as usize].kind
     }
@@ -107,7 +114,7 @@ impl Compiler {
         let pending = self.add(Kind::Pending, step.within);
         let absent = place.absent(step);
         self.stop(pending, &absent);
-        self.edge(pending, Action::Ignore, pending, Guard::not_all(&absent.unwanted));
+        self.edge(pending, Action::Ignore, pending, absent.unwanted.not());
         pending
     }
 
@@ -117,7 +124,7 @@ impl Compiler {
         let absent = place.absent(step);
         // At the end, an event must come to tell that it is another one.
         let action = if self.kind(sink) == Kind::Final { Action::Ignore } else { Action::Proceed };
-        self.edge(wait, action, sink, Guard::not_all(&absent.unwanted));
+        self.edge(wait, action, sink, absent.unwanted.not());
         self.stop(wait, &absent);
         wait
     }
@@ -132,7 +139,7 @@ impl Compiler {
                 stop
             }
         };
-        self.edge(state, Action::Proceed, stop, Guard::all(&absent.unwanted));
+        self.edge(state, Action::Proceed, stop, absent.unwanted.clone());
     }
 
     fn stop_at_nots_before(&mut self, state: StateId, place: &Place<'_, '_>) {
@@ -213,7 +220,7 @@ impl Compiler {
             return Ok(entry);
         }
         let state = self.add_waiting(step);
-        self.edge(state, Action::Take(step.id), single.sink, Guard::all(&single.take));
+        self.take(state, step, single.sink, &single.take);
         if let Some(proceed) = single.proceed {
             match (after_until, step.until) {
                 (Some(after_until), Some(until)) => self.proceed_around(state, proceed, after_until, until, place),
@@ -223,7 +230,7 @@ impl Compiler {
         if let Some(ignore) = single.ignore {
             let waiting = if passable {
                 let twin = self.add(Kind::Waiting, None);
-                self.edge(twin, Action::Take(step.id), single.sink, Guard::all(&single.take));
+                self.take(twin, step, single.sink, &single.take);
                 self.edge(twin, Action::Ignore, twin, ignore.clone());
                 if single.first {
                     self.stop_at_nots_before(twin, place);
@@ -250,7 +257,7 @@ impl Compiler {
             self.edge(again, Action::Proceed, entry, place.exit());
             return Ok(Looping { state: entry, after_until: None });
         }
-        let take = Guard::all(&place.take());
+        let take = place.take();
         let state = self.add_waiting(step);
         let mut after_until = None;
         if step.greedy {
@@ -266,12 +273,12 @@ impl Compiler {
         } else {
             self.edge(state, Action::Proceed, sink, place.exit());
         }
-        self.edge(state, Action::Take(step.id), state, take.clone());
+        self.take(state, step, state, &take);
         self.stop_at_not_after(state, place);
         if let Some(ignore) = place.ignore(step.inner.into()) {
             let ignore = not_until(step).and(&ignore);
             let twin = self.add(Kind::Waiting, None);
-            self.edge(twin, Action::Take(step.id), state, take);
+            self.take(twin, step, state, &take);
             self.edge(twin, Action::Ignore, twin, ignore.clone());
             self.edge(state, Action::Ignore, twin, ignore);
             self.stop_at_not_after(twin, place);
@@ -286,8 +293,8 @@ impl Compiler {
     }
 
     /// Keeps the events of a greedy loop from `state`.
-    fn keep_from(&mut self, state: StateId, take: &[Literal]) {
-        let unfit = Guard::not_all(take);
+    fn keep_from(&mut self, state: StateId, take: &Guard) {
+        let unfit = take.not();
         for edge in &mut self.states[state as usize].edges {
             edge.guard = std::mem::take(&mut edge.guard).and(&unfit);
         }

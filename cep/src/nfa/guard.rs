@@ -38,9 +38,23 @@ impl Guard {
         Self(literals.iter().map(|literal| vec![*literal]).collect())
     }
 
-    /// Not all of these: never, if there are none.
-    pub fn not_all(literals: &[Literal]) -> Self {
-        Self(vec![literals.iter().map(|literal| literal.not()).collect()])
+    /// One of these.
+    pub fn any(literals: Vec<Literal>) -> Self {
+        Self(vec![literals])
+    }
+
+    /// Does it not hold? Never, if it always does.
+    pub fn not(&self) -> Self {
+        // Of each clause, not one literal: of some clause, that is.
+        let mut clauses = vec![Vec::new()];
+        for clause in &self.0 {
+            let with = |literal: &Literal| {
+                let longer = |made: &Vec<Literal>| made.iter().copied().chain([literal.not()]).collect::<Vec<_>>();
+                clauses.iter().map(longer).collect::<Vec<_>>()
+            };
+            clauses = clause.iter().flat_map(with).collect();
+        }
+        Self(clauses)
     }
 
     /// Both.
@@ -82,10 +96,12 @@ mod tests {
         for facts in [[false, false], [false, true], [true, false], [true, true]] {
             let holds = |guard: &Guard| guard.holds(|c| Ok::<_, ()>(facts[c as usize])).unwrap();
             assert!(holds(&Guard::always()));
-            assert!(!holds(&Guard::not_all(&[])));
+            assert!(!holds(&Guard::always().not()));
             assert_eq!(holds(&Guard::all(&[a, b])), facts[0] && facts[1]);
-            assert_eq!(holds(&Guard::not_all(&[a, b])), !(facts[0] && facts[1]));
-            assert_eq!(holds(&Guard::all(&[a]).and(&Guard::not_all(&[b]))), facts[0] && !facts[1]);
+            assert_eq!(holds(&Guard::all(&[a, b]).not()), !(facts[0] && facts[1]));
+            assert_eq!(holds(&Guard::any(vec![a, b])), facts[0] || facts[1]);
+            assert_eq!(holds(&Guard::any(vec![a, b]).and(&Guard::all(&[b])).not()), !facts[1]);
+            assert_eq!(holds(&Guard::all(&[a]).and(&Guard::all(&[b]).not())), facts[0] && !facts[1]);
             assert_eq!(holds(&Guard::all(&[a.not()])), !facts[0]);
         }
     }

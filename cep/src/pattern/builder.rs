@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AfterMatch, Body, Contiguity, Inner, Misuse, Pattern, SkipTo, Step, Times};
+use super::{AfterMatch, Alternative, Body, Contiguity, Inner, Misuse, Pattern, SkipTo, Step, Times};
 
 impl<C> Pattern<C> {
     /// A pattern of these steps.
@@ -77,7 +77,19 @@ impl<C> Pattern<C> {
     pub fn when(mut self, condition: C) -> Self {
         match self.steps.last_mut().map(|step| &mut step.body) {
             Some(Body::Event(slot @ None)) => *slot = Some(condition),
-            Some(Body::Event(Some(_))) => self.note(Misuse::SecondCondition),
+            Some(Body::Event(Some(_)) | Body::AnyOf(_)) => self.note(Misuse::SecondCondition),
+            Some(Body::Group(_)) | None => self.note(Misuse::ConditionOnGroup),
+        }
+        self
+    }
+
+    /// Takes one of several kinds of event, each listed under a name of its own. What fulfils several conditions is of the first kind.
+    #[must_use]
+    pub fn any_of<'n>(mut self, kinds: impl IntoIterator<Item = (&'n str, C)>) -> Self {
+        let alternative = |(name, condition): (&str, C)| Alternative { name: name.into(), condition: Some(condition) };
+        match self.steps.last_mut().map(|step| &mut step.body) {
+            Some(body @ Body::Event(None)) => *body = Body::AnyOf(kinds.into_iter().map(alternative).collect()),
+            Some(Body::Event(Some(_)) | Body::AnyOf(_)) => self.note(Misuse::SecondCondition),
             Some(Body::Group(_)) | None => self.note(Misuse::ConditionOnGroup),
         }
         self

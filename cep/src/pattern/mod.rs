@@ -65,8 +65,19 @@ pub struct Step<C> {
 pub enum Body<C> {
     /// Events that fulfil a condition, or any.
     Event(Option<C>),
+    /// Events that fulfil one of several conditions. An event that fulfils more is one of the first that it fulfils.
+    AnyOf(Vec<Alternative<C>>),
     /// A sequence of steps.
     Group(Vec<Step<C>>),
+}
+
+/// One of several kinds of event that a step takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alternative<C> {
+    /// What its events are listed under in a match. The name of the step appears nowhere.
+    pub name: Arc<str>,
+    /// What they fulfil; any do, if there is none.
+    pub condition: Option<C>,
 }
 
 /// What may lie between two steps.
@@ -182,8 +193,18 @@ impl<C> Step<C> {
     pub fn inside(&self) -> Option<&[Self]> {
         match &self.body {
             Body::Group(steps) => Some(steps),
-            Body::Event(_) => None,
+            Body::Event(_) | Body::AnyOf(_) => None,
         }
+    }
+
+    /// The names its events may be listed under; none of a group.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let (own, alternatives) = match &self.body {
+            Body::Event(_) => (Some(&self.name), [].as_slice()),
+            Body::AnyOf(alternatives) => (None, alternatives.as_slice()),
+            Body::Group(_) => (None, [].as_slice()),
+        };
+        own.into_iter().chain(alternatives.iter().map(|alternative| &alternative.name))
     }
 
     /// May it be left out, by its own leave or since none at all are enough?

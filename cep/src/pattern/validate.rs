@@ -18,6 +18,9 @@ pub enum Misuse {
     /// A group with nothing in it.
     #[error("the group `{0}` has no steps")]
     EmptyGroup(Arc<str>),
+    /// A choice of nothing.
+    #[error("step `{0}` is any of no events")]
+    NoAlternatives(Arc<str>),
     /// Rounds with nothing in them.
     #[error("group `{0}` is repeated, but a round of it may be empty: a step in it must not be optional")]
     EmptyRounds(Arc<str>),
@@ -119,6 +122,7 @@ impl Misuse {
         match self {
             Self::NoSteps | Self::TooLarge(_) | Self::EmptyWindow => None,
             Self::EmptyGroup(name)
+            | Self::NoAlternatives(name)
             | Self::EmptyRounds(name)
             | Self::DuplicateName(name)
             | Self::ZeroTimes(name)
@@ -215,11 +219,16 @@ impl<'p> Check<'p> {
     }
 
     fn step<C>(&mut self, step: &'p Step<C>) {
-        if !step.contiguity.is_not() && step.inside().is_none() {
-            self.targets.insert(&step.name);
+        for name in step.names() {
+            if !step.contiguity.is_not() {
+                self.targets.insert(name);
+            }
+            if !self.names.insert(name) {
+                self.found.push(Misuse::DuplicateName(Arc::clone(name)));
+            }
         }
-        if step.inside().is_none() && !self.names.insert(&step.name) {
-            self.found.push(Misuse::DuplicateName(Arc::clone(&step.name)));
+        if matches!(&step.body, Body::AnyOf(alternatives) if alternatives.is_empty()) {
+            self.found.push(Misuse::NoAlternatives(Arc::clone(&step.name)));
         }
         let mut tell = |wrong: bool, misuse: fn(Arc<str>) -> Misuse| {
             if wrong {

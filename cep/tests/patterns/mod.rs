@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
-use tidegate_cep::pattern::Body;
+use tidegate_cep::pattern::{Alternative, Body};
 use tidegate_cep::{AfterMatch, Candidate, Condition, Contiguity, Inner, Judge, Pattern, SkipTo, Step, Times};
 use tidegate_runtime::Error;
 
@@ -53,10 +53,24 @@ fn leaf() -> impl Strategy<Value = Step<Kinds>> {
     ];
     let inner = prop_oneof![3 => Just(Inner::Relaxed), 1 => Just(Inner::Consecutive), 1 => Just(Inner::AllowCombinations)];
     let within = prop::option::weighted(0.1, (1u64..4).prop_map(Duration::from_millis));
-    (contiguity, prop::option::weighted(0.9, condition()), times(), inner, prop::bool::weighted(0.2), prop::bool::weighted(0.1), within)
-        .prop_map(|(contiguity, condition, times, inner, optional, greedy, within)| {
+    (
+        contiguity,
+        (prop::option::weighted(0.9, condition()), prop::option::weighted(0.15, condition())),
+        times(),
+        inner,
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.1),
+        within,
+    )
+        .prop_map(|(contiguity, (condition, other), times, inner, optional, greedy, within)| {
             let mut step = Step::new("", contiguity);
-            step.body = Body::Event(condition);
+            step.body = match (condition, other) {
+                (Some(_), Some(other)) => {
+                    let kind = |condition| Alternative { name: "".into(), condition };
+                    Body::AnyOf(vec![kind(condition), kind(Some(other))])
+                }
+                _ => Body::Event(condition),
+            };
             (step.times, step.inner, step.optional, step.greedy, step.within) = (times, inner, optional, greedy, within);
             step
         })
@@ -80,8 +94,14 @@ fn rename(steps: &mut [Step<Kinds>], next: &mut u32) {
     for step in steps {
         step.name = format!("s{next}").into();
         *next += 1;
-        if let Body::Group(inside) = &mut step.body {
-            rename(inside, next);
+        match &mut step.body {
+            Body::Group(inside) => rename(inside, next),
+            Body::AnyOf(kinds) => {
+                for (i, kind) in kinds.iter_mut().enumerate() {
+                    kind.name = format!("{}{}", step.name, ["x", "y"][i]).into();
+                }
+            }
+            Body::Event(_) => {}
         }
     }
 }
@@ -132,6 +152,7 @@ pub fn simplify(steps: &mut [Step<Kinds>]) {
         }
         match &mut step.body {
             Body::Event(condition) => condition.iter_mut().for_each(|kinds| kinds.iterative = false),
+            Body::AnyOf(kinds) => kinds.iter_mut().filter_map(|kind| kind.condition.as_mut()).for_each(|kinds| kinds.iterative = false),
             Body::Group(inside) => simplify(inside),
         }
     }

@@ -300,6 +300,17 @@ pub(super) static PATTERN: Table = Table {
             "which of the matches that overlap one are dropped",
         ),
         key("tie_break", "field", "order of arrival", "orders events of one time"),
+        key("time", "event | processing", "event", "processing: events are taken as they come, at the time of the wall clock"),
+        key("limit", "mapping", "100,000, then fail", "how many partial matches a key may have open"),
+    ],
+};
+
+pub(super) static LIMIT: Table = Table {
+    name: "limit",
+    title: "limit",
+    keys: &[
+        key("matches", "count", "", "how many partial matches a key may have open"),
+        key("overflow", "fail | drop_oldest | drop_newest", "fail", "what happens to those beyond; what is dropped is counted"),
     ],
 };
 
@@ -307,8 +318,9 @@ pub(super) static STEP: Table = Table {
     name: "step",
     title: "A step of a pattern, or a group of steps",
     keys: &[
-        key("name", "text", "", "what its events are listed under; a group needs none"),
+        key("name", "text", "", "what its events are listed under; a group or `any_of` needs none"),
         key("where", "expression", "any event", "which events fit; the name of a step is the list of its events so far"),
+        key("any_of", "[{ name, where }, ...]", "none", "takes one of several kinds of event; instead of `name` and `where`"),
         key("group", "[step, ...]", "none", "makes it a group: a sequence of steps"),
         key("steps", "[step, ...]", "none", "the same as `group`"),
         key(
@@ -328,6 +340,15 @@ pub(super) static STEP: Table = Table {
         key("greedy", "bool", "false", "whether a loop keeps events from the step after it"),
         key("until", "expression", "none", "an event that ends a loop without `max`; it is not taken"),
         key("within", "duration", "none", "how long after the event before it its event may come"),
+    ],
+};
+
+pub(super) static ANY_OF: Table = Table {
+    name: "any_of",
+    title: "any_of",
+    keys: &[
+        key("name", "text", "", "what events of this kind are listed under"),
+        key("where", "expression", "any event", "which events are of this kind; what fits several is of the first"),
     ],
 };
 
@@ -386,7 +407,7 @@ pub(super) static SINK_KAFKA: Table = Table {
     ],
 };
 
-static ALL: [&Table; 27] = [
+static ALL: [&Table; 28] = [
     &JOB,
     &STATE,
     &CHECKPOINTS,
@@ -408,7 +429,9 @@ static ALL: [&Table; 27] = [
     &TRIGGER,
     &EVICTOR,
     &PATTERN,
+    &LIMIT,
     &STEP,
+    &ANY_OF,
     &TIMES,
     &AFTER_MATCH,
     &SINK,

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_cep::pattern::Body;
-use tidegate_cep::{AfterMatch, Contiguity, Inner, Invalid, Misuse, Pattern as PatternShape, SkipTo, Step, Times};
+use tidegate_cep::pattern::{Alternative, Body};
+use tidegate_cep::{AfterMatch, Contiguity, Inner, Invalid, Limit, Misuse, Overflow, Pattern as PatternShape, SkipTo, Step, Times};
 
 use super::keys;
 use super::read::{Fields, Reader};
@@ -22,6 +22,10 @@ pub struct Pattern {
     pub shape: PatternShape<Spanned<String>>,
     /// The field that orders events of one time.
     pub tie_break: Option<Spanned<String>>,
+    /// Are events taken as they come, at the time of the wall clock?
+    pub processing_time: bool,
+    /// How many partial matches a key may have open.
+    pub limit: Option<Limit>,
 }
 
 const CONTIGUITIES: [(&str, Contiguity); 5] = [
@@ -34,6 +38,10 @@ const CONTIGUITIES: [(&str, Contiguity); 5] = [
 const INNERS: [(&str, Inner); 3] =
     [("relaxed", Inner::Relaxed), ("consecutive", Inner::Consecutive), ("allow_combinations", Inner::AllowCombinations)];
 const AFTER_MATCHES: [(&str, Word); 3] = [("no_skip", Word::No), ("skip_to_next", Word::Next), ("skip_past_last_event", Word::Past)];
+
+const TIMES_OF: [(&str, bool); 2] = [("event", false), ("processing", true)];
+const OVERFLOWS: [(&str, Overflow); 3] =
+    [("fail", Overflow::Fail), ("drop_oldest", Overflow::DropOldest), ("drop_newest", Overflow::DropNewest)];
 
 /// The forms of `after_match` that are one word.
 #[derive(Clone, Copy)]
@@ -70,6 +78,11 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
     let mut places = Places { pattern: at.clone(), within: fields.get("within").map(|n| n.span.clone()), target: None, steps: Vec::new() };
     let after_match = fields.get("after_match").and_then(|node| read_after_match(reader, node, at, &place, &mut places));
     let tie_break = fields.get("tie_break").and_then(|node| reader.text(node, "a field"));
+    let processing_time = fields.get("time").and_then(|node| reader.word(node, "pattern.time", &TIMES_OF)).is_some_and(|t| t.value);
+    if let (true, Some(at)) = (processing_time, fields.key("tie_break")) {
+        reader.push(at.problem("`tie_break` does not go with `time: processing`: events are taken as they come"));
+    }
+    let limit = fields.get("limit").and_then(|node| read_limit(reader, node, fields.key("limit")?, &place));
     let steps = reader.required(&fields, "steps").map_or_else(Vec::new, |node| read_steps(reader, node, &place, &mut places));
     let mut shape = PatternShape::new(steps);
     shape.within = within;
@@ -80,7 +93,14 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
     {
         places.report(reader, &found);
     }
-    Some(Pattern { place: Spanned::new((), at.clone()), shape, tie_break })
+    Some(Pattern { place: Spanned::new((), at.clone()), shape, tie_break, processing_time, limit })
+}
+
+fn read_limit(reader: &mut Reader, node: &Node, at: &Span, place: &str) -> Option<Limit> {
+    let fields = reader.fields(node, at, &[&keys::LIMIT], &format!("`limit` of {place}"))?;
+    let runs = reader.required(&fields, "matches").and_then(|node| reader.count(node, 1, MOST))?;
+    let overflow = fields.get("overflow").and_then(|node| reader.word(node, "limit.overflow", &OVERFLOWS));
+    Some(Limit { runs: usize::try_from(runs.value).unwrap_or(usize::MAX), overflow: overflow.map(|o| o.value).unwrap_or_default() })
 }
 
 fn read_window(reader: &mut Reader, node: &Node) -> Option<Duration> {
@@ -118,11 +138,15 @@ fn read_steps(reader: &mut Reader, node: &Node, place: &str, places: &mut Places
 fn read_step(reader: &mut Reader, node: &Node, place: &str, places: &mut Places) -> Option<Step<Spanned<String>>> {
     let fields = reader.fields(node, &node.span, &[&keys::STEP], &format!("a step of {place}"))?;
     let groups = fields.given(&["group", "steps"]);
-    let group = !groups.is_empty();
+    let any_of = fields.get("any_of");
+    let group = !groups.is_empty() || any_of.is_some();
     let name = match fields.get("name") {
         Some(node) => reader.text(node, "a name")?,
         // Nothing is listed under the name of a group, so it needs none.
-        None if group => Spanned::new(format!("group {}", places.steps.len() + 1), fields.key(groups.first()?)?.clone()),
+        None if group => {
+            let key = groups.first().copied().unwrap_or("any_of");
+            Spanned::new(format!("{key} {}", places.steps.len() + 1), fields.key(key)?.clone())
+        }
         None => reader.required(&fields, "name").and_then(|node| reader.text(node, "a name"))?,
     };
     let name = name.map(Arc::<str>::from);
@@ -131,7 +155,11 @@ fn read_step(reader: &mut Reader, node: &Node, place: &str, places: &mut Places)
         return reader.fail(fields.key(second)?, "`group` and `steps` are two names of one key: give one of them");
     }
     let condition = fields.get("where").and_then(|node| reader.text(node, "an expression"));
+    if let Some(at) = fields.key("any_of").filter(|_| !fields.given(&["where", "group", "steps"]).is_empty()) {
+        return reader.fail(at, "a step with `any_of` has neither `where` nor steps: each of its kinds has a `where` of its own");
+    }
     let body = match groups.first().and_then(|key| fields.get(key)) {
+        None if any_of.is_some() => Body::AnyOf(any_of.map(|node| read_kinds(reader, node, place, places)).unwrap_or_default()),
         None => Body::Event(condition),
         Some(inside) => {
             if let Some(at) = fields.key("where") {
@@ -152,11 +180,26 @@ fn read_step(reader: &mut Reader, node: &Node, place: &str, places: &mut Places)
     Some(step)
 }
 
+fn read_kinds(reader: &mut Reader, node: &Node, place: &str, places: &mut Places) -> Vec<Alternative<Spanned<String>>> {
+    let Value::List(items) = &node.value else {
+        reader.wrong::<()>(node, "a list of kinds of event");
+        return Vec::new();
+    };
+    let mut kind = |item: &Node| {
+        let fields = reader.fields(item, &item.span, &[&keys::ANY_OF], &format!("a kind of event of {place}"))?;
+        let name = reader.required(&fields, "name").and_then(|node| reader.text(node, "a name"))?.map(Arc::<str>::from);
+        places.steps.push(StepPlaces { name: name.clone(), group: false, keys: Vec::new() });
+        let condition = fields.get("where").and_then(|node| reader.text(node, "an expression"));
+        Some(Alternative { name: name.value, condition })
+    };
+    items.iter().filter_map(&mut kind).collect()
+}
+
 fn places_of(fields: &Fields<'_>) -> Vec<(&'static str, Span)> {
     let about = |key: &'static str| Some((key, fields.get(key)?.span.clone()));
     let keyed = |key: &'static str| Some((key, fields.key(key)?.clone()));
     let values = ["contiguity", "inner", "optional", "greedy", "until", "within"].into_iter().filter_map(about);
-    values.chain(["times", "group", "steps"].into_iter().filter_map(keyed)).collect()
+    values.chain(["times", "group", "steps", "any_of"].into_iter().filter_map(keyed)).collect()
 }
 
 fn read_times(reader: &mut Reader, node: &Node, step: &Fields<'_>) -> Option<Times> {
@@ -198,6 +241,7 @@ impl Places {
                     continue;
                 }
                 Misuse::EmptyGroup(_) => &["group", "steps"],
+                Misuse::NoAlternatives(_) => &["any_of"],
                 Misuse::ZeroTimes(_)
                 | Misuse::EmptyRange(..)
                 | Misuse::TooManyTimes(..)

@@ -133,7 +133,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
                     known.insert(late.to_owned(), stream.input.clone());
                 }
                 if let Some((timeouts, schema)) = stream.timeouts_to() {
-                    known.insert(timeouts.to_owned(), Known { schema: schema.clone(), timed: true });
+                    known.insert(timeouts.to_owned(), Known { schema: schema.clone(), timed: stream.timed });
                 }
                 streams_planned.push(stream);
             }

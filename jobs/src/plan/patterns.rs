@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tidegate_cep::pattern::Body;
-use tidegate_cep::{Candidate, Condition, Invalid, Judge, Match, Matched, Nfa, Pattern, Search, Step};
+use tidegate_cep::pattern::{Alternative, Body};
+use tidegate_cep::{Candidate, Condition, Invalid, Judge, Limit, Match, Matched, Pattern, Search, Step};
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
@@ -28,6 +28,8 @@ pub(super) struct Patterned {
     pattern: Pattern<Asked>,
     /// The slot that orders events of one time.
     tie_break: Option<usize>,
+    pub(super) processing_time: bool,
+    limit: Option<Limit>,
     events: Events,
     /// The steps that take events, each a list behind the fields of a match.
     steps: Arc<[Arc<str>]>,
@@ -89,8 +91,12 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
     let mut problems = Vec::new();
     let mut schema = Schema::default();
     let (slots, computed) = streams::plan_key(stream, input, &mut schema, &mut problems);
-    if !input.timed {
-        problems.push(pattern.place.problem(format!("a pattern is over event time, and {}", streams::untimed(stream))));
+    if !input.timed && !pattern.processing_time {
+        problems.push(
+            pattern
+                .place
+                .problem(format!("a pattern is over event time unless it says `time: processing`, and {}", streams::untimed(stream))),
+        );
     }
     for (name, ty) in [("match", Type::map()), ("start", Type::Timestamp), ("end", Type::Timestamp)] {
         if schema.slot(name).is_some() {
@@ -113,22 +119,28 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
     for step in &steps {
         seen.add(&**step, lists());
     }
-    if problems.is_empty()
-        && let Err(Invalid(found)) = Nfa::compile(asked.clone())
-    {
-        problems.extend(found.iter().map(|misuse| pattern.place.problem(misuse.to_string())));
+    let mut engine = None;
+    if problems.is_empty() {
+        match Search::<Row, _>::new(asked.clone()) {
+            Ok(search) => engine = Some(run_as(search, stream.timeouts_to.is_some(), pattern.limit).engine()),
+            Err(Invalid(found)) => problems.extend(found.iter().map(|misuse| pattern.place.problem(misuse.to_string()))),
+        }
     }
     if !problems.is_empty() {
         return Err((problems, seen));
     }
     let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
     let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
-    let words = format!("pattern: {}{by}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "));
+    let clock = if pattern.processing_time { " in processing time" } else { "" };
+    let engine = engine.map(|engine| format!("; {engine}")).unwrap_or_default();
+    let words = format!("pattern: {}{by}{clock}{engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "));
     let patterned = Patterned {
         keys: super::pipeline::append(computed),
         key: KeySlots::new(&slots),
         pattern: asked,
         tie_break,
+        processing_time: pattern.processing_time,
+        limit: pattern.limit,
         events: Events::new(&input.schema),
         // A step named as a field of the match is in `match` only.
         steps: steps.into_iter().filter(|step| schema.slot(step).is_none()).collect(),
@@ -138,6 +150,15 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
         words,
     };
     Ok((patterned, seen))
+}
+
+/// A search that emits timeouts if they are asked for, with the limit if there is one.
+fn run_as<C: Condition>(search: Search<Row, C>, timeouts: bool, limit: Option<Limit>) -> Search<Row, C> {
+    let search = if timeouts { search } else { search.without_timeouts() };
+    match limit {
+        Some(limit) => search.limit(limit),
+        None => search,
+    }
 }
 
 /// The type of a step in an expression.
@@ -152,7 +173,7 @@ pub(super) fn taking<C>(steps: &[Step<C>]) -> Vec<Arc<str>> {
         match step.inside() {
             Some(inside) => names.extend(taking(inside)),
             None if step.contiguity.is_not() => {}
-            None => names.push(Arc::clone(&step.name)),
+            None => names.extend(step.names().cloned()),
         }
     }
     names
@@ -181,6 +202,13 @@ fn steps_with<A, B>(steps: &[Step<A>], f: &mut dyn FnMut(&A) -> Option<B>) -> Ve
     for step in steps {
         let body = match &step.body {
             Body::Event(condition) => Body::Event(condition.as_ref().and_then(&mut *f)),
+            Body::AnyOf(kinds) => {
+                let mut kind = |kind: &Alternative<A>| Alternative {
+                    name: Arc::clone(&kind.name),
+                    condition: kind.condition.as_ref().and_then(&mut *f),
+                };
+                Body::AnyOf(kinds.iter().map(&mut kind).collect())
+            }
             Body::Group(inside) => Body::Group(steps_with(inside, f)),
         };
         made.push(Step {
@@ -294,7 +322,8 @@ impl Patterned {
         let bench = Rc::new(Bench { events: self.events.clone(), failures: RefCell::new(failures), metrics, failed: RefCell::new(None) });
         let mut judged = |asked: &Asked| Some(Judged { asked: asked.clone(), bench: Rc::clone(&bench) });
         let search = Search::new(with(&self.pattern, &mut judged))?;
-        let search = if self.timeouts_to.is_some() { search } else { search.without_timeouts() };
+        let search = run_as(search, self.timeouts_to.is_some(), self.limit);
+        let search = if self.processing_time { search.processing_time() } else { search };
         Ok(match self.tie_break {
             Some(slot) => search.tie_break(move |a: &Row, b: &Row| a.get(slot).total_cmp(b.get(slot))),
             None => search,

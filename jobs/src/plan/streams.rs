@@ -85,7 +85,7 @@ pub(super) fn plan(stream: &Stream, known: &Streams) -> Result<Option<PlannedStr
         })?;
         pipeline_schema = schema;
         handed_on = Some(planned.schema.width());
-        timed = true;
+        timed = !planned.processing_time;
         work = Work::Pattern(planned);
     } else if !stream.aggregate.is_empty() {
         let (planned, schema) = plan_aggregation(stream, &input)?;

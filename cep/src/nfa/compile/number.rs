@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::nfa::{Literal, StepId};
+use crate::nfa::{Guard, Literal, StepId};
 use crate::pattern::{Body, Contiguity, Inner, Step};
 
 /// A step with numbers in place of names and conditions.
 pub(super) struct Numbered {
     pub id: StepId,
-    /// The step's own condition; none for groups.
-    pub take: Option<Literal>,
+    /// What it takes, each with its condition; nothing, if it is a group.
+    pub kinds: Vec<(StepId, Option<Literal>)>,
     pub inside: Option<Vec<Numbered>>,
     pub contiguity: Contiguity,
     /// At least once. A closed range has a maximum.
@@ -24,6 +24,24 @@ pub(super) struct Numbered {
 }
 
 impl Numbered {
+    /// What its events fulfil.
+    pub fn fits(&self) -> Guard {
+        // A kind without a condition is anything.
+        let literals: Option<Vec<Literal>> = self.kinds.iter().map(|(_, literal)| *literal).collect();
+        literals.filter(|literals| !literals.is_empty()).map_or_else(Guard::always, Guard::any)
+    }
+
+    /// Its kinds with what an event fulfils that is of this kind and of none before.
+    pub fn kinds(&self) -> impl Iterator<Item = (StepId, Guard)> {
+        let mut others = Guard::always();
+        self.kinds.iter().map(move |(kind, literal)| {
+            let own = literal.map_or_else(Guard::always, |literal| Guard::all(&[literal]));
+            let guard = own.clone().and(&others);
+            others = std::mem::take(&mut others).and(&own.not());
+            (*kind, guard)
+        })
+    }
+
     pub fn is_open_loop(&self) -> bool {
         matches!(self.times, Some((_, None)))
     }
@@ -41,13 +59,21 @@ pub(super) fn number<C>(steps: Vec<Step<C>>, names: &mut Vec<Arc<str>>, conditio
             let id = names.len() as StepId;
             names.push(step.name);
             let until = step.until.map(|c| literal(conditions, c));
-            let (take, inside) = match step.body {
-                Body::Event(condition) => (condition.map(|c| literal(conditions, c)), None),
-                Body::Group(steps) => (None, Some(number(steps, names, conditions))),
+            let (kinds, inside) = match step.body {
+                Body::Event(condition) => (vec![(id, condition.map(|c| literal(conditions, c)))], None),
+                Body::AnyOf(alternatives) => {
+                    let mut kinds = Vec::with_capacity(alternatives.len());
+                    for alternative in alternatives {
+                        kinds.push((names.len() as StepId, alternative.condition.map(|c| literal(conditions, c))));
+                        names.push(alternative.name);
+                    }
+                    (kinds, None)
+                }
+                Body::Group(steps) => (Vec::new(), Some(number(steps, names, conditions))),
             };
             Numbered {
                 id,
-                take,
+                kinds,
                 inside,
                 contiguity: step.contiguity,
                 times: step.times.map(|t| (t.min.max(1), t.max)),
@@ -70,7 +96,9 @@ pub(super) fn takes(steps: &[Numbered], count: usize) -> Vec<bool> {
     let mut takes = vec![false; count];
     let mut open: Vec<&Numbered> = steps.iter().collect();
     while let Some(step) = open.pop() {
-        takes[step.id as usize] = step.inside.is_none() && !step.contiguity.is_not();
+        for (kind, _) in &step.kinds {
+            takes[*kind as usize] = !step.contiguity.is_not();
+        }
         open.extend(step.inside.iter().flatten());
     }
     takes

@@ -28,7 +28,7 @@ pub(super) struct Head {
 #[derive(Clone)]
 pub(super) struct Absent {
     pub step: StepId,
-    pub unwanted: Vec<Literal>,
+    pub unwanted: Guard,
 }
 
 /// What may be passed over.
@@ -96,21 +96,21 @@ impl<'p> Place<'_, 'p> {
     }
 
     /// What an event of `step` must fulfil, the `until` of groups included.
-    pub fn take_of(&self, step: &Numbered) -> Vec<Literal> {
-        self.scope.untils.iter().map(|until| until.not()).chain(step.take).collect()
+    pub fn take_of(&self, step: &Numbered) -> Guard {
+        self.exit().and(&step.fits())
     }
 
     /// The same, with the step's own `until`.
-    pub fn take(&self) -> Vec<Literal> {
+    pub fn take(&self) -> Guard {
         let step = self.step();
-        step.until.map(Literal::not).into_iter().chain(self.take_of(step)).collect()
+        not_until(step).and(&self.take_of(step))
     }
 
     /// What an event that is passed over must fulfil, if any may be.
     pub fn ignore(&self, gap: Gap) -> Option<Guard> {
         let unfit = match gap {
             Gap::Nothing => return None,
-            Gap::Unfit => Guard::not_all(self.step().take.as_slice()),
+            Gap::Unfit => self.step().fits().not(),
             Gap::Anything => Guard::always(),
         };
         Some(self.exit().and(&unfit))
