@@ -17,7 +17,7 @@ use generator::{Event, Events};
 use tidegate::cep::{CepLogic, Pattern, Search, Where};
 use tidegate::prelude::*;
 use tidegate::runtime::metrics::NodeMetrics;
-use tidegate::runtime::operator::{Logic, Outbox};
+use tidegate::runtime::operator::{Context, Logic, Outbox};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -134,7 +134,8 @@ fn weigh(keys: u64) {
     // What is let go of would be used again.
     let mut kept = Vec::new();
     for (name, search) in searches {
-        let mut logic = CepLogic::new(|e: &Event| e.user, search.expect("a valid pattern"), Arc::default());
+        let mut logic =
+            CepLogic::new(|e: &Event| e.user, search.expect("a valid pattern"), &mut Context::default()).expect("states of its own");
         let mut out = Outbox::default();
         let before = resident();
         for user in 0..keys {
@@ -147,7 +148,7 @@ fn weigh(keys: u64) {
         }
         let grown = resident().saturating_sub(before);
         let key = size_of::<u64>() as u64;
-        println!("{name:<24} {:>7} bytes a key beyond the key ({} keys)", grown / keys - key, logic.keys().count());
+        println!("{name:<24} {:>7} bytes a key beyond the key ({} keys)", grown / keys - key, logic.keys().expect("keys").len());
         kept.push(logic);
     }
 }

@@ -139,7 +139,7 @@ fn in_processing_time_events_are_taken_as_they_come_and_timers_go_by_the_clock()
     let now = Arc::new(AtomicI64::new(100));
     let clock = Arc::clone(&now);
     let search = Search::new(a_then_b().within(ms(10))).unwrap().processing_time_by(move || clock.load(Relaxed));
-    let mut driven = Driven::new(CepLogic::new(|(key, _): &Event| *key, search, Arc::default()));
+    let mut driven = Driven::new(CepLogic::new(|(key, _): &Event| *key, search, &mut Context::default()).unwrap());
     let none = Record::UNTIMED;
     driven.event(7, 1, 'a');
     // A clock that is set back stands still.
@@ -151,7 +151,7 @@ fn in_processing_time_events_are_taken_as_they_come_and_timers_go_by_the_clock()
     assert_eq!(driven.watermark(i64::MAX), []);
     assert_eq!(driven.logic.clock(110, &mut driven.out).unwrap(), None);
     assert_eq!(driven.watermark(i64::MAX), list(&[("-a", none)]));
-    assert_eq!((driven.logic.keys().count(), driven.logic.timers()), (0, 0));
+    assert_eq!((driven.logic.keys().unwrap().len(), driven.logic.timers()), (0, 0));
 }
 
 #[test]
@@ -166,9 +166,10 @@ fn what_needs_little_is_followed_at_once() {
 
 #[test]
 fn limits_are_counted_by_the_operator() {
-    let metrics = Arc::new(OperatorMetrics::default());
+    let mut context = Context::default();
+    let metrics = Arc::clone(&context.metrics);
     let search = Search::new(a_then_b()).unwrap().limit(Limit { runs: 2, overflow: Overflow::DropOldest });
-    let mut driven = Driven::new(CepLogic::new(|(key, _): &Event| *key, search, Arc::clone(&metrics)));
+    let mut driven = Driven::new(CepLogic::new(|(key, _): &Event| *key, search, &mut context).unwrap());
     (0..5).for_each(|time| driven.event(time, 1, 'a'));
     driven.watermark(9);
     assert_eq!(metrics.dropped.get(), 3);
