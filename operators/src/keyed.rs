@@ -3,6 +3,7 @@
 use std::hash::Hash;
 
 use tidegate_runtime::operator::keyed;
+use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{Data, Edge};
 
 use crate::aggregate::Aggregate;
@@ -21,17 +22,24 @@ pub(crate) fn kind(what: &str, exactly: &str) -> String {
 pub struct KeyedStream<'s, T: 'static, F> {
     edge: Edge<'s, T>,
     key: F,
+    ttl: Option<Ttl>,
 }
 
 impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     pub(crate) fn new(edge: Edge<'s, T>, key: F) -> Self {
-        Self { edge, key }
+        Self { edge, key, ttl: None }
     }
 
     /// The edge and the key function under this stream, for operators of one's own.
     #[must_use]
     pub fn into_parts(self) -> (Edge<'s, T>, F) {
         (self.edge, self.key)
+    }
+
+    /// Has running aggregates and `reduce` forget a key that was not written for some time.
+    #[must_use]
+    pub fn state_ttl(self, ttl: impl Into<Option<Ttl>>) -> Self {
+        Self { ttl: ttl.into(), ..self }
     }
 
     /// Combines each record with what the records of its key came to before; one output per input.
@@ -42,7 +50,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         F: Fn(&T) -> K + Clone + 'static,
     {
         let key = self.key.clone();
-        let (main, _) = keyed(self.edge, name, "reduce", None, self.key, |context| ReduceLogic::new(key, f, context));
+        let (main, _) = keyed(self.edge, name, "reduce", None, self.key, |context| ReduceLogic::new(key, f, self.ttl, context));
         Stream::from_edge(main)
     }
 
@@ -56,7 +64,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     {
         let key = self.key.clone();
         let kind = kind("running aggregate", &aggregate.describe());
-        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| RunningLogic::new(key, aggregate, context));
+        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| RunningLogic::new(key, aggregate, self.ttl, context));
         Stream::from_edge(main)
     }
 

@@ -6,6 +6,11 @@
 //! Does not live here: time, progress and routing (`tidegate-runtime`), anything that knows where data comes from.
 
 mod aggregate;
+mod aggregating;
+mod broadcast;
+#[cfg(test)]
+mod conformance;
+mod connect;
 mod keyed;
 mod process;
 mod reduce;
@@ -14,6 +19,9 @@ mod stream;
 pub mod window;
 
 pub use aggregate::{Aggregate, Average, Count, Fold, IntegerSum, Max, Min, Sliding, Sum};
+pub use aggregating::AggregatingState;
+pub use broadcast::{BroadcastConnectedStreams, BroadcastContext, BroadcastProcessFunction};
+pub use connect::{CoProcessFunction, ConnectedStreams};
 pub use keyed::KeyedStream;
 pub use process::{ProcessContext, ProcessFunction, Timer};
 pub use stream::{DataflowExt, Stream};

@@ -97,10 +97,51 @@ impl<K: Data + Eq + Hash, Out> ProcessContext<'_, K, Out> {
     }
 }
 
+impl<'a, K, Out> ProcessContext<'a, K, Out> {
+    pub(crate) fn new(key: &'a K, time: i64, timers: &'a TimersOf<K>, out: &'a mut Outbox<Out, ()>) -> Self {
+        Self { key, time, timers, out }
+    }
+}
+
 /// The timers of an operator.
-struct TimersOf<K> {
+pub(crate) struct TimersOf<K> {
     event: Handle<Timers<K>>,
     clock: Handle<Timers<K>>,
+}
+
+impl<K: Data + Eq + Hash> TimersOf<K> {
+    pub(crate) fn new(context: &mut Context) -> Result<Self, Error> {
+        Ok(Self { event: context.states.timers("event timers")?, clock: context.states.timers("clock timers")? })
+    }
+
+    /// Gives every timer that is due at `watermark` to `fire`, which may set further ones that are due already.
+    pub(crate) fn fire_events(&self, watermark: Watermark, mut fire: impl FnMut(&K, Timer) -> Result<(), Error>) -> Result<(), Error> {
+        loop {
+            let due = self.event.borrow_mut().take_due(watermark.0);
+            let Some((time, keys)) = due else { return Ok(()) };
+            for key in keys {
+                fire(&key, Timer::Event(time))?;
+            }
+        }
+    }
+
+    /// The same with the wall clock; returns when the next timer is due.
+    pub(crate) fn fire_clock(&self, now: i64, mut fire: impl FnMut(&K, Timer) -> Result<(), Error>) -> Result<Option<i64>, Error> {
+        loop {
+            let due = self.clock.borrow_mut().take_due(now);
+            let Some((time, keys)) = due else { return Ok(self.clock.borrow().next()) };
+            for key in keys {
+                fire(&key, Timer::Clock(time))?;
+            }
+        }
+    }
+}
+
+impl Timer {
+    /// The event time of what it emits.
+    pub(crate) fn event_time(self) -> i64 {
+        if let Self::Event(time) = self { time } else { Record::UNTIMED }
+    }
 }
 
 pub(crate) struct ProcessLogic<K, T, F, P> {
@@ -117,13 +158,8 @@ where
 {
     pub(crate) fn new(key: F, mut function: P, context: &mut Context) -> Result<Self, Error> {
         function.open(&mut context.states)?;
-        let timers = TimersOf { event: context.states.timers("event timers")?, clock: context.states.timers("clock timers")? };
+        let timers = TimersOf::new(context)?;
         Ok(Self { key, function, timers, records: PhantomData })
-    }
-
-    fn fire(&mut self, key: &K, timer: Timer, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
-        let time = if let Timer::Event(time) = timer { time } else { Record::UNTIMED };
-        self.function.on_timer(timer, &mut ProcessContext { key, time, timers: &self.timers, out })
     }
 }
 
@@ -140,28 +176,16 @@ where
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
         let key = (self.key)(&record.value);
-        self.function.process(record.value, &mut ProcessContext { key: &key, time: record.time, timers: &self.timers, out })
+        self.function.process(record.value, &mut ProcessContext::new(&key, record.time, &self.timers, out))
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
-        // A callback may set further timers that are due already.
-        loop {
-            let due = self.timers.event.borrow_mut().take_due(watermark.0);
-            let Some((time, keys)) = due else { return Ok(()) };
-            for key in keys {
-                self.fire(&key, Timer::Event(time), out)?;
-            }
-        }
+        let Self { function, timers, .. } = self;
+        timers.fire_events(watermark, |key, timer| function.on_timer(timer, &mut ProcessContext::new(key, timer.event_time(), timers, out)))
     }
 
     fn clock(&mut self, now: i64, out: &mut Outbox<P::Out, ()>) -> Result<Option<i64>, Error> {
-        loop {
-            let due = self.timers.clock.borrow_mut().take_due(now);
-            let Some((time, keys)) = due else { break };
-            for key in keys {
-                self.fire(&key, Timer::Clock(time), out)?;
-            }
-        }
-        Ok(self.timers.clock.borrow().next())
+        let Self { function, timers, .. } = self;
+        timers.fire_clock(now, |key, timer| function.on_timer(timer, &mut ProcessContext::new(key, timer.event_time(), timers, out)))
     }
 }

@@ -3,18 +3,18 @@
 use std::hash::Hash;
 
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed};
+use tidegate_runtime::state::{Ttl, ValueState};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 pub(crate) struct ReduceLogic<K, T, F, R> {
     key: F,
     reduce: R,
-    state: Handle<Keyed<K, T>>,
+    state: ValueState<K, T>,
 }
 
 impl<K: Data + Eq + Hash, T: Data, F, R> ReduceLogic<K, T, F, R> {
-    pub(crate) fn new(key: F, reduce: R, context: &mut Context) -> Result<Self, Error> {
-        Ok(Self { key, reduce, state: context.states.keyed("reduced", None)? })
+    pub(crate) fn new(key: F, reduce: R, ttl: Option<Ttl>, context: &mut Context) -> Result<Self, Error> {
+        Ok(Self { key, reduce, state: context.states.expiring(ttl).value("reduced")? })
     }
 }
 
@@ -31,19 +31,19 @@ where
 
     fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
         let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.state.borrow_mut().prefetch(keys.iter())
+        self.state.prefetch(keys.iter())
     }
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<T, ()>) -> Result<(), Error> {
         let key = (self.key)(&record.value);
-        let mut state = self.state.borrow_mut();
-        let reduced = match state.get_mut(&key)? {
-            Some(so_far) => {
-                *so_far = (self.reduce)(so_far, &record.value);
-                so_far.clone()
-            }
+        let reduce = |so_far: &mut T| {
+            *so_far = (self.reduce)(so_far, &record.value);
+            so_far.clone()
+        };
+        let reduced = match self.state.change(&key, reduce)? {
+            Some(reduced) => reduced,
             None => {
-                state.insert(&key, record.value.clone())?;
+                self.state.set(&key, record.value.clone())?;
                 record.value
             }
         };

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed};
+use tidegate_runtime::state::{Ttl, ValueState};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use crate::aggregate::{Aggregate, meaning};
@@ -11,7 +11,7 @@ use crate::aggregate::{Aggregate, meaning};
 pub(crate) struct RunningLogic<K, F, T, A: Aggregate<T>> {
     key: F,
     aggregate: A,
-    state: Handle<Keyed<K, A::Acc>>,
+    state: ValueState<K, A::Acc>,
 }
 
 impl<K, F, T, A> RunningLogic<K, F, T, A>
@@ -19,9 +19,9 @@ where
     K: Data + Eq + Hash,
     A: Aggregate<T>,
 {
-    pub(crate) fn new(key: F, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
+    pub(crate) fn new(key: F, mut aggregate: A, ttl: Option<Ttl>, context: &mut Context) -> Result<Self, Error> {
         aggregate.open(&context.metrics);
-        let state = context.states.keyed("aggregate", meaning(&aggregate).as_deref())?;
+        let state = context.states.expiring(ttl).value_of("aggregate", meaning(&aggregate).as_deref())?;
         Ok(Self { key, aggregate, state })
     }
 }
@@ -39,16 +39,18 @@ where
 
     fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
         let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.state.borrow_mut().prefetch(keys.iter())
+        self.state.prefetch(keys.iter())
     }
 
     #[inline]
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, ()>) -> Result<(), Error> {
         let key = (self.key)(&record.value);
-        let mut state = self.state.borrow_mut();
-        let acc = state.get_or_insert_with(&key, || self.aggregate.create())?;
-        if self.aggregate.add(acc, &record.value, record.time)? {
-            let value = self.aggregate.finish(acc);
+        let add = |acc: &mut A::Acc, aggregate: &mut A| {
+            let counts = aggregate.add(acc, &record.value, record.time)?;
+            Ok::<_, Error>(counts.then(|| aggregate.finish(acc)))
+        };
+        let value = self.state.update_with(&key, &mut self.aggregate, |aggregate| aggregate.create(), add)??;
+        if let Some(value) = value {
             out.emit(record.time, (key, value));
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::graph::{Graph, MetricsRegistry};
 use crate::job::{Backend, RunConfig, StateConfig};
 use crate::metrics::StateMetrics;
 use crate::source::Shared;
-use crate::state::{Instance, Resources, Spill};
+use crate::state::{Clock, Instance, Resources, Spill};
 
 /// The state shared by all workers of one run. A failure anywhere poisons it, and every worker stops at its next step.
 #[derive(Default)]
@@ -41,6 +41,8 @@ pub struct Control {
     pub(crate) mode: Mode,
     workers: usize,
     state: StateConfig,
+    /// The time of day.
+    pub(crate) time_of_day: Clock,
     /// How many operator instances keep state; they share the budget.
     instances: usize,
     /// What RocksDB shares, made when it is first needed.
@@ -63,6 +65,7 @@ impl Control {
             state: config.state.clone(),
             instances: (keyed * config.workers).max(1),
             restore: config.restore.clone(),
+            time_of_day: config.clock.clone(),
             ..Self::default()
         };
         control.epoch.store(control.first().0, SeqCst);

@@ -21,6 +21,7 @@ use crate::error::{GraphError, JobError};
 use crate::graph::{Graph, MetricsRegistry};
 use crate::metrics::NodeMetrics;
 use crate::progress::Progress;
+use crate::state::Clock;
 use crate::time::{Time, Watermark};
 
 /// Where keyed state lies.
@@ -78,6 +79,8 @@ pub struct RunConfig {
     pub restore: Option<Arc<Restore>>,
     /// Where the end of input, or a stop, takes a savepoint. Windows stay open then.
     pub savepoint_at_end: Option<String>,
+    /// The time of day, by which state expires and timers of the wall clock fire.
+    pub clock: Clock,
 }
 
 impl RunConfig {
@@ -94,6 +97,7 @@ impl RunConfig {
             checkpoints: None,
             restore: None,
             savepoint_at_end: None,
+            clock: Clock::default(),
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) static STATE: Table = Table {
         key("backend", "rocksdb | memory", "rocksdb", "what holds the state: memory alone, or RocksDB for what does not fit"),
         key("dir", "path", "./state", "where state goes that does not fit into memory; each job has a directory of its own in there"),
         key("memory", "size", "512MiB", "the memory of `rocksdb`: half for values, half for its blocks and write buffers"),
-        key("ttl", "duration | none", "none", "how long the state of an idle key is kept"),
+        key("ttl", "duration | none", "none", "how long a running aggregate (one without a window) keeps a key that is not written"),
     ],
 };
 

@@ -3,7 +3,6 @@
 use jiff::SignedDuration;
 
 use super::keys;
-use super::not_yet;
 use super::read::Reader;
 use super::sinks::{self, Sink};
 use super::sources::{self, Source};
@@ -182,8 +181,8 @@ fn read_state(reader: &mut Reader, node: &Node, at: &Span) -> Option<State> {
     let backends = [("memory", Backend::Memory), ("rocksdb", Backend::RocksDb)];
     let backend = fields.get("backend").and_then(|node| reader.word(node, "state.backend", &backends));
     let ttl = fields.get("ttl").and_then(|node| reader.optional_span(node));
-    if let Some((ttl, message)) = ttl.as_ref().zip(not_yet::missing("state.ttl", "duration")) {
-        reader.push(ttl.problem(message));
+    if let Some(ttl) = ttl.as_ref().filter(|ttl| !ttl.value.is_positive()) {
+        reader.push(ttl.problem("a `ttl` is longer than nothing; `none` keeps state for ever"));
     }
     Some(State {
         backend: backend.map(|backend| backend.value).unwrap_or_default(),

@@ -8,7 +8,6 @@ type Missing = (&'static str, &'static str, &'static str);
 
 /// Errors: a job that asks for these would not do what it says.
 const MISSING: &[Missing] = &[
-    ("state.ttl", "duration", "a `ttl` of state (it is kept for ever: `ttl: none`)"),
     ("stream", "join", "`join`"),
     ("stream", "dedupe", "`dedupe`"),
     ("stream", "top", "`top`"),

@@ -8,6 +8,7 @@ use tidegate_connectors::entry::Entry;
 use tidegate_connectors::row::{Row, Schema, Value};
 use tidegate_operators::{Stream, WindowResult};
 use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{Dataflow, Error, Record, operator};
 
 use super::key::RowKey;
@@ -41,7 +42,7 @@ impl Plan {
             let input = gather(&stream.inputs, &stream.name, &stream.input.schema, &streams);
             let (out, late) = match &stream.work {
                 Work::Nothing => (piped(input, &stream.name, &stream.name, stream), None),
-                Work::Aggregation(aggregation) => aggregated(input, stream, aggregation),
+                Work::Aggregation(aggregation) => aggregated(input, stream, aggregation, self.ttl),
                 Work::Pattern(pattern) => {
                     let (out, timeouts, late) = matched(input, stream, pattern);
                     if let Some((name, timeouts)) = stream.timeouts_to().zip(timeouts) {
@@ -109,7 +110,7 @@ fn piped<'s>(rows: Rows<'s>, node: &str, name: &str, stream: &PlannedStream) -> 
 }
 
 /// The aggregation of a stream and what follows it; also its late records.
-fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggregation) -> (Rows<'s>, Option<Rows<'s>>) {
+fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggregation, ttl: Option<Ttl>) -> (Rows<'s>, Option<Rows<'s>>) {
     let name = stream.name.as_str();
     let failures = || Failures::new(name, &stream.input.schema, stream.on_error);
     let keyed = if aggregation.keys.is_empty() { input } else { through(input, &format!("{name}/key"), &aggregation.keys, failures()) };
@@ -119,7 +120,7 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
     let emit = format!("{name}/emit");
     let Some((window, lateness)) = aggregation.window else {
         let row = |(key, values): (RowKey, Vec<Value>)| key.values().iter().cloned().chain(values).collect();
-        return (emitted(keyed.aggregate(name, aggregate), &emit, row, stream), None);
+        return (emitted(keyed.state_ttl(ttl).aggregate(name, aggregate), &emit, row, stream), None);
     };
     let (results, late) = keyed.window(window).allowed_lateness(lateness).aggregate_with_late(name, aggregate);
     let row = |r: WindowResult<RowKey, Vec<Value>>| {

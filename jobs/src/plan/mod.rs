@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::row::{Row, Schema};
 use tidegate_runtime::source::Source;
+use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{GraphError, Job};
 
 use crate::file::{JobFile, Problem, Problems, Severity, SinkConnector, SourceConnector, Spanned};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub parallelism: Option<usize>,
     /// How it is made durable.
     pub durability: Durability,
+    /// How long running aggregates keep a key that is not written.
+    ttl: Option<Ttl>,
     sources: Vec<PlannedSource>,
     streams: Vec<PlannedStream>,
     sinks: Vec<PlannedSink>,
@@ -154,6 +157,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
         name: file.name.value.clone(),
         parallelism: file.parallelism.as_ref().map(|p| usize::try_from(p.value).unwrap_or(usize::MAX)),
         durability: Durability::new(file),
+        ttl: file.state.ttl.as_ref().map(|ttl| Ttl::after(ttl.value.unsigned_abs())),
         sources: sources_planned,
         streams: streams_planned,
         sinks: sinks_planned,

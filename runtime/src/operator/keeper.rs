@@ -141,7 +141,7 @@ impl Keeper {
         }
         failpoint::hit("barrier-aligned");
         let floors = self.states.floors(checkpoints.ids(self.member.node));
-        let meta = self.states.freeze();
+        let meta = self.states.freeze()?;
         let groups = self.control.owned(self.member.worker);
         let shipment = Shipment::new(self.member, epoch, plan, groups, Instant::now());
         self.snapshot = Some(Snapshot { meta, floors, last, arrival: shipment.arrival.clone(), swept: false });

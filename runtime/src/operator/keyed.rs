@@ -3,7 +3,7 @@
 //! Windows, joins, patterns and rules are a [`Logic`] and know nothing of frontiers.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 use tidegate_checkpoints::{Owners, stable_hash};
@@ -24,7 +24,7 @@ use crate::graph::{Role, Route};
 use crate::metrics::OperatorMetrics;
 use crate::progress::Progress;
 use crate::record::{Data, Record};
-use crate::state::States;
+use crate::state::{Clock, States};
 use crate::time::{Time, Watermark};
 
 /// What a keyed operator does. All its state is its own; the harness calls it in the order of the time model.
@@ -179,12 +179,39 @@ where
     K: Serialize,
     F: Fn(&L::In) -> K + 'static,
 {
+    routed(edge, name, kind, side, move |value| Target::Key(key(value)), make)
+}
+
+/// The worker a record goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<K> {
+    /// The owner of this key.
+    Key(K),
+    /// This one.
+    Worker(usize),
+}
+
+/// As [`keyed`], for records of which some have no key.
+pub fn routed<'s, L, K, F>(
+    edge: Edge<'s, L::In>,
+    name: &str,
+    kind: &str,
+    side: Option<&'static str>,
+    target: F,
+    make: impl FnOnce(&mut Context) -> Result<L, Error>,
+) -> Keyed<'s, L>
+where
+    L: Logic,
+    L::In: Data,
+    K: Serialize,
+    F: Fn(&L::In) -> Target<K> + 'static,
+{
     let flow = edge.flow.clone();
     let node = flow.add(name, Role::Keyed, kind, edge.inputs(Route::ByKey));
     let senders = edge.senders(Route::ByKey);
     let control = flow.control();
     let metrics = control.metrics.operator(node);
-    let mut context = Context { metrics: Arc::clone(&metrics), states: States::default() };
+    let mut context = Context { metrics: Arc::clone(&metrics), states: States::with_clock(control.time_of_day.clone()) };
     let logic = flow.made(node, make(&mut context));
     flow.declare(node, context.states.schemas());
     let keeper = Keeper::new(Arc::clone(&control), name, node, flow.worker(), context.states, &metrics);
@@ -195,7 +222,10 @@ where
     let mut main = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(main);
     let mut side_output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(side_output);
     let owners = Owners::new(control.key_groups, flow.workers());
-    let owner = move |record: &Record<L::In>| owners.of(stable_hash(&key(&record.value)));
+    let owner = move |record: &Record<L::In>| match target(&record.value) {
+        Target::Key(key) => owners.of(stable_hash(&key)),
+        Target::Worker(worker) => worker as u64,
+    };
     let mut input = builder.new_input(edge.stream, Exchange::new(owner));
     let activator = flow.scope.activator_for(builder.operator_info().address);
     let (name, worker) = (name.to_owned(), flow.worker());
@@ -209,6 +239,7 @@ where
             held: capabilities.next().zip(capabilities.next()),
             metrics,
             appointment: Appointment::new(activator),
+            clock: control.time_of_day.clone(),
             next_clock: None,
         };
         move |frontiers| {
@@ -266,6 +297,7 @@ struct Harness<L: Logic> {
     held: Option<Held>,
     metrics: Arc<OperatorMetrics>,
     appointment: Appointment,
+    clock: Clock,
     next_clock: Option<i64>,
 }
 
@@ -316,7 +348,7 @@ impl<L: Logic> Harness<L> {
     /// Fires what is due by the wall clock.
     fn look_at_clock(&mut self, ports: &mut Ports<'_, L>) -> Result<(), Error> {
         if let Some(logic) = &mut self.logic {
-            self.next_clock = logic.clock(wall_clock(), &mut self.outbox)?;
+            self.next_clock = logic.clock(self.clock.now(), &mut self.outbox)?;
             self.send(ports);
         }
         Ok(())
@@ -352,13 +384,8 @@ impl<L: Logic> Harness<L> {
             self.downgrade(Time { tick, ..now });
         }
         if let Some(at) = self.next_clock {
-            let wait = u64::try_from(at.saturating_sub(wall_clock())).unwrap_or(0);
+            let wait = u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0);
             self.appointment.within(Duration::from_millis(wait.clamp(1, 60_000)));
         }
     }
-}
-
-/// The wall clock, in milliseconds since 1970.
-fn wall_clock() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }

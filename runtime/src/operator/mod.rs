@@ -8,7 +8,7 @@ mod sink;
 mod source;
 mod stateless;
 
-pub use keyed::{Context, Keyed, Logic, Outbox, keyed};
+pub use keyed::{Context, Keyed, Logic, Outbox, Target, keyed, routed};
 pub use sink::sink;
 pub use source::source;
 pub use stateless::stateless;

@@ -101,7 +101,7 @@ impl Persistent for Due {
         Ok(())
     }
 
-    fn freeze(&mut self) -> Json {
+    fn freeze(&mut self) -> Result<Json, Error> {
         let mut parts: Vec<(Range<u16>, Vec<i64>)> = vec![(self.owned.clone(), Vec::new())];
         for (time, scope) in &self.due {
             match scope {
@@ -109,7 +109,7 @@ impl Persistent for Due {
                 Scope::Some(_, ranges) => parts.extend(ranges.iter().map(|range| (range.clone(), vec![*time]))),
             }
         }
-        json!(parts)
+        Ok(json!(parts))
     }
 
     fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
@@ -144,11 +144,11 @@ mod tests {
         second.insert(10);
         second.insert(20);
         let mut one = bound(0..128);
-        one.restore_meta(&first.freeze()).unwrap();
-        one.restore_meta(&second.freeze()).unwrap();
+        one.restore_meta(&first.freeze().unwrap()).unwrap();
+        one.restore_meta(&second.freeze().unwrap()).unwrap();
         // And once more, as it would be after a second restore.
         let mut again = bound(0..128);
-        again.restore_meta(&one.freeze()).unwrap();
+        again.restore_meta(&one.freeze().unwrap()).unwrap();
         for mut due in [one, again] {
             let (time, scope) = due.take(100).unwrap();
             assert_eq!(time, 10);
@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(due.take(100), None);
         }
         let mut quarter = bound(0..32);
-        quarter.restore_meta(&second.freeze()).unwrap();
+        quarter.restore_meta(&second.freeze().unwrap()).unwrap();
         assert_eq!(quarter.take(100), None);
     }
 }

@@ -109,9 +109,9 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
         Ok(())
     }
 
-    fn freeze(&mut self) -> Json {
+    fn freeze(&mut self) -> Result<Json, Error> {
         self.shard.freeze();
-        Json::Null
+        Ok(Json::Null)
     }
 
     fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {

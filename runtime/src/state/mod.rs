@@ -3,6 +3,8 @@
 //! An operator declares its states in [`States`] when it is built and keeps the handles. State lies in memory as deserialized values; with the
 //! `rocksdb` backend what does not fit lies on disk, behind the same handles (see `ARCHITECTURE.md`, "State").
 
+mod alone;
+mod broadcast;
 mod cache;
 mod codec;
 mod disk;
@@ -25,6 +27,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 pub use disk::read_rows;
+pub use alone::Frozen;
+pub use broadcast::Broadcast;
 pub(crate) use disk::{Disk, Floor, Resources, read_files, wanted};
 pub use due::{Due, Scope};
 pub use handles::{ExpiringStates, ListState, MapState, ReducingState, ValueState};

@@ -36,7 +36,7 @@ pub(super) trait Persistent {
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error>;
 
     /// A snapshot begins, of everything as it is now. Constant time. Returns what is known of the state as a whole.
-    fn freeze(&mut self) -> Json;
+    fn freeze(&mut self) -> Result<Json, Error>;
 
     /// The least namespace that is not over, if the state has namespaces.
     fn floor(&self) -> Option<i64> {

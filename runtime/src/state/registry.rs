@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
+use super::broadcast::Broadcast;
 use super::disk::Floor;
 use super::due::Due;
 use super::instance::Instance;
@@ -128,6 +129,15 @@ impl States {
         Ok(self.add(Timers::new(schema)))
     }
 
+    /// A map that all instances hold alike.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn broadcast<M: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<Handle<Broadcast<M, V>>, Error> {
+        let schema = self.claim(name, format!("broadcast {}", types::<M, V>()))?;
+        Ok(self.add(Broadcast::new(schema)))
+    }
+
     /// Moments that are due for all keys.
     ///
     /// # Errors
@@ -183,11 +193,11 @@ impl States {
     }
 
     /// A snapshot begins, of everything as it is now. Returns what is known of the states as wholes.
-    pub(crate) fn freeze(&mut self) -> Json {
+    pub(crate) fn freeze(&mut self) -> Result<Json, Error> {
         let mut all = Map::new();
         for state in &self.states {
             let mut state = state.borrow_mut();
-            let meta = state.freeze();
+            let meta = state.freeze()?;
             if !meta.is_null() {
                 all.insert(state.schema().name.clone(), meta);
             }
@@ -196,7 +206,7 @@ impl States {
             instance.frozen.set(true);
         }
         self.sweeping = 0;
-        Json::Object(all)
+        Ok(Json::Object(all))
     }
 
     /// Which namespaces are over, by the numbers of the states.
@@ -251,6 +261,11 @@ impl States {
                 return Ok(());
             }
         }
+    }
+
+    /// The entries in memory.
+    pub(super) fn count(&self) -> usize {
+        self.states.iter().map(|state| state.borrow().len()).sum()
     }
 
     /// Tells the metrics what there is.

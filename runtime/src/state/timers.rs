@@ -207,10 +207,10 @@ impl<K: Data + Eq + Hash> Persistent for Timers<K> {
         Ok(())
     }
 
-    fn freeze(&mut self) -> Json {
+    fn freeze(&mut self) -> Result<Json, Error> {
         let lists = self.near.values().chain(&self.far).filter(|list| !list.chunks.is_empty()).cloned();
         self.frozen = Some(Frozen { lists: lists.collect() });
-        Json::Null
+        Ok(Json::Null)
     }
 
     fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
@@ -341,7 +341,7 @@ mod tests {
                 }
             };
             before.into_iter().for_each(|act| apply(&mut timers, &mut model, act));
-            timers.freeze();
+            timers.freeze().unwrap();
             let expected = model.clone();
             for act in after {
                 apply(&mut timers, &mut model, act);

@@ -219,9 +219,9 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         Ok(())
     }
 
-    fn freeze(&mut self) -> Json {
+    fn freeze(&mut self) -> Result<Json, Error> {
         self.shards.values_mut().for_each(Shard::freeze);
-        json!({ "floor": self.floor, "namespaces": self.shards.keys().collect::<Vec<_>>() })
+        Ok(json!({ "floor": self.floor, "namespaces": self.shards.keys().collect::<Vec<_>>() }))
     }
 
     fn floor(&self) -> Option<i64> {

@@ -60,17 +60,36 @@ impl<K: Data + Eq + Hash, V: Data> ValueState<K, V> {
     /// The disk failed.
     #[inline]
     pub fn update<R>(&self, key: &K, initial: impl FnOnce() -> V, change: impl FnOnce(&mut V) -> R) -> Result<R, Error> {
+        self.update_with(key, (), |()| initial(), |value, ()| change(value))
+    }
+
+    /// As [`update`](Self::update), where both functions need `with`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    #[inline]
+    pub fn update_with<C, R>(
+        &self,
+        key: &K,
+        mut with: C,
+        initial: impl FnOnce(&mut C) -> V,
+        change: impl FnOnce(&mut V, C) -> R,
+    ) -> Result<R, Error> {
         match &self.0 {
-            Kept::Forever(state) => state.borrow_mut().get_or_insert_with(key, initial).map(change),
+            Kept::Forever(state) => {
+                let mut state = state.borrow_mut();
+                let value = state.get_or_insert_with(key, || initial(&mut with))?;
+                Ok(change(value, with))
+            }
             Kept::Expiring(state, life) => {
                 let (now, deadline) = (Stamp::new(life.clock.now()), life.deadline());
                 let mut state = state.borrow_mut();
                 if state.get(key)?.is_some_and(|found| over(found.stamp, deadline)) {
                     state.remove(key)?;
                 }
-                let found = state.get_or_insert_with(key, || Stamped { stamp: now, value: initial() })?;
+                let found = state.get_or_insert_with(key, || Stamped { stamp: now, value: initial(&mut with) })?;
                 found.stamp = now;
-                Ok(change(&mut found.value))
+                Ok(change(&mut found.value, with))
             }
         }
     }
@@ -119,6 +138,19 @@ impl<K: Data + Eq + Hash, V: Data> ValueState<K, V> {
             Kept::Forever(state) => state.borrow_mut().prefetch(keys),
             Kept::Expiring(state, _) => state.borrow_mut().prefetch(keys),
         }
+    }
+
+    /// Changes the value of every key of this instance in place.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn change_each(&self, mut change: impl FnMut(&K, &mut V)) -> Result<(), Error> {
+        let mut keys = Vec::new();
+        self.for_each(|key, _| {
+            keys.push(key.clone());
+            Ok(())
+        })?;
+        keys.iter().try_for_each(|key| self.change(key, |value| change(key, value)).map(|_| ()))
     }
 
     /// Gives every key of this instance and its value to `each`.

@@ -250,7 +250,7 @@ fn snapshots_leave_out_what_has_expired() {
         t.clock.set(1_000 + AFTER / 2);
         t.value.set(&9, 9).unwrap();
         t.clock.set(1_000 + AFTER);
-        t.states.freeze();
+        t.states.freeze().unwrap();
         while !t.states.sweep(100).unwrap() {}
         let captured = t.states.instance().unwrap().take_captured();
         let rows = if on_disk { captured.disk } else { captured.full };

@@ -86,7 +86,7 @@ impl Rig {
     /// Begins a snapshot, if none is in progress.
     pub(super) fn freeze(&mut self) {
         let floors = self.states.floors(&IDS);
-        let meta = self.states.freeze();
+        let meta = self.states.freeze().unwrap();
         let groups = self.instance().owned();
         let snapshot = Snapshot { meta, floors, groups, rows: Vec::new(), link: None, _dir: Rc::clone(&self.dir) };
         self.progress = Some(Progress { snapshot, swept: false });

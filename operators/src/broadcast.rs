@@ -1,0 +1,200 @@
+//! A keyed stream beside a stream that every worker sees: events, and the rules they are held against.
+
+use std::hash::Hash;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::operator::{Context, Logic, Outbox, Target, routed};
+use tidegate_runtime::state::{Broadcast, Handle, States, Table};
+use tidegate_runtime::{Data, Error, Record, Watermark};
+
+use crate::connect::{Either, both};
+use crate::keyed::KeyedStream;
+use crate::process::{ProcessContext, Timer, TimersOf};
+use crate::stream::Stream;
+
+/// A function of a keyed stream and a broadcast one. It has keyed state and timers, and a map that is the same on every worker, which only broadcast
+/// records may change: they must change it in the same way everywhere.
+pub trait BroadcastProcessFunction<K, T, B>: 'static {
+    /// What it emits.
+    type Out: Clone + 'static;
+    /// The keys of the broadcast map.
+    type Name: Data + Eq + Hash;
+    /// Its values.
+    type Rule: Data;
+
+    /// Declares the keyed states. Called once on every worker when the job is built; the states can be used from the first record on.
+    ///
+    /// # Errors
+    /// The job can't be built for this cause.
+    fn open(&mut self, _states: &mut States) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A record of the keyed stream came.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn process(
+        &mut self,
+        value: T,
+        rules: &Table<Self::Name, Self::Rule>,
+        context: &mut ProcessContext<'_, K, Self::Out>,
+    ) -> Result<(), Error>;
+
+    /// A broadcast record came. There is no current key; the states of all keys of this worker can be gone through with their `for_each`.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn process_broadcast(
+        &mut self,
+        value: B,
+        rules: &mut Table<Self::Name, Self::Rule>,
+        context: &mut BroadcastContext<'_, Self::Out>,
+    ) -> Result<(), Error>;
+
+    /// A timer of the key fired.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn on_timer(
+        &mut self,
+        _timer: Timer,
+        _rules: &Table<Self::Name, Self::Rule>,
+        _context: &mut ProcessContext<'_, K, Self::Out>,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// What a function sees of its surroundings when a broadcast record comes.
+pub struct BroadcastContext<'a, Out> {
+    time: i64,
+    out: &'a mut Outbox<Out, ()>,
+}
+
+impl<Out> BroadcastContext<'_, Out> {
+    /// The event time of the record.
+    #[must_use]
+    pub fn time(&self) -> i64 {
+        self.time
+    }
+
+    /// How far event time has come.
+    #[must_use]
+    pub fn watermark(&self) -> Watermark {
+        self.out.watermark()
+    }
+
+    /// Emits `value` with the event time of the record, on every worker.
+    pub fn emit(&mut self, value: Out) {
+        self.out.emit(self.time, value);
+    }
+}
+
+/// A keyed stream beside a broadcast one.
+pub struct BroadcastConnectedStreams<'s, T: 'static, B: 'static, F> {
+    keyed: KeyedStream<'s, T, F>,
+    broadcast: Stream<'s, B>,
+}
+
+impl<'s, T: Data, F> KeyedStream<'s, T, F> {
+    /// Sees this stream together with `broadcast`, every record of which goes to every worker. Event time goes on only as far as it has come in
+    /// both.
+    #[must_use]
+    pub fn connect_broadcast<B: Data>(self, broadcast: Stream<'s, B>) -> BroadcastConnectedStreams<'s, T, B, F> {
+        BroadcastConnectedStreams { keyed: self, broadcast }
+    }
+}
+
+/// A broadcast record on its way to one worker.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Copy<B> {
+    pub(crate) worker: usize,
+    pub(crate) value: B,
+}
+
+impl<'s, T: Data, B: Data, F> BroadcastConnectedStreams<'s, T, B, F> {
+    /// Runs a function with keyed state, timers and a broadcast map.
+    #[must_use]
+    pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+        P: BroadcastProcessFunction<K, T, B>,
+    {
+        let (edge, key) = self.keyed.into_parts();
+        let workers = edge.dataflow().workers();
+        let copies = move |value: B| (0..workers).map(|worker| Copy { worker, value: value.clone() }).collect();
+        let edge = both(name, (edge, "keyed"), (self.broadcast.into_edge(), "broadcast"), copies);
+        let of_record = key.clone();
+        let target = move |record: &Either<T, Copy<B>>| match record {
+            Either::First(value) => Target::Key(of_record(value)),
+            Either::Second(copy) => Target::Worker(copy.worker),
+        };
+        let (main, _) = routed(edge, name, "broadcast process", None, target, |context| BroadcastLogic::new(key, function, context));
+        Stream::from_edge(main)
+    }
+}
+
+pub(crate) struct BroadcastLogic<K, T, B, F, P: BroadcastProcessFunction<K, T, B>> {
+    key: F,
+    function: P,
+    timers: TimersOf<K>,
+    rules: Handle<Broadcast<P::Name, P::Rule>>,
+    records: PhantomData<fn(T, B)>,
+}
+
+impl<K, T, B, F, P> BroadcastLogic<K, T, B, F, P>
+where
+    K: Data + Eq + Hash,
+    P: BroadcastProcessFunction<K, T, B>,
+{
+    pub(crate) fn new(key: F, mut function: P, context: &mut Context) -> Result<Self, Error> {
+        function.open(&mut context.states)?;
+        let rules = context.states.broadcast("broadcast")?;
+        Ok(Self { key, function, timers: TimersOf::new(context)?, rules, records: PhantomData })
+    }
+}
+
+impl<K, T, B, F, P> Logic for BroadcastLogic<K, T, B, F, P>
+where
+    K: Data + Eq + Hash,
+    T: Data,
+    B: Data,
+    F: Fn(&T) -> K + 'static,
+    P: BroadcastProcessFunction<K, T, B>,
+{
+    type In = Either<T, Copy<B>>;
+    type Out = P::Out;
+    type Side = ();
+
+    fn record(&mut self, record: Record<Self::In>, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
+        let time = record.time;
+        match record.value {
+            Either::First(value) => {
+                let key = (self.key)(&value);
+                self.function.process(value, self.rules.borrow().map(), &mut ProcessContext::new(&key, time, &self.timers, out))
+            }
+            Either::Second(copy) => {
+                self.function.process_broadcast(copy.value, self.rules.borrow_mut().map_mut(), &mut BroadcastContext { time, out })
+            }
+        }
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
+        let Self { function, timers, rules, .. } = self;
+        let rules = rules.borrow();
+        timers.fire_events(watermark, |key, timer| {
+            function.on_timer(timer, rules.map(), &mut ProcessContext::new(key, timer.event_time(), timers, out))
+        })
+    }
+
+    fn clock(&mut self, now: i64, out: &mut Outbox<P::Out, ()>) -> Result<Option<i64>, Error> {
+        let Self { function, timers, rules, .. } = self;
+        let rules = rules.borrow();
+        timers.fire_clock(now, |key, timer| {
+            function.on_timer(timer, rules.map(), &mut ProcessContext::new(key, timer.event_time(), timers, out))
+        })
+    }
+}

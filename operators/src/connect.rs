@@ -1,0 +1,137 @@
+//! Two keyed streams of different records, seen by one function that shares its state and timers between them.
+
+use std::hash::Hash;
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::operator::{self, keyed};
+use tidegate_runtime::state::States;
+use tidegate_runtime::{Data, Edge, Error, Record};
+
+use crate::keyed::KeyedStream;
+use crate::process::{ProcessContext, ProcessFunction, ProcessLogic, Timer};
+use crate::stream::Stream;
+
+/// A function of two keyed streams. Make states in `open` and keep them as fields: what one stream writes the other reads.
+pub trait CoProcessFunction<K, A, B>: 'static {
+    /// What it emits.
+    type Out: Clone + 'static;
+
+    /// Declares the states. Called once on every worker when the job is built; the states can be used from the first record on.
+    ///
+    /// # Errors
+    /// The job can't be built for this cause.
+    fn open(&mut self, _states: &mut States) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A record of the first stream came.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn process_first(&mut self, value: A, context: &mut ProcessContext<'_, K, Self::Out>) -> Result<(), Error>;
+
+    /// A record of the second stream came.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn process_second(&mut self, value: B, context: &mut ProcessContext<'_, K, Self::Out>) -> Result<(), Error>;
+
+    /// A timer of the key fired.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn on_timer(&mut self, _timer: Timer, _context: &mut ProcessContext<'_, K, Self::Out>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A record of one of two streams.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Either<A, B> {
+    First(A),
+    Second(B),
+}
+
+/// Both streams as one; event time goes on only as far as it has come in both.
+pub(crate) fn both<'s, A: Data, B: Data, C: Data>(
+    name: &str,
+    (first, first_name): (Edge<'s, A>, &str),
+    (second, second_name): (Edge<'s, B>, &str),
+    spread: impl Fn(B) -> Vec<C> + 'static,
+) -> Edge<'s, Either<A, C>> {
+    let first = operator::stateless(first, &format!("{name}/{first_name}"), "connect", |_| {
+        |records: &mut Vec<Record<A>>, out: &mut Vec<Record<Either<A, C>>>| {
+            out.extend(records.drain(..).map(|record| Record::new(record.time, Either::First(record.value))));
+            Ok(())
+        }
+    });
+    let second = operator::stateless(second, &format!("{name}/{second_name}"), "connect", |_| {
+        move |records: &mut Vec<Record<B>>, out: &mut Vec<Record<Either<A, C>>>| {
+            for record in records.drain(..) {
+                out.extend(spread(record.value).into_iter().map(|value| Record::new(record.time, Either::Second(value))));
+            }
+            Ok(())
+        }
+    });
+    first.union(second)
+}
+
+/// Two streams by the same keys.
+pub struct ConnectedStreams<'s, A: 'static, B: 'static, F, G> {
+    first: KeyedStream<'s, A, F>,
+    second: KeyedStream<'s, B, G>,
+}
+
+impl<'s, A: Data, F> KeyedStream<'s, A, F> {
+    /// Sees this stream and another, by keys of the same type, together.
+    #[must_use]
+    pub fn connect<B: Data, G>(self, second: KeyedStream<'s, B, G>) -> ConnectedStreams<'s, A, B, F, G> {
+        ConnectedStreams { first: self, second }
+    }
+}
+
+impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
+    /// Runs a function with keyed state and timers over both.
+    #[must_use]
+    pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&A) -> K + Clone + 'static,
+        G: Fn(&B) -> K + Clone + 'static,
+        P: CoProcessFunction<K, A, B>,
+    {
+        let ((first, of_first), (second, of_second)) = (self.first.into_parts(), self.second.into_parts());
+        let key = move |record: &Either<A, B>| match record {
+            Either::First(value) => of_first(value),
+            Either::Second(value) => of_second(value),
+        };
+        let edge = both(name, (first, "first"), (second, "second"), |value| vec![value]);
+        let (main, _) = keyed(edge, name, "co-process", None, key.clone(), |context| ProcessLogic::new(key, Both(function), context));
+        Stream::from_edge(main)
+    }
+}
+
+/// A function of two streams as one of their union.
+pub(crate) struct Both<P>(pub(crate) P);
+
+impl<K, A, B, P> ProcessFunction<K, Either<A, B>> for Both<P>
+where
+    P: CoProcessFunction<K, A, B>,
+{
+    type Out = P::Out;
+
+    fn open(&mut self, states: &mut States) -> Result<(), Error> {
+        self.0.open(states)
+    }
+
+    fn process(&mut self, value: Either<A, B>, context: &mut ProcessContext<'_, K, P::Out>) -> Result<(), Error> {
+        match value {
+            Either::First(value) => self.0.process_first(value, context),
+            Either::Second(value) => self.0.process_second(value, context),
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer, context: &mut ProcessContext<'_, K, P::Out>) -> Result<(), Error> {
+        self.0.on_timer(timer, context)
+    }
+}
