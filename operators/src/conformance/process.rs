@@ -1,0 +1,275 @@
+//! Process functions of one input and of two, and broadcast state, with a change of parallelism in between. Which instance a key goes to is not
+//! compared: Flink hashes keys in its own way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Clock, Frozen, States, Table, ValueState};
+use tidegate_runtime::{Error, KeyGroups, Record, Watermark, stable_hash};
+
+use super::{cases, expected, same};
+use crate::broadcast::{BroadcastContext, BroadcastLogic, BroadcastProcessFunction, Copy};
+use crate::connect::{Both, CoProcessFunction, Either};
+use crate::process::{ProcessContext, ProcessLogic, Timer};
+
+/// An event: its key, its value, and commands of its own. As text, so that it can be kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Event {
+    key: String,
+    value: String,
+    commands: Option<String>,
+}
+
+fn plain(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A function that does what the case says.
+struct Script {
+    op: Json,
+    clock: Clock,
+    state: Option<ValueState<String, String>>,
+}
+
+type Rules = Table<String, String>;
+
+impl Script {
+    fn actions(&self, input: &str) -> Vec<Json> {
+        self.op["on"][input].as_array().cloned().unwrap_or_default()
+    }
+
+    fn of(&self, event: &Event, input: &str) -> Vec<Json> {
+        event.commands.as_ref().map_or_else(|| self.actions(input), |commands| serde_json::from_str(commands).unwrap())
+    }
+
+    fn inputs(&self, i: usize) -> String {
+        self.op["inputs"][i].as_str().unwrap().to_owned()
+    }
+
+    fn state(&self) -> &ValueState<String, String> {
+        self.state.as_ref().unwrap()
+    }
+
+    fn text(&self, template: &str, value: &str, context: &ProcessContext<'_, String, String>) -> String {
+        let mut text = fill(template, value, context.time(), context.watermark());
+        text = text.replace("{processing_time}", &self.clock.now().to_string()).replace("{key}", context.key());
+        if text.contains("{state}") {
+            text = text.replace("{state}", &self.state().get(context.key()).unwrap().unwrap_or_else(|| "null".to_owned()));
+        }
+        text
+    }
+
+    fn run(&self, actions: &[Json], value: &str, rules: &Rules, context: &mut ProcessContext<'_, String, String>) {
+        for action in actions {
+            let (what, with) = action.as_object().unwrap().iter().next().unwrap();
+            let moment = |with: &Json, context: &ProcessContext<'_, String, String>| match with.as_str() {
+                None => with.as_i64().unwrap(),
+                Some(text) => {
+                    let (base, plus) = text.split_once('+').unwrap();
+                    plus.parse::<i64>().unwrap() + if base == "watermark" { context.watermark().0 } else { self.clock.now() }
+                }
+            };
+            let key = context.key().clone();
+            match what.as_str() {
+                "emit" => context.emit(self.text(with.as_str().unwrap(), value, context)),
+                "register_event_timer" => context.set_event_timer(moment(with, context)),
+                "register_processing_timer" => context.set_clock_timer(moment(with, context)),
+                "delete_event_timer" => context.delete_event_timer(moment(with, context)),
+                "delete_processing_timer" => context.delete_clock_timer(moment(with, context)),
+                "set_state" => self.state().set(&key, self.text(with.as_str().unwrap(), value, context)).unwrap(),
+                "clear_state" => _ = self.state().remove(&key).unwrap(),
+                "if_state_empty" => {
+                    let branch = if self.state().get(&key).unwrap().is_none() { "then" } else { "else" };
+                    self.run(with[branch].as_array().unwrap(), value, rules, context);
+                }
+                "emit_broadcast_entries" => rules.iter().for_each(|(name, rule)| context.emit(format!("{name}={rule}"))),
+                "emit_broadcast_map" => {
+                    let sorted: BTreeMap<_, _> = rules.iter().collect();
+                    let entries: String = sorted.iter().map(|(name, rule)| format!(" {name}={rule}")).collect();
+                    context.emit(self.text(with.as_str().unwrap(), value, context) + &entries);
+                }
+                other => panic!("an action {other}"),
+            }
+        }
+    }
+
+    fn timer(&self, timer: Timer, rules: &Rules, context: &mut ProcessContext<'_, String, String>) {
+        let name = if let Timer::Event(_) = timer { "on_event_timer" } else { "on_processing_timer" };
+        self.run(&self.op[name].as_array().cloned().unwrap_or_default(), "", rules, context);
+    }
+}
+
+fn fill(template: &str, value: &str, time: i64, watermark: Watermark) -> String {
+    let time = if time == Record::UNTIMED { "null".to_owned() } else { time.to_string() };
+    let text = template.replace("{value}", value).replace("{ts}", &time).replace("{timestamp}", &time);
+    text.replace("{watermark}", &watermark.0.to_string())
+}
+
+impl CoProcessFunction<String, Event, Event> for Script {
+    type Out = String;
+
+    fn open(&mut self, states: &mut States) -> Result<(), Error> {
+        self.state = Some(states.value("state")?);
+        Ok(())
+    }
+
+    fn process_first(&mut self, event: Event, context: &mut ProcessContext<'_, String, String>) -> Result<(), Error> {
+        self.run(&self.of(&event, &self.inputs(0)), &event.value, &Rules::default(), context);
+        Ok(())
+    }
+
+    fn process_second(&mut self, event: Event, context: &mut ProcessContext<'_, String, String>) -> Result<(), Error> {
+        self.run(&self.of(&event, &self.inputs(1)), &event.value, &Rules::default(), context);
+        Ok(())
+    }
+
+    fn on_timer(&mut self, timer: Timer, context: &mut ProcessContext<'_, String, String>) -> Result<(), Error> {
+        self.timer(timer, &Rules::default(), context);
+        Ok(())
+    }
+}
+
+impl BroadcastProcessFunction<String, Event, Event> for Script {
+    type Out = String;
+    type Name = String;
+    type Rule = String;
+
+    fn open(&mut self, states: &mut States) -> Result<(), Error> {
+        self.state = Some(states.value("state")?);
+        Ok(())
+    }
+
+    fn process(&mut self, event: Event, rules: &Rules, context: &mut ProcessContext<'_, String, String>) -> Result<(), Error> {
+        self.run(&self.of(&event, "keyed"), &event.value, rules, context);
+        Ok(())
+    }
+
+    fn process_broadcast(&mut self, event: Event, rules: &mut Rules, context: &mut BroadcastContext<'_, String>) -> Result<(), Error> {
+        for action in self.of(&event, "broadcast") {
+            let (what, with) = action.as_object().unwrap().iter().next().unwrap();
+            let text = |template: &Json| fill(template.as_str().unwrap(), &event.value, context.time(), context.watermark());
+            match what.as_str() {
+                "emit" => {
+                    let text = text(with);
+                    context.emit(text);
+                }
+                "broadcast_put" => _ = rules.insert(text(&with["key"]), event.value.clone()),
+                "broadcast_put_all" => {
+                    with.as_array().unwrap().iter().for_each(|name| _ = rules.insert(text(name), event.value.clone()));
+                }
+                other => panic!("an action {other}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_timer(&mut self, timer: Timer, rules: &Rules, context: &mut ProcessContext<'_, String, String>) -> Result<(), Error> {
+        self.timer(timer, rules, context);
+        Ok(())
+    }
+}
+
+/// One instance of an operator.
+struct Instance<L> {
+    logic: L,
+    states: States,
+    out: Outbox<String, ()>,
+}
+
+fn run<L: Logic<Out = String, Side = ()>>(
+    case: &Json,
+    make: impl Fn(&Clock, &mut Context) -> L,
+    input: impl Fn(usize, usize, Event) -> L::In,
+) {
+    let op = &case["op"]["process"];
+    let groups = KeyGroups::new(op["max_parallelism"].as_u64().unwrap_or(128) as u16);
+    let clock = Clock::manual(0);
+    let open = |workers: usize, former: &[Frozen]| -> Vec<Instance<L>> {
+        let instance = |worker| {
+            let mut context = Context { states: States::with_clock(clock.clone()), ..Context::default() };
+            let logic = make(&clock, &mut context);
+            context.states.alone(groups, groups.owned(worker, workers), former).unwrap();
+            Instance { logic, states: context.states, out: Outbox::default() }
+        };
+        (0..workers).map(instance).collect()
+    };
+    let mut instances = open(op["parallelism"].as_u64().unwrap_or(1) as usize, &[]);
+    let inputs: Vec<&str> = op["inputs"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let mut watermarks = vec![i64::MIN; inputs.len()];
+    let mut reached = i64::MIN;
+    let mut expected = expected(case);
+    for (step, action) in case["input"].as_array().unwrap().iter().enumerate() {
+        let from = action.get("event").unwrap_or(action).get("input").map_or(0, |name| inputs.iter().position(|i| name == i).unwrap());
+        let mut passed_on = None;
+        if let Some(event) = action.get("event") {
+            let time = event["ts"].as_i64().unwrap_or(Record::UNTIMED);
+            let key = plain(&event["key"]);
+            let commands = event.get("do").map(Json::to_string);
+            let value = Event { value: plain(&event["value"]), commands, key };
+            let workers = instances.len();
+            let owner = groups.owner(groups.group(stable_hash(&value.key)), workers);
+            let owner = event["subtask"].as_u64().map_or(owner, |subtask| subtask as usize);
+            for (worker, instance) in instances.iter_mut().enumerate() {
+                if inputs[from] == "broadcast" || worker == owner {
+                    instance.logic.record(Record::new(time, input(from, worker, value.clone())), &mut instance.out).unwrap();
+                }
+            }
+        } else if let Some(watermark) = action["watermark"].as_i64() {
+            watermarks[from] = watermark;
+            let least = *watermarks.iter().min().unwrap();
+            if least > reached {
+                reached = least;
+                passed_on = Some(least);
+                for instance in &mut instances {
+                    instance.out.set_watermark(Watermark(least));
+                    instance.logic.watermark(Watermark(least), &mut instance.out).unwrap();
+                }
+            }
+        } else if let Some(now) = action["processing_time"].as_i64() {
+            clock.set(now);
+            for instance in &mut instances {
+                instance.logic.clock(now, &mut instance.out).unwrap();
+            }
+        } else {
+            let workers = action["rescale"]["parallelism"].as_u64().map_or(instances.len(), |workers| workers as usize);
+            let former: Vec<Frozen> = instances.iter_mut().map(|instance| instance.states.snapshot().unwrap()).collect();
+            instances = open(workers, &former);
+        }
+        let mut outputs: Vec<Json> = Vec::new();
+        for record in instances.iter_mut().flat_map(|instance| instance.out.take().0) {
+            let time = (record.time != Record::UNTIMED && op["no_timestamps"] != true).then_some(record.time);
+            outputs.push(json!({ "value": record.value, "ts": time }));
+        }
+        outputs.extend(passed_on.filter(|_| op["show_watermarks"] == true).map(|watermark| json!({ "watermark": watermark })));
+        let mut wanted = expected.remove(&(step as u64)).unwrap_or_default();
+        wanted.iter_mut().for_each(|output| _ = output.as_object_mut().unwrap().shift_remove("subtask"));
+        same(case, step, outputs, wanted);
+    }
+    assert!(expected.is_empty());
+}
+
+fn script(case: &Json, clock: &Clock) -> Script {
+    Script { op: case["op"]["process"].clone(), clock: clock.clone(), state: None }
+}
+
+#[test]
+fn process() {
+    for case in cases("process") {
+        let key = |event: &Either<Event, Event>| match event {
+            Either::First(event) | Either::Second(event) => event.key.clone(),
+        };
+        let make = |clock: &Clock, context: &mut Context| ProcessLogic::new(key, Both(script(&case, clock)), context).unwrap();
+        run(&case, make, |input, _, event| if input == 0 { Either::First(event) } else { Either::Second(event) });
+    }
+}
+
+#[test]
+fn broadcast() {
+    for case in cases("broadcast") {
+        let key = |event: &Event| event.key.clone();
+        let make = |clock: &Clock, context: &mut Context| BroadcastLogic::new(key, script(&case, clock), context).unwrap();
+        run(&case, make, |input, worker, value| if input == 0 { Either::First(value) } else { Either::Second(Copy { worker, value }) });
+    }
+}
