@@ -26,9 +26,9 @@ mod windowed;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-pub use disk::read_rows;
 pub use alone::Frozen;
 pub use broadcast::Broadcast;
+pub use disk::read_rows;
 pub(crate) use disk::{Disk, Floor, Resources, read_files, wanted};
 pub use due::{Due, Scope};
 pub use handles::{ExpiringStates, ListState, MapState, ReducingState, ValueState};

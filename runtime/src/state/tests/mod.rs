@@ -1,4 +1,5 @@
 //! The state layer against a naive model: whatever is changed, evicted, captured, linked and restored, in whatever order.
+#![allow(clippy::unit_arg, clippy::type_complexity, reason = "short closures that push")]
 
 mod disk;
 mod expiry;
