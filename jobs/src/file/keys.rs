@@ -407,7 +407,7 @@ pub(super) static SINK_KAFKA: Table = Table {
     ],
 };
 
-static ALL: [&Table; 28] = [
+static ALL: [&Table; 29] = [
     &JOB,
     &STATE,
     &CHECKPOINTS,

@@ -116,18 +116,19 @@ where
     /// Has the windows that hold `time` fire when they end.
     fn expect(&mut self, time: i64, watermark: i64) {
         let mut due = self.due.borrow_mut();
-        let known = self.expected.map_or(1..=0, |(least, greatest)| least..=greatest);
+        let known = self.expected;
+        let is_known = |end: i64| known.is_some_and(|(least, greatest)| (least..=greatest).contains(&end));
         let (mut least, mut greatest) = (i64::MAX, i64::MIN);
         for end in self.windows.ends(time).take_while(|end| end - 1 > watermark) {
-            if !known.contains(&end) {
+            if !is_known(end) {
                 due.insert(end);
             }
             (least, greatest) = (least.min(end), greatest.max(end));
         }
         let every = self.windows.every;
-        let joins = !known.is_empty() && least <= known.end().saturating_add(every) && greatest.saturating_add(every) >= *known.start();
         if least <= greatest {
-            self.expected = Some(if joins { (least.min(*known.start()), greatest.max(*known.end())) } else { (least, greatest) });
+            let joined = known.filter(|(from, to)| least <= to.saturating_add(every) && greatest.saturating_add(every) >= *from);
+            self.expected = Some(joined.map_or((least, greatest), |(from, to)| (least.min(from), greatest.max(to))));
         }
     }
 
