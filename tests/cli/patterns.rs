@@ -304,7 +304,7 @@ fn mistakes_are_told_at_the_key_they_are_about() {
         ("steps: [{ any_of: [{ name: a }], where: 'true' }]".into(), "any_of: [{", "has neither `where` nor steps"),
         ("steps: [{ any_of: [{ name: a }, { name: a }] }]".into(), "a }] }]", "two steps are called `a`"),
         ("steps: [{ any_of: [{ where: 'true' }] }]".into(), "{ where: 'true'", "has no `name`"),
-        (step("optional: true") + ", limit: { matches: 0 }", "0 }", "at least 1"),
+        (step("optional: true") + ", limit: { matches: 0 }", "0 }", "from 1 to"),
         (step("optional: true") + ", limit: { matches: 5, overflow: drop }", "drop }", "expected `fail` or `drop_oldest` or `drop_newest`"),
         (step("optional: true") + ", time: procesing", "procesing", "did you mean `processing`?"),
         (step("optional: true") + ", time: processing, tie_break: amount", "tie_break", "does not go with `time: processing`"),

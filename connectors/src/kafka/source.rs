@@ -128,7 +128,7 @@ impl<F: Format, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, 
             completed,
         };
         let (shared, restored) = (context.shared.clone(), context.restored.clone());
-        let mine = worker.resumed(restored.as_ref().map_or(&[], |r| r.as_slice()))?;
+        let mine = worker.resumed(restored.as_ref().map_or(&[], |r| r.as_slice()));
         let inlet = read_on_thread("kafka source", context, mine, move |outlet| {
             let _alive = alive;
             worker.run(&shared, restored.as_ref().map(|r| r.as_slice()), outlet)
@@ -237,17 +237,19 @@ impl<F: Format, C: Complete<F::Item>> Worker<F, C> {
     }
 
     /// The partitions of this worker among those restored, with the numbers that [`Worker::run`] gives them.
-    fn resumed(&self, restored: &[serde_json::Value]) -> Result<Vec<Resumed>, Error> {
+    fn resumed(&self, restored: &[serde_json::Value]) -> Vec<Resumed> {
         let mut mine = Vec::new();
         for value in restored {
-            let position = Position::read(value)?;
-            if self.is_mine(&position.partition) {
+            // What does not read is told by the thread, with all else that does not fit.
+            if let Ok(position) = Position::read(value)
+                && self.is_mine(&position.partition)
+            {
                 mine.push((position, value.clone()));
             }
         }
         mine.sort_by(|(a, _), (b, _)| a.partition.cmp(&b.partition));
         let numbered = (0..).map(SplitId).zip(mine);
-        Ok(numbered.map(|(split, (at, position))| Resumed { split, position, ended: at.range.is_empty() }).collect())
+        numbered.map(|(split, (at, position))| Resumed { split, position, ended: at.range.is_empty() }).collect()
     }
 
     fn is_mine(&self, partition: &Partition) -> bool {

@@ -203,6 +203,16 @@ impl Checkpoints {
         self.at_end.is_some()
     }
 
+    /// Do the files of this snapshot lie where those of our checkpoints go, so that they need not be stored again?
+    pub(crate) fn shares(&self, restore: &Restore) -> bool {
+        let Some(config) = &self.config else { return false };
+        // A snapshot's place is told without links and dots.
+        let root = config.directory.storage().root();
+        let resolved = std::fs::canonicalize(root).ok().and_then(|path| path.into_os_string().into_string().ok());
+        let rest = restore.snapshot().place().strip_prefix(resolved.as_deref().unwrap_or(root));
+        rest.is_some_and(|rest| rest.starts_with("/checkpoints/"))
+    }
+
     /// The number of sources.
     pub(crate) fn sources(&self) -> usize {
         self.graph.nodes().iter().filter(|node| node.role == Role::Source).count()

@@ -94,7 +94,9 @@ impl Keeper {
             && let Some(files) = parts.as_they_are()
         {
             parts.fetch(files, &dir)?;
-            checkpoints.ship(self.member.worker, Message::Restored(self.member, files.to_vec()))?;
+            if control.restore().is_some_and(|restore| checkpoints.shares(restore)) {
+                checkpoints.ship(self.member.worker, Message::Restored(self.member, files.to_vec()))?;
+            }
         }
         let on_disk = parts.stored() && !instance.in_memory();
         self.states.bind(instance, ids, on_disk);
