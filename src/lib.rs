@@ -66,12 +66,12 @@ pub mod prelude {
     pub use tidegate_connectors::generator::FnSource;
     pub use tidegate_connectors::sink::{CollectSink, FileSink, FnSink, StdoutSink};
     pub use tidegate_operators::{
-        Aggregate, Average, Count, DataflowExt, Fold, KeyedStream, Max, Min, ProcessContext, ProcessFunction, Stream, Sum, Timer, Window,
-        WindowResult, WindowedStream,
+        Aggregate, AggregatingState, Average, BroadcastContext, BroadcastProcessFunction, CoProcessFunction, Count, DataflowExt, Fold,
+        KeyedStream, Max, Min, ProcessContext, ProcessFunction, Stream, Sum, Timer, Window, WindowResult, WindowedStream,
     };
     pub use tidegate_runtime::sink::{Sink, Writer};
     pub use tidegate_runtime::source::{Reader, Source};
-    pub use tidegate_runtime::state::{ListState, MapState, States, ValueState};
+    pub use tidegate_runtime::state::{ListState, MapState, ReducingState, States, Ttl, ValueState};
     pub use tidegate_runtime::watermarks::WatermarkStrategy;
     pub use tidegate_runtime::{Dataflow, Error, Job, JobError, Record, RunConfig, Watermark};
 }

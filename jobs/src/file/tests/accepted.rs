@@ -266,3 +266,17 @@ fn the_reference_lists_what_works() {
         text.contains("| `late_to` |") && text.contains("| `pattern` |") && !text.contains("| `join` |") && !text.contains("threshold")
     );
 }
+
+#[test]
+fn a_time_to_live_is_a_duration_or_none() {
+    let job =
+        "name: job\nsources: { s: { connector: stdin, format: json, schema: { a: int } } }\nsinks: { t: { from: s, connector: stdout } }\n";
+    let ttl = |state: &str| {
+        let (file, problems) = crate::file::parse("job.yaml", &format!("{job}state: {{ {state} }}"), &[]);
+        (file.and_then(|file| file.state.ttl).map(|ttl| ttl.value), problems.has_errors())
+    };
+    assert_eq!(ttl("ttl: none"), (None, false));
+    assert_eq!(ttl("ttl: 1h"), (Some(SignedDuration::from_hours(1)), false));
+    assert!(ttl("ttl: 0s").1);
+    assert!(ttl("ttl: soon").1);
+}

@@ -1,0 +1,187 @@
+//! Connected streams in a running job: what goes to which worker, and how far event time goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tidegate_operators::{BroadcastContext, BroadcastProcessFunction, CoProcessFunction, DataflowExt, ProcessContext, Stream, Timer};
+use tidegate_runtime::sink::{Sink, SinkContext, Writer};
+use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
+use tidegate_runtime::state::{States, Table, ValueState};
+use tidegate_runtime::watermarks::WatermarkStrategy;
+use tidegate_runtime::{Dataflow, Error, Job, Record, RunConfig};
+
+/// Records of (time, key, value), dealt to the workers in turn.
+#[derive(Clone)]
+struct Records(Vec<(i64, u64, i64)>);
+
+struct Dealt(Vec<Record<(u64, i64)>>);
+
+impl Source<(u64, i64)> for Records {
+    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<(u64, i64)>>, Error> {
+        let mine = self.0.iter().skip(context.worker).step_by(context.workers);
+        Ok(Box::new(Dealt(mine.map(|(time, key, value)| Record::new(*time, (*key, *value))).collect())))
+    }
+}
+
+impl Reader<(u64, i64)> for Dealt {
+    fn poll(&mut self) -> Result<Poll<(u64, i64)>, Error> {
+        if self.0.is_empty() {
+            return Ok(Poll::Finished);
+        }
+        let records = self.0.drain(..self.0.len().min(7)).collect();
+        Ok(Poll::Batch(Batch::new(SplitId(0), records)))
+    }
+}
+
+/// A sink that keeps what comes.
+struct Taken<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T: Send + 'static> Sink<T> for Taken<T> {
+    fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
+        Ok(Box::new(Self(Arc::clone(&self.0))))
+    }
+}
+
+impl<T: 'static> Writer<T> for Taken<T> {
+    fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
+        self.0.lock().unwrap().extend(records.drain(..).map(|record| record.value));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn stream<'s>(flow: &Dataflow<'s>, name: &str, records: &Records) -> Stream<'s, (u64, i64)> {
+    flow.source(name, records.clone(), WatermarkStrategy::bounded(Duration::ZERO))
+}
+
+/// Runs a job; returns what came out, sorted.
+fn run<T: Clone + Send + Ord + serde::Serialize + for<'de> serde::Deserialize<'de> + 'static>(
+    workers: usize,
+    build: impl for<'s> Fn(&Dataflow<'s>) -> Stream<'s, T> + Send + Sync + 'static,
+) -> Vec<T> {
+    let out = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&out);
+    let job = Job::new(move |flow| {
+        let taken = Arc::clone(&taken);
+        build(flow).sink("out", Taken(taken));
+    });
+    job.unwrap().run(RunConfig::workers(workers)).unwrap();
+    let mut out = std::mem::take(&mut *out.lock().unwrap());
+    out.sort();
+    out
+}
+
+/// Keeps the last value of each stream, and emits both at the end.
+#[derive(Default)]
+struct Last {
+    sums: Option<ValueState<u64, (i64, i64)>>,
+}
+
+impl CoProcessFunction<u64, (u64, i64), (u64, i64)> for Last {
+    type Out = (u64, i64, i64);
+
+    fn open(&mut self, states: &mut States) -> Result<(), Error> {
+        self.sums = Some(states.value("sums")?);
+        Ok(())
+    }
+
+    fn process_first(&mut self, value: (u64, i64), context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
+        context.set_event_timer(1_000_000);
+        self.sums.as_ref().unwrap().update(context.key(), || (0, 0), |sums| sums.0 += value.1)
+    }
+
+    fn process_second(&mut self, value: (u64, i64), context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
+        context.set_event_timer(1_000_000);
+        self.sums.as_ref().unwrap().update(context.key(), || (0, 0), |sums| sums.1 += value.1)
+    }
+
+    fn on_timer(&mut self, _: Timer, context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
+        let key = *context.key();
+        if let Some((first, second)) = self.sums.as_ref().unwrap().get(&key)? {
+            context.emit((key, first, second));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn two_keyed_streams_share_the_state_of_their_keys() {
+    let records = |step: u64, n: i64| Records((0..n).map(|i| (i, i as u64 * step % 23, i)).collect());
+    let (a, b) = (records(7, 300), records(5, 200));
+    let mut expected: BTreeMap<u64, (i64, i64)> = BTreeMap::new();
+    a.0.iter().for_each(|(_, key, value)| expected.entry(*key).or_default().0 += value);
+    b.0.iter().for_each(|(_, key, value)| expected.entry(*key).or_default().1 += value);
+    for workers in [1, 2, 3] {
+        let (a, b) = (a.clone(), b.clone());
+        let out = run(workers, move |flow| {
+            let first = stream(flow, "a", &a).key_by(|r: &(u64, i64)| r.0);
+            first.connect(stream(flow, "b", &b).key_by(|r: &(u64, i64)| r.0)).process("both", Last::default())
+        });
+        assert_eq!(out, expected.iter().map(|(key, (a, b))| (*key, *a, *b)).collect::<Vec<_>>(), "{workers} workers");
+    }
+}
+
+/// Counts the records of each key; at the end every key tells what rules there are, and the broadcast side what keys it has seen.
+#[derive(Default)]
+struct Rules {
+    counts: Option<ValueState<u64, i64>>,
+}
+
+impl BroadcastProcessFunction<u64, (u64, i64), (u64, i64)> for Rules {
+    type Out = (u64, i64, BTreeSet<(u64, i64)>);
+    type Name = u64;
+    type Rule = i64;
+
+    fn open(&mut self, states: &mut States) -> Result<(), Error> {
+        self.counts = Some(states.value("counts")?);
+        Ok(())
+    }
+
+    fn process(&mut self, _: (u64, i64), _: &Table<u64, i64>, context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
+        // Both streams have ended by then, and not before: that of the rules goes on longer than that of the records.
+        context.set_event_timer(500);
+        self.counts.as_ref().unwrap().update(context.key(), || 0, |n| *n += 1)
+    }
+
+    fn process_broadcast(
+        &mut self,
+        (name, rule): (u64, i64),
+        rules: &mut Table<u64, i64>,
+        _: &mut BroadcastContext<'_, Self::Out>,
+    ) -> Result<(), Error> {
+        rules.insert(name, rule);
+        self.counts.as_ref().unwrap().change_each(|_, n| *n += 0)
+    }
+
+    fn on_timer(&mut self, _: Timer, rules: &Table<u64, i64>, context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
+        let key = *context.key();
+        let count = self.counts.as_ref().unwrap().get(&key)?.unwrap_or_default();
+        context.emit((key, count, rules.iter().map(|(name, rule)| (*name, *rule)).collect()));
+        Ok(())
+    }
+}
+
+#[test]
+fn every_worker_has_all_rules_that_event_time_has_passed() {
+    let events = Records((0..200).map(|i| (i, i as u64 % 17, i)).collect());
+    let rules = Records((0..40).map(|i| (i * 20, i as u64 % 9, i)).collect());
+    // At 500 in event time: all rules up to then, at least, however late they came by the clock.
+    let until: BTreeSet<u64> = rules.0.iter().filter(|rule| rule.0 <= 500).map(|rule| rule.1).collect();
+    for workers in [1, 2, 3] {
+        let (events, rules) = (events.clone(), rules.clone());
+        let out = run(workers, move |flow| {
+            let keyed = stream(flow, "events", &events).key_by(|r: &(u64, i64)| r.0);
+            keyed.connect_broadcast(stream(flow, "rules", &rules)).process("rules-at-work", Rules::default())
+        });
+        assert_eq!(out.iter().map(|(key, _, _)| *key).collect::<Vec<_>>(), (0..17).collect::<Vec<_>>(), "{workers} workers");
+        assert_eq!(out.iter().map(|(_, count, _)| count).sum::<i64>(), 200);
+        for (key, _, rules) in out {
+            let names: BTreeSet<u64> = rules.iter().map(|(name, _)| *name).collect();
+            assert!(until.is_subset(&names), "key {key} of {workers} workers has {names:?}");
+        }
+    }
+}
