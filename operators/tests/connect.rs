@@ -1,5 +1,7 @@
 //! Connected streams in a running job: what goes to which worker, and how far event time goes.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Running aggregates that forget idle keys, in a running job, by a clock the test sets.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ mod registry;
 mod rows;
 mod shard;
 #[cfg(test)]
+#[allow(clippy::unit_arg, reason = "closures of one call")]
 mod tests;
 mod timers;
 mod ttl;

@@ -117,6 +117,7 @@ impl Rows {
 }
 
 #[cfg(test)]
+#[allow(clippy::unit_arg, reason = "closures of one call")]
 mod tests {
     use super::*;
 

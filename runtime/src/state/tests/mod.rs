@@ -201,7 +201,7 @@ impl Trial {
     /// The snapshot holds what there was when it began, in one instance as in two, on either backend.
     fn check(&mut self, snapshot: Snapshot) -> Result<(), TestCaseError> {
         let then = self.frozen.take().unwrap();
-        for (groups, on_disk) in [(vec![0..128], self.on_disk), (vec![0..self.split, self.split..128], !self.on_disk)] {
+        for (groups, on_disk) in [(vec![0..0, 0..128], self.on_disk), (vec![0..self.split, self.split..128], !self.on_disk)] {
             let mut contents = Contents::default();
             let mut fired = Vec::new();
             for groups in groups {

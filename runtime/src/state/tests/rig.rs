@@ -20,6 +20,9 @@ pub(super) const IDS: [u8; 3] = [4, 7, 9];
 /// A row as a snapshot has it.
 type OwnedRow = (Vec<u8>, Vec<u8>);
 
+/// Takes a stored key and its value.
+type Put<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
+
 /// What a snapshot came to.
 pub(super) struct Snapshot {
     meta: Json,
@@ -152,7 +155,7 @@ impl Rig {
         rig.states.bind(instance(on_disk.then_some(db), groups.clone(), budget), &IDS, true);
         let states = &rig.states;
         snapshots.iter().for_each(|snapshot| states.restore_meta(&snapshot.meta).unwrap());
-        let restore = |ingest: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>| -> Result<(), Error> {
+        let restore = |ingest: &mut Put<'_>| -> Result<(), Error> {
             for snapshot in snapshots {
                 let mut each = |key: &[u8], value: &[u8]| -> Result<(), Error> {
                     let row = Row { key, value: Some(value) };
