@@ -132,7 +132,10 @@ proptest! {
                 have.push(format!("{steps:?}"));
             }
         }
-        prop_assert_eq!(have, matches(&expected));
+        // What one event completes comes in an order of the engine's own.
+        let mut expected = matches(&expected);
+        (have.sort(), expected.sort());
+        prop_assert_eq!(have, expected);
         logic.watermark(Watermark(i64::MAX), &mut out).unwrap();
         if windowed {
             prop_assert_eq!((logic.keys().unwrap().len(), logic.timers()), (0, 0));

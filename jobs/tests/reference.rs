@@ -24,7 +24,12 @@ fn every_job_in_the_documents_is_valid() {
     let mut jobs = 0;
     for page in ["README.md", "docs/job-file.md"] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
-        for block in text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).filter(|b| b.contains("name:")) {
+        for block in text
+            .split("```yaml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .filter(|b| b.lines().any(|line| line.starts_with("name:")))
+        {
             let (file, mut problems) = tidegate_jobs::file::parse(page, block, &[]);
             let plan = file.and_then(|file| tidegate_jobs::plan::plan(&file, &mut problems));
             assert!(plan.is_some(), "in {page}:\n{block}\n{problems}");

@@ -2,7 +2,7 @@
 //!
 //! After a restore at another parallelism a moment may be due for some key groups and over for others, as workers don't reach it at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -19,7 +19,11 @@ pub struct Due {
     schema: Schema,
     groups: KeyGroups,
     owned: Range<u16>,
-    due: BTreeMap<i64, Scope>,
+    due: BTreeSet<i64>,
+    /// Up to where everything has been taken.
+    reached: i64,
+    /// How far former instances had come with their key groups, where that differed.
+    apart: Vec<(Range<u16>, i64)>,
 }
 
 /// For which keys a moment is due.
@@ -48,17 +52,30 @@ impl Scope {
 impl Due {
     pub(super) fn new(schema: Schema) -> Self {
         let groups = KeyGroups::default();
-        Self { schema, groups, owned: 0..groups.max_parallelism(), due: BTreeMap::new() }
+        Self { schema, groups, owned: 0..groups.max_parallelism(), due: BTreeSet::new(), reached: i64::MIN, apart: Vec::new() }
     }
 
-    /// The moment is due for all keys, unless it is known already for which.
+    /// The moment is due for all keys, but for those of which a former instance had passed it.
     pub fn insert(&mut self, time: i64) {
-        self.due.entry(time).or_insert(Scope::All);
+        self.due.insert(time);
     }
 
-    /// Takes out the earliest moment up to and including `now`.
+    /// Takes out the earliest moment up to and including `now`. Call again until `None`.
     pub fn take(&mut self, now: i64) -> Option<(i64, Scope)> {
-        self.due.first_entry().filter(|entry| *entry.key() <= now).map(|entry| entry.remove_entry())
+        if self.apart.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+            self.apart.clear();
+        }
+        let Some(time) = self.due.first().copied().filter(|time| *time <= now) else {
+            self.reached = self.reached.max(now);
+            if self.apart.iter().all(|(_, passed)| *passed <= self.reached) {
+                self.apart.clear();
+            }
+            return None;
+        };
+        self.due.remove(&time);
+        let (behind, ahead): (Vec<_>, Vec<_>) = self.apart.iter().partition(|(_, passed)| *passed < time);
+        let ranges = || behind.iter().map(|(range, _)| range.clone()).collect();
+        Some((time, if ahead.is_empty() { Scope::All } else { Scope::Some(self.groups, ranges()) }))
     }
 }
 
@@ -82,34 +99,23 @@ impl Persistent for Due {
 
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
         let broken = || Error::internal("what a snapshot says of moments that are due does not read");
-        let parts: Vec<(Range<u16>, Vec<i64>)> = serde_json::from_value(meta.clone()).map_err(|_| broken())?;
-        for (groups, times) in parts {
+        let (passed, due): (Vec<(Range<u16>, i64)>, Vec<i64>) = serde_json::from_value(meta.clone()).map_err(|_| broken())?;
+        for (groups, passed) in passed {
             let mine = groups.start.max(self.owned.start)..groups.end.min(self.owned.end);
-            if mine.is_empty() {
-                continue;
-            }
-            for time in times {
-                let scope = self.due.entry(time).or_insert_with(|| Scope::Some(self.groups, Vec::new()));
-                if let Scope::Some(_, ranges) = scope {
-                    ranges.push(mine.clone());
-                    if ranges.iter().map(|range| range.len()).sum::<usize>() == self.owned.len() {
-                        *scope = Scope::All;
-                    }
-                }
+            if !mine.is_empty() {
+                self.apart.push((mine, passed));
             }
         }
+        self.due.extend(due);
         Ok(())
     }
 
     fn freeze(&mut self) -> Result<Json, Error> {
-        let mut parts: Vec<(Range<u16>, Vec<i64>)> = vec![(self.owned.clone(), Vec::new())];
-        for (time, scope) in &self.due {
-            match scope {
-                Scope::All => parts[0].1.push(*time),
-                Scope::Some(_, ranges) => parts.extend(ranges.iter().map(|range| (range.clone(), vec![*time]))),
-            }
-        }
-        Ok(json!(parts))
+        let passed: Vec<(Range<u16>, i64)> = match self.apart.as_slice() {
+            [] => vec![(self.owned.clone(), self.reached)],
+            apart => apart.iter().map(|(range, passed)| (range.clone(), self.reached.max(*passed))).collect(),
+        };
+        Ok(json!((passed, &self.due)))
     }
 
     fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
@@ -119,7 +125,7 @@ impl Persistent for Due {
     fn release(&mut self) {}
 
     fn bytes(&self) -> usize {
-        self.due.len() * size_of::<(i64, Scope)>()
+        self.due.len() * size_of::<i64>()
     }
 
     fn len(&self) -> usize {
@@ -141,8 +147,10 @@ mod tests {
     fn a_moment_that_one_worker_had_passed_is_due_for_the_others_keys_only() {
         let (mut first, mut second) = (bound(0..64), bound(64..128));
         first.insert(20);
+        assert_eq!(first.take(15), None);
         second.insert(10);
         second.insert(20);
+        assert_eq!(second.take(5), None);
         let mut one = bound(0..128);
         one.restore_meta(&first.freeze().unwrap()).unwrap();
         one.restore_meta(&second.freeze().unwrap()).unwrap();
@@ -150,17 +158,30 @@ mod tests {
         let mut again = bound(0..128);
         again.restore_meta(&one.freeze().unwrap()).unwrap();
         for mut due in [one, again] {
+            // Something came for a key of the first since, in a window that neither had begun.
+            due.insert(18);
             let (time, scope) = due.take(100).unwrap();
             assert_eq!(time, 10);
             for key in 0..1_000u64 {
                 let group = KeyGroups::default().group(stable_hash(&key)).0;
                 assert_eq!(scope.holds(&key), group >= 64);
             }
+            assert_eq!(due.take(100), Some((18, Scope::All)));
             assert_eq!(due.take(100), Some((20, Scope::All)));
             assert_eq!(due.take(100), None);
         }
-        let mut quarter = bound(0..32);
-        quarter.restore_meta(&second.freeze().unwrap()).unwrap();
-        assert_eq!(quarter.take(100), None);
+    }
+
+    #[test]
+    fn instances_that_had_come_equally_far_leave_no_trace() {
+        let (mut first, mut second) = (bound(0..64), bound(64..128));
+        first.insert(10);
+        assert_eq!((first.take(5), second.take(5)), (None, None));
+        let mut one = bound(0..128);
+        one.restore_meta(&first.freeze().unwrap()).unwrap();
+        one.restore_meta(&second.freeze().unwrap()).unwrap();
+        one.insert(3);
+        assert_eq!(one.take(100), Some((3, Scope::All)));
+        assert_eq!(one.take(100), Some((10, Scope::All)));
     }
 }
