@@ -1,5 +1,4 @@
-//! Patterns in the typed API: two small ones over 100,000 keys, sequences over a stream of trades, many open partial matches on one key, and what a key
-//! with one open partial match weighs.
+//! Patterns in the typed API: two small ones over 100,000 keys, sequences over a stream of trades, and many open partial matches on one key.
 //!
 //! `cargo bench --bench cep -- [n=5000000] [keys=100000] [p=2] [trades=trades.csv]`
 //!
@@ -14,10 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use generator::{Event, Events};
-use tidegate::cep::{CepLogic, Pattern, Search, Where};
+use tidegate::cep::{Pattern, Search, Where};
 use tidegate::prelude::*;
 use tidegate::runtime::metrics::NodeMetrics;
-use tidegate::runtime::operator::{Context, Logic, Outbox};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,7 +28,6 @@ fn main() {
         0 => vec![1, 2],
         p => vec![p as usize],
     };
-    weigh(1_000_000);
     for &p in &workers {
         for (name, pattern) in [("cep", three_in_a_row as fn() -> Pattern<Where<Event>>), ("cep2", a_then_b_then_c)] {
             let timed = Search::new(pattern()).expect("a valid pattern");
@@ -119,42 +116,4 @@ fn run(job: &Job, workers: usize) -> u64 {
     let sink = running.metrics().into_iter().flatten().last();
     running.wait().expect("the job ends well");
     if let Some(NodeMetrics::Operator(metrics)) = sink { metrics.records_in.get() } else { 0 }
-}
-
-/// What a key with one open partial match adds to the resident memory.
-#[allow(clippy::print_stdout)]
-fn weigh(keys: u64) {
-    let windowed = || Pattern::begin("a").when(kind(1)).followed_by("b").when(kind(2)).within(Duration::from_secs(900));
-    let unpaid = || Pattern::begin("a").when(kind(1)).not_followed_by("b").when(kind(2)).within(Duration::from_secs(900));
-    let searches = [
-        ("shared", Search::new(windowed()).map(Search::without_timeouts)),
-        ("with timeouts", Search::new(windowed())),
-        ("absence at the end", Search::new(unpaid())),
-    ];
-    // What is let go of would be used again.
-    let mut kept = Vec::new();
-    for (name, search) in searches {
-        let mut logic =
-            CepLogic::new(|e: &Event| e.user, search.expect("a valid pattern"), &mut Context::default()).expect("states of its own");
-        let mut out = Outbox::default();
-        let before = resident();
-        for user in 0..keys {
-            let ts = (user / 10) as i64;
-            logic.record(Record::new(ts, Event { user, kind: 1, amount: 0.0, ts }), &mut out).expect("an event");
-            if user % 1_000 == 999 {
-                logic.watermark(Watermark(ts), &mut out).expect("a watermark");
-                out.set_watermark(Watermark(ts));
-            }
-        }
-        let grown = resident().saturating_sub(before);
-        let key = size_of::<u64>() as u64;
-        println!("{name:<24} {:>7} bytes a key beyond the key ({} keys)", grown / keys - key, logic.keys().expect("keys").len());
-        kept.push(logic);
-    }
-}
-
-/// Bytes of resident memory; 0 where the system doesn't tell.
-fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|s| s.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4_096
 }

@@ -136,6 +136,29 @@ fn nothing_is_kept_of_what_is_over() {
 }
 
 #[test]
+fn what_nobody_could_list_is_an_error() {
+    let pattern = Pattern::begin("a").when(Kinds::of(1)).one_or_more().allow_combinations().followed_by("b").when(Kinds::of(2));
+    let nfa = Arc::new(Nfa::compile(pattern).unwrap());
+    let mut engine = Engine::shared(&nfa).unwrap();
+    let mut event = |index: usize, kind: u8| {
+        let event = Event { index, time: index as i64, kind };
+        let mut eval = |kinds: &Kinds, candidate: &Candidate<'_, Event>| kinds.holds(candidate);
+        engine.matcher.event(&mut engine.runs, event, event.time, &mut eval, &mut Vec::new()).map_err(|e| e.to_string())
+    };
+    // Two to the power of a hundred partial matches weigh little; to list them is another thing.
+    (0..100).for_each(|index| assert_eq!(event(index, 0), Ok(true)));
+    event(100, 2).unwrap();
+    let error = event(101, 1).unwrap_err();
+    assert_eq!(error, "an event completes more than 1000000 matches: ask for fewer combinations, or let matches skip");
+    assert_eq!(engine.runs.open(), usize::MAX);
+    let written = serde_json::to_string(&engine.runs).unwrap();
+    let mut runs: Runs<Event> = serde_json::from_str(&written).unwrap();
+    let separate = Engine::separate(&nfa).matcher;
+    let error = separate.advance::<_, Error>(&mut runs, 200, &mut Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("more than 20000 open partial matches"), "{error}");
+}
+
+#[test]
 fn an_engine_is_chosen_and_says_why() {
     let shared = |pattern: Pattern<Kinds>| {
         let nfa = Arc::new(Nfa::compile(pattern).unwrap());

@@ -94,6 +94,9 @@ pub enum MatchError<X> {
     /// A key holds more events than it may.
     #[error("a key holds more than {0} events of open partial matches: give the pattern a window, let matches skip, or set a limit")]
     TooManyEvents(usize),
+    /// An event completes more matches than can be listed.
+    #[error("an event completes more than {0} matches: ask for fewer combinations, or let matches skip")]
+    TooManyMatches(usize),
 }
 
 /// Runs a compiled pattern.

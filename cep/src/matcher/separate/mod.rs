@@ -50,9 +50,7 @@ impl<C> SeparateEngine<C> {
 
     /// Time has come to `time`. Has anything changed?
     pub fn advance<E: Clone, X>(&self, state: &mut State<E>, time: i64, found: &mut Vec<Found<E>>) -> Result<bool, MatchError<X>> {
-        if let State::Shared(_) = state {
-            *state = State::Separate(self.of_its_own(state));
-        }
+        self.take_over(state)?;
         if state.deadline().is_none_or(|deadline| time < deadline) {
             return Ok(false);
         }
@@ -86,7 +84,8 @@ impl<C> SeparateEngine<C> {
         eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
         found: &mut Vec<Found<E>>,
     ) -> Result<bool, MatchError<X>> {
-        if let State::One(_) | State::Shared(_) = state {
+        self.take_over(state)?;
+        if let State::One(_) = state {
             *state = State::Separate(self.of_its_own(state));
         }
         let before = if let State::Separate(runs) = &*state { Some(&**runs) } else { None };
@@ -109,6 +108,16 @@ impl<C> SeparateEngine<C> {
         *state = State::Separate(runs);
         state.tidy();
         result.map(|()| true)
+    }
+
+    /// Goes on from what the other engine wrote, if they are not more than may be open.
+    fn take_over<E, X>(&self, state: &mut State<E>) -> Result<(), MatchError<X>> {
+        let State::Shared(sets) = state else { return Ok(()) };
+        if sets.open() > self.limit.runs {
+            return Err(MatchError::TooManyRuns(self.limit.runs));
+        }
+        *state = State::Separate(self.of_its_own(state));
+        Ok(())
     }
 
     /// Takes a key's state in the form of this engine.

@@ -36,7 +36,7 @@ impl<E> Shared<E> {
     pub fn into_open(mut self) -> Open<E> {
         let (mut open, mut paths, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
         for slot in std::mem::take(&mut self.slots) {
-            self.list(slot.set, &mut scratch, &mut paths);
+            self.list(slot.set, usize::MAX, &mut scratch, &mut paths);
             open.extend(paths.drain(..).map(|path| (slot.state, path)));
         }
         (self.events, open)

@@ -27,6 +27,9 @@ use sets::Scratch;
 /// The most events a key may hold.
 const MOST_EVENTS: usize = 1_000_000;
 
+/// The most matches an event may complete.
+const MOST_MATCHES: usize = 1_000_000;
+
 /// Runs a compiled pattern over sets of partial matches.
 #[derive(Clone, Debug)]
 pub(super) struct SharedEngine<C> {
@@ -102,7 +105,10 @@ impl<C> SharedEngine<C> {
         if !program.matches.is_empty() {
             self.paths.clear();
             if nfa.after_match == AfterMatch::NoSkip {
-                sets.paths(program, scratch, &mut self.paths);
+                if !sets.paths(program, MOST_MATCHES, scratch, &mut self.paths) {
+                    *state = State::Shared(sets);
+                    return Err(MatchError::TooManyMatches(MOST_MATCHES));
+                }
             } else {
                 self.best.of(&sets, program, scratch, &mut self.paths);
             }
@@ -113,6 +119,9 @@ impl<C> SharedEngine<C> {
             }
         }
         sets.follow(program, nfa.within, scratch);
+        if sets.events() > MOST_EVENTS {
+            sets.sweep(scratch);
+        }
         let too_many = sets.events() > MOST_EVENTS;
         *state = State::Shared(sets);
         state.tidy();

@@ -221,18 +221,24 @@ impl<E> Shared<E> {
     }
 
     /// Lists what is complete: those that began first come first; of one first event, the longest; of one length, those whose events came first.
-    pub(super) fn paths(&mut self, program: &Program, scratch: &mut Scratch, paths: &mut Vec<Path>) {
+    ///
+    /// Are they no more than `most`?
+    pub(super) fn paths(&mut self, program: &Program, most: usize, scratch: &mut Scratch, paths: &mut Vec<Path>) -> bool {
         for part in &program.matches {
             let set = self.set(*part, scratch);
-            self.list(set, scratch, paths);
+            if !self.list(set, most, scratch, paths) {
+                return false;
+            }
         }
         fn order(path: &Path) -> (Option<u32>, Reverse<usize>, &Path) {
             (path.first().map(|(event, _)| *event), Reverse(path.len()), path)
         }
         paths.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+        true
     }
 
-    pub(super) fn list(&mut self, set: u32, scratch: &mut Scratch, paths: &mut Vec<Path>) {
+    /// Adds the matches of a set, so that there are no more than `most`. Are that all?
+    pub(super) fn list(&mut self, set: u32, most: usize, scratch: &mut Scratch, paths: &mut Vec<Path>) -> bool {
         scratch.open.clear();
         scratch.open.push((set, 0));
         while let Some((node, depth)) = scratch.open.pop() {
@@ -240,6 +246,9 @@ impl<E> Shared<E> {
             match self.cut(node) {
                 Node::Event { step, event, before, .. } => {
                     scratch.trail.push((event, step));
+                    if before == NONE && paths.len() == most {
+                        return false;
+                    }
                     if before == NONE {
                         paths.push(scratch.trail.iter().rev().copied().collect());
                     } else {
@@ -249,10 +258,11 @@ impl<E> Shared<E> {
                 Node::Either { left, right, .. } => scratch.open.extend([(right, depth), (left, depth)]),
             }
         }
+        true
     }
 
     /// Forgets what no match in a state holds.
-    fn sweep(&mut self, scratch: &mut Scratch) {
+    pub(super) fn sweep(&mut self, scratch: &mut Scratch) {
         const HELD: u32 = 0;
         let Scratch { nodes, events, .. } = scratch;
         nodes.clear();
