@@ -153,6 +153,10 @@ impl Rig {
             adopted = true;
         }
         rig.states.bind(instance(on_disk.then_some(db), groups.clone(), budget), &IDS, true);
+        if adopted {
+            // As the keeper does: what lies there is part of the next snapshot, be it touched or not.
+            rig.instance().disk().unwrap();
+        }
         let states = &rig.states;
         snapshots.iter().for_each(|snapshot| states.restore_meta(&snapshot.meta).unwrap());
         let restore = |ingest: &mut Put<'_>| -> Result<(), Error> {
