@@ -12,6 +12,8 @@ pub enum Sliding {
     Retract,
     /// By keeping, beside the slices of a key, what each and those after it come to: for accumulators that stay small.
     Suffixes,
+    /// By both, as some of its parts can take back and others can't.
+    Both,
     /// Not: each window is merged from its slices anew, for accumulators that grow with their records.
     Anew,
 }
@@ -23,7 +25,8 @@ impl Sliding {
         match (self, other) {
             (Self::Retract, Self::Retract) => Self::Retract,
             (Self::Anew, _) | (_, Self::Anew) => Self::Anew,
-            _ => Self::Suffixes,
+            (Self::Suffixes, Self::Suffixes) => Self::Suffixes,
+            _ => Self::Both,
         }
     }
 }
@@ -56,8 +59,18 @@ pub trait Aggregate<T>: 'static {
     fn sliding(&self) -> Sliding {
         Sliding::Suffixes
     }
-    /// Takes back all that `other` has seen and `acc` has had merged into it, exactly: called only if [`Aggregate::sliding`] says so.
+    /// Takes back all that `other` has seen and `acc` has had merged into it, exactly, as far as [`Aggregate::sliding`] says that it can.
     fn retract(&self, _acc: &mut Self::Acc, _other: &Self::Acc) {}
+    /// What of `part` can't be taken back; the rest of it empty.
+    fn rest(&self, part: &Self::Acc) -> Self::Acc {
+        if self.sliding() == Sliding::Retract { self.create() } else { part.clone() }
+    }
+    /// Replaces what can't be taken back by that of `rest`.
+    fn complete(&self, acc: &mut Self::Acc, rest: &Self::Acc) {
+        if self.sliding() != Sliding::Retract {
+            acc.clone_from(rest);
+        }
+    }
     /// The result.
     fn finish(&self, acc: &Self::Acc) -> Self::Out;
 }
@@ -235,6 +248,13 @@ impl<T, A: Aggregate<T>, B: Aggregate<T>> Aggregate<T> for (A, B) {
     fn retract(&self, acc: &mut Self::Acc, other: &Self::Acc) {
         self.0.retract(&mut acc.0, &other.0);
         self.1.retract(&mut acc.1, &other.1);
+    }
+    fn rest(&self, part: &Self::Acc) -> Self::Acc {
+        (self.0.rest(&part.0), self.1.rest(&part.1))
+    }
+    fn complete(&self, acc: &mut Self::Acc, rest: &Self::Acc) {
+        self.0.complete(&mut acc.0, &rest.0);
+        self.1.complete(&mut acc.1, &rest.1);
     }
     fn finish(&self, acc: &Self::Acc) -> Self::Out {
         (self.0.finish(&acc.0), self.1.finish(&acc.1))

@@ -80,7 +80,7 @@ where
         let event_timers = context.states.timers("event timers")?;
         let clock_timers = context.states.timers("clock timers")?;
         spec.contents.open(context)?;
-        let (watermark, now) = (Watermark::NONE.0, i64::MIN);
+        let (watermark, now) = (Watermark::NONE.0, spec.clock.now());
         let core = Core { spec, event_timers, clock_timers, watermark, now, emitted: Vec::new(), emptied: false, records: PhantomData };
         Ok(Self { key, core, panes, metrics: Arc::clone(&context.metrics), windows: Vec::new() })
     }
@@ -287,7 +287,9 @@ where
     fn record(&mut self, record: Record<T>, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         let core = &mut self.core;
         core.watermark = out.watermark().0;
-        core.now = core.now.max(core.spec.clock.now());
+        if core.spec.time == TimeDomain::Processing {
+            core.now = core.now.max(core.spec.clock.now());
+        }
         let time = if core.spec.time == TimeDomain::Event { record.time } else { core.now };
         self.windows.clear();
         if !core.spec.assigner.assign(&record.value, time, &mut self.windows)? {

@@ -16,15 +16,16 @@ use crate::aggregate::{Aggregate, Sliding};
 pub(super) struct Running<K, Acc> {
     /// The windows that end here and before have been left.
     pub(super) end: i64,
+    sliding: Sliding,
     keys: Table<K, Total<Acc>>,
 }
 
 /// What the slices of a key come to.
 struct Total<Acc> {
-    /// Of all of them, or of those since the last turn.
-    newer: Option<Acc>,
-    /// How many are in `newer`.
     slices: usize,
+    /// Of all slices: what can be taken back is right.
+    whole: Option<Acc>,
+    /// What can't be taken back.
     stacks: Option<Box<Stacks<Acc>>>,
 }
 
@@ -34,25 +35,28 @@ struct Stacks<Acc> {
     older: Vec<Acc>,
     /// Those since the last turn.
     newer: Vec<Acc>,
+    /// What these come to.
+    since: Option<Acc>,
 }
 
 impl<K: Clone + Eq + Hash, Acc: Clone> Running<K, Acc> {
-    pub(super) fn new(end: i64) -> Self {
-        Self { end, keys: Table::default() }
+    pub(super) fn new(end: i64, sliding: Sliding) -> Self {
+        Self { end, sliding, keys: Table::default() }
     }
 
     /// Adds the part of `key` in a slice, which is after those added before.
     #[inline]
     pub(super) fn add<T>(&mut self, aggregate: &impl Aggregate<T, Acc = Acc>, key: &K, part: &Acc) {
-        let total = self.keys.entry_ref(key).or_insert_with(|| Total { newer: None, slices: 0, stacks: None });
-        match &mut total.newer {
-            Some(newer) => aggregate.merge(newer, part),
-            none => *none = Some(part.clone()),
-        }
+        let total = self.keys.entry_ref(key).or_insert_with(|| Total { slices: 0, whole: None, stacks: None });
         total.slices += 1;
-        if aggregate.sliding() == Sliding::Suffixes {
-            let stacks = total.stacks.get_or_insert_with(|| Box::new(Stacks { older: Vec::new(), newer: Vec::new() }));
-            stacks.newer.push(part.clone());
+        if self.sliding != Sliding::Suffixes {
+            add(aggregate, &mut total.whole, part);
+        }
+        if matches!(self.sliding, Sliding::Suffixes | Sliding::Both) {
+            let stacks = total.stacks.get_or_insert_with(|| Box::new(Stacks { older: Vec::new(), newer: Vec::new(), since: None }));
+            let rest = if self.sliding == Sliding::Both { aggregate.rest(part) } else { part.clone() };
+            add(aggregate, &mut stacks.since, &rest);
+            stacks.newer.push(rest);
         }
     }
 
@@ -60,24 +64,20 @@ impl<K: Clone + Eq + Hash, Acc: Clone> Running<K, Acc> {
     #[inline]
     pub(super) fn take<T>(&mut self, aggregate: &impl Aggregate<T, Acc = Acc>, key: &K, part: &Acc) {
         let Some(total) = self.keys.get_mut(key) else { return };
+        total.slices -= 1;
+        if total.slices == 0 {
+            self.keys.remove(key);
+            return;
+        }
+        if let Some(whole) = &mut total.whole {
+            aggregate.retract(whole, part);
+        }
         if let Some(stacks) = &mut total.stacks {
             if stacks.older.is_empty() {
-                total.newer = None;
-                total.slices = 0;
                 stacks.turn(|older, newer| aggregate.merge(older, newer));
             }
             stacks.older.pop();
-            if !stacks.older.is_empty() || total.slices > 0 {
-                return;
-            }
-        } else {
-            total.slices -= 1;
-            if let Some(newer) = total.newer.as_mut().filter(|_| total.slices > 0) {
-                aggregate.retract(newer, part);
-                return;
-            }
         }
-        self.keys.remove(key);
     }
 
     /// Forgets a key, whose slices have changed.
@@ -87,11 +87,22 @@ impl<K: Clone + Eq + Hash, Acc: Clone> Running<K, Acc> {
 
     /// Gives the total of every key to `each`.
     pub(super) fn for_each<T>(&self, aggregate: &impl Aggregate<T, Acc = Acc>, mut each: impl FnMut(&K, &Acc)) {
-        for (key, total) in &self.keys {
-            match (total.stacks.as_ref().and_then(|stacks| stacks.older.last()), &total.newer) {
-                (Some(older), Some(newer)) => {
+        for (key, Total { whole, stacks, .. }) in &self.keys {
+            let merged;
+            let rest = match stacks.as_ref().map(|stacks| (stacks.older.last(), &stacks.since)) {
+                Some((Some(older), Some(since))) => {
                     let mut all = older.clone();
-                    aggregate.merge(&mut all, newer);
+                    aggregate.merge(&mut all, since);
+                    merged = all;
+                    Some(&merged)
+                }
+                Some((Some(all), None) | (None, Some(all))) => Some(all),
+                Some((None, None)) | None => None,
+            };
+            match (whole, rest) {
+                (Some(whole), Some(rest)) => {
+                    let mut all = whole.clone();
+                    aggregate.complete(&mut all, rest);
                     each(key, &all);
                 }
                 (Some(all), None) | (None, Some(all)) => each(key, all),
@@ -101,9 +112,17 @@ impl<K: Clone + Eq + Hash, Acc: Clone> Running<K, Acc> {
     }
 }
 
-impl<Acc: Clone> Stacks<Acc> {
+fn add<T, A: Aggregate<T>>(aggregate: &A, total: &mut Option<A::Acc>, part: &A::Acc) {
+    match total {
+        Some(total) => aggregate.merge(total, part),
+        None => *total = Some(part.clone()),
+    }
+}
+
+impl<Acc> Stacks<Acc> {
     /// The newer ones become the older ones, each with what those after it come to.
     fn turn(&mut self, merge: impl Fn(&mut Acc, &Acc)) {
+        self.since = None;
         for mut part in self.newer.drain(..).rev() {
             if let Some(later) = self.older.last() {
                 merge(&mut part, later);

@@ -76,7 +76,7 @@ where
         let next = start.saturating_add(self.windows.every);
         let (mut running, fresh) = match self.running.take().filter(|running| running.end == before) {
             Some(running) => (running, before),
-            None => (Running::new(before), start),
+            None => (Running::new(before, aggregate.sliding()), start),
         };
         for slice in slices.namespaces_in(fresh..end) {
             slices.for_each(slice, |key, acc| {

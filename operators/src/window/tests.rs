@@ -180,6 +180,52 @@ impl Aggregate<Value> for Carried {
     }
 }
 
+/// Two aggregates of which one takes back, and which agree.
+struct Both(Carried, Carried);
+
+impl Aggregate<Value> for Both {
+    type Acc = (Vec<i64>, Vec<i64>);
+    type Out = Vec<i64>;
+
+    fn create(&self) -> Self::Acc {
+        Default::default()
+    }
+    fn add(&mut self, acc: &mut Self::Acc, value: &Value, _: i64) -> Result<bool, Error> {
+        acc.0.push(value.1);
+        acc.1.push(value.1);
+        Ok(true)
+    }
+    fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
+        self.pair().merge(acc, other);
+    }
+    fn sliding(&self) -> Sliding {
+        assert_eq!(self.pair().sliding(), Sliding::Both);
+        Sliding::Both
+    }
+    fn retract(&self, acc: &mut Self::Acc, other: &Self::Acc) {
+        self.0.retract(&mut acc.0, &other.0);
+    }
+    fn rest(&self, part: &Self::Acc) -> Self::Acc {
+        self.pair().rest(part)
+    }
+    fn complete(&self, acc: &mut Self::Acc, rest: &Self::Acc) {
+        self.pair().complete(acc, rest);
+    }
+    fn finish(&self, acc: &Self::Acc) -> Vec<i64> {
+        let (mut one, mut other) = acc.clone();
+        one.sort_unstable();
+        other.sort_unstable();
+        assert_eq!(one, other);
+        one
+    }
+}
+
+impl Both {
+    fn pair(&self) -> (Carried, Carried) {
+        (Carried(self.0.0), Carried(self.1.0))
+    }
+}
+
 fn inputs() -> impl Strategy<Value = Vec<Input>> {
     let input = prop_oneof![
         4 => (0u8..3, -40i64..120).prop_map(|(key, time)| Input::Record { key, time }),
@@ -219,6 +265,9 @@ proptest! {
             let logic = SliceLogic::new(|v: &Value| v.0, windows, lateness, Carried(sliding), &mut Context::default()).unwrap();
             check(logic, Shape::Aligned { size, every, offset: 0 }, lateness, &inputs)?;
         }
+        let both = Both(Carried(Sliding::Retract), Carried(Sliding::Suffixes));
+        let logic = SliceLogic::new(|v: &Value| v.0, windows, lateness, both, &mut Context::default()).unwrap();
+        check(logic, Shape::Aligned { size, every, offset: 0 }, lateness, &inputs)?;
     }
 
     #[test]
@@ -269,6 +318,28 @@ fn the_ends_of_time_are_in_windows_too() {
     }
     logic.watermark(Watermark::END, &mut out).unwrap();
     assert_eq!(out.take().0.len(), 2);
+}
+
+/// Seventy thousand million intervals would lie between the last record and the end of time.
+#[test]
+fn a_window_without_end_fires_at_its_interval_and_at_the_end_of_input() {
+    let spec = WindowSpec {
+        assigner: Window::global(),
+        trigger: StandardTrigger::every(Duration::from_secs(3)).unwrap(),
+        contents: Aggregated::new(collect(), AsResult),
+        time: TimeDomain::Event,
+        lateness: 0,
+        clock: WallClock::Manual(Rc::default()),
+    };
+    let mut logic = WindowLogic::new(|v: &Value| v.0, spec, &mut Context::default()).unwrap();
+    let mut out = Outbox::default();
+    logic.record(Record::new(1_000, (1, 5)), &mut out).unwrap();
+    logic.watermark(Watermark(6_500), &mut out).unwrap();
+    assert_eq!(out.take().0.len(), 2);
+    logic.watermark(Watermark::END, &mut out).unwrap();
+    let (main, _) = out.take();
+    assert_eq!(main.len(), 2);
+    assert!(main.iter().all(|r| r.time == i64::MAX && r.value.value == [5]));
 }
 
 #[test]

@@ -175,7 +175,9 @@ impl Kind {
         match self {
             Self::EventTime | Self::Every(_) if time == end => Decision::Fire,
             Self::Every(interval) if state.next == Some(time) => {
-                cx.set_event_timer(next(state, time, *interval, end));
+                // At the end of input a window without end has no further intervals.
+                let from = if cx.watermark() == i64::MAX && end == i64::MAX { end } else { time };
+                cx.set_event_timer(next(state, from, *interval, end));
                 Decision::Fire
             }
             Self::Timeout(timeout) => self.out_of_patience(timeout.inner.on_event_time(time, state, cx), state, cx),
