@@ -1,16 +1,20 @@
 //! Streams seen by key.
 
 use std::hash::Hash;
+use std::time::Duration;
 
 use tidegate_runtime::operator::keyed;
 use tidegate_runtime::state::Ttl;
-use tidegate_runtime::{Data, Edge};
+use tidegate_runtime::{Data, Edge, Error};
 
 use crate::aggregate::Aggregate;
+use crate::dedupe::{DedupeLogic, Keep};
+use crate::join::{Either, JoinedStreams};
 use crate::process::{ProcessFunction, ProcessLogic};
 use crate::reduce::ReduceLogic;
 use crate::running::RunningLogic;
 use crate::stream::Stream;
+use crate::top::TopLogic;
 use crate::window::{Assigner, CountWindow, CountedStream, WindowedStream};
 
 /// What an operator does, with what exactly where that is known.
@@ -85,6 +89,57 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     #[must_use]
     pub fn window<W: Assigner<T>>(self, window: W) -> WindowedStream<'s, T, F, W> {
         WindowedStream::new(self.edge, self.key, window)
+    }
+
+    /// Lets one record of each key through within a span of event time, which begins with the first; the second stream is the late records.
+    #[must_use]
+    pub fn dedupe<K>(self, name: &str, keep: Keep, span: Duration) -> (Stream<'s, T>, Stream<'s, T>)
+    where
+        K: Data + Eq + Hash,
+        F: Fn(&T) -> K + Clone + 'static,
+    {
+        let key = self.key.clone();
+        let (main, late) = keyed(self.edge, name, "dedupe", Some("late"), self.key, |context| DedupeLogic::new(key, keep, span, context));
+        (Stream::from_edge(main), Stream::from_edge(late))
+    }
+
+    /// Emits a record with its rank, from 1 on, when it comes among the `n` of its key with the greatest `measure`. In windows it is an aggregate:
+    /// [`Top`](crate::Top).
+    #[must_use]
+    pub fn top<K, O, M>(self, name: &str, n: usize, measure: M) -> Stream<'s, (u64, T)>
+    where
+        K: Data + Eq + Hash,
+        O: Data + Ord,
+        F: Fn(&T) -> K + Clone + 'static,
+        M: FnMut(&T) -> Result<Option<O>, Error> + 'static,
+    {
+        let key = self.key.clone();
+        let kind = format!("top {n}");
+        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| TopLogic::new(key, n, measure, context));
+        Stream::from_edge(main)
+    }
+
+    /// Sees this stream and another, keyed alike, together, to be joined. `name` begins the names of what leads to it in the graph.
+    #[must_use]
+    pub fn join<K, U, G>(
+        self,
+        name: &str,
+        other: KeyedStream<'s, U, G>,
+    ) -> JoinedStreams<'s, T, U, impl Fn(&Either<T, U>) -> K + Clone + 'static>
+    where
+        K: Data + Eq + Hash,
+        U: Data,
+        F: Fn(&T) -> K + Clone + 'static,
+        G: Fn(&U) -> K + Clone + 'static,
+    {
+        let left = Stream::from_edge(self.edge).map(&format!("{name}/left"), Either::Left);
+        let right = Stream::from_edge(other.edge).map(&format!("{name}/right"), Either::Right);
+        let (of_left, of_right) = (self.key, other.key);
+        let key = move |either: &Either<T, U>| match either {
+            Either::Left(value) => of_left(value),
+            Either::Right(value) => of_right(value),
+        };
+        JoinedStreams::new(left.union(right).into_edge(), key)
     }
 
     /// Cuts each key's stream into windows of so many records.

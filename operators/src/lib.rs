@@ -11,18 +11,23 @@ mod broadcast;
 #[cfg(test)]
 mod conformance;
 mod connect;
+mod dedupe;
+pub mod join;
 mod keyed;
 mod process;
 mod reduce;
 mod running;
 mod stream;
+mod top;
 pub mod window;
 
 pub use aggregate::{Aggregate, Average, Count, Fold, IntegerSum, Max, Min, Sliding, Sum};
 pub use aggregating::AggregatingState;
 pub use broadcast::{BroadcastConnectedStreams, BroadcastContext, BroadcastProcessFunction};
 pub use connect::{CoProcessFunction, ConnectedStreams};
+pub use dedupe::Keep;
 pub use keyed::KeyedStream;
 pub use process::{ProcessContext, ProcessFunction, Timer};
 pub use stream::{DataflowExt, Stream};
+pub use top::{Measured, Top};
 pub use window::{Window, WindowResult, WindowedStream};

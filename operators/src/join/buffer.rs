@@ -1,0 +1,53 @@
+//! The records of one input and key that may still find partners.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// A record that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Waiting<T> {
+    pub(super) time: i64,
+    pub(super) value: T,
+    /// Has it found a partner?
+    pub(super) matched: bool,
+}
+
+/// Records in order of event time; of equal times in order of arrival.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Buffer<T>(VecDeque<Waiting<T>>);
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T> Buffer<T> {
+    pub(super) fn insert(&mut self, record: Waiting<T>) {
+        let at = self.0.partition_point(|other| other.time <= record.time);
+        self.0.insert(at, record);
+    }
+
+    /// Those from `first` to `last`, both included.
+    pub(super) fn between(&mut self, first: i64, last: i64) -> impl Iterator<Item = &mut Waiting<T>> {
+        let from = self.0.partition_point(|other| other.time < first);
+        let to = self.0.partition_point(|other| other.time <= last);
+        self.0.range_mut(from..to.max(from))
+    }
+
+    /// Takes out the oldest, if it is of this time or before.
+    pub(super) fn take_until(&mut self, last: i64) -> Option<Waiting<T>> {
+        if self.first()? <= last { self.0.pop_front() } else { None }
+    }
+
+    /// The time of the oldest.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.0.front().map(|oldest| oldest.time)
+    }
+
+    /// The times of all.
+    pub(super) fn times(&self) -> impl Iterator<Item = i64> {
+        self.0.iter().map(|record| record.time)
+    }
+}

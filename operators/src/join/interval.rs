@@ -1,0 +1,216 @@
+//! Interval joins: records of one key that are close in event time, with Flink's semantics.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Handle, Keyed, Timers};
+use tidegate_runtime::{Data, Error, Record, Watermark};
+
+use super::buffer::{Buffer, Waiting};
+use super::{Either, JoinType, untimed};
+
+/// How far a record of the right may lie from one of the left, in milliseconds: from the lower to the upper bound, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    lower: i64,
+    upper: i64,
+}
+
+impl Interval {
+    /// From `lower` to `upper` milliseconds after the left; negative: before it. `None` if there is nothing between them.
+    #[must_use]
+    pub fn new(lower: i64, upper: i64) -> Option<Self> {
+        (lower <= upper && lower > i64::MIN).then_some(Self { lower, upper })
+    }
+
+    /// The same without its lower bound; `None` if nothing is left.
+    #[must_use]
+    pub fn lower_exclusive(self) -> Option<Self> {
+        Self::new(self.lower.checked_add(1)?, self.upper)
+    }
+
+    /// The same without its upper bound; `None` if nothing is left.
+    #[must_use]
+    pub fn upper_exclusive(self) -> Option<Self> {
+        Self::new(self.lower, self.upper.checked_sub(1)?)
+    }
+
+    /// Within `distance` of each other.
+    #[must_use]
+    pub fn within(distance: Duration) -> Self {
+        let distance = i64::try_from(distance.as_millis()).unwrap_or(i64::MAX);
+        Self { lower: -distance, upper: distance }
+    }
+
+    /// How long a record of the left waits.
+    fn left_waits(self) -> i64 {
+        self.upper.max(0)
+    }
+
+    /// How long a record of the right waits.
+    fn right_waits(self) -> i64 {
+        (-self.lower).max(0)
+    }
+}
+
+impl std::fmt::Display for Interval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ms to {} ms", self.lower, self.upper)
+    }
+}
+
+/// What waits of one key, and when it is next looked at.
+#[derive(Clone, Serialize, Deserialize)]
+struct Sides<L, R> {
+    left: Buffer<L>,
+    right: Buffer<R>,
+    wake: Option<i64>,
+}
+
+/// The logic of an interval join. A record before the watermark is late and goes to the side output. A pair has the later of its two times; a record that
+/// stays alone is emitted when it can find no partner any more, at that time.
+pub struct IntervalLogic<K, L, R, F, G, O> {
+    key: F,
+    pair: G,
+    interval: Interval,
+    kind: JoinType,
+    sides: Handle<Keyed<K, Sides<L, R>>>,
+    timers: Handle<Timers<K>>,
+    metrics: Arc<OperatorMetrics>,
+    emits: std::marker::PhantomData<fn() -> O>,
+}
+
+impl<K, L, R, F, G, O> IntervalLogic<K, L, R, F, G, O>
+where
+    K: Data + Eq + Hash,
+    L: Data,
+    R: Data,
+    G: FnMut(&K, Option<&L>, Option<&R>) -> O,
+{
+    /// Joins records of equal `key`; `pair` makes the results.
+    ///
+    /// # Errors
+    /// The states can't be declared.
+    pub fn new(key: F, interval: Interval, kind: JoinType, pair: G, context: &mut Context) -> Result<Self, Error> {
+        let sides = context.states.keyed("sides", None)?;
+        let timers = context.states.timers("timers")?;
+        let metrics = Arc::clone(&context.metrics);
+        Ok(Self { key, pair, interval, kind, sides, timers, metrics, emits: std::marker::PhantomData })
+    }
+
+    /// The times that wait: of the left and of the right, over all keys.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn waiting(&self) -> Result<(Vec<i64>, Vec<i64>), Error> {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        self.sides.borrow().for_each(|_, sides| {
+            left.extend(sides.left.times());
+            right.extend(sides.right.times());
+            Ok(())
+        })?;
+        Ok((left, right))
+    }
+
+    /// Sees to it that a key is looked at when its oldest record has waited long enough.
+    fn arrange(&self, key: &K, sides: &mut Sides<L, R>) {
+        let left = sides.left.first().map(|time| time.saturating_add(self.interval.left_waits()));
+        let right = sides.right.first().map(|time| time.saturating_add(self.interval.right_waits()));
+        let Some(next) = left.into_iter().chain(right).min() else { return };
+        if sides.wake.is_none_or(|wake| next < wake) {
+            sides.wake = Some(next);
+            self.timers.borrow_mut().set(next, key.clone());
+        }
+    }
+
+    /// Lets go of what has waited long enough at `now`.
+    fn look<S>(&mut self, key: &K, now: i64, out: &mut Outbox<O, S>) -> Result<(), Error> {
+        let mut all = self.sides.borrow_mut();
+        let Some(sides) = all.get_mut(key)? else { return Ok(()) };
+        sides.wake.take_if(|wake| *wake == now);
+        while let Some(left) = sides.left.take_until(now.saturating_sub(self.interval.left_waits())) {
+            if self.kind.keeps_left() && !left.matched {
+                out.emit(now, (self.pair)(key, Some(&left.value), None));
+            }
+        }
+        while let Some(right) = sides.right.take_until(now.saturating_sub(self.interval.right_waits())) {
+            if self.kind.keeps_right() && !right.matched {
+                out.emit(now, (self.pair)(key, None, Some(&right.value)));
+            }
+        }
+        if sides.left.first().or(sides.right.first()).is_none() {
+            all.remove(key)?;
+        } else {
+            self.arrange(key, sides);
+        }
+        Ok(())
+    }
+}
+
+impl<K, L, R, F, G, O> Logic for IntervalLogic<K, L, R, F, G, O>
+where
+    K: Data + Eq + Hash,
+    L: Data,
+    R: Data,
+    F: Fn(&Either<L, R>) -> K + 'static,
+    G: FnMut(&K, Option<&L>, Option<&R>) -> O + 'static,
+    O: Clone + 'static,
+{
+    type In = Either<L, R>;
+    type Out = O;
+    type Side = Either<L, R>;
+
+    fn prefetch(&mut self, records: &[Record<Either<L, R>>]) -> Result<(), Error> {
+        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
+        self.sides.borrow_mut().prefetch(keys.iter())
+    }
+
+    fn record(&mut self, record: Record<Either<L, R>>, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {
+        if untimed(&record) {
+            return Err(Error::user("a record without an event time came to a join: give its source an event time"));
+        }
+        let time = record.time;
+        if time < out.watermark().0 {
+            self.metrics.late.add(1);
+            out.emit_side(time, record.value);
+            return Ok(());
+        }
+        let key = (self.key)(&record.value);
+        let (Interval { lower, upper }, pair) = (self.interval, &mut self.pair);
+        let mut all = self.sides.borrow_mut();
+        let sides = all.get_or_insert_with(&key, || Sides { left: Buffer::default(), right: Buffer::default(), wake: None })?;
+        let mut matched = false;
+        match record.value {
+            Either::Left(value) => {
+                for right in sides.right.between(time.saturating_add(lower), time.saturating_add(upper)) {
+                    (right.matched, matched) = (true, true);
+                    out.emit(time.max(right.time), pair(&key, Some(&value), Some(&right.value)));
+                }
+                sides.left.insert(Waiting { time, value, matched });
+            }
+            Either::Right(value) => {
+                for left in sides.left.between(time.saturating_sub(upper), time.saturating_sub(lower)) {
+                    (left.matched, matched) = (true, true);
+                    out.emit(time.max(left.time), pair(&key, Some(&left.value), Some(&value)));
+                }
+                sides.right.insert(Waiting { time, value, matched });
+            }
+        }
+        self.arrange(&key, sides);
+        Ok(())
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {
+        loop {
+            let due = self.timers.borrow_mut().take_due(watermark.0);
+            let Some((now, keys)) = due else { return Ok(()) };
+            for key in keys {
+                self.look(&key, now, out)?;
+            }
+        }
+    }
+}

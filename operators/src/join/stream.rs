@@ -1,0 +1,47 @@
+//! Two keyed streams seen together.
+
+use std::hash::Hash;
+
+use tidegate_runtime::operator::keyed;
+use tidegate_runtime::{Data, Edge};
+
+use super::{Either, Interval, IntervalLogic, JoinType};
+use crate::stream::Stream;
+use crate::window::{Assigner, WindowedStream};
+
+/// Two streams with keys of one type, as one stream of their records.
+pub struct JoinedStreams<'s, L: 'static, R: 'static, F> {
+    edge: Edge<'s, Either<L, R>>,
+    key: F,
+}
+
+/// The results of a join, and the late records.
+type Joined<'s, L, R, O> = (Stream<'s, O>, Stream<'s, Either<L, R>>);
+
+impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
+    pub(crate) fn new(edge: Edge<'s, Either<L, R>>, key: F) -> Self {
+        Self { edge, key }
+    }
+
+    /// Joins records whose event times differ by what `interval` says; `pair` makes the results. The second stream is the late records.
+    #[must_use]
+    pub fn interval<K, O, G>(self, name: &str, interval: Interval, kind: JoinType, pair: G) -> Joined<'s, L, R, O>
+    where
+        K: Data + Eq + Hash,
+        O: Clone + 'static,
+        F: Fn(&Either<L, R>) -> K + Clone + 'static,
+        G: FnMut(&K, Option<&L>, Option<&R>) -> O + 'static,
+    {
+        let key = self.key.clone();
+        let words = format!("{kind} interval join: {interval}");
+        let (main, late) =
+            keyed(self.edge, name, &words, Some("late"), self.key, |context| IntervalLogic::new(key, interval, kind, pair, context));
+        (Stream::from_edge(main), Stream::from_edge(late))
+    }
+
+    /// Cuts both streams into the same windows, whose function is [`Pairs`](super::Pairs), [`CoGroup`](super::CoGroup) or any other.
+    #[must_use]
+    pub fn window<W: Assigner<Either<L, R>>>(self, window: W) -> WindowedStream<'s, Either<L, R>, F, W> {
+        WindowedStream::new(self.edge, self.key, window)
+    }
+}

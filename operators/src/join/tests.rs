@@ -1,0 +1,74 @@
+//! Interval joins against every pair there is.
+
+use proptest::prelude::*;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::{Record, Watermark};
+
+use super::*;
+
+/// Key, time and number.
+type Item = (u8, i64, usize);
+
+/// Records in any order, behind a watermark that none is late for; then every pair in the interval is found once, and what is alone once.
+#[derive(Clone, Debug)]
+struct Script {
+    steps: Vec<(bool, u8, i64, bool)>,
+    lower: i64,
+    width: i64,
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    let step = (any::<bool>(), 0u8..3, -30i64..60, any::<bool>());
+    (proptest::collection::vec(step, 0..50), -20i64..20, 0i64..20).prop_map(|(steps, lower, width)| Script { steps, lower, width })
+}
+
+proptest! {
+    #[test]
+    fn every_pair_in_the_interval_is_found_once(script in script()) {
+        let Script { steps, lower, width } = script;
+        for kind in [JoinType::Inner, JoinType::Left, JoinType::Right, JoinType::Full] {
+            let interval = Interval::new(lower, lower + width).unwrap();
+            let key = |item: &Either<Item, Item>| match item { Either::Left(item) | Either::Right(item) => item.0 };
+            let number = |item: Option<&Item>| item.map(|item| item.2);
+            let pair = move |_: &u8, left: Option<&Item>, right: Option<&Item>| (number(left), number(right));
+            let mut logic = IntervalLogic::new(key, interval, kind, pair, &mut Context::default()).unwrap();
+            let mut out = Outbox::default();
+            // The watermark follows behind all that is still to come.
+            let least_from = |i: usize| steps[i..].iter().map(|step| step.2).min();
+            for (i, (right, key, time, moves)) in steps.iter().enumerate() {
+                if let Some(least) = least_from(i).filter(|least| *moves && Watermark(*least - 1) > out.watermark()) {
+                    logic.watermark(Watermark(least - 1), &mut out).unwrap();
+                    out.set_watermark(Watermark(least - 1));
+                }
+                let item = (*key, *time, i);
+                logic.record(Record::new(*time, if *right { Either::Right(item) } else { Either::Left(item) }), &mut out).unwrap();
+            }
+            logic.watermark(Watermark::END, &mut out).unwrap();
+            let (found, late) = out.take();
+            prop_assert!(late.is_empty());
+            prop_assert_eq!(logic.waiting().unwrap(), (vec![], vec![]));
+            let sides = |right: bool| steps.iter().enumerate().filter(move |(_, step)| step.0 == right);
+            let near = |l: &(bool, u8, i64, bool), r: &(bool, u8, i64, bool)| l.1 == r.1 && (lower..=lower + width).contains(&(r.2 - l.2));
+            let mut expected = Vec::new();
+            for (i, l) in sides(false) {
+                let partners: Vec<usize> = sides(true).filter(|(_, r)| near(l, r)).map(|(j, _)| j).collect();
+                if partners.is_empty() && kind.keeps_left() {
+                    expected.push((Some(i), None));
+                }
+                expected.extend(partners.into_iter().map(|j| (Some(i), Some(j))));
+            }
+            let alone = sides(true).filter(|(_, r)| kind.keeps_right() && !sides(false).any(|(_, l)| near(l, r)));
+            expected.extend(alone.map(|(j, _)| (None, Some(j))));
+            let mut found: Vec<_> = found.into_iter().map(|r| r.value).collect();
+            found.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(found, expected, "{}", kind);
+        }
+    }
+}
+
+#[test]
+fn an_interval_with_nothing_in_it_is_none() {
+    assert_eq!(Interval::new(3, 2), None);
+    assert_eq!(Interval::new(2, 3).and_then(Interval::lower_exclusive).and_then(Interval::upper_exclusive), None);
+}
