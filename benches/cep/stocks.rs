@@ -65,7 +65,7 @@ fn trade(line: &str) -> Option<Trade> {
 /// INTC sold, RIMM bought, QQQ bought, and so on.
 pub fn sequence(length: usize, within: Duration) -> Pattern<Where<Trade>> {
     let asked = |i: usize| {
-        let (symbol, buys) = ((i % SYMBOLS.len()) as u8, i % 3 != 0);
+        let (symbol, buys) = ((i % SYMBOLS.len()) as u8, !i.is_multiple_of(3));
         Where::event(move |trade: &Trade| trade.symbol == symbol && trade.buys == buys)
     };
     let begin = Pattern::begin("s0").when(asked(0));

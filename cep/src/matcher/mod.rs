@@ -104,6 +104,7 @@ pub enum MatchError<X> {
 pub struct Matcher<C>(Inside<C>);
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for each operator")]
 enum Inside<C> {
     Shared(SharedEngine<C>),
     Separate(SeparateEngine<C>),

@@ -54,6 +54,7 @@ impl<E> KeyState<E> {
         self.waiting.as_ref().map_or(0, |waiting| waiting.len())
     }
 
+    #[allow(clippy::vec_box, reason = "a queue moves between keys by its box")]
     fn insert(&mut self, time: i64, event: E, spare: &mut Vec<Box<Waiting<E>>>) {
         let waiting = self.waiting.get_or_insert_with(|| spare.pop().unwrap_or_default());
         // Most events come in order.
@@ -83,6 +84,7 @@ pub struct CepLogic<K, E, C, F> {
     /// When to look at which key. They are never taken back: whoever is woken too early, or twice, sees so from the time it keeps itself.
     wakes: Handle<Timers<K>>,
     /// Queues of keys that have nothing waiting any more.
+    #[allow(clippy::vec_box, reason = "a queue moves between keys by its box")]
     spare: Vec<Box<Waiting<E>>>,
     /// The clock, in processing time, and the latest it has shown.
     clock: Option<(Clock, i64)>,

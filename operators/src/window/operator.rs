@@ -89,6 +89,7 @@ where
     ///
     /// # Errors
     /// The disk failed.
+    #[allow(clippy::type_complexity, reason = "a pair of what the types say")]
     pub fn keys(&self) -> Result<Vec<(K, PanesOf<K, T, X, C>)>, Error> {
         let mut all = Vec::new();
         self.panes.borrow().for_each(|key, panes| {

@@ -147,10 +147,10 @@ pub fn trigger(spec: &Json, input: &[Json], expected: &[Json]) -> Option<Vec<Jso
                 let states: Vec<_> = sources.iter().filter_map(|w| Some(bench.windows.get(w)?.0.clone())).collect();
                 bench.on(bounds(&what["target"]), |trigger, state, cx| Trigger::<()>::on_merge(trigger, &states, state, cx)).unwrap();
                 for source in sources {
-                    bench.on(source, |trigger, state, cx| Trigger::<()>::clear(trigger, state, cx));
+                    bench.on(source, Trigger::<()>::clear);
                 }
             }
-            "clear" => bench.on(bounds(what), |trigger, state, cx| Trigger::<()>::clear(trigger, state, cx)),
+            "clear" => bench.on(bounds(what), Trigger::<()>::clear),
             _ => {
                 let (window, time) = (bounds(&what["window"]), what["time"].as_i64()?);
                 let decision = bench.fire(window, time, false);

@@ -265,7 +265,7 @@ fn a_time_to_live_is_a_duration_or_none() {
     let job =
         "name: job\nsources: { s: { connector: stdin, format: json, schema: { a: int } } }\nsinks: { t: { from: s, connector: stdout } }\n";
     let ttl = |state: &str| {
-        let (file, problems) = crate::file::parse("job.yaml", &format!("{job}state: {{ {state} }}"), &[]);
+        let (file, problems) = parse("job.yaml", &format!("{job}state: {{ {state} }}"), &[]);
         (file.and_then(|file| file.state.ttl).map(|ttl| ttl.value), problems.has_errors())
     };
     assert_eq!(ttl("ttl: none"), (None, false));

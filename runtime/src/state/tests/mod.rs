@@ -1,5 +1,5 @@
 //! The state layer against a naive model: whatever is changed, evicted, captured, linked and restored, in whatever order.
-#![allow(clippy::unit_arg, clippy::type_complexity, reason = "short closures that push")]
+#![allow(clippy::type_complexity, clippy::single_range_in_vec_init, reason = "short closures, and ranges of key groups")]
 
 mod disk;
 mod expiry;
