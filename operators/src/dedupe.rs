@@ -125,6 +125,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[allow(clippy::type_complexity)]
     fn logic(keep: Keep) -> DedupeLogic<u8, impl Fn(&(u8, usize)) -> u8, (u8, usize)> {
         DedupeLogic::new(|value: &(u8, usize)| value.0, keep, Duration::from_millis(10), &mut Context::default()).unwrap()
     }

@@ -211,3 +211,121 @@ fn windows_over_records_without_event_time_are_a_mistake() {
     let job = job("", "tumbling: 5s", "").replace(", event_time: { field: ts, unit: ms, max_delay: 3s }", "");
     dir.check(&job).exits(2).stderr_has("event_time");
 }
+
+/// The records in the order in which one worker reads them, with late ones far behind nothing: whatever fires by count goes by arrival.
+fn values_by_key(records: &[(&str, i64, i64)]) -> BTreeMap<String, Vec<(i64, i64)>> {
+    let mut by_key: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
+    records.iter().for_each(|(k, v, ts)| by_key.entry((*k).to_owned()).or_default().push((*v, *ts)));
+    by_key
+}
+
+#[test]
+fn windows_that_count_go_by_arrival() {
+    let dir = Dir::new();
+    let records = records();
+    write(&dir, &records);
+    let full = |size: usize, every: usize| {
+        let row = |k: &String, w: &[(i64, i64)]| json!({"k": k, "c": w.len(), "sum": w.iter().map(|r| r.0).sum::<i64>()});
+        let of_key = |(k, all): (&String, &Vec<(i64, i64)>)| all.windows(size).step_by(every).map(|w| row(k, w)).collect::<Vec<_>>();
+        sorted(values_by_key(&records).iter().flat_map(of_key).collect())
+    };
+    for (window, expected) in [("count: 7", full(7, 7)), ("count: 9, every: 4", full(9, 4)), ("count: 2, every: 5", full(2, 5))] {
+        for workers in ["1", "2"] {
+            let outcome = dir.job(&job("key: k,", window, "")).args(["-p", workers]).run().exits(0);
+            assert!(sorted(outcome.values()) == expected, "{window} at -p {workers}");
+        }
+    }
+}
+
+#[test]
+fn a_global_window_fires_as_its_trigger_says() {
+    let dir = Dir::new();
+    let records = records();
+    write(&dir, &records);
+    let by_key = values_by_key(&records);
+    #[allow(clippy::type_complexity)]
+    let rows = |of_key: &dyn Fn(&[(i64, i64)]) -> Vec<(usize, i64)>| {
+        let row = |k: &String, (c, sum): (usize, i64)| json!({"k": k, "c": c, "sum": sum});
+        sorted(by_key.iter().flat_map(|(k, all)| of_key(all).into_iter().map(|w| row(k, w)).collect::<Vec<_>>()).collect())
+    };
+    let sum = |records: &[(i64, i64)]| (records.len(), records.iter().map(|r| r.0).sum::<i64>());
+    let run = |window: &str| sorted(dir.job(&job("key: k,", window, "")).args(["-p", "2"]).run().exits(0).values());
+    let counted = rows(&|all| (10..=all.len()).step_by(10).map(|n| sum(&all[..n])).collect());
+    assert_eq!(run("global: true, trigger: { count: 10 }"), counted);
+    let purged = rows(&|all| all.chunks_exact(10).map(sum).collect());
+    assert_eq!(run("global: true, trigger: { purging: { count: 10 } }"), purged);
+    let last_four = rows(&|all| (10..=all.len()).step_by(10).map(|n| sum(&all[n - 4..n])).collect());
+    assert_eq!(run("global: true, trigger: { count: 10 }, evictor: { count: 4 }"), last_four);
+    let changed = rows(&|all| {
+        let (mut last, mut fired) = (all[0].0, Vec::new());
+        for n in 1..all.len() {
+            if (all[n].0 - last).abs() > 40 {
+                last = all[n].0;
+                fired.push(sum(&all[..=n]));
+            }
+        }
+        fired
+    });
+    assert_eq!(run("global: true, trigger: { delta: v, threshold: 40 }"), changed);
+}
+
+#[test]
+fn cumulative_windows_grow_by_their_step() {
+    let dir = Dir::new();
+    let records = records();
+    write(&dir, &records);
+    let mut windows: BTreeMap<(&str, i64, i64), (i64, i64)> = BTreeMap::new();
+    for (k, v, ts) in &records {
+        let start = ts.div_euclid(6_000) * 6_000;
+        for end in (1..=3).map(|n| start + n * 2_000).filter(|end| ts < end) {
+            let window = windows.entry((k, start, end)).or_default();
+            *window = (window.0 + 1, window.1 + v);
+        }
+    }
+    let row = |((k, start, end), (c, sum))| json!({"k": k, "window_start": start, "window_end": end, "c": c, "sum": sum});
+    let expected = sorted(windows.into_iter().map(row).collect());
+    let outcome = dir.job(&job("key: k,", "cumulative: 6s, every: 2s", "")).args(["-p", "2"]).run().exits(0);
+    assert_eq!(sorted(outcome.values()), expected);
+}
+
+#[test]
+fn the_gap_of_a_session_can_depend_on_the_record() {
+    let dir = Dir::new();
+    let rows = [("a", 10, 0), ("a", 100, 5), ("a", 10, 90), ("a", 10, 200), ("b", 0, 7), ("b", 10, 20)];
+    write(&dir, &rows);
+    let outcome = dir.job(&job("key: k,", "session: v", "")).args(["-p", "1"]).run().exits(0);
+    let expected = vec![
+        json!({"k": "a", "window_start": 0, "window_end": 105, "c": 3, "sum": 120}),
+        json!({"k": "a", "window_start": 200, "window_end": 210, "c": 1, "sum": 10}),
+        json!({"k": "b", "window_start": 20, "window_end": 30, "c": 1, "sum": 10}),
+    ];
+    assert_eq!(sorted(outcome.values()), sorted(expected));
+    // A gap of nothing is a mistake of the record.
+    assert_eq!(outcome.account()["s"].part("failed"), 1);
+}
+
+#[test]
+fn an_interval_fires_a_window_before_its_end() {
+    let dir = Dir::new();
+    dir.file("in.jsonl", "{\"k\":\"a\",\"v\":1,\"ts\":100}\n{\"w\":999}\n{\"k\":\"a\",\"v\":2,\"ts\":1500}\n{\"w\":2500}\n{\"w\":9999}\n");
+    let outcome = dir.job(&job_with_late("tumbling: 10s, trigger: { every: 1s }")).run().exits(0);
+    let row = |c: i64, sum: i64| json!({"k": "a", "window_start": 0, "window_end": 10_000, "c": c, "sum": sum});
+    // Every second after the first record, and at the end.
+    let all: Vec<_> = std::iter::repeat_n(row(2, 3), 10).collect();
+    assert_eq!(outcome.values(), all);
+}
+
+#[test]
+fn windows_of_the_wall_clock() {
+    let dir = Dir::new();
+    let job = "name: t\nsources: { in: { connector: generator, rate: 400, count: 400, fields: { k: { cycle: [a, b] } } } }\nstreams: { s: { from: in, key: k, window: { tumbling: 100ms, time: processing }, aggregate: { c: count() } } }\nsinks: { out: { from: s, connector: stdout } }\n";
+    let outcome = dir.job(job).run().exits(0);
+    let rows = outcome.values();
+    let at = |row: &Value, name: &str| row[name].as_i64().expect("a number");
+    assert!(rows.iter().all(|row| at(row, "window_end") - at(row, "window_start") == 100 && at(row, "window_start") % 100 == 0));
+    let windows: std::collections::BTreeSet<_> = rows.iter().map(|row| (row["k"].to_string(), at(row, "window_start"))).collect();
+    assert_eq!(windows.len(), rows.len(), "a window fires once");
+    // The last window is open when the input ends, and does not fire.
+    let counted: i64 = rows.iter().map(|row| at(row, "c")).sum();
+    assert!((100..=400).contains(&counted), "{counted}");
+}

@@ -1,5 +1,6 @@
 //! Accumulators: what an aggregate keeps of the records it has seen.
 
+use hashbrown::hash_map::EntryRef;
 use serde::{Deserialize, Serialize};
 use tidegate_connectors::row::Value;
 use tidegate_runtime::state::Table;
@@ -29,6 +30,14 @@ impl Wide {
         let sum = self.get() + n;
         *self = Self { high: (sum >> 64) as i64, low: sum as u64 };
     }
+
+    fn add_value(&mut self, value: &Value) {
+        match value {
+            Value::Int(v) => self.add(i128::from(*v)),
+            Value::Uint(v) => self.add(i128::from(*v)),
+            _ => {}
+        }
+    }
 }
 
 /// The state of one aggregate over one key and window.
@@ -52,6 +61,13 @@ pub enum Acc {
         /// The number of values.
         count: u64,
     },
+    /// Of `avg` over ints.
+    AvgOfInts {
+        /// The sum.
+        sum: Wide,
+        /// The number of values.
+        count: u64,
+    },
     /// Of `min`; null before the first value.
     Min(Value),
     /// Of `max`; null before the first value.
@@ -60,8 +76,8 @@ pub enum Acc {
     First(Option<Box<(At, Value)>>),
     /// Of `last`.
     Last(Option<Box<(At, Value)>>),
-    /// Of `count_distinct`.
-    Distinct(Box<Table<Value, ()>>),
+    /// Of `count_distinct`: in how many of the parts merged into it each value is.
+    Distinct(Box<Table<Value, u32>>),
     /// Of `collect`, by arrival.
     Collect(Vec<(u64, Value)>),
     /// Of `stddev` and `variance`: count, mean and the sum of squared differences from it (Welford 1962; merged as in Chan, Golub, LeVeque 1979).
@@ -87,7 +103,8 @@ impl Acc {
             Function::Count => Self::Count(0),
             Function::Sum { doubles: true } => Self::SumOfDoubles(0.0),
             Function::Sum { doubles: false } => Self::Sum { ints: Wide::default(), doubles: None },
-            Function::Avg => Self::Avg { sum: 0.0, count: 0 },
+            Function::Avg { ints: false } => Self::Avg { sum: 0.0, count: 0 },
+            Function::Avg { ints: true } => Self::AvgOfInts { sum: Wide::default(), count: 0 },
             Function::Min => Self::Min(Value::Null),
             Function::Max => Self::Max(Value::Null),
             Function::First => Self::First(None),
@@ -115,6 +132,10 @@ impl Acc {
                 *sum += value.as_f64().unwrap_or(0.0);
                 *count += 1;
             }
+            Self::AvgOfInts { sum, count } => {
+                sum.add_value(value);
+                *count += 1;
+            }
             Self::Min(least) => {
                 if least.is_null() || value.total_cmp(least).is_lt() {
                     *least = value.clone();
@@ -136,7 +157,7 @@ impl Acc {
                 }
             }
             Self::Distinct(seen) => {
-                seen.entry_ref(value).or_insert(());
+                seen.entry_ref(value).or_insert(1);
             }
             Self::Collect(values) => values.push((at.arrival, value.clone())),
             Self::Moments { count, mean, squares } => {
@@ -166,6 +187,10 @@ impl Acc {
                 *sum += s;
                 *count += n;
             }
+            (Self::AvgOfInts { sum, count }, Self::AvgOfInts { sum: s, count: n }) => {
+                sum.add(s.get());
+                *count += n;
+            }
             (acc @ (Self::Min(_) | Self::Max(_)), Self::Min(v) | Self::Max(v)) if !v.is_null() => {
                 acc.add(v, At { time: 0, arrival: 0 });
             }
@@ -174,7 +199,11 @@ impl Acc {
                     acc.add(&value.1, value.0);
                 }
             }
-            (Self::Distinct(seen), Self::Distinct(others)) => seen.extend(others.iter().map(|(v, ())| (v.clone(), ()))),
+            (Self::Distinct(seen), Self::Distinct(others)) => {
+                for (value, parts) in others.iter() {
+                    *seen.entry_ref(value).or_insert(0) += parts;
+                }
+            }
             (Self::Collect(values), Self::Collect(others)) => {
                 values.extend(others.iter().cloned());
                 values.sort_by_key(|(arrival, _)| *arrival);
@@ -199,6 +228,52 @@ impl Acc {
         }
     }
 
+    /// Takes back what another accumulator of the same function has seen, which has been merged into this one.
+    pub(super) fn retract(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Count(n), Self::Count(m)) => *n -= m,
+            (Self::Sum { ints, .. }, Self::Sum { ints: less, .. }) => ints.add(-less.get()),
+            (Self::AvgOfInts { sum, count }, Self::AvgOfInts { sum: s, count: n }) => {
+                sum.add(-s.get());
+                *count -= n;
+            }
+            (Self::Distinct(seen), Self::Distinct(others)) => {
+                for (value, parts) in others.iter() {
+                    if let EntryRef::Occupied(mut entry) = seen.entry_ref(value) {
+                        *entry.get_mut() -= parts;
+                        if *entry.get() == 0 {
+                            entry.remove();
+                        }
+                    }
+                }
+            }
+            (Self::Frequencies(counts), Self::Frequencies(others)) => {
+                for (value, n) in others.iter() {
+                    if let EntryRef::Occupied(mut entry) = counts.entry_ref(value) {
+                        *entry.get_mut() -= n;
+                        if *entry.get() == 0 {
+                            entry.remove();
+                        }
+                    }
+                }
+            }
+            // Both are in the order of arrival.
+            (Self::Collect(values), Self::Collect(others)) => {
+                let mut others = others.iter().peekable();
+                values.retain(|(arrival, _)| others.next_if(|(other, _)| other == arrival).is_none());
+            }
+            (Self::Quantile(values), Self::Quantile(others)) => {
+                let mut gone = others.clone();
+                gone.sort_unstable_by(f64::total_cmp);
+                values.sort_unstable_by(f64::total_cmp);
+                let mut gone = gone.into_iter().peekable();
+                values.retain(|value| gone.next_if(|other| other.to_bits() == value.to_bits()).is_none());
+            }
+            // Of the others it is not asked.
+            _ => {}
+        }
+    }
+
     /// The result of `function`.
     pub(super) fn finish(&self, function: &Function) -> Value {
         match self {
@@ -208,6 +283,8 @@ impl Acc {
             Self::SumOfDoubles(sum) => Value::Double(*sum),
             Self::Avg { count: 0, .. } => Value::Null,
             Self::Avg { sum, count } => Value::Double(sum / *count as f64),
+            Self::AvgOfInts { count: 0, .. } => Value::Null,
+            Self::AvgOfInts { sum, count } => Value::Double(sum.get() as f64 / *count as f64),
             Self::Min(v) | Self::Max(v) => v.clone(),
             Self::First(v) | Self::Last(v) => v.as_ref().map_or(Value::Null, |v| v.1.clone()),
             Self::Distinct(seen) => Value::Int(seen.len() as i64),

@@ -17,7 +17,10 @@ pub enum Function {
         doubles: bool,
     },
     /// The mean, as a double.
-    Avg,
+    Avg {
+        /// Is the argument of type int? Then the sum is exact.
+        ints: bool,
+    },
     /// The least value.
     Min,
     /// The greatest value.
@@ -44,7 +47,7 @@ pub enum Function {
 const FUNCTIONS: &[(&str, Function, std::ops::RangeInclusive<usize>, &str)] = &[
     ("count", Function::Count, 0..=1, "count() or count(x)"),
     ("sum", Function::Sum { doubles: false }, 1..=1, "sum(x)"),
-    ("avg", Function::Avg, 1..=1, "avg(x)"),
+    ("avg", Function::Avg { ints: false }, 1..=1, "avg(x)"),
     ("min", Function::Min, 1..=1, "min(x)"),
     ("max", Function::Max, 1..=1, "max(x)"),
     ("first", Function::First, 1..=1, "first(x)"),
@@ -64,7 +67,7 @@ impl Function {
     }
 
     fn needs_number(&self) -> bool {
-        matches!(self, Self::Sum { .. } | Self::Avg | Self::Stddev | Self::Variance | Self::Quantile(_))
+        matches!(self, Self::Sum { .. } | Self::Avg { .. } | Self::Stddev | Self::Variance | Self::Quantile(_))
     }
 
     /// Can it take this value? Asked of every value, as a field may be of any type.
@@ -80,7 +83,7 @@ impl Function {
     pub fn result(&self, argument: &Type) -> Type {
         match self {
             Self::Count | Self::CountDistinct => Type::Int,
-            Self::Avg | Self::Stddev | Self::Variance | Self::Quantile(_) => Type::Double,
+            Self::Avg { .. } | Self::Stddev | Self::Variance | Self::Quantile(_) => Type::Double,
             Self::Sum { .. } if *argument == Type::Uint => Type::Int,
             Self::Sum { .. } | Self::Min | Self::Max | Self::First | Self::Last => argument.clone(),
             Self::Collect => Type::List(Box::new(argument.clone())),
@@ -170,6 +173,7 @@ fn function(text: &Spanned<String>, call: &Call, schema: &Schema, problems: &mut
             }
         },
         (Function::Sum { .. }, _) => Function::Sum { doubles: argument.as_ref().is_some_and(|a| *a.ty() == Type::Double) },
+        (Function::Avg { .. }, _) => Function::Avg { ints: argument.as_ref().is_some_and(|a| matches!(a.ty(), Type::Int | Type::Uint)) },
         (other, _) => other.clone(),
     };
     Some((function, argument))

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
-use tidegate_connectors::row::{Row, Value};
-use tidegate_operators::Aggregate;
+use tidegate_connectors::row::{Row, Type, Value};
+use tidegate_operators::{Aggregate, Sliding};
 use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
 
@@ -41,6 +41,7 @@ pub struct RowAggregate {
     /// What the aggregates are given of the current record.
     given: Vec<Given>,
     words: String,
+    sliding: Sliding,
     arrived: u64,
     failures: Failures,
     metrics: Arc<OperatorMetrics>,
@@ -60,6 +61,7 @@ impl RowAggregate {
     pub fn new(aggregates: Arc<[Compiled]>, words: &str, failures: Failures) -> Self {
         Self {
             given: Vec::with_capacity(aggregates.len()),
+            sliding: aggregates.iter().map(Compiled::sliding).reduce(Sliding::and).unwrap_or(Sliding::Retract),
             aggregates,
             words: words.to_owned(),
             arrived: 0,
@@ -86,6 +88,15 @@ impl RowAggregate {
 }
 
 impl Compiled {
+    fn sliding(&self) -> Sliding {
+        let of_ints = self.argument.as_ref().is_some_and(|argument| matches!(argument.ty(), Type::Int | Type::Uint));
+        match self.function {
+            Function::Count | Function::CountDistinct | Function::Collect | Function::Quantile(_) | Function::Top(_) => Sliding::Retract,
+            Function::Sum { .. } | Function::Avg { .. } if of_ints => Sliding::Retract,
+            _ => Sliding::Suffixes,
+        }
+    }
+
     fn given(&self, row: &Row) -> Result<Given, (&Expr, String)> {
         if let Some(condition) = &self.condition
             && !condition.test(row).map_err(|e| (condition, e.to_string()))?
@@ -146,6 +157,27 @@ impl Aggregate<Row> for RowAggregate {
 
     fn merge(&self, acc: &mut Accs, other: &Accs) {
         acc.iter_mut().zip(other).for_each(|(acc, other)| acc.merge(other));
+    }
+
+    fn sliding(&self) -> Sliding {
+        self.sliding
+    }
+
+    fn retract(&self, acc: &mut Accs, other: &Accs) {
+        acc.iter_mut().zip(other).for_each(|(acc, other)| acc.retract(other));
+    }
+
+    fn rest(&self, part: &Accs) -> Accs {
+        let of = |(a, part): (&Compiled, &Acc)| if a.sliding() == Sliding::Retract { Acc::new(&a.function) } else { part.clone() };
+        self.aggregates.iter().zip(part).map(of).collect()
+    }
+
+    fn complete(&self, acc: &mut Accs, rest: &Accs) {
+        for ((acc, rest), aggregate) in acc.iter_mut().zip(rest).zip(&*self.aggregates) {
+            if aggregate.sliding() != Sliding::Retract {
+                acc.clone_from(rest);
+            }
+        }
     }
 
     fn finish(&self, acc: &Accs) -> Vec<Value> {

@@ -83,15 +83,21 @@ fn part<'n>(root: &'n Node, section: &str) -> &'n [Entry] {
     }
 }
 
-/// The names in the `from` of a stream or sink.
+/// The entry of a mapping.
+fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let Value::Map(entries) = &node.value else { return None };
+    entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
+}
+
+/// The names in the `from` of a stream or sink, and that of the stream it is joined with.
 fn reads(node: &Node) -> Vec<(&str, &Span)> {
-    let Value::Map(entries) = &node.value else { return Vec::new() };
-    let Some(from) = entries.iter().find(|entry| entry.key.value == "from" && !entry.value.is_null()) else { return Vec::new() };
-    let nodes = match &from.value.value {
-        Value::List(items) => items.as_slice(),
-        _ => std::slice::from_ref(&from.value),
+    let from = match entry(node, "from") {
+        Some(Node { value: Value::List(items), .. }) => items.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
     };
-    nodes.iter().filter(|node| !node.is_null()).filter_map(|node| Some((scalar(node)?, &node.span))).collect()
+    let with = entry(node, "join").and_then(|join| entry(join, "with"));
+    from.iter().chain(with).filter(|node| !node.is_null()).filter_map(|node| Some((scalar(node)?, &node.span))).collect()
 }
 
 /// Reports each cycle once, at the `from` that closes it. The walk keeps its own stack: a chain may be as long as the file.
@@ -144,7 +150,7 @@ pub(super) fn in_order(streams: &[Stream]) -> Vec<&Stream> {
                 continue;
             };
             visited[*at] = true;
-            let from = stream.from.get(*next);
+            let from = stream.from.iter().chain(stream.join.iter().map(|join| &join.with)).nth(*next);
             *next += 1;
             match from {
                 Some(from) => path.extend(makers.get(from.as_str()).filter(|maker| !visited[**maker]).map(|maker| (*maker, 0))),

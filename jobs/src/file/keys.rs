@@ -216,10 +216,20 @@ pub(super) static STREAM: Table = Table {
     title: "A stream",
     keys: &[
         key("from", "name | [name, ...]", "", "what it reads; a list is the union"),
-        key("key", "name | [name, ...] | expression", "the whole stream", "what `aggregate` and `pattern` group by"),
-        key("window", "mapping", "none", "the windows `aggregate` is over; without it one output per record"),
+        key(
+            "key",
+            "name | [name, ...] | expression",
+            "the whole stream",
+            "what `aggregate`, `pattern`, `dedupe` and `top` group by, and `join` pairs by",
+        ),
+        key("window", "mapping", "none", "the windows `aggregate` or `top` is over; without it one output per record"),
         key("aggregate", "mapping", "none", "new fields: name: count(), or { value: sum(x), where: y > 3 }"),
-        key("where", "expression", "none", "drops records for which it is not true; applies to the output of `aggregate` and `pattern`"),
+        key(
+            "where",
+            "expression",
+            "none",
+            "drops records for which it is not true; applies to the output of `aggregate`, `pattern` and `join`",
+        ),
         key("select", "mapping", "none", "the output's fields: name: expression; `\"*\": true` keeps all"),
         key(
             "flat_map",
@@ -228,12 +238,12 @@ pub(super) static STREAM: Table = Table {
             "one record per element of a list, added as field `value` or as `name`",
         ),
         key("on_error", "skip | fail", "skip", "what an error in an expression does at run time"),
-        key("late_to", "name", "none", "names a stream of the records too late for their window or `pattern`"),
+        key("late_to", "name", "none", "names a stream of the records too late for their window, `pattern` or `join`"),
         key("timeouts_to", "name", "none", "names a stream of the partial matches of `pattern` that ran out of time"),
         key("pattern", "mapping", "none", "what to look for in the events of each key; instead of `aggregate`"),
-        key("join", "mapping", "none", "joins another stream"),
-        key("dedupe", "mapping", "none", "the first or last record per key"),
-        key("top", "mapping", "none", "the top n per key"),
+        key("join", "mapping", "none", "pairs its records with those of another stream; instead of `aggregate`"),
+        key("dedupe", "mapping", "none", "lets one record of each key through within a span of time; instead of `aggregate`"),
+        key("top", "mapping", "none", "the greatest records of each key, in all or per `window`; instead of `aggregate`"),
         key("indicators", "mapping", "none", "features over trailing spans"),
         key("rules", "mapping", "none", "scenarios and rules"),
     ],
@@ -250,19 +260,25 @@ pub(super) static AGGREGATE: Table = Table {
 
 pub(super) static WINDOW: Table = Table {
     name: "window",
-    title: "window (one of tumbling, sliding, session, count, global)",
+    title: "window (one of tumbling, sliding, cumulative, session, count, global)",
     keys: &[
         key("tumbling", "duration", "none", "windows of this size, end to end"),
         key("sliding", "duration", "none", "windows of this size, one beginning at every `every`"),
-        key("session", "duration | expression", "none", "windows ended by a gap of this length"),
-        key("count", "count", "none", "windows of this many records"),
-        key("global", "true", "none", "one window over everything"),
-        key("every", "duration | count", "the count", "how far apart sliding windows (or counts) begin"),
-        key("offset", "duration", "0s", "moves the beginnings of tumbling and sliding windows"),
-        key("time", "event | processing", "event", "the clock"),
+        key("cumulative", "duration", "none", "windows that begin together every so often and grow by `every` up to this size"),
+        key(
+            "session",
+            "duration | expression",
+            "none",
+            "windows ended by a gap of this length; an expression gives a duration or milliseconds",
+        ),
+        key("count", "count", "none", "windows of this many records of a key; fires when one is full"),
+        key("global", "true", "none", "one window over everything; needs a `trigger`"),
+        key("every", "duration | count", "the count", "how far apart sliding windows (or counts) begin; how cumulative ones grow"),
+        key("offset", "duration", "0s", "moves the beginnings of tumbling, sliding and cumulative windows"),
+        key("time", "event | processing", "event", "the clock that puts records into windows and ends these"),
         key("allowed_lateness", "duration", "0s", "how long a window that fired takes late records"),
-        key("trigger", "trigger", "event_time", "when a window fires"),
-        key("evictor", "mapping", "none", "which records a window drops before it fires"),
+        key("trigger", "trigger", "the end of the window", "when a window fires"),
+        key("evictor", "mapping", "none", "which records a window drops when it fires; it keeps all of them until then"),
     ],
 };
 
@@ -271,7 +287,14 @@ pub(super) static TRIGGER: Table = Table {
     title: "trigger (event_time, processing_time, or one of)",
     keys: &[
         key("count", "count", "none", "at every so many records"),
-        key("every", "duration", "none", "at every interval of the window's clock"),
+        key("every", "duration", "none", "at every interval of the window's clock, and at its end"),
+        key(
+            "delta",
+            "expression",
+            "none",
+            "at a record whose value is more than `threshold` away from that of the record it last fired at",
+        ),
+        key("threshold", "number", "none", "of `delta`"),
         key("purging", "trigger", "none", "as the inner trigger, and the window is emptied"),
     ],
 };
@@ -281,10 +304,48 @@ pub(super) static EVICTOR: Table = Table {
     title: "evictor (one of)",
     keys: &[
         key("count", "count", "none", "keeps the last so many records"),
-        key("time", "duration", "none", "keeps the records of this long before the last"),
-        key("delta", "expression", "none", "drops records whose distance to the last reaches `threshold`"),
+        key("time", "duration", "none", "keeps the records that are less than this older than the newest"),
+        key("delta", "expression", "none", "drops the records whose value is `threshold` or more away from that of the last"),
         key("threshold", "number", "none", "of `delta`"),
+        key("after", "bool", "false", "whether it drops them after the window has fired"),
     ],
+};
+
+pub(super) static JOIN: Table = Table {
+    name: "join",
+    title: "join",
+    keys: &[
+        key("with", "name", "", "the other stream, the right side"),
+        key(
+            "on",
+            "equality | [equality, ...]",
+            "the stream's `key`",
+            "what must be equal: `a.id == b.id`, a and b being this stream and the other, or their names",
+        ),
+        key(
+            "within",
+            "[duration, duration] | duration",
+            "none",
+            "how long after a record of the left one of the right may be; one duration: before or after",
+        ),
+        key("window", "mapping", "none", "pairs what is in the same window, instead"),
+        key("type", "inner | left | right | full", "inner", "which side's records stay without a partner, with nulls for the other"),
+    ],
+};
+
+pub(super) static DEDUPE: Table = Table {
+    name: "dedupe",
+    title: "dedupe",
+    keys: &[
+        key("keep", "first | last", "first", "the first at once, or the last when the time is over"),
+        key("ttl", "duration", "", "how long after a key's first record its others count as the same, in event time"),
+    ],
+};
+
+pub(super) static TOP: Table = Table {
+    name: "top",
+    title: "top",
+    keys: &[key("n", "count", "", "how many"), key("by", "expression", "", "the greatest by this; of equal ones those that came first")],
 };
 
 pub(super) static PATTERN: Table = Table {
@@ -407,7 +468,7 @@ pub(super) static SINK_KAFKA: Table = Table {
     ],
 };
 
-static ALL: [&Table; 29] = [
+static ALL: [&Table; 32] = [
     &JOB,
     &STATE,
     &CHECKPOINTS,
@@ -428,6 +489,9 @@ static ALL: [&Table; 29] = [
     &WINDOW,
     &TRIGGER,
     &EVICTOR,
+    &JOIN,
+    &DEDUPE,
+    &TOP,
     &PATTERN,
     &LIMIT,
     &STEP,
@@ -446,7 +510,7 @@ pub fn reference() -> String {
     let mut text = String::new();
     for table in ALL {
         let mut keys = table.keys.iter().filter(|key| super::not_yet::missing(table.name, key.name).is_none()).peekable();
-        if keys.peek().is_none() || table.name == "evictor" && super::not_yet::missing("window", "evictor").is_some() {
+        if keys.peek().is_none() {
             continue;
         }
         let _ = writeln!(text, "## {}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |", table.title);

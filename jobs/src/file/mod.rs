@@ -23,8 +23,10 @@
 //! "#);
 //! ```
 
+mod dedupe;
 mod generator;
 mod graph;
+mod join;
 mod kafka;
 mod keys;
 mod model;
@@ -40,11 +42,14 @@ mod span;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod top;
 mod values;
 mod window;
 mod yaml;
 
+pub use dedupe::Dedupe;
 pub use generator::{Distribution, Generator};
+pub use join::{Equality, Join, JoinKind, Near};
 pub use kafka::{KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};
 pub use keys::reference;
 pub use model::{Backend, Checkpoints, JobFile, Mode, OnError, Restart, State};
@@ -56,8 +61,9 @@ pub use sinks::{Sink, SinkConnector, SinkFormat, TextPart, Timestamps};
 pub use sources::{EventTime, Lines, Source, SourceConnector, SourceFormat, TimeUnit};
 pub use span::{Span, Spanned};
 pub use streams::{Aggregate, FLAT_MAP_FIELD, FlatMap, Select, Stream};
+pub use top::Top;
 pub use values::{Literal, duration_text, parse_duration, parse_size};
-pub use window::{Clock, Evictor, Gap, Shape, Trigger, Window};
+pub use window::{Clock, Drops, Evictor, Gap, Shape, Trigger, Window};
 
 /// Text that stands nowhere, for tests of what is compiled from it.
 #[cfg(test)]

@@ -1,27 +1,14 @@
 //! What job files may say and this version cannot do yet: the one place to look when a feature lands.
 //!
-//! A name listed here is known, so that a missing feature reads differently from a typo. Everything about windows is read into the model in
-//! spite of it: taking a line out is all it needs to let it through.
+//! A name listed here is known, so that a missing feature reads differently from a typo.
 
 /// A table (or the kind of a value), a name in it, and what to call it.
 type Missing = (&'static str, &'static str, &'static str);
 
 /// Errors: a job that asks for these would not do what it says.
 const MISSING: &[Missing] = &[
-    ("stream", "join", "`join`"),
-    ("stream", "dedupe", "`dedupe`"),
-    ("stream", "top", "`top`"),
     ("stream", "indicators", "`indicators`"),
     ("stream", "rules", "`rules`"),
-    ("window", "count", "a window by `count`"),
-    ("window", "global", "a `global` window"),
-    ("window", "evictor", "`evictor`"),
-    ("window.time", "processing", "`time: processing`"),
-    ("window.session", "dynamic", "a session whose gap is an expression (a duration such as `30s` works)"),
-    ("trigger", "processing_time", "a trigger other than `event_time`"),
-    ("trigger", "count", "a trigger other than `event_time`"),
-    ("trigger", "every", "a trigger other than `event_time`"),
-    ("trigger", "purging", "a trigger other than `event_time`"),
     ("source.connector", "socket", "the socket connector"),
     ("source.connector", "http", "the http connector"),
     ("sink.connector", "socket", "the socket connector"),

@@ -1,10 +1,13 @@
 //! Streams: the operators between sources and sinks.
 
+use super::dedupe::{self, Dedupe};
+use super::join::{self, Join};
 use super::keys;
 use super::model::OnError;
 use super::pattern::{self, Pattern};
 use super::read::{Fields, Reader, scalar};
 use super::span::{Span, Spanned};
+use super::top::{self, Top};
 use super::window::{self, Window};
 use super::yaml::{Node, Value};
 
@@ -27,6 +30,12 @@ pub struct Stream {
     pub aggregate: Vec<Aggregate>,
     /// What is looked for; not beside `aggregate`.
     pub pattern: Option<Pattern>,
+    /// What it is joined with; not beside the others.
+    pub join: Option<Join>,
+    /// Which record of a key goes on; not beside the others.
+    pub dedupe: Option<Dedupe>,
+    /// Which records of a key or window go on; not beside the others.
+    pub top: Option<Top>,
     /// `where`.
     pub filter: Option<Spanned<String>>,
     /// `select`.
@@ -82,6 +91,12 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let aggregate = fields.get("aggregate").map_or_else(Vec::new, |node| read_aggregates(reader, node));
     let pattern = fields.get("pattern").zip(fields.key("pattern"));
     let pattern = pattern.and_then(|(node, at)| pattern::read(reader, node, at, &place));
+    let join = fields.get("join").zip(fields.key("join"));
+    let join = join.and_then(|(node, at)| join::read(reader, node, at, &place, &from));
+    let dedupe = fields.get("dedupe").zip(fields.key("dedupe"));
+    let dedupe = dedupe.and_then(|(node, at)| dedupe::read(reader, node, at, &place));
+    let top = fields.get("top").zip(fields.key("top"));
+    let top = top.and_then(|(node, at)| top::read(reader, node, at, &place));
     let filter = fields.get("where").and_then(|node| reader.text(node, EXPRESSION));
     let select = fields.get("select").and_then(|node| read_select(reader, node));
     let flat_map = fields.get("flat_map").and_then(|node| read_flat_map(reader, node));
@@ -93,33 +108,52 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         check_company(reader, &fields);
     }
     let on_error = on_error.map(|action| action.value).unwrap_or_default();
-    Some(Stream { name, from, key, window, aggregate, pattern, filter, select, flat_map, late_to, timeouts_to, on_error })
+    Some(Stream {
+        name,
+        from,
+        key,
+        window,
+        aggregate,
+        pattern,
+        join,
+        dedupe,
+        top,
+        filter,
+        select,
+        flat_map,
+        late_to,
+        timeouts_to,
+        on_error,
+    })
 }
 
-/// Keys that mean nothing without another one.
+/// What a stream can be.
+const WORK: [&str; 5] = ["pattern", "join", "dedupe", "top", "aggregate"];
+
+/// Keys that mean nothing without another one, and those that don't go together.
 fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
+    let work = fields.given(&WORK);
+    let unwindowed = work.iter().find(|work| !matches!(**work, "aggregate" | "top"));
+    let excluded = work.iter().skip(1).map(|key| (*key, work.first())).chain([("window", unwindowed)]);
+    for (key, other) in excluded {
+        if let Some((at, other)) = fields.key(key).zip(other) {
+            let message = format!("`{key}` does not go with `{other}` in {}: give one of them a stream of its own", fields.place);
+            reader.push(at.problem(message));
+        }
+    }
     let needs: [(&str, &[&'static str]); 3] =
-        [("window", &["aggregate"]), ("late_to", &["window", "pattern"]), ("timeouts_to", &["pattern"])];
+        [("window", &["aggregate", "top"]), ("late_to", &["window", "pattern", "join", "dedupe"]), ("timeouts_to", &["pattern"])];
     for (key, needed) in needs {
-        if let Some(at) = fields.key(key).filter(|_| fields.given(needed).is_empty() && !pattern_excludes(fields, key)) {
+        let told = key == "window" && unwindowed.is_some();
+        if let Some(at) = fields.key(key).filter(|_| fields.given(needed).is_empty() && !told) {
             let needed: Vec<_> = needed.iter().map(|key| format!("`{key}`")).collect();
             reader.push(at.problem(format!("`{key}` in {} needs {}", fields.place, needed.join(" or "))));
         }
     }
-    for key in ["aggregate", "window"] {
-        if let Some(at) = fields.key(key).filter(|_| pattern_excludes(fields, key)) {
-            let message = format!("`{key}` does not go with `pattern` in {}: give one of them a stream of its own", fields.place);
-            reader.push(at.problem(message));
-        }
+    if let Some(at) = fields.key("key").filter(|_| work.is_empty() && fields.key("window").is_none()) {
+        let work: Vec<_> = WORK.iter().map(|key| format!("`{key}`")).collect();
+        reader.push(at.warning(format!("`key` in {} has no effect without {}", fields.place, work.join(" or "))));
     }
-    if let Some(at) = fields.key("key").filter(|_| fields.given(&["aggregate", "window", "pattern"]).is_empty()) {
-        reader.push(at.warning(format!("`key` in {} has no effect without `aggregate` or `pattern`", fields.place)));
-    }
-}
-
-/// Is this a key that can't stand beside the `pattern` there is?
-fn pattern_excludes(fields: &Fields<'_>, key: &str) -> bool {
-    matches!(key, "aggregate" | "window") && fields.key("pattern").is_some()
 }
 
 fn read_aggregates(reader: &mut Reader, node: &Node) -> Vec<Aggregate> {

@@ -3,7 +3,6 @@
 use jiff::SignedDuration;
 
 use super::keys;
-use super::not_yet;
 use super::read::{Fields, Reader};
 use super::span::{Span, Spanned};
 use super::values;
@@ -20,8 +19,8 @@ pub struct Window {
     pub clock: Clock,
     /// How long a window that fired still takes late records; 0 unless given.
     pub allowed_lateness: SignedDuration,
-    /// When a window fires.
-    pub trigger: Trigger,
+    /// When a window fires; when its clock has come to its end, if absent.
+    pub trigger: Option<Trigger>,
     /// Which records it drops first.
     pub evictor: Option<Evictor>,
 }
@@ -47,6 +46,15 @@ pub enum Shape {
     },
     /// Ended by a gap without records.
     Session(Gap),
+    /// Of sizes up to `size`, all beginning together.
+    Cumulative {
+        /// The size of the longest, above zero.
+        size: SignedDuration,
+        /// How much longer each is than the one before, above zero.
+        every: SignedDuration,
+        /// Where they begin; smaller than the step, possibly negative.
+        offset: SignedDuration,
+    },
     /// Of so many records.
     Count {
         /// How many, above zero.
@@ -78,30 +86,60 @@ pub enum Clock {
 }
 
 /// When a window fires.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
     /// When the watermark passes its end.
-    #[default]
     EventTime,
     /// When the wall clock passes its end.
     ProcessingTime,
     /// At every so many records.
     Count(u64),
-    /// At every interval.
+    /// At every interval of the windows' clock.
     Every(SignedDuration),
+    /// At a record whose value of this expression differs from that of the record it last fired at by more than this.
+    Delta(Spanned<String>, f64),
     /// As the inner trigger; the window is emptied then.
     Purging(Box<Self>),
 }
 
-/// Which records a window drops before it fires.
+/// Which records a window drops.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Evictor {
+pub struct Evictor {
+    /// Which.
+    pub drops: Drops,
+    /// After it has fired, not before.
+    pub after: bool,
+}
+
+/// What an evictor goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drops {
     /// All but the last so many.
     Count(u64),
-    /// Those more than this before the last.
+    /// Those that are this much older than the newest, or more.
     Time(SignedDuration),
-    /// Those whose distance to the last reaches the threshold.
+    /// Those whose value of this expression differs from the last one's by this much or more.
     Delta(Spanned<String>, f64),
+}
+
+impl Window {
+    /// The expressions in it.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Spanned<String>> {
+        let gap = if let Shape::Session(Gap::Dynamic(gap)) = &self.shape { Some(gap) } else { None };
+        let evictor =
+            self.evictor.as_ref().and_then(|evictor| if let Drops::Delta(delta, _) = &evictor.drops { Some(delta) } else { None });
+        gap.into_iter().chain(self.trigger.as_ref().and_then(Trigger::text)).chain(evictor)
+    }
+}
+
+impl Trigger {
+    fn text(&self) -> Option<&Spanned<String>> {
+        match self {
+            Self::Delta(delta, _) => Some(delta),
+            Self::Purging(inner) => inner.text(),
+            _ => None,
+        }
+    }
 }
 
 pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) -> Option<Window> {
@@ -113,21 +151,37 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
     let lateness = fields.get("allowed_lateness").and_then(|node| reader.span(node));
     let trigger = fields.get("trigger").and_then(|node| read_trigger(reader, node, at, &place));
     let evictor = fields.get("evictor").and_then(|node| read_evictor(reader, node, at, &place));
+    if let Some(Shape::Count { .. }) = shape {
+        for key in ["time", "trigger", "evictor"] {
+            if let Some(at) = fields.key(key) {
+                reader.push(at.problem(format!("`{key}` does not go with `count`: a window that counts fires when it is full")));
+            }
+        }
+    }
+    let clock = clock.map(|clock| clock.value).unwrap_or_default();
+    let never_late = clock == Clock::Processing || matches!(shape, Some(Shape::Global | Shape::Count { .. }));
+    if let Some(at) = lateness.as_ref().filter(|lateness| never_late && !lateness.value.is_zero()) {
+        reader.push(at.problem("`allowed_lateness` is of windows that end in event time: in others no record is late"));
+    }
+    if let Some(at) = fields.key("global").filter(|_| shape == Some(Shape::Global) && fields.key("trigger").is_none()) {
+        reader.push(at.problem("a `global` window has no end and never fires without a `trigger`"));
+    }
     Some(Window {
         place: Spanned::new((), at.clone()),
         shape: shape?,
-        clock: clock.map(|clock| clock.value).unwrap_or_default(),
+        clock,
         allowed_lateness: lateness.map_or(SignedDuration::ZERO, |lateness| lateness.value),
-        trigger: trigger.unwrap_or_default(),
+        trigger,
         evictor,
     })
 }
 
 fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
-    let given = fields.given(&["tumbling", "sliding", "session", "count", "global"]);
+    let given = fields.given(&["tumbling", "sliding", "cumulative", "session", "count", "global"]);
     let [kind] = given.as_slice() else {
         let found = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
-        let message = format!("{} needs exactly one of tumbling, sliding, session, count, global; it has {found}", fields.place);
+        let message =
+            format!("{} needs exactly one of tumbling, sliding, cumulative, session, count, global; it has {found}", fields.place);
         return reader.fail(&fields.at, message);
     };
     let of = |reader: &mut Reader, key: &'static str, kinds: &[&str]| {
@@ -135,8 +189,8 @@ fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
             reader.push(at.problem(format!("`{key}` does not go with `{kind}`")));
         }
     };
-    of(reader, "every", &["sliding", "count"]);
-    of(reader, "offset", &["tumbling", "sliding"]);
+    of(reader, "every", &["sliding", "cumulative", "count"]);
+    of(reader, "offset", &["tumbling", "sliding", "cumulative"]);
     let node = fields.get(kind)?;
     match *kind {
         "tumbling" => {
@@ -144,11 +198,13 @@ fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
             let offset = read_offset(reader, fields, size.as_ref());
             Some(Shape::Tumbling { size: size?.value, offset })
         }
-        "sliding" => {
+        "sliding" | "cumulative" => {
             let size = reader.positive(node);
             let every = reader.required(fields, "every").and_then(|node| reader.positive(node));
             let offset = read_offset(reader, fields, size.as_ref());
-            Some(Shape::Sliding { size: size?.value, every: every?.value, offset })
+            let (size, every) = (size?.value, every?.value);
+            let sliding = *kind == "sliding";
+            Some(if sliding { Shape::Sliding { size, every, offset } } else { Shape::Cumulative { size, every, offset } })
         }
         "session" => read_gap(reader, node).map(Shape::Session),
         "count" => {
@@ -182,9 +238,6 @@ fn read_gap(reader: &mut Reader, node: &Node) -> Option<Gap> {
     if values::parse_duration(&text.value).is_some() || digits > 0 && is_word {
         return reader.positive(node).map(|gap| Gap::Fixed(gap.value));
     }
-    if let Some(message) = not_yet::missing("window.session", "dynamic") {
-        reader.push(text.problem(message));
-    }
     Some(Gap::Dynamic(text))
 }
 
@@ -195,24 +248,32 @@ fn read_trigger(reader: &mut Reader, node: &Node, at: &Span, place: &str) -> Opt
         return Some(if processing { Trigger::ProcessingTime } else { Trigger::EventTime });
     }
     let fields = reader.fields(node, at, &[&keys::TRIGGER], &format!("`trigger` of {place}"))?;
-    match *fields.given(&["count", "every", "purging"]).as_slice() {
+    match *fields.given(&["count", "every", "delta", "threshold", "purging"]).as_slice() {
         ["count"] => Some(Trigger::Count(reader.count(fields.get("count")?, 1, u64::MAX)?.value)),
         ["every"] => Some(Trigger::Every(reader.positive(fields.get("every")?)?.value)),
+        ["delta", "threshold"] => read_delta(reader, &fields).map(|(delta, threshold)| Trigger::Delta(delta, threshold)),
         ["purging"] => Some(Trigger::Purging(Box::new(read_trigger(reader, fields.get("purging")?, at, place)?))),
-        _ => reader.fail(&node.span, "a trigger is `event_time`, `processing_time` or one of `count`, `every`, `purging`"),
+        _ => reader.fail(
+            &node.span,
+            "a trigger is `event_time`, `processing_time` or one of `count`, `every`, `delta` with `threshold`, `purging`",
+        ),
     }
 }
 
 fn read_evictor(reader: &mut Reader, node: &Node, at: &Span, place: &str) -> Option<Evictor> {
     let fields = reader.fields(node, at, &[&keys::EVICTOR], &format!("`evictor` of {place}"))?;
-    match *fields.given(&["count", "time", "delta", "threshold"]).as_slice() {
-        ["count"] => Some(Evictor::Count(reader.count(fields.get("count")?, 1, u64::MAX)?.value)),
-        ["time"] => Some(Evictor::Time(reader.span(fields.get("time")?)?.value)),
-        ["delta", "threshold"] => {
-            let delta = reader.text(fields.get("delta")?, "an expression");
-            let threshold = reader.number(fields.get("threshold")?);
-            Some(Evictor::Delta(delta?, threshold?.value))
-        }
-        _ => reader.fail(&node.span, "an evictor is one of `count`, `time`, and `delta` with `threshold`"),
-    }
+    let drops = match *fields.given(&["count", "time", "delta", "threshold"]).as_slice() {
+        ["count"] => Drops::Count(reader.count(fields.get("count")?, 1, u64::MAX)?.value),
+        ["time"] => Drops::Time(reader.span(fields.get("time")?)?.value),
+        ["delta", "threshold"] => read_delta(reader, &fields).map(|(delta, threshold)| Drops::Delta(delta, threshold))?,
+        _ => return reader.fail(&node.span, "an evictor is one of `count`, `time`, and `delta` with `threshold`"),
+    };
+    let after = fields.get("after").and_then(|node| reader.bool(node));
+    Some(Evictor { drops, after: after.is_some_and(|after| after.value) })
+}
+
+fn read_delta(reader: &mut Reader, fields: &Fields<'_>) -> Option<(Spanned<String>, f64)> {
+    let delta = reader.text(fields.get("delta")?, "an expression");
+    let threshold = reader.number(fields.get("threshold")?);
+    Some((delta?, threshold?.value))
 }

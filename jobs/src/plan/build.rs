@@ -6,18 +6,22 @@ use std::sync::Arc;
 use tidegate_cep::{CepLogic, Emitted};
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::row::{Row, Schema, Value};
-use tidegate_operators::{Stream, WindowResult};
+use tidegate_operators::{Aggregate, KeyedStream, Stream, Top, WindowResult};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{Dataflow, Error, Record, operator};
 
+use super::joins::{JoinSide, PlannedJoin};
 use super::key::RowKey;
 use super::patterns::Patterned;
 use super::pipeline::Pipeline;
+use super::single::{PlannedDedupe, PlannedKey, PlannedTop};
 use super::streams::{Aggregation, PlannedStream, Work};
+use super::windows::{PlannedTrigger, PlannedWindow, RowAssigner, RowEvictor, RowTrigger, TimeWindows};
 use super::{Plan, PlannedInput, sources};
 use crate::aggregate::RowAggregate;
 use crate::failures::Failures;
+use crate::file::Clock;
 
 type Rows<'s> = Stream<'s, Row>;
 
@@ -42,6 +46,12 @@ impl Plan {
             let input = gather(&stream.inputs, &stream.name, &stream.input.schema, &streams);
             let (out, late) = match &stream.work {
                 Work::Nothing => (piped(input, &stream.name, &stream.name, stream), None),
+                Work::Join(join) => {
+                    let with = gather(std::slice::from_ref(&join.with), &stream.name, &join.with_schema, &streams);
+                    joined(input, with, stream, join)
+                }
+                Work::Dedupe(dedupe) => deduped(input, stream, dedupe),
+                Work::Top(top) => topped(input, stream, top),
                 Work::Aggregation(aggregation) => aggregated(input, stream, aggregation, self.ttl),
                 Work::Pattern(pattern) => {
                     let (out, timeouts, late) = matched(input, stream, pattern);
@@ -118,17 +128,105 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
     let aggregate = RowAggregate::new(Arc::clone(&aggregation.aggregates), &aggregation.words, failures());
     let keyed = keyed.key_by(move |row: &Row| key.of(row));
     let emit = format!("{name}/emit");
-    let Some((window, lateness)) = aggregation.window else {
-        let row = |(key, values): (RowKey, Vec<Value>)| key.values().iter().cloned().chain(values).collect();
-        return (emitted(keyed.state_ttl(ttl).aggregate(name, aggregate), &emit, row, stream), None);
+    let row = |(key, values): (RowKey, Vec<Value>)| key.values().iter().cloned().chain(values).collect();
+    let late = |late: Rows<'s>| if aggregation.keys.is_empty() { late } else { without_keys(late, stream) };
+    match &aggregation.window {
+        None => (emitted(keyed.state_ttl(ttl).aggregate(name, aggregate), &emit, row, stream), None),
+        Some(PlannedWindow::Count(window)) => {
+            let (results, none) = keyed.count_window(*window).aggregate_with_late(name, aggregate);
+            (emitted(results, &emit, row, stream), Some(late(none)))
+        }
+        Some(PlannedWindow::Time(window)) => {
+            let has_bounds = window.has_bounds();
+            let row = move |r: WindowResult<RowKey, Vec<Value>>| {
+                let bounds = [bound(r.start), bound(r.end)].into_iter().filter(|_| has_bounds);
+                r.key.values().iter().cloned().chain(bounds).chain(r.value).collect()
+            };
+            let (results, behind) = windowed(keyed, name, window, aggregate, failures);
+            (emitted(results, &emit, row, stream), Some(late(behind)))
+        }
+    }
+}
+
+/// The aggregates of windows of time; also the late rows.
+fn windowed<'s, A: Aggregate<Row>>(
+    keyed: KeyedStream<'s, Row, impl Fn(&Row) -> RowKey + Clone + 'static>,
+    name: &str,
+    window: &TimeWindows,
+    aggregate: A,
+    failures: impl Fn() -> Failures,
+) -> (Stream<'s, WindowResult<RowKey, A::Out>>, Rows<'s>) {
+    let windows = keyed.window(RowAssigner { shape: window.shape.clone(), failures: failures() }).allowed_lateness(window.lateness);
+    let windows = if window.clock == Clock::Processing { windows.processing_time() } else { windows };
+    let trigger = |trigger: &PlannedTrigger| RowTrigger { trigger: trigger.clone(), failures: failures() };
+    match (&window.trigger, &window.evictor) {
+        (None, None) => windows.aggregate_with_late(name, aggregate),
+        (Some(given), None) => windows.trigger(trigger(given)).aggregate_with_late(name, aggregate),
+        (_, Some(evictor)) => {
+            let evictor = RowEvictor { evictor: evictor.clone(), failures: failures() };
+            windows.trigger(trigger(&window.trigger_or_default())).evictor(evictor).aggregate_with_late(name, aggregate)
+        }
+    }
+}
+
+/// One row of each key within a span, and what follows; also the late rows.
+fn deduped<'s>(input: Rows<'s>, stream: &PlannedStream, dedupe: &PlannedDedupe) -> (Rows<'s>, Option<Rows<'s>>) {
+    let name = stream.name.as_str();
+    let PlannedKey { keys, key, width } = dedupe.key.clone();
+    let failures = Failures::new(name, &stream.input.schema, stream.on_error);
+    let keyed = if keys.is_empty() { input } else { through(input, &format!("{name}/key"), &keys, failures) };
+    let (kept, late) = keyed.key_by(move |row: &Row| key.of(row)).dedupe(name, dedupe.keep, dedupe.ttl);
+    let row = move |row: Row| row.0.into_iter().take(width).collect();
+    let late = if keys.is_empty() { late } else { without_keys(late, stream) };
+    (emitted(kept, &format!("{name}/emit"), row, stream), Some(late))
+}
+
+/// The greatest rows of each key or window with their ranks, and what follows; also the late rows.
+fn topped<'s>(input: Rows<'s>, stream: &PlannedStream, top: &PlannedTop) -> (Rows<'s>, Option<Rows<'s>>) {
+    let name = stream.name.as_str();
+    let PlannedKey { keys, key, width } = top.key.clone();
+    let failures = || Failures::new(name, &stream.input.schema, stream.on_error);
+    let keyed = if keys.is_empty() { input } else { through(input, &format!("{name}/key"), &keys, failures()) };
+    let keyed = keyed.key_by(move |row: &Row| key.of(row));
+    let (emit, rows) = (format!("{name}/emit"), format!("{name}/rows"));
+    let ranked = move |rank: u64, row: Row| row.0.into_iter().take(width).chain([Value::Int(i64::try_from(rank).unwrap_or(i64::MAX))]);
+    let all = move |values: Vec<Row>| values.into_iter().zip(1..).map(move |(row, rank)| ranked(rank, row));
+    let late = |late: Rows<'s>| if keys.is_empty() { late } else { without_keys(late, stream) };
+    let greatest = || Top::new(top.n, top.measure(failures()));
+    match &top.window {
+        None => {
+            let row = move |(rank, row): (u64, Row)| ranked(rank, row).collect();
+            (emitted(keyed.top(name, top.n, top.measure(failures())), &emit, row, stream), None)
+        }
+        Some(PlannedWindow::Count(window)) => {
+            let (results, none) = keyed.count_window(*window).aggregate_with_late(name, greatest());
+            let results = results.flat_map(&rows, move |(_, values)| all(values).map(Iterator::collect::<Row>));
+            (emitted(results, &emit, |row| row, stream), Some(late(none)))
+        }
+        Some(PlannedWindow::Time(window)) => {
+            let has_bounds = window.has_bounds();
+            let (results, behind) = windowed(keyed, name, window, greatest(), failures);
+            let results = results.flat_map(&rows, move |r| {
+                let bounds = [bound(r.start), bound(r.end)];
+                all(r.value).map(move |row| row.chain(bounds.clone().into_iter().filter(|_| has_bounds)).collect::<Row>())
+            });
+            (emitted(results, &emit, |row| row, stream), Some(late(behind)))
+        }
+    }
+}
+
+/// A join and what follows it; also the late rows of both sides.
+fn joined<'s>(left: Rows<'s>, right: Rows<'s>, stream: &PlannedStream, join: &PlannedJoin) -> (Rows<'s>, Option<Rows<'s>>) {
+    let name = stream.name.as_str();
+    let with_key = |rows: Rows<'s>, side: &JoinSide, schema: &Schema, node: &str| {
+        let failures = Failures::new(name, schema, stream.on_error);
+        if side.keys.is_empty() { rows } else { through(rows, &format!("{name}/{node}"), &side.keys, failures) }
     };
-    let (results, late) = keyed.window(window).allowed_lateness(lateness).aggregate_with_late(name, aggregate);
-    let row = |r: WindowResult<RowKey, Vec<Value>>| {
-        let bounds = [bound(r.start), bound(r.end)];
-        r.key.values().iter().cloned().chain(bounds).chain(r.value).collect()
-    };
-    let late = if aggregation.keys.is_empty() { late } else { without_keys(late, stream) };
-    (emitted(results, &emit, row, stream), Some(late))
+    let left = with_key(left, &join.left, &stream.input.schema, "left key");
+    let right = with_key(right, &join.right, &join.with_schema, "right key");
+    let (rows, late) = join.build(name, left, right);
+    let emit = format!("{name}/emit");
+    (emitted(rows, &emit, |row| row, stream), Some(late))
 }
 
 /// Late rows without the keys that were put behind them.

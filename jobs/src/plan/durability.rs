@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tidegate_runtime::{Backend, Mode, StateConfig};
 
-use super::streams::unsigned;
+use super::windows::unsigned;
 use crate::file::{self, JobFile};
 
 /// How a job is made durable.

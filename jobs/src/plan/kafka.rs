@@ -8,7 +8,7 @@ use tidegate_connectors::row::{Row, Schema, Type};
 use tidegate_runtime::sink::Sink;
 
 use super::sinks::text_parts;
-use super::streams::unsigned;
+use super::windows::unsigned;
 use crate::file::{self, Problem, Spanned};
 
 /// The cluster a file means.

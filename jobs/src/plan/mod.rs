@@ -5,13 +5,16 @@
 
 mod build;
 mod durability;
+mod joins;
 mod kafka;
 mod key;
 mod patterns;
 mod pipeline;
+mod single;
 mod sinks;
 mod sources;
 mod streams;
+mod windows;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -133,7 +136,8 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
                 let out = Known { schema: stream.schema.clone(), timed: stream.timed };
                 known.insert(stream.name.clone(), out);
                 if let Some(late) = stream.late_to() {
-                    known.insert(late.to_owned(), stream.input.clone());
+                    let known_late = Known { schema: stream.late_schema().clone(), timed: stream.input.timed };
+                    known.insert(late.to_owned(), known_late);
                 }
                 if let Some((timeouts, schema)) = stream.timeouts_to() {
                     known.insert(timeouts.to_owned(), Known { schema: schema.clone(), timed: stream.timed });

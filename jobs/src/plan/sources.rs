@@ -1,6 +1,7 @@
 //! Sources: connectors, formats and layouts as a file's source describes them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -17,9 +18,11 @@ use tidegate_runtime::{Error, Record};
 
 use super::kafka;
 use super::patterns;
-use super::streams::unsigned;
+use super::windows::unsigned;
 use crate::expr::{identifiers, parse_call};
-use crate::file::{self, FieldType, JobFile, Literal, OnError, Problem, SinkConnector, SourceConnector, SourceFormat, TextPart};
+use crate::file::{
+    self, Equality, FieldType, JobFile, Literal, OnError, Problem, SinkConnector, SourceConnector, SourceFormat, Spanned, TextPart,
+};
 
 /// A source of rows, opened on every worker.
 pub(super) type RowSource = Arc<dyn Source<Entry<Row>>>;
@@ -90,7 +93,7 @@ enum Origin<'a> {
 
 impl<'a> Origin<'a> {
     /// The fields that hold what messages carry beside their values.
-    fn metadata(self) -> &'a [(file::Spanned<String>, Metadata)] {
+    fn metadata(self) -> &'a [(Spanned<String>, Metadata)] {
         if let Self::Kafka(kafka) = self { &kafka.metadata } else { &[] }
     }
 }
@@ -340,7 +343,25 @@ pub(super) fn fields_asked_for(file: &JobFile) -> HashMap<String, BTreeSet<Strin
             names.extend(args.iter().flat_map(|arg| identifiers(&arg.source)));
             names.extend(aggregate.filter.iter().flat_map(|f| identifiers(&f.value)));
         }
-        if let Some(pattern) = &stream.pattern {
+        names.extend(stream.window.iter().flat_map(|window| window.texts()).flat_map(|text| identifiers(&text.value)));
+        names.extend(stream.top.iter().flat_map(|top| identifiers(&top.by.value)));
+        if let Some(join) = &stream.join {
+            let over = |text: &Spanned<String>| identifiers(&text.value);
+            let texts = stream.filter.iter().chain(stream.select.iter().flat_map(|s| &s.fields).map(|(_, e)| e));
+            let mut of_result: Vec<String> = texts.flat_map(over).collect();
+            of_result.extend(stream.flat_map.iter().flat_map(|f| identifiers(&f.list.value)));
+            // What has no prefix is of the left, unless the left says what it has.
+            let prefix = format!("{}_", join.with.value);
+            let of_right = of_result.iter().filter_map(|name| name.strip_prefix(&prefix).or(from.is_empty().then_some(name.as_str())));
+            let of_right: Vec<String> = of_right.map(str::to_owned).collect();
+            names.extend(of_result);
+            let with: BTreeSet<&str> = open.get(join.with.as_str()).into_iter().flatten().copied().collect();
+            let side = |range: fn(&Equality) -> &Range<usize>| -> Vec<String> {
+                join.on.iter().flat_map(|on| identifiers(on.text.value.get(range(on).clone()).unwrap_or_default())).collect()
+            };
+            names.extend(side(|on| &on.left));
+            ask(&with, stream.key.iter().flat_map(over).chain(side(|on| &on.right)).chain(of_right).collect());
+        } else if let Some(pattern) = &stream.pattern {
             let steps = patterns::taking(&pattern.shape.steps);
             let asked = patterns::texts(pattern).into_iter().flat_map(|text| identifiers(&text));
             names.extend(asked.filter(|name| !steps.iter().any(|step| **step == **name)));

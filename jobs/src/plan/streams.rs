@@ -1,19 +1,19 @@
 //! Streams: which operators each becomes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::SignedDuration;
 use tidegate_connectors::row::{Schema, Type};
-use tidegate_operators::Window;
 
+use super::joins::{self, PlannedJoin};
 use super::key::KeySlots;
 use super::patterns::{self, Patterned};
 use super::pipeline::{self, Pipeline};
+use super::single::{self, PlannedDedupe, PlannedTop};
+use super::windows::{self, PlannedWindow};
 use super::{Known, PlannedInput, Streams};
 use crate::aggregate::{self, Compiled};
 use crate::expr::Expr;
-use crate::file::{Gap, OnError, Problem, Shape, Stream, Window as FileWindow};
+use crate::file::{OnError, Problem, Stream};
 
 /// A stream, compiled.
 #[derive(Clone)]
@@ -39,7 +39,15 @@ impl PlannedStream {
             Work::Nothing => None,
             Work::Aggregation(aggregation) => aggregation.late_to.as_deref(),
             Work::Pattern(pattern) => pattern.late_to.as_deref(),
+            Work::Join(join) => join.late_to.as_deref(),
+            Work::Dedupe(dedupe) => dedupe.late_to.as_deref(),
+            Work::Top(top) => top.late_to.as_deref(),
         }
+    }
+
+    /// The schema of the late records: as they came, but for those of joins.
+    pub(super) fn late_schema(&self) -> &Schema {
+        if let Work::Join(join) = &self.work { &join.schema } else { &self.input.schema }
     }
 
     /// The stream of the partial matches that ran out of time, if it has one, and its schema.
@@ -55,6 +63,9 @@ pub(super) enum Work {
     Nothing,
     Aggregation(Aggregation),
     Pattern(Patterned),
+    Join(Box<PlannedJoin>),
+    Dedupe(PlannedDedupe),
+    Top(Box<PlannedTop>),
 }
 
 /// An aggregation by key, in windows or running.
@@ -63,7 +74,7 @@ pub(super) struct Aggregation {
     /// Computes the keys that are expressions.
     pub(super) keys: Pipeline,
     pub(super) key: KeySlots,
-    pub(super) window: Option<(Window, Duration)>,
+    pub(super) window: Option<PlannedWindow>,
     pub(super) aggregates: Arc<[Compiled]>,
     pub(super) late_to: Option<String>,
     /// What it does, in words.
@@ -87,10 +98,23 @@ pub(super) fn plan(stream: &Stream, known: &Streams) -> Result<Option<PlannedStr
         handed_on = Some(planned.schema.width());
         timed = !planned.processing_time;
         work = Work::Pattern(planned);
+    } else if let Some(join) = &stream.join {
+        let Some(planned) = joins::plan(stream, join, &input, known) else { return Ok(None) };
+        let (planned, schema) = planned?;
+        pipeline_schema = schema;
+        timed = true;
+        work = Work::Join(Box::new(planned));
+    } else if let Some(dedupe) = &stream.dedupe {
+        work = Work::Dedupe(single::plan_dedupe(stream, dedupe, &input)?);
+    } else if let Some(top) = &stream.top {
+        let (planned, schema) = single::plan_top(stream, top, &input)?;
+        pipeline_schema = schema;
+        timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
+        work = Work::Top(Box::new(planned));
     } else if !stream.aggregate.is_empty() {
         let (planned, schema) = plan_aggregation(stream, &input)?;
         pipeline_schema = schema;
-        timed |= planned.window.is_some();
+        timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Aggregation(planned);
     }
     let (pipeline, schema) = pipeline::compile(stream, pipeline_schema.clone(), handed_on)?;
@@ -102,18 +126,15 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
     let mut problems = Vec::new();
     let mut schema = Schema::default();
     let (slots, computed) = plan_key(stream, input, &mut schema, &mut problems);
-    let window = stream.window.as_ref().and_then(|window| match plan_window(window) {
-        Ok(planned) if input.timed => Some(planned),
-        Ok(_) => {
+    let window = stream.window.as_ref().and_then(|window| {
+        let planned = windows::plan(window, &input.schema, &mut problems)?;
+        if planned.needs_event_time() && !input.timed {
             problems.push(window.place.problem(format!("these windows are of event time, and {}", untimed(stream))));
-            None
         }
-        Err(problem) => {
-            problems.push(problem);
-            None
-        }
+        Some(planned)
     });
-    if stream.window.is_some() {
+    let has_bounds = window.as_ref().map_or(stream.window.is_some(), PlannedWindow::has_bounds);
+    if has_bounds {
         schema.add("window_start", Type::Timestamp);
         schema.add("window_end", Type::Timestamp);
     }
@@ -178,26 +199,4 @@ pub(super) fn plan_key(stream: &Stream, input: &Known, schema: &mut Schema, prob
 pub(super) fn untimed(stream: &Stream) -> String {
     let sources: Vec<_> = stream.from.iter().map(|f| format!("`{}`", f.value)).collect();
     format!("records of {} have none: give the source `event_time`", sources.join(", "))
-}
-
-fn plan_window(window: &FileWindow) -> Result<(Window, Duration), Problem> {
-    let planned = match &window.shape {
-        Shape::Tumbling { size, offset } => Window::tumbling(unsigned(*size), millis(*offset)),
-        Shape::Sliding { size, every, offset } => Window::sliding(unsigned(*size), unsigned(*every), millis(*offset)),
-        Shape::Session(Gap::Fixed(gap)) => Window::session(unsigned(*gap)),
-        Shape::Session(Gap::Dynamic(_)) | Shape::Count { .. } | Shape::Global => {
-            return Err(window.place.problem("windows of this shape are not in this version"));
-        }
-    };
-    let lateness = unsigned(window.allowed_lateness);
-    planned.map(|planned| (planned, lateness)).map_err(|e| window.place.problem(e.to_string()))
-}
-
-/// A duration that is not negative: the file's reader has seen to it.
-pub(super) fn unsigned(duration: SignedDuration) -> Duration {
-    Duration::try_from(duration).unwrap_or_default()
-}
-
-fn millis(duration: SignedDuration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

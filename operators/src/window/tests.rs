@@ -280,7 +280,7 @@ proptest! {
             seen.push(i as i64);
             logic.record(Record::new(i as i64, (key, i as i64)), &mut out).unwrap();
             let found: Vec<_> = out.take().0.into_iter().map(|r| (r.time, r.value)).collect();
-            let full = seen.len() as u64 >= size && (seen.len() as u64 - size) % every == 0;
+            let full = seen.len() as u64 >= size && (seen.len() as u64 - size).is_multiple_of(every);
             let expected = full.then(|| (i as i64, (key, seen[seen.len() - size as usize..].to_vec())));
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
         }    }

@@ -70,7 +70,7 @@ error: job.yaml:15:5: unknown key `wher` in stream `fails`: did you mean `where`
 error: job.yaml:16:11: no source or stream is called `login`: did you mean `logins`?
   16 |     from: login
      |           ^^^^^
-error: job.yaml:19:5: `window` in stream `hourly` needs `aggregate`
+error: job.yaml:19:5: `window` in stream `hourly` needs `aggregate` or `top`
   19 |     window: { sliding: 1h, evry: 5m }
      |     ^^^^^^
 error: job.yaml:19:28: unknown key `evry` in `window` of stream `hourly`: did you mean `every`?
@@ -91,7 +91,7 @@ error: job.yaml:21:66: `aggregate` needs at least one field, such as `n: count()
 error: job.yaml:22:24: expected an expression, found a list
   22 |   c: { from: b, where: [x], key: [] }
      |                        ^^^
-warning: job.yaml:22:29: `key` in stream `c` has no effect without `aggregate` or `pattern`
+warning: job.yaml:22:29: `key` in stream `c` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate`
   22 |   c: { from: b, where: [x], key: [] }
      |                             ^^^
 error: job.yaml:22:34: expected a field, an expression or a list of them, found an empty list
@@ -220,25 +220,43 @@ fn values_of_windows() {
     assert_eq!(message("session: 30x"), ["expected a duration such as `5s`, found `30x`"]);
     assert_eq!(
         message("tumbling: 5s, session: 5s"),
-        ["`window` of stream `s` needs exactly one of tumbling, sliding, session, count, global; it has tumbling and session"]
+        ["`window` of stream `s` needs exactly one of tumbling, sliding, cumulative, session, count, global; it has tumbling and session"]
     );
     assert_eq!(
         message("tumbling: 5s, trigger: event_tim"),
         ["expected `event_time` or `processing_time`, found `event_tim`: did you mean `event_time`?"]
     );
+    assert_eq!(message("global: true"), ["a `global` window has no end and never fires without a `trigger`"]);
+    assert_eq!(message("global: false, trigger: { count: 1 }"), ["`global` can only be `true`"]);
+    assert_eq!(message("count: 0"), ["expected a whole number from 1 up, found `0`"]);
+    assert_eq!(
+        message("count: 3, trigger: event_time"),
+        ["`trigger` does not go with `count`: a window that counts fires when it is full"]
+    );
+    let never = ["`allowed_lateness` is of windows that end in event time: in others no record is late"];
+    assert_eq!(message("tumbling: 5s, time: processing, allowed_lateness: 1s"), never);
+    assert_eq!(message("count: 3, allowed_lateness: 1s"), never);
+    assert_eq!(
+        message("tumbling: 5s, trigger: { delta: x }"),
+        ["a trigger is `event_time`, `processing_time` or one of `count`, `every`, `delta` with `threshold`, `purging`"]
+    );
+    assert_eq!(message("tumbling: 5s, evictor: { threshold: 3 }"), ["an evictor is one of `count`, `time`, and `delta` with `threshold`"]);
 }
 
 #[test]
 fn keys_that_need_another() {
-    assert_eq!(messages(&with_stream("window: { tumbling: 1s }")), ["error: job.yaml:4:18: `window` in stream `s` needs `aggregate`"]);
+    assert_eq!(
+        messages(&with_stream("window: { tumbling: 1s }")),
+        ["error: job.yaml:4:18: `window` in stream `s` needs `aggregate` or `top`"]
+    );
     assert_eq!(
         messages(&with_stream("where: x, key: a")),
-        ["warning: job.yaml:4:28: `key` in stream `s` has no effect without `aggregate` or `pattern`"]
+        ["warning: job.yaml:4:28: `key` in stream `s` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate`"]
     );
     assert_eq!(
         messages(&with_stream("aggregate: { n: count() }, late_to: l")),
         [
-            "error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern`",
+            "error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern` or `join` or `dedupe`",
             "warning: job.yaml:4:54: nothing reads the stream `l`"
         ]
     );

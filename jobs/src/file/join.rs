@@ -1,0 +1,135 @@
+//! `join`: pairs the records of a stream with those of another.
+
+use std::ops::Range;
+
+use jiff::SignedDuration;
+
+use super::keys;
+use super::read::{Fields, Reader};
+use super::span::{Span, Spanned};
+use super::window::{self, Gap, Shape, Window};
+use super::yaml::{Node, Value};
+
+/// `join`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Join {
+    /// Where the key `join` stands.
+    pub place: Spanned<()>,
+    /// The other stream: the right side.
+    pub with: Spanned<String>,
+    /// What must be equal; the stream's `key` if empty.
+    pub on: Vec<Equality>,
+    /// How near in time or in which windows.
+    pub near: Near,
+    /// What becomes of records without a partner.
+    pub kind: JoinKind,
+}
+
+/// Two expressions that must be equal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Equality {
+    /// `a.id == b.id`.
+    pub text: Spanned<String>,
+    /// Where the expression over the left side stands in it: `id`.
+    pub left: Range<usize>,
+    /// Where that over the right side does.
+    pub right: Range<usize>,
+}
+
+/// Which records can be partners.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one for each join of a file")]
+pub enum Near {
+    /// Those of the right from so long to so long after the left, both included; negative: before it.
+    Within(SignedDuration, SignedDuration),
+    /// Those in the same window.
+    Window(Window),
+}
+
+/// What becomes of records without a partner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum JoinKind {
+    /// They are dropped.
+    #[default]
+    Inner,
+    /// Those of the left stay.
+    Left,
+    /// Those of the right stay.
+    Right,
+    /// Both stay.
+    Full,
+}
+
+pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str, from: &[Spanned<String>]) -> Option<Join> {
+    let place = format!("`join` of {stream}");
+    let fields = reader.fields(node, at, &[&keys::JOIN], &place)?;
+    let kinds = [("inner", JoinKind::Inner), ("left", JoinKind::Left), ("right", JoinKind::Right), ("full", JoinKind::Full)];
+    let kind = fields.get("type").and_then(|node| reader.word(node, "join.type", &kinds));
+    let with = reader.required(&fields, "with").and_then(|node| reader.name(node));
+    let near = read_near(reader, &fields, at, &place);
+    let on = fields.get("on").map(|node| reader.one_or_more(node, "an equality such as `a.id == b.id`"));
+    let with = with?;
+    let left: Vec<&str> = from.iter().map(Spanned::as_str).collect();
+    let on = on.unwrap_or_default().into_iter().map(|text| read_equality(reader, text, &left, with.as_str())).collect::<Option<Vec<_>>>();
+    Some(Join { place: Spanned::new((), at.clone()), with, on: on?, near: near?, kind: kind.map(|kind| kind.value).unwrap_or_default() })
+}
+
+fn read_near(reader: &mut Reader, fields: &Fields<'_>, at: &Span, place: &str) -> Option<Near> {
+    match (fields.get("within"), fields.get("window")) {
+        (Some(node), None) => read_within(reader, node),
+        (None, Some(node)) => {
+            let window = window::read(reader, node, fields.key("window").unwrap_or(at), place)?;
+            let whole = matches!(window.shape, Shape::Count { .. } | Shape::Global | Shape::Session(Gap::Dynamic(_)));
+            if whole || window.trigger.is_some() || window.evictor.is_some() {
+                return reader
+                    .fail(&window.place.span, "a join is by tumbling, sliding, cumulative or session windows, which fire at their end");
+            }
+            Some(Near::Window(window))
+        }
+        _ => reader.fail(&fields.at, format!("{place} needs one of `within` and `window`")),
+    }
+}
+
+/// `[-5m, 10m]`, or `5m` for both directions.
+fn read_within(reader: &mut Reader, node: &Node) -> Option<Near> {
+    if !matches!(node.value, Value::List(_)) {
+        let distance = reader.span(node)?.value;
+        return Some(Near::Within(-distance, distance));
+    }
+    let (low, high) = reader.pair(node, "two durations such as `[-5m, 10m]`")?;
+    let low = reader.duration(low, .., "");
+    let high = reader.duration(high, .., "");
+    let (low, high) = (low?.value, high?.value);
+    if low > high {
+        return reader.fail(&node.span, "the first of the two is the earlier one");
+    }
+    Some(Near::Within(low, high))
+}
+
+/// One side names the left stream and the other the right one, by their names or as `a` and `b`.
+fn read_equality(reader: &mut Reader, text: Spanned<String>, left: &[&str], right: &str) -> Option<Equality> {
+    let wrong = |reader: &mut Reader, text: &Spanned<String>| {
+        let of_left = left.first().copied().unwrap_or("a");
+        let message = format!("`on` is an equality of the two streams, such as `{of_left}.id == {right}.id` or `a.id == b.id`");
+        reader.push(text.problem(message));
+        None
+    };
+    let Some((first, second)) = text.value.split_once("==") else { return wrong(reader, &text) };
+    let side = |part: &str, offset: usize| {
+        let start = offset + part.len() - part.trim_start().len();
+        let (name, rest) = part.trim().split_once('.')?;
+        let is_left = if left.contains(&name) {
+            true
+        } else if name == right {
+            false
+        } else {
+            ["a", "b"].iter().position(|n| *n == name)? == 0
+        };
+        let from = start + name.len() + 1;
+        Some((is_left, from..from + rest.len()))
+    };
+    match (side(first, 0), side(second, first.len() + 2)) {
+        (Some((true, left)), Some((false, right))) | (Some((false, right)), Some((true, left))) => Some(Equality { text, left, right }),
+        _ => wrong(reader, &text),
+    }
+}
