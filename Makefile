@@ -7,7 +7,7 @@ CARGO ?= cargo
 setup-build: ## installs what building needs and is missing
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer from https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || { apt-get update && apt-get install -y --no-install-recommends build-essential; }
-	@ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || { apt-get update && apt-get install -y --no-install-recommends libclang-dev; }
+	@ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* 2>/dev/null | grep -q . || { apt-get update && apt-get install -y --no-install-recommends libclang-dev; }
 	@pkg-config --exists openssl zlib 2>/dev/null || { apt-get update && apt-get install -y --no-install-recommends pkg-config libssl-dev zlib1g-dev; }
 
 setup: setup-build ## and what tests need besides: Java and Maven for a Kafka broker
