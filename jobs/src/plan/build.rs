@@ -222,8 +222,8 @@ fn joined<'s>(left: Rows<'s>, right: Rows<'s>, stream: &PlannedStream, join: &Pl
         let failures = Failures::new(name, schema, stream.on_error);
         if side.keys.is_empty() { rows } else { through(rows, &format!("{name}/{node}"), &side.keys, failures) }
     };
-    let left = with_key(left, &join.left, &stream.input.schema, "left key");
-    let right = with_key(right, &join.right, &join.with_schema, "right key");
+    let left = with_key(left, &join.left, &stream.input.schema, "left_key");
+    let right = with_key(right, &join.right, &join.with_schema, "right_key");
     let (rows, late) = join.build(name, left, right);
     let emit = format!("{name}/emit");
     (emitted(rows, &emit, |row| row, stream), Some(late))
