@@ -41,9 +41,8 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 #[allow(clippy::print_stdout)]
 fn main() -> Outcome<()> {
     let n: u64 = std::env::args().find_map(|a| a.strip_prefix("n=").and_then(|v| v.parse().ok())).unwrap_or(4_000_000);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/broker.sh");
     // It ends with its standard input, and so with this process.
-    let mut process = Command::new(script).arg("--until-eof").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut process = Command::new("tests/kafka/broker.sh").arg("--until-eof").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let lines = BufReader::new(process.stdout.take().ok_or("a pipe")?).lines();
     let said: Vec<String> = lines.map_while(Result::ok).take_while(|line| line != "ready").collect();
     let address = |name: &str| said.iter().find_map(|line| line.strip_prefix(name)).ok_or("the broker did not start");

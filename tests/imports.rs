@@ -24,9 +24,7 @@ const FRONT_PAGE: usize = 200;
 const FILE: usize = 600;
 
 fn metadata() -> Metadata {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     MetadataCommand::new()
-        .manifest_path(manifest)
         .no_deps()
         .other_options(["--offline".to_owned()])
         .exec()

@@ -4,14 +4,14 @@ use std::path::Path;
 
 #[test]
 fn the_committed_reference_is_the_generated_one() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/job-file.md");
-    let page = std::fs::read_to_string(&path).unwrap();
+    let path = Path::new("../docs/job-file.md");
+    let page = std::fs::read_to_string(path).unwrap();
     let (start, end) = ("<!-- keys: generated -->\n", "<!-- end of keys -->\n");
     let (before, rest) = page.split_once(start).expect("the page says where the keys begin");
     let (_, after) = rest.split_once(end).expect("the page says where the keys end");
     let generated = format!("{before}{start}{}{end}{after}", tidegate_jobs::file::reference());
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, generated).unwrap();
+        std::fs::write(path, generated).unwrap();
     } else {
         assert_eq!(page, generated, "docs/job-file.md is out of date: run `UPDATE_DOCS=1 cargo test -p tidegate-jobs --test reference`");
     }
@@ -20,7 +20,7 @@ fn the_committed_reference_is_the_generated_one() {
 /// Every complete job in the documents is one that this version takes.
 #[test]
 fn every_job_in_the_documents_is_valid() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new("..");
     let mut jobs = 0;
     for page in ["README.md", "docs/job-file.md"] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();

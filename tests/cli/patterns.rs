@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Dir, sorted};
+use crate::harness::{Dir, project, sorted};
 
 /// A job that looks for this pattern in `in.jsonl`, by `k`; the rest of the stream may say more.
 fn job(pattern: &str, rest: &str) -> String {
@@ -396,9 +396,9 @@ fn how_partial_matches_are_followed_is_explained() {
 
 #[test]
 fn passwords_guessed_on_the_real_log() {
-    let job = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs/examples/guessed-passwords.yaml");
-    let path = concat!("sources.auth.path=", env!("CARGO_MANIFEST_DIR"), "/jobs/examples/data/auth.log.zst");
-    let outcome = Dir::new().tidegate(["run", job, "--quiet", "--set", path]).run().exits(0);
+    let examples = project().join("jobs/examples").display().to_string();
+    let (job, path) = (format!("{examples}/guessed-passwords.yaml"), format!("sources.auth.path={examples}/data/auth.log.zst"));
+    let outcome = Dir::new().tidegate(["run", &job, "--quiet", "--set", &path]).run().exits(0);
     let line = "2015-03-30T16:01:36Z  24.151.103.17: let in as elastic_user_0 after ";
     assert!(outcome.stdout.lines().any(|l| l.starts_with(line)), "{}", outcome.stdout);
 }

@@ -16,6 +16,11 @@ use tempfile::TempDir;
 /// No test needs nearly as long; what takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// The root of the checkout, where cargo runs tests. Not read while compiling: checkouts may share what is built.
+pub fn project() -> PathBuf {
+    std::env::current_dir().expect("a working directory")
+}
+
 /// A temporary directory, in which commands run.
 pub struct Dir(TempDir);
 

@@ -37,8 +37,7 @@ pub fn broker() -> Option<&'static Broker> {
 }
 
 fn start() -> Result<Broker, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/broker.sh");
-    let mut process = Command::new(script)
+    let mut process = Command::new("tests/kafka/broker.sh")
         .arg("--until-eof")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::broker::broker;
-use crate::harness::Dir;
+use crate::harness::{Dir, project};
 use crate::topic::Topic;
 
 #[test]
 fn a_replayed_log_raises_the_alerts_that_the_file_raises() {
     let Some(broker) = broker() else { return };
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = project();
+    let root = root.display();
     let (log, alerts) = (Topic::new(broker, 3), Topic::new(broker, 2));
     let dir = Dir::new();
     let data = format!("{root}/jobs/examples/data/auth.log.zst");
