@@ -24,11 +24,7 @@ const FRONT_PAGE: usize = 200;
 const FILE: usize = 600;
 
 fn metadata() -> Metadata {
-    MetadataCommand::new()
-        .no_deps()
-        .other_options(["--offline".to_owned()])
-        .exec()
-        .expect("cargo describes the workspace")
+    MetadataCommand::new().no_deps().other_options(["--offline".to_owned()]).exec().expect("cargo describes the workspace")
 }
 
 fn layer(name: &str) -> Option<usize> {
