@@ -79,6 +79,26 @@ fn records_of_one_window_are_paired() {
 }
 
 #[test]
+fn a_record_is_joined_with_the_version_of_its_time() {
+    let (dir, orders, payments) = dir();
+    for kind in ["inner", "left"] {
+        // Of a table a version holds until the next, of equal times the last in the file; one with n divisible by five ends the one before.
+        let version = |id: i64, at: i64| {
+            let latest = payments.iter().filter(|p| p.0 == id && p.2 <= at).max_by_key(|p| (p.2, p.1));
+            latest.filter(|p| p.1 % 5 != 0).map(|p| p.1)
+        };
+        let all = orders.iter().map(|(id, n, at)| (n, version(*id, *at)));
+        let expected = sorted(all.filter(|(_, v)| v.is_some() || kind == "left").map(|(n, v)| json!({"o": n, "p": v})).collect());
+        for workers in ["1", "3"] {
+            let on = "on: 'orders.id == payments.id'";
+            let join = format!("join: {{ with: payments, {on}, temporal: true, deleted: 'n % 5 == 0', type: {kind} }}");
+            let outcome = dir.job(&job(&join)).args(["--quiet", "-p", workers]).run().exits(0);
+            assert!(sorted(outcome.values()) == expected, "{kind} at -p {workers}");
+        }
+    }
+}
+
+#[test]
 fn fields_of_both_are_in_the_result() {
     let dir = Dir::new();
     dir.json_lines("orders.jsonl", &[json!({"id": 1, "n": 5, "ts": 1_000})]);
@@ -105,7 +125,7 @@ fn what_is_wrong_with_a_join_is_told_where_it_is() {
     let dir = Dir::new();
     let check = |join: &str, part: &str| _ = dir.check(&job(join)).exits(2).stderr_has(part);
     check("join: { with: paymets, on: 'a.id == b.id', within: 1s }", "no source or stream is called `paymets`: did you mean `payments`?");
-    check("join: { with: payments, on: 'a.id == b.id' }", "needs one of `within` and `window`");
+    check("join: { with: payments, on: 'a.id == b.id' }", "needs one of `within`, `window` and `temporal`");
     check("join: { with: payments, within: 1s }", "a join needs `on`, such as `a.id == b.id`, or the stream a `key` that both have");
     check(
         "join: { with: payments, on: 'a.id == a.id', within: 1s }",
@@ -118,5 +138,8 @@ fn what_is_wrong_with_a_join_is_told_where_it_is() {
         "join: { with: payments, on: 'a.id == b.id', window: { count: 3 } }",
         "a join is by tumbling, sliding, cumulative or session windows",
     );
+    check("join: { with: payments, on: 'a.id == b.id', temporal: true, type: full }", "a temporal join is `inner` or `left`");
+    check("join: { with: payments, on: 'a.id == b.id', temporal: true, deleted: id }", "expected bool, found int");
+    check("join: { with: payments, on: 'a.id == b.id', within: 1s, deleted: 'n == 1' }", "needs `temporal`");
     check("join: { with: payments, on: 'a.id == b.id', within: 1s }, aggregate: { n: count() }", "`aggregate` does not go with `join`");
 }

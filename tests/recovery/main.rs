@@ -7,4 +7,5 @@ mod harness;
 mod crashes;
 mod damage;
 mod job;
+mod joins;
 mod savepoints;

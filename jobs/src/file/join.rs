@@ -44,6 +44,8 @@ pub enum Near {
     Within(SignedDuration, SignedDuration),
     /// Those in the same window.
     Window(Window),
+    /// The one of the right that was valid at the time of the left; one for which the expression is true ends the validity of those before.
+    Temporal(Option<Spanned<String>>),
 }
 
 /// What becomes of records without a partner.
@@ -67,6 +69,11 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str, fr
     let kind = fields.get("type").and_then(|node| reader.word(node, "join.type", &kinds));
     let with = reader.required(&fields, "with").and_then(|node| reader.name(node));
     let near = read_near(reader, &fields, at, &place);
+    if let (Some(kind), Some(Near::Temporal(_))) = (&kind, &near)
+        && matches!(kind.value, JoinKind::Right | JoinKind::Full)
+    {
+        reader.push(kind.problem("a temporal join is `inner` or `left`: the right side is a table, not a stream"));
+    }
     let on = fields.get("on").map(|node| reader.one_or_more(node, "an equality such as `a.id == b.id`"));
     let with = with?;
     let left: Vec<&str> = from.iter().map(Spanned::as_str).collect();
@@ -75,9 +82,13 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str, fr
 }
 
 fn read_near(reader: &mut Reader, fields: &Fields<'_>, at: &Span, place: &str) -> Option<Near> {
-    match (fields.get("within"), fields.get("window")) {
-        (Some(node), None) => read_within(reader, node),
-        (None, Some(node)) => {
+    if let Some(at) = fields.key("deleted").filter(|_| fields.get("temporal").is_none()) {
+        reader.push(at.problem(format!("`deleted` in {place} needs `temporal`")));
+    }
+    match *fields.given(&["within", "window", "temporal"]).as_slice() {
+        ["within"] => read_within(reader, fields.get("within")?),
+        ["window"] => {
+            let node = fields.get("window")?;
             let window = window::read(reader, node, fields.key("window").unwrap_or(at), place)?;
             let whole = matches!(window.shape, Shape::Count { .. } | Shape::Global | Shape::Session(Gap::Dynamic(_)));
             if whole || window.trigger.is_some() || window.evictor.is_some() {
@@ -86,7 +97,12 @@ fn read_near(reader: &mut Reader, fields: &Fields<'_>, at: &Span, place: &str) -
             }
             Some(Near::Window(window))
         }
-        _ => reader.fail(&fields.at, format!("{place} needs one of `within` and `window`")),
+        ["temporal"] => {
+            reader.asked(fields.get("temporal")?, "temporal")?;
+            let deleted = fields.get("deleted").and_then(|node| reader.text(node, "an expression"));
+            Some(Near::Temporal(deleted))
+        }
+        _ => reader.fail(&fields.at, format!("{place} needs one of `within`, `window` and `temporal`")),
     }
 }
 

@@ -329,6 +329,8 @@ pub(super) static JOIN: Table = Table {
             "how long after a record of the left one of the right may be; one duration: before or after",
         ),
         key("window", "mapping", "none", "pairs what is in the same window, instead"),
+        key("temporal", "true", "none", "the right is a table: each record of the left with the version of its time, instead"),
+        key("deleted", "expression", "none", "of `temporal`: a record of the right for which it is true ends a version and begins none"),
         key("type", "inner | left | right | full", "inner", "which side's records stay without a partner, with nulls for the other"),
     ],
 };

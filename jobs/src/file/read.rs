@@ -212,6 +212,12 @@ impl Reader {
         }
     }
 
+    /// `true`, for what can only be asked for.
+    pub(super) fn asked(&mut self, node: &Node, key: &str) -> Option<()> {
+        let asked = self.bool(node)?;
+        if asked.value { Some(()) } else { self.fail(&asked.span, format!("`{key}` can only be `true`")) }
+    }
+
     /// One of a few words; `table` lists the words that are not in this version.
     pub(super) fn word<T: Copy>(&mut self, node: &Node, table: &'static str, words: &[(&'static str, T)]) -> Option<Spanned<T>> {
         let text = scalar(node);

@@ -214,8 +214,8 @@ fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
             Some(Shape::Count { size, every: every.map_or(Some(size), |every| Some(every?.value))? })
         }
         _ => {
-            let global = reader.bool(node)?;
-            if global.value { Some(Shape::Global) } else { reader.fail(&global.span, "`global` can only be `true`") }
+            reader.asked(node, "global")?;
+            Some(Shape::Global)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tidegate_connectors::row::{Row, Schema, Type, Value};
-use tidegate_operators::join::{Either, Interval, JoinType, Pairs};
+use tidegate_operators::join::{Either, Interval, JoinType, Pairs, Unmatched};
 use tidegate_operators::window::Bounds;
 use tidegate_operators::{KeyedStream, Stream};
 
@@ -14,7 +14,7 @@ use super::windows::{self, PlannedShape, PlannedWindow};
 use super::{Known, PlannedInput, Streams};
 use crate::aggregate::located;
 use crate::expr::Expr;
-use crate::file::{Clock, Join, JoinKind, Near, Problem, Stream as FileStream};
+use crate::file::{Clock, Join, JoinKind, Near, Problem, Spanned, Stream as FileStream};
 
 /// A join, compiled.
 #[derive(Clone)]
@@ -44,7 +44,15 @@ pub(super) struct JoinSide {
 #[derive(Clone)]
 enum PlannedNear {
     Interval(Interval),
-    Window { window: tidegate_operators::Window, clock: Clock, lateness: Duration },
+    Window {
+        window: tidegate_operators::Window,
+        clock: Clock,
+        lateness: Duration,
+    },
+    /// `deleted`: the slot behind the rows of the right that says which end a version.
+    Temporal {
+        deleted: Option<usize>,
+    },
 }
 
 /// Plans a join; the schema is that of its rows. `None` if the other stream could not be planned.
@@ -52,7 +60,8 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
     let right = known.get(join.with.as_str())?;
     let mut problems = Vec::new();
     let near = plan_near(join, &mut problems);
-    if matches!(near, Some(PlannedNear::Interval(_) | PlannedNear::Window { clock: Clock::Event, .. })) && !(left.timed && right.timed) {
+    let by_clock = matches!(near, Some(PlannedNear::Window { clock: Clock::Processing, .. }) | None);
+    if !by_clock && !(left.timed && right.timed) {
         let untimed = if left.timed { join.with.as_str() } else { stream.from.first().map_or("", |from| from.as_str()) };
         problems.push(
             join.place.problem(format!("a join is by event time, and records of `{untimed}` have none: give the source `event_time`")),
@@ -87,16 +96,21 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
     }
     let has_bounds = matches!(near, Some(PlannedNear::Window { .. }));
     let schema = joined(&left.schema, &right.schema, join.with.as_str(), has_bounds);
-    let Some(near) = near.filter(|_| problems.is_empty()) else { return Some(Err(problems)) };
+    let deleted = if let Near::Temporal(Some(text)) = &join.near { condition(text, &right.schema, &mut problems) } else { None };
+    let Some(mut near) = near.filter(|_| problems.is_empty()) else { return Some(Err(problems)) };
     let kind = match join.kind {
         JoinKind::Inner => JoinType::Inner,
         JoinKind::Left => JoinType::Left,
         JoinKind::Right => JoinType::Right,
         JoinKind::Full => JoinType::Full,
     };
+    let (right_side, slot) = JoinSide::new(of_right, deleted, &right.schema);
+    if let PlannedNear::Temporal { deleted } = &mut near {
+        *deleted = slot;
+    }
     let planned = PlannedJoin {
-        left: JoinSide::new(of_left, &left.schema),
-        right: JoinSide::new(of_right, &right.schema),
+        left: JoinSide::new(of_left, None, &left.schema).0,
+        right: right_side,
         with: PlannedInput { name: join.with.value.clone(), rearrange: None },
         with_schema: right.schema.clone(),
         near,
@@ -105,6 +119,11 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
     };
     Some(Ok((planned, schema)))
+}
+
+fn condition(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
+    let compiled = Expr::condition(&text.value, schema);
+    compiled.map_err(|found| problems.extend(found.into_iter().map(|problem| located(text, 0, problem)))).ok()
 }
 
 fn plan_near(join: &Join, problems: &mut Vec<Problem>) -> Option<PlannedNear> {
@@ -123,6 +142,7 @@ fn plan_near(join: &Join, problems: &mut Vec<Problem>) -> Option<PlannedNear> {
             },
             PlannedWindow::Count(_) => None,
         },
+        Near::Temporal(_) => Some(PlannedNear::Temporal { deleted: None }),
     }
 }
 
@@ -141,7 +161,8 @@ fn joined(left: &Schema, right: &Schema, with: &str, has_bounds: bool) -> Schema
 }
 
 impl JoinSide {
-    fn new(keys: Vec<Expr>, schema: &Schema) -> Self {
+    /// The side with these keys, and the slot of what else is put behind its rows.
+    fn new(keys: Vec<Expr>, more: Option<Expr>, schema: &Schema) -> (Self, Option<usize>) {
         let (mut slots, mut computed) = (Vec::new(), Vec::new());
         for key in keys {
             slots.push(key.as_slot().unwrap_or(schema.width() + computed.len()));
@@ -149,7 +170,9 @@ impl JoinSide {
                 computed.push(key);
             }
         }
-        Self { keys: pipeline::append(computed), key: KeySlots::new(&slots), width: schema.width() }
+        let behind = more.is_some().then_some(schema.width() + computed.len());
+        computed.extend(more);
+        (Self { keys: pipeline::append(computed), key: KeySlots::new(&slots), width: schema.width() }, behind)
     }
 
     /// The fields of a row; nulls if there is none.
@@ -174,6 +197,12 @@ impl PlannedJoin {
         let (rows, late) = match &self.near {
             PlannedNear::Interval(interval) => {
                 both.interval(name, *interval, self.kind, move |_: &RowKey, left, right| Row(row(left, right).into()))
+            }
+            PlannedNear::Temporal { deleted } => {
+                let unmatched = if self.kind.keeps_left() { Unmatched::Keep } else { Unmatched::Drop };
+                let deleted = *deleted;
+                let deletes = move |row: &Row| deleted.is_some_and(|slot| *row.get(slot) == Value::Bool(true));
+                both.temporal(name, unmatched, deletes, move |_: &RowKey, left, right| Row(row(Some(left), right).into()))
             }
             PlannedNear::Window { window, clock, lateness } => {
                 let pair = move |_: &RowKey, window: Bounds, left: Option<&Row>, right: Option<&Row>| {

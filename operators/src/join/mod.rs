@@ -1,10 +1,12 @@
-//! Joins of two keyed streams: by distance in time, and by window.
+//! Joins of two keyed streams: by distance in time, by window, and with the versions of a table.
 //!
 //! Both inputs go through one operator as a stream of [`Either`], so that they share its key groups, its watermark and its state.
 
 mod buffer;
 mod interval;
 mod stream;
+mod temporal;
+mod versions;
 mod windowed;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use tidegate_runtime::Record;
 
 pub use interval::{Interval, IntervalLogic};
 pub use stream::JoinedStreams;
+pub use temporal::TemporalLogic;
 pub use windowed::{CoGroup, Pairs};
 
 /// A record of one of two inputs.
@@ -62,10 +65,31 @@ impl std::fmt::Display for JoinType {
     }
 }
 
+/// What becomes of a record for which a table has no row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unmatched {
+    /// It is dropped: an inner join.
+    #[default]
+    Drop,
+    /// It is emitted alone: a left join.
+    Keep,
+}
+
+impl std::fmt::Display for Unmatched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Drop => "inner",
+            Self::Keep => "left",
+        })
+    }
+}
+
 /// Has a record no event time?
 fn untimed<T>(record: &Record<T>) -> bool {
     record.time == Record::UNTIMED
 }
 
+#[cfg(test)]
+mod temporal_tests;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use tidegate_runtime::operator::keyed;
 use tidegate_runtime::{Data, Edge};
 
-use super::{Either, Interval, IntervalLogic, JoinType};
+use super::{Either, Interval, IntervalLogic, JoinType, TemporalLogic, Unmatched};
 use crate::stream::Stream;
 use crate::window::{Assigner, WindowedStream};
 
@@ -36,6 +36,24 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
         let words = format!("{kind} interval join: {interval}");
         let (main, late) =
             keyed(self.edge, name, &words, Some("late"), self.key, |context| IntervalLogic::new(key, interval, kind, pair, context));
+        (Stream::from_edge(main), Stream::from_edge(late))
+    }
+
+    /// Joins each record of the left with what a table says of its key at its time, in event time. The right is the table: each record a
+    /// version, valid until the next one; one that `deletes` ends the validity of the one before it. The second stream is the late records.
+    #[must_use]
+    pub fn temporal<K, O, D, G>(self, name: &str, unmatched: Unmatched, deletes: D, pair: G) -> Joined<'s, L, R, O>
+    where
+        K: Data + Eq + Hash,
+        O: Clone + 'static,
+        F: Fn(&Either<L, R>) -> K + Clone + 'static,
+        D: FnMut(&R) -> bool + 'static,
+        G: FnMut(&K, &L, Option<&R>) -> O + 'static,
+    {
+        let key = self.key.clone();
+        let words = format!("{unmatched} temporal join");
+        let (main, late) =
+            keyed(self.edge, name, &words, Some("late"), self.key, |context| TemporalLogic::new(key, deletes, unmatched, pair, context));
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 

@@ -1,0 +1,179 @@
+//! Temporal joins: each record with the version of a table that was valid at its time, as Flink's event-time temporal join.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Handle, Keyed, Timers};
+use tidegate_runtime::{Data, Error, Record, Watermark};
+
+use super::buffer::{Buffer, Waiting};
+use super::versions::Versions;
+use super::{Either, Unmatched, untimed};
+
+/// Of one key: the records that wait for the watermark, the versions of the table, and when they are next looked at.
+#[derive(Clone, Serialize, Deserialize)]
+struct Row<L, R> {
+    waiting: Buffer<L>,
+    versions: Versions<R>,
+    wake: Option<i64>,
+}
+
+/// The logic of a temporal join. The left waits until the watermark has come to its time: then all versions up to it are known. A version is
+/// valid from its time on, until that of the next; of equal times the last to come holds. A left record behind the watermark is late, and so
+/// is a version behind one that the watermark has passed; both go to the side output.
+pub struct TemporalLogic<K, L, R, F, D, G, O> {
+    key: F,
+    deletes: D,
+    pair: G,
+    unmatched: Unmatched,
+    rows: Handle<Keyed<K, Row<L, R>>>,
+    timers: Handle<Timers<K>>,
+    metrics: Arc<OperatorMetrics>,
+    emits: std::marker::PhantomData<fn() -> O>,
+}
+
+impl<K, L, R, F, D, G, O> TemporalLogic<K, L, R, F, D, G, O>
+where
+    K: Data + Eq + Hash,
+    L: Data,
+    R: Data,
+    G: FnMut(&K, &L, Option<&R>) -> O,
+{
+    /// Joins records of equal `key`; `pair` makes the results. A record of the right that `deletes` is no version: the row is not there from
+    /// then on.
+    ///
+    /// # Errors
+    /// The states can't be declared.
+    pub fn new(key: F, deletes: D, unmatched: Unmatched, pair: G, context: &mut Context) -> Result<Self, Error> {
+        let rows = context.states.keyed("rows", None)?;
+        let timers = context.states.timers("timers")?;
+        let metrics = Arc::clone(&context.metrics);
+        Ok(Self { key, deletes, pair, unmatched, rows, timers, metrics, emits: std::marker::PhantomData })
+    }
+
+    /// How many records wait, and how many versions are kept, over all keys.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn held(&self) -> Result<(usize, usize), Error> {
+        let mut held = (0, 0);
+        self.rows.borrow().for_each(|_, row| {
+            held.0 += row.waiting.times().count();
+            held.1 += row.versions.len();
+            Ok(())
+        })?;
+        Ok(held)
+    }
+
+    fn emit<S>(&mut self, key: &K, time: i64, left: &L, version: Option<&R>, out: &mut Outbox<O, S>) {
+        if version.is_some() || self.unmatched == Unmatched::Keep {
+            out.emit(time, (self.pair)(key, left, version));
+        }
+    }
+
+    /// Sees to it that a key is looked at when something waits no more, or a version is needed no more.
+    fn arrange(&self, key: &K, row: &mut Row<L, R>) {
+        let Some(next) = row.waiting.first().into_iter().chain(row.versions.next_over()).min() else { return };
+        if row.wake.is_none_or(|wake| next < wake) {
+            row.wake = Some(next);
+            self.timers.borrow_mut().set(next, key.clone());
+        }
+    }
+
+    /// Joins what has waited until `now`, and lets go of the versions that no later record can meet.
+    fn look<S>(&mut self, key: &K, now: i64, out: &mut Outbox<O, S>) -> Result<(), Error> {
+        let rows = self.rows.clone();
+        let mut rows = rows.borrow_mut();
+        let Some(row) = rows.get_mut(key)? else { return Ok(()) };
+        row.wake.take_if(|wake| *wake <= now);
+        while let Some(left) = row.waiting.take_until(now) {
+            self.emit(key, left.time, &left.value, row.versions.at(left.time), out);
+        }
+        row.versions.forget_before(now);
+        if row.waiting.first().is_none() && row.versions.is_empty() {
+            rows.remove(key)?;
+        } else {
+            self.arrange(key, row);
+        }
+        Ok(())
+    }
+}
+
+impl<K, L, R, F, D, G, O> Logic for TemporalLogic<K, L, R, F, D, G, O>
+where
+    K: Data + Eq + Hash,
+    L: Data,
+    R: Data,
+    F: Fn(&Either<L, R>) -> K + 'static,
+    D: FnMut(&R) -> bool + 'static,
+    G: FnMut(&K, &L, Option<&R>) -> O + 'static,
+    O: Clone + 'static,
+{
+    type In = Either<L, R>;
+    type Out = O;
+    type Side = Either<L, R>;
+
+    fn prefetch(&mut self, records: &[Record<Either<L, R>>]) -> Result<(), Error> {
+        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
+        self.rows.borrow_mut().prefetch(keys.iter())
+    }
+
+    fn record(&mut self, record: Record<Either<L, R>>, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {
+        if untimed(&record) {
+            return Err(Error::user("a record without an event time came to a join: give its source an event time"));
+        }
+        let (time, now) = (record.time, out.watermark().0);
+        let key = (self.key)(&record.value);
+        let rows = self.rows.clone();
+        let mut rows = rows.borrow_mut();
+        let late = match record.value {
+            Either::Left(value) if time < now => Some(Either::Left(value)),
+            Either::Left(value) if time == now => {
+                let version = rows.get(&key)?.and_then(|row| row.versions.at(time));
+                self.emit(&key, time, &value, version, out);
+                None
+            }
+            value => {
+                let make = || Row { waiting: Buffer::default(), versions: Versions::default(), wake: None };
+                let row = rows.get_or_insert_with(&key, make)?;
+                let late = match value {
+                    Either::Left(value) => {
+                        row.waiting.insert(Waiting { time, value, matched: false });
+                        None
+                    }
+                    Either::Right(value) if row.versions.replaced(time, now) => Some(Either::Right(value)),
+                    Either::Right(value) => {
+                        let deletes = (self.deletes)(&value);
+                        row.versions.insert(time, (!deletes).then_some(value));
+                        None
+                    }
+                };
+                row.versions.forget_before(now);
+                if row.waiting.first().is_none() && row.versions.is_empty() {
+                    rows.remove(&key)?;
+                } else {
+                    self.arrange(&key, row);
+                }
+                late
+            }
+        };
+        if let Some(value) = late {
+            self.metrics.late.add(1);
+            out.emit_side(time, value);
+        }
+        Ok(())
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {
+        loop {
+            let due = self.timers.borrow_mut().take_due(watermark.0);
+            let Some((now, keys)) = due else { return Ok(()) };
+            for key in keys {
+                self.look(&key, now, out)?;
+            }
+        }
+    }
+}
