@@ -2,7 +2,7 @@
 //!
 //! **Here:** the sources and sinks a job names under `connector:` ([`file`](mod@file), [`stdin`], [`generator`], [`kafka`], [`sink`]), the formats that turn lines
 //! into records and back ([`format`](mod@format)), and the record of job files ([`row`]). A source of rows yields an [`Entry`](entry::Entry): a
-//! row, or a line that could not be understood, as [`OnBad`](entry::OnBad) has it.
+//! row, or a line that could not be understood, as [`OnBad`](entry::OnBad) has it. Tables to look records up in are in [`table`].
 //!
 //! **Not here:** how sources are driven, timed and held back, and what a sink's records have to do with checkpoints: that is the business of
 //! the runtime, which knows a connector only by the traits `Source` and `Sink`. Nor what a job file calls all this.
@@ -34,3 +34,4 @@ pub mod row;
 pub mod sink;
 mod split;
 pub mod stdin;
+pub mod table;

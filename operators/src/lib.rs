@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod aggregating;
+mod asynchronous;
 mod broadcast;
 #[cfg(test)]
 mod conformance;
@@ -14,6 +15,7 @@ mod connect;
 mod dedupe;
 pub mod join;
 mod keyed;
+pub mod lookup;
 mod process;
 mod reduce;
 mod running;
@@ -23,6 +25,7 @@ pub mod window;
 
 pub use aggregate::{Aggregate, Average, Count, Fold, IntegerSum, Max, Min, Sliding, Sum};
 pub use aggregating::AggregatingState;
+pub use asynchronous::{AsyncFunction, AsyncOptions, Order, Retries};
 pub use broadcast::{BroadcastConnectedStreams, BroadcastContext, BroadcastProcessFunction};
 pub use connect::{CoProcessFunction, ConnectedStreams};
 pub use dedupe::Keep;

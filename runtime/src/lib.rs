@@ -1,6 +1,6 @@
 //! The dataflow runtime: what turns a graph of named operators into workers that run it.
 //!
-//! Lives here: [`Time`] and [`Progress`], the contracts of [`source`]s and [`sink`]s, the four operator harnesses, timers, keyed state,
+//! Lives here: [`Time`] and [`Progress`], the contracts of [`source`]s and [`sink`]s, the five operator harnesses, timers, keyed state,
 //! flow control, the [`Graph`] and the [`Job`] that runs it. Operators are written against the harnesses in [`operator`] and never see
 //! a frontier, a capability or a timely type.
 //!

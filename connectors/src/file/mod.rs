@@ -1,7 +1,7 @@
 //! Files: a file, a directory or a pattern, read once from start to end.
 
-mod input;
-mod listing;
+pub(crate) mod input;
+pub(crate) mod listing;
 mod position;
 mod schedule;
 

@@ -53,12 +53,29 @@ pub(super) fn check(reader: &mut Reader, root: &Node) {
             }
         }
     }
+    tables(reader, root);
     let mut unread: Vec<(&&str, &Made<'_>)> = made.iter().filter(|(name, _)| !read.contains(**name)).collect();
     unread.sort_by_key(|(_, made)| made.span.range().start);
     for (name, made) in unread {
         reader.push(made.span.warning(format!("nothing reads the {} `{name}`", noun(name, made))));
     }
     cycles(reader, root, &made);
+}
+
+/// Every table that is looked into is one that exists, and every one that exists is looked into.
+fn tables(reader: &mut Reader, root: &Node) {
+    let made = part(root, "tables");
+    let asked = part(root, "streams").iter().filter_map(|stream| entry(entry(&stream.value, "lookup")?, "table"));
+    let asked: Vec<(&str, &Span)> = asked.filter_map(|node| Some((scalar(node)?, &node.span))).collect();
+    for (name, span) in &asked {
+        if !made.iter().any(|table| table.key.value == *name) {
+            let names = made.iter().map(|table| table.key.value.as_str());
+            reader.push(span.problem(format!("no table is called `{name}`")).near(name, names));
+        }
+    }
+    for table in made.iter().filter(|table| !asked.iter().any(|(name, _)| *name == table.key.value)) {
+        reader.push(table.key.span.warning(format!("nothing looks into the table `{}`", table.key.value)));
+    }
 }
 
 /// Whether the names can be told at all: a misspelt `sources` would make every name below unknown.

@@ -1,6 +1,10 @@
 //! Every key a job file may have, by the mapping it stands in. The check for unknown keys and the printed reference both come from here.
 
+mod tables;
+
 use std::fmt::Write as _;
+
+pub(super) use tables::{CACHE, LOOKUP, TABLE, TABLE_FILE, TABLE_HTTP};
 
 /// One key: its name, the type of its value, its default (empty if it must be given) and what it does.
 pub(super) struct Key {
@@ -31,6 +35,7 @@ pub(super) static JOB: Table = Table {
         key("checkpoints", "mapping", "none", "how often and where the job is made durable"),
         key("restart", "mapping", "none", "what happens when the job fails"),
         key("sources", "mapping", "", "where records come from, by name"),
+        key("tables", "mapping", "none", "what streams look records up in, by name"),
         key("streams", "mapping", "none", "the operators, by name, in any order"),
         key("sinks", "mapping", "", "where records go, by name"),
     ],
@@ -242,6 +247,7 @@ pub(super) static STREAM: Table = Table {
         key("timeouts_to", "name", "none", "names a stream of the partial matches of `pattern` that ran out of time"),
         key("pattern", "mapping", "none", "what to look for in the events of each key; instead of `aggregate`"),
         key("join", "mapping", "none", "pairs its records with those of another stream; instead of `aggregate`"),
+        key("lookup", "mapping", "none", "adds the fields of a row that a table has for each record; instead of `aggregate`"),
         key("dedupe", "mapping", "none", "lets one record of each key through within a span of time; instead of `aggregate`"),
         key("top", "mapping", "none", "the greatest records of each key, in all or per `window`; instead of `aggregate`"),
         key("indicators", "mapping", "none", "features over trailing spans"),
@@ -470,7 +476,7 @@ pub(super) static SINK_KAFKA: Table = Table {
     ],
 };
 
-static ALL: [&Table; 32] = [
+static ALL: [&Table; 37] = [
     &JOB,
     &STATE,
     &CHECKPOINTS,
@@ -486,12 +492,17 @@ static ALL: [&Table; 32] = [
     &EVENT_TIME,
     &DISTRIBUTION,
     &TIME,
+    &TABLE,
+    &TABLE_FILE,
+    &TABLE_HTTP,
+    &CACHE,
     &STREAM,
     &AGGREGATE,
     &WINDOW,
     &TRIGGER,
     &EVICTOR,
     &JOIN,
+    &LOOKUP,
     &DEDUPE,
     &TOP,
     &PATTERN,

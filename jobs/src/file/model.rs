@@ -8,6 +8,7 @@ use super::sinks::{self, Sink};
 use super::sources::{self, Source};
 use super::span::{Span, Spanned};
 use super::streams::{self, Stream};
+use super::tables::{self, Table};
 use super::values;
 use super::yaml::Node;
 
@@ -36,6 +37,8 @@ pub struct JobFile {
     pub restart: Option<Restart>,
     /// In the order of the file.
     pub sources: Vec<Source>,
+    /// In the order of the file.
+    pub tables: Vec<Table>,
     /// In the order of the file.
     pub streams: Vec<Stream>,
     /// In the order of the file.
@@ -138,6 +141,7 @@ pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     if let Some(node) = reader.required(&fields, "sources") {
         sources = read_named(reader, node, "source", sources::read);
     }
+    let tables = fields.get("tables").map_or_else(Vec::new, |node| read_named(reader, node, "table", tables::read));
     let streams = fields.get("streams").map_or_else(Vec::new, |node| read_named(reader, node, "stream", streams::read));
     let mut sinks = Vec::new();
     if let Some(node) = reader.required(&fields, "sinks") {
@@ -152,7 +156,7 @@ pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     }
     // A job that has no right name has other parts to look at.
     let name = name.unwrap_or_else(|| Spanned::new(String::new(), first_key(root)));
-    Some(JobFile { name, parallelism, state, checkpoints, restart, sources, streams, sinks })
+    Some(JobFile { name, parallelism, state, checkpoints, restart, sources, tables, streams, sinks })
 }
 
 /// Where to point when the whole file lacks something.

@@ -181,7 +181,7 @@ enum Word {
     Text,
 }
 
-fn read_format(reader: &mut Reader, fields: &Fields<'_>, origin: Origin<'_>) -> Option<SourceFormat> {
+pub(super) fn read_format(reader: &mut Reader, fields: &Fields<'_>, origin: Origin<'_>) -> Option<SourceFormat> {
     let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text)];
     let word = match fields.get("format") {
         Some(Node { value: Value::Map(_), .. }) => None,

@@ -3,6 +3,7 @@
 use super::dedupe::{self, Dedupe};
 use super::join::{self, Join};
 use super::keys;
+use super::lookup::{self, Lookup};
 use super::model::OnError;
 use super::pattern::{self, Pattern};
 use super::read::{Fields, Reader, scalar};
@@ -32,6 +33,8 @@ pub struct Stream {
     pub pattern: Option<Pattern>,
     /// What it is joined with; not beside the others.
     pub join: Option<Join>,
+    /// What it is looked up in; not beside the others.
+    pub lookup: Option<Lookup>,
     /// Which record of a key goes on; not beside the others.
     pub dedupe: Option<Dedupe>,
     /// Which records of a key or window go on; not beside the others.
@@ -93,6 +96,8 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let pattern = pattern.and_then(|(node, at)| pattern::read(reader, node, at, &place));
     let join = fields.get("join").zip(fields.key("join"));
     let join = join.and_then(|(node, at)| join::read(reader, node, at, &place, &from));
+    let lookup = fields.get("lookup").zip(fields.key("lookup"));
+    let lookup = lookup.and_then(|(node, at)| lookup::read(reader, node, at, &place));
     let dedupe = fields.get("dedupe").zip(fields.key("dedupe"));
     let dedupe = dedupe.and_then(|(node, at)| dedupe::read(reader, node, at, &place));
     let top = fields.get("top").zip(fields.key("top"));
@@ -116,6 +121,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         aggregate,
         pattern,
         join,
+        lookup,
         dedupe,
         top,
         filter,
@@ -128,7 +134,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
 }
 
 /// What a stream can be.
-const WORK: [&str; 5] = ["pattern", "join", "dedupe", "top", "aggregate"];
+const WORK: [&str; 6] = ["pattern", "join", "lookup", "dedupe", "top", "aggregate"];
 
 /// Keys that mean nothing without another one, and those that don't go together.
 fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
@@ -150,8 +156,9 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
             reader.push(at.problem(format!("`{key}` in {} needs {}", fields.place, needed.join(" or "))));
         }
     }
-    if let Some(at) = fields.key("key").filter(|_| work.is_empty() && fields.key("window").is_none()) {
-        let work: Vec<_> = WORK.iter().map(|key| format!("`{key}`")).collect();
+    let keyed = work.iter().any(|work| *work != "lookup") || fields.key("window").is_some();
+    if let Some(at) = fields.key("key").filter(|_| !keyed) {
+        let work: Vec<_> = WORK.iter().filter(|work| **work != "lookup").map(|key| format!("`{key}`")).collect();
         reader.push(at.warning(format!("`key` in {} has no effect without {}", fields.place, work.join(" or "))));
     }
 }

@@ -13,6 +13,7 @@ use tidegate_runtime::{Dataflow, Error, Record, operator};
 
 use super::joins::{JoinSide, PlannedJoin};
 use super::key::RowKey;
+use super::lookups::PlannedLookup;
 use super::patterns::Patterned;
 use super::pipeline::Pipeline;
 use super::single::{PlannedDedupe, PlannedKey, PlannedTop};
@@ -50,6 +51,7 @@ impl Plan {
                     let with = gather(std::slice::from_ref(&join.with), &stream.name, &join.with_schema, &streams);
                     joined(input, with, stream, join)
                 }
+                Work::Lookup(lookup) => (looked_up(input, stream, lookup), None),
                 Work::Dedupe(dedupe) => deduped(input, stream, dedupe),
                 Work::Top(top) => topped(input, stream, top),
                 Work::Aggregation(aggregation) => aggregated(input, stream, aggregation, self.ttl),
@@ -227,6 +229,14 @@ fn joined<'s>(left: Rows<'s>, right: Rows<'s>, stream: &PlannedStream, join: &Pl
     let (rows, late) = join.build(name, left, right);
     let emit = format!("{name}/emit");
     (emitted(rows, &emit, |row| row, stream), Some(late))
+}
+
+/// Rows with what a table says of them, and what follows.
+fn looked_up<'s>(input: Rows<'s>, stream: &PlannedStream, lookup: &PlannedLookup) -> Rows<'s> {
+    let name = stream.name.as_str();
+    let failures = Failures::new(name, &stream.input.schema, stream.on_error);
+    let keyed = if lookup.keys.is_empty() { input } else { through(input, &format!("{name}/key"), &lookup.keys, failures) };
+    emitted(lookup.build(name, keyed), &format!("{name}/emit"), |row| row, stream)
 }
 
 /// Late rows without the keys that were put behind them.

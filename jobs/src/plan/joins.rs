@@ -147,7 +147,7 @@ fn plan_near(join: &Join, problems: &mut Vec<Problem>) -> Option<PlannedNear> {
 }
 
 /// The fields of both; those of the right that the left has, too, begin with the name of the right.
-fn joined(left: &Schema, right: &Schema, with: &str, has_bounds: bool) -> Schema {
+pub(super) fn joined(left: &Schema, right: &Schema, with: &str, has_bounds: bool) -> Schema {
     let mut schema = left.clone();
     for field in right.fields() {
         let taken = schema.slot(&field.name).is_some();

@@ -8,6 +8,7 @@ mod durability;
 mod joins;
 mod kafka;
 mod key;
+mod lookups;
 mod patterns;
 mod pipeline;
 mod single;
@@ -25,7 +26,7 @@ use tidegate_runtime::source::Source;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{GraphError, Job};
 
-use crate::file::{JobFile, Problem, Problems, Severity, SinkConnector, SourceConnector, Spanned};
+use crate::file::{self, JobFile, Problem, Problems, Severity, SinkConnector, SourceConnector, Spanned};
 
 pub use durability::{Checkpoints, Durability, Restart};
 pub use key::RowKey;
@@ -64,6 +65,7 @@ type Streams = HashMap<String, Known>;
 /// The parts of a file that problems are known of: looking further into them would only bring follow-up mistakes.
 fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
     let sources = file.sources.iter().map(|s| &s.name);
+    let sources = sources.chain(file.tables.iter().map(|t| &t.name));
     let names: Vec<&Spanned<String>> =
         sources.chain(file.streams.iter().map(|s| &s.name)).chain(file.sinks.iter().map(|s| &s.name)).collect();
     let errors = problems.iter().filter(|p| p.severity == Severity::Error).map(|p| p.span().range().start);
@@ -129,9 +131,10 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
             Err(more) => found.extend(more),
         }
     }
+    let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
     let mut streams_planned = Vec::new();
     for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
-        match streams::plan(stream, &known) {
+        match streams::plan(stream, &known, &tables) {
             Ok(Some(stream)) => {
                 let out = Known { schema: stream.schema.clone(), timed: stream.timed };
                 known.insert(stream.name.clone(), out);

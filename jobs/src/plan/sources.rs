@@ -201,7 +201,7 @@ fn layout_of(
     }
 }
 
-fn conversion(ty: &FieldType) -> Result<Conversion, String> {
+pub(super) fn conversion(ty: &FieldType) -> Result<Conversion, String> {
     Ok(match ty {
         FieldType::Plain(ty) => match ty {
             Type::Bool => Conversion::Bool,
@@ -361,6 +361,13 @@ pub(super) fn fields_asked_for(file: &JobFile) -> HashMap<String, BTreeSet<Strin
             };
             names.extend(side(|on| &on.left));
             ask(&with, stream.key.iter().flat_map(over).chain(side(|on| &on.right)).chain(of_right).collect());
+        } else if let Some(lookup) = &stream.lookup {
+            let of_table = file.tables.iter().filter(|table| table.name.value == lookup.table.value).flat_map(|table| &table.schema);
+            let of_table: Vec<&str> = of_table.map(|field| field.name.as_str()).collect();
+            let texts = stream.filter.iter().chain(stream.select.iter().flat_map(|s| &s.fields).map(|(_, e)| e));
+            let texts = texts.chain(stream.flat_map.iter().map(|f| &f.list));
+            names.extend(texts.flat_map(|text| identifiers(&text.value)).filter(|name| !of_table.contains(&name.as_str())));
+            names.extend(lookup.on.iter().flat_map(|(_, text)| identifiers(&text.value)));
         } else if let Some(pattern) = &stream.pattern {
             let steps = patterns::taking(&pattern.shape.steps);
             let asked = patterns::texts(pattern).into_iter().flat_map(|text| identifiers(&text));

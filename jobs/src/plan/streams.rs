@@ -6,6 +6,7 @@ use tidegate_connectors::row::{Schema, Type};
 
 use super::joins::{self, PlannedJoin};
 use super::key::KeySlots;
+use super::lookups::{self, PlannedLookup};
 use super::patterns::{self, Patterned};
 use super::pipeline::{self, Pipeline};
 use super::single::{self, PlannedDedupe, PlannedTop};
@@ -13,7 +14,7 @@ use super::windows::{self, PlannedWindow};
 use super::{Known, PlannedInput, Streams};
 use crate::aggregate::{self, Compiled};
 use crate::expr::Expr;
-use crate::file::{OnError, Problem, Stream};
+use crate::file::{OnError, Problem, Stream, Table};
 
 /// A stream, compiled.
 #[derive(Clone)]
@@ -36,7 +37,7 @@ impl PlannedStream {
     /// The stream of its late records, if it has one.
     pub(super) fn late_to(&self) -> Option<&str> {
         match &self.work {
-            Work::Nothing => None,
+            Work::Nothing | Work::Lookup(_) => None,
             Work::Aggregation(aggregation) => aggregation.late_to.as_deref(),
             Work::Pattern(pattern) => pattern.late_to.as_deref(),
             Work::Join(join) => join.late_to.as_deref(),
@@ -64,6 +65,7 @@ pub(super) enum Work {
     Aggregation(Aggregation),
     Pattern(Patterned),
     Join(Box<PlannedJoin>),
+    Lookup(Box<PlannedLookup>),
     Dedupe(PlannedDedupe),
     Top(Box<PlannedTop>),
 }
@@ -82,7 +84,7 @@ pub(super) struct Aggregation {
 }
 
 /// Plans a stream. `None` if an input could not be planned.
-pub(super) fn plan(stream: &Stream, known: &Streams) -> Result<Option<PlannedStream>, Vec<Problem>> {
+pub(super) fn plan(stream: &Stream, known: &Streams, tables: &[&Table]) -> Result<Option<PlannedStream>, Vec<Problem>> {
     let Some((input, inputs)) = super::union(&stream.from, known) else { return Ok(None) };
     let mut timed = input.timed;
     let mut pipeline_schema = input.schema.clone();
@@ -104,6 +106,11 @@ pub(super) fn plan(stream: &Stream, known: &Streams) -> Result<Option<PlannedStr
         pipeline_schema = schema;
         timed = true;
         work = Work::Join(Box::new(planned));
+    } else if let Some(lookup) = &stream.lookup {
+        let Some(table) = tables.iter().find(|table| table.name.value == lookup.table.value) else { return Ok(None) };
+        let (planned, schema) = lookups::plan(lookup, table, &input)?;
+        pipeline_schema = schema;
+        work = Work::Lookup(Box::new(planned));
     } else if let Some(dedupe) = &stream.dedupe {
         work = Work::Dedupe(single::plan_dedupe(stream, dedupe, &input)?);
     } else if let Some(top) = &stream.top {

@@ -1,6 +1,7 @@
-//! The four harnesses every operator runs in: source, stateless, keyed, sink. Only these know timely.
+//! The five harnesses every operator runs in: source, stateless, asynchronous, keyed, sink. Only these know timely.
 
 mod appointment;
+mod asynchronous;
 mod keeper;
 mod keyed;
 mod positions;
@@ -8,6 +9,7 @@ mod sink;
 mod source;
 mod stateless;
 
+pub use asynchronous::{Ask, Order, Ticket, asynchronous};
 pub use keyed::{Context, Keyed, Logic, Outbox, Target, keyed, routed};
 pub use sink::sink;
 pub use source::source;

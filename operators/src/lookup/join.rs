@@ -1,0 +1,118 @@
+//! The operator of lookup joins.
+
+use std::sync::Arc;
+
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::operator::{self, Ask, Ticket};
+use tidegate_runtime::{Data, Error};
+
+use super::{LookupTable, Rows};
+use crate::asynchronous::{AsyncFunction, AsyncOptions, Pool, ask, describe};
+use crate::join::Unmatched;
+use crate::stream::Stream;
+
+impl<'s, T: Data> Stream<'s, T> {
+    /// Joins each record with the rows that `table` has for its key; `pair` makes the results. What the table knows is answered at once.
+    #[must_use]
+    pub fn lookup<K, B, O, F, G>(
+        self,
+        name: &str,
+        table: Arc<B>,
+        unmatched: Unmatched,
+        options: AsyncOptions,
+        key: F,
+        pair: G,
+    ) -> Stream<'s, O>
+    where
+        K: Clone + Send + Sync + 'static,
+        B: LookupTable<K>,
+        O: Clone + Send + 'static,
+        F: Fn(&T) -> K + 'static,
+        G: Fn(&T, Option<&B::Row>) -> O + Send + Sync + 'static,
+    {
+        let kind = format!("{unmatched} lookup join, {}", describe(&options));
+        let pool = Pool::new(name);
+        let edge = operator::asynchronous(self.into_edge(), name, &kind, options.order, options.capacity, |metrics| Lookup {
+            finding: Arc::new(Finding(table)),
+            joining: Arc::new(Joining { unmatched, pair, metrics }),
+            options,
+            key,
+            pool,
+            open: false,
+            values: std::marker::PhantomData,
+        });
+        Stream::from_edge(edge)
+    }
+}
+
+/// A table as a function of keys.
+struct Finding<B>(Arc<B>);
+
+impl<K: Send + 'static, B: LookupTable<K>> AsyncFunction<K> for Finding<B> {
+    type Out = Rows<B::Row>;
+
+    fn call(&self, key: K) -> impl Future<Output = Result<Rows<B::Row>, Error>> + Send {
+        self.0.find(key)
+    }
+}
+
+struct Joining<G> {
+    unmatched: Unmatched,
+    pair: G,
+    metrics: Arc<OperatorMetrics>,
+}
+
+impl<G> Joining<G> {
+    fn results<T, R, O>(&self, value: &T, rows: &[R]) -> Vec<O>
+    where
+        G: Fn(&T, Option<&R>) -> O,
+    {
+        match (rows, self.unmatched) {
+            ([], Unmatched::Keep) => vec![(self.pair)(value, None)],
+            ([], Unmatched::Drop) => {
+                self.metrics.filtered.add(1);
+                Vec::new()
+            }
+            (rows, _) => rows.iter().map(|row| (self.pair)(value, Some(row))).collect(),
+        }
+    }
+}
+
+struct Lookup<T, B, F, G, O> {
+    finding: Arc<Finding<B>>,
+    joining: Arc<Joining<G>>,
+    options: AsyncOptions,
+    key: F,
+    pool: Pool,
+    open: bool,
+    values: std::marker::PhantomData<fn(T) -> O>,
+}
+
+impl<T, K, B, F, G, O> Ask for Lookup<T, B, F, G, O>
+where
+    T: Data,
+    K: Clone + Send + Sync + 'static,
+    B: LookupTable<K>,
+    O: Clone + Send + 'static,
+    F: Fn(&T) -> K + 'static,
+    G: Fn(&T, Option<&B::Row>) -> O + Send + Sync + 'static,
+{
+    type In = T;
+    type Results = Vec<O>;
+
+    fn ask(&mut self, value: T, ticket: impl FnOnce() -> Ticket<Vec<O>>) -> Result<Option<Vec<O>>, Error> {
+        if !std::mem::replace(&mut self.open, true) {
+            self.finding.0.open()?;
+        }
+        let key = (self.key)(&value);
+        if let Some(rows) = self.finding.0.known(&key)? {
+            return Ok(Some(self.joining.results(&value, &rows)));
+        }
+        let (finding, joining, options, ticket) = (Arc::clone(&self.finding), Arc::clone(&self.joining), self.options, ticket());
+        self.pool.spawn(async move {
+            let rows = ask(&*finding, key, options).await;
+            ticket.redeem(rows.map(|rows| joining.results(&value, &rows)));
+        })?;
+        Ok(None)
+    }
+}

@@ -1,0 +1,39 @@
+//! Lookup joins: each record with what a table outside says of its key at that moment.
+//!
+//! What a table says is not part of any checkpoint: a record that is read again after a restore may find another row.
+
+mod cached;
+mod join;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tidegate_runtime::Error;
+
+pub use cached::{CacheConfig, Cached};
+
+/// The rows of one key: none, one or several.
+pub type Rows<R> = Arc<[R]>;
+
+/// A table to look records up in. The workers share it.
+pub trait LookupTable<K>: Send + Sync + 'static {
+    /// What is found.
+    type Row: Send + Sync + 'static;
+
+    /// Makes it ready, on every worker before its first record.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn open(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The rows of `key`, if they are known without waiting.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn known(&self, key: &K) -> Result<Option<Rows<Self::Row>>, Error>;
+
+    /// Finds the rows of `key`.
+    fn find(&self, key: K) -> impl Future<Output = Result<Rows<Self::Row>, Error>> + Send;
+}

@@ -1,0 +1,170 @@
+//! The harness of operators that ask the outside about each record, and go on while they wait.
+//!
+//! Nothing is kept: each record holds the time it came under until its result has left. So watermarks wait for it, and so do barriers: a
+//! snapshot holds no record that is under way, and after a restore the source brings again what had not left. A barrier thus takes as long to
+//! pass as the slowest call.
+
+mod calls;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
+use tidegate_checkpoints::Epoch;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::CapabilitySet;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::operate::FrontierInterest;
+
+pub use calls::Order;
+use calls::{Calls, Place};
+
+use super::keyed::meet;
+use crate::dataflow::Edge;
+use crate::error::Error;
+use crate::graph::{Role, Route};
+use crate::metrics::OperatorMetrics;
+use crate::record::Record;
+use crate::source::Waker;
+use crate::time::{Time, Watermark};
+
+/// What asks the outside.
+pub trait Ask: 'static {
+    /// The records that come in.
+    type In: 'static;
+    /// What becomes of one of them.
+    type Results: IntoIterator + Send + 'static;
+
+    /// Begins a call for a record. Returns the results if they are known at once; else takes a ticket, to be redeemed when they are there.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn ask(&mut self, value: Self::In, ticket: impl FnOnce() -> Ticket<Self::Results>) -> Result<Option<Self::Results>, Error>;
+}
+
+type Answer<O> = (Place, Result<O, Error>);
+
+/// Where the results of one call go, from any thread. Lost, it fails the job: nothing waits for ever.
+pub struct Ticket<O> {
+    place: Place,
+    answers: Sender<Answer<O>>,
+    waker: Waker,
+    redeemed: bool,
+}
+
+impl<O> Ticket<O> {
+    /// The call has ended. An error fails the job.
+    pub fn redeem(mut self, results: Result<O, Error>) {
+        self.send(results);
+    }
+
+    fn send(&mut self, results: Result<O, Error>) {
+        self.redeemed = true;
+        // Fails only if the operator is gone.
+        if self.answers.send((self.place, results)).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+impl<O> Drop for Ticket<O> {
+    fn drop(&mut self) {
+        if !self.redeemed {
+            self.send(Err(Error::user("an asynchronous function panicked, or was dropped before it had a result")));
+        }
+    }
+}
+
+/// What results are sent under, and what divides them from those of other records.
+struct Under {
+    capabilities: CapabilitySet<Time>,
+    divided: (Epoch, Watermark),
+}
+
+impl PartialEq for Under {
+    fn eq(&self, other: &Self) -> bool {
+        self.divided == other.divided
+    }
+}
+
+/// Runs what `make` returns, with at most `capacity` calls under way on each worker. Records stay on their worker, and keep their times.
+pub fn asynchronous<'s, A, O>(
+    edge: Edge<'s, A::In>,
+    name: &str,
+    kind: &str,
+    order: Order,
+    capacity: NonZeroUsize,
+    make: impl FnOnce(Arc<OperatorMetrics>) -> A,
+) -> Edge<'s, O>
+where
+    A: Ask,
+    A::Results: IntoIterator<Item = O>,
+    O: Clone + 'static,
+{
+    let flow = edge.flow.clone();
+    let origins = edge.origins();
+    let node = flow.add(name, Role::Stateless, kind, edge.inputs(Route::Local));
+    let (control, metrics, worker, name) = (flow.control(), flow.shared.control.metrics.operator(node), flow.worker(), name.to_owned());
+    let mut asks = make(Arc::clone(&metrics));
+
+    let mut builder = OperatorBuilder::new(name.clone(), flow.scope);
+    let (output, stream) = builder.new_output::<Vec<Record<O>>>();
+    let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
+    let mut input = builder.new_input(edge.stream, Pipeline);
+    // It holds the times of what is under way; the frontier passes by the rest.
+    builder.set_notify_for(0, FrontierInterest::Never);
+    let address = builder.operator_info().address;
+    let waker = Waker::new(flow.scope.worker().sync_activator_for(address.to_vec()));
+    builder.build(move |initial| {
+        drop(initial);
+        let (sender, answers) = channel::<Answer<A::Results>>();
+        let mut calls: Calls<Under, A::In, A::Results> = Calls::new(order, capacity.get());
+        move |_| {
+            let mut step = || -> Result<(), Error> {
+                let mut arrived = Ok(());
+                input.for_each(|capability, batch| match meet(capability.stamp()) {
+                    Ok(time) => {
+                        metrics.records_in.add(batch.len() as u64);
+                        let under = Under { capabilities: capability.retain_stamp(0), divided: (time.epoch, time.watermark) };
+                        calls.arrive(under, std::mem::take(batch));
+                    }
+                    Err(error) => arrived = Err(error),
+                });
+                arrived?;
+                for (place, results) in answers.try_iter() {
+                    calls.complete(place, results?);
+                }
+                let mut output = output.activate();
+                let mut sent = 0;
+                // What leaves makes room for more, some of which may be known at once.
+                let mut more = true;
+                while std::mem::take(&mut more) {
+                    calls.leave(|under, Record { time, value }| {
+                        let mut session = output.session(&under.capabilities);
+                        for result in value {
+                            session.give(Record::new(time, result));
+                            sent += 1;
+                        }
+                    });
+                    while let Some((place, value)) = calls.begin() {
+                        let ticket = || Ticket { place, answers: sender.clone(), waker: waker.clone(), redeemed: false };
+                        if let Some(results) = asks.ask(value, ticket)? {
+                            calls.complete(place, results);
+                            more = true;
+                        }
+                    }
+                }
+                metrics.records_out.add(sent);
+                Ok(())
+            };
+            if !control.over()
+                && let Err(error) = step()
+            {
+                control.fail(&name, worker, error);
+            }
+        }
+    });
+    Edge::new(flow, stream, node, None, origins)
+}
