@@ -66,8 +66,9 @@ pub mod prelude {
     pub use tidegate_connectors::generator::FnSource;
     pub use tidegate_connectors::sink::{CollectSink, FileSink, FnSink, StdoutSink};
     pub use tidegate_operators::{
-        Aggregate, AggregatingState, Average, BroadcastContext, BroadcastProcessFunction, CoProcessFunction, Count, DataflowExt, Fold,
-        KeyedStream, Max, Min, ProcessContext, ProcessFunction, Stream, Sum, Timer, Window, WindowResult, WindowedStream,
+        Aggregate, AggregatingState, AsyncFunction, AsyncOptions, Average, BroadcastContext, BroadcastProcessFunction, CoProcessFunction,
+        Count, DataflowExt, Fold, KeyedStream, Max, Min, ProcessContext, ProcessFunction, Retries, Stream, Sum, Timer, Window,
+        WindowResult, WindowedStream,
     };
     pub use tidegate_runtime::sink::{Sink, Writer};
     pub use tidegate_runtime::source::{Reader, Source};

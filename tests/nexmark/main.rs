@@ -30,8 +30,8 @@ where
 {
     let results = CollectSink::new();
     let sink = results.clone();
-    let job = Job::new(move |flow| query(flow, NEXMARK).sink("results", sink.clone())).unwrap();
-    job.run(RunConfig::workers(workers)).unwrap();
+    let job = Job::new(move |flow| query(flow, NEXMARK).sink("results", sink.clone())).expect("a valid job");
+    job.run(RunConfig::workers(workers)).expect("the job ends well");
     let mut results: Vec<T> = results.take().into_iter().map(|record| record.value).collect();
     results.sort();
     results
