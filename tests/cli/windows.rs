@@ -270,6 +270,39 @@ fn a_global_window_fires_as_its_trigger_says() {
 }
 
 #[test]
+fn an_evictor_drops_what_it_says_and_that_is_gone() {
+    let dir = Dir::new();
+    let records = records();
+    write(&dir, &records);
+    let near = |held: &[(i64, i64)], record: &(i64, i64)| held.last().is_some_and(|last| (record.0 - last.0).abs() < 30);
+    let young =
+        |held: &[(i64, i64)], record: &(i64, i64)| held.iter().map(|other| other.1).max().is_some_and(|newest| record.1 > newest - 5_000);
+    type Keeps<'a> = &'a dyn Fn(&[(i64, i64)], &(i64, i64)) -> bool;
+    let cases: [(&str, Keeps<'_>); 2] = [("{ delta: v, threshold: 30 }", &near), ("{ time: 5s }", &young)];
+    for (evictor, keeps) in cases {
+        for after in [false, true] {
+            let mut expected = Vec::new();
+            for (k, all) in &values_by_key(&records) {
+                let mut held: Vec<(i64, i64)> = Vec::new();
+                for (n, record) in all.iter().enumerate() {
+                    held.push(*record);
+                    if (n + 1) % 10 == 0 {
+                        let kept: Vec<_> = held.iter().filter(|record| keeps(&held, record)).copied().collect();
+                        let shown = if after { &held } else { &kept };
+                        expected.push(json!({"k": k, "c": shown.len(), "sum": shown.iter().map(|r| r.0).sum::<i64>()}));
+                        held = kept;
+                    }
+                }
+            }
+            let evictor = evictor.replace(" }", &format!(", after: {after} }}"));
+            let window = format!("global: true, trigger: {{ count: 10 }}, evictor: {evictor}");
+            let outcome = dir.job(&job("key: k,", &window, "")).args(["-p", "2"]).run().exits(0);
+            assert_eq!(sorted(outcome.values()), sorted(expected), "{window}");
+        }
+    }
+}
+
+#[test]
 fn cumulative_windows_grow_by_their_step() {
     let dir = Dir::new();
     let records = records();

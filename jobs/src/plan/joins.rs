@@ -61,7 +61,8 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
     let mut problems = Vec::new();
     let near = plan_near(join, &mut problems);
     let by_clock = matches!(near, Some(PlannedNear::Window { clock: Clock::Processing, .. }) | None);
-    if !by_clock && !(left.timed && right.timed) {
+    let timed = left.timed && right.timed;
+    if !(by_clock || timed) {
         let untimed = if left.timed { join.with.as_str() } else { stream.from.first().map_or("", |from| from.as_str()) };
         problems.push(
             join.place.problem(format!("a join is by event time, and records of `{untimed}` have none: give the source `event_time`")),

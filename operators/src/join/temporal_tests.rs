@@ -127,28 +127,26 @@ proptest! {
 #[test]
 fn what_comes_behind_the_watermark_is_late_unless_it_still_matters() {
     let (mut logic, mut out) = (logic(Unmatched::Keep), Outbox::default());
-    let mut send = |logic: &mut dyn FnMut(Record<Either<Left, Right>>, &mut Outbox<_, _>), value: Either<Left, Right>| {
+    logic.watermark(Watermark(100), &mut out).unwrap();
+    out.set_watermark(Watermark(100));
+    // What comes out, and how much is late.
+    let mut send = |value: Either<Left, Right>| {
         let time = match &value {
             Either::Left(left) => left.1,
             Either::Right(right) => right.1,
         };
-        logic(Record::new(time, value), &mut out);
+        logic.record(Record::new(time, value), &mut out).unwrap();
         let (found, late) = out.take();
         (found.into_iter().map(|record| record.value).collect::<Vec<_>>(), late.len())
     };
-    logic.watermark(Watermark(100), &mut Outbox::default()).unwrap();
-    let mut at_100 = |record: Record<_>, out: &mut Outbox<_, _>| {
-        out.set_watermark(Watermark(100));
-        logic.record(record, out).unwrap();
-    };
     // A table that was late to begin with is the table all the same.
-    assert_eq!(send(&mut at_100, Either::Right((1, 50, 10, false))), (vec![], 0));
+    assert_eq!(send(Either::Right((1, 50, 10, false))), (vec![], 0));
     // At the watermark the version is known: nothing is waited for.
-    assert_eq!(send(&mut at_100, Either::Left((1, 100, 0))), (vec![(0, Some(10))], 0));
-    assert_eq!(send(&mut at_100, Either::Left((2, 100, 1))), (vec![(1, None)], 0));
-    assert_eq!(send(&mut at_100, Either::Left((1, 99, 2))), (vec![], 1));
+    assert_eq!(send(Either::Left((1, 100, 0))), (vec![(0, Some(10))], 0));
+    assert_eq!(send(Either::Left((2, 100, 1))), (vec![(1, None)], 0));
+    assert_eq!(send(Either::Left((1, 99, 2))), (vec![], 1));
     // Nobody can meet the first of these any more.
-    assert_eq!(send(&mut at_100, Either::Right((1, 40, 11, false))), (vec![], 1));
-    assert_eq!(send(&mut at_100, Either::Right((1, 60, 12, false))), (vec![], 0));
-    assert_eq!(send(&mut at_100, Either::Left((1, 100, 3))), (vec![(3, Some(12))], 0));
+    assert_eq!(send(Either::Right((1, 40, 11, false))), (vec![], 1));
+    assert_eq!(send(Either::Right((1, 60, 12, false))), (vec![], 0));
+    assert_eq!(send(Either::Left((1, 100, 3))), (vec![(3, Some(12))], 0));
 }

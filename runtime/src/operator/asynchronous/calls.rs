@@ -1,6 +1,7 @@
 //! The calls that are under way, and the order in which their results may leave. Pure: no dataflow, no clock.
 
 use std::collections::VecDeque;
+use std::vec::Drain;
 
 use crate::record::Record;
 
@@ -95,17 +96,17 @@ impl<C: PartialEq, T, O> Calls<C, T, O> {
         }
     }
 
-    /// Gives what may leave to `send`, and lets go of what has left as a whole.
-    pub(super) fn leave(&mut self, mut send: impl FnMut(&C, Record<O>)) {
+    /// Gives what may leave to `send`, batch by batch, and lets go of what has left as a whole.
+    pub(super) fn leave(&mut self, mut send: impl FnMut(&C, Drain<'_, Record<O>>)) {
         while let Some(first) = self.batches.front() {
             let together = match self.order {
                 Order::Ordered => 1,
                 Order::Unordered => self.batches.iter().take_while(|batch| batch.under == first.under).count(),
             };
-            for batch in self.batches.iter_mut().take(together) {
+            for batch in self.batches.iter_mut().take(together).filter(|batch| !batch.ready.is_empty()) {
                 batch.open -= batch.ready.len();
                 self.open -= batch.ready.len();
-                batch.ready.drain(..).for_each(|record| send(&batch.under, record));
+                send(&batch.under, batch.ready.drain(..));
             }
             if self.batches.pop_front_if(|first| first.open == 0 && first.todo.len() == 0).is_none() {
                 return;
@@ -173,7 +174,7 @@ mod tests {
                         unanswered -= 1;
                         calls.complete(place, value);
                     }
-                    calls.leave(|under, record| left.push((*under, record.time, record.value)));
+                    calls.leave(|under, ready| left.extend(ready.map(|record| (*under, record.time, record.value))));
                     // What leaves is divided as it came.
                     prop_assert!(left.is_sorted_by_key(|(under, ..)| *under));
                     if order == Order::Ordered {

@@ -141,11 +141,13 @@ where
                 // What leaves makes room for more, some of which may be known at once.
                 let mut more = true;
                 while std::mem::take(&mut more) {
-                    calls.leave(|under, Record { time, value }| {
+                    calls.leave(|under, ready| {
                         let mut session = output.session(&under.capabilities);
-                        for result in value {
-                            session.give(Record::new(time, result));
-                            sent += 1;
+                        for Record { time, value } in ready {
+                            for result in value {
+                                session.give(Record::new(time, result));
+                                sent += 1;
+                            }
                         }
                     });
                     while let Some((place, value)) = calls.begin() {
