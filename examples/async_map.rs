@@ -24,13 +24,13 @@ struct Scored {
 async fn score(address: u64) -> Result<u64, std::io::Error> {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
     tokio::time::sleep(Duration::from_millis(5)).await;
-    if REQUESTS.fetch_add(1, Relaxed) % 7 == 0 {
+    if REQUESTS.fetch_add(1, Relaxed).is_multiple_of(7) {
         return Err(std::io::Error::other("busy"));
     }
     Ok(address * 13 % 100)
 }
 
-pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = AsyncOptions {
         retries: Retries { most: 5, delay: Duration::from_millis(1), longest: Duration::from_millis(10) },
         ..AsyncOptions::default()

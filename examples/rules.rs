@@ -63,10 +63,10 @@ impl BroadcastProcessFunction<u64, Payment, Limit> for Limits {
     }
 }
 
-pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let job = Job::new(|flow| {
         let in_order = WatermarkStrategy::bounded(Duration::ZERO);
-        let payment = |i: u64| Payment { card: i % 5, country: if i % 3 == 0 { "FR" } else { "DE" }.to_owned(), amount: i % 40 };
+        let payment = |i: u64| Payment { card: i % 5, country: if i.is_multiple_of(3) { "FR" } else { "DE" }.to_owned(), amount: i % 40 };
         let payments = FnSource::new(move |i| Record::new(i as i64 * 100, payment(i))).with_count(100);
         let limit = |i: u64| Limit { country: if i == 0 { "FR" } else { "DE" }.to_owned(), amount: 350 + i * 10 };
         let limits = FnSource::new(move |i| Record::new(i as i64, limit(i))).with_count(3);

@@ -51,12 +51,13 @@ impl CoProcessFunction<u64, Order, Payment> for Unpaid {
     }
 }
 
-pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let job = Job::new(|flow| {
         let in_order = WatermarkStrategy::bounded(Duration::ZERO);
         let orders = FnSource::new(|i| Record::new(i as i64 * 1_000, Order { id: i, amount: i * 5 })).with_count(60);
         // Every seventh order is not paid, the others after four seconds.
-        let payments = FnSource::new(|i| Record::new(i as i64 * 1_000 + 4_000, Payment { order: if i % 7 == 0 { u64::MAX } else { i } }));
+        let payments =
+            FnSource::new(|i| Record::new(i as i64 * 1_000 + 4_000, Payment { order: if i.is_multiple_of(7) { u64::MAX } else { i } }));
         let orders = flow.source("orders", orders, in_order);
         let payments = flow.source("payments", payments.with_count(60), in_order);
         let unpaid = orders
