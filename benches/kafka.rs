@@ -3,7 +3,6 @@
 //! `cargo bench --bench kafka -- [n=4000000]`, which starts a broker (tests/kafka/broker.sh) on this machine.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
