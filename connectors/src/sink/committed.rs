@@ -1,6 +1,6 @@
 //! A file whose readers see what is committed, and nothing else.
 //!
-//! What is written goes to a pending file beside it, `.NAME.pending-N`, one for each epoch. At the seal that is brought to disk; when the checkpoint
+//! What is written goes to a pending file beside it, `.NAME.pending-RUN-N`, one for each epoch; a name is never used twice, as checkpoints may name it. At the seal that is brought to disk; when the checkpoint
 //! is complete it is appended to the file, at the length the file had, and removed. Both can be done again: a restore finds each pending
 //! file named in the checkpoint either still there, and appends it at its place once more, or gone, and then it has been appended. What a
 //! checkpoint does not know of is cut off.
@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -105,7 +106,8 @@ enum Target {
         open: Option<(File, PathBuf)>,
         /// Bytes in it.
         bytes: u64,
-        /// The number of the next one.
+        /// The name of this run, and the number of the next one.
+        run: u128,
         next: u64,
         sealed: VecDeque<(Epoch, Part)>,
     },
@@ -134,7 +136,7 @@ impl Committed {
             remove_pending(path)?;
             let target = if transactional {
                 file.sync_data()?;
-                Target::Pending { open: None, bytes: 0, next: 0, sealed: VecDeque::new() }
+                Target::Pending { open: None, bytes: 0, run: run(), next: 0, sealed: VecDeque::new() }
             } else {
                 Target::Direct(file)
             };
@@ -149,11 +151,11 @@ impl Committed {
                 file.write_all(data)?;
                 self.length += data.len() as u64;
             }
-            Target::Pending { open, bytes, next, .. } => {
+            Target::Pending { open, bytes, run, next, .. } => {
                 let (file, _) = match open {
                     Some(open) => open,
                     None => {
-                        let path = pending_path(&self.path, *next);
+                        let path = pending_path(&self.path, *run, *next);
                         *next += 1;
                         open.insert((File::create(&path)?, path))
                     }
@@ -205,9 +207,14 @@ fn pending_prefix(path: &Path) -> OsString {
     name
 }
 
-fn pending_path(path: &Path, number: u64) -> PathBuf {
+/// A name for a run of the job: runs that write the same file come one after the other.
+fn run() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
+}
+
+fn pending_path(path: &Path, run: u128, number: u64) -> PathBuf {
     let mut name = pending_prefix(path);
-    name.push(number.to_string());
+    name.push(format!("{run:x}-{number}"));
     path.with_file_name(name)
 }
 
@@ -228,50 +235,59 @@ fn remove_pending(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Writes epochs and dies at every step of the way; whatever a restore finds, readers see each byte once.
+    /// The parts that the last complete checkpoint names, and the epoch it is of.
+    type Checkpoint = Option<(u32, Vec<Part>)>;
+
+    /// Goes on from the checkpoint, to the end or until it dies after so many steps.
+    fn run_of(path: &Path, checkpoint: &mut Checkpoint, dies_after: usize) {
+        let mut restored = None;
+        if let Some((_, parts)) = &checkpoint {
+            recover(parts).unwrap();
+            restored = parts.iter().map(Part::end).max();
+        }
+        let first = checkpoint.as_ref().map_or(0, |(epoch, _)| epoch + 1);
+        let mut file = Committed::open(path, restored, b"head\n", true).unwrap();
+        let (mut uncommitted, mut steps) = (Vec::new(), 0);
+        let mut dies = || {
+            steps += 1;
+            steps > dies_after
+        };
+        for epoch in first..3 {
+            for piece in ["line ", &format!("{epoch}\n")] {
+                if dies() {
+                    return;
+                }
+                file.write(piece.as_bytes()).unwrap();
+            }
+            if dies() {
+                return;
+            }
+            uncommitted.push(file.seal(Epoch(epoch)).unwrap());
+            if dies() {
+                return;
+            }
+            *checkpoint = Some((epoch, uncommitted.clone()));
+            if dies() {
+                return;
+            }
+            let seen = fs::read_to_string(path).unwrap();
+            assert!(!seen.contains(&format!("line {epoch}")), "{seen}");
+            file.commit(Epoch(epoch)).unwrap();
+            uncommitted.clear();
+        }
+    }
+
+    /// Writes epochs and dies twice, at every step of the way; whatever a restore finds, readers see each byte once.
     #[test]
     fn every_byte_is_seen_once_wherever_it_stops() {
-        for dies_after in 0..12 {
+        for (first, second) in (0..16).flat_map(|first| (0..6).map(move |second| (first, second))) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("out.txt");
-            // The parts that the last complete checkpoint names, and the epoch it is of.
-            let mut checkpoint: Option<(u32, Vec<Part>)> = None;
-            let (mut steps, mut restored) = (0, None);
-            for run in 0..2 {
-                if let Some((_, parts)) = &checkpoint {
-                    recover(parts).unwrap();
-                    restored = parts.iter().map(Part::end).max();
-                }
-                let first = checkpoint.as_ref().map_or(0, |(epoch, _)| epoch + 1);
-                let mut file = Committed::open(&path, restored, b"head\n", true).unwrap();
-                let mut uncommitted = Vec::new();
-                let alive = |steps: &mut i32| {
-                    *steps += 1;
-                    run == 1 || *steps <= dies_after
-                };
-                for epoch in first..3 {
-                    file.write(format!("line {epoch}\n").as_bytes()).unwrap();
-                    if !alive(&mut steps) {
-                        break;
-                    }
-                    uncommitted.push(file.seal(Epoch(epoch)).unwrap());
-                    if !alive(&mut steps) {
-                        break;
-                    }
-                    checkpoint = Some((epoch, uncommitted.clone()));
-                    if !alive(&mut steps) {
-                        break;
-                    }
-                    let seen = fs::read_to_string(&path).unwrap();
-                    assert!(!seen.contains(&format!("line {epoch}")), "{seen}");
-                    file.commit(Epoch(epoch)).unwrap();
-                    uncommitted.clear();
-                    if !alive(&mut steps) {
-                        break;
-                    }
-                }
+            let mut checkpoint = None;
+            for dies_after in [first, second, usize::MAX] {
+                run_of(&path, &mut checkpoint, dies_after);
             }
-            assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 0\nline 1\nline 2\n", "died after {dies_after}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 0\nline 1\nline 2\n", "died after {first} and {second}");
             assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left pending");
         }
     }
