@@ -3,7 +3,7 @@
 //! An idle source can't leave the watermark of a dataflow, as its capability counts as long as it is held; it follows the active ones
 //! instead. It never parks at the end of time, for it may wake. The same board tells a source that it is too far ahead.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering::Relaxed};
 
 use crate::time::Watermark;
 
@@ -24,6 +24,8 @@ struct Slot {
     group: usize,
     watermark: AtomicI64,
     status: AtomicU8,
+    /// Has it more to read at once?
+    backlog: AtomicBool,
 }
 
 impl Slot {
@@ -51,7 +53,7 @@ impl Board {
     /// A board for sources with these groups, each on `workers` workers.
     #[must_use]
     pub fn new(groups: &[usize], workers: usize) -> Self {
-        let slot = |&group| Slot { group, watermark: AtomicI64::new(i64::MIN), status: AtomicU8::new(0) };
+        let slot = |&group| Slot { group, watermark: AtomicI64::new(i64::MIN), status: AtomicU8::new(0), backlog: AtomicBool::new(false) };
         Self { workers, slots: groups.iter().flat_map(|group| (0..workers).map(move |_| slot(group))).collect() }
     }
 
@@ -63,6 +65,13 @@ impl Board {
                 slot.watermark.store(watermark.0, Relaxed);
             }
             slot.status.store(status as u8, Relaxed);
+        }
+    }
+
+    /// Instance `worker` of `source` says whether it has more to read at once.
+    pub fn post_backlog(&self, source: usize, worker: usize, backlog: bool) {
+        if let Some(slot) = self.slots.get(source * self.workers + worker) {
+            slot.backlog.store(backlog, Relaxed);
         }
     }
 
@@ -91,5 +100,37 @@ impl Board {
     #[must_use]
     pub fn least_active(&self, source: usize) -> Option<Watermark> {
         self.group_of(source).filter(|s| s.status() == Status::Active).map(Slot::watermark).min()
+    }
+
+    /// The least watermark of those of them that have one, and more to read at once: waiting for them is not in vain.
+    #[must_use]
+    pub fn least_busy(&self, source: usize) -> Option<Watermark> {
+        let busy = self.group_of(source).filter(|s| s.status() == Status::Active && s.backlog.load(Relaxed));
+        busy.map(Slot::watermark).filter(|w| *w != Watermark::NONE).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_those_are_waited_for_that_have_more_to_read() {
+        let board = Board::new(&[0, 0, 1], 2);
+        let post = |source, worker, at, status, backlog| {
+            board.post(source, worker, Watermark(at), status);
+            board.post_backlog(source, worker, backlog);
+        };
+        assert_eq!(board.least_busy(0), None, "nobody has read anything");
+        post(0, 0, 90, Status::Active, true);
+        post(0, 1, 10, Status::Active, false);
+        post(1, 0, 20, Status::Idle, true);
+        post(1, 1, 30, Status::Ended, true);
+        post(2, 0, 5, Status::Active, true);
+        assert_eq!(board.least_busy(0), Some(Watermark(90)));
+        post(0, 1, 10, Status::Active, true);
+        assert_eq!(board.least_busy(1), Some(Watermark(10)));
+        post(0, 1, Watermark::NONE.0, Status::Active, true);
+        assert_eq!(board.least_busy(0), Some(Watermark(90)), "who has no event time yet may never have one");
     }
 }

@@ -1,5 +1,6 @@
 //! The harness of sources: ticks, epochs, watermarks, back-pressure and idleness around a [`Reader`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// The batches a source may emit in one activation, so that the other operators of its worker get their turn.
 const BATCHES: usize = 8;
+
+/// How many batches a source may be ahead of another one that has more to read and that its records meet: what runs ahead lies in windows and patterns
+/// until the others have come.
+const AHEAD: usize = 32;
 
 /// Reads `source` on every worker.
 pub fn source<'s, T: Clone + 'static>(
@@ -72,6 +77,7 @@ pub fn source<'s, T: Clone + 'static>(
             ordinal,
             member: Member { node, worker },
             workers,
+            recent: VecDeque::with_capacity(AHEAD),
             read_out: false,
         };
         move |_| {
@@ -110,6 +116,8 @@ struct Driver<T> {
     ordinal: usize,
     member: Member,
     workers: usize,
+    /// The watermarks before the last [`AHEAD`] batches.
+    recent: VecDeque<Watermark>,
     /// Has all been read, and the job waits for the savepoint of the end?
     read_out: bool,
 }
@@ -137,7 +145,9 @@ impl<T: 'static> Driver<T> {
             self.appointment.within(PAUSE);
             return Ok(());
         }
-        if self.read(allowance, output)? {
+        let more = self.read(allowance, output)?;
+        self.control.board.post_backlog(self.ordinal, self.member.worker, more);
+        if more {
             self.appointment.now();
         } else {
             self.appointment.within(TICK);
@@ -199,6 +209,10 @@ impl<T: 'static> Driver<T> {
     /// Sends a batch under the capability of before, then lets the watermark follow: what is late is decided by the order of the data.
     fn emit(&mut self, mut batch: Batch<T>, output: &mut Output<'_, T>) -> usize {
         let records = batch.records.len();
+        if self.recent.len() == AHEAD {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(self.now.watermark);
         self.splits.announce(batch.split);
         if let Some(newest) = batch.records.iter().map(|r| r.time).max() {
             self.splits.observe(batch.split, newest);
@@ -290,10 +304,14 @@ impl<T: 'static> Driver<T> {
         oldest.map_or(self.now.tick, |(_, tick)| tick)
     }
 
-    /// Is this source further ahead of the slowest active one than it may be?
+    /// Is this source further ahead of the others than it may be?
     fn drifted(&self) -> bool {
-        let Some(drift) = self.strategy.max_drift else { return false };
-        let slowest = self.control.board.least_active(self.ordinal);
+        let board = &self.control.board;
+        let Some(drift) = self.strategy.max_drift else {
+            let before = self.recent.front().filter(|_| self.recent.len() == AHEAD);
+            return before.zip(board.least_busy(self.ordinal)).is_some_and(|(before, slowest)| slowest < *before);
+        };
+        let slowest = board.least_active(self.ordinal);
         slowest.is_some_and(|w| w != Watermark::NONE && self.now.watermark.0.saturating_sub(w.0) > millis(drift))
     }
 }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, DEFAULT_COLUMN_FAMILY_NAME,
-    DataBlockIndexType, Direction, IteratorMode, Options, ReadOptions, SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
+    DEFAULT_COLUMN_FAMILY_NAME, DataBlockIndexType, Direction, IteratorMode, Options, ReadOptions, SstFileWriter, WriteBatch,
+    WriteBufferManager, WriteOptions,
 };
 
 use super::codec;
@@ -280,6 +281,10 @@ fn options(resources: &Resources, garbage: &Garbage) -> Options {
     // Filters and indexes are charged to the one budget, too.
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // In pieces, so that a look-up does not bring in those of a whole file.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_pin_top_level_index_and_filter(true);
     table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
     table.set_format_version(6);
 
@@ -289,6 +294,9 @@ fn options(resources: &Resources, garbage: &Garbage) -> Options {
     options.set_write_buffer_manager(&resources.buffers);
     options.set_write_buffer_size(resources.buffer);
     options.set_max_write_buffer_number(3);
+    // Most keys that are looked for are not in it.
+    options.set_memtable_prefix_bloom_ratio(0.05);
+    options.set_memtable_whole_key_filtering(true);
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
     options.set_level_compaction_dynamic_level_bytes(true);
