@@ -2,8 +2,9 @@
 //!
 //! Windows, joins, patterns and rules are a [`Logic`] and know nothing of frontiers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tidegate_checkpoints::{Owners, stable_hash};
@@ -26,6 +27,9 @@ use crate::progress::Progress;
 use crate::record::{Data, Record};
 use crate::state::{Clock, States};
 use crate::time::{Time, Watermark};
+
+/// For how long one activation may process records before the other operators of the worker get their turn.
+const TURN: Duration = Duration::from_millis(10);
 
 /// What a keyed operator does. All its state is its own; the harness calls it in the order of the time model.
 pub trait Logic: 'static {
@@ -242,17 +246,20 @@ where
             clock: control.time_of_day.clone(),
             next_clock: None,
         };
+        // What has arrived, with the capabilities that hold the frontier until it is processed.
+        let mut queue = VecDeque::new();
         move |frontiers| {
             let mut ports = Ports { main: main.activate(), side: side_output.activate() };
+            input.for_each(|capability, batch| queue.push_back((capability, std::mem::take(batch))));
             let result = harness.drive(&control, |harness| {
-                let mut arrived = Ok(());
-                input.for_each(|capability, batch| {
-                    if arrived.is_ok() {
-                        let (time, batch) = (meet(capability.stamp()), std::mem::take(batch));
-                        arrived = time.and_then(|t| align.arrive(t, batch, &mut |step| harness.step(step, &mut ports)));
+                let turn = Instant::now();
+                while let Some((capability, batch)) = queue.pop_front() {
+                    align.arrive(meet(capability.stamp())?, batch, &mut |step| harness.step(step, &mut ports))?;
+                    if turn.elapsed() > TURN && !queue.is_empty() {
+                        harness.appointment.now();
+                        break;
                     }
-                });
-                arrived?;
+                }
                 let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
                 align.progress(progress, &mut |step| harness.step(step, &mut ports))?;
                 harness.look_at_clock(&mut ports)?;

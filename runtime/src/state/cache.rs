@@ -6,13 +6,16 @@
 //! generation that the disk does not know is captured (encoded for the disk) before it is changed; those that nobody changes are captured by
 //! [`Cache::sweep`], some at a time. Until [`Cache::release`] says that the rows have arrived, nothing is evicted that would have to be written or read back.
 //!
-//! **Eviction** is generalized CLOCK (Smith 1978; as in PostgreSQL): a hand goes round over the buckets and takes down each entry's
+//! **Eviction** is generalized CLOCK (Smith 1978; as in PostgreSQL): a hand goes round over the buckets of a piece of the table and takes down each entry's
 //! use count, which new entries start at nought; an entry at nought goes. What is looked at once does not drive out what is used often.
+//! Pieces that are full can be asked alone, so that the table does not grow.
 
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashSet, HashTable, hash_table};
+use hashbrown::{HashSet, hash_table};
+
+use super::extendible::{Extendible, Place};
 
 /// What is known of an entry beside its value: uses (2 bits), stored, dirty, generation (4 bits).
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +95,7 @@ impl Phase {
 /// The entries of one state, or of one namespace of it, that are in memory.
 #[derive(Debug)]
 pub(super) struct Cache<K, V> {
-    table: HashTable<Entry<K, V>>,
+    table: Extendible<Entry<K, V>>,
     phase: Phase,
     /// Keys whose rows on disk are to go.
     removed: HashSet<K, FixedState>,
@@ -100,9 +103,12 @@ pub(super) struct Cache<K, V> {
     frozen_removed: HashSet<K, FixedState>,
     /// Are all entries in memory? Then a key that is not found is nowhere.
     complete: bool,
-    hand: usize,
+    /// The piece that is asked next for entries to evict.
+    next: usize,
+    /// Where the hand stands in each piece.
+    hands: Vec<usize>,
     /// Where the search for expired entries is.
-    expiry_hand: usize,
+    expiry_hand: Place,
     /// Where the sweep of the snapshot in progress is.
     sweep: Option<Sweep>,
 }
@@ -113,7 +119,16 @@ struct Sweep {
     /// Have the keys been captured whose rows are to go?
     removed: bool,
     /// The next bucket.
-    at: usize,
+    at: Place,
+}
+
+/// Of what entries are to be evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Victims {
+    /// Of all entries.
+    Any,
+    /// Of those in pieces of the table that the next batches may fill.
+    Full,
 }
 
 /// What became of a key that was looked for.
@@ -152,45 +167,71 @@ impl<'a, K: Clone + Eq + Hash, V> Gap<'a, K, V> {
     }
 }
 
-/// The entries there is room for in a table that was made smaller.
-const SPARE: usize = 2_048;
+/// The entries that some batches may add: pieces with less room than their share of it, and some for chance, may grow.
+const BATCHES: usize = 8 * 1_024;
 
-const HASHER: fn() -> FixedState = FixedState::default;
+/// A table this small is not worth keeping from growing.
+const SMALL: usize = 1_024;
+
+/// As many pieces are asked in one go for entries to evict.
+const PIECES: usize = 16;
+
+#[inline]
+fn hash<K: Hash>(key: &K) -> u64 {
+    FixedState::default().hash_one(key)
+}
+
+fn hash_of<K: Hash, V>(entry: &Entry<K, V>) -> u64 {
+    hash(&entry.key)
+}
 
 impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     /// An empty cache. `full`: every snapshot holds every entry, as nothing is ever written elsewhere; `complete`: the disk holds nothing that belongs
     /// here; `frozen`: it is made while a snapshot is in progress, to which nothing of it belongs.
     pub(super) fn new(full: bool, complete: bool, frozen: bool) -> Self {
         Self {
-            table: HashTable::new(),
+            table: Extendible::default(),
             phase: Phase { current: 0, frozen, full },
             removed: HashSet::default(),
             frozen_removed: HashSet::default(),
             complete,
-            hand: 0,
-            expiry_hand: 0,
+            next: 0,
+            hands: Vec::new(),
+            expiry_hand: Place::default(),
             sweep: None,
         }
     }
 
-    /// One more entry may make the others move, to other buckets or a larger table: a sweep in progress begins anew then. What it has captured it passes
-    /// over quickly.
+    /// The piece that an entry of this hash belongs to, with room for one more.
     #[inline]
-    fn mind_the_sweep(&mut self) {
+    fn room_for(&mut self, hash: u64) -> usize {
+        let at = self.table.piece_of(hash);
+        if self.table.room(at) > 0 { at } else { self.grow(at, hash) }
+    }
+
+    #[cold]
+    fn grow(&mut self, at: usize, hash: u64) -> usize {
+        self.moved(at);
+        self.table.grow(at, hash, hash_of)
+    }
+
+    /// The entries of a piece move to other buckets, perhaps to a piece behind all others. A sweep that is in the middle of it begins the piece anew; what it has
+    /// captured it passes over quickly.
+    fn moved(&mut self, piece: usize) {
         if let Some(sweep) = &mut self.sweep
-            && self.table.capacity() == self.table.len()
+            && sweep.at.piece == piece
         {
-            sweep.at = 0;
+            sweep.at.bucket = 0;
         }
     }
 
     /// Looks for a key in order to change its value; `capture` is given the entry if a snapshot still needs it as it is.
     #[inline]
     pub(super) fn find<E>(&mut self, key: &K, capture: impl FnOnce(&K, &V) -> Result<(), E>) -> Result<Found<'_, K, V>, E> {
-        self.mind_the_sweep();
-        let hasher = HASHER();
+        let hash = hash(key);
+        let at = self.room_for(hash);
         let Self { table, phase, removed, frozen_removed, complete, .. } = self;
-        let entry = table.entry(hasher.hash_one(key), |e| e.key == *key, |e| hasher.hash_one(&e.key));
+        let entry = table.piece(at).entry(hash, |e| e.key == *key, hash_of);
         match entry {
             hash_table::Entry::Occupied(found) => {
                 let entry = found.into_mut();
@@ -212,7 +253,9 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     /// Looks at the value of a key, if it is in memory.
     #[inline]
     pub(super) fn peek(&mut self, key: &K) -> Option<&V> {
-        let entry = self.table.find_mut(HASHER().hash_one(key), |e| e.key == *key)?;
+        let hash = hash(key);
+        let at = self.table.piece_of(hash);
+        let entry = self.table.piece(at).find_mut(hash, |e| e.key == *key)?;
         entry.mark.used();
         Some(&entry.value)
     }
@@ -220,23 +263,25 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     /// Is the key in memory, or known to have no value?
     pub(super) fn knows(&self, key: &K) -> bool {
         self.complete
-            || self.table.find(HASHER().hash_one(key), |e| e.key == *key).is_some()
+            || self.table.find(hash(key), |e| e.key == *key).is_some()
             || self.removed.contains(key)
             || self.frozen_removed.contains(key)
     }
 
     /// Takes a value that the disk has, for a key that is not in memory.
     pub(super) fn load(&mut self, key: K, value: V) {
-        self.mind_the_sweep();
-        let hasher = HASHER();
-        if let hash_table::Entry::Vacant(gap) = self.table.entry(hasher.hash_one(&key), |e| e.key == key, |e| hasher.hash_one(&e.key)) {
+        let hash = hash(&key);
+        let at = self.room_for(hash);
+        if let hash_table::Entry::Vacant(gap) = self.table.piece(at).entry(hash, |e| e.key == key, hash_of) {
             gap.insert(Entry { key, value, mark: Mark::new(self.phase.current, Mark::STORED) });
         }
     }
 
     /// Takes an entry out of memory; its row on disk, if there may be one, will go. `None` if it is not in memory.
     pub(super) fn remove<E>(&mut self, key: &K, capture: impl FnOnce(&K, &V) -> Result<(), E>) -> Result<Option<V>, E> {
-        let Ok(mut found) = self.table.find_entry(HASHER().hash_one(key), |e| e.key == *key) else { return Ok(None) };
+        let hash = hash(key);
+        let at = self.table.piece_of(hash);
+        let Ok(mut found) = self.table.piece(at).find_entry(hash, |e| e.key == *key) else { return Ok(None) };
         let entry = found.get_mut();
         if self.phase.needs_capture(entry.mark) {
             capture(&entry.key, &entry.value)?;
@@ -265,24 +310,23 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     /// Captures up to about `most` entries of the snapshot in progress, and all keys whose rows are to go. Returns how many entries of `most` are left,
     /// `None` if there is more to capture.
     pub(super) fn sweep<E>(&mut self, most: usize, mut capture: impl FnMut(&K, Option<&V>) -> Result<(), E>) -> Result<Option<usize>, E> {
-        let Some(Sweep { removed, mut at }) = self.sweep else { return Ok(Some(most)) };
+        let Some(Sweep { removed, at }) = self.sweep else { return Ok(Some(most)) };
         if !removed {
             self.frozen_removed.iter().try_for_each(|key| capture(key, None))?;
         }
-        let (mut captured, mut seen) = (0, 0);
-        let end = self.table.num_buckets();
-        while at < end && captured < most && seen < most * 16 {
-            if let Some(entry) = self.table.get_bucket_mut(at)
+        let (mut captured, mut seen, mut next) = (0, 0, Some(at));
+        while let Some(at) = next.filter(|_| captured < most && seen < most * 16) {
+            if let Some(entry) = self.table.get(at)
                 && self.phase.needs_capture(entry.mark)
             {
                 capture(&entry.key, Some(&entry.value))?;
                 entry.mark = self.phase.captured(entry.mark);
                 captured += 1;
             }
-            at += 1;
+            next = self.table.after(at);
             seen += 1;
         }
-        self.sweep = (at < end).then_some(Sweep { removed: true, at });
+        self.sweep = next.map(|at| Sweep { removed: true, at });
         Ok(self.sweep.is_none().then(|| most - captured))
     }
 
@@ -292,20 +336,46 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         self.frozen_removed = HashSet::default();
     }
 
-    /// Evicts up to `most` entries; `write` is given those the disk does not have, and the keys whose rows are to go.
-    pub(super) fn evict<E>(&mut self, most: usize, mut write: impl FnMut(&K, Option<&V>) -> Result<(), E>) -> Result<usize, E> {
+    /// Evicts up to `most` entries, of any entries or of those in full pieces; `write` is given those the disk does not have, and the keys whose rows are to go.
+    pub(super) fn evict<E>(
+        &mut self,
+        of: Victims,
+        most: usize,
+        mut write: impl FnMut(&K, Option<&V>) -> Result<(), E>,
+    ) -> Result<usize, E> {
         if !self.phase.frozen {
             self.removed.iter().try_for_each(|key| write(key, None))?;
         }
-        let buckets = self.table.num_buckets();
+        let pieces = self.table.pieces();
+        self.hands.resize(pieces, 0);
+        let (mut evicted, mut asked) = (0, 0);
+        for _ in 0..pieces.max(PIECES) {
+            if evicted >= most || asked == PIECES {
+                break;
+            }
+            self.next = if self.next + 1 < pieces { self.next + 1 } else { 0 };
+            if of == Victims::Any || self.may_fill(self.next) {
+                evicted += self.evict_from(self.next, most - evicted, &mut write)?;
+                asked += 1;
+            }
+        }
+        self.complete &= evicted == 0;
+        Ok(evicted)
+    }
+
+    /// Evicts a sixteenth of the entries of a piece, at most `most`.
+    fn evict_from<E>(&mut self, piece: usize, most: usize, write: &mut impl FnMut(&K, Option<&V>) -> Result<(), E>) -> Result<usize, E> {
+        let (len, buckets) = (self.table.piece(piece).len(), self.table.piece(piece).num_buckets());
+        let most = (len / 16).max(64).min(most);
         let (mut evicted, mut seen) = (0, 0);
         // Four rounds take every use count to nought. While most of it can't go, a round is not worth while.
-        let rounds = if self.phase.frozen { (most * 32).min(buckets) } else { buckets * 4 };
+        let rounds = if self.phase.frozen { (most * 4).min(buckets) } else { buckets * 4 };
+        let mut hand = self.hands[piece];
         while evicted < most && seen < rounds {
-            let at = self.hand;
-            self.hand = if at + 1 < buckets { at + 1 } else { 0 };
+            let place = Place { piece, bucket: hand };
+            hand = if hand + 1 < buckets { hand + 1 } else { 0 };
             seen += 1;
-            let Some(entry) = self.table.get_bucket_mut(at) else { continue };
+            let Some(entry) = self.table.get(place) else { continue };
             if !self.phase.evictable(entry.mark) {
                 continue;
             }
@@ -316,46 +386,36 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
             if entry.mark.is(Mark::DIRTY) {
                 write(&entry.key, Some(&entry.value))?;
             }
-            if let Ok(entry) = self.table.get_bucket_entry(at) {
-                entry.remove();
-                evicted += 1;
-            }
+            self.table.take(place);
+            evicted += 1;
         }
-        self.complete &= evicted == 0;
-        if self.sweep.is_none() {
-            self.shrink();
+        self.hands[piece] = hand;
+        if self.table.tidy(piece, hash_of) {
+            self.moved(piece);
         }
         Ok(evicted)
     }
 
-    /// Gives back half of a table, or more, that has become empty.
-    fn shrink(&mut self) {
-        let (len, buckets) = (self.table.len(), self.table.num_buckets());
-        if len == 0 {
-            self.table = HashTable::new();
-        } else if (len + SPARE) * 16 <= buckets * 7 {
-            let hasher = HASHER();
-            self.table.shrink_to(len + SPARE, |e| hasher.hash_one(&e.key));
-        }
-        if self.table.num_buckets() != buckets {
-            self.hand = 0;
-            self.expiry_hand = 0;
-        }
+    /// May one of the next batches fill a piece, so that it grows?
+    fn may_fill(&self, at: usize) -> bool {
+        let growth = self.table.growth(at);
+        let capacity = growth / (size_of::<Entry<K, V>>() + 1);
+        growth > SMALL * size_of::<Entry<K, V>>() && self.table.room(at) <= (BATCHES / self.table.pieces() + 16).min(capacity / 8)
     }
 
     /// Looks at a few entries, and takes those out of memory of which `expired` says that they are over; their rows on disk, if there are any, will go.
     /// No snapshot needs them.
     pub(super) fn expire(&mut self, look: usize, mut expired: impl FnMut(&mut V) -> bool) {
-        let buckets = self.table.num_buckets();
-        for _ in 0..look.min(buckets) {
+        for _ in 0..look.min(self.table.len() * 2) {
             let at = self.expiry_hand;
-            self.expiry_hand = if at + 1 < buckets { at + 1 } else { 0 };
-            let over = self.table.get_bucket_mut(at).is_some_and(|entry| expired(&mut entry.value));
-            if over && let Ok(entry) = self.table.get_bucket_entry(at) {
-                let (entry, _) = entry.remove();
-                if entry.mark.is(Mark::STORED) && !self.phase.full {
-                    self.removed.insert(entry.key);
-                }
+            self.expiry_hand = self.table.after(at).unwrap_or_default();
+            let over = self.table.get(at).is_some_and(|entry| expired(&mut entry.value));
+            if over
+                && let Some(entry) = self.table.take(at)
+                && entry.mark.is(Mark::STORED)
+                && !self.phase.full
+            {
+                self.removed.insert(entry.key);
             }
         }
     }
@@ -372,10 +432,12 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         self.table.iter().map(|e| (&e.key, &e.value))
     }
 
-    /// An entry somewhere near the hand, to be weighed.
-    pub(super) fn sample(&self, at: usize) -> Option<(&K, &V)> {
-        let buckets = self.table.num_buckets();
-        let found = (0..64).find_map(|i| self.table.get_bucket((at + i) % buckets.max(1)));
+    /// Some entry, to be weighed: another one for another `at`, as a rule.
+    pub(super) fn sample(&mut self, at: usize) -> Option<(&K, &V)> {
+        let piece = at % self.table.pieces();
+        let buckets = self.table.piece(piece).num_buckets();
+        let entries = self.table.piece(piece);
+        let found = (0..64).find_map(|i| entries.get_bucket((at / 7 + i) % buckets.max(1)));
         found.map(|e| (&e.key, &e.value))
     }
 
@@ -384,14 +446,14 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         self.table.len()
     }
 
-    /// How many entries there is room for before the table doubles.
-    pub(super) fn room(&self) -> usize {
-        self.table.capacity() - self.table.len()
+    /// The bytes that the next batch may add at once, as pieces of the table grow.
+    pub(super) fn growth(&self) -> usize {
+        (0..self.table.pieces()).filter(|at| self.may_fill(*at)).map(|at| self.table.growth(at)).sum()
     }
 
     /// The bytes of the table, without what its entries own elsewhere.
     pub(super) fn bytes(&self) -> usize {
-        self.table.allocation_size() + (self.removed.len() + self.frozen_removed.len()) * (size_of::<K>() + 1)
+        self.table.bytes() + (self.removed.len() + self.frozen_removed.len()) * (size_of::<K>() + 1)
     }
 
     /// Are all entries in memory?

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
+use super::cache::Victims;
 use super::instance::{Address, Instance};
 use super::persistent::{Persistent, Schema};
 use super::shard::Shard;
@@ -152,8 +153,8 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
         self.shard.growth()
     }
 
-    fn evict(&mut self, most: usize) -> Result<usize, Error> {
-        self.shard.evict(&self.instance, most)
+    fn evict(&mut self, of: Victims, most: usize) -> Result<usize, Error> {
+        self.shard.evict(&self.instance, of, most)
     }
 
     fn len(&self) -> usize {

@@ -9,6 +9,7 @@ mod cache;
 mod codec;
 mod disk;
 mod due;
+mod extendible;
 mod handles;
 mod instance;
 mod keyed;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
+use super::cache::Victims;
 use super::instance::Instance;
 use crate::error::Error;
 
@@ -58,13 +59,13 @@ pub(super) trait Persistent {
     /// Takes some of what has expired out of memory.
     fn expire(&mut self) {}
 
-    /// The bytes that the next batch may add at once, as a table doubles.
+    /// The bytes that the next batch may add at once, as tables grow.
     fn growth(&self) -> usize {
         0
     }
 
-    /// Evicts up to `most` entries from memory; returns how many it were.
-    fn evict(&mut self, _most: usize) -> Result<usize, Error> {
+    /// Evicts up to `most` entries from memory, or of what is full some; returns how many it were.
+    fn evict(&mut self, _: Victims, _most: usize) -> Result<usize, Error> {
         Ok(0)
     }
 

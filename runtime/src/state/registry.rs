@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value as Json};
 
 use super::broadcast::Broadcast;
+use super::cache::Victims;
 use super::disk::Floor;
 use super::due::Due;
 use super::instance::Instance;
@@ -235,33 +236,25 @@ impl States {
         self.states.iter().for_each(|state| state.borrow_mut().release());
     }
 
-    /// Makes room for another batch of records: takes some of what has expired out of memory, and evicts until what is there is within the budget.
+    /// Makes room for another batch of records: takes some of what has expired out of memory, and evicts some of the rest if it is over the budget, or would be
+    /// with the next batch. What takes longer is done bit by bit, from batch to batch.
     pub(crate) fn relieve(&self) -> Result<(), Error> {
         self.states.iter().for_each(|state| state.borrow_mut().expire());
         let Some(instance) = self.instance.as_ref().filter(|instance| !instance.in_memory()) else { return Ok(()) };
-        loop {
-            let (mut bytes, mut pinned, mut growth) = (0, 0, 0);
-            for state in &self.states {
-                let mut state = state.borrow_mut();
-                state.weigh();
-                *(if state.full() { &mut pinned } else { &mut bytes }) += state.bytes();
-                growth += state.growth();
-            }
-            // Millions of timers, which stay, must not leave the others without a cache.
-            if bytes + growth + pinned.min(instance.budget / 2) <= instance.budget {
-                return Ok(());
-            }
-            let mut evicted = 0;
-            for state in &self.states {
-                let mut state = state.borrow_mut();
-                let share = state.len() / 128;
-                evicted += state.evict(share.max(PIECE))?;
-            }
-            // What belongs to a snapshot on its way stays until it has arrived.
-            if evicted == 0 {
-                return Ok(());
-            }
+        let (mut bytes, mut pinned) = (0, 0);
+        for state in &self.states {
+            let mut state = state.borrow_mut();
+            state.weigh();
+            *(if state.full() { &mut pinned } else { &mut bytes }) += state.bytes();
         }
+        // Millions of timers, which stay, must not leave the others without a cache.
+        let left = instance.budget.checked_sub(bytes + pinned.min(instance.budget / 2));
+        let victims = match left {
+            None => Victims::Any,
+            Some(left) if left < self.states.iter().map(|state| state.borrow().growth()).sum() => Victims::Full,
+            Some(_) => return Ok(()),
+        };
+        self.states.iter().try_for_each(|state| state.borrow_mut().evict(victims, PIECE).map(|_| ()))
     }
 
     /// The entries in memory.
@@ -281,5 +274,5 @@ impl States {
     }
 }
 
-/// The least number of entries evicted at once: RocksDB takes many sorted rows at a quarter of the cost of single ones.
-const PIECE: usize = 2_048;
+/// The entries of a state evicted in one go: RocksDB takes many sorted rows at a quarter of the cost of single ones, and more would hold up the records.
+const PIECE: usize = 4_096;

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
-use super::cache::{Cache, Found};
+use super::cache::{Cache, Found, Victims};
 use super::codec;
 use super::instance::{Address, Instance};
 use super::rows::Rows;
@@ -193,13 +193,13 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         self.cache.release();
     }
 
-    /// Evicts up to `most` entries; returns how many it were.
-    pub(super) fn evict(&mut self, instance: &Instance, most: usize) -> Result<usize, Error> {
+    /// Evicts up to `most` entries, or of what is full some; returns how many it were.
+    pub(super) fn evict(&mut self, instance: &Instance, of: Victims, most: usize) -> Result<usize, Error> {
         // What was nowhere may be on disk now.
         self.absent.clear();
         let address = self.address;
         let mut rows = Rows::default();
-        let evicted = self.cache.evict(most, |key, value| address.capture(instance, &mut rows, key, value))?;
+        let evicted = self.cache.evict(of, most, |key, value| address.capture(instance, &mut rows, key, value))?;
         if !rows.is_empty() {
             rows.sort();
             instance.disk()?.write(&rows)?;
@@ -217,12 +217,12 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
 
     /// The bytes of the table, and what its entries own elsewhere if each owns `owned`.
     pub(super) fn bytes(&self, owned: usize) -> usize {
-        self.cache.bytes() + self.cache.len() * owned
+        self.cache.bytes() + if owned > 0 { self.cache.len() * owned } else { 0 }
     }
 
-    /// The bytes that the next batch may add at once, as the table doubles.
+    /// The bytes that the next batch may add at once, as the table grows.
     pub(super) fn growth(&self) -> usize {
-        if self.cache.len() > GROWTH && self.cache.room() < GROWTH { 2 * self.cache.bytes() } else { 0 }
+        self.cache.growth()
     }
 
     /// The bytes of some entry, encoded.
@@ -233,9 +233,6 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         Some(self.key.len())
     }
 }
-
-/// The entries one batch may add: a table with less room than this may double.
-const GROWTH: usize = 1_024;
 
 /// Captures an entry for the snapshot in progress.
 fn capture<K: Data, V: Data>(instance: &Instance, address: Address, key: &K, value: Option<&V>) -> Result<(), Error> {

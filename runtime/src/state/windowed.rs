@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use serde_json::{Value as Json, json};
 
+use super::cache::Victims;
 use super::codec;
 use super::instance::{Address, Instance};
 use super::persistent::{Persistent, Schema};
@@ -262,11 +263,11 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         self.shards.values().map(Shard::growth).sum()
     }
 
-    fn evict(&mut self, most: usize) -> Result<usize, Error> {
+    fn evict(&mut self, of: Victims, most: usize) -> Result<usize, Error> {
         let mut evicted = 0;
         // The newest are written to most.
         for shard in self.shards.values_mut() {
-            evicted += shard.evict(&self.instance, most - evicted)?;
+            evicted += shard.evict(&self.instance, of, most - evicted)?;
             if evicted >= most {
                 break;
             }

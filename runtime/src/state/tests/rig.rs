@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tidegate_checkpoints::KeyGroups;
 
 use crate::error::Error;
+use crate::state::cache::Victims;
 use crate::state::disk::{Disk, Resources, read_files, wanted};
 use crate::state::persistent::Persistent;
 use crate::state::{Captured, Floor, Handle, Instance, Keyed, Row, Rows, Spill, States, Timers, Windowed};
@@ -81,8 +82,8 @@ impl Rig {
 
     pub(super) fn evict(&self, most: usize) {
         if !self.instance().in_memory() {
-            self.keyed.borrow_mut().evict(most).unwrap();
-            self.windowed.borrow_mut().evict(most).unwrap();
+            self.keyed.borrow_mut().evict(Victims::Any, most).unwrap();
+            self.windowed.borrow_mut().evict(Victims::Any, most).unwrap();
         }
     }
 
