@@ -1,6 +1,7 @@
-//! Patterns in the typed API: two small ones over 100,000 keys, sequences over a stream of trades, and many open partial matches on one key.
+//! Patterns in the typed API: two small ones over 100,000 keys, in RocksDB with a checkpoint every 5 s; sequences over a stream of trades, and many open partial
+//! matches on one key, in memory.
 //!
-//! `cargo bench --bench cep -- [n=5000000] [keys=100000] [p=2] [trades=trades.csv]`
+//! `cargo bench --bench cep -- [n=20000000] [keys=100000] [p=2] [trades=trades.csv]`
 //!
 //! Without a file of trades (`time_ms,id,symbol,BUY|SELL,...`, with a heading), those are made up in like shape.
 
@@ -9,13 +10,17 @@
 mod generator;
 mod stocks;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use generator::{Event, Events};
 use tidegate::cep::{Pattern, Search, Where};
+use tidegate::checkpoints::{Directory, Storage};
 use tidegate::prelude::*;
+use tidegate::runtime::checkpoint::CheckpointConfig;
 use tidegate::runtime::metrics::NodeMetrics;
+use tidegate::runtime::{Backend, StateConfig};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,16 +28,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let text = |name: &str| std::env::args().find_map(|a| a.strip_prefix(name).map(str::to_owned));
     let arg = |name: &str, default: u64| text(name).and_then(|v| v.parse().ok()).unwrap_or(default);
-    let events = Events { count: arg("n=", 5_000_000), keys: arg("keys=", 100_000), per_ms: 10 };
+    let events = Events { count: arg("n=", 20_000_000), keys: arg("keys=", 100_000), per_ms: 10 };
     let workers: Vec<usize> = match arg("p=", 0) {
         0 => vec![1, 2],
         p => vec![p as usize],
     };
+    let dir = tempfile::tempdir().expect("a directory");
     for &p in &workers {
         for (name, pattern) in [("cep", three_in_a_row as fn() -> Pattern<Where<Event>>), ("cep2", a_then_b_then_c)] {
             let timed = Search::new(pattern()).expect("a valid pattern");
-            report(name, p, events.count, || run(&by_user(events, timed.clone().without_timeouts()), p));
-            report(&format!("{name} + timeouts"), p, events.count, || run(&by_user(events, timed), p));
+            report(name, p, events.count, || run(&by_user(events, timed.clone().without_timeouts()), durable(p, dir.path())));
+            report(&format!("{name} + timeouts"), p, events.count, || run(&by_user(events, timed), durable(p, dir.path())));
         }
     }
     let trades =
@@ -41,12 +47,12 @@ fn main() {
         for seconds in [10, 40] {
             let search = Search::new(stocks::sequence(length, Duration::from_secs(seconds))).expect("a valid pattern").without_timeouts();
             let job = stocks::job(&trades, search);
-            report(&format!("sequence of {length} in {seconds} s"), 1, trades.len() as u64, || run(&job, 1));
+            report(&format!("sequence of {length} in {seconds} s"), 1, trades.len() as u64, || run(&job, RunConfig::workers(1)));
         }
     }
     for open in [10, 10_000] {
         let count = 2_000_000 + open;
-        report(&format!("{open} open on one key"), 1, count, || run(&one_key(open, count), 1));
+        report(&format!("{open} open on one key"), 1, count, || run(&one_key(open, count), RunConfig::workers(1)));
     }
 }
 
@@ -107,9 +113,20 @@ fn one_key(open: u64, count: u64) -> Job {
     job.expect("a valid job")
 }
 
+/// State in RocksDB, with a checkpoint every 5 s.
+fn durable(workers: usize, dir: &Path) -> RunConfig {
+    let storage = Storage::open(&dir.join("checkpoints").display().to_string()).expect("storage");
+    let directory = Directory::open(&storage, "bench").expect("a directory");
+    let generation = directory.begin_generation().expect("a generation");
+    let mut config = RunConfig::workers(workers);
+    config.state = StateConfig { backend: Backend::RocksDb, dir: dir.join("state"), memory: 512 << 20 };
+    config.checkpoints = Some(CheckpointConfig::new(directory, generation, Duration::from_secs(5)));
+    config
+}
+
 /// Runs a job; returns how many results came to its sink.
-fn run(job: &Job, workers: usize) -> u64 {
-    let running = job.start(RunConfig::workers(workers)).expect("the job starts");
+fn run(job: &Job, config: RunConfig) -> u64 {
+    let running = job.start(config).expect("the job starts");
     while !running.is_finished() {
         std::thread::sleep(Duration::from_millis(1));
     }
