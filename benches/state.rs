@@ -1,4 +1,5 @@
-//! Keyed state in memory and in RocksDB: running aggregates, windows, sessions and timers on the events of `benches/tumbling`.
+//! Keyed state in memory and in RocksDB: running aggregates, windows, sessions and timers on the events of `benches/tumbling`. With RocksDB a checkpoint is taken
+//! every 5 s and at the end.
 //!
 //! `cargo bench --bench state -- [only=part of a name] [p=2] [runs=3]`: every run is a process of its own, so that the memory it prints is its own.
 
@@ -10,7 +11,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use generator::{Event, Events, event, mix};
+use tidegate::checkpoints::{Directory, Storage};
 use tidegate::prelude::*;
+use tidegate::runtime::checkpoint::CheckpointConfig;
 use tidegate::runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
 use tidegate::runtime::{Backend, StateConfig};
 
@@ -104,10 +107,17 @@ fn alone(case: &Case, workers: usize) -> Option<(f64, u64)> {
 #[allow(clippy::print_stdout)]
 fn run(case: &Case, workers: usize) {
     let dir = std::env::temp_dir().join(format!("tidegate-bench-state-{}", std::process::id()));
-    let state = StateConfig { backend: case.backend, dir: dir.clone(), memory: case.memory };
+    let mut config = RunConfig::workers(workers);
+    config.state = StateConfig { backend: case.backend, dir: dir.join("state"), memory: case.memory };
+    config.checkpoints = (case.backend == Backend::RocksDb).then(|| {
+        let storage = Storage::open(&dir.join("checkpoints").display().to_string()).expect("storage");
+        let directory = Directory::open(&storage, "bench").expect("a directory");
+        let generation = directory.begin_generation().expect("a generation");
+        CheckpointConfig::new(directory, generation, Duration::from_secs(5))
+    });
     let job = job(case);
     let start = Instant::now();
-    job.run(RunConfig { state, ..RunConfig::workers(workers) }).expect("the job ends well");
+    job.run(config).expect("the job ends well");
     let seconds = start.elapsed().as_secs_f64();
     let _ = std::fs::remove_dir_all(dir);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
