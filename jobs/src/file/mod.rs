@@ -50,7 +50,7 @@ mod yaml;
 pub use dedupe::Dedupe;
 pub use generator::{Distribution, Generator};
 pub use join::{Equality, Join, JoinKind, Near};
-pub use kafka::{KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};
+pub use kafka::{Delivery, KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};
 pub use keys::reference;
 pub use model::{Backend, Checkpoints, JobFile, Mode, OnError, Restart, State};
 pub use overrides::Override;
