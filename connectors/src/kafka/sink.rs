@@ -151,7 +151,7 @@ impl Address<Row> for RowAddress {
 
 impl<T: 'static, E: Encoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A> {
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
-        let outlet = Outlet::open(&self.cluster, &self.topic, &[])?;
+        let outlet = Outlet::open(&self.cluster, &self.topic, &[], &[])?;
         Ok(Box::new(KafkaWriter { outlet, messages: self.messages.clone() }))
     }
 }
@@ -223,9 +223,9 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Connects, and looks whether the topic is there. `fixed` are further properties.
-    pub(super) fn open(cluster: &Cluster, topic: &str, fixed: &[(&str, &str)]) -> Result<Self, Error> {
-        let defaults = [
+    /// Connects, and looks whether the topic is there. `more` are further properties that the user may set, `fixed` such that he may not.
+    pub(super) fn open(cluster: &Cluster, topic: &str, more: &[(&str, &str)], fixed: &[(&str, &str)]) -> Result<Self, Error> {
+        let usual = [
             ("enable.idempotence", "true"),
             ("compression.type", "lz4"),
             ("linger.ms", "5"),
@@ -235,6 +235,7 @@ impl Outlet {
             ("queue.buffering.max.kbytes", "65536"),
             ("client.id", "tidegate"),
         ];
+        let defaults: Vec<_> = usual.iter().chain(more).copied().collect();
         let fixed: Vec<_> = fixed.iter().copied().chain([("delivery.report.only.error", "true")]).collect();
         let config = cluster.config(&defaults, &fixed);
         let producer: BaseProducer<Context> = config.create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))?;

@@ -72,6 +72,8 @@ fn consumer(cluster: &Cluster, isolation: &str) -> Result<BaseConsumer<Context>,
         ("enable.partition.eof", "true"),
         ("auto.offset.reset", "earliest"),
         ("isolation.level", isolation),
+        // The end of a partition is told by an answer without records, which brokers hold back in the hope of some.
+        ("fetch.wait.max.ms", "10"),
     ];
     cluster.config(&[], &fixed).create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))
 }

@@ -16,8 +16,11 @@ use crate::kafka::sink::Outlet;
 /// How long one call may take before it is made again.
 const CALL: Duration = Duration::from_secs(10);
 
-/// How long a transaction may take in all, which is also when the broker gives it up.
-const TRANSACTION: Duration = Duration::from_secs(60);
+/// How long trying again may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a transaction may take in all, unless `options` say otherwise; then the broker gives it up.
+const TIMEOUTS: [(&str, &str); 2] = [("transaction.timeout.ms", "60000"), ("message.timeout.ms", "60000")];
 
 /// How often a unit is tried, with a new producer each time.
 const ATTEMPTS: usize = 3;
@@ -57,9 +60,7 @@ impl Abandoned {
 impl Place {
     /// Fences: whoever wrote as `id` before can't any more, and what it had begun is aborted or committed.
     fn fence(&self, id: &str) -> Result<Outlet, Error> {
-        let timeout = TRANSACTION.as_millis().to_string();
-        let fixed = [("transactional.id", id), ("transaction.timeout.ms", timeout.as_str()), ("message.timeout.ms", timeout.as_str())];
-        let outlet = Outlet::open(&self.cluster, &self.topic, &fixed)?;
+        let outlet = Outlet::open(&self.cluster, &self.topic, &TIMEOUTS, &[("transactional.id", id)])?;
         retried(&Abandoned::default(), || outlet.producer.init_transactions(CALL)).map_err(|e| outlet.failed(e))?;
         Ok(outlet)
     }
@@ -88,7 +89,7 @@ fn retried(abandoned: &Abandoned, mut call: impl FnMut() -> Result<(), KafkaErro
     let start = Instant::now();
     loop {
         match call() {
-            Err(KafkaError::Transaction(e)) if e.is_retriable() && start.elapsed() < TRANSACTION && !abandoned.is_set() => {}
+            Err(KafkaError::Transaction(e)) if e.is_retriable() && start.elapsed() < PATIENCE && !abandoned.is_set() => {}
             other => return other,
         }
     }
@@ -151,7 +152,7 @@ impl Committer {
     fn said(&self, failure: Failure) -> Error {
         let fenced = self.is_fenced(&failure).then(|| {
             format!(
-                "another process writes topic `{}` as `{}`: is the job running twice? Or a transaction took longer than a minute",
+                "another process writes topic `{}` as `{}`: is the job running twice? Or a transaction took longer than `transaction.timeout.ms`",
                 self.place.topic, self.id
             )
         });
