@@ -34,3 +34,4 @@ pub mod row;
 pub mod sink;
 mod split;
 pub mod stdin;
+mod unique;

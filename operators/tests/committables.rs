@@ -132,7 +132,8 @@ fn until(what: &str, done: impl Fn() -> bool) {
 }
 
 fn files(dir: &Path) -> usize {
-    std::fs::read_dir(dir).map_or(0, |entries| entries.map(|entry| entry.unwrap().path()).map(|p| if p.is_dir() { files(&p) } else { 1 }).sum())
+    std::fs::read_dir(dir)
+        .map_or(0, |entries| entries.map(|entry| entry.unwrap().path()).map(|p| if p.is_dir() { files(&p) } else { 1 }).sum())
 }
 
 #[test]

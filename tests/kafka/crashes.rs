@@ -187,21 +187,22 @@ fn a_transaction_that_timed_out_while_the_job_was_down_is_sent_again() {
 fn a_process_that_was_taken_over_from_and_wakes_up_writes_nothing_more() {
     let Some(broker) = broker() else { return };
     let counting = Counting { count: 8_000, rate: 4_000, ..Counting::new(broker) };
-    let mut zombie = counting.resumed(2).start();
+    // It would be started again, but for who has taken over.
+    let mut zombie = counting.resumed(2).args(["--set", "restart.attempts=5"]).start();
     thread::sleep(Duration::from_millis(1_800));
     zombie.signal("STOP");
     // Elsewhere, where the zombie's lock is not seen.
     counting.resumed(3).args(["--set", "state.dir=elsewhere"]).run().exits(0);
     counting.is_complete(&counting.found(), "by the successor");
     zombie.signal("CONT");
-    assert!(!zombie.wait().succeeded(), "it has to notice");
+    zombie.wait().exits(1).stderr_has("has taken over");
     counting.is_complete(&counting.found(), "after the zombie");
 }
 
 #[test]
 fn rewound_by_two_checkpoints_a_job_repeats_what_came_since_and_loses_nothing() {
     let Some(broker) = broker() else { return };
-    let counting = Counting { count: 4_000, ..Counting::new(broker) };
+    let counting = Counting { count: 9_000, rate: 3_000, ..Counting::new(broker) };
     counting.resumed(2).run().exits(0);
     let folder = counting.dir.path(&format!("ckpt/{}/checkpoints", counting.name));
     let mut epochs: Vec<u32> = std::fs::read_dir(&folder)
@@ -220,7 +221,7 @@ fn rewound_by_two_checkpoints_a_job_repeats_what_came_since_and_loses_nothing() 
         assert_eq!(again, (since + 1..=n).collect::<Vec<_>>(), "user {user}");
         repeated += again.len();
     }
-    assert!(repeated > 0, "two checkpoints are about a fifth of a second");
+    assert!(repeated > 0, "something came between the checkpoints");
 }
 
 #[test]

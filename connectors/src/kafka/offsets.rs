@@ -245,7 +245,12 @@ mod tests {
         assert!(from(101).unwrap_err().to_string().contains("at offset 101, but it has those from 10 to before 100"));
         assert!(from(10).is_ok() && from(100).is_ok());
         let position = |next, stop| Position { partition: partition(0), range: Range { next, stop } };
-        assert!(restored(&position(5, None), None, FACTS).unwrap_err().to_string().starts_with("the checkpoint begins partition 0 of topic `t`"));
+        assert!(
+            restored(&position(5, None), None, FACTS)
+                .unwrap_err()
+                .to_string()
+                .starts_with("the checkpoint begins partition 0 of topic `t`")
+        );
         assert!(restored(&position(5, Some(5)), Some(&Stop::Latest), FACTS).unwrap().is_empty());
     }
 

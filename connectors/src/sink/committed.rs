@@ -1,6 +1,6 @@
 //! A file whose readers see what is committed, and nothing else.
 //!
-//! What is written goes to a pending file beside it, `.NAME.pending-N`, one for each epoch. At the seal that is brought to disk; when the checkpoint
+//! What is written goes to a pending file beside it, `.NAME.pending-RUN-N`, one for each epoch. At the seal that is brought to disk; when the checkpoint
 //! is complete it is appended to the file, at the length the file had, and removed. Both can be done again: a restore finds each pending
 //! file named in the checkpoint either still there, and appends it at its place once more, or gone, and then it has been appended. What a
 //! checkpoint does not know of is cut off.
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tidegate_runtime::{Epoch, Error};
+
+use crate::unique::unique;
 
 /// What an epoch adds to a file; in checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -105,6 +107,8 @@ enum Target {
         open: Option<(File, PathBuf)>,
         /// Bytes in it.
         bytes: u64,
+        /// A name of this run alone: else what it leaves could be taken for what a checkpoint before it names.
+        run: String,
         /// The number of the next one.
         next: u64,
         sealed: VecDeque<(Epoch, Part)>,
@@ -134,7 +138,7 @@ impl Committed {
             remove_pending(path)?;
             let target = if transactional {
                 file.sync_data()?;
-                Target::Pending { open: None, bytes: 0, next: 0, sealed: VecDeque::new() }
+                Target::Pending { open: None, bytes: 0, run: unique(), next: 0, sealed: VecDeque::new() }
             } else {
                 Target::Direct(file)
             };
@@ -149,11 +153,11 @@ impl Committed {
                 file.write_all(data)?;
                 self.length += data.len() as u64;
             }
-            Target::Pending { open, bytes, next, .. } => {
+            Target::Pending { open, bytes, run, next, .. } => {
                 let (file, _) = match open {
                     Some(open) => open,
                     None => {
-                        let path = pending_path(&self.path, *next);
+                        let path = pending_path(&self.path, run, *next);
                         *next += 1;
                         open.insert((File::create(&path)?, path))
                     }
@@ -205,9 +209,9 @@ fn pending_prefix(path: &Path) -> OsString {
     name
 }
 
-fn pending_path(path: &Path, number: u64) -> PathBuf {
+fn pending_path(path: &Path, run: &str, number: u64) -> PathBuf {
     let mut name = pending_prefix(path);
-    name.push(number.to_string());
+    name.push(format!("{run}-{number}"));
     path.with_file_name(name)
 }
 
@@ -274,6 +278,24 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 0\nline 1\nline 2\n", "died after {dies_after}");
             assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left pending");
         }
+    }
+
+    #[test]
+    fn what_a_run_leaves_pending_is_not_taken_for_what_an_older_checkpoint_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.txt");
+        let mut first = Committed::open(&path, None, b"", true).unwrap();
+        first.write(b"one\n").unwrap();
+        let checkpoint = [first.seal(Epoch(0)).unwrap()];
+        drop(first);
+        // The second run dies before its first checkpoint is complete, the third goes on from the same one as the second.
+        for _ in 0..2 {
+            recover(&checkpoint).unwrap();
+            let mut next = Committed::open(&path, Some(checkpoint[0].end()), b"", true).unwrap();
+            next.write(b"half a li").unwrap();
+        }
+        recover(&checkpoint).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! A writer that gathers epochs and has them sent when their checkpoints are complete.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidegate_runtime::sink::{Committable, Writer};
 use tidegate_runtime::{Epoch, Error, Record, failpoint};
@@ -14,6 +12,7 @@ use super::transaction::Committer;
 use super::unit::Unit;
 use crate::format::Encoder;
 use crate::kafka::sink::{Address, Composer};
+use crate::unique::unique;
 
 /// One worker's share.
 pub(super) struct Outbox<E, A> {
@@ -30,19 +29,13 @@ pub(super) struct Outbox<E, A> {
     sealed: VecDeque<Unit>,
 }
 
-/// A name that no other run has, be it one of a copy of this machine.
-fn new_timeline() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    format!("{now:x}-{:016x}", RandomState::new().build_hasher().finish())
-}
-
 impl<E, A> Outbox<E, A> {
     /// Keeps segments in `directory`.
     pub(super) fn open(committer: Committer, directory: PathBuf, messages: Composer<E, A>) -> Result<Self, Error> {
         std::fs::create_dir_all(&directory).map_err(|e| Error::external(format!("`{}` can't be made", directory.display()), e))?;
         let id = committer.id().to_owned();
         let sender = Sender::start(committer)?;
-        Ok(Self { sender, id, timeline: new_timeline(), directory, messages, segment: None, number: 0, sealed: VecDeque::new() })
+        Ok(Self { sender, id, timeline: unique(), directory, messages, segment: None, number: 0, sealed: VecDeque::new() })
     }
 }
 

@@ -42,7 +42,7 @@ impl Sender {
     }
 
     /// Has a unit settled.
-    pub(super) fn send(&mut self, unit: Unit) -> Result<(), Error> {
+    pub(super) fn send(&self, unit: Unit) -> Result<(), Error> {
         self.progress()?.waiting += 1;
         let sent = self.units.as_ref().is_some_and(|units| units.send(unit).is_ok());
         if sent { Ok(()) } else { Err(Error::internal("the thread that writes a topic has ended")) }
