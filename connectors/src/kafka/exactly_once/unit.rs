@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_unit_is_sent_unless_its_epoch_is_marked() {
         let none = Marker::default();
-        let decide = |marker: &Marker, unit: &Unit| super::decide(Some(marker), unit).unwrap();
+        let decide = |marker: &Marker, unit: &Unit| decide(Some(marker), unit).unwrap();
         assert_eq!(decide(&none, &unit("a", 3, None)), Decision::Send);
         let at_3 = none.with(&unit("a", 3, None));
         assert_eq!(decide(&at_3, &unit("a", 3, None)), Decision::Skip);
