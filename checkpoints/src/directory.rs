@@ -241,7 +241,10 @@ impl Directory {
     }
 
     /// Refuses if a later run has taken over from run `own`.
-    pub(crate) fn check_fence(&self, own: u64) -> Result<(), DirectoryError> {
+    ///
+    /// # Errors
+    /// One has, or storage fails.
+    pub fn check_fence(&self, own: u64) -> Result<(), DirectoryError> {
         match self.generations()?.last() {
             Some(&newer) if newer > own => Err(DirectoryError::Fenced { place: self.storage.root().to_owned(), own, newer }),
             _ => Ok(()),

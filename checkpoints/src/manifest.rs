@@ -1,6 +1,6 @@
 //! What a checkpoint or savepoint holds: one JSON document, for people to read and for a restore to trust.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,9 @@ pub struct Part {
     pub groups: Range<u16>,
     /// Its operator state: positions of a source, what a sink has yet to commit.
     pub list: Vec<serde_json::Value>,
+    /// Files that belong to items of the list, by their places in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<usize, FileRef>,
     /// Keyed state in files of rows.
     pub rows: Vec<FileRef>,
     /// Keyed state as the files of one RocksDB directory.
@@ -167,7 +170,7 @@ impl Manifest {
 
     /// All files it needs, operator by operator. A file that several parts share comes several times.
     pub fn files(&self) -> impl Iterator<Item = &FileRef> {
-        self.operators.iter().flat_map(|operator| &operator.parts).flat_map(|part| part.rows.iter().chain(&part.db))
+        self.operators.iter().flat_map(|operator| &operator.parts).flat_map(Part::files)
     }
 
     fn check(&self) -> Result<(), ManifestError> {
@@ -188,12 +191,15 @@ impl Manifest {
             if let Some(twice) = operator.states.iter().find(|state| !numbers.insert(state.id) || !names.insert(&state.name)) {
                 return impossible(format!("operator `{id}` has two states of the name `{}` or the number {}", twice.name, twice.id));
             }
-            for Part { worker, groups, .. } in &operator.parts {
+            for Part { worker, groups, list, files, .. } in &operator.parts {
                 if *worker >= self.workers {
                     return impossible(format!("operator `{id}` has a part of worker {worker}, but there were {} workers", self.workers));
                 }
                 if groups.start > groups.end || groups.end > self.key_groups {
                     return impossible(format!("operator `{id}` has a part with key groups {groups:?} of {}", self.key_groups));
+                }
+                if let Some(place) = files.keys().find(|place| **place >= list.len()) {
+                    return impossible(format!("operator `{id}` has a file of item {place}, but there are {} items", list.len()));
                 }
             }
         }
@@ -201,6 +207,13 @@ impl Manifest {
             Some(file) => impossible(format!("file {:?} ({:?}) doesn't lie in the directory of the job", file.path, file.name)),
             None => Ok(()),
         }
+    }
+}
+
+impl Part {
+    /// All files it needs.
+    pub fn files(&self) -> impl Iterator<Item = &FileRef> {
+        self.rows.iter().chain(&self.db).chain(self.files.values())
     }
 }
 

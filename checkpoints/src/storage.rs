@@ -180,8 +180,8 @@ impl Storage {
         })
     }
 
-    /// Brings a file to `local`, in place of the one there may be. Table files of RocksDB and files of rows, told by the ending of `local`, are linked
-    /// where that is possible; all others are copied, as a database that is opened may write to them.
+    /// Brings a file to `local`, in place of the one there may be. Table files of RocksDB, files of rows and segments of sinks, told by the ending of
+    /// `local`, are linked where that is possible; all others are copied, as a database that is opened may write to them.
     ///
     /// # Errors
     /// Storage fails or has no such file, or `local` can't be written.

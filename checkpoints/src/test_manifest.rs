@@ -1,5 +1,7 @@
 //! Checkpoints for the tests of this crate.
 
+use std::collections::BTreeMap;
+
 use crate::{Epoch, FileRef, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo};
 
 /// A checkpoint of job `fraud` on one worker, with one operator and no files.
@@ -42,6 +44,14 @@ pub(crate) fn operator(id: &str, states: &[(&str, &str)], entries: u64) -> Opera
         kind: "window".to_owned(),
         role: "operator".to_owned(),
         states: (0..).zip(states).map(state).collect(),
-        parts: vec![Part { worker: 0, groups: 0..128, list: Vec::new(), rows: Vec::new(), db: Vec::new(), entries }],
+        parts: vec![Part {
+            worker: 0,
+            groups: 0..128,
+            list: Vec::new(),
+            files: BTreeMap::new(),
+            rows: Vec::new(),
+            db: Vec::new(),
+            entries,
+        }],
     }
 }

@@ -35,3 +35,4 @@ pub mod sink;
 mod split;
 pub mod stdin;
 pub mod table;
+mod unique;

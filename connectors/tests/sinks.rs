@@ -13,7 +13,7 @@ use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 use tidegate_runtime::{Domain, Error};
 
 fn open<T>(sink: &impl Sink<T>, worker: usize, workers: usize) -> Result<Box<dyn Writer<T>>, Error> {
-    sink.open(SinkContext { worker, workers, transactional: false })
+    sink.open(SinkContext { worker, workers, ..SinkContext::default() })
 }
 
 fn rows(range: std::ops::Range<i64>) -> Vec<Record<Row>> {

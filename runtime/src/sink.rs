@@ -1,7 +1,9 @@
 //! The contract of sinks: where records go.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use tidegate_checkpoints::Epoch;
 
 use crate::error::Error;
@@ -9,18 +11,18 @@ use crate::record::Record;
 
 /// A place records go to: a file, standard output, a topic.
 pub trait Sink<T>: Send + Sync + 'static {
-    /// Opens this worker's share.
+    /// Opens a worker's share.
     ///
     /// # Errors
     /// The sink can't be written at all; the job fails with this cause.
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error>;
 
-    /// Called once on every worker, before it is opened, when the job goes on from a snapshot: `committables` is all that the writers of all workers had
-    /// returned from [`Writer::seal`] and not committed when it was taken. What of it has not arrived where readers see it is to be brought there, once.
+    /// Called once in a run that goes on from a snapshot, on one worker, before it is opened on any. What of `restored` has not arrived where readers see it
+    /// is to be brought there, once.
     ///
     /// # Errors
     /// It can't be; the job fails with this cause.
-    fn recover(&self, _committables: &[serde_json::Value], _context: SinkContext) -> Result<(), Error> {
+    fn recover(&self, _restored: &Restored) -> Result<(), Error> {
         Ok(())
     }
 
@@ -35,8 +37,8 @@ impl<T, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
         (**self).open(context)
     }
 
-    fn recover(&self, committables: &[serde_json::Value], context: SinkContext) -> Result<(), Error> {
-        (**self).recover(committables, context)
+    fn recover(&self, restored: &Restored) -> Result<(), Error> {
+        (**self).recover(restored)
     }
 
     fn single_writer(&self) -> bool {
@@ -45,7 +47,7 @@ impl<T, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
 }
 
 /// What a writer knows of its surroundings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SinkContext {
     /// This worker, from 0.
     pub worker: usize,
@@ -53,6 +55,35 @@ pub struct SinkContext {
     pub workers: usize,
     /// Are checkpoints taken, so that [`Writer::commit`] is only called for what is part of one? Else it is called right after [`Writer::seal`].
     pub transactional: bool,
+    /// A directory of this writer's own, which may have to be made. It is emptied between runs.
+    pub scratch: PathBuf,
+    /// What the sink had when the snapshot was taken that the run goes on from.
+    pub restored: Option<Arc<Restored>>,
+}
+
+/// What the writers of a sink had sealed and not committed when a snapshot was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// That of all writers. Files lie on this machine until [`Sink::recover`] returns.
+    pub committables: Vec<Committable>,
+    /// How many workers there were.
+    pub workers: usize,
+}
+
+/// What is to be brought to readers once the checkpoint is complete that it is part of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committable {
+    /// What the sink has to know of it.
+    pub value: Json,
+    /// A file that belongs to it. It is written no more, and has a name that no other of this writer ever has. It is removed when it is committed; until
+    /// then it is part of checkpoints, which keep links or copies of their own.
+    pub file: Option<PathBuf>,
+}
+
+impl From<Json> for Committable {
+    fn from(value: Json) -> Self {
+        Self { value, file: None }
+    }
 }
 
 /// One worker's share of a sink. It may block for as long as one record takes, not for longer: the operator gives it a few at a time.
@@ -74,15 +105,16 @@ pub trait Writer<T>: 'static {
     ///
     /// # Errors
     /// Writing failed; the job fails with this cause.
-    fn seal(&mut self, _epoch: Epoch) -> Result<Vec<serde_json::Value>, Error> {
+    fn seal(&mut self, _epoch: Epoch) -> Result<Vec<Committable>, Error> {
         self.flush().map(|()| Vec::new())
     }
 
-    /// The checkpoint of `epoch` is complete: what was sealed up to and including it may be seen by readers.
+    /// The checkpoint of `epoch` is complete: what was sealed up to and including it may be seen by readers. Returns whether that is done. If it takes
+    /// its time, it goes on elsewhere, and this is called again soon.
     ///
     /// # Errors
     /// Writing failed; the job fails with this cause, and tries again when it is restored.
-    fn commit(&mut self, _epoch: Epoch) -> Result<(), Error> {
-        Ok(())
+    fn commit(&mut self, _epoch: Epoch) -> Result<bool, Error> {
+        Ok(true)
     }
 }

@@ -20,7 +20,7 @@ pub struct RestoreArgs {
     from: Option<String>,
     /// Go on from the job's latest checkpoint; without one, start afresh
     #[arg(long)]
-    resume: bool,
+    pub resume: bool,
     /// Leave state behind that no operator of the job claims
     #[arg(long)]
     allow_dropped_state: bool,
@@ -108,12 +108,24 @@ pub fn newest(directory: &Directory, generation: u64) -> Result<Option<Snapshot>
     Ok(None)
 }
 
-/// Opens the job's directory of checkpoints, and takes over as the run that may write there.
-pub fn open(name: &str, checkpoints: &Checkpoints, restore: Option<&Restore>) -> Result<CheckpointConfig> {
+/// What was found to be the latest checkpoint of a run or those after it.
+pub struct Latest<'a> {
+    pub since: u64,
+    pub found: Option<&'a Restore>,
+}
+
+/// Opens the job's directory of checkpoints, and takes over as the run that may write there: if `latest` still is, where that matters.
+pub fn open(name: &str, checkpoints: &Checkpoints, restore: Option<&Restore>, latest: Option<Latest<'_>>) -> Result<CheckpointConfig> {
     let place = || format!("checkpoints can't be kept in `{}`", checkpoints.dir);
     let directory = Storage::open(&checkpoints.dir).with_context(place)?;
     let directory = Directory::open(&directory, name).with_context(place)?;
     let generation = directory.begin_generation().with_context(place)?;
+    // Only from here on nobody else completes one.
+    if let Some(Latest { since, found }) = latest
+        && newest(&directory, since)?.as_ref().map(Snapshot::manifest) != found.map(|found| found.snapshot().manifest())
+    {
+        anyhow::bail!("another run of the job has completed a checkpoint in {} just now: is it still running?", directory.storage().root());
+    }
     // An older checkpoint that was chosen is the latest from now on, whatever came after it.
     if let Some(manifest) = restore.map(|restore| restore.snapshot().manifest()).filter(|m| m.kind == Kind::Checkpoint && m.job == name)
         && directory.list().with_context(place)?.iter().any(|found| found.manifest.as_ref().is_ok_and(|m| m == manifest))

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tidegate::checkpoints::{Kind, Manifest, OperatorState, RowReader, Snapshot};
+use tidegate::checkpoints::{Kind, Manifest, OperatorState, Part, RowReader, Snapshot};
 use tidegate::jobs::file::parse;
 
 use super::report::{bytes, grouped, instant};
@@ -105,7 +105,7 @@ fn summary(manifest: &Manifest, place: &str) -> String {
             let _ = writeln!(out, "  state `{}`: {}", state.name, state.schema);
         }
         let entries: u64 = operator.parts.iter().map(|part| part.entries).sum();
-        let size: u64 = operator.parts.iter().flat_map(|part| part.rows.iter().chain(&part.db)).map(|file| file.bytes).sum();
+        let size: u64 = operator.parts.iter().flat_map(Part::files).map(|file| file.bytes).sum();
         if size > 0 {
             let counted = if entries > 0 { format!("{} rows, ", grouped(entries)) } else { String::new() };
             let _ = writeln!(out, "  {counted}{}", bytes(size));

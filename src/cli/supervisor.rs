@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use tidegate::checkpoints::Directory;
+use tidegate::checkpoints::{Directory, DirectoryError};
 use tidegate::runtime::checkpoint::{CheckpointStatus, Restore};
 use tidegate::runtime::{Domain, JobError, RunConfig, Stopper};
 
@@ -45,20 +45,28 @@ impl Stopping {
     }
 }
 
+/// The job's checkpoints, and the runs of this process.
+struct Own {
+    directory: Directory,
+    first: u64,
+    last: u64,
+}
+
 /// Keeps a job going.
 pub struct Supervisor<'a> {
     loaded: &'a Loaded,
     /// What the process was told to go on from.
     given: Option<Arc<Restore>>,
-    /// The job's checkpoints, and the first run of this process.
-    own: Option<(Directory, u64)>,
+    /// Is that the job's latest checkpoint, if there is one?
+    resume: bool,
+    own: Option<Own>,
     failures: u64,
     stopping: Stopping,
 }
 
 impl<'a> Supervisor<'a> {
-    pub fn new(loaded: &'a Loaded, given: Option<Arc<Restore>>) -> Self {
-        Self { loaded, given, own: None, failures: 0, stopping: Stopping::default() }
+    pub fn new(loaded: &'a Loaded, given: Option<Arc<Restore>>, resume: bool) -> Self {
+        Self { loaded, given, resume, own: None, failures: 0, stopping: Stopping::default() }
     }
 
     /// Where to say that the process is to stop.
@@ -71,11 +79,19 @@ impl<'a> Supervisor<'a> {
         let durability = &self.loaded.plan.durability;
         config.job.clone_from(&self.loaded.plan.name);
         config.state = tidegate::runtime::StateConfig { dir: config.state.dir.clone(), ..durability.state.clone() };
-        config.restore = self.latest()?.or_else(|| self.given.clone());
+        let latest = self.latest()?;
+        config.restore = latest.clone().or_else(|| self.given.clone());
         if let Some(checkpoints) = &durability.checkpoints {
             config.mode = checkpoints.mode;
-            let opened = restore::open(&self.loaded.plan.name, checkpoints, config.restore.as_deref())?;
-            self.own.get_or_insert_with(|| (opened.directory.clone(), opened.generation));
+            let latest = match &self.own {
+                Some(own) => Some(restore::Latest { since: own.first, found: latest.as_deref() }),
+                None if self.resume => Some(restore::Latest { since: 0, found: self.given.as_deref() }),
+                None => None,
+            };
+            let opened = restore::open(&self.loaded.plan.name, checkpoints, config.restore.as_deref(), latest)?;
+            let (directory, last) = (opened.directory.clone(), opened.generation);
+            let first = self.own.as_ref().map_or(last, |own| own.first);
+            self.own = Some(Own { directory, first, last });
             config.checkpoints = Some(opened);
         }
         Ok(())
@@ -83,7 +99,9 @@ impl<'a> Supervisor<'a> {
 
     /// The latest checkpoint of this process.
     fn latest(&self) -> Result<Option<Arc<Restore>>> {
-        let Some((directory, first)) = &self.own else { return Ok(None) };
+        let Some(Own { directory, first, last }) = &self.own else { return Ok(None) };
+        // To take over in turn would only begin a fight.
+        directory.check_fence(*last)?;
         Ok(restore::newest(directory, *first)?.map(|snapshot| Arc::new(Restore::new(snapshot))))
     }
 
@@ -112,7 +130,7 @@ impl<'a> Supervisor<'a> {
         let hopeless = match error.downcast_ref::<JobError>() {
             Some(JobError::Operator { error, .. }) => error.domain() == Domain::User,
             Some(JobError::Graph(_)) => true,
-            _ => false,
+            _ => matches!(error.downcast_ref::<DirectoryError>(), Some(DirectoryError::Fenced { .. })),
         };
         self.failures += 1;
         if hopeless || self.failures > restart.attempts {

@@ -2,7 +2,8 @@
 # A real Kafka broker (KRaft, one node) on free loopback ports, for tests and for trying things out.
 #
 #   tests/kafka/broker.sh              prints its addresses, runs until it gets a signal
-#   tests/kafka/broker.sh --until-eof  as well until standard input ends, as it does when the test that started it is gone
+#   tests/kafka/broker.sh --until-eof  as well until standard input ends, as it does when the test that started it is gone; at a line `restart`
+#                                      it kills the broker and starts it again
 #   tests/kafka/broker.sh --fetch      only fetches Kafka
 #
 # Kafka comes from Maven Central, once, into ${XDG_CACHE_HOME:-~/.cache}/tidegate/kafka-<version>; what the broker writes goes into a temporary
@@ -114,27 +115,37 @@ java=(java -Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "-Dlog4j2.
 "${java[@]}" kafka.tools.StorageTool format -t 5L6g3nShT-eMCtK--X86sw --standalone -g -c "$dir/server.properties" \
   --add-scram 'SCRAM-SHA-256=[name=alice,password=alice-secret]' >"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; exit 1; }
 wait "$certificate" || { cat "$dir/certificate.log" >&2; exit 1; }
-"${java[@]}" kafka.Kafka "$dir/server.properties" >"$dir/broker.out" 2>&1 </dev/null &
-broker=$!
-
-for _ in $(seq 600); do
-  if ! kill -0 "$broker" 2>/dev/null; then
-    echo "the broker ended while it started:" >&2
-    tail -n 30 "$dir/broker.out" "$dir/broker.log" >&2
-    exit 1
-  fi
-  if (exec 3<>"/dev/tcp/127.0.0.1/$plain" && exec 3<>"/dev/tcp/127.0.0.1/$tls") 2>/dev/null; then
-    printf 'plain=127.0.0.1:%s\nsasl=127.0.0.1:%s\ntls=127.0.0.1:%s\nca=%s\nlibs=%s\npid=%s\n' \
-      "$plain" "$sasl" "$tls" "$dir/ca.pem" "$libs" "$broker"
-    echo ready
-    if [ "${1:-}" = --until-eof ]; then
-      cat >/dev/null
-    else
-      wait "$broker"
+# Starts the broker and waits until it takes connections.
+start() {
+  "${java[@]}" kafka.Kafka "$dir/server.properties" >"$dir/broker.out" 2>&1 </dev/null &
+  broker=$!
+  for _ in $(seq 600); do
+    if ! kill -0 "$broker" 2>/dev/null; then
+      echo "the broker ended while it started:" >&2
+      tail -n 30 "$dir/broker.out" "$dir/broker.log" >&2
+      exit 1
     fi
-    exit
-  fi
-  sleep 0.1
-done
-echo "the broker did not start within a minute" >&2
-exit 1
+    if (exec 3<>"/dev/tcp/127.0.0.1/$plain" && exec 3<>"/dev/tcp/127.0.0.1/$tls") 2>/dev/null; then
+      return
+    fi
+    sleep 0.1
+  done
+  echo "the broker did not start within a minute" >&2
+  exit 1
+}
+
+start
+printf 'plain=127.0.0.1:%s\nsasl=127.0.0.1:%s\ntls=127.0.0.1:%s\nca=%s\nlibs=%s\npid=%s\n' \
+  "$plain" "$sasl" "$tls" "$dir/ca.pem" "$libs" "$broker"
+echo ready
+if [ "${1:-}" = --until-eof ]; then
+  while read -r line; do
+    if [ "$line" = restart ]; then
+      { kill -9 "$broker" && wait "$broker"; } 2>/dev/null || true
+      start
+      echo ready
+    fi
+  done
+else
+  wait "$broker"
+fi

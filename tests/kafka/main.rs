@@ -8,6 +8,7 @@ mod harness;
 
 mod broker;
 mod commands;
+mod crashes;
 mod errors;
 mod exactly_once;
 mod example;

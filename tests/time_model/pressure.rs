@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidegate::prelude::*;
 use tidegate::runtime::Epoch;
-use tidegate::runtime::sink::SinkContext;
+use tidegate::runtime::sink::{Committable, SinkContext};
 
 use crate::script::{ms, wait_for};
 
@@ -42,7 +42,7 @@ impl<T: 'static> Writer<T> for SlowSink {
         Ok(())
     }
 
-    fn seal(&mut self, _: Epoch) -> Result<Vec<serde_json::Value>, Error> {
+    fn seal(&mut self, _: Epoch) -> Result<Vec<Committable>, Error> {
         self.0.seals.fetch_add(1, SeqCst);
         Ok(Vec::new())
     }

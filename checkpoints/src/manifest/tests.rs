@@ -16,6 +16,7 @@ fn part(worker: usize, groups: Range<u16>) -> Part {
         worker,
         groups,
         list: vec![json!({"file": "a", "offset": 17})],
+        files: BTreeMap::new(),
         rows: vec![file("shared/1-a")],
         db: vec![file("shared/1-b")],
         entries: 3,
@@ -50,6 +51,12 @@ fn a_manifest_is_read_as_it_was_written() {
     let empty = Manifest { operators: Vec::new(), watermark: None, kind: Kind::Savepoint, ..manifest() };
     assert_eq!(Manifest::from_json(&empty.to_json().unwrap()).unwrap(), empty);
     assert_eq!(manifest().files().count(), 4);
+    let mut with_file = manifest();
+    with_file.operators[0].parts[1].files.insert(0, file("shared/1-c"));
+    assert_eq!(Manifest::from_json(&with_file.to_json().unwrap()).unwrap(), with_file);
+    assert_eq!(with_file.files().count(), 5);
+    with_file.operators[0].parts[1].files.insert(1, file("shared/1-d"));
+    assert!(with_file.to_json().unwrap_err().to_string().contains("a file of item 1, but there are 1 items"));
 }
 
 /// The text is part of the format, and for people.

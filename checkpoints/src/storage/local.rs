@@ -13,7 +13,7 @@ use super::{Cause, Stored};
 /// What files are called until they are whole.
 const TEMPORARY: &str = ".tmp-";
 /// The endings of files that nobody writes to once they are whole, and that are large: only these share their bytes with a running job.
-const NEVER_WRITTEN_AGAIN: &[&str] = &["sst", "blob", "rows"];
+const NEVER_WRITTEN_AGAIN: &[&str] = &["sst", "blob", "rows", "segment"];
 
 #[derive(Clone, Debug)]
 pub(super) struct Local {

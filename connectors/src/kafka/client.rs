@@ -228,6 +228,8 @@ impl Context {
     pub(super) fn note(&self, error: &KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => self.refuse(),
+            // The end of a partition is asked for.
+            Some(RDKafkaErrorCode::PartitionEOF) => {}
             _ if !reason.is_empty() => self.say(reason),
             _ => {}
         }

@@ -96,29 +96,35 @@ pub(super) struct Facts {
 
 /// What is to be read of a partition when the job starts afresh.
 pub(super) fn fresh(partition: &Partition, start: &Start, stop: Option<&Stop>, facts: Facts) -> Result<Range, Error> {
-    let asked = |offsets: &BTreeMap<i32, i64>| offsets.get(&partition.number).copied();
     let next = match start {
         Start::Earliest => facts.low,
         Start::Latest => facts.high,
         Start::Committed => facts.committed.unwrap_or(facts.low),
         Start::Timestamp(_) => facts.from.unwrap_or(facts.high),
-        Start::Offsets(offsets) => asked(offsets).unwrap_or(facts.low),
+        Start::Offsets(offsets) => offsets.get(&partition.number).copied().unwrap_or(facts.low),
     };
-    let stop = stop.map(|stop| match stop {
-        Stop::Latest => facts.high,
-        Stop::Timestamp(_) => facts.to.unwrap_or(facts.high).min(facts.high),
-        Stop::Offsets(offsets) => asked(offsets).unwrap_or(facts.high).min(facts.high),
-    });
+    let stop = stop.map(|stop| end(partition, stop, facts));
     check(partition, Range { next, stop }, facts, "`start`")
 }
 
-/// What is left to be read of a partition that a checkpoint knows.
-pub(super) fn restored(position: &Position, facts: Facts) -> Result<Range, Error> {
-    // What has been read to its end may be gone.
-    if position.range.is_empty() {
-        return Ok(position.range);
+fn end(partition: &Partition, stop: &Stop, facts: Facts) -> i64 {
+    match stop {
+        Stop::Latest => facts.high,
+        Stop::Timestamp(_) => facts.to.unwrap_or(facts.high).min(facts.high),
+        Stop::Offsets(offsets) => offsets.get(&partition.number).map_or(facts.high, |offset| facts.high.min(*offset)),
     }
-    check(&position.partition, position.range, facts, "the checkpoint")
+}
+
+/// What is left to be read of a partition that a checkpoint knows. Its end is settled once; but a job that had none may have one now, and the other
+/// way round.
+pub(super) fn restored(position: &Position, stop: Option<&Stop>, facts: Facts) -> Result<Range, Error> {
+    let Position { partition, range } = position;
+    let range = Range { next: range.next, stop: stop.map(|stop| range.stop.unwrap_or_else(|| end(partition, stop, facts))) };
+    // What has been read to its end may be gone.
+    if range.is_empty() {
+        return Ok(range);
+    }
+    check(partition, range, facts, "the checkpoint")
 }
 
 fn check(partition: &Partition, range: Range, Facts { low, high, .. }: Facts, who: &str) -> Result<Range, Error> {
@@ -239,8 +245,24 @@ mod tests {
         assert!(from(101).unwrap_err().to_string().contains("at offset 101, but it has those from 10 to before 100"));
         assert!(from(10).is_ok() && from(100).is_ok());
         let position = |next, stop| Position { partition: partition(0), range: Range { next, stop } };
-        assert!(restored(&position(5, None), FACTS).unwrap_err().to_string().starts_with("the checkpoint begins partition 0 of topic `t`"));
-        assert!(restored(&position(5, Some(5)), FACTS).unwrap().is_empty());
+        assert!(
+            restored(&position(5, None), None, FACTS)
+                .unwrap_err()
+                .to_string()
+                .starts_with("the checkpoint begins partition 0 of topic `t`")
+        );
+        assert!(restored(&position(5, Some(5)), Some(&Stop::Latest), FACTS).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_end_is_settled_once_by_a_job_that_has_one() {
+        let end = |settled, stop: Option<Stop>| {
+            let position = Position { partition: partition(0), range: Range { next: 20, stop: settled } };
+            restored(&position, stop.as_ref(), FACTS).unwrap().stop
+        };
+        assert_eq!(end(Some(30), Some(Stop::Latest)), Some(30), "a restart");
+        assert_eq!(end(None, Some(Stop::Latest)), Some(100), "a replay from the savepoint of a job without an end");
+        assert_eq!(end(Some(30), None), None, "a job that goes on where one ended that loaded history");
     }
 
     #[test]

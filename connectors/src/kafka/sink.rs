@@ -9,6 +9,7 @@ use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 use tidegate_runtime::{Error, Record};
 
 use super::client::{Cluster, Context};
+use super::exactly_once::ExactlyOnce;
 use super::partitions::no_topic;
 use crate::format::{Encoder, TextPart, Timestamps, plain_as};
 use crate::row::{Row, Value};
@@ -22,20 +23,28 @@ const WAIT: Duration = Duration::from_millis(5);
 pub struct KafkaSink<E, A = ValueAlone> {
     cluster: Cluster,
     topic: String,
-    encoder: E,
-    address: A,
+    messages: Composer<E, A>,
 }
 
 impl<E> KafkaSink<E> {
     /// Messages whose values are lines of this encoder, without their ends; without keys, spread over the partitions.
     pub fn new(cluster: Cluster, topic: impl Into<String>, encoder: E) -> Self {
-        Self { cluster, topic: topic.into(), encoder, address: ValueAlone }
+        Self { cluster, topic: topic.into(), messages: Composer::new(encoder, ValueAlone) }
     }
 
     /// Gives each message a key, a time and headers.
     pub fn addressed<A>(self, address: A) -> KafkaSink<E, A> {
-        let Self { cluster, topic, encoder, .. } = self;
-        KafkaSink { cluster, topic, encoder, address }
+        let Self { cluster, topic, messages } = self;
+        KafkaSink { cluster, topic, messages: Composer::new(messages.encoder, address) }
+    }
+}
+
+impl<E, A> KafkaSink<E, A> {
+    /// Writes each record once, across failures. The transactional ids of the writers begin with `prefix`: it is of the job and the sink, the same in
+    /// every run of the job, and in no other job.
+    pub fn exactly_once(self, prefix: impl Into<String>) -> ExactlyOnce<E, A> {
+        let Self { cluster, topic, messages } = self;
+        ExactlyOnce::new(cluster, topic, prefix.into(), messages)
     }
 }
 
@@ -142,41 +151,59 @@ impl Address<Row> for RowAddress {
 
 impl<T: 'static, E: Encoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A> {
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
-        let (encoder, address) = (self.encoder.clone(), self.address.clone());
-        let outlet = Outlet::open(&self.cluster, &self.topic, &[])?;
-        Ok(Box::new(KafkaWriter { outlet, encoder, address, key: Vec::new(), value: Vec::new() }))
+        let outlet = Outlet::open(&self.cluster, &self.topic, &[], &[])?;
+        Ok(Box::new(KafkaWriter { outlet, messages: self.messages.clone() }))
     }
 }
 
 struct KafkaWriter<E, A> {
     outlet: Outlet,
-    encoder: E,
-    address: A,
-    key: Vec<u8>,
-    value: Vec<u8>,
+    messages: Composer<E, A>,
 }
 
 impl<T: 'static, E: Encoder<T>, A: Address<T>> Writer<T> for KafkaWriter<E, A> {
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
         for record in records.drain(..) {
-            let Self { outlet, encoder, address, key, value } = self;
-            value.clear();
-            encoder.encode(&record.value, value);
-            key.clear();
-            let has_key = address.key(&record.value, key);
-            let message = Message {
-                key: has_key.then_some(key.as_slice()),
-                value: value.strip_suffix(b"\n").unwrap_or(value),
-                time: address.time(&record.value),
-                headers: address.headers(&record.value),
-            };
-            outlet.send(message)?;
+            self.outlet.send(self.messages.compose(&record.value))?;
         }
         self.outlet.serve()
     }
 
     fn flush(&mut self) -> Result<(), Error> {
         self.outlet.flush()
+    }
+}
+
+/// Makes messages of records, in buffers of its own.
+#[derive(Clone)]
+pub(super) struct Composer<E, A> {
+    encoder: E,
+    address: A,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<E, A> Composer<E, A> {
+    fn new(encoder: E, address: A) -> Self {
+        Self { encoder, address, key: Vec::new(), value: Vec::new() }
+    }
+
+    pub(super) fn compose<T>(&mut self, record: &T) -> Message<'_>
+    where
+        E: Encoder<T>,
+        A: Address<T>,
+    {
+        let Self { encoder, address, key, value } = self;
+        value.clear();
+        encoder.encode(record, value);
+        key.clear();
+        let has_key = address.key(record, key);
+        Message {
+            key: has_key.then_some(key.as_slice()),
+            value: value.strip_suffix(b"\n").unwrap_or(value),
+            time: address.time(record),
+            headers: address.headers(record),
+        }
     }
 }
 
@@ -196,9 +223,9 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Connects, and looks whether the topic is there. `fixed` are further properties.
-    pub(super) fn open(cluster: &Cluster, topic: &str, fixed: &[(&str, &str)]) -> Result<Self, Error> {
-        let defaults = [
+    /// Connects, and looks whether the topic is there. `more` are further properties that the user may set, `fixed` such that he may not.
+    pub(super) fn open(cluster: &Cluster, topic: &str, more: &[(&str, &str)], fixed: &[(&str, &str)]) -> Result<Self, Error> {
+        let usual = [
             ("enable.idempotence", "true"),
             ("compression.type", "lz4"),
             ("linger.ms", "5"),
@@ -208,6 +235,7 @@ impl Outlet {
             ("queue.buffering.max.kbytes", "65536"),
             ("client.id", "tidegate"),
         ];
+        let defaults: Vec<_> = usual.iter().chain(more).copied().collect();
         let fixed: Vec<_> = fixed.iter().copied().chain([("delivery.report.only.error", "true")]).collect();
         let config = cluster.config(&defaults, &fixed);
         let producer: BaseProducer<Context> = config.create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))?;

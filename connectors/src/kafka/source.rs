@@ -305,7 +305,7 @@ impl<F: Format, C: Complete<F::Item>> Worker<F, C> {
         let mut all = Vec::with_capacity(listed.len());
         for (partition, facts) in listed.into_iter().zip(facts) {
             let range = match restored.get(&partition) {
-                Some(range) => offsets::restored(&Position { partition: partition.clone(), range: *range }, facts)?,
+                Some(range) => offsets::restored(&Position { partition: partition.clone(), range: *range }, stop.as_ref(), facts)?,
                 None if restored.is_empty() => offsets::fresh(&partition, start, stop.as_ref(), facts)?,
                 // It is younger than the checkpoint: none of it has been read; and an end was there before it.
                 None if stop.is_some() => continue,

@@ -1,6 +1,6 @@
 //! A file whose readers see what is committed, and nothing else.
 //!
-//! What is written goes to a pending file beside it, `.NAME.pending-RUN-N`, one for each epoch; a name is never used twice, as checkpoints may name it. At the seal that is brought to disk; when the checkpoint
+//! What is written goes to a pending file beside it, `.NAME.pending-RUN-N`, one for each epoch. At the seal that is brought to disk; when the checkpoint
 //! is complete it is appended to the file, at the length the file had, and removed. Both can be done again: a restore finds each pending
 //! file named in the checkpoint either still there, and appends it at its place once more, or gone, and then it has been appended. What a
 //! checkpoint does not know of is cut off.
@@ -10,11 +10,12 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tidegate_runtime::{Epoch, Error};
+
+use crate::unique::unique;
 
 /// What an epoch adds to a file; in checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,8 +107,9 @@ enum Target {
         open: Option<(File, PathBuf)>,
         /// Bytes in it.
         bytes: u64,
-        /// The name of this run, and the number of the next one.
-        run: u128,
+        /// A name of this run alone: else what it leaves could be taken for what a checkpoint before it names.
+        run: String,
+        /// The number of the next one.
         next: u64,
         sealed: VecDeque<(Epoch, Part)>,
     },
@@ -136,7 +138,7 @@ impl Committed {
             remove_pending(path)?;
             let target = if transactional {
                 file.sync_data()?;
-                Target::Pending { open: None, bytes: 0, run: run(), next: 0, sealed: VecDeque::new() }
+                Target::Pending { open: None, bytes: 0, run: unique(), next: 0, sealed: VecDeque::new() }
             } else {
                 Target::Direct(file)
             };
@@ -155,7 +157,7 @@ impl Committed {
                 let (file, _) = match open {
                     Some(open) => open,
                     None => {
-                        let path = pending_path(&self.path, *run, *next);
+                        let path = pending_path(&self.path, run, *next);
                         *next += 1;
                         open.insert((File::create(&path)?, path))
                     }
@@ -207,14 +209,9 @@ fn pending_prefix(path: &Path) -> OsString {
     name
 }
 
-/// A name for a run of the job: runs that write the same file come one after the other.
-fn run() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
-}
-
-fn pending_path(path: &Path, run: u128, number: u64) -> PathBuf {
+fn pending_path(path: &Path, run: &str, number: u64) -> PathBuf {
     let mut name = pending_prefix(path);
-    name.push(format!("{run:x}-{number}"));
+    name.push(format!("{run}-{number}"));
     path.with_file_name(name)
 }
 

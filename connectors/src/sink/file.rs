@@ -1,10 +1,8 @@
 //! Files of encoded lines: one, written by one worker, or a directory with one of each worker.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value as Json;
-use tidegate_runtime::sink::{Sink, SinkContext, Writer};
+use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
 use tidegate_runtime::{Epoch, Error, Record};
 
 use super::buffer::Buffer;
@@ -22,8 +20,6 @@ pub struct FileSink<E> {
     path: PathBuf,
     directory: bool,
     encoder: E,
-    /// What the files held in the snapshot that the run goes on from.
-    restored: Arc<Mutex<Option<Vec<Part>>>>,
 }
 
 impl<E> FileSink<E> {
@@ -31,7 +27,7 @@ impl<E> FileSink<E> {
     pub fn new(path: impl Into<String>, encoder: E) -> Self {
         let path = path.into();
         let directory = path.ends_with('/') || Path::new(&path).is_dir();
-        Self { path: path.into(), directory, encoder, restored: Arc::default() }
+        Self { path: path.into(), directory, encoder }
     }
 
     /// The worker that looks after a file: that which writes it, or would if there were as many workers as there were.
@@ -40,7 +36,7 @@ impl<E> FileSink<E> {
     }
 
     /// The parts in the directory, but for `own`, that this worker looks after.
-    fn others<T>(&self, own: &Path, context: SinkContext) -> Result<Vec<PathBuf>, Error>
+    fn others<T>(&self, own: &Path, context: &SinkContext) -> Result<Vec<PathBuf>, Error>
     where
         E: Encoder<T>,
     {
@@ -65,19 +61,21 @@ impl<E> FileSink<E> {
     }
 }
 
+/// What a snapshot says of the files, in order.
+fn parts(restored: &Restored) -> Result<Vec<Part>, Error> {
+    let mut parts = restored.committables.iter().map(|committable| Part::read(&committable.value)).collect::<Result<Vec<_>, _>>()?;
+    parts.sort();
+    Ok(parts)
+}
+
 /// The number of a part.
 fn number(path: &Path) -> Option<usize> {
     path.file_name()?.to_str()?.strip_prefix("part-")?.split('.').next()?.parse().ok()
 }
 
 impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
-    fn recover(&self, committables: &[Json], context: SinkContext) -> Result<(), Error> {
-        let mut parts = committables.iter().map(Part::read).collect::<Result<Vec<_>, _>>()?;
-        parts.sort();
-        let mine: Vec<Part> = parts.iter().filter(|part| self.owner(&part.path, context.workers) == context.worker).cloned().collect();
-        super::committed::recover(&mine)?;
-        *self.restored.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
-        Ok(())
+    fn recover(&self, restored: &Restored) -> Result<(), Error> {
+        super::committed::recover(&parts(restored)?)
     }
 
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
@@ -87,15 +85,15 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
         if !self.directory && context.worker != 0 {
             return Ok(Box::new(FileWriter { path, file: None, others: Vec::new(), buffer }));
         }
-        let restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let length = restored.iter().flatten().filter(|part| part.path == path).map(Part::end).max();
+        let restored = context.restored.as_deref().map(parts).transpose()?.unwrap_or_default();
+        let length = restored.iter().filter(|part| part.path == path).map(Part::end).max();
         let mut header = Vec::new();
         self.encoder.header(&mut header);
         let file = Committed::open(&path, length, &header, context.transactional)?;
         let mut others = Vec::new();
         if self.directory {
-            for other in self.others::<T>(&path, context)? {
-                match restored.iter().flatten().filter(|part| part.path == other).max_by_key(|part| part.end()) {
+            for other in self.others::<T>(&path, &context)? {
+                match restored.iter().filter(|part| part.path == other).max_by_key(|part| part.end()) {
                     Some(part) => others.push(part.committed()),
                     // Left by an earlier run, or by one that went on after the snapshot.
                     None => std::fs::remove_file(&other)
@@ -141,21 +139,21 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for FileWriter<E> {
         self.buffer.write(|bytes| file.write(bytes)).map_err(Self::failed(&self.path))
     }
 
-    fn seal(&mut self, epoch: Epoch) -> Result<Vec<Json>, Error> {
+    fn seal(&mut self, epoch: Epoch) -> Result<Vec<Committable>, Error> {
         <Self as Writer<T>>::flush(self)?;
         match &mut self.file {
             Some(file) => {
                 let part = file.seal(epoch).map_err(Self::failed(&self.path))?;
-                Ok([part].iter().chain(&self.others).map(Part::write).collect())
+                Ok([part].iter().chain(&self.others).map(|part| part.write().into()).collect())
             }
             None => Ok(Vec::new()),
         }
     }
 
-    fn commit(&mut self, epoch: Epoch) -> Result<(), Error> {
+    fn commit(&mut self, epoch: Epoch) -> Result<bool, Error> {
         match &mut self.file {
-            Some(file) => file.commit(epoch).map_err(Self::failed(&self.path)),
-            None => Ok(()),
+            Some(file) => file.commit(epoch).map(|()| true).map_err(Self::failed(&self.path)),
+            None => Ok(true),
         }
     }
 }

@@ -85,6 +85,25 @@ pub struct KafkaSink {
     pub timestamp: Option<Spanned<String>>,
     /// What headers are made of, by their names.
     pub headers: Vec<(Spanned<String>, Vec<TextPart>)>,
+    /// How often a record may be written.
+    pub delivery: Delivery,
+}
+
+/// How often a sink may write a record, across failures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Delivery {
+    /// More than once.
+    #[default]
+    AtLeastOnce,
+    /// Once.
+    ExactlyOnce {
+        /// Where the file says so.
+        at: Spanned<()>,
+        /// What the transactional ids of its writers begin with; `None`: the names of the job and the sink.
+        transactional_id: Option<Spanned<String>>,
+        /// The topic of markers, if another than the usual one.
+        markers: Option<Spanned<String>>,
+    },
 }
 
 pub(super) fn read_source(reader: &mut Reader, fields: &Fields<'_>) -> Option<KafkaSource> {
@@ -138,7 +157,24 @@ pub(super) fn read_sink(reader: &mut Reader, fields: &Fields<'_>) -> Option<Kafk
             headers.extend(read_template(reader, &entry.value).map(|text| (entry.key.clone(), text)));
         }
     }
-    Some(KafkaSink { cluster: cluster?, topic: topic?, key, timestamp, headers })
+    let delivery = read_delivery(reader, fields);
+    Some(KafkaSink { cluster: cluster?, topic: topic?, key, timestamp, headers, delivery })
+}
+
+fn read_delivery(reader: &mut Reader, fields: &Fields<'_>) -> Delivery {
+    let words = [("at_least_once", false), ("exactly_once", true)];
+    let once = fields.get("delivery").and_then(|node| reader.word(node, "delivery", &words)).filter(|once| once.value);
+    let transactional_id = fields.get("transactional_id").and_then(|node| reader.text(node, "the beginning of transactional ids"));
+    let markers = fields.get("markers").and_then(|node| reader.text(node, "the name of a topic"));
+    if let Some(once) = once {
+        return Delivery::ExactlyOnce { at: Spanned::new((), once.span), transactional_id, markers };
+    }
+    for name in ["transactional_id", "markers"] {
+        if let Some(at) = fields.key(name) {
+            reader.push(at.problem(format!("`{name}` belongs to `delivery: exactly_once`")));
+        }
+    }
+    Delivery::AtLeastOnce
 }
 
 fn read_cluster(reader: &mut Reader, fields: &Fields<'_>, side: Side) -> Option<KafkaCluster> {

@@ -472,6 +472,19 @@ pub(super) static SINK_KAFKA: Table = Table {
         ),
         key("timestamp", "field", "when it is sent", "the time of a message"),
         key("headers", "mapping", "none", "the headers of a message: `name: field` or `name: template`"),
+        key(
+            "delivery",
+            "at_least_once | exactly_once",
+            "at_least_once",
+            "exactly once takes `checkpoints`, and shows records when one is complete",
+        ),
+        key(
+            "transactional_id",
+            "text",
+            "`job.sink`",
+            "what the transactional ids of an exactly-once sink begin with: no other job may use it on this cluster",
+        ),
+        key("markers", "name", "`__tidegate_markers`", "the topic where an exactly-once sink keeps what it has written; made if need be"),
         key("options", "mapping", "none", "properties of librdkafka, such as `compression.type: zstd`"),
     ],
 };

@@ -52,7 +52,7 @@ mod yaml;
 pub use dedupe::Dedupe;
 pub use generator::{Distribution, Generator};
 pub use join::{Equality, Join, JoinKind, Near};
-pub use kafka::{KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};
+pub use kafka::{Delivery, KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};
 pub use keys::reference;
 pub use lookup::Lookup;
 pub use model::{Backend, Checkpoints, JobFile, Mode, OnError, Restart, State};

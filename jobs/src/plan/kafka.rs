@@ -9,7 +9,7 @@ use tidegate_runtime::sink::Sink;
 
 use super::sinks::text_parts;
 use super::windows::unsigned;
-use crate::file::{self, Problem, Spanned};
+use crate::file::{self, Delivery, JobFile, Problem, SinkConnector, Spanned};
 
 /// The cluster a file means.
 pub(super) fn cluster(cluster: &file::KafkaCluster) -> Cluster {
@@ -50,6 +50,7 @@ pub(super) fn with_metadata(schema: &Schema, metadata: &[(Spanned<String>, Metad
 /// The sink a file means.
 pub(super) fn sink<E: Encoder<Row>>(
     sink: &file::KafkaSink,
+    default_id: &str,
     encoder: E,
     schema: &Schema,
     timestamps: Timestamps,
@@ -79,6 +80,46 @@ pub(super) fn sink<E: Encoder<Row>>(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let made = KafkaSink::new(cluster(&sink.cluster), &sink.topic.value, encoder);
-    Ok(Arc::new(made.addressed(RowAddress { key, time, headers })))
+    let made = KafkaSink::new(cluster(&sink.cluster), &sink.topic.value, encoder).addressed(RowAddress { key, time, headers });
+    let Delivery::ExactlyOnce { transactional_id, markers, .. } = &sink.delivery else { return Ok(Arc::new(made)) };
+    let made = made.exactly_once(transactional_id.as_ref().map_or(default_id, |id| &id.value));
+    Ok(Arc::new(match markers {
+        Some(topic) => made.markers(&topic.value),
+        None => made,
+    }))
+}
+
+/// What the transactional ids of a sink begin with, unless the file says otherwise. No name has a dot, so no two are the same.
+pub(super) fn default_id(job: &str, sink: &str) -> String {
+    format!("{job}.{sink}")
+}
+
+/// What stands in the way of writing exactly once: no checkpoints, or writers that would take each other's place.
+pub(super) fn exactly_once_problems(file: &JobFile) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut taken: Vec<(&file::Sink, String, Option<&Spanned<String>>)> = Vec::new();
+    for sink in &file.sinks {
+        let SinkConnector::Kafka(kafka) = &sink.connector else { continue };
+        let Delivery::ExactlyOnce { at, transactional_id, .. } = &kafka.delivery else { continue };
+        match file.checkpoints.as_ref().map(|checkpoints| checkpoints.mode) {
+            Some(file::Mode::ExactlyOnce) => {}
+            Some(file::Mode::AtLeastOnce) => {
+                problems.push(at.problem("`delivery: exactly_once` needs `checkpoints` with `mode: exactly_once`"))
+            }
+            None => problems
+                .push(at.problem("`delivery: exactly_once` needs `checkpoints`: a record is written when one is complete that has it")),
+        }
+        let id = transactional_id.as_ref().map_or_else(|| default_id(&file.name.value, &sink.name.value), |id| id.value.clone());
+        let given = transactional_id.as_ref();
+        if let Some((other, _, other_given)) = taken.iter().find(|(_, taken, _)| *taken == id)
+            && let Some((place, has)) = given.map(|given| (given, other)).or(other_given.map(|given| (given, &sink)))
+        {
+            let name = &has.name.value;
+            problems.push(
+                place.problem(format!("the transactional ids of the sink `{name}` begin so too: they would write in each other's place")),
+            );
+        }
+        taken.push((sink, id, given));
+    }
+    problems
 }

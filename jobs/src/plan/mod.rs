@@ -112,6 +112,7 @@ fn conflicts(file: &JobFile) -> Vec<Problem> {
 /// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     problems.extend(conflicts(file));
+    problems.extend(kafka::exactly_once_problems(file));
     let broken = broken(file, problems);
     let whole = |name: &Spanned<String>| !broken.contains(name.as_str());
     let mut known = Streams::new();
@@ -154,7 +155,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     }
     let mut sinks_planned = Vec::new();
     for sink in file.sinks.iter().filter(|s| whole(&s.name)) {
-        match sinks::plan(sink, &known) {
+        match sinks::plan(sink, &file.name.value, &known) {
             Ok(sink) => sinks_planned.extend(sink),
             Err(more) => found.extend(more),
         }

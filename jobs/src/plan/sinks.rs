@@ -25,7 +25,7 @@ pub(super) struct PlannedSink {
 }
 
 /// Plans a sink. `None` if an input could not be planned.
-pub(super) fn plan(sink: &file::Sink, known: &Streams) -> Result<Option<PlannedSink>, Vec<Problem>> {
+pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams) -> Result<Option<PlannedSink>, Vec<Problem>> {
     let Some((input, inputs)) = super::union(&sink.from, known) else { return Ok(None) };
     let schema = input.schema;
     let timestamps = match sink.timestamps {
@@ -33,10 +33,10 @@ pub(super) fn plan(sink: &file::Sink, known: &Streams) -> Result<Option<PlannedS
         file::Timestamps::Iso => Timestamps::Iso,
     };
     let made = match &sink.format {
-        SinkFormat::Json => made(sink, JsonEncoder::new(&schema, timestamps), &schema, timestamps)?,
+        SinkFormat::Json => made(sink, job, JsonEncoder::new(&schema, timestamps), &schema, timestamps)?,
         SinkFormat::Csv { header, delimiter } => {
             let encoder = CsvEncoder::new(&schema, timestamps).with_header(*header).with_delimiter(*delimiter);
-            made(sink, encoder, &schema, timestamps)?
+            made(sink, job, encoder, &schema, timestamps)?
         }
         SinkFormat::Text(None) if schema.width() != 1 => {
             let fields: Vec<_> = schema.names().collect();
@@ -46,8 +46,8 @@ pub(super) fn plan(sink: &file::Sink, known: &Streams) -> Result<Option<PlannedS
             );
             return Err(vec![sink.name.problem(message)]);
         }
-        SinkFormat::Text(None) => made(sink, TextEncoder::new(vec![TextPart::Field(0)], timestamps), &schema, timestamps)?,
-        SinkFormat::Text(Some(parts)) => made(sink, TextEncoder::new(text_parts(parts, &schema)?, timestamps), &schema, timestamps)?,
+        SinkFormat::Text(None) => made(sink, job, TextEncoder::new(vec![TextPart::Field(0)], timestamps), &schema, timestamps)?,
+        SinkFormat::Text(Some(parts)) => made(sink, job, TextEncoder::new(text_parts(parts, &schema)?, timestamps), &schema, timestamps)?,
     };
     let words = match &sink.connector {
         SinkConnector::Stdout => STDOUT.to_owned(),
@@ -78,6 +78,7 @@ pub(super) fn text_parts(parts: &[file::TextPart], schema: &Schema) -> Result<Ve
 
 fn made<E: Encoder<Row>>(
     sink: &file::Sink,
+    job: &str,
     encoder: E,
     schema: &Schema,
     timestamps: Timestamps,
@@ -85,6 +86,6 @@ fn made<E: Encoder<Row>>(
     Ok(match &sink.connector {
         SinkConnector::Stdout => Arc::new(StdoutSink::new(encoder)),
         SinkConnector::File { path } => Arc::new(FileSink::new(path.value.clone(), encoder)),
-        SinkConnector::Kafka(kafka) => return kafka::sink(kafka, encoder, schema, timestamps),
+        SinkConnector::Kafka(kafka) => return kafka::sink(kafka, &kafka::default_id(job, &sink.name.value), encoder, schema, timestamps),
     })
 }

@@ -31,6 +31,8 @@ pub(crate) enum Plan {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) list: Vec<serde_json::Value>,
+    /// Files of items of the list, by their places in it.
+    pub(crate) files: BTreeMap<usize, FileRef>,
     pub(crate) rows: Vec<FileRef>,
     pub(crate) db: Vec<FileRef>,
     pub(crate) entries: u64,

@@ -7,6 +7,7 @@
 
 mod coordinator;
 mod restore;
+mod sealed;
 mod shipping;
 
 use std::collections::btree_map::Entry;
@@ -30,6 +31,7 @@ use crate::graph::{Graph, NodeId, Role};
 use coordinator::{Complete, Coordinator, Pace};
 pub(crate) use coordinator::{Member, Plan, Report};
 pub use restore::{Restore, declared};
+pub(crate) use sealed::{Recoveries, Sealed};
 pub(crate) use shipping::{Arrival, Finish, Message, Shipment};
 
 /// Where, how often and how checkpoints are taken.
@@ -129,6 +131,8 @@ pub(crate) struct Checkpoints {
     /// The files that the next manifest will name, by who uploaded them.
     in_use: Mutex<BTreeMap<Member, HashSet<String>>>,
     ships: Mutex<Ships>,
+    /// Which sinks have recovered.
+    pub(crate) recoveries: Recoveries,
 }
 
 /// The threads that ship.
@@ -185,6 +189,7 @@ impl Checkpoints {
             asked: Mutex::default(),
             in_use: Mutex::default(),
             ships: Mutex::default(),
+            recoveries: Recoveries::default(),
         }
     }
 
@@ -321,7 +326,7 @@ impl Checkpoints {
         }
     }
 
-    /// The epoch up to which everything is part of a complete checkpoint, exclusively.
+    /// The epoch up to which everything is part of a complete checkpoint that the job would go on from, exclusively.
     pub(crate) fn completed(&self) -> u64 {
         self.completed.load(SeqCst)
     }
@@ -402,7 +407,9 @@ impl Checkpoints {
                 status.last = Some(completed);
                 drop(status);
                 lock(&self.coordinator).published();
-                self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
+                if self.commits(&complete.plan) {
+                    self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
+                }
                 tidegate_checkpoints::failpoint::hit("checkpoint-completed");
                 if let Some(answer) = lock(&self.asked).remove(&epoch) {
                     let _ = answer.send(Ok(savepoint.unwrap_or_default()));
@@ -410,6 +417,15 @@ impl Checkpoints {
                 self.forget_old();
             }
             Err(error) => self.declined(epoch, &message(&*error), false),
+        }
+    }
+
+    /// May sinks commit when this is complete? Not for a savepoint that is taken in passing: after a failure the job goes on from the checkpoint before
+    /// it, and would write again what came in between.
+    fn commits(&self, plan: &Plan) -> bool {
+        match plan {
+            Plan::Checkpoint => true,
+            Plan::Savepoint(to) => !self.on() || self.at_end.as_ref() == Some(to),
         }
     }
 
@@ -446,6 +462,7 @@ impl Checkpoints {
                     worker: member.worker,
                     groups: self.key_groups.owned(member.worker, self.workers),
                     list: report.list.clone(),
+                    files: report.files.clone(),
                     rows: report.rows.clone(),
                     db: report.db.clone(),
                     entries: report.entries,

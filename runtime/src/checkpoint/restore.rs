@@ -10,6 +10,7 @@ use tidegate_checkpoints::{Declared, DeclaredState, FileRef, OperatorId, Operato
 use super::message;
 use crate::error::Error;
 use crate::graph::{Graph, Node, Role};
+use crate::sink::{Committable, Restored};
 use crate::state::{Floor, Instance, Rows, States, read_files, wanted};
 
 /// A snapshot to go on from. It has been judged: see [`declared`] and [`tidegate_checkpoints::judge`].
@@ -82,9 +83,25 @@ impl Restore {
         self.snapshot.manifest().operators.iter().find(|operator| operator.id.as_str() == name)
     }
 
-    /// What all instances of an operator kept as a list: positions of a source, what a sink has to commit.
+    /// What all instances of an operator kept as a list: positions of a source.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<Json>> {
         Some(self.operator(name)?.parts.iter().flat_map(|part| part.list.iter().cloned()).collect())
+    }
+
+    /// What all writers of a sink had sealed and not committed, with the files brought into `dir`.
+    pub(crate) fn committables(&self, name: &str, dir: &Path) -> Result<Option<Restored>, Error> {
+        let Some(operator) = self.operator(name) else { return Ok(None) };
+        let mut committables = Vec::new();
+        for part in &operator.parts {
+            for (place, value) in part.list.iter().enumerate() {
+                let file = part.files.get(&place).map(|file| {
+                    let local = dir.join(format!("{}-{place}-{}", part.worker, file.name));
+                    self.snapshot.download(file, &local).map(|()| local).map_err(|e| failed(&e))
+                });
+                committables.push(Committable { value: value.clone(), file: file.transpose()? });
+            }
+        }
+        Ok(Some(Restored { committables, workers: self.snapshot.manifest().workers }))
     }
 
     /// What the instance that owns `groups` goes on from.

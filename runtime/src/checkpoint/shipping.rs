@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use tidegate_checkpoints::{Directory, Epoch, FileRef, RowWriter, Storage, failpoint};
 
 use super::coordinator::{Member, Plan, Report};
+use super::sealed::{Sealed, Stored};
 use super::{Checkpoints, message, paths};
 use crate::error::Error;
 use crate::state::{Captured, Disk, Floor, Rows, read_files, wanted};
@@ -29,6 +30,10 @@ pub(crate) enum Message {
     Finish(Member, Finish),
     /// A member has restored these files of RocksDB: they lie in storage already.
     Restored(Member, Vec<FileRef>),
+    /// A sink has sealed an epoch that is to be stored.
+    Sealed(Box<Sealed>),
+    /// A sink has committed these files.
+    Committed(Member, Vec<PathBuf>),
 }
 
 /// What is known once all is captured.
@@ -102,6 +107,8 @@ struct Ship {
     under_way: HashMap<Member, Shipment>,
     /// Files of each member's RocksDB that lie in storage, by their name in its directory.
     stored: HashMap<Member, HashMap<String, FileRef>>,
+    /// What each writer of a sink has sealed and not committed.
+    sealed: HashMap<Member, Stored>,
 }
 
 /// Ships until the worker has ended.
@@ -116,6 +123,14 @@ pub(super) fn ship(checkpoints: &Checkpoints, messages: &Receiver<Message>) {
             Message::Restored(member, files) => {
                 checkpoints.uses(member, paths(&files));
                 ship.stored.insert(member, files.into_iter().map(|file| (file.name.clone(), file)).collect());
+                continue;
+            }
+            Message::Sealed(sealed) => {
+                ship.store_sealed(checkpoints, *sealed);
+                continue;
+            }
+            Message::Committed(member, files) => {
+                ship.remove(member, &files);
                 continue;
             }
             Message::Chunk(member, captured, disk) => (member, false, ship.chunk(checkpoints, member, captured, disk.as_deref())),
@@ -174,6 +189,23 @@ impl Ship {
                 self.under_way.insert(member, shipment);
                 Err(trouble)
             }
+        }
+    }
+
+    fn store_sealed(&mut self, checkpoints: &Checkpoints, sealed: Sealed) {
+        let (member, epoch, last) = (sealed.member, sealed.epoch, sealed.last);
+        match sealed.store(checkpoints, self.sealed.entry(member).or_default()) {
+            Ok(report) => checkpoints.report(member, epoch, report, last),
+            Err(why) => checkpoints.declined(epoch, &format!("operator `{}`: {why}", checkpoints.operator(member.node)), last),
+        }
+    }
+
+    /// Checkpoints that need these files have links or copies of their own by now: they were asked for before.
+    fn remove(&mut self, member: Member, files: &[PathBuf]) {
+        for file in files {
+            self.sealed.entry(member).or_default().remove(file);
+            // What stays is removed with the directory.
+            let _ = std::fs::remove_file(file);
         }
     }
 

@@ -1,10 +1,10 @@
 //! The harness of sinks: alignment by epoch, and a writer that may be slow.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
 use tidegate_checkpoints::{Epoch, failpoint};
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -13,7 +13,7 @@ use timely::dataflow::operators::{Capability, Probe as _};
 use super::appointment::Appointment;
 use super::keyed::meet;
 use crate::align::{Align, Step};
-use crate::checkpoint::{Member, Report};
+use crate::checkpoint::{Member, Message, Report, Sealed};
 use crate::control::Control;
 use crate::dataflow::Edge;
 use crate::error::Error;
@@ -21,7 +21,7 @@ use crate::graph::{Role, Route};
 use crate::metrics::OperatorMetrics;
 use crate::progress::Progress;
 use crate::record::{Data, Record};
-use crate::sink::{Sink, SinkContext, Writer};
+use crate::sink::{Committable, Sink, SinkContext, Writer};
 use crate::time::Time;
 
 /// For how long one activation may write before the other operators of the worker get their turn.
@@ -32,6 +32,9 @@ const PIECE: usize = 16;
 
 /// How often to look whether a checkpoint is complete.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// How many epochs may wait for their commit, though their checkpoints are complete, before the sink takes no more records.
+const BEHIND: usize = 2;
 
 /// For how long written records may lie in a writer's buffer.
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
@@ -71,6 +74,7 @@ where
             workers,
             control: Arc::clone(&control),
             uncommitted: VecDeque::new(),
+            committing: None,
             ended: false,
             queue: VecDeque::new(),
             align,
@@ -125,7 +129,9 @@ struct Driver<T> {
     control: Arc<Control>,
     output: Output<T>,
     /// What was sealed and is not committed, by epoch.
-    uncommitted: VecDeque<(Epoch, Vec<Json>)>,
+    uncommitted: VecDeque<(Epoch, Vec<Committable>)>,
+    /// Up to where the writer is about to commit.
+    committing: Option<Epoch>,
     /// Has the last seal been done?
     ended: bool,
     align: Align<Vec<Record<T>>>,
@@ -172,12 +178,20 @@ impl<T: 'static> Driver<T> {
             enqueue(queue, progress.oldest().unwrap_or_default(), step);
             Ok(())
         })?;
-        self.work()?;
         self.commit()?;
+        let behind = self.behind();
+        if !behind {
+            self.work()?;
+            self.commit()?;
+        }
         if let Some(next) = self.queue.front() {
             let since = next.since;
             self.release(since);
-            self.appointment.now();
+            if behind {
+                self.appointment.within(LOOK);
+            } else {
+                self.appointment.now();
+            }
             return Ok(());
         }
         if let Some(oldest) = progress.oldest() {
@@ -202,16 +216,27 @@ impl<T: 'static> Driver<T> {
         let checkpoints = self.control.checkpoints();
         if !checkpoints.transactional() {
             // Nothing is held back; a snapshot only has to know how far it was.
-            self.writer()?.commit(epoch)?;
+            while !self.writer()?.commit(epoch)? {
+                std::thread::sleep(LOOK);
+            }
+            // What is committed needs no files any more, and they lie where all is removed in the end.
+            committables.iter().filter_map(|committable| committable.file.as_ref()).for_each(|file| drop(std::fs::remove_file(file)));
             checkpoints.committed(self.member, epoch);
             let list = if checkpoints.plan(epoch, last).is_some() { committables } else { Vec::new() };
+            let list = list.into_iter().map(|committable| committable.value).collect();
             checkpoints.report(self.member, epoch, Report { list, ..Report::default() }, last);
             return Ok(());
         }
         self.uncommitted.push_back((epoch, committables));
-        if checkpoints.plan(epoch, last).is_some() {
-            let list = self.uncommitted.iter().flat_map(|(_, committables)| committables.iter().cloned()).collect();
+        if let Some(plan) = checkpoints.plan(epoch, last) {
+            let committables: Vec<Committable> =
+                self.uncommitted.iter().flat_map(|(_, committables)| committables.iter().cloned()).collect();
             failpoint::hit("sink-sealed");
+            if committables.iter().any(|committable| committable.file.is_some()) {
+                let sealed = Sealed { member: self.member, epoch, plan, last, since: Instant::now(), committables };
+                return checkpoints.ship(self.member.worker, Message::Sealed(Box::new(sealed)));
+            }
+            let list = committables.into_iter().map(|committable| committable.value).collect();
             checkpoints.report(self.member, epoch, Report { list, ..Report::default() }, last);
         }
         Ok(())
@@ -219,16 +244,40 @@ impl<T: 'static> Driver<T> {
 
     /// Commits what is part of a complete checkpoint.
     fn commit(&mut self) -> Result<(), Error> {
-        let checkpoints = self.control.checkpoints();
-        let completed = checkpoints.completed();
-        let ready = self.uncommitted.iter().take_while(|(epoch, _)| u64::from(epoch.0) < completed).map(|(epoch, _)| *epoch).last();
-        let Some(epoch) = ready else { return Ok(()) };
-        failpoint::hit("sink-before-commit");
-        self.writer()?.commit(epoch)?;
+        let epoch = match (self.committing, self.ready().last()) {
+            (Some(epoch), _) => epoch,
+            (None, Some(epoch)) => {
+                failpoint::hit("sink-before-commit");
+                *self.committing.insert(epoch)
+            }
+            (None, None) => return Ok(()),
+        };
+        if !self.writer()?.commit(epoch)? {
+            return Ok(());
+        }
         failpoint::hit("sink-after-commit");
-        self.uncommitted.retain(|(sealed, _)| *sealed > epoch);
+        self.committing = None;
+        let mut files: Vec<PathBuf> = Vec::new();
+        while let Some((_, committables)) = self.uncommitted.pop_front_if(|(sealed, _)| *sealed <= epoch) {
+            files.extend(committables.into_iter().filter_map(|committable| committable.file));
+        }
+        let checkpoints = self.control.checkpoints();
+        if !files.is_empty() {
+            checkpoints.ship(self.member.worker, Message::Committed(self.member, files))?;
+        }
         checkpoints.committed(self.member, epoch);
         Ok(())
+    }
+
+    /// The epochs that are part of a complete checkpoint and not committed.
+    fn ready(&self) -> impl Iterator<Item = Epoch> + '_ {
+        let completed = self.control.checkpoints().completed();
+        self.uncommitted.iter().map(|(epoch, _)| *epoch).take_while(move |epoch| u64::from(epoch.0) < completed)
+    }
+
+    /// Does the writer take so long to commit that what it has sealed would pile up?
+    fn behind(&self) -> bool {
+        self.ready().nth(BEHIND).is_some()
     }
 
     /// Lets go of everything before this epoch and tick.
@@ -285,12 +334,21 @@ impl<T: 'static> Driver<T> {
         if matches!(self.output, Output::Unopened(_))
             && let Output::Unopened(sink) = std::mem::replace(&mut self.output, Output::Closed)
         {
-            let Member { worker, .. } = self.member;
-            let context = SinkContext { worker, workers: self.workers, transactional: self.control.checkpoints().transactional() };
-            if let Some(committables) = self.control.restore().and_then(|restore| restore.list(&self.name)) {
-                sink.recover(&committables, context)?;
-            }
-            self.output = Output::Open(sink.open(context)?);
+            let Member { node, worker } = self.member;
+            let checkpoints = self.control.checkpoints();
+            let scratch = checkpoints.scratch().join("sinks");
+            let restored = checkpoints.recoveries.once(node, || {
+                let Some(restore) = self.control.restore() else { return Ok(None) };
+                let dir = scratch.join(format!("{}-restored", node.0));
+                let restored = restore.committables(&self.name, &dir)?;
+                restored.iter().try_for_each(|restored| sink.recover(restored))?;
+                // What stays is removed with the directory above.
+                let _ = std::fs::remove_dir_all(&dir);
+                Ok(restored)
+            })?;
+            let (workers, transactional) = (self.workers, checkpoints.transactional());
+            let scratch = scratch.join(format!("{}-{worker}", node.0));
+            self.output = Output::Open(sink.open(SinkContext { worker, workers, transactional, scratch, restored })?);
         }
         match &mut self.output {
             Output::Open(writer) => Ok(writer),

@@ -10,9 +10,10 @@
 mod marker;
 mod outbox;
 mod segment;
+mod sender;
+mod sink;
 mod transaction;
 mod unit;
 
 pub use marker::MARKERS;
-pub use outbox::{ExactlyOnce, Outbox};
-pub use unit::Unit;
+pub use sink::ExactlyOnce;

@@ -41,11 +41,10 @@ impl Writer {
         encode(message, &mut self.stream).map_err(|e| unwritable(&self.path, e))
     }
 
-    /// Ends the segment; it is on disk when this returns.
+    /// Ends the segment. Who stores it brings it to disk.
     pub(super) fn finish(self) -> Result<(PathBuf, u64), Error> {
         let Self { path, stream, records } = self;
-        let close = || stream.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all();
-        close().map_err(|e| unwritable(&path, e))?;
+        stream.finish().and_then(|mut file| file.flush()).map_err(|e| unwritable(&path, e))?;
         Ok((path, records))
     }
 }

@@ -1,12 +1,14 @@
 //! A writer's place in the topic: its transactional id, which only one process holds at a time, and its marker.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer};
-use tidegate_runtime::Error;
+use tidegate_runtime::{Error, failpoint};
 
-use super::unit::{Decision, Marker, Unit};
+use super::unit::{Decision, Marker, Unit, decide};
 use super::{marker, segment};
 use crate::kafka::client::Cluster;
 use crate::kafka::sink::Outlet;
@@ -14,8 +16,11 @@ use crate::kafka::sink::Outlet;
 /// How long one call may take before it is made again.
 const CALL: Duration = Duration::from_secs(10);
 
-/// How long a transaction may take in all, which is also when the broker gives it up.
-const TRANSACTION: Duration = Duration::from_secs(60);
+/// How long trying again may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a transaction may take in all, unless `options` say otherwise; then the broker gives it up.
+const TIMEOUTS: [(&str, &str); 2] = [("transaction.timeout.ms", "60000"), ("message.timeout.ms", "60000")];
 
 /// How often a unit is tried, with a new producer each time.
 const ATTEMPTS: usize = 3;
@@ -33,17 +38,30 @@ pub(super) struct Committer {
     place: Place,
     id: String,
     outlet: Outlet,
-    /// As it stands in the topic.
-    marker: Marker,
+    /// As it stands in the topic, if it does.
+    marker: Option<Marker>,
+    abandoned: Abandoned,
+}
+
+/// Says that the run is over: a writer of it must not fence the writers of the next one.
+#[derive(Clone, Default)]
+pub(super) struct Abandoned(Arc<AtomicBool>);
+
+impl Abandoned {
+    pub(super) fn set(&self) {
+        self.0.store(true, SeqCst);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(SeqCst)
+    }
 }
 
 impl Place {
     /// Fences: whoever wrote as `id` before can't any more, and what it had begun is aborted or committed.
     fn fence(&self, id: &str) -> Result<Outlet, Error> {
-        let timeout = TRANSACTION.as_millis().to_string();
-        let fixed = [("transactional.id", id), ("transaction.timeout.ms", timeout.as_str()), ("message.timeout.ms", timeout.as_str())];
-        let outlet = Outlet::open(&self.cluster, &self.topic, &fixed)?;
-        retried(|| outlet.producer.init_transactions(CALL)).map_err(|e| outlet.failed(e))?;
+        let outlet = Outlet::open(&self.cluster, &self.topic, &TIMEOUTS, &[("transactional.id", id)])?;
+        retried(&Abandoned::default(), || outlet.producer.init_transactions(CALL)).map_err(|e| outlet.failed(e))?;
         Ok(outlet)
     }
 
@@ -54,16 +72,24 @@ impl Place {
         let outlets = ids.iter().map(|id| self.fence(id)).collect::<Result<Vec<_>, _>>()?;
         let markers = marker::read(&self.cluster, &self.markers, ids)?;
         let all = ids.iter().zip(outlets).zip(markers);
-        Ok(all.map(|((id, outlet), marker)| Committer { place: self.clone(), id: (*id).to_owned(), outlet, marker }).collect())
+        Ok(all
+            .map(|((id, outlet), marker)| Committer {
+                place: self.clone(),
+                id: (*id).to_owned(),
+                outlet,
+                marker,
+                abandoned: Abandoned::default(),
+            })
+            .collect())
     }
 }
 
-/// Makes a call again as long as that may help.
-fn retried(mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+/// Makes a call again as long as that may help and somebody waits for it.
+fn retried(abandoned: &Abandoned, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
     let start = Instant::now();
     loop {
         match call() {
-            Err(KafkaError::Transaction(e)) if e.is_retriable() && start.elapsed() < TRANSACTION => {}
+            Err(KafkaError::Transaction(e)) if e.is_retriable() && start.elapsed() < PATIENCE && !abandoned.is_set() => {}
             other => return other,
         }
     }
@@ -80,43 +106,61 @@ impl Committer {
         &self.id
     }
 
+    /// Tells this writer that nobody waits for it any more.
+    pub(super) fn abandoned(&self) -> Abandoned {
+        self.abandoned.clone()
+    }
+
+    /// Puts down a marker of nothing, if there is none at all: from then on one that is missing has been lost.
+    pub(super) fn begin(&mut self) -> Result<(), Error> {
+        if self.marker.is_none() {
+            let marker = Marker::default();
+            self.send(None, &marker).map_err(|failure| self.said(failure))?;
+            self.marker = Some(marker);
+        }
+        Ok(())
+    }
+
     /// Sees to it that the unit stands in the topic, once.
     pub(super) fn settle(&mut self, unit: &Unit) -> Result<(), Error> {
         let mut attempts = 0;
         loop {
-            if self.marker.decide(unit)? == Decision::Skip {
+            if decide(self.marker.as_ref(), unit)? == Decision::Skip {
                 return Ok(());
             }
-            let next = self.marker.with(unit);
-            let failure = match self.send(unit, &next) {
+            let next = self.marker.clone().unwrap_or_default().with(unit);
+            let failure = match self.send(Some(unit), &next) {
                 Ok(()) => {
-                    self.marker = next;
+                    failpoint::hit("transaction-committed");
+                    self.marker = Some(next);
                     return Ok(());
                 }
                 Err(failure) => failure,
             };
-            if self.is_fenced(&failure) {
-                // To fence it in turn would only begin a fight.
-                let message = format!(
-                    "another process writes topic `{}` as `{}`: is the job running twice? Or a transaction took longer than a minute",
-                    self.place.topic, self.id
-                );
-                return Err(match failure {
-                    Failure::Kafka(e) => Error::external(message, e),
-                    Failure::Error(e) => Error::external(message, e),
-                });
-            }
             attempts += 1;
-            if attempts >= ATTEMPTS {
-                return Err(match failure {
-                    Failure::Kafka(e) => self.outlet.failed(e),
-                    Failure::Error(e) => e,
-                });
+            // To fence who fenced this writer would only begin a fight.
+            if self.is_fenced(&failure) || attempts >= ATTEMPTS || self.abandoned.is_set() {
+                return Err(self.said(failure));
             }
             // Whether it was committed is not known. A new producer fences the doubt, and the marker then tells.
             self.outlet = self.place.fence(&self.id)?;
-            let read = marker::read(&self.place.cluster, &self.place.markers, &[&self.id])?;
-            self.marker = read.into_iter().next().unwrap_or_default();
+            self.marker = marker::read(&self.place.cluster, &self.place.markers, &[&self.id])?.pop().flatten();
+        }
+    }
+
+    /// Why a transaction failed, in words.
+    fn said(&self, failure: Failure) -> Error {
+        let fenced = self.is_fenced(&failure).then(|| {
+            format!(
+                "another process writes topic `{}` as `{}`: is the job running twice? Or a transaction took longer than `transaction.timeout.ms`",
+                self.place.topic, self.id
+            )
+        });
+        match (fenced, failure) {
+            (Some(message), Failure::Kafka(e)) => Error::external(message, e),
+            (Some(message), Failure::Error(e)) => Error::external(message, e),
+            (None, Failure::Kafka(e)) => self.outlet.failed(e),
+            (None, Failure::Error(e)) => e,
         }
     }
 
@@ -129,11 +173,17 @@ impl Committer {
         [said, fatal, undelivered].into_iter().flatten().any(is_fenced)
     }
 
-    /// Sends the records of a unit and the marker in one transaction.
-    fn send(&self, unit: &Unit, marker: &Marker) -> Result<(), Failure> {
+    /// Sends the records of a unit, if there is one, and the marker in one transaction.
+    fn send(&self, unit: Option<&Unit>, marker: &Marker) -> Result<(), Failure> {
         let producer = &self.outlet.producer;
+        if unit.is_some() {
+            failpoint::hit("transaction-before");
+        }
         producer.begin_transaction()?;
-        segment::read(&unit.segment, unit.records, |message| self.outlet.send(message))?;
+        if let Some(unit) = unit {
+            failpoint::hit("transaction-begun");
+            segment::read(&unit.segment, unit.records, |message| self.outlet.send(message))?;
+        }
         let value = serde_json::to_vec(marker).map_err(|e| Error::external("a marker has no JSON form", e))?;
         let record =
             BaseRecord::to(&self.place.markers).partition(marker::partition(&self.id)).key(self.id.as_str()).payload(value.as_slice());
@@ -141,7 +191,8 @@ impl Committer {
         self.outlet.flush()?;
         producer.send(record).map_err(|(e, _)| e)?;
         self.outlet.flush()?;
-        retried(|| producer.commit_transaction(CALL))?;
+        failpoint::hit("transaction-sent");
+        retried(&self.abandoned, || producer.commit_transaction(CALL))?;
         Ok(())
     }
 }

@@ -3,24 +3,45 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tidegate_checkpoints::Epoch;
-use tidegate_runtime::Error;
+use tidegate_runtime::sink::Committable;
+use tidegate_runtime::{Epoch, Error};
 
 /// The output of one writer in one epoch, as a checkpoint keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unit {
+pub(super) struct Unit {
     /// The transactional id of the writer, which is the key of its marker.
-    pub id: String,
+    pub(super) id: String,
     /// The run of the job that wrote it. Every run, and so every restore, has one of its own: epochs of different runs don't compare.
-    pub timeline: String,
+    pub(super) timeline: String,
     /// The epoch.
-    pub epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// The last epoch of this run that was known to be committed when this one was sealed.
-    pub confirmed: Option<Epoch>,
-    /// Its records.
-    pub segment: PathBuf,
-    /// How many.
-    pub records: u64,
+    pub(super) confirmed: Option<Epoch>,
+    /// How many records it has.
+    pub(super) records: u64,
+    /// Where they are: the file of the committable.
+    #[serde(skip)]
+    pub(super) segment: PathBuf,
+}
+
+impl Unit {
+    pub(super) fn read(committable: &Committable) -> Result<Self, Error> {
+        let unreadable = |e| Error::external("what a snapshot says of a topic does not read", e);
+        let unit: Self = serde_json::from_value(committable.value.clone()).map_err(unreadable)?;
+        let segment =
+            committable.file.clone().ok_or_else(|| Error::internal(format!("epoch {} of `{}` has no records", unit.epoch.0, unit.id)))?;
+        Ok(Self { segment, ..unit })
+    }
+
+    pub(super) fn write(&self) -> Committable {
+        // It is plain data and can be written.
+        Committable { value: serde_json::to_value(self).unwrap_or_default(), file: Some(self.segment.clone()) }
+    }
+
+    /// What the ids of all writers of its sink begin with.
+    pub(super) fn prefix(&self) -> &str {
+        self.id.rsplit_once('-').map_or(&self.id, |(prefix, _)| prefix)
+    }
 }
 
 /// What a marker says: the last epoch committed of each run, the latest run last.
@@ -55,23 +76,23 @@ impl Marker {
         committed.drain(..surplus);
         Self { committed }
     }
+}
 
-    /// What is to be done about `unit`, when this is its writer's marker.
-    ///
-    /// # Errors
-    /// The marker is behind what is known to have been committed: it has been lost, and nobody knows what the topic holds.
-    pub(super) fn decide(&self, unit: &Unit) -> Result<Decision, Error> {
-        let committed = self.of(&unit.timeline);
-        if committed < unit.confirmed {
-            let known = unit.confirmed.map_or(0, |epoch| epoch.0);
-            return Err(Error::user(format!(
-                "the marker of the sink's writer `{}` is gone, though epoch {known} of it had been committed: was the topic of markers deleted? \
-                 Whether epoch {} has been written can't be known: begin without the checkpoint, or from a savepoint",
-                unit.id, unit.epoch.0
-            )));
-        }
-        Ok(if committed >= Some(unit.epoch) { Decision::Skip } else { Decision::Send })
+/// What is to be done about `unit`, when this is its writer's marker.
+///
+/// # Errors
+/// There is none, though every writer begins with one, or it is behind what is known to have been committed: it has been lost, and nobody knows what
+/// the topic holds.
+pub(super) fn decide(marker: Option<&Marker>, unit: &Unit) -> Result<Decision, Error> {
+    let committed = marker.and_then(|marker| marker.of(&unit.timeline));
+    if marker.is_none() || committed < unit.confirmed {
+        return Err(Error::user(format!(
+            "the marker of `{}` is gone, and so it can't be known whether epoch {} of it has been written: was the topic of markers deleted? To go on \
+             without what that epoch wrote, give the sink another name and let its state go by `--allow-dropped-state`",
+            unit.id, unit.epoch.0
+        )));
     }
+    Ok(if committed >= Some(unit.epoch) { Decision::Skip } else { Decision::Send })
 }
 
 #[cfg(test)]
@@ -80,13 +101,13 @@ mod tests {
 
     fn unit(timeline: &str, epoch: u32, confirmed: Option<u32>) -> Unit {
         let (timeline, epoch, confirmed) = (timeline.into(), Epoch(epoch), confirmed.map(Epoch));
-        Unit { id: "w".into(), timeline, epoch, confirmed, segment: "s".into(), records: 1 }
+        Unit { id: "w-0".into(), timeline, epoch, confirmed, records: 1, segment: "s".into() }
     }
 
     #[test]
     fn a_unit_is_sent_unless_its_epoch_is_marked() {
         let none = Marker::default();
-        let decide = |marker: &Marker, unit: &Unit| marker.decide(unit).unwrap();
+        let decide = |marker: &Marker, unit: &Unit| decide(Some(marker), unit).unwrap();
         assert_eq!(decide(&none, &unit("a", 3, None)), Decision::Send);
         let at_3 = none.with(&unit("a", 3, None));
         assert_eq!(decide(&at_3, &unit("a", 3, None)), Decision::Skip);
@@ -102,14 +123,25 @@ mod tests {
     #[test]
     fn a_marker_that_is_behind_what_is_known_has_been_lost() {
         for marker in [Marker::default(), Marker::default().with(&unit("a", 1, None)), Marker::default().with(&unit("b", 9, None))] {
-            assert!(marker.decide(&unit("a", 4, Some(3))).unwrap_err().to_string().contains("epoch 3 of it had been committed"));
+            let error = decide(Some(&marker), &unit("a", 4, Some(3))).unwrap_err().to_string();
+            assert!(error.contains("the marker of `w-0` is gone") && error.contains("epoch 4"), "{error}");
         }
+        // Also before anything was committed: the marker that every writer begins with is not there.
+        assert!(decide(None, &unit("a", 4, None)).is_err());
+    }
+
+    #[test]
+    fn a_unit_comes_back_as_it_was() {
+        let unit = unit("a", 3, Some(2));
+        assert_eq!(Unit::read(&unit.write()).unwrap(), unit);
+        assert_eq!(unit.prefix(), "w");
+        assert!(Unit::read(&Committable { file: None, ..unit.write() }).is_err());
     }
 
     #[test]
     fn old_runs_are_forgotten() {
         let marker = (0..1000).fold(Marker::default(), |marker, run| marker.with(&unit(&run.to_string(), 1, None)));
         assert_eq!(marker.committed.len(), Marker::RUNS);
-        assert_eq!(marker.decide(&unit("999", 1, None)).unwrap(), Decision::Skip);
+        assert_eq!(decide(Some(&marker), &unit("999", 1, None)).unwrap(), Decision::Skip);
     }
 }
