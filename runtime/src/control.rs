@@ -113,7 +113,8 @@ impl Control {
                 resources: self.resources.get_or_init(|| Resources::new(self.state.memory / 2, self.instances)).clone(),
             }),
         };
-        let budget = self.state.memory / 2 / self.instances.max(1);
+        // An eighth is left for what is added while a snapshot is on its way, and can't be evicted.
+        let budget = self.state.memory / 8 * 3 / self.instances.max(1);
         Instance::new(self.key_groups, self.owned(member.worker), spill, budget, metrics)
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
@@ -48,20 +48,44 @@ pub(crate) struct Finish {
     pub(crate) floors: Vec<Floor>,
 }
 
-/// Tells the worker that what it captured can be read back.
+/// Tells the worker how far what it captured has come.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Arrival(Arc<AtomicBool>);
+pub(crate) struct Arrival(Arc<Underway>);
+
+#[derive(Debug, Default)]
+struct Underway {
+    arrived: AtomicBool,
+    /// The bytes sent and not yet written.
+    bytes: AtomicUsize,
+}
 
 impl Arrival {
-    /// Has it arrived?
+    /// Can all of it be read back?
     pub(crate) fn arrived(&self) -> bool {
-        self.0.load(SeqCst)
+        self.0.arrived.load(SeqCst)
+    }
+
+    /// Is enough on its way for now?
+    pub(crate) fn busy(&self) -> bool {
+        self.0.bytes.load(SeqCst) > IN_FLIGHT
+    }
+
+    /// So many bytes are sent.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.0.bytes.fetch_add(bytes, SeqCst);
+    }
+
+    fn written(&self, bytes: usize) {
+        self.0.bytes.fetch_sub(bytes, SeqCst);
     }
 
     fn arrive(&self) {
-        self.0.store(true, SeqCst);
+        self.0.arrived.store(true, SeqCst);
     }
 }
+
+/// The bytes of one snapshot that may be on their way to the disk at once.
+const IN_FLIGHT: usize = 8 << 20;
 
 /// A snapshot of one member on its way.
 pub(crate) struct Shipment {
@@ -133,7 +157,14 @@ pub(super) fn ship(checkpoints: &Checkpoints, messages: &Receiver<Message>) {
                 ship.remove(member, &files);
                 continue;
             }
-            Message::Chunk(member, captured, disk) => (member, false, ship.chunk(checkpoints, member, captured, disk.as_deref())),
+            Message::Chunk(member, captured, disk) => {
+                let bytes = captured.bytes();
+                let result = ship.chunk(checkpoints, member, captured, disk.as_deref());
+                if let Some(shipment) = ship.under_way.get(&member) {
+                    shipment.arrival.written(bytes);
+                }
+                (member, false, result)
+            }
             Message::Finish(member, finish) => (member, finish.last, ship.finish(checkpoints, member, &finish)),
         };
         match result {

@@ -149,8 +149,10 @@ impl Keeper {
         self.snapshot = Some(Snapshot { meta, floors, last, arrival: shipment.arrival.clone(), swept: false });
         checkpoints.ship(self.member.worker, Message::Begin(Box::new(shipment)))?;
         // At the end nobody calls any more.
-        while last && self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.swept) {
-            self.work()?;
+        while last && self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.swept) && !self.control.over() {
+            if self.work()? != Again::Now {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         if last {
             self.tell();
@@ -166,10 +168,14 @@ impl Keeper {
         let Some(snapshot) = &mut self.snapshot else { return Ok(Again::Anytime) };
         let instance = self.states.instance().cloned().ok_or_else(|| Error::internal("a snapshot of states that are not bound"))?;
         if !snapshot.swept {
+            if snapshot.arrival.busy() {
+                return Ok(Again::Within(Duration::from_millis(1)));
+            }
             snapshot.swept = self.states.sweep(PIECE)?;
             let checkpoints = self.control.checkpoints();
             if snapshot.swept || instance.captured_bytes() >= CHUNK {
                 let captured = instance.take_captured();
+                snapshot.arrival.sent(captured.bytes());
                 let disk = if captured.disk.is_empty() { None } else { Some(Arc::clone(instance.disk()?)) };
                 checkpoints.ship(self.member.worker, Message::Chunk(self.member, captured, disk))?;
             }

@@ -30,6 +30,13 @@ pub(crate) struct Captured {
     pub(crate) full: Rows,
 }
 
+impl Captured {
+    /// The bytes of the rows.
+    pub(crate) fn bytes(&self) -> usize {
+        self.disk.bytes() + self.full.bytes()
+    }
+}
+
 /// One operator instance, seen by its states.
 pub(crate) struct Instance {
     groups: KeyGroups,
@@ -87,8 +94,7 @@ impl Instance {
 
     /// The bytes captured and not yet shipped.
     pub(crate) fn captured_bytes(&self) -> usize {
-        let captured = self.captured.borrow();
-        captured.disk.bytes() + captured.full.bytes()
+        self.captured.borrow().bytes()
     }
 
     /// What was captured and is to be shipped.
