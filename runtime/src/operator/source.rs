@@ -32,9 +32,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The batches a source may emit in one activation, so that the other operators of its worker get their turn.
 const BATCHES: usize = 8;
 
-/// How many batches a source may be ahead of another one that has more to read and that its records meet: what runs ahead lies in windows and patterns
+/// How many records a source may be ahead of another one that has more to read and that its records meet: what runs ahead lies in windows and patterns
 /// until the others have come.
-const AHEAD: usize = 32;
+const AHEAD: usize = 32_768;
 
 /// Reads `source` on every worker.
 pub fn source<'s, T: Clone + 'static>(
@@ -77,7 +77,7 @@ pub fn source<'s, T: Clone + 'static>(
             ordinal,
             member: Member { node, worker },
             workers,
-            recent: VecDeque::with_capacity(AHEAD),
+            recent: Recent::default(),
             read_out: false,
         };
         move |_| {
@@ -100,6 +100,32 @@ enum Input<T> {
     Closed,
 }
 
+/// The last batches, as many as hold [`AHEAD`] records.
+#[derive(Default)]
+struct Recent {
+    /// The watermark before each, and its records.
+    batches: VecDeque<(Watermark, usize)>,
+    records: usize,
+}
+
+impl Recent {
+    fn push(&mut self, before: Watermark, records: usize) {
+        self.batches.push_back((before, records));
+        self.records += records;
+        while let Some((_, oldest)) = self.batches.front()
+            && self.records - oldest >= AHEAD
+        {
+            self.records -= oldest;
+            self.batches.pop_front();
+        }
+    }
+
+    /// The watermark before them; `None` while there are fewer.
+    fn before(&self) -> Option<Watermark> {
+        self.batches.front().filter(|_| self.records >= AHEAD).map(|(before, _)| *before)
+    }
+}
+
 /// One instance of a source.
 struct Driver<T> {
     input: Input<T>,
@@ -116,8 +142,8 @@ struct Driver<T> {
     ordinal: usize,
     member: Member,
     workers: usize,
-    /// The watermarks before the last [`AHEAD`] batches.
-    recent: VecDeque<Watermark>,
+    /// What was emitted last.
+    recent: Recent,
     /// Has all been read, and the job waits for the savepoint of the end?
     read_out: bool,
 }
@@ -209,10 +235,9 @@ impl<T: 'static> Driver<T> {
     /// Sends a batch under the capability of before, then lets the watermark follow: what is late is decided by the order of the data.
     fn emit(&mut self, mut batch: Batch<T>, output: &mut Output<'_, T>) -> usize {
         let records = batch.records.len();
-        if self.recent.len() == AHEAD {
-            self.recent.pop_front();
+        if records > 0 {
+            self.recent.push(self.now.watermark, records);
         }
-        self.recent.push_back(self.now.watermark);
         self.splits.announce(batch.split);
         if let Some(newest) = batch.records.iter().map(|r| r.time).max() {
             self.splits.observe(batch.split, newest);
@@ -308,8 +333,7 @@ impl<T: 'static> Driver<T> {
     fn drifted(&self) -> bool {
         let board = &self.control.board;
         let Some(drift) = self.strategy.max_drift else {
-            let before = self.recent.front().filter(|_| self.recent.len() == AHEAD);
-            return before.zip(board.least_busy(self.ordinal)).is_some_and(|(before, slowest)| slowest < *before);
+            return self.recent.before().zip(board.least_busy(self.ordinal)).is_some_and(|(before, slowest)| slowest < before);
         };
         let slowest = board.least_active(self.ordinal);
         slowest.is_some_and(|w| w != Watermark::NONE && self.now.watermark.0.saturating_sub(w.0) > millis(drift))
