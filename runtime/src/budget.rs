@@ -1,0 +1,25 @@
+//! How the memory for state is divided.
+
+use crate::graph::Graph;
+use crate::job::StateConfig;
+
+/// The shares of [`StateConfig::memory`], where state may leave memory. In bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// The operator instances that keep state, on all workers together.
+    pub instances: usize,
+    /// For the values that one of them holds as they are used.
+    pub values: usize,
+    /// For RocksDB's blocks and write buffers, of all of them together.
+    pub rocksdb: usize,
+}
+
+impl Budget {
+    /// Half of the memory is for values, in equal shares, and half for RocksDB.
+    #[must_use]
+    pub fn new(state: &StateConfig, graph: &Graph, workers: usize) -> Self {
+        let keyed = graph.nodes().iter().filter(|node| !node.states.is_empty()).count();
+        let (instances, half) = (keyed * workers, state.memory / 2);
+        Self { instances, values: half / instances.max(1), rocksdb: half }
+    }
+}
