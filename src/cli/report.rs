@@ -28,7 +28,7 @@ impl Report {
     pub fn memory(&self, config: &RunConfig) -> Option<String> {
         let Budget { instances, values, rocksdb } = self.budget?;
         Some(format!(
-            "state.memory {}: {} for values ({instances} operator instances, {} each), {} for RocksDB's blocks and write buffers, once some leave memory",
+            "state.memory {}: {} for values ({instances} operator instances, {} each), {} for RocksDB's blocks and, up to half of it, write buffers, once values leave memory",
             bytes(config.state.memory as u64),
             bytes((values * instances) as u64),
             bytes(values as u64),
@@ -189,7 +189,7 @@ fn operator_account(role: Role, m: &Arc<OperatorMetrics>) -> String {
         Role::Keyed => {
             let taken = records_in.saturating_sub(filtered + late + failed);
             let mut account = format!("in {} = {} taken", grouped(records_in), grouped(taken));
-            for (n, what) in [(filtered, "between windows"), (late, "late"), (failed, "failed")] {
+            for (n, what) in [(filtered, "filtered"), (late, "late"), (failed, "failed")] {
                 if n > 0 || what == "late" {
                     let _ = write!(account, " + {} {what}", grouped(n));
                 }

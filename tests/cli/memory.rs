@@ -23,7 +23,7 @@ fn how_the_memory_for_state_is_divided_and_used_is_said() {
     assert_eq!(
         first,
         "t: state.memory 64.0 MiB: 32.0 MiB for values (2 operator instances, 16.0 MiB each), \
-         32.0 MiB for RocksDB's blocks and write buffers, once some leave memory"
+         32.0 MiB for RocksDB's blocks and, up to half of it, write buffers, once values leave memory"
     );
     let account = |stderr: &str| stderr.lines().find(|line| line.starts_with("  state.memory: ")).map(str::to_owned);
     let whole = account(&outcome.stderr).expect("an account");
