@@ -26,4 +26,5 @@ pub mod aggregate;
 pub mod expr;
 mod failures;
 pub mod file;
+mod nearest;
 pub mod plan;

@@ -157,6 +157,10 @@ struct Halves(Arc<AtomicUsize>);
 impl LookupTable<i64> for Halves {
     type Row = i64;
 
+    fn describe(&self) -> String {
+        "halves".to_owned()
+    }
+
     fn known(&self, key: &i64) -> Result<Option<Rows<i64>>, Error> {
         Ok((*key > 1_000).then(Rows::default))
     }

@@ -9,6 +9,7 @@ use tidegate_checkpoints::{Epoch, KeyGroups};
 
 use crate::align::Mode;
 use crate::board::Board;
+use crate::budget::Budget;
 use crate::checkpoint::{Checkpoints, Member, Restore, Setup};
 use crate::error::{Error, JobError};
 use crate::flow::TickClock;
@@ -43,8 +44,8 @@ pub struct Control {
     state: StateConfig,
     /// The time of day.
     pub(crate) time_of_day: Clock,
-    /// How many operator instances keep state; they share the budget.
-    instances: usize,
+    /// How the memory for state is divided.
+    budget: Budget,
     /// What RocksDB shares, made when it is first needed.
     resources: OnceLock<Resources>,
     restore: Option<Arc<Restore>>,
@@ -55,7 +56,6 @@ pub struct Control {
 
 impl Control {
     pub(crate) fn new(board: Board, metrics: MetricsRegistry, config: &RunConfig, graph: &Graph) -> Arc<Self> {
-        let keyed = graph.nodes().iter().filter(|node| !node.states.is_empty()).count();
         let control = Self {
             board,
             metrics,
@@ -63,7 +63,7 @@ impl Control {
             mode: config.mode,
             workers: config.workers,
             state: config.state.clone(),
-            instances: (keyed * config.workers).max(1),
+            budget: Budget::new(&config.state, graph, config.workers),
             restore: config.restore.clone(),
             time_of_day: config.clock.clone(),
             ..Self::default()
@@ -110,12 +110,10 @@ impl Control {
             Backend::Memory => None,
             Backend::RocksDb => Some(Spill {
                 dir: self.state.scratch().join("db").join(format!("{}-{}-{}", member.node.0, operator.replace('/', "."), member.worker)),
-                resources: self.resources.get_or_init(|| Resources::new(self.state.memory / 2, self.instances)).clone(),
+                resources: self.resources.get_or_init(|| Resources::new(self.budget.rocksdb, self.budget.instances)).clone(),
             }),
         };
-        // An eighth is left for what is added while a snapshot is on its way, and can't be evicted.
-        let budget = self.state.memory / 8 * 3 / self.instances.max(1);
-        Instance::new(self.key_groups, self.owned(member.worker), spill, budget, metrics)
+        Instance::new(self.key_groups, self.owned(member.worker), spill, self.budget.values, metrics)
     }
 
     /// An instance of a source has read all there is. When all have, the job stops with its savepoint.

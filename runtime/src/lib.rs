@@ -8,6 +8,7 @@
 
 mod align;
 pub mod board;
+mod budget;
 pub mod checkpoint;
 mod control;
 mod dataflow;
@@ -27,6 +28,7 @@ mod time;
 pub mod watermarks;
 
 pub use align::Mode;
+pub use budget::Budget;
 pub use dataflow::{Dataflow, Edge};
 pub use error::{Domain, Error, GraphError, JobError};
 pub use graph::{Graph, Input, Node, NodeId, Role, Route};

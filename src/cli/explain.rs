@@ -10,6 +10,8 @@ use tidegate::runtime::{Graph, Input, Node, Role, Route};
 use super::job::{JobArgs, tell};
 
 /// Show the operators a job file becomes, without running it
+///
+/// Of each operator: what it is, what it reads, and which states it keeps through checkpoints.
 #[derive(Args)]
 pub struct Explain {
     #[command(flatten)]
@@ -21,7 +23,7 @@ pub struct Explain {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// A line per operator
+    /// A line per operator, and one for what it keeps
     Text,
     /// A Mermaid flowchart, as Markdown viewers draw it
     Mermaid,
@@ -74,6 +76,32 @@ fn origin(graph: &Graph, input: &Input) -> String {
     input.port.map_or_else(|| name.to_owned(), |port| format!("{name} ({port})"))
 }
 
+/// A type of Rust as people call it: `Vec<Row>` for `alloc::vec::Vec<crate::row::Row>`.
+fn short(schema: &str) -> String {
+    let mut out = String::with_capacity(schema.len());
+    let mut path = 0;
+    let mut rest = schema;
+    while let Some(letter) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("::") {
+            out.truncate(path);
+            rest = after;
+            continue;
+        }
+        out.push(letter);
+        if !letter.is_alphanumeric() && letter != '_' {
+            path = out.len();
+        }
+        rest = &rest[letter.len_utf8()..];
+    }
+    out
+}
+
+/// The states of an operator, each with what it holds.
+fn kept(node: &Node) -> Option<String> {
+    let states: Vec<String> = node.states.iter().map(|state| format!("{} ({})", state.name, short(&state.schema))).collect();
+    (!states.is_empty()).then(|| states.join(", "))
+}
+
 fn text(graph: &Graph) -> String {
     let width = |f: fn(&Node) -> &str| graph.nodes().iter().map(|n| f(n).chars().count()).max().unwrap_or(0);
     let (names, roles) = (width(|n| &n.name), width(role));
@@ -86,13 +114,16 @@ fn text(graph: &Graph) -> String {
             .collect();
         let from = if from.is_empty() { String::new() } else { format!("  <- {}", from.join(", ")) };
         let _ = writeln!(out, "{:<names$}  {:<roles$}  {}{from}", node.name, role(node), node.kind);
+        if let Some(kept) = kept(node) {
+            let _ = writeln!(out, "{:<names$}  {:<roles$}  {kept}", "", "keeps");
+        }
     }
     out
 }
 
 fn mermaid(graph: &Graph) -> String {
-    // Mermaid's own escape for a quote in a label.
-    let label = |text: &str| text.replace('"', "#quot;");
+    // Mermaid's own escapes for what would end a label or be HTML in it.
+    let label = |text: &str| text.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;");
     let mut out = String::from("flowchart LR\n");
     for (id, node) in graph.nodes().iter().enumerate() {
         let (open, close) = match node.role {
@@ -101,7 +132,8 @@ fn mermaid(graph: &Graph) -> String {
             Role::Keyed => ("[[", "]]"),
             Role::Sink => ("[/", "/]"),
         };
-        let _ = writeln!(out, "  n{id}{open}\"{}<br/>{}\"{close}", label(&node.name), label(&node.kind));
+        let kept = kept(node).map_or_else(String::new, |kept| format!("<br/>keeps {}", label(&kept)));
+        let _ = writeln!(out, "  n{id}{open}\"{}<br/>{}{kept}\"{close}", label(&node.name), label(&node.kind));
     }
     for (id, node) in graph.nodes().iter().enumerate() {
         for input in &node.inputs {
@@ -127,7 +159,8 @@ fn dot(graph: &Graph) -> String {
             Role::Stateless => "box",
             Role::Keyed => "box3d",
         };
-        let _ = writeln!(out, "  n{id} [shape={shape} label={}]", quote(&format!("{}\n{}", node.name, node.kind)));
+        let kept = kept(node).map_or_else(String::new, |kept| format!("\nkeeps {kept}"));
+        let _ = writeln!(out, "  n{id} [shape={shape} label={}]", quote(&format!("{}\n{}{kept}", node.name, node.kind)));
     }
     for (id, node) in graph.nodes().iter().enumerate() {
         for input in &node.inputs {
@@ -140,8 +173,28 @@ fn dot(graph: &Graph) -> String {
 
 fn json(name: &str, graph: &Graph) -> String {
     let input = |i: &Input| json!({ "from": graph.node(i.from).map(|n| &n.name), "port": i.port, "route": route(i) });
-    let node =
-        |n: &Node| json!({ "name": n.name, "role": role(n), "kind": n.kind, "inputs": n.inputs.iter().map(input).collect::<Vec<_>>() });
+    let node = |n: &Node| {
+        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": state.schema }));
+        json!({
+            "name": n.name,
+            "role": role(n),
+            "kind": n.kind,
+            "inputs": n.inputs.iter().map(input).collect::<Vec<_>>(),
+            "states": states.collect::<Vec<_>>(),
+        })
+    };
     let graph = json!({ "job": name, "operators": graph.nodes().iter().map(node).collect::<Vec<_>>() });
     format!("{graph:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn types_are_shown_without_their_paths() {
+        assert_eq!(short("alloc::vec::Vec<a_b::Span<c::Row>> by d::Key"), "Vec<Span<Row>> by Key");
+        assert_eq!(short("(a::B, ())"), "(B, ())");
+        assert_eq!(short("n = count(), sum = sum(x.y) by user"), "n = count(), sum = sum(x.y) by user");
+    }
 }

@@ -6,18 +6,34 @@ use std::time::{Duration, Instant};
 
 use tidegate::runtime::checkpoint::{CheckpointStatus, Completed};
 use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics, StateMetrics};
-use tidegate::runtime::{Graph, Role, Running, Watermark};
+use tidegate::runtime::{Backend, Budget, Graph, Role, RunConfig, Running, Watermark};
 
 /// Looks at a running job from time to time.
 pub struct Report {
     started: Instant,
     looked: Instant,
     records: u64,
+    /// How the memory for state is divided, where it has a bound.
+    budget: Option<Budget>,
 }
 
 impl Report {
-    pub fn new() -> Self {
-        Self { started: Instant::now(), looked: Instant::now(), records: 0 }
+    pub fn new(config: &RunConfig, graph: &Graph) -> Self {
+        let budget = Budget::new(&config.state, graph, config.workers);
+        let bounded = config.state.backend == Backend::RocksDb && budget.instances > 0;
+        Self { started: Instant::now(), looked: Instant::now(), records: 0, budget: bounded.then_some(budget) }
+    }
+
+    /// How `state.memory` will be used, if it bounds anything.
+    pub fn memory(&self, config: &RunConfig) -> Option<String> {
+        let Budget { instances, values, rocksdb } = self.budget?;
+        Some(format!(
+            "state.memory {}: {} for values ({instances} operator instances, {} each), {} for RocksDB's blocks and, up to half of it, write buffers, once values leave memory",
+            bytes(config.state.memory as u64),
+            bytes((values * instances) as u64),
+            bytes(values as u64),
+            bytes(rocksdb as u64),
+        ))
     }
 
     /// The progress line of now.
@@ -75,11 +91,31 @@ impl Report {
         if let Some(line) = checkpoint_account(checkpoints) {
             let _ = writeln!(out, "  {line}");
         }
+        if let Some(line) = self.memory_account(metrics) {
+            let _ = writeln!(out, "  {line}");
+        }
         if bad + late + failed > 0 {
             let _ =
                 writeln!(out, "  not processed: {} bad, {} late, {} failed in an expression", grouped(bad), grouped(late), grouped(failed));
         }
         out
+    }
+}
+
+impl Report {
+    /// How much of the memory for state was used, where it has a bound.
+    fn memory_account(&self, metrics: &[Option<NodeMetrics>]) -> Option<String> {
+        let budget = self.budget?;
+        let states = metrics.iter().flatten().filter_map(|m| if let NodeMetrics::Operator(m) = m { Some(&m.state) } else { None });
+        let (held, disk) = states.fold((0, 0), |(held, disk), m| (held + m.memory.get(), disk + m.disk.get()));
+        let mut account = format!("state.memory: values {} of {}", bytes(held), bytes((budget.values * budget.instances) as u64));
+        match disk {
+            0 => account.push_str(", nothing in RocksDB"),
+            disk => {
+                let _ = write!(account, ", RocksDB up to {} for {} on disk", bytes(budget.rocksdb as u64), bytes(disk));
+            }
+        }
+        Some(account)
     }
 }
 
@@ -153,7 +189,7 @@ fn operator_account(role: Role, m: &Arc<OperatorMetrics>) -> String {
         Role::Keyed => {
             let taken = records_in.saturating_sub(filtered + late + failed);
             let mut account = format!("in {} = {} taken", grouped(records_in), grouped(taken));
-            for (n, what) in [(filtered, "between windows"), (late, "late"), (failed, "failed")] {
+            for (n, what) in [(filtered, "filtered"), (late, "late"), (failed, "failed")] {
                 if n > 0 || what == "late" {
                     let _ = write!(account, " + {} {what}", grouped(n));
                 }

@@ -40,7 +40,7 @@ pub struct Run {
     /// So history can be loaded first, and live input continued from there by `--from`.
     #[arg(long, value_name = "DIR")]
     savepoint_at_end: Option<String>,
-    /// Neither progress nor the summary, only problems
+    /// Neither how memory is used, nor progress, nor the summary, only problems
     #[arg(long)]
     quiet: bool,
     /// How log lines on standard error are written
@@ -107,7 +107,10 @@ impl Run {
         config.state.dir = home.dir().to_owned();
         config.savepoint_at_end.clone_from(&self.savepoint_at_end);
         supervisor.configure(&mut config)?;
-        let mut report = Report::new();
+        let mut report = Report::new(&config, loaded.job.graph());
+        if let Some(memory) = report.memory(&config).filter(|_| !self.quiet) {
+            note(&format!("{}: {memory}", loaded.plan.name));
+        }
         let running = loaded.job.start(config)?;
         supervisor.started(running.stopper());
         if home.shared()
@@ -137,16 +140,24 @@ impl Run {
         if done { Ok(()) } else { Ok(result?) }
     }
 
-    /// Waits for the job's end, with a progress line if there is somebody to see it.
+    /// Waits for the job's end. Tells what checkpoints fail of, and draws a progress line if there is somebody to see it.
     fn watch(&self, job: &Job, running: &Running, report: &mut Report) {
         const LOOK: Duration = Duration::from_millis(2);
         const DRAW: Duration = Duration::from_millis(250);
         let shown = !self.quiet && std::io::stderr().is_terminal();
-        let mut drawn = Instant::now();
+        let (mut drawn, mut failed) = (Instant::now(), 0);
         while !running.is_finished() {
             std::thread::sleep(LOOK);
-            if shown && drawn.elapsed() >= DRAW {
-                drawn = Instant::now();
+            if drawn.elapsed() < DRAW {
+                continue;
+            }
+            drawn = Instant::now();
+            let checkpoints = running.checkpoints();
+            if let Some(why) = checkpoints.failure.filter(|_| checkpoints.failed > failed) {
+                failed = checkpoints.failed;
+                tracing::warn!("a checkpoint failed, and the job goes on: {why}");
+            }
+            if shown {
                 progress(&report.line(job.graph(), running));
             }
         }

@@ -1,6 +1,8 @@
 //! Every example runs as it stands, and says something.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use crate::harness::http::Server;
 use crate::harness::{Dir, project};
@@ -57,4 +59,100 @@ fn orders_are_in_dollars_of_their_day() {
     dollars.sort_by_key(|order| order.0);
     let expected = [129.6, 80.5, 10.89, 7.68, 35.0].map(Some).into_iter().chain([None, Some(16.05)]);
     assert_eq!(dollars, (1..).zip(expected).collect::<Vec<_>>());
+}
+
+/// What the documents show of a shell is what comes out: blocks of lines that begin with `$ `, each followed by what it prints.
+#[test]
+fn what_is_shown_is_what_comes_out() {
+    let binary = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().expect("a directory");
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").expect("a path"));
+    for (document, least) in [("jobs/examples/README.md", 3), ("docs/job-file.md", 2)] {
+        let text = std::fs::read_to_string(project().join(document)).expect("a document");
+        let blocks = text.split("```console\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);
+        let mut commands = 0;
+        for block in blocks {
+            let dir = root();
+            for shown in block.split("$ ").skip(1) {
+                let (command, output) = shown.split_once('\n').expect("a line");
+                dir.command("sh", ["-c", command]).env("PATH", &path).run().exits(0).stdout_is(output);
+                commands += 1;
+            }
+        }
+        assert!(commands >= least, "{document} shows {commands} commands");
+    }
+}
+
+/// The lines of a file of the examples' data, without the first.
+fn lines(name: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(project().join("jobs/examples/data").join(name)).expect("data");
+    text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+/// Seconds of the day of `2026-03-02T08:01:32Z`.
+fn seconds(ts: &str) -> i64 {
+    ts[11..19].split(':').fold(0, |sum, part| sum * 60 + part.parse::<i64>().expect("a number"))
+}
+
+#[test]
+fn orders_are_paid_in_a_quarter_of_an_hour_or_told_of() {
+    let (mut created, mut paid) = (BTreeMap::new(), BTreeMap::new());
+    for event in lines("order-events.csv") {
+        match event[1].as_str() {
+            "created" => drop(created.insert(event[0].clone(), seconds(&event[3]))),
+            "paid" => drop(paid.insert(event[0].clone(), seconds(&event[3]))),
+            _ => {}
+        }
+    }
+    let is_paid = |order: &String| paid.get(order).is_some_and(|at| at - created[order] < 900);
+    let (in_time, late): (BTreeSet<String>, BTreeSet<String>) = created.keys().cloned().partition(is_paid);
+    assert!(in_time.len() > 50 && late.len() > 5);
+    for workers in ["1", "3"] {
+        let dir = root();
+        let outcome = dir.tidegate(["run", "jobs/examples/unpaid-orders.yaml", "--quiet", "-p", workers]).run().exits(0);
+        let alerts: BTreeSet<String> = outcome
+            .stdout
+            .lines()
+            .filter_map(|line| line.split(' ').skip_while(|word| *word != "order").nth(1))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(alerts, late);
+        let written: BTreeSet<String> =
+            dir.read("out/paid.csv").lines().skip(1).filter_map(|line| Some(line.split_once(',')?.0.to_owned())).collect();
+        assert_eq!(written, in_time);
+    }
+}
+
+#[test]
+fn visitors_are_counted_where_they_stop() {
+    // Of each visitor and item, the times of each kind of click.
+    let mut clicks: BTreeMap<(String, String), Vec<(i64, String)>> = BTreeMap::new();
+    for click in lines("shop.csv") {
+        clicks.entry((click[1].clone(), click[0].clone())).or_default().push((seconds(&click[3]), click[2].clone()));
+    }
+    let mut counts: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+    for ((item, _), clicks) in clicks {
+        let mut views = clicks.iter().filter(|(_, what)| what == "view").map(|(at, _)| *at);
+        while let Some(first) = views.next() {
+            let next =
+                |what: &str, from: i64| clicks.iter().find(|(at, w)| w == what && *at > from && *at - first < 3_600).map(|(at, _)| *at);
+            let cart = next("cart", first);
+            let stop = cart.map_or(0, |at| if next("buy", at).is_some() { 2 } else { 1 });
+            counts.entry(item.clone()).or_default()[stop] += 1;
+            while views.clone().next().is_some_and(|again| again - first < 3_600) {
+                views.next();
+            }
+        }
+    }
+    let expected: BTreeSet<String> =
+        counts.iter().map(|(item, n)| format!("{item},{},{},{},{}", n.iter().sum::<u64>(), n[0], n[1], n[2])).collect();
+    let outcome = root().tidegate(["run", "jobs/examples/funnel.yaml", "--quiet", "-p", "2"]).run().exits(0);
+    assert_eq!(outcome.stdout.lines().skip(1).map(str::to_owned).collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn a_lookup_names_its_table() {
+    let explained = |job: &str| root().tidegate(["explain", &format!("jobs/examples/{job}.yaml")]).run().exits(0).stdout;
+    let (file, http) = (explained("accounts"), explained("reputation"));
+    assert!(file.contains("left lookup join with accounts (file jobs/examples/data/accounts.csv), 100 at a time"), "{file}");
+    assert!(http.contains("left lookup join with reputation (http://localhost:8000/reputation/{}.json, cached), 50 at a time"), "{http}");
 }

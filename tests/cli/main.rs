@@ -13,6 +13,7 @@ mod generator;
 mod job_files;
 mod joins;
 mod lookups;
+mod memory;
 mod patterns;
 mod records;
 mod signals;

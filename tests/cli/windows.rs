@@ -98,7 +98,7 @@ fn windows_with_gaps_between_them_count_what_falls_in_between() {
     assert_eq!(sorted(outcome.values()), aligned(&records, 1_000, 4_000, 0));
     let within = records.iter().filter(|(_, _, ts)| ts.rem_euclid(4_000) < 1_000).count() as u64;
     let account = outcome.account();
-    assert_eq!((account["s"].part("taken"), account["s"].part("between windows")), (within, 2_000 - within));
+    assert_eq!((account["s"].part("taken"), account["s"].part("filtered")), (within, 2_000 - within));
 }
 
 #[test]

@@ -59,7 +59,12 @@ impl Dir {
 
     /// The binary with these arguments.
     pub fn tidegate<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Tidegate {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        self.command(env!("CARGO_BIN_EXE_tidegate"), args)
+    }
+
+    /// Any program with these arguments.
+    pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: I) -> Tidegate {
+        let mut command = Command::new(program);
         command.current_dir(self.0.path()).args(args);
         Tidegate { command, stdin: Vec::new() }
     }
@@ -167,8 +172,17 @@ pub struct Running {
 impl Running {
     /// Waits until `done` holds of what was printed to standard output so far.
     pub fn until(&mut self, what: &str, done: impl Fn(&str) -> bool) -> &mut Self {
+        self.wait_for(what, |running| done(&running.stdout.so_far()))
+    }
+
+    /// Waits until this was printed to standard error.
+    pub fn until_said(&mut self, part: &str) -> &mut Self {
+        self.wait_for(part, |running| running.stderr.so_far().contains(part))
+    }
+
+    fn wait_for(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> &mut Self {
         let start = Instant::now();
-        while !done(&self.stdout.so_far()) {
+        while !done(self) {
             if start.elapsed() > LONGEST || self.child.try_wait().expect("the child is ours").is_some() {
                 let _ = self.child.kill();
                 panic!("ended or hung before {what}\nstdout:\n{}\nstderr:\n{}", self.stdout.so_far(), self.stderr.so_far());
@@ -181,6 +195,10 @@ impl Running {
     /// Has it ended?
     pub fn over(&mut self) -> bool {
         self.child.try_wait().expect("the child is ours").is_some()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name, such as `TERM`.

@@ -5,54 +5,71 @@ use std::time::Duration;
 
 use tidegate::connectors::generator::mix;
 
-use crate::harness::Dir;
+use crate::harness::{Dir, Tidegate};
 use crate::job::{Setup, of, same, written};
 
-/// How often the process is killed in each setting. `TIDEGATE_CRASHES=100` looks longer.
+/// How often the process is killed in each setting. `TIDEGATE_CRASHES=1000` looks longer.
 fn crashes() -> usize {
-    std::env::var("TIDEGATE_CRASHES").ok().and_then(|n| n.parse().ok()).unwrap_or(6)
+    std::env::var("TIDEGATE_CRASHES").ok().and_then(|n| n.parse().ok()).unwrap_or(40)
 }
 
-/// Runs until it is killed `crashes` times, each time with another number of workers, then to the end.
-fn killed_again_and_again(setup: &Setup, seed: u64) -> Dir {
+/// Kills the process again and again, each time with another number of workers. Whenever it comes to its end in spite of that, or was killed often enough
+/// and may, `check` looks at what it has written, and it begins anew.
+pub fn killed_again_and_again(seed: u64, start: impl Fn(&Dir, &str) -> Tidegate, check: impl Fn(&Dir)) {
     let mut drawn = seed << 32;
     let mut random = |range: std::ops::Range<u64>| {
         drawn += 1;
         range.start + mix(drawn) % (range.end - range.start)
     };
-    let dir = Dir::new();
-    let yaml = setup.yaml(true);
     let mut killed = 0;
     while killed < crashes() {
-        let workers = random(1..4).to_string();
-        let mut job = dir.job(&yaml).args(["--resume", "--quiet", "-p", &workers]).start();
-        thread::sleep(Duration::from_millis(random(20..260)));
-        if job.over() {
-            // It came to its end: from here on it would only be read again.
+        let dir = Dir::new();
+        loop {
+            let mut job = start(&dir, &random(1..4).to_string()).start();
+            if killed < crashes() {
+                thread::sleep(Duration::from_millis(random(20..200)));
+                if !job.over() {
+                    job.signal("KILL");
+                    job.wait();
+                    killed += 1;
+                    continue;
+                }
+            }
             job.wait().exits(0);
-            return dir;
+            break;
         }
-        job.signal("KILL");
-        job.wait();
-        killed += 1;
+        check(&dir);
     }
-    dir.job(&yaml).args(["--resume", "--quiet", "-p", "2"]).run().exits(0);
-    dir
+}
+
+/// Runs a job file from where it was.
+pub fn resumed(dir: &Dir, yaml: &str, workers: &str) -> Tidegate {
+    dir.job(yaml).args(["--resume", "--quiet", "-p", workers])
+}
+
+fn every_result_is_written_once(seed: u64, setup: Setup) {
+    let (yaml, expected) = (setup.yaml(true), setup.undisturbed());
+    let check = |dir: &Dir| same(&written(dir), &expected, &format!("{} {}", setup.backend, setup.memory));
+    killed_again_and_again(seed, |dir, workers| resumed(dir, &yaml, workers), check);
+}
+
+/// Slow enough to be killed many times.
+const RATE: u64 = 20_000;
+
+#[test]
+fn killed_at_random_moments_with_rocksdb_every_result_is_written_once() {
+    every_result_is_written_once(1, Setup { rate: RATE, ..Setup::default() });
 }
 
 #[test]
-fn killed_at_random_moments_every_result_is_written_once() {
-    let setups = [
-        Setup::default(),
-        Setup { backend: "memory", ..Setup::default() },
-        // Too little for the keys: state leaves memory all the time.
-        Setup { memory: "256KiB", ..Setup::default() },
-    ];
-    let expected = setups[0].undisturbed();
-    for (seed, setup) in setups.iter().enumerate() {
-        let dir = killed_again_and_again(setup, seed as u64 + 1);
-        same(&written(&dir), &expected, &format!("{} {}", setup.backend, setup.memory));
-    }
+fn killed_at_random_moments_with_state_in_memory_every_result_is_written_once() {
+    every_result_is_written_once(2, Setup { rate: RATE, backend: "memory", ..Setup::default() });
+}
+
+#[test]
+fn killed_at_random_moments_while_state_leaves_memory_every_result_is_written_once() {
+    // Too little for the keys: state leaves memory all the time.
+    every_result_is_written_once(3, Setup { rate: RATE, memory: "256KiB", ..Setup::default() });
 }
 
 #[test]
@@ -86,9 +103,8 @@ fn killed_at_every_step_of_a_checkpoint_every_result_is_written_once() {
 
 #[test]
 fn at_least_once_there_is_no_gap() {
-    let setup = Setup { mode: "at_least_once", ..Setup::default() };
-    let dir = killed_again_and_again(&setup, 9);
-    let expected = setup.undisturbed();
+    let setup = Setup { rate: RATE, mode: "at_least_once", ..Setup::default() };
+    let (yaml, expected) = (setup.yaml(true), setup.undisturbed());
     let (_, expected) = expected.iter().find(|(sink, _)| *sink == "running").expect("a sink");
     // Counts may be too high, never too low: of each user the last is at least as high as it should be.
     let highest = |values: &[serde_json::Value]| {
@@ -100,8 +116,12 @@ fn at_least_once_there_is_no_gap() {
         }
         highest
     };
-    let found = highest(&of(&dir, "running"));
-    for (user, n) in highest(expected) {
-        assert!(found.get(&user).is_some_and(|found| *found >= n), "user {user}: {:?} instead of at least {n}", found.get(&user));
-    }
+    let expected = highest(expected);
+    let check = |dir: &Dir| {
+        let found = highest(&of(dir, "running"));
+        for (user, n) in &expected {
+            assert!(found.get(user).is_some_and(|found| found >= n), "user {user}: {:?} instead of at least {n}", found.get(user));
+        }
+    };
+    killed_again_and_again(9, |dir, workers| resumed(dir, &yaml, workers), check);
 }

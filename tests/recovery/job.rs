@@ -7,7 +7,7 @@ use crate::harness::{Dir, sorted};
 /// The sinks.
 pub const SINKS: [&str; 6] = ["tumbling", "sliding", "sessions", "running", "matches", "timeouts"];
 
-/// A job of `count` rows at `rate` rows per second, with a checkpoint every 40 ms.
+/// A job of `count` rows at `rate` rows per second, with a checkpoint every now and then.
 pub struct Setup {
     pub count: u64,
     pub rate: u64,
@@ -15,19 +15,22 @@ pub struct Setup {
     /// Bytes: little makes entries leave memory.
     pub memory: &'static str,
     pub mode: &'static str,
+    /// Where checkpoints go, and how often.
+    pub dir: &'static str,
+    pub every: &'static str,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { count: 24_000, rate: 40_000, backend: "rocksdb", memory: "64MiB", mode: "exactly_once" }
+        Self { count: 24_000, rate: 40_000, backend: "rocksdb", memory: "64MiB", mode: "exactly_once", dir: "ckpt", every: "40ms" }
     }
 }
 
 impl Setup {
     pub fn yaml(&self, checkpoints: bool) -> String {
-        let Self { count, rate, backend, memory, mode } = self;
+        let Self { count, rate, backend, memory, mode, dir, every } = self;
         let checkpoints =
-            if checkpoints { format!("checkpoints: {{ every: 40ms, dir: ckpt, keep: 2, mode: {mode} }}\n") } else { String::new() };
+            if checkpoints { format!("checkpoints: {{ every: {every}, dir: '{dir}', keep: 2, mode: {mode} }}\n") } else { String::new() };
         format!(
             r#"name: crash
 state: {{ backend: {backend}, dir: state, memory: {memory} }}

@@ -6,6 +6,11 @@ mod harness;
 
 mod crashes;
 mod damage;
+mod full_disk;
 mod job;
 mod joins;
+mod process;
+mod s3;
 mod savepoints;
+#[path = "../harness/s3.rs"]
+mod server;

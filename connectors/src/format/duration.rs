@@ -13,19 +13,22 @@ const UNITS: [(&str, i128); 8] = [
     ("d", 86_400_000_000_000),
 ];
 
-/// The span that `text` means: numbers, whole or with decimals, each followed by `ns us ms s m h` or `d`; one sign before all of it.
+/// The span that `text` means: numbers, whole or with decimals, each followed by `ns us ms s m h` or `d`; one sign before all of it. A bare `0` needs no
+/// unit. But for days, which are ours, this is what Go and CEL read. What is smaller than a nanosecond is dropped.
 #[must_use]
 pub fn parse(text: &str) -> Option<SignedDuration> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
-        None => (false, text),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
+    if rest == "0" {
+        return Some(SignedDuration::ZERO);
+    }
+    let in_number = |c: char| c.is_ascii_digit() || c == '.';
     let mut nanos: i128 = 0;
     loop {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
+        let (number, after) = rest.split_at(rest.find(|c| !in_number(c))?);
+        let (unit, after) = after.split_at(after.find(in_number).unwrap_or(after.len()));
         let unit = UNITS.iter().find(|(name, _)| *name == unit)?.1;
         nanos = nanos.checked_add(amount(number, unit)?)?;
         rest = after;
@@ -38,16 +41,17 @@ pub fn parse(text: &str) -> Option<SignedDuration> {
     Some(SignedDuration::new(seconds, i32::try_from(nanos % 1_000_000_000).ok()?))
 }
 
-/// `number` units, in nanoseconds; what is smaller than one is dropped.
+/// `number` units, in nanoseconds.
 fn amount(number: &str, unit: i128) -> Option<i128> {
-    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
-    // Every unit divides evenly only down to nanoseconds: 18 decimals say more than any of them.
-    if whole.is_empty() || decimals.is_empty() || decimals.len() > 18 {
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && decimals.is_empty() || decimals.contains('.') {
         return None;
     }
-    let whole = i128::from(whole.parse::<u64>().ok()?);
-    let part = i128::from(decimals.parse::<u64>().ok()?) * unit / 10_i128.pow(decimals.len() as u32);
-    whole.checked_mul(unit)?.checked_add(part)
+    // More than 18 decimals say nothing of nanoseconds, whatever the unit.
+    let decimals = decimals.get(..18).unwrap_or(decimals);
+    let digits = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u64>().ok() };
+    let part = i128::from(digits(decimals)?) * unit / 10_i128.pow(decimals.len() as u32);
+    i128::from(digits(whole)?).checked_mul(unit)?.checked_add(part)
 }
 
 /// Appends the span in seconds, such as `1.5s`: exact, and read back by [`parse`].
@@ -82,8 +86,12 @@ mod tests {
         assert_eq!(ms("7d"), Some(604_800_000));
         assert_eq!(ms("1.5s"), Some(1500));
         assert_eq!(ms("-2s"), Some(-2000));
+        assert_eq!(ms("+.5s"), Some(500));
+        assert_eq!(ms("1.s"), Some(1000));
+        assert_eq!(ms("-0"), Some(0));
         assert_eq!(parse("3us").map(|d| d.as_nanos()), Some(3000));
-        for wrong in ["", "-", "5", "s", "5x", "1h30", "1..5s", ".5s", "5.s", "--1s", "5 s"] {
+        assert_eq!(parse("0.0000000019999999999999999s").map(|d| d.as_nanos()), Some(1));
+        for wrong in ["", "-", "5", "s", ".s", "5x", "1h30", "1..5s", "1.s2", "--1s", "+-1s", "5 s", "99999999999999999999s"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

@@ -112,6 +112,10 @@ fn watch<F: Format<Item = Row>>(table: &Weak<Shared<F>>, mut read: Stamp, look_e
 impl<F: Format<Item = Row>> LookupTable<Row> for FileTable<F> {
     type Row = Row;
 
+    fn describe(&self) -> String {
+        format!("file {}", self.0.path.display())
+    }
+
     fn open(&self) -> Result<(), Error> {
         let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
         match &*state {

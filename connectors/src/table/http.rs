@@ -87,6 +87,14 @@ async fn body(url: &str, mut response: Response) -> Result<Vec<u8>, Error> {
 impl LookupTable<Row> for HttpTable {
     type Row = Row;
 
+    fn describe(&self) -> String {
+        let part = |part: &TextPart| match part {
+            TextPart::Literal(text) => text.to_string(),
+            TextPart::Field(_) => "{}".to_owned(),
+        };
+        self.url.iter().map(part).collect()
+    }
+
     fn open(&self) -> Result<(), Error> {
         if self.client.get().is_none() {
             // The TLS of this process; it may have been chosen before.

@@ -4,7 +4,8 @@ use tidegate_connectors::row::{Schema, Type, Value};
 
 use super::Compiled;
 use crate::expr::{Call, Expr, Problem, parse_call};
-use crate::file::{Problem as FileProblem, Spanned, nearest};
+use crate::file::{Problem as FileProblem, Spanned};
+use crate::nearest::nearest;
 
 /// An aggregate function with its constants.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,11 +5,12 @@
 //! `{"timestamp": "RFC 3339"}` or `{"duration": "1.5s"}`.
 
 use serde_json::{Value as Json, json};
+use tidegate_connectors::format::duration;
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 
 use super::check::{Scope, check};
 use super::display;
-use super::functions::{base64_decode, base64_encode, parse_duration};
+use super::functions::{base64_decode, base64_encode};
 use super::node::Env;
 use super::parse::parse;
 use super::problem::Problem;
@@ -92,7 +93,7 @@ fn read(typed: &Json) -> Option<Value> {
         "string" => Value::string(value.as_str()?),
         "bytes_b64" => Value::Bytes(base64_decode(value.as_str()?)?.into()),
         "timestamp" => Value::Timestamp(value.as_str()?.parse().ok()?),
-        "duration" => Value::Duration(parse_duration(value.as_str()?)?),
+        "duration" => Value::Duration(duration::parse(value.as_str()?)?),
         "list" => Value::list(value.as_array()?.iter().map(read).collect::<Option<Vec<_>>>()?),
         "map" => {
             let entry = |pair: &Json| Some((read(pair.get(0)?)?, read(pair.get(1)?)?));

@@ -30,16 +30,3 @@ impl fmt::Display for Problem {
         }
     }
 }
-
-/// The candidate closest to `name`, if it is close enough to be a slip of the keyboard.
-pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    let allowed = (name.chars().count() / 3).max(1);
-    candidates
-        .map(|candidate| {
-            let same_but_case = candidate.eq_ignore_ascii_case(name);
-            (if same_but_case { 0 } else { strsim::damerau_levenshtein(name, candidate) }, candidate)
-        })
-        .filter(|(distance, candidate)| *distance <= allowed && *candidate != name)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate.to_owned())
-}

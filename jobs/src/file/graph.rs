@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::keys::JOB;
-use super::problem::nearest;
 use super::read::{Reader, scalar};
 use super::span::{Span, Spanned};
 use super::streams::{Stream, side_names};
 use super::yaml::{Entry, Node, Value};
+use crate::nearest::nearest;
 
 /// Something that can be read, by the mapping and the entry that makes it.
 struct Made<'n> {

@@ -58,7 +58,7 @@ pub use lookup::Lookup;
 pub use model::{Backend, Checkpoints, JobFile, Mode, OnError, Restart, State};
 pub use overrides::Override;
 pub use pattern::Pattern;
-pub use problem::{Problem, Problems, Severity, nearest};
+pub use problem::{Problem, Problems, Severity};
 pub use schema::{FieldType, SchemaField, TimeText};
 pub use sinks::{Sink, SinkConnector, SinkFormat, TextPart, Timestamps};
 pub use sources::{EventTime, Lines, Source, SourceConnector, SourceFormat, TimeUnit};

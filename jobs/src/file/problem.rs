@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter, Result as FmtResult};
 
 use super::span::Span;
+use crate::nearest::nearest;
 
 /// Whether a job can run in spite of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -176,19 +177,4 @@ impl Display for Problems {
     fn fmt(&self, f: &mut Formatter<'_>) -> FmtResult {
         self.list.iter().try_for_each(|problem| writeln!(f, "{problem}"))
     }
-}
-
-/// The candidate most like a name: at most a third of its letters differ.
-#[must_use]
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let wanted: String = name.chars().take(64).collect::<String>().to_lowercase();
-    let length = wanted.chars().count();
-    let allowed = length.div_ceil(3).min(4);
-    candidates
-        .into_iter()
-        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
-        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= allowed && *candidate != name)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate.to_owned())
 }

@@ -5,11 +5,11 @@ use jiff::tz::TimeZone;
 use tidegate_connectors::row::Type;
 
 use super::keys;
-use super::problem::nearest;
 use super::read::{Fields, Reader, scalar};
 use super::sources::TimeUnit;
 use super::span::{Span, Spanned};
 use super::yaml::{Entry, Node, Value};
+use crate::nearest::nearest;
 
 /// A field of a schema.
 #[derive(Clone, Debug, PartialEq)]

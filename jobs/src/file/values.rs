@@ -1,6 +1,7 @@
 //! The small languages of single values: durations, sizes, names, numbers. Pure functions from text.
 
 use jiff::SignedDuration;
+use tidegate_connectors::format::duration;
 
 const NANOS: [(&str, i64); 6] =
     [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
@@ -17,8 +18,7 @@ const BYTES: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Reads a duration: `500ms`, `5s`, `3m`, `1h30m`, `7d`, `250us`, `-5m` or `0`. Units go from large to small, each at most once, and the
-/// whole must stay below 292 years.
+/// Reads a duration as everywhere else, such as `500ms`, `1h30m`, `7d`, `-5m` or `0`; below 292 years.
 ///
 /// ```
 /// use tidegate_jobs::file::{duration_text, parse_duration};
@@ -29,25 +29,7 @@ const BYTES: [(&str, u64); 9] = [
 /// ```
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<SignedDuration> {
-    let (negative, mut rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-    if rest == "0" {
-        return Some(SignedDuration::ZERO);
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let mut nanos: i64 = 0;
-    let mut units = NANOS.iter();
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(u8::is_ascii_lowercase).count();
-        let (unit, after) = after.split_at(letters);
-        let (_, factor) = units.find(|(name, _)| *name == unit)?;
-        nanos = nanos.checked_add(number.parse::<i64>().ok()?.checked_mul(*factor)?)?;
-        rest = after;
-    }
-    Some(SignedDuration::from_nanos(if negative { -nanos } else { nanos }))
+    duration::parse(text).filter(|span| i64::try_from(span.as_nanos()).is_ok())
 }
 
 /// Writes a duration as [`parse_duration`] reads it; what is below a microsecond is cut.

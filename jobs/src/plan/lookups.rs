@@ -70,9 +70,9 @@ pub(super) fn plan(lookup: &Lookup, table: &Table, input: &Known) -> Result<(Pla
             let made = match format {
                 SourceFormat::Csv { header, delimiter } => {
                     let format = CsvFormat::new(layout).with_header(*header).with_delimiter(*delimiter);
-                    RowTable::Csv(FileTable::new(&path.value, format, slots, reload))
+                    TableKind::Csv(FileTable::new(&path.value, format, slots, reload))
                 }
-                _ => RowTable::Json(FileTable::new(&path.value, JsonFormat::new(layout), slots, reload)),
+                _ => TableKind::Json(FileTable::new(&path.value, JsonFormat::new(layout), slots, reload)),
             };
             (made, options)
         }
@@ -82,9 +82,9 @@ pub(super) fn plan(lookup: &Lookup, table: &Table, input: &Known) -> Result<(Pla
             let made = match cache {
                 Some(cache) => {
                     let entries = usize::try_from(cache.entries).unwrap_or(usize::MAX);
-                    RowTable::Cached(Cached::new(made, CacheConfig { entries, ttl: windows::unsigned(cache.ttl) }))
+                    TableKind::Cached(Cached::new(made, CacheConfig { entries, ttl: windows::unsigned(cache.ttl) }))
                 }
-                None => RowTable::Http(made),
+                None => TableKind::Http(made),
             };
             (made, AsyncOptions { timeout: windows::unsigned(*timeout), retries: retries(*most), ..options })
         }
@@ -97,7 +97,7 @@ pub(super) fn plan(lookup: &Lookup, table: &Table, input: &Known) -> Result<(Pla
         keys: pipeline::append(computed),
         key: key.into(),
         width: input.schema.width(),
-        table: Arc::new(made),
+        table: Arc::new(RowTable { name: table.name.value.clone(), kind: made }),
         table_width,
         unmatched: if lookup.left { Unmatched::Keep } else { Unmatched::Drop },
         options,
@@ -166,8 +166,13 @@ impl PlannedLookup {
     }
 }
 
-/// A table of any kind.
-enum RowTable {
+/// A table of the job.
+struct RowTable {
+    name: String,
+    kind: TableKind,
+}
+
+enum TableKind {
     Csv(FileTable<CsvFormat>),
     Json(FileTable<JsonFormat>),
     Http(HttpTable),
@@ -177,30 +182,40 @@ enum RowTable {
 impl LookupTable<Row> for RowTable {
     type Row = Row;
 
+    fn describe(&self) -> String {
+        let kind = match &self.kind {
+            TableKind::Csv(table) => table.describe(),
+            TableKind::Json(table) => table.describe(),
+            TableKind::Http(table) => table.describe(),
+            TableKind::Cached(table) => table.describe(),
+        };
+        format!("{} ({kind})", self.name)
+    }
+
     fn open(&self) -> Result<(), Error> {
-        match self {
-            Self::Csv(table) => table.open(),
-            Self::Json(table) => table.open(),
-            Self::Http(table) => table.open(),
-            Self::Cached(table) => table.open(),
+        match &self.kind {
+            TableKind::Csv(table) => table.open(),
+            TableKind::Json(table) => table.open(),
+            TableKind::Http(table) => table.open(),
+            TableKind::Cached(table) => table.open(),
         }
     }
 
     fn known(&self, key: &Row) -> Result<Option<Rows<Row>>, Error> {
-        match self {
-            Self::Csv(table) => table.known(key),
-            Self::Json(table) => table.known(key),
-            Self::Http(table) => table.known(key),
-            Self::Cached(table) => table.known(key),
+        match &self.kind {
+            TableKind::Csv(table) => table.known(key),
+            TableKind::Json(table) => table.known(key),
+            TableKind::Http(table) => table.known(key),
+            TableKind::Cached(table) => table.known(key),
         }
     }
 
     async fn find(&self, key: Row) -> Result<Rows<Row>, Error> {
-        match self {
-            Self::Csv(table) => table.find(key).await,
-            Self::Json(table) => table.find(key).await,
-            Self::Http(table) => table.find(key).await,
-            Self::Cached(table) => table.find(key).await,
+        match &self.kind {
+            TableKind::Csv(table) => table.find(key).await,
+            TableKind::Json(table) => table.find(key).await,
+            TableKind::Http(table) => table.find(key).await,
+            TableKind::Cached(table) => table.find(key).await,
         }
     }
 }

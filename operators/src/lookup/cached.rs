@@ -39,6 +39,10 @@ where
 {
     type Row = T::Row;
 
+    fn describe(&self) -> String {
+        format!("{}, cached", self.table.describe())
+    }
+
     fn open(&self) -> Result<(), Error> {
         self.table.open()
     }

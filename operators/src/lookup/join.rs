@@ -30,7 +30,7 @@ impl<'s, T: Data> Stream<'s, T> {
         F: Fn(&T) -> K + 'static,
         G: Fn(&T, Option<&B::Row>) -> O + Send + Sync + 'static,
     {
-        let kind = format!("{unmatched} lookup join, {}", describe(&options));
+        let kind = format!("{unmatched} lookup join with {}, {}", table.describe(), describe(&options));
         let pool = Pool::new(name);
         let edge = operator::asynchronous(self.into_edge(), name, &kind, options.order, options.capacity, |metrics| Lookup {
             finding: Arc::new(Finding(table)),

@@ -20,6 +20,9 @@ pub trait LookupTable<K>: Send + Sync + 'static {
     /// What is found.
     type Row: Send + Sync + 'static;
 
+    /// What it is, in a few words, such as `file accounts.csv`.
+    fn describe(&self) -> String;
+
     /// Makes it ready, on every worker before its first record.
     ///
     /// # Errors

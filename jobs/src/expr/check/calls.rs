@@ -9,9 +9,10 @@ use crate::expr::fast::{Affix, BoolNode, TextNode};
 use crate::expr::functions::{self, Function};
 use crate::expr::net::{Cidr, Net};
 use crate::expr::node::Node;
-use crate::expr::problem::{Problem, nearest};
+use crate::expr::problem::Problem;
 use crate::expr::ty::Ty;
 use crate::expr::val::Val;
+use crate::nearest::nearest;
 
 impl Checker<'_> {
     pub(super) fn call(&mut self, e: &IdedExpr, call: &CallExpr) -> Typed {

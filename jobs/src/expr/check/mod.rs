@@ -16,9 +16,10 @@ use super::error::{EvalError, Tag};
 use super::fast::BoolNode;
 use super::node::{Env, Node};
 use super::parse::Parsed;
-use super::problem::{Problem, nearest};
+use super::problem::Problem;
 use super::ty::Ty;
 use super::val::Val;
+use crate::nearest::nearest;
 
 /// The names an expression can use, and how strictly it is checked.
 pub(super) struct Scope<'s> {

@@ -1,9 +1,10 @@
 //! Conversions between types.
 
 use jiff::Timestamp;
+use tidegate_connectors::format::duration as spans;
 use tidegate_connectors::row::Value;
 
-use super::{Function, Outcome, Style::Global, T, no_match, time};
+use super::{Function, Outcome, Style::Global, T, no_match};
 use crate::expr::error::{EvalError, Kind, Tag};
 use crate::expr::val::Val;
 use crate::expr::{arith, display};
@@ -192,7 +193,7 @@ fn duration(args: &[Val<'_>]) -> Outcome {
     let v = match args.first().and_then(Val::data) {
         Some(Value::Duration(v)) => Value::Duration(*v),
         Some(Value::Int(v)) => arith::span(Some(jiff::SignedDuration::from_secs(*v)))?,
-        Some(Value::String(v)) => match time::parse_duration(v) {
+        Some(Value::String(v)) => match spans::parse(v) {
             Some(d) => arith::span(Some(d))?,
             None => return Err(unreadable(v, "a duration such as 1h30m or 500ms")),
         },

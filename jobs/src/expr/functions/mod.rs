@@ -30,7 +30,6 @@ pub(super) use json::from_json;
 pub(super) use macros::MACROS;
 pub(super) use net::no_cidr;
 pub(super) use regexes::{SIZE as MAX_REGEX, compile as compile_regex};
-pub(super) use time::parse_duration;
 
 /// What running a function gives.
 pub(super) type Outcome = Result<Val<'static>, EvalError>;

@@ -1,4 +1,4 @@
-//! The parts of instants and spans, and the text form of spans.
+//! The parts of instants and spans.
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Zoned};
@@ -126,67 +126,4 @@ fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
         return Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).map(Offset::to_time_zone).map_err(|_| unknown());
     }
     if name == "UTC" { Ok(TimeZone::UTC) } else { TimeZone::get(name).map_err(|_| unknown()) }
-}
-
-/// Reads a span such as `1h30m`, `-1.5s` or `500ms`; none if the text is not one. Days (`7d`) are ours.
-pub(in crate::expr) fn parse_duration(text: &str) -> Option<SignedDuration> {
-    const UNITS: [(&str, i128); 8] = [
-        ("ns", 1),
-        ("us", 1_000),
-        ("µs", 1_000),
-        ("ms", 1_000_000),
-        ("s", 1_000_000_000),
-        ("m", 60_000_000_000),
-        ("h", 3_600_000_000_000),
-        ("d", 86_400_000_000_000),
-    ];
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(SignedDuration::ZERO);
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let mut nanos: i128 = 0;
-    while !rest.is_empty() {
-        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
-        let (whole, fraction) = match rest[..number].split_once('.') {
-            Some((whole, fraction)) => (whole, fraction),
-            None => (&rest[..number], ""),
-        };
-        if whole.is_empty() && fraction.is_empty() || whole.len() > 18 || fraction.contains('.') {
-            return None;
-        }
-        let unit_end = rest[number..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |at| number + at);
-        let unit = &rest[number..unit_end];
-        let (_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;
-        nanos += if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()? } * size;
-        // Digits beyond the nanosecond are cut off.
-        let digits = &fraction[..fraction.len().min(15)];
-        if !digits.is_empty() {
-            nanos += digits.parse::<i128>().ok()? * size / 10i128.pow(u32::try_from(digits.len()).ok()?);
-        }
-        rest = &rest[unit_end..];
-    }
-    let nanos = if negative { -nanos } else { nanos };
-    let seconds = i64::try_from(nanos / 1_000_000_000).ok()?;
-    Some(SignedDuration::new(seconds, i32::try_from(nanos % 1_000_000_000).ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_sums_of_numbers_with_units() {
-        assert_eq!(parse_duration("1h30m"), Some(SignedDuration::from_secs(5400)));
-        assert_eq!(parse_duration("-1.5s"), Some(SignedDuration::from_millis(-1500)));
-        assert_eq!(parse_duration("2d"), Some(SignedDuration::from_hours(48)));
-        for bad in ["", "-", "5", "s", "1.s2", "1x", "1..2s", "99999999999999999999s"] {
-            assert_eq!(parse_duration(bad), None, "{bad}");
-        }
-    }
 }

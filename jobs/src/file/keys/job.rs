@@ -1,0 +1,56 @@
+//! The keys of the job itself: its state, checkpoints and restarts.
+
+use super::{Table, key};
+
+pub(in crate::file) static JOB: Table = Table {
+    name: "job",
+    title: "The job",
+    keys: &[
+        key("name", "name", "", "names the job: [a-z0-9-]+"),
+        key("parallelism", "count", "the cores", "workers; `-p` overrides it"),
+        key("state", "mapping", "none", "where keyed state lives"),
+        key("checkpoints", "mapping", "none", "how often and where the job is made durable"),
+        key("restart", "mapping", "none", "what happens when the job fails"),
+        key("sources", "mapping", "", "where records come from, by name"),
+        key("tables", "mapping", "none", "what streams look records up in, by name"),
+        key("streams", "mapping", "none", "the operators, by name, in any order"),
+        key("sinks", "mapping", "", "where records go, by name"),
+    ],
+};
+
+pub(in crate::file) static STATE: Table = Table {
+    name: "state",
+    title: "state",
+    keys: &[
+        key("backend", "rocksdb | memory", "rocksdb", "what holds the state: memory alone, or RocksDB for what does not fit"),
+        key("dir", "path", "./state", "where state goes that does not fit into memory; each job has a directory of its own in there"),
+        key("memory", "size", "512MiB", "the memory of `rocksdb`: half for its blocks and write buffers, three eighths for values"),
+        key("ttl", "duration | none", "none", "how long a running aggregate (one without a window) keeps a key that is not written"),
+    ],
+};
+
+pub(in crate::file) static CHECKPOINTS: Table = Table {
+    name: "checkpoints",
+    title: "checkpoints",
+    keys: &[
+        key("every", "duration", "10s", "the interval between two"),
+        key("dir", "path or URL", "./checkpoints", "where they are kept"),
+        key(
+            "mode",
+            "exactly_once | at_least_once",
+            "exactly_once",
+            "whether records behind a barrier wait for it, and sinks hold back what is not part of a checkpoint",
+        ),
+        key("keep", "count", "3", "how many completed ones are kept"),
+    ],
+};
+
+pub(in crate::file) static RESTART: Table = Table {
+    name: "restart",
+    title: "restart",
+    keys: &[
+        key("attempts", "count", "10", "how often the job is started again"),
+        key("delay", "duration", "1s", "the wait before the first attempt, doubled for each further one"),
+        key("max_delay", "duration", "1m", "the longest wait"),
+    ],
+};
