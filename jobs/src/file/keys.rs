@@ -1,9 +1,11 @@
 //! Every key a job file may have, by the mapping it stands in. The check for unknown keys and the printed reference both come from here.
 
+mod avro;
 mod tables;
 
 use std::fmt::Write as _;
 
+pub(super) use avro::{AVRO, AVRO_SINK, SINK_FORMAT};
 pub(super) use tables::{CACHE, LOOKUP, TABLE, TABLE_FILE, TABLE_HTTP};
 
 /// One key: its name, the type of its value, its default (empty if it must be given) and what it does.
@@ -99,7 +101,7 @@ pub(super) static SOURCE_TEXT: Table = Table {
     keys: &[
         key(
             "format",
-            "json | csv | text | { regex: pattern }",
+            "json | csv | text | { regex: pattern } | { avro: mapping }",
             "csv for a path in .csv, else json",
             "how a record is read from a line, or from the value of a message",
         ),
@@ -164,8 +166,14 @@ pub(super) static SOURCE_GENERATOR: Table = Table {
     ],
 };
 
-pub(super) static FORMAT: Table =
-    Table { name: "format", title: "format", keys: &[key("regex", "pattern", "", "named groups become fields: (?P<user>[^ ]+)")] };
+pub(super) static FORMAT: Table = Table {
+    name: "format",
+    title: "format of a source (one of)",
+    keys: &[
+        key("regex", "pattern", "none", "named groups become fields: (?P<user>[^ ]+)"),
+        key("avro", "mapping", "none", "messages of Kafka in Avro"),
+    ],
+};
 
 pub(super) static FIELD: Table = Table {
     name: "field",
@@ -447,7 +455,7 @@ pub(super) static SINK: Table = Table {
     keys: &[
         key("from", "name | [name, ...]", "", "what it writes"),
         key("connector", "stdout | file | kafka", "", "where records go"),
-        key("format", "json | csv | text", "json", "how a record is written"),
+        key("format", "json | csv | text | { avro: mapping }", "json", "how a record is written; avro to Kafka only"),
         key("timestamps", "ms | iso", "ms", "how times are written"),
         key("header", "bool", "true", "csv: whether the first line names the fields"),
         key("delimiter", "character", "`,`", "csv: what stands between fields"),
@@ -489,7 +497,7 @@ pub(super) static SINK_KAFKA: Table = Table {
     ],
 };
 
-static ALL: [&Table; 37] = [
+static ALL: [&Table; 40] = [
     &JOB,
     &STATE,
     &CHECKPOINTS,
@@ -501,6 +509,8 @@ static ALL: [&Table; 37] = [
     &TOPIC,
     &SOURCE_GENERATOR,
     &FORMAT,
+    &AVRO,
+    &AVRO_SINK,
     &FIELD,
     &EVENT_TIME,
     &DISTRIBUTION,
@@ -527,6 +537,7 @@ static ALL: [&Table; 37] = [
     &SINK,
     &SINK_FILE,
     &SINK_KAFKA,
+    &SINK_FORMAT,
 ];
 
 /// All keys of job files as Markdown: per mapping, the name, type, default and meaning of each key. Keys that are not in this version are
