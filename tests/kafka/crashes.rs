@@ -182,7 +182,7 @@ fn killed_at_every_step_of_a_commit_each_record_is_written_once() {
 #[test]
 fn what_a_bucket_holds_is_enough_to_write_each_record_once() {
     let Some(broker) = broker() else { return };
-    let mut counting = Counting { count: 3_000, bucket: Some(s3::Server::start()), ..Counting::new(broker) };
+    let mut counting = Counting { count: 12_000, bucket: Some(s3::Server::start()), ..Counting::new(broker) };
     for step in ["file-stored:2", "checkpoint-completed:2", "transaction-sent:2", "transaction-committed"] {
         counting.dies_at(step);
         counting.dir = Dir::new();
