@@ -28,6 +28,7 @@ pub mod file;
 pub mod format;
 pub mod generator;
 mod handover;
+mod http;
 pub mod kafka;
 mod lines;
 pub mod row;

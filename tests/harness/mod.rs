@@ -1,6 +1,7 @@
 //! Runs the real binary in a directory of its own: `dir.tidegate(["run", "job.yaml"]).run().exits(0)`.
 
 pub mod http;
+pub mod registry;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -11,6 +11,7 @@ use tidegate::connectors::generator::mix;
 
 use crate::broker::{Broker, broker, own_broker};
 use crate::harness::{Dir, Tidegate};
+use crate::s3;
 use crate::topic::{Topic, fresh_name};
 
 /// A job that counts the records of each user, and writes each count: of a user the topic must have 1, 2, 3 and so on.
@@ -21,6 +22,8 @@ struct Counting {
     rate: u64,
     every: &'static str,
     options: &'static str,
+    /// Where checkpoints are: in there, or in a directory.
+    bucket: Option<s3::S3>,
     dir: Dir,
 }
 
@@ -30,7 +33,7 @@ type Found = BTreeMap<i64, Vec<i64>>;
 impl Counting {
     fn new(broker: &Broker) -> Self {
         let name = fresh_name("counting");
-        Self { name, topic: Topic::new(broker, 3), count: 6_000, rate: 6_000, every: "100ms", options: "", dir: Dir::new() }
+        Self { name, topic: Topic::new(broker, 3), count: 6_000, rate: 6_000, every: "100ms", options: "", bucket: None, dir: Dir::new() }
     }
 
     /// Everything but what is durable.
@@ -56,8 +59,9 @@ sinks:
             self.options
         );
         let durable = format!(
-            "state: {{ dir: state }}\ncheckpoints: {{ every: {}, dir: ckpt, keep: 100 }}\nrestart: {{ attempts: 0 }}\n",
-            self.every
+            "state: {{ dir: state }}\ncheckpoints: {{ every: {}, dir: '{}', keep: 100 }}\nrestart: {{ attempts: 0 }}\n",
+            self.every,
+            if self.bucket.is_some() { "s3://bucket/checkpoints" } else { "ckpt" }
         );
         durable + &self.job(self.rate, &sink)
     }
@@ -68,7 +72,9 @@ sinks:
 
     /// The job on so many workers, from its latest checkpoint.
     fn resumed(&self, workers: usize) -> Tidegate {
-        self.dir.job(&self.yaml()).args(["--resume", "--quiet", "-p", &workers.to_string()])
+        let job = self.dir.job(&self.yaml()).args(["--resume", "--quiet", "-p", &workers.to_string()]);
+        let variables = self.bucket.iter().flat_map(|server| server.variables("secret"));
+        variables.fold(job, |job, (name, value)| job.env(name, value))
     }
 
     /// Runs it until a failpoint.
@@ -170,6 +176,19 @@ fn killed_at_every_step_of_a_commit_each_record_is_written_once() {
             });
         }
     });
+}
+
+/// The records of an epoch lie in a bucket, and of the machine that wrote them nothing is left.
+#[test]
+fn what_a_bucket_holds_is_enough_to_write_each_record_once() {
+    let Some(broker) = broker() else { return };
+    let mut counting = Counting { count: 12_000, bucket: Some(s3::S3::start()), ..Counting::new(broker) };
+    for step in ["file-stored:2", "checkpoint-completed:2", "transaction-sent:2", "transaction-committed"] {
+        counting.dies_at(step);
+        counting.dir = Dir::new();
+    }
+    counting.resumed(3).run().exits(0);
+    counting.is_complete(&counting.found(), "from a bucket");
 }
 
 /// A transaction that the broker has given up while nobody was there: where the records of an epoch are in the transaction alone, they are lost.

@@ -6,9 +6,14 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../harness/s3.rs"]
+mod s3;
+
+mod avro;
 mod broker;
 mod commands;
 mod crashes;
+mod dead_letters;
 mod errors;
 mod exactly_once;
 mod example;

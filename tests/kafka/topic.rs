@@ -125,6 +125,16 @@ impl Topic {
         producer
     }
 
+    /// Fills partition 0 with values that are no text.
+    pub fn fill_octets(&self, values: impl IntoIterator<Item = Vec<u8>>) {
+        let producer = self.producer(&[]);
+        for value in values {
+            let record = BaseRecord::<(), [u8]>::to(&self.name).partition(0).payload(&value);
+            producer.send(record).map_err(|(e, _)| e).expect("a place in the queue");
+        }
+        producer.flush(LONGEST).expect("the broker takes it");
+    }
+
     /// Sends a value to a partition.
     pub fn send(&self, producer: &BaseProducer, partition: i32, key: &str, value: &str, time: i64) {
         let record = BaseRecord::to(&self.name).partition(partition).key(key).payload(value).timestamp(time);

@@ -56,6 +56,17 @@ impl EventTime {
     }
 }
 
+/// What the name of a field stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Slot(usize),
+    /// The watermark, which may have a slot as well.
+    Watermark(Option<usize>),
+    /// It goes into the rest.
+    Rest,
+    Skip,
+}
+
 impl Layout {
     /// A layout of these fields. A later field of a name already taken is dropped.
     pub fn new(fields: impl IntoIterator<Item = (impl Into<String>, Conversion)>) -> Self {
@@ -100,6 +111,17 @@ impl Layout {
         self.rest = Some(self.schema.add(Schema::REST, Type::map()));
         self.conversions.push(Conversion::Map);
         self
+    }
+
+    /// What a field of this name stands for.
+    pub(super) fn meaning(&self, name: &str) -> Meaning {
+        let slot = self.schema.slot(name);
+        match slot {
+            _ if self.watermark_field() == Some(name) => Meaning::Watermark(slot),
+            Some(slot) => Meaning::Slot(slot),
+            None if self.rest.is_some() => Meaning::Rest,
+            None => Meaning::Skip,
+        }
     }
 
     /// The slot of the fields that have none of their own.

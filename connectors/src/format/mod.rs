@@ -3,14 +3,18 @@
 //! A [`Format`] is the description; each file or stream gets a [`Decoder`] of its own from it, which may keep buffers and caches. A decoder
 //! sees one line at a time, without its end, and relies on nothing else. An [`Encoder`] appends whole lines to a buffer it is given.
 //!
+//! A message of Kafka stands by itself: it takes a [`MessageFormat`], which every format of lines is, and [`avro`].
+//!
 //! Row formats share a [`Layout`]: the fields, how each is converted, and which one is the event time.
 
+pub mod avro;
 mod base64;
 mod conversion;
 pub mod csv;
 pub mod duration;
 pub mod json;
 mod layout;
+mod message;
 mod print;
 mod regex;
 mod text;
@@ -21,10 +25,12 @@ use tidegate_runtime::Record;
 use tidegate_runtime::Watermark;
 
 pub use self::regex::{RegexDecoder, RegexFormat};
+pub use avro::{AvroDecoder, AvroEncoder, AvroFormat, AvroSchema, Registry, Subject};
 pub use conversion::{Conversion, TimeUnit};
 pub use csv::{CsvEncoder, CsvFormat};
 pub use json::{JsonEncoder, JsonFormat};
 pub use layout::{EventTime, Layout};
+pub use message::{DecodeError, MessageDecoder, MessageEncoder, MessageFormat};
 pub use print::Timestamps;
 pub use text::{TextDecoder, TextEncoder, TextFormat, TextPart};
 pub use text_time::TextTime;

@@ -11,7 +11,7 @@ use tidegate_runtime::{Error, Record};
 use super::client::{Cluster, Context};
 use super::exactly_once::ExactlyOnce;
 use super::partitions::no_topic;
-use crate::format::{Encoder, TextPart, Timestamps, plain_as};
+use crate::format::{MessageEncoder, TextPart, Timestamps, plain_as};
 use crate::row::{Row, Value};
 
 /// How long one wait for the brokers lasts before errors are looked for.
@@ -27,7 +27,7 @@ pub struct KafkaSink<E, A = ValueAlone> {
 }
 
 impl<E> KafkaSink<E> {
-    /// Messages whose values are lines of this encoder, without their ends; without keys, spread over the partitions.
+    /// Messages whose values are what this encoder makes (of lines, without their ends); without keys, spread over the partitions.
     pub fn new(cluster: Cluster, topic: impl Into<String>, encoder: E) -> Self {
         Self { cluster, topic: topic.into(), messages: Composer::new(encoder, ValueAlone) }
     }
@@ -149,8 +149,9 @@ impl Address<Row> for RowAddress {
     }
 }
 
-impl<T: 'static, E: Encoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A> {
+impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A> {
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
+        self.messages.open::<T>()?;
         let outlet = Outlet::open(&self.cluster, &self.topic, &[], &[])?;
         Ok(Box::new(KafkaWriter { outlet, messages: self.messages.clone() }))
     }
@@ -161,10 +162,10 @@ struct KafkaWriter<E, A> {
     messages: Composer<E, A>,
 }
 
-impl<T: 'static, E: Encoder<T>, A: Address<T>> Writer<T> for KafkaWriter<E, A> {
+impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for KafkaWriter<E, A> {
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
         for record in records.drain(..) {
-            self.outlet.send(self.messages.compose(&record.value))?;
+            self.outlet.send(self.messages.compose(&record.value).map_err(|e| unwritable(&self.outlet.topic, &e))?)?;
         }
         self.outlet.serve()
     }
@@ -188,23 +189,32 @@ impl<E, A> Composer<E, A> {
         Self { encoder, address, key: Vec::new(), value: Vec::new() }
     }
 
-    pub(super) fn compose<T>(&mut self, record: &T) -> Message<'_>
+    /// Gets what it takes to make messages. May wait.
+    pub(super) fn open<T>(&self) -> Result<(), Error>
     where
-        E: Encoder<T>,
+        E: MessageEncoder<T>,
+    {
+        self.encoder.open()
+    }
+
+    /// The message of a record; or what is wrong with that, in a sentence.
+    pub(super) fn compose<T>(&mut self, record: &T) -> Result<Message<'_>, String>
+    where
+        E: MessageEncoder<T>,
         A: Address<T>,
     {
         let Self { encoder, address, key, value } = self;
         value.clear();
-        encoder.encode(record, value);
+        encoder.encode_message(record, value)?;
         key.clear();
         let has_key = address.key(record, key);
-        Message {
-            key: has_key.then_some(key.as_slice()),
-            value: value.strip_suffix(b"\n").unwrap_or(value),
-            time: address.time(record),
-            headers: address.headers(record),
-        }
+        Ok(Message { key: has_key.then_some(key.as_slice()), value, time: address.time(record), headers: address.headers(record) })
     }
+}
+
+/// A record that no message can be made of.
+pub(super) fn unwritable(topic: &str, what: &str) -> Error {
+    Error::user(format!("a record can't be written to topic `{topic}`: {what}"))
 }
 
 /// A message on its way out.

@@ -18,7 +18,7 @@ use super::partitions::{self, Partition, Topics};
 use super::split::{Fault, Split, fault};
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
-use crate::format::Format;
+use crate::format::MessageFormat;
 use crate::handover::{self, Count, Outlet, Parcel, read_on_thread};
 
 /// How long the thread sleeps when there is nothing to read; a message wakes it at once.
@@ -54,7 +54,7 @@ struct Settings {
     on_bad: OnBad,
 }
 
-impl<F: Format> KafkaSource<F> {
+impl<F: MessageFormat> KafkaSource<F> {
     /// The messages of these topics, whose values are in this format, from the oldest on and without end.
     pub fn new(cluster: Cluster, topics: Topics, format: F) -> Self {
         let discover = Some(Duration::from_secs(30));
@@ -113,7 +113,7 @@ impl<F, C> KafkaSource<F, C> {
     }
 }
 
-impl<F: Format, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, C> {
+impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, C> {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
         let (committer, completed) = unbounded();
         let (alive, ended) = bounded::<()>(0);
@@ -198,7 +198,7 @@ struct Share<D, C> {
 /// Stands for a worker without partitions, which must hold nobody back.
 const NONE: SplitId = SplitId(u32::MAX);
 
-impl<F: Format, C: Complete<F::Item>> Worker<F, C> {
+impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
     fn run(
         &self,
         shared: &tidegate_runtime::source::Shared,
@@ -331,7 +331,7 @@ impl<F: Format, C: Complete<F::Item>> Worker<F, C> {
             let id = SplitId(share.next);
             share.next += 1;
             let offset = Offset::Offset(position.range.next);
-            let split = Split::new(id, position, consumer, self.format.decoder(), self.complete.clone())?;
+            let split = Split::new(id, position, consumer, self.format.message_decoder(), self.complete.clone())?;
             outlet.send(Parcel { batch: split.announcement(), count: Count::default() })?;
             if split.range.is_empty() {
                 continue;

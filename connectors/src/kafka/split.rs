@@ -17,7 +17,7 @@ use super::offsets::{Position, Range};
 use super::partitions::Partition;
 use crate::bad::BadRecords;
 use crate::entry::Entry;
-use crate::format::{Decoded, Decoder};
+use crate::format::{DecodeError, Decoded, MessageDecoder};
 use crate::handover::{Count, Parcel, Stop};
 
 /// Records in a batch, at most.
@@ -51,7 +51,7 @@ pub(super) enum Fault {
     Stop(Stop),
 }
 
-impl<D: Decoder, C: Complete<D::Item>> Split<D, C> {
+impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
     /// Takes the messages of a partition out of the common queue. This must be done before the consumer is told to read it: what came until
     /// then would be in the common queue.
     pub(super) fn new(id: SplitId, at: Position, consumer: &Arc<BaseConsumer<Context>>, decoder: D, complete: C) -> Result<Self, Error> {
@@ -108,7 +108,8 @@ impl<D: Decoder, C: Complete<D::Item>> Split<D, C> {
                 }
                 // It holds after these records, so nothing may follow.
                 Ok(Decoded::Watermark(watermark)) => batch.watermark = Some(watermark),
-                Err(error) => {
+                Err(DecodeError::Failed(error)) => return Err(Fault::Stop(error.into())),
+                Err(DecodeError::Bad(error)) => {
                     count.bad += 1;
                     let offset = u64::try_from(offset).unwrap_or_default();
                     let value = message.payload().unwrap_or_default();
@@ -135,16 +136,16 @@ impl<D: Decoder, C: Complete<D::Item>> Split<D, C> {
     }
 }
 
-/// What a message is. One without a value, a tombstone, is no record.
+/// What a message is; may wait for what it takes to know that. One without a value, a tombstone, is no record.
 #[inline]
-fn decode<D: Decoder>(
+fn decode<D: MessageDecoder>(
     decoder: &mut D,
     complete: &impl Complete<D::Item>,
     message: &BorrowedMessage<'_>,
     topic: &CompactString,
-) -> Result<Decoded<D::Item>, String> {
+) -> Result<Decoded<D::Item>, DecodeError> {
     let Some(value) = message.payload() else { return Ok(Decoded::Nothing) };
-    let mut decoded = decoder.decode(value)?;
+    let mut decoded = decoder.decode_message(value)?;
     if let Decoded::Record(record) = &mut decoded {
         complete.complete(record, &Envelope { message, topic })?;
     }

@@ -2,15 +2,13 @@
 
 use std::sync::OnceLock;
 
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, StatusCode};
 use tidegate_operators::lookup::{LookupTable, Rows};
 use tidegate_runtime::Error;
 
 use crate::format::{Decoded, Decoder, Format, JsonFormat, TextPart, plain};
+use crate::http;
 use crate::row::{Row, Value};
-
-/// The longest answer that is read: 16 MiB.
-const LONGEST: usize = 16 << 20;
 
 /// What a server says of a key: an object is a row, an array of objects several; an empty array or body, null, and 404 (Not Found) are none.
 /// Requests that get no answer, 429 (Too Many Requests) and the errors of servers can be tried again; other answers fail the job. A key with a null in it has
@@ -73,17 +71,6 @@ fn encode(byte: u8, url: &mut String) {
     }
 }
 
-async fn body(url: &str, mut response: Response) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| Error::external(format!("{url} broke off"), e.without_url()))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LONGEST {
-            return Err(Error::user(format!("the answer of {url} is longer than 16 MiB")));
-        }
-    }
-    Ok(body)
-}
-
 impl LookupTable<Row> for HttpTable {
     type Row = Row;
 
@@ -97,12 +84,8 @@ impl LookupTable<Row> for HttpTable {
 
     fn open(&self) -> Result<(), Error> {
         if self.client.get().is_none() {
-            // The TLS of this process; it may have been chosen before.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let client = Client::builder().user_agent("tidegate").build();
-            let client = client.map_err(|e| Error::external("there is no HTTP client", e))?;
             // Another worker may have been first.
-            let _ = self.client.set(client);
+            let _ = self.client.set(http::client()?);
         }
         Ok(())
     }
@@ -118,7 +101,7 @@ impl LookupTable<Row> for HttpTable {
         let response = request.send().await.map_err(|e| Error::external(format!("{url} can't be asked"), e.without_url()))?;
         match response.status() {
             StatusCode::NOT_FOUND | StatusCode::NO_CONTENT => Ok(Rows::default()),
-            status if status.is_success() => self.rows(&url, &body(&url, response).await?),
+            status if status.is_success() => self.rows(&url, &http::body(&url, response).await?),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 Err(Error::external(format!("{url} can't answer"), std::io::Error::other(status.to_string())))
             }

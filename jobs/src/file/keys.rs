@@ -1,5 +1,6 @@
 //! Every key a job file may have, by the mapping it stands in. The check for unknown keys and the printed reference both come from here.
 
+mod avro;
 mod generator;
 mod job;
 mod patterns;
@@ -11,6 +12,7 @@ mod windows;
 
 use std::fmt::Write as _;
 
+pub(super) use avro::{AVRO, AVRO_SINK, SINK_FORMAT};
 pub(super) use generator::{DISTRIBUTION, SOURCE_GENERATOR, TIME};
 pub(super) use job::{CHECKPOINTS, JOB, RESTART, STATE};
 pub(super) use patterns::{AFTER_MATCH, ANY_OF, LIMIT, PATTERN, STEP, TIMES};
@@ -39,7 +41,7 @@ const fn key(name: &'static str, ty: &'static str, default: &'static str, about:
     Key { name, ty, default, about }
 }
 
-static ALL: [&Table; 37] = [
+static ALL: [&Table; 40] = [
     &JOB,
     &STATE,
     &CHECKPOINTS,
@@ -51,6 +53,8 @@ static ALL: [&Table; 37] = [
     &TOPIC,
     &SOURCE_GENERATOR,
     &FORMAT,
+    &AVRO,
+    &AVRO_SINK,
     &FIELD,
     &EVENT_TIME,
     &DISTRIBUTION,
@@ -77,6 +81,7 @@ static ALL: [&Table; 37] = [
     &SINK,
     &SINK_FILE,
     &SINK_KAFKA,
+    &SINK_FORMAT,
 ];
 
 /// All keys of job files as Markdown: per mapping, the name, type, default and meaning of each key. Keys that are not in this version are

@@ -23,6 +23,7 @@
 //! "#);
 //! ```
 
+mod avro;
 mod dedupe;
 mod generator;
 mod graph;
@@ -49,6 +50,7 @@ mod values;
 mod window;
 mod yaml;
 
+pub use avro::{AvroSink, AvroSource, SchemaRegistry};
 pub use dedupe::Dedupe;
 pub use generator::{Distribution, Generator};
 pub use join::{Equality, Join, JoinKind, Near};

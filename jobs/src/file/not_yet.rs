@@ -13,7 +13,6 @@ const MISSING: &[Missing] = &[
     ("source.connector", "http", "the http connector"),
     ("sink.connector", "socket", "the socket connector"),
     ("sink.connector", "http", "the http connector"),
-    ("format", "avro", "the avro format"),
 ];
 
 /// The message for a name that is known but missing.

@@ -1,12 +1,13 @@
 //! Sinks: where records go and how they are written.
 
+use super::avro::{self, AvroSink};
 use super::kafka::{self, KafkaSink};
 use super::keys;
-use super::read::Reader;
+use super::read::{Fields, Reader};
 use super::sources::csv_options;
 use super::span::Spanned;
 use super::values;
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 
 /// A sink.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,8 @@ pub enum SinkFormat {
     },
     /// A line made of these parts; `None`: the record's only field.
     Text(Option<Vec<TextPart>>),
+    /// A message of Avro.
+    Avro(AvroSink),
 }
 
 /// A part of a line of text.
@@ -84,6 +87,7 @@ enum Word {
     Json,
     Csv,
     Text,
+    Avro,
 }
 
 pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> Option<Sink> {
@@ -114,7 +118,12 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         None => None,
     };
     let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text)];
-    let word = fields.get("format").map_or(Some(Word::Json), |node| Some(reader.word(node, "format", &words)?.value));
+    let word = match fields.get("format") {
+        Some(Node { value: Value::Map(_), .. }) => Some(Word::Avro),
+        Some(node) if avro::is_bare(reader, node) => None,
+        Some(node) => reader.word(node, "format", &words).map(|word| word.value),
+        None => Some(Word::Json),
+    };
     let format = word.and_then(|word| {
         let (header, delimiter) = csv_options(reader, &fields, word == Word::Csv, kind != Some(Kind::Kafka));
         if let Some(at) = fields.key("text").filter(|_| word != Word::Text) {
@@ -127,12 +136,23 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
                 Some(node) => Some(SinkFormat::Text(Some(read_template(reader, node)?))),
                 None => Some(SinkFormat::Text(None)),
             },
+            Word::Avro => read_avro(reader, &fields, kind),
         }
     });
     let ways = [("ms", Timestamps::Millis), ("iso", Timestamps::Iso)];
     let timestamps = fields.get("timestamps").and_then(|node| reader.word(node, "timestamps", &ways));
     let timestamps = timestamps.map(|way| way.value).unwrap_or_default();
     Some(Sink { name, from, connector: connector?, format: format?, timestamps })
+}
+
+fn read_avro(reader: &mut Reader, fields: &Fields<'_>, kind: Option<Kind>) -> Option<SinkFormat> {
+    let (node, at) = fields.get("format").zip(fields.key("format"))?;
+    let inner = reader.fields(node, at, &[&keys::SINK_FORMAT], "`format`")?;
+    let node = reader.required(&inner, "avro")?;
+    if kind != Some(Kind::Kafka) {
+        return reader.fail(at, "avro is written to Kafka only: its messages have no ends that a file could be read by");
+    }
+    avro::read_sink(reader, node, inner.key("avro")?, &fields.place).map(SinkFormat::Avro)
 }
 
 /// A name is a field; in any other text `{name}` stands for one, `{{` and `}}` for braces.

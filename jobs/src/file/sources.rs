@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use tidegate_connectors::row::Type;
 
+use super::avro::{self, AvroSource};
 use super::generator::{self, Generator};
 use super::kafka::{self, KafkaSource};
 use super::keys;
@@ -49,7 +50,7 @@ pub enum SourceConnector {
 pub struct Lines {
     /// The format of a record.
     pub format: SourceFormat,
-    /// The fields, if the file gives them. Without: json has fields of type any, csv and regex fields of type string by the names of the
+    /// The fields, if the file gives them. Without: json and avro from a registry have fields of type any, other avro those of its schema, csv and regex fields of type string by the names of the
     /// header or the groups, and text has one field `line`.
     pub schema: Option<Vec<SchemaField>>,
     /// What happens to a line that is no record.
@@ -74,6 +75,16 @@ pub enum SourceFormat {
     Text,
     /// The named groups of a pattern are the fields; a line that does not match is a bad record.
     Regex(Spanned<String>),
+    /// Messages of Avro.
+    Avro(AvroSource),
+}
+
+impl SourceFormat {
+    /// Does each record bring its own fields, so that without a schema all are kept, as fields of any type?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Json | Self::Avro(AvroSource::Registry(_)))
+    }
 }
 
 /// The unit of a time that is a number.
@@ -185,6 +196,7 @@ pub(super) fn read_format(reader: &mut Reader, fields: &Fields<'_>, origin: Orig
     let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text)];
     let word = match fields.get("format") {
         Some(Node { value: Value::Map(_), .. }) => None,
+        Some(node) if avro::is_bare(reader, node) => return None,
         Some(node) => Some(reader.word(node, "format", &words)?.value),
         None => {
             let is_csv = |path: &Spanned<String>| [".csv", ".csv.gz", ".csv.zst"].iter().any(|end| path.value.ends_with(end));
@@ -196,7 +208,7 @@ pub(super) fn read_format(reader: &mut Reader, fields: &Fields<'_>, origin: Orig
         Some(Word::Json) => Some(SourceFormat::Json),
         Some(Word::Csv) => Some(SourceFormat::Csv { header, delimiter }),
         Some(Word::Text) => Some(SourceFormat::Text),
-        None => read_regex(reader, fields),
+        None => read_mapped(reader, fields, origin),
     }
 }
 
@@ -222,10 +234,22 @@ pub(super) fn csv_options(reader: &mut Reader, fields: &Fields<'_>, is_csv: bool
     (may_have_header && header.is_none_or(|header| header.value), delimiter.unwrap_or(b','))
 }
 
-fn read_regex(reader: &mut Reader, fields: &Fields<'_>) -> Option<SourceFormat> {
+/// A format that is a mapping.
+fn read_mapped(reader: &mut Reader, fields: &Fields<'_>, origin: Origin<'_>) -> Option<SourceFormat> {
     let (node, at) = fields.get("format").zip(fields.key("format"))?;
     let inner = reader.fields(node, at, &[&keys::FORMAT], "`format`")?;
-    let pattern = reader.required(&inner, "regex").and_then(|node| reader.text(node, "a pattern"))?;
+    match (inner.get("avro").zip(inner.key("avro")), inner.key("regex")) {
+        (Some(_), Some(at)) => reader.fail(at, "`format` is one of `regex` and `avro`"),
+        (Some((node, at)), None) if matches!(origin, Origin::Messages) => {
+            avro::read_source(reader, node, at, &fields.place).map(SourceFormat::Avro)
+        }
+        (Some((_, at)), None) => reader.fail(at, "avro is read from Kafka only: its messages have no ends that a file could be read by"),
+        (None, _) => read_regex(reader, &inner),
+    }
+}
+
+fn read_regex(reader: &mut Reader, inner: &Fields<'_>) -> Option<SourceFormat> {
+    let pattern = reader.required(inner, "regex").and_then(|node| reader.text(node, "a pattern"))?;
     match regex::Regex::new(&pattern.value) {
         Ok(regex) if regex.capture_names().flatten().next().is_none() => {
             reader.fail(&pattern.span, "the pattern has no named group such as `(?P<user>[^ ]+)`: the record would have no fields")

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use tidegate_connectors::format::{Encoder, Timestamps};
+use tidegate_connectors::entry::OnBad;
+use tidegate_connectors::format::{MessageEncoder, MessageFormat, Timestamps};
 use tidegate_connectors::kafka::{Cluster, Fields, KafkaSink, KafkaSource, Metadata, RowAddress, Template, Topics};
 use tidegate_connectors::row::{Row, Schema, Type};
 use tidegate_runtime::sink::Sink;
 
 use super::sinks::text_parts;
+use super::sources::RowSource;
 use super::windows::unsigned;
 use crate::file::{self, Delivery, JobFile, Problem, SinkConnector, Spanned};
 
@@ -25,8 +27,9 @@ pub(super) fn topics(topics: &file::KafkaTopics) -> Topics {
     }
 }
 
-/// `made`, reading what the file says.
-pub(super) fn reading<F, C>(made: KafkaSource<F, C>, source: &file::KafkaSource) -> KafkaSource<F, C> {
+/// The source a file means.
+pub(super) fn source<F: MessageFormat<Item = Row>>(source: &file::KafkaSource, fields: Fields, format: F, on_bad: OnBad) -> RowSource {
+    let made = KafkaSource::new(cluster(&source.cluster), topics(&source.topic), format).on_bad(on_bad).completed_by(fields);
     let mut made = made.start(source.start.clone()).discover(source.discover.map(unsigned));
     if let Some(stop) = &source.stop {
         made = made.stop(stop.clone());
@@ -34,7 +37,7 @@ pub(super) fn reading<F, C>(made: KafkaSource<F, C>, source: &file::KafkaSource)
     if let Some(group) = &source.group {
         made = made.group(&group.value);
     }
-    if source.uncommitted { made.read_uncommitted() } else { made }
+    Arc::new(if source.uncommitted { made.read_uncommitted() } else { made })
 }
 
 /// `schema` with the fields that hold what messages carry beside their values, and where those are.
@@ -48,7 +51,7 @@ pub(super) fn with_metadata(schema: &Schema, metadata: &[(Spanned<String>, Metad
 }
 
 /// The sink a file means.
-pub(super) fn sink<E: Encoder<Row>>(
+pub(super) fn sink<E: MessageEncoder<Row>>(
     sink: &file::KafkaSink,
     default_id: &str,
     encoder: E,

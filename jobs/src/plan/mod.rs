@@ -3,6 +3,7 @@
 //! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. A [`Plan`]
 //! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
 
+mod avro;
 mod build;
 mod durability;
 mod joins;

@@ -7,7 +7,7 @@ use tidegate_connectors::row::{Row, Schema};
 use tidegate_connectors::sink::{FileSink, StdoutSink};
 use tidegate_runtime::sink::Sink;
 
-use super::{PlannedInput, Streams, kafka};
+use super::{PlannedInput, Streams, avro, kafka};
 use crate::file::{self, Problem, SinkConnector, SinkFormat};
 
 /// What sinks on standard output are called in the graph.
@@ -38,6 +38,15 @@ pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams) -> Result<Opti
             let encoder = CsvEncoder::new(&schema, timestamps).with_header(*header).with_delimiter(*delimiter);
             made(sink, job, encoder, &schema, timestamps)?
         }
+        SinkFormat::Avro(format) => match &sink.connector {
+            SinkConnector::Kafka(to) => {
+                let encoder = avro::encoder(format, &sink.name, &to.topic.value, &schema)?;
+                kafka::sink(to, &kafka::default_id(job, &sink.name.value), encoder, &schema, timestamps)?
+            }
+            SinkConnector::Stdout | SinkConnector::File { .. } => {
+                return Err(vec![sink.name.problem("avro is written to Kafka only")]);
+            }
+        },
         SinkFormat::Text(None) if schema.width() != 1 => {
             let fields: Vec<_> = schema.names().collect();
             let message = format!(

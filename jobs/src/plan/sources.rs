@@ -7,21 +7,25 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
 use tidegate_connectors::file::{FileSource, first_line};
-use tidegate_connectors::format::{Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit};
+use tidegate_connectors::format::{
+    AvroFormat, Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit,
+};
 use tidegate_connectors::generator::{Distribution, GeneratorSource};
-use tidegate_connectors::kafka::{Fields, KafkaSource, Metadata};
+use tidegate_connectors::kafka::{Fields, Metadata};
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_connectors::stdin::StdinSource;
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Error, Record};
 
+use super::avro;
 use super::kafka;
 use super::patterns;
 use super::windows::unsigned;
 use crate::expr::{identifiers, parse_call};
 use crate::file::{
-    self, Equality, FieldType, JobFile, Literal, OnError, Problem, SinkConnector, SourceConnector, SourceFormat, Spanned, TextPart,
+    self, AvroSource, Equality, FieldType, JobFile, Literal, OnError, Problem, SinkConnector, SourceConnector, SourceFormat, Spanned,
+    TextPart,
 };
 
 /// A source of rows, opened on every worker.
@@ -131,6 +135,14 @@ fn lines_source(
         (None, OnError::Fail) => OnBad::Fail,
     };
     let made = match &lines.format {
+        SourceFormat::Avro(schemas) => {
+            let format = match schemas {
+                AvroSource::Registry(registry) => AvroFormat::registered(layout, avro::registry(registry)?),
+                AvroSource::File(path) => AvroFormat::plain(layout, avro::schema(path)?),
+            };
+            let Origin::Kafka(kafka) = origin else { return Err(at("avro is read from Kafka only".to_owned())) };
+            kafka::source(kafka, fields, format, on_bad)
+        }
         SourceFormat::Json => source_of(origin, fields, JsonFormat::new(layout), on_bad),
         SourceFormat::Csv { header, delimiter } => {
             source_of(origin, fields, CsvFormat::new(layout).with_header(*header).with_delimiter(*delimiter), on_bad)
@@ -151,10 +163,7 @@ fn source_of<F: Format<Item = Row>>(origin: Origin<'_>, fields: Fields, format: 
     match origin {
         Origin::File(path) => Arc::new(FileSource::new(path, format).on_bad(on_bad)),
         Origin::Stdin => Arc::new(StdinSource::new(format).on_bad(on_bad)),
-        Origin::Kafka(source) => {
-            let made = KafkaSource::new(kafka::cluster(&source.cluster), kafka::topics(&source.topic), format);
-            Arc::new(kafka::reading(made, source).on_bad(on_bad).completed_by(fields))
-        }
+        Origin::Kafka(source) => kafka::source(source, fields, format, on_bad),
     }
 }
 
@@ -164,8 +173,9 @@ fn layout_of(
     origin: Origin<'_>,
     open: Option<&BTreeSet<String>>,
 ) -> Result<Layout, Vec<Problem>> {
-    // A decoder of JSON leaves room for them in its rows.
-    let room = origin.metadata().iter().filter(|_| lines.format == SourceFormat::Json).map(|(name, _)| name.value.clone());
+    // A decoder of JSON or Avro leaves room for them in its rows.
+    let leaves_room = matches!(lines.format, SourceFormat::Json | SourceFormat::Avro(_));
+    let room = origin.metadata().iter().filter(|_| leaves_room).map(|(name, _)| name.value.clone());
     if let Some(schema) = &lines.schema {
         let mut problems = Vec::new();
         let mut fields = Vec::new();
@@ -179,7 +189,12 @@ fn layout_of(
         return if problems.is_empty() { Ok(Layout::new(fields)) } else { Err(problems) };
     }
     match &lines.format {
-        SourceFormat::Json => Ok(Layout::untyped(open.into_iter().flatten().cloned().chain(room)).with_rest()),
+        SourceFormat::Avro(AvroSource::File(path)) => {
+            Ok(Layout::new(avro::schema(path)?.fields().chain(room.map(|name| (name, Conversion::Any)))))
+        }
+        SourceFormat::Json | SourceFormat::Avro(AvroSource::Registry(_)) => {
+            Ok(Layout::untyped(open.into_iter().flatten().cloned().chain(room)).with_rest())
+        }
         SourceFormat::Text => Ok(Layout::new(TextFormat::schema().names().map(|name| (name.to_owned(), Conversion::String)))),
         SourceFormat::Regex(pattern) => {
             let names = RegexFormat::group_names(&pattern.value).map_err(|e| vec![pattern.problem(e)])?;
@@ -323,7 +338,7 @@ pub(super) fn fields_asked_for(file: &JobFile) -> HashMap<String, BTreeSet<Strin
     for source in &file.sources {
         if let Some(lines) = source.lines()
             && lines.schema.is_none()
-            && lines.format == SourceFormat::Json
+            && lines.format.is_open()
         {
             let fields = asked.entry(source.name.value.clone()).or_default();
             fields.extend(source.event_time.iter().map(|time| time.field.value.clone()));

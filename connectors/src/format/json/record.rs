@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use super::any::{self, AnySeed};
 use super::complaint;
 use crate::format::conversion::{quoted, too_large};
+use crate::format::layout::Meaning;
 use crate::format::{Conversion, Decoded, Decoder, Format, Layout, is_blank};
 use crate::row::{Row, Value};
 
@@ -90,14 +91,6 @@ struct Names {
     unknown: Vec<CompactString>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
-    Slot(usize),
-    Watermark(Option<usize>),
-    Rest,
-    Skip,
-}
-
 impl Names {
     /// Beyond this many names one is looked up afresh.
     const REMEMBERED: usize = 256;
@@ -119,13 +112,7 @@ impl Names {
 
     #[cold]
     fn look_up(&mut self, position: &mut usize, name: &str, layout: &Layout) -> Meaning {
-        let slot = layout.schema().slot(name);
-        let meaning = match slot {
-            _ if layout.watermark_field() == Some(name) => Meaning::Watermark(slot),
-            Some(slot) => Meaning::Slot(slot),
-            None if layout.rest().is_some() => Meaning::Rest,
-            None => Meaning::Skip,
-        };
+        let meaning = layout.meaning(name);
         // A name in the middle is an exception, which the next one does not follow; learning it would only lose the place.
         if *position == self.known.len() && *position < Self::REMEMBERED {
             self.known.push((name.into(), meaning));

@@ -10,14 +10,15 @@ use super::segment;
 use super::sender::Sender;
 use super::transaction::Committer;
 use super::unit::Unit;
-use crate::format::Encoder;
-use crate::kafka::sink::{Address, Composer};
+use crate::format::MessageEncoder;
+use crate::kafka::sink::{Address, Composer, unwritable};
 use crate::unique::unique;
 
 /// One worker's share.
 pub(super) struct Outbox<E, A> {
     sender: Sender,
     id: String,
+    topic: String,
     timeline: String,
     directory: PathBuf,
     messages: Composer<E, A>,
@@ -31,15 +32,15 @@ pub(super) struct Outbox<E, A> {
 
 impl<E, A> Outbox<E, A> {
     /// Keeps segments in `directory`.
-    pub(super) fn open(committer: Committer, directory: PathBuf, messages: Composer<E, A>) -> Result<Self, Error> {
+    pub(super) fn open(topic: &str, committer: Committer, directory: PathBuf, messages: Composer<E, A>) -> Result<Self, Error> {
         std::fs::create_dir_all(&directory).map_err(|e| Error::external(format!("`{}` can't be made", directory.display()), e))?;
-        let id = committer.id().to_owned();
+        let (id, topic) = (committer.id().to_owned(), topic.to_owned());
         let sender = Sender::start(committer)?;
-        Ok(Self { sender, id, timeline: unique(), directory, messages, segment: None, number: 0, sealed: VecDeque::new() })
+        Ok(Self { sender, id, topic, timeline: unique(), directory, messages, segment: None, number: 0, sealed: VecDeque::new() })
     }
 }
 
-impl<T: 'static, E: Encoder<T>, A: Address<T>> Writer<T> for Outbox<E, A> {
+impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for Outbox<E, A> {
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
         for record in records.drain(..) {
             let segment = match &mut self.segment {
@@ -49,7 +50,7 @@ impl<T: 'static, E: Encoder<T>, A: Address<T>> Writer<T> for Outbox<E, A> {
                     none.insert(segment::Writer::create(self.directory.join(format!("{}-{}.segment", self.timeline, self.number)))?)
                 }
             };
-            segment.append(&self.messages.compose(&record.value))?;
+            segment.append(&self.messages.compose(&record.value).map_err(|e| unwritable(&self.topic, &e))?)?;
         }
         Ok(())
     }

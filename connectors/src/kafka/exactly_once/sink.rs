@@ -7,7 +7,7 @@ use super::marker::{self, MARKERS};
 use super::outbox::Outbox;
 use super::transaction::Place;
 use super::unit::{Decision, Unit, decide};
-use crate::format::Encoder;
+use crate::format::MessageEncoder;
 use crate::kafka::client::Cluster;
 use crate::kafka::sink::{Address, Composer};
 
@@ -73,7 +73,7 @@ impl<E, A> ExactlyOnce<E, A> {
     }
 }
 
-impl<T: 'static, E: Encoder<T>, A: Address<T>> Sink<T> for ExactlyOnce<E, A> {
+impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for ExactlyOnce<E, A> {
     fn recover(&self, restored: &Restored) -> Result<(), Error> {
         let units = restored.committables.iter().map(Unit::read).collect::<Result<Vec<_>, _>>()?;
         let (own, others): (Vec<_>, Vec<_>) = units.into_iter().partition(|unit| unit.prefix() == self.prefix);
@@ -88,9 +88,10 @@ impl<T: 'static, E: Encoder<T>, A: Address<T>> Sink<T> for ExactlyOnce<E, A> {
                 self.place.topic
             )));
         }
+        self.messages.open::<T>()?;
         let id = self.id(context.worker);
         let mut committer = self.place.committers(&[&id])?.pop().ok_or_else(|| Error::internal("an id without a writer"))?;
         committer.begin()?;
-        Ok(Box::new(Outbox::open(committer, context.scratch, self.messages.clone())?))
+        Ok(Box::new(Outbox::open(&self.place.topic, committer, context.scratch, self.messages.clone())?))
     }
 }

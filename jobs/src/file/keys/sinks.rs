@@ -8,7 +8,7 @@ pub(in crate::file) static SINK: Table = Table {
     keys: &[
         key("from", "name | [name, ...]", "", "what it writes"),
         key("connector", "stdout | file | kafka", "", "where records go"),
-        key("format", "json | csv | text", "json", "how a record is written"),
+        key("format", "json | csv | text | { avro: mapping }", "json", "how a record is written; avro to Kafka only"),
         key("timestamps", "ms | iso", "ms", "how times are written"),
         key("header", "bool", "true", "csv: whether the first line names the fields"),
         key("delimiter", "character", "`,`", "csv: what stands between fields"),

@@ -23,7 +23,7 @@ pub(in crate::file) static SOURCE_TEXT: Table = Table {
     keys: &[
         key(
             "format",
-            "json | csv | text | { regex: pattern }",
+            "json | csv | text | { regex: pattern } | { avro: mapping }",
             "csv for a path in .csv, else json",
             "how a record is read from a line, or from the value of a message",
         ),
@@ -77,8 +77,14 @@ pub(in crate::file) static TOPIC: Table = Table {
     keys: &[key("pattern", "pattern", "", "all topics whose whole name matches, also those made later")],
 };
 
-pub(in crate::file) static FORMAT: Table =
-    Table { name: "format", title: "format", keys: &[key("regex", "pattern", "", "named groups become fields: (?P<user>[^ ]+)")] };
+pub(in crate::file) static FORMAT: Table = Table {
+    name: "format",
+    title: "format of a source (one of)",
+    keys: &[
+        key("regex", "pattern", "none", "named groups become fields: (?P<user>[^ ]+)"),
+        key("avro", "mapping", "none", "messages of Kafka in Avro"),
+    ],
+};
 
 pub(in crate::file) static FIELD: Table = Table {
     name: "field",

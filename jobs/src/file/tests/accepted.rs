@@ -253,8 +253,6 @@ fn what_is_missing_in_this_version_is_no_typo() {
     }
     let text = with_stream("where: x").replace("connector: stdin", "connector: socket, port: y");
     assert_eq!(messages(&text), ["error: job.yaml:2:29: the socket connector is not in this version"]);
-    let text = with_stream("where: x").replace("connector: stdin", "connector: stdin, format: avro");
-    assert_eq!(messages(&text), ["error: job.yaml:2:44: the avro format is not in this version"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What users see of a job file: whole files in, the model or the exact words of the problems out.
 
 mod accepted;
+mod avro;
 mod hostile;
 mod kafka;
 mod mistakes;

@@ -1,0 +1,37 @@
+//! Avro: messages in octets that only their schema explains.
+//!
+//! In Confluent's framing a message is a zero, the id of its writer's schema (32 bits, the highest octet first) and the value. The schema is asked of the
+//! [`Registry`] once in the life of the process; without framing all messages are of one [`AvroSchema`]. Fields go by their names into the slots of a layout.
+//!
+//! | Avro | value |
+//! | --- | --- |
+//! | int, long, float, double, boolean, string, enum, array, map, record | as in JSON |
+//! | bytes, fixed | bytes; for a field of type string, text |
+//! | timestamp-*, local-timestamp-* (as UTC), date (its midnight in UTC) | timestamp; for a field of type int, the number as it stands |
+//! | time-* | duration since midnight; for a field of type int, the number as it stands |
+//! | decimal of up to 128 bits | double; for a field of type string, exact |
+//! | uuid | string |
+//! | duration | duration, if it has no months |
+//! | union | the value of its branch |
+//!
+//! Schemas are parsed by the crate `apache-avro`. Octets go straight into rows here, as that crate makes a tree of each record, with its names; what it reads
+//! and writes is what tests compare with.
+
+mod cursor;
+mod decimal;
+mod decode;
+mod derive;
+mod encode;
+mod read;
+mod registry;
+mod schema;
+mod shape;
+mod write;
+
+pub use decode::{AvroDecoder, AvroFormat};
+pub use encode::AvroEncoder;
+pub use registry::{Registry, Subject};
+pub use schema::AvroSchema;
+
+/// What a message in Confluent's framing begins with.
+const MAGIC: u8 = 0;
