@@ -27,7 +27,7 @@ fn how_the_memory_for_state_is_divided_and_used_is_said() {
     );
     let account = |stderr: &str| stderr.lines().find(|line| line.starts_with("  state.memory: ")).map(str::to_owned);
     let whole = account(&outcome.stderr).expect("an account");
-    assert!(whole.ends_with(" of 32.0 MiB, nothing in RocksDB") && !whole.contains("values 0 bytes"), "{whole}");
+    assert!(whole.ends_with(" of 24.0 MiB, nothing in RocksDB") && !whole.contains("values 0 bytes"), "{whole}");
     // Values for which there is no room are on disk.
     let outcome = dir.job(&job("memory: 128KiB", RUNNING)).args(["-p", "1"]).run().exits(0);
     let whole = account(&outcome.stderr).expect("an account");
