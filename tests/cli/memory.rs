@@ -31,7 +31,7 @@ fn how_the_memory_for_state_is_divided_and_used_is_said() {
     // Values for which there is no room are on disk.
     let outcome = dir.job(&job("memory: 128KiB", RUNNING)).args(["-p", "1"]).run().exits(0);
     let whole = account(&outcome.stderr).expect("an account");
-    assert!(whole.contains(" of 64.0 KiB, RocksDB up to 64.0 KiB for ") && whole.ends_with(" on disk"), "{whole}");
+    assert!(whole.contains(" of 48.0 KiB, RocksDB up to 64.0 KiB for ") && whole.ends_with(" on disk"), "{whole}");
 }
 
 #[test]
