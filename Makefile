@@ -18,7 +18,7 @@ run: setup-build ## runs the brute-force job on a real sshd log
 	$(CARGO) run --release --quiet -- run jobs/examples/brute-force.yaml
 
 test: setup ## all tests, in a debug build: timely's capability checks are debug assertions
-	$(CARGO) test --workspace --quiet
+	$(CARGO) test --workspace --quiet --no-fail-fast
 
 check: setup-build ## what CI checks besides the tests
 	$(CARGO) fmt --all --check

@@ -81,8 +81,8 @@ impl Writer<u64> for Filing {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+    fn flush(&mut self) -> Result<bool, Error> {
+        Ok(true)
     }
 
     fn seal(&mut self, epoch: Epoch) -> Result<Vec<Committable>, Error> {

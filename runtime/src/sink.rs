@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use tidegate_checkpoints::Epoch;
 
 use crate::error::Error;
 use crate::record::Record;
+
+/// How soon a writer that isn't done is asked again.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// A place records go to: a file, standard output, a topic.
 pub trait Sink<T>: Send + Sync + 'static {
@@ -94,11 +98,12 @@ pub trait Writer<T>: 'static {
     /// Writing failed; the job fails with this cause.
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error>;
 
-    /// Hands over what is buffered, so that a reader sees it. Called when the stream pauses, and at the end.
+    /// Hands over what is buffered, so that a reader sees it. Called when the stream pauses, and at the end. Returns whether all has arrived. If that
+    /// takes its time, it goes on elsewhere, and this is called again soon.
     ///
     /// # Errors
     /// Writing failed; the job fails with this cause.
-    fn flush(&mut self) -> Result<(), Error>;
+    fn flush(&mut self) -> Result<bool, Error>;
 
     /// All records of `epoch` have been written, none of a later one. Here an exactly-once sink pre-commits: what it returns becomes part of the
     /// checkpoint, is durable when that is complete, and comes back to [`Sink::recover`] until it is committed.
@@ -106,7 +111,10 @@ pub trait Writer<T>: 'static {
     /// # Errors
     /// Writing failed; the job fails with this cause.
     fn seal(&mut self, _epoch: Epoch) -> Result<Vec<Committable>, Error> {
-        self.flush().map(|()| Vec::new())
+        while !self.flush()? {
+            std::thread::sleep(AGAIN);
+        }
+        Ok(Vec::new())
     }
 
     /// The checkpoint of `epoch` is complete: what was sealed up to and including it may be seen by readers. Returns whether that is done. If it takes

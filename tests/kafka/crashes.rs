@@ -131,7 +131,8 @@ fn found_by_java(broker: &Broker, topic: &Topic) -> Found {
 #[test]
 fn killed_at_random_moments_on_changing_numbers_of_workers_each_record_is_written_once() {
     let Some(broker) = broker() else { return };
-    let counting = Counting { count: 16_000, rate: 4_000, ..Counting::new(broker) };
+    // Ten seconds, of which the four runs see less than nine.
+    let counting = Counting { count: 40_000, rate: 4_000, ..Counting::new(broker) };
     for (i, workers) in [2, 3, 1, 3].into_iter().enumerate() {
         let mut job = counting.resumed(workers).start();
         thread::sleep(Duration::from_millis(700 + mix(i as u64) % 1_500));

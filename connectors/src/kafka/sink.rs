@@ -5,7 +5,8 @@ use std::time::Duration;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tidegate_runtime::sink::{Sink, SinkContext, Writer};
+use tidegate_checkpoints::Epoch;
+use tidegate_runtime::sink::{Committable, Sink, SinkContext, Writer};
 use tidegate_runtime::{Error, Record};
 
 use super::client::{Cluster, Context};
@@ -170,8 +171,12 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for KafkaWriter<
         self.outlet.serve()
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        self.outlet.flush()
+    fn flush(&mut self) -> Result<bool, Error> {
+        self.outlet.arrived()
+    }
+
+    fn seal(&mut self, _: Epoch) -> Result<Vec<Committable>, Error> {
+        self.outlet.flush().map(|()| Vec::new())
     }
 }
 
@@ -283,6 +288,12 @@ impl Outlet {
     pub(super) fn serve(&self) -> Result<(), Error> {
         self.producer.poll(Duration::ZERO);
         self.delivered()
+    }
+
+    /// Have all messages been acknowledged? Those that wait for others go their way by themselves.
+    fn arrived(&self) -> Result<bool, Error> {
+        self.serve()?;
+        Ok(self.producer.in_flight_count() == 0)
     }
 
     /// Waits until all messages have been acknowledged.

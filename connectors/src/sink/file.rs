@@ -134,9 +134,11 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for FileWriter<E> {
         self.buffer.take(records, |bytes| file.write(bytes)).map_err(Self::failed(&self.path))
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        self.buffer.write(|bytes| file.write(bytes)).map_err(Self::failed(&self.path))
+    fn flush(&mut self) -> Result<bool, Error> {
+        if let Some(file) = &mut self.file {
+            self.buffer.write(|bytes| file.write(bytes)).map_err(Self::failed(&self.path))?;
+        }
+        Ok(true)
     }
 
     fn seal(&mut self, epoch: Epoch) -> Result<Vec<Committable>, Error> {

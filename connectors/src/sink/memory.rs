@@ -48,8 +48,8 @@ impl<T: 'static> Writer<T> for CollectSink<T> {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+    fn flush(&mut self) -> Result<bool, Error> {
+        Ok(true)
     }
 }
 
@@ -81,7 +81,7 @@ impl<T: 'static, F: FnMut(Record<T>) -> Result<(), Error> + 'static> Writer<T> f
         records.drain(..).try_for_each(&mut self.0)
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+    fn flush(&mut self) -> Result<bool, Error> {
+        Ok(true)
     }
 }

@@ -76,9 +76,10 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for StdoutWriter<E> {
         buffer.take(records, write).map_err(failed)
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
+    fn flush(&mut self) -> Result<bool, Error> {
         let Self { buffer, header, output } = self;
         let write = |bytes: &[u8]| output.lock().unwrap_or_else(PoisonError::into_inner).write(header, bytes);
-        buffer.write(write).map_err(failed)
+        buffer.write(write).map_err(failed)?;
+        Ok(true)
     }
 }

@@ -148,11 +148,11 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
 fn read_avro(reader: &mut Reader, fields: &Fields<'_>, kind: Option<Kind>) -> Option<SinkFormat> {
     let (node, at) = fields.get("format").zip(fields.key("format"))?;
     let inner = reader.fields(node, at, &[&keys::SINK_FORMAT], "`format`")?;
-    let node = reader.required(&inner, "avro")?;
+    let (node, at) = reader.required(&inner, "avro").zip(inner.key("avro"))?;
     if kind != Some(Kind::Kafka) {
         return reader.fail(at, "avro is written to Kafka only: its messages have no ends that a file could be read by");
     }
-    avro::read_sink(reader, node, inner.key("avro")?, &fields.place).map(SinkFormat::Avro)
+    avro::read_sink(reader, node, at, &fields.place).map(SinkFormat::Avro)
 }
 
 /// A name is a field; in any other text `{name}` stands for one, `{{` and `}}` for braces.

@@ -47,8 +47,8 @@ impl<T: 'static> Writer<T> for Taken<T> {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
+    fn flush(&mut self) -> Result<bool, Error> {
+        Ok(true)
     }
 }
 

@@ -322,12 +322,15 @@ impl<T: 'static> Driver<T> {
         let Some(since) = self.unflushed else { return Ok(()) };
         let left = FLUSH_AFTER.saturating_sub(since.elapsed());
         if left.is_zero() {
-            self.unflushed = None;
-            self.writer()?.flush()
+            if self.writer()?.flush()? {
+                self.unflushed = None;
+            } else {
+                self.appointment.within(FLUSH_AFTER);
+            }
         } else {
             self.appointment.within(left);
-            Ok(())
         }
+        Ok(())
     }
 
     fn writer(&mut self) -> Result<&mut Box<dyn Writer<T>>, Error> {

@@ -69,8 +69,8 @@ sinks: { out: { from: in, connector: stdout, format: { avro: { schema_file: x } 
     assert_eq!(
         messages(of_file),
         [
-            "error: job.yaml:2:48: avro is read from Kafka only: its messages have no ends that a file could be read by",
-            "error: job.yaml:3:46: avro is written to Kafka only: its messages have no ends that a file could be read by"
+            "error: job.yaml:2:46: avro is read from Kafka only: its messages have no ends that a file could be read by",
+            "error: job.yaml:3:56: avro is written to Kafka only: its messages have no ends that a file could be read by"
         ]
     );
 }
