@@ -62,9 +62,10 @@ fn main() -> Outcome<()> {
     if n > 0 {
         throughput(brokers, n)?;
     }
-    for workers in [1, 2] {
+    for workers in [0, 1, 2] {
         let (p50, p99) = latency(brokers, workers, Duration::from_secs(seconds))?;
-        println!("through a job, 20,000 records/s, at least once  p={workers}  p50 {p50} ms, p99 {p99} ms");
+        let way = if workers == 0 { "through the broker alone" } else { "through a job, at least once" };
+        println!("{way:<29} p={workers}  20,000 records/s  p50 {p50} ms, p99 {p99} ms");
     }
     Ok(())
 }
@@ -234,7 +235,8 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// How long it takes from when a record is given to a producer until a consumer has it, through a job that passes all on: the median and the 99th of 100.
+/// How long it takes from when a record is given to a producer until a consumer has it, through a job that passes all on, or without one where there
+/// are no workers: the median and the 99th of 100.
 fn latency(brokers: &str, workers: usize, duration: Duration) -> Outcome<(i64, i64)> {
     const RATE: u64 = 20_000;
     /// Records sent at once, every millisecond.
@@ -244,18 +246,19 @@ fn latency(brokers: &str, workers: usize, duration: Duration) -> Outcome<(i64, i
 name: latency
 sources: {{ in: {{ connector: kafka, brokers: '{brokers}', topic: in, start: latest, schema: {{ n: int, at: int }} }} }}
 streams: {{ all: {{ from: in, where: 'n >= 0' }} }}
-sinks: {{ out: {{ from: all, connector: kafka, brokers: '{brokers}', topic: out, key: n, options: {{ linger.ms: 1 }} }} }}
+sinks: {{ out: {{ from: all, connector: kafka, brokers: '{brokers}', topic: out, key: n }} }}
 "
     );
+    let from = if workers == 0 { "in" } else { "out" };
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", "latency").create()?;
     let mut list = TopicPartitionList::new();
     for partition in 0..PARTITIONS as i32 {
-        let (_, end) = consumer.fetch_watermarks("out", partition, Duration::from_secs(10))?;
-        list.add_partition_offset("out", partition, Offset::Offset(end))?;
+        let (_, end) = consumer.fetch_watermarks(from, partition, Duration::from_secs(10))?;
+        list.add_partition_offset(from, partition, Offset::Offset(end))?;
     }
     consumer.assign(&list)?;
-    let running = job(&text)?.start(RunConfig::workers(workers))?;
-    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).set("linger.ms", "1").create()?;
+    let running = (workers > 0).then(|| Outcome::Ok(job(&text)?.start(RunConfig::workers(workers))?)).transpose()?;
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).set("linger.ms", "5").create()?;
     // Until it has begun to read, and everything is warm.
     let warm = Duration::from_secs(5);
     let sender = std::thread::spawn(move || {
@@ -283,8 +286,10 @@ sinks: {{ out: {{ from: all, connector: kafka, brokers: '{brokers}', topic: out,
         }
     }
     sender.join().map_err(|_| "the sender panicked")??;
-    running.stop();
-    running.wait()?;
+    if let Some(running) = running {
+        running.stop();
+        running.wait()?;
+    }
     waited.sort_unstable();
     let at = |of: usize| waited.get(waited.len() * of / 100).copied().ok_or("no record came through");
     Ok((at(50)?, at(99)?))
