@@ -30,7 +30,7 @@ pub use key_group::{KeyGroup, KeyGroups, Owners};
 pub use manifest::{Kind, Manifest, ManifestError, OperatorState, Part, StateInfo};
 pub use operator_id::{InvalidOperatorId, OperatorId};
 pub use rows::{Finished, Row, RowReader, RowWriter, Rows, RowsError};
-pub use savepoint::publish_savepoint;
+pub use savepoint::{check_vacant, publish_savepoint};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use stable_hash::stable_hash;
 pub use storage::{Storage, StorageError, Stored};

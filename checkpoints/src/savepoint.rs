@@ -1,7 +1,18 @@
-//! Completing a savepoint.
+//! Completing a savepoint, in a place that holds no other.
 
 use crate::directory::to_json;
 use crate::{DirectoryError, Kind, Manifest, Storage, failpoint};
+
+/// Is there no savepoint yet at the top of `storage`?
+///
+/// # Errors
+/// There is one, or storage fails.
+pub fn check_vacant(storage: &Storage) -> Result<(), DirectoryError> {
+    match storage.get(Manifest::FILE)? {
+        None => Ok(()),
+        Some(_) => Err(DirectoryError::Occupied(storage.root().to_owned())),
+    }
+}
 
 /// Makes a savepoint exist at the top of `storage`. All its files must be there, at paths below it.
 ///

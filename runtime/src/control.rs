@@ -157,9 +157,7 @@ impl Control {
     pub fn stop(&self) {
         // First the word, then the epoch: who is in the new epoch knows that nothing may be read in it.
         if !self.stopping.swap(true, SeqCst) {
-            self.checkpoints().stop(self.epoch());
-            let epoch = self.step_epoch();
-            let _ = self.stopped_in.set(epoch);
+            let _ = self.stopped_in.set(self.checkpoints().stop(self));
         }
     }
 
@@ -175,8 +173,8 @@ impl Control {
         self.stopping.load(SeqCst)
     }
 
-    /// Begins the next epoch: every source puts a barrier into its stream at its next activation.
-    pub fn step_epoch(&self) -> Epoch {
+    /// Begins the next epoch: every source puts a barrier into its stream at its next activation. Only checkpoints do that, one at a time.
+    pub(crate) fn step_epoch(&self) -> Epoch {
         Epoch(self.epoch.fetch_add(1, SeqCst) + 1)
     }
 

@@ -1,5 +1,7 @@
 //! Why a job failed.
 
+use std::any::Any;
+
 use tidegate_checkpoints::{Epoch, InvalidOperatorId};
 
 /// Who has to act on an error.
@@ -69,6 +71,14 @@ pub enum JobError {
         /// The panic's message.
         message: String,
     },
+    /// A thread beside the workers panicked: a bug in Tidegate.
+    #[error("the thread `{name}` panicked: {message}")]
+    Thread {
+        /// The thread.
+        name: String,
+        /// The panic's message.
+        message: String,
+    },
     /// A checkpoint that the job can't do without came to nothing.
     #[error("checkpoint {epoch} failed: {why}")]
     Checkpoint {
@@ -83,6 +93,12 @@ pub enum JobError {
     /// The workers could not be started.
     #[error("the workers could not be started: {0}")]
     Start(String),
+}
+
+/// What a panic said.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 /// What is wrong with a graph.

@@ -1,13 +1,12 @@
 //! A job: a graph that can be looked at, and run by a number of workers.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use tidegate_checkpoints::{Epoch, KeyGroups};
+use tidegate_checkpoints::KeyGroups;
 use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
@@ -17,7 +16,7 @@ use crate::board::Board;
 use crate::checkpoint::{CheckpointConfig, CheckpointStatus, Restore, SavepointResult};
 use crate::control::Control;
 use crate::dataflow::Dataflow;
-use crate::error::{GraphError, JobError};
+use crate::error::{GraphError, JobError, panicked};
 use crate::graph::{Graph, MetricsRegistry};
 use crate::metrics::NodeMetrics;
 use crate::progress::Progress;
@@ -205,31 +204,26 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
         while worker.has_dataflows() && !control.over() {
             worker.step_or_park(Some(LOOK));
             if let Some(interval) = barrier_every.filter(|i| index == 0 && barrier.elapsed() >= *i && !control.stopping()) {
-                control.step_epoch();
+                checkpoints.barrier(control);
                 barrier += interval;
             }
-            if index == 0 && !control.stopping() {
-                checkpoints.tick(|| control.step_epoch(), control.epoch());
+            if index == 0 {
+                checkpoints.tick(control);
             }
             if let Some(next) = control.stopped_in() {
                 // Everything before the last barrier has been written, and what is taken at the end is complete.
                 let written = probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= next));
-                if written && checkpoints.settled(Epoch(next.0.saturating_sub(1))) {
+                if written && checkpoints.settled() {
                     control.finish();
                 }
             }
         }
     }));
     if let Err(panic) = &result {
-        control.poison(JobError::Panic { worker: index, message: message(panic.as_ref()) });
+        control.poison(JobError::Panic { worker: index, message: panicked(panic.as_ref()) });
     }
     // Dropping what a panic left behind may panic once more; the cause is known already.
     let _ = catch_unwind(AssertUnwindSafe(|| worker.installed_dataflows().into_iter().for_each(|id| worker.drop_dataflow(id))));
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 /// A job on its way.

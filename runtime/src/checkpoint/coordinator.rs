@@ -68,8 +68,17 @@ pub(crate) struct Pace {
     pub(crate) pause: Duration,
     /// After how long one that is not complete is given up.
     pub(crate) timeout: Duration,
-    /// How many may fail in a row before the job does.
-    pub(crate) failures: u32,
+}
+
+/// What it means for the job that a checkpoint came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// Another member has said so before, or nobody waits for it any more.
+    Already,
+    /// The job goes on.
+    Bearable,
+    /// The job fails, too.
+    Fatal,
 }
 
 /// The state of all checkpoints of a run. Times are since its start.
@@ -77,6 +86,10 @@ pub(crate) struct Pace {
 pub(crate) struct Coordinator {
     members: BTreeSet<Member>,
     pending: BTreeMap<Epoch, Pending>,
+    /// Those of which all have reported, and which are not published.
+    publishing: BTreeMap<Epoch, Plan>,
+    /// The job can't stop well without those from here on.
+    needed: Option<Epoch>,
     /// The last report of members whose input has ended.
     last: BTreeMap<Member, (Epoch, Report)>,
     began: Option<Duration>,
@@ -88,7 +101,17 @@ pub(crate) struct Coordinator {
 
 impl Coordinator {
     pub(crate) fn new(members: BTreeSet<Member>) -> Self {
-        Self { members, pending: BTreeMap::new(), last: BTreeMap::new(), began: None, ended: None, failed_in_a_row: 0, over: false }
+        Self {
+            members,
+            pending: BTreeMap::new(),
+            publishing: BTreeMap::new(),
+            needed: None,
+            last: BTreeMap::new(),
+            began: None,
+            ended: None,
+            failed_in_a_row: 0,
+            over: false,
+        }
     }
 
     /// Is it time for the next checkpoint? There is one at a time.
@@ -108,6 +131,16 @@ impl Coordinator {
         self.pending.insert(epoch, Pending { plan, begun: now, reports: BTreeMap::new() });
         // All may have ended before the barrier.
         self.complete(epoch, now)
+    }
+
+    /// The job stops: without what begins from `epoch` on it has not ended well.
+    pub(crate) fn need(&mut self, epoch: Epoch) {
+        self.needed.get_or_insert(epoch);
+    }
+
+    /// Has everything that began been published, or come to nothing?
+    pub(crate) fn settled(&self) -> bool {
+        self.pending.is_empty() && self.publishing.is_empty()
     }
 
     /// What is to be made of the end of this epoch, if anything.
@@ -135,17 +168,19 @@ impl Coordinator {
     }
 
     fn complete(&mut self, epoch: Epoch, now: Duration) -> Option<Complete> {
-        let pending = self.pending.get(&epoch)?;
-        let mut reports = pending.reports.clone();
-        for (member, (_, report)) in self.last.iter().filter(|(_, (ended, _))| *ended <= epoch) {
-            reports.entry(*member).or_insert_with(|| report.clone());
-        }
-        if reports.len() < self.members.len() {
+        let Self { members, pending, last, .. } = self;
+        let reported = |member: &Member| {
+            let ended = || last.get(member).is_some_and(|(ended, _)| *ended <= epoch);
+            pending.get(&epoch).is_some_and(|pending| pending.reports.contains_key(member) || ended())
+        };
+        if !members.iter().all(reported) {
             return None;
         }
-        let Pending { plan, begun, .. } = self.pending.remove(&epoch)?;
-        self.ended = Some(now);
-        Some(Complete { epoch, plan, begun, reports })
+        let Pending { plan, begun, mut reports } = pending.remove(&epoch)?;
+        for (member, (_, report)) in last.iter() {
+            reports.entry(*member).or_insert_with(|| report.clone());
+        }
+        Some(self.publish(Complete { epoch, plan, begun, reports }, now))
     }
 
     /// The checkpoint of the end, once all members have ended.
@@ -158,26 +193,38 @@ impl Coordinator {
         self.over = true;
         // Nobody will report for these any more.
         self.pending.clear();
-        self.ended = Some(now);
-        Some(Complete { epoch, plan: Plan::Checkpoint, begun: now, reports })
+        Some(self.publish(Complete { epoch, plan: Plan::Checkpoint, begun: now, reports }, now))
     }
 
-    /// Have all members ended?
-    pub(crate) fn ended(&self) -> bool {
-        self.over
+    fn publish(&mut self, complete: Complete, now: Duration) -> Complete {
+        self.ended = Some(now);
+        self.publishing.insert(complete.epoch, complete.plan.clone());
+        complete
     }
 
-    /// A checkpoint came to nothing. Returns whether too many have.
-    pub(crate) fn fail(&mut self, epoch: Epoch, pace: Pace, now: Duration) -> bool {
-        self.pending.remove(&epoch);
-        self.ended = Some(now);
-        self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
-        self.failed_in_a_row > pace.failures
+    /// A checkpoint came to nothing; `last` if it was to hold what a member kept at the end of its input. Up to `bearable` may do so in a row; savepoints
+    /// don't count, as who asked is told.
+    pub(crate) fn fail(&mut self, epoch: Epoch, last: bool, bearable: u32, now: Duration) -> Failed {
+        let plan = self.pending.remove(&epoch).map(|pending| pending.plan).or_else(|| self.publishing.remove(&epoch));
+        let needed = last || self.over || self.needed.is_some_and(|needed| epoch >= needed);
+        if plan == Some(Plan::Checkpoint) {
+            self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+        }
+        if plan.is_some() {
+            self.ended = Some(now);
+        }
+        match plan {
+            _ if needed || self.failed_in_a_row > bearable => Failed::Fatal,
+            Some(_) => Failed::Bearable,
+            None => Failed::Already,
+        }
     }
 
     /// A checkpoint was published.
-    pub(crate) fn published(&mut self) {
-        self.failed_in_a_row = 0;
+    pub(crate) fn published(&mut self, epoch: Epoch) {
+        if self.publishing.remove(&epoch) == Some(Plan::Checkpoint) {
+            self.failed_in_a_row = 0;
+        }
     }
 
     /// The checkpoints that have taken too long.
@@ -191,8 +238,7 @@ impl Coordinator {
 mod tests {
     use super::*;
 
-    const PACE: Pace =
-        Pace { every: Duration::from_secs(10), pause: Duration::from_secs(2), timeout: Duration::from_secs(60), failures: 1 };
+    const PACE: Pace = Pace { every: Duration::from_secs(10), pause: Duration::from_secs(2), timeout: Duration::from_secs(60) };
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -265,14 +311,42 @@ mod tests {
         c.begin(Epoch(0), Plan::Checkpoint, at(0));
         assert_eq!(c.overdue(PACE, at(60)), []);
         assert_eq!(c.overdue(PACE, at(61)), [Epoch(0)]);
-        assert!(!c.fail(Epoch(0), PACE, at(61)));
+        assert_eq!(c.fail(Epoch(0), false, 1, at(61)), Failed::Bearable);
         assert_eq!(c.report(member(0, 0), Epoch(0), of(0), false, at(62)), [], "too late");
         c.begin(Epoch(1), Plan::Checkpoint, at(71));
         c.report(member(0, 0), Epoch(1), of(0), false, at(72));
-        c.published();
-        for (epoch, too_many) in [(2, false), (3, true)] {
+        assert!(!c.settled());
+        c.published(Epoch(1));
+        assert!(c.settled());
+        for (epoch, means) in [(2, Failed::Bearable), (3, Failed::Fatal)] {
             c.begin(Epoch(epoch), Plan::Checkpoint, at(80));
-            assert_eq!(c.fail(Epoch(epoch), PACE, at(81)), too_many);
+            assert_eq!(c.fail(Epoch(epoch), false, 1, at(81)), means);
         }
+    }
+
+    #[test]
+    fn a_checkpoint_fails_once_however_many_members_say_so() {
+        let mut c = coordinator(3);
+        for epoch in [0, 1].map(Epoch) {
+            c.begin(epoch, Plan::Checkpoint, at(0));
+            assert_eq!(c.fail(epoch, false, 2, at(1)), Failed::Bearable);
+            assert_eq!(c.fail(epoch, false, 2, at(1)), Failed::Already);
+        }
+    }
+
+    #[test]
+    fn savepoints_that_fail_cost_nothing_but_for_those_of_a_stop() {
+        let mut c = coordinator(1);
+        let savepoint = || Plan::Savepoint("there".to_owned());
+        for epoch in (0..9).map(Epoch) {
+            c.begin(epoch, savepoint(), at(0));
+            assert_eq!(c.fail(epoch, false, 1, at(1)), Failed::Bearable);
+        }
+        c.begin(Epoch(9), savepoint(), at(0));
+        c.begin(Epoch(10), savepoint(), at(0));
+        c.need(Epoch(10));
+        assert_eq!(c.fail(Epoch(9), false, 1, at(1)), Failed::Bearable, "the stop does not rely on it");
+        c.report(member(0, 0), Epoch(10), of(0), false, at(1));
+        assert_eq!(c.fail(Epoch(10), false, 1, at(1)), Failed::Fatal, "it could not be published");
     }
 }

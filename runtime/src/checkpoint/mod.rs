@@ -3,108 +3,41 @@
 //! Stepping from epoch N to N + 1 is barrier N. When an operator has seen all of N it freezes its states (constant time) and goes on; what was frozen is
 //! captured some at a time, written and stored by another thread, and reported. When all have reported, the manifest is published, and sinks commit.
 //!
-//! [`coordinator`] decides and is pure; [`shipping`] writes and stores; [`restore`] reads back; [`Checkpoints`] is what the workers share.
+//! [`coordinator`] decides and is pure; [`shipping`] writes, [`storing`] stores, [`publish`] publishes, each on a thread of its own ([`threads`]);
+//! [`restore`] reads back; [`Checkpoints`] is what the workers share.
 
+mod config;
 mod coordinator;
+mod publish;
+mod requests;
 mod restore;
 mod sealed;
 mod shipping;
+mod storing;
+mod threads;
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tidegate_checkpoints::retention::{self, InFlight};
-use tidegate_checkpoints::{
-    Directory, Epoch, FileRef, KeyGroups, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo, Storage, publish_savepoint,
-};
+use tidegate_checkpoints::{Epoch, FileRef, KeyGroups, Storage, check_vacant};
 
 use crate::align::Mode;
 use crate::control::Control;
 use crate::error::{Error, JobError};
 use crate::graph::{Graph, NodeId, Role};
-use coordinator::{Complete, Coordinator, Pace};
+pub use config::{CheckpointConfig, CheckpointStatus, Completed};
+use coordinator::{Complete, Coordinator, Failed};
 pub(crate) use coordinator::{Member, Plan, Report};
+pub use requests::SavepointResult;
+use requests::{Request, Requests};
 pub use restore::{Restore, declared};
 pub(crate) use sealed::{Recoveries, Sealed};
 pub(crate) use shipping::{Arrival, Finish, Message, Shipment};
-
-/// Where, how often and how checkpoints are taken.
-#[derive(Clone, Debug)]
-pub struct CheckpointConfig {
-    /// The job's directory of checkpoints.
-    pub directory: Directory,
-    /// This run of the job, from [`Directory::begin_generation`].
-    pub generation: u64,
-    /// From the beginning of one to that of the next.
-    pub every: Duration,
-    /// At least this long between the end of one and the beginning of the next.
-    pub pause: Duration,
-    /// After how long one that is not complete is given up.
-    pub timeout: Duration,
-    /// How many may fail in a row before the job does.
-    pub failures: u32,
-    /// How many are kept.
-    pub keep: usize,
-}
-
-impl CheckpointConfig {
-    /// Every `every`, three are kept; given up after ten minutes; the job fails at the fourth failure in a row.
-    #[must_use]
-    pub fn new(directory: Directory, generation: u64, every: Duration) -> Self {
-        Self { directory, generation, every, pause: Duration::ZERO, timeout: Duration::from_secs(600), failures: 3, keep: 3 }
-    }
-
-    fn pace(&self) -> Pace {
-        Pace { every: self.every, pause: self.pause, timeout: self.timeout, failures: self.failures }
-    }
-}
-
-/// What came of the checkpoints so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CheckpointStatus {
-    /// The last one that was completed.
-    pub last: Option<Completed>,
-    /// How many were completed.
-    pub completed: u64,
-    /// How many failed.
-    pub failed: u64,
-    /// Why the last one that failed did.
-    pub failure: Option<String>,
-    /// Is one under way?
-    pub under_way: bool,
-}
-
-/// A checkpoint that was completed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completed {
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// From the barrier to published.
-    pub took: Duration,
-    /// Bytes of state in it.
-    pub bytes: u64,
-    /// Bytes that had to be stored anew.
-    pub stored: u64,
-    /// When, since the start of the job.
-    pub at: Duration,
-    /// The directory of the savepoint, if it is one.
-    pub savepoint: Option<String>,
-}
-
-/// The fate of a savepoint that somebody asked for.
-pub type SavepointResult = Result<String, String>;
-
-/// A savepoint that somebody asked for.
-struct Request {
-    to: String,
-    answer: Sender<SavepointResult>,
-}
+use threads::Threads;
 
 /// The checkpoints of a run, as the workers share them.
 pub(crate) struct Checkpoints {
@@ -114,6 +47,8 @@ pub(crate) struct Checkpoints {
     key_groups: KeyGroups,
     workers: usize,
     start: Instant,
+    /// The time of day then, in milliseconds since 1970: files of savepoints bear it, as no other run has had it.
+    started_ms: i64,
     config: Option<CheckpointConfig>,
     /// Instead of closing windows, the end of input takes a savepoint here.
     at_end: Option<String>,
@@ -126,20 +61,12 @@ pub(crate) struct Checkpoints {
     completed: AtomicU64,
     committed: Mutex<BTreeMap<Member, Epoch>>,
     status: Mutex<CheckpointStatus>,
-    requests: Mutex<VecDeque<Request>>,
-    asked: Mutex<BTreeMap<Epoch, Sender<SavepointResult>>>,
+    requests: Requests,
     /// The files that the next manifest will name, by who uploaded them.
     in_use: Mutex<BTreeMap<Member, HashSet<String>>>,
-    ships: Mutex<Ships>,
+    threads: Threads,
     /// Which sinks have recovered.
     pub(crate) recoveries: Recoveries,
-}
-
-/// The threads that ship.
-#[derive(Default)]
-struct Ships {
-    workers: BTreeMap<usize, (Sender<Message>, JoinHandle<()>)>,
-    publisher: Option<(Sender<Complete>, JoinHandle<()>)>,
 }
 
 /// Why a savepoint can't be taken near the end of bounded input.
@@ -177,6 +104,7 @@ impl Checkpoints {
             key_groups,
             workers,
             start: Instant::now(),
+            started_ms: wall_clock(),
             config,
             at_end,
             scratch,
@@ -185,10 +113,9 @@ impl Checkpoints {
             completed: AtomicU64::new(0),
             committed: Mutex::default(),
             status: Mutex::default(),
-            requests: Mutex::default(),
-            asked: Mutex::default(),
+            requests: Requests::default(),
             in_use: Mutex::default(),
-            ships: Mutex::default(),
+            threads: Threads::default(),
             recoveries: Recoveries::default(),
         }
     }
@@ -239,8 +166,13 @@ impl Checkpoints {
         if last && self.on() { Some(Plan::Checkpoint) } else { lock(&self.coordinator).plan(epoch).cloned() }
     }
 
-    /// Looks whether a checkpoint or a savepoint is due, and begins it: `step` steps the epoch and returns the one that ends.
-    pub(crate) fn tick(&self, step: impl FnOnce() -> Epoch, current: Epoch) {
+    /// What a file is called in a savepoint, so that it never takes the place of another savepoint's.
+    pub(super) fn savepoint_file(&self, epoch: Epoch, name: &str) -> String {
+        format!("{:x}-{epoch}-{name}", self.started_ms)
+    }
+
+    /// Looks whether a checkpoint has taken too long, and whether a checkpoint or a savepoint is due: then its barrier goes into the streams.
+    pub(crate) fn tick(&self, control: &Control) {
         let now = self.start.elapsed();
         if let Some(config) = &self.config {
             let overdue = lock(&self.coordinator).overdue(config.pace(), now);
@@ -248,50 +180,72 @@ impl Checkpoints {
                 self.declined(epoch, &format!("it was not complete after {:?}", config.timeout), false);
             }
         }
+        // A stop begins what it needs by itself, and steps the epoch under the same lock.
         let mut coordinator = lock(&self.coordinator);
-        if !coordinator.idle() {
+        if control.stopping() || !coordinator.idle() {
             return;
         }
-        let plan = if let Some(request) = lock(&self.requests).pop_front() {
+        let plan = if let Some(request) = self.requests.next() {
             if coordinator.any_ended() {
-                let _ = request.answer.send(Err(PARTLY_ENDED.to_owned()));
-                return;
+                return request.refuse(PARTLY_ENDED);
             }
-            lock(&self.asked).insert(current, request.answer);
+            self.requests.begun(control.epoch(), request.answer);
             Plan::Savepoint(request.to)
         } else if self.config.as_ref().is_some_and(|config| coordinator.due(config.pace(), now)) {
             Plan::Checkpoint
         } else {
             return;
         };
-        let complete = coordinator.begin(current, plan, now);
-        lock(&self.status).under_way = true;
+        let complete = coordinator.begin(control.epoch(), plan, now);
+        control.step_epoch();
         drop(coordinator);
-        step();
-        complete.into_iter().for_each(|complete| self.publish(complete));
+        self.begun(complete);
     }
 
-    /// The last barrier goes into the streams behind `epoch`: begins what is taken at the end, if anything.
-    pub(crate) fn stop(&self, epoch: Epoch) {
-        let plan = match &self.at_end {
-            Some(to) => Plan::Savepoint(to.clone()),
-            None if self.on() => Plan::Checkpoint,
-            None => return,
-        };
-        let complete = lock(&self.coordinator).begin(epoch, plan, self.start.elapsed());
+    /// A barrier goes into the streams that nothing is made of.
+    pub(crate) fn barrier(&self, control: &Control) {
+        let _coordinator = lock(&self.coordinator);
+        control.step_epoch();
+    }
+
+    /// The last barriers go into the streams: what is taken at the end begins. A savepoint comes behind a checkpoint, if those are taken: it is the
+    /// checkpoint that a job whose stop fails goes on from. Returns the epoch after them, in which nothing is read.
+    pub(crate) fn stop(&self, control: &Control) -> Epoch {
+        let plans: Vec<Plan> = self.on().then_some(Plan::Checkpoint).into_iter().chain(self.at_end.clone().map(Plan::Savepoint)).collect();
+        let mut coordinator = lock(&self.coordinator);
+        coordinator.need(control.epoch());
+        let mut complete = Vec::new();
+        let mut next = control.epoch();
+        if plans.is_empty() {
+            next = control.step_epoch();
+        }
+        for plan in plans {
+            complete.extend(coordinator.begin(next, plan, self.start.elapsed()));
+            next = control.step_epoch();
+        }
+        drop(coordinator);
+        self.begun(complete);
+        next
+    }
+
+    fn begun(&self, complete: impl IntoIterator<Item = Complete>) {
         lock(&self.status).under_way = true;
         complete.into_iter().for_each(|complete| self.publish(complete));
     }
 
-    /// Is what is taken when the job stops behind `epoch` complete and committed, if anything is?
-    pub(crate) fn settled(&self, epoch: Epoch) -> bool {
+    /// Is all that is taken when the job stops complete and committed, if anything is?
+    pub(crate) fn settled(&self) -> bool {
         let taken = self.on() || self.at_end.is_some();
-        !taken || (self.completed() > u64::from(epoch.0) && self.all_committed(epoch))
+        !taken || (lock(&self.coordinator).settled() && self.all_committed())
     }
 
     /// Asks for a savepoint. The answer comes when it is complete, or why it can't be.
     pub(crate) fn ask(&self, to: String, answer: Sender<SavepointResult>) {
-        lock(&self.requests).push_back(Request { to, answer });
+        let request = Request { to, answer };
+        match Storage::open(&request.to).map_err(|e| message(&e)).and_then(|storage| check_vacant(&storage).map_err(|e| message(&e))) {
+            Ok(()) => self.requests.ask(request),
+            Err(why) => request.refuse(&why),
+        }
     }
 
     /// A member reports what it kept at the end of `epoch`; `last` if its input has ended.
@@ -301,29 +255,28 @@ impl Checkpoints {
         complete.into_iter().filter(|complete| self.on() || complete.plan != Plan::Checkpoint).for_each(|complete| self.publish(complete));
     }
 
-    /// A checkpoint came to nothing. `last`: it was that of the end, or of a stop, without which the job has not ended well.
+    /// A checkpoint came to nothing. `last`: it was to hold what a member kept at the end of its input, without which the job has not ended well.
     pub(crate) fn declined(&self, epoch: Epoch, why: &str, last: bool) {
-        // A savepoint alone is no reason to fail, unless it was to be the end.
-        let never = Pace { every: Duration::MAX, pause: Duration::ZERO, timeout: Duration::MAX, failures: u32::MAX };
-        let pace = self.config.as_ref().map_or(never, CheckpointConfig::pace);
-        let mut coordinator = lock(&self.coordinator);
-        let last = last || coordinator.ended();
-        let too_many = coordinator.fail(epoch, pace, self.start.elapsed());
-        drop(coordinator);
+        let bearable = self.config.as_ref().map_or(u32::MAX, |config| config.failures);
+        let failed = lock(&self.coordinator).fail(epoch, last, bearable, self.start.elapsed());
+        if failed == Failed::Already {
+            return;
+        }
         let mut status = lock(&self.status);
         status.failed += 1;
         status.failure = Some(why.to_owned());
         status.under_way = false;
         drop(status);
-        if let Some(answer) = lock(&self.asked).remove(&epoch) {
-            // Who asked may have gone.
-            let _ = answer.send(Err(why.to_owned()));
-        }
-        if let Some(control) = self.control.upgrade()
-            && (too_many || last || control.stopping())
-        {
+        self.requests.answer(epoch, Err(why.to_owned()));
+        if let Some(control) = self.control.upgrade().filter(|_| failed == Failed::Fatal) {
             control.poison(JobError::Checkpoint { epoch, why: why.to_owned() });
         }
+    }
+
+    /// Does anybody wait for what is stored of this epoch?
+    pub(super) fn awaited(&self, epoch: Epoch, last: bool) -> bool {
+        let over = self.control.upgrade().is_none_or(|control| control.over());
+        !over && (last || lock(&self.coordinator).plan(epoch).is_some())
     }
 
     /// The epoch up to which everything is part of a complete checkpoint that the job would go on from, exclusively.
@@ -336,12 +289,19 @@ impl Checkpoints {
         lock(&self.committed).insert(member, epoch);
     }
 
-    /// Have all sinks committed everything up to and including `epoch`?
-    fn all_committed(&self, epoch: Epoch) -> bool {
+    /// A sink's input has ended, and it has committed everything.
+    pub(crate) fn committed_all(&self, member: Member) {
+        self.committed(member, Epoch(u32::MAX));
+    }
+
+    /// Have all sinks committed what is part of the latest checkpoint?
+    fn all_committed(&self) -> bool {
+        let completed = self.completed();
         let committed = lock(&self.committed);
         let mut sinks = self.graph.nodes().iter().enumerate().filter(|(_, node)| node.role == Role::Sink);
         sinks.all(|(i, _)| {
-            (0..self.workers).all(|worker| committed.get(&Member { node: NodeId(i), worker }).is_some_and(|done| *done >= epoch))
+            let done = |worker| committed.get(&Member { node: NodeId(i), worker }).is_some_and(|done| u64::from(done.0) + 1 >= completed);
+            (0..self.workers).all(done)
         })
     }
 
@@ -365,178 +325,41 @@ impl Checkpoints {
 
     /// Gives a message to the thread that ships for this worker.
     pub(crate) fn ship(self: &Arc<Self>, worker: usize, message: Message) -> Result<(), Error> {
-        let mut ships = lock(&self.ships);
-        let (ship, _) = match ships.workers.entry(worker) {
-            Entry::Occupied(ship) => ship.into_mut(),
-            Entry::Vacant(place) => {
-                let (sender, messages) = channel();
-                let checkpoints = Arc::clone(self);
-                let thread = thread(&format!("ship-{worker}"), move || shipping::ship(&checkpoints, &messages))?;
-                place.insert((sender, thread))
-            }
-        };
-        ship.send(message).map_err(|_| Error::internal("the thread that ships state has ended"))
+        self.threads.ship(self, worker, message)
     }
 
-    /// Publishes what is complete, on a thread of its own.
+    /// Publishes what is complete.
     fn publish(&self, complete: Complete) {
         let Some(control) = self.control.upgrade() else { return };
-        let mut ships = lock(&self.ships);
-        if ships.publisher.is_none() {
-            let (sender, completes) = channel::<Complete>();
-            let checkpoints = control.checkpoints();
-            match thread("publish", move || completes.into_iter().for_each(|complete| checkpoints.publish_now(complete))) {
-                Ok(thread) => ships.publisher = Some((sender, thread)),
-                Err(error) => control.fail("checkpoints", 0, error),
-            }
-        }
-        if let Some((publisher, _)) = &ships.publisher {
-            // Fails only when the job is over.
-            let _ = publisher.send(complete);
+        if let Err(error) = self.threads.publish(&control.checkpoints(), complete) {
+            self.fail(error);
         }
     }
 
-    fn publish_now(&self, complete: Complete) {
-        let epoch = complete.epoch;
-        match self.try_publish(&complete) {
-            Ok(completed) => {
-                let mut status = lock(&self.status);
-                status.completed += 1;
-                status.under_way = false;
-                let savepoint = completed.savepoint.clone();
-                status.last = Some(completed);
-                drop(status);
-                lock(&self.coordinator).published();
-                if self.commits(&complete.plan) {
-                    self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
-                }
-                tidegate_checkpoints::failpoint::hit("checkpoint-completed");
-                if let Some(answer) = lock(&self.asked).remove(&epoch) {
-                    let _ = answer.send(Ok(savepoint.unwrap_or_default()));
-                }
-                self.forget_old();
-            }
-            Err(error) => self.declined(epoch, &message(&*error), false),
-        }
-    }
-
-    /// May sinks commit when this is complete? Not for a savepoint that is taken in passing: after a failure the job goes on from the checkpoint before
-    /// it, and would write again what came in between.
-    fn commits(&self, plan: &Plan) -> bool {
-        match plan {
-            Plan::Checkpoint => true,
-            Plan::Savepoint(to) => !self.on() || self.at_end.as_ref() == Some(to),
-        }
-    }
-
-    fn try_publish(&self, complete: &Complete) -> Result<Completed, Box<dyn std::error::Error + Send + Sync>> {
-        let manifest = self.manifest(complete)?;
-        let savepoint = match &complete.plan {
-            Plan::Checkpoint => {
-                let config = self.config.as_ref().ok_or("checkpoints have no directory")?;
-                config.directory.publish(&manifest)?;
-                None
-            }
-            Plan::Savepoint(to) => {
-                // A savepoint stands alone.
-                let elsewhere = |file: &FileRef| file.path.contains('/');
-                if manifest.files().any(elsewhere) {
-                    return Err(PARTLY_ENDED.into());
-                }
-                publish_savepoint(&Storage::open(to)?, &manifest)?;
-                Some(to.clone())
-            }
-        };
-        let bytes = manifest.files().map(|file| file.bytes).sum();
-        let stored = complete.reports.values().map(|report| report.stored).sum();
-        let at = self.start.elapsed();
-        Ok(Completed { epoch: complete.epoch, took: at.saturating_sub(complete.begun), bytes, stored, at, savepoint })
-    }
-
-    fn manifest(&self, complete: &Complete) -> Result<Manifest, Box<dyn std::error::Error + Send + Sync>> {
-        let mut operators = Vec::new();
-        for (i, node) in self.graph.nodes().iter().enumerate() {
-            let of_node = complete.reports.iter().filter(|(member, _)| member.node == NodeId(i));
-            let parts: Vec<Part> = of_node
-                .map(|(member, report)| Part {
-                    worker: member.worker,
-                    groups: self.key_groups.owned(member.worker, self.workers),
-                    list: report.list.clone(),
-                    files: report.files.clone(),
-                    rows: report.rows.clone(),
-                    db: report.db.clone(),
-                    entries: report.entries,
-                })
-                .collect();
-            if parts.is_empty() {
-                continue;
-            }
-            let states = node.states.iter().zip(self.ids(NodeId(i)));
-            operators.push(OperatorState {
-                id: OperatorId::new(&node.name).map_err(|e| e.to_string())?,
-                kind: restore::kind(node),
-                role: restore::role(node.role).to_owned(),
-                states: states.map(|(s, id)| StateInfo { id: *id, name: s.name.clone(), schema: s.schema.clone() }).collect(),
-                parts,
-            });
-        }
-        let control = self.control.upgrade();
-        let watermark = control.and_then(|control| control.board.slowest()).map(|watermark| watermark.0);
-        Ok(Manifest {
-            format: Manifest::FORMAT,
-            job: self.job.clone(),
-            kind: if complete.plan == Plan::Checkpoint { Kind::Checkpoint } else { Kind::Savepoint },
-            epoch: complete.epoch,
-            generation: self.config.as_ref().map_or(0, |config| config.generation),
-            created_ms: wall_clock(),
-            key_groups: self.key_groups.max_parallelism(),
-            workers: self.workers,
-            watermark: watermark.filter(|w| *w != i64::MIN),
-            operators,
-        })
-    }
-
-    /// Deletes the checkpoints that are no longer kept. If that fails, the next one tries again.
-    fn forget_old(&self) {
-        let Some(config) = &self.config else { return };
-        let files = lock(&self.in_use).values().flatten().cloned().collect();
-        let in_flight = InFlight { files, since_ms: wall_clock() };
-        if let Err(error) = retention::retain(&config.directory, config.generation, config.keep, &in_flight) {
-            lock(&self.status).failure = Some(message(&error));
-        }
-    }
-
-    /// Ends the threads when everything shipped has arrived, or at once if the job has failed.
+    /// Ends the threads when everything shipped has arrived, or without waiting for what lies in storage if the job has failed.
     pub(crate) fn close(&self) {
-        // A panic in a thread has been reported as a failure of the job.
-        let workers = std::mem::take(&mut lock(&self.ships).workers);
-        for (sender, thread) in workers.into_values() {
-            drop(sender);
-            let _ = thread.join();
-        }
-        let publisher = lock(&self.ships).publisher.take();
-        if let Some((sender, thread)) = publisher {
-            drop(sender);
-            let _ = thread.join();
-        }
-        for (_, answer) in std::mem::take(&mut *lock(&self.asked)) {
-            let _ = answer.send(Err("the job ended before".to_owned()));
-        }
-        for request in std::mem::take(&mut *lock(&self.requests)) {
-            let _ = request.answer.send(Err("the job ended before".to_owned()));
-        }
+        self.threads.close();
+        self.requests.close();
     }
 
-    /// A thread of ours failed in a way that can't be mended.
-    pub(super) fn fatal(&self, member: Member, error: Error) {
+    /// What a member kept at the end of `epoch` can't be written or stored.
+    fn lost(&self, member: Member, epoch: Epoch, why: &str, last: bool) {
+        self.declined(epoch, &format!("operator `{}`: {why}", self.operator(member.node)), last);
+    }
+
+    /// A member's state can't be relied on any more.
+    fn fatal(&self, member: Member, error: Error) {
         if let Some(control) = self.control.upgrade() {
             control.fail(&self.operator(member.node), member.worker, error);
         }
     }
-}
 
-fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|e| Error::external("a thread can't be started", e))
+    /// Checkpoints can't go on.
+    fn fail(&self, error: Error) {
+        if let Some(control) = self.control.upgrade() {
+            control.fail("checkpoints", 0, error);
+        }
+    }
 }
 
 /// An error and its causes in one line.

@@ -42,6 +42,7 @@ impl Sealed {
                 (None, Some(file)) => file.clone(),
                 _ => {
                     let name = own_name(self.member, &local)?;
+                    let name = if savepoint.is_some() { checkpoints.savepoint_file(self.epoch, &name) } else { name };
                     let file = upload(checkpoints, savepoint.as_ref(), &local, name)?;
                     report.stored += file.bytes;
                     file

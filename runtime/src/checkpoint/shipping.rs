@@ -1,4 +1,4 @@
-//! Writes what was captured, and stores it: on one thread per worker, while the worker goes on.
+//! Writes what was captured: on one thread per worker, while the worker goes on. Another one stores it, so that slow storage holds nobody up.
 //!
 //! Everything of one snapshot is written before anything of the next, as messages keep their order. So RocksDB's files are linked when all of the
 //! snapshot, and nothing later, is in them.
@@ -8,17 +8,19 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use serde_json::Value as Json;
-use tidegate_checkpoints::{Directory, Epoch, FileRef, RowWriter, Storage, failpoint};
+use tidegate_checkpoints::{Epoch, FileRef, RowWriter, failpoint};
 
-use super::coordinator::{Member, Plan, Report};
-use super::sealed::{Sealed, Stored};
-use super::{Checkpoints, message, paths};
+use super::coordinator::{Member, Plan};
+use super::sealed::Sealed;
+use super::storing::{self, Parcel, Written};
+use super::threads::spawn;
+use super::{Checkpoints, message};
 use crate::error::Error;
-use crate::state::{Captured, Disk, Floor, Rows, read_files, wanted};
+use crate::state::{Captured, Disk, Floor, Rows};
 
 /// What a worker tells its shipping thread.
 pub(crate) enum Message {
@@ -40,8 +42,6 @@ pub(crate) enum Message {
 pub(crate) struct Finish {
     /// What is known of the states as wholes.
     pub(crate) meta: Json,
-    /// Has the member's input ended?
-    pub(crate) last: bool,
     /// The disk, if the instance has needed it.
     pub(crate) disk: Option<Arc<Disk>>,
     /// Which namespaces are over, by state.
@@ -93,20 +93,41 @@ pub(crate) struct Shipment {
     pub(crate) epoch: Epoch,
     pub(crate) plan: Plan,
     pub(crate) groups: Range<u16>,
-    pub(crate) arrival: Arrival,
+    /// Has the member's input ended?
+    pub(crate) last: bool,
     pub(crate) since: Instant,
-    rows: Option<(RowWriter, PathBuf)>,
+    pub(crate) arrival: Arrival,
+    /// The rows that are part of it in full.
+    pub(super) rows: Option<(RowWriter, PathBuf)>,
     /// Has it come to nothing?
     lost: bool,
 }
 
 impl Shipment {
-    pub(crate) fn new(member: Member, epoch: Epoch, plan: Plan, groups: Range<u16>, since: Instant) -> Self {
-        Self { member, epoch, plan, groups, arrival: Arrival::default(), since, rows: None, lost: false }
+    pub(crate) fn new(member: Member, epoch: Epoch, plan: Plan, groups: Range<u16>, last: bool) -> Self {
+        Self { member, epoch, plan, groups, last, since: Instant::now(), arrival: Arrival::default(), rows: None, lost: false }
+    }
+
+    /// What is its own among the files of the run.
+    fn name(&self) -> String {
+        format!("{}-{}-{}", self.member.node.0, self.member.worker, self.epoch)
+    }
+
+    /// The file of its rows.
+    pub(super) fn writer(&mut self, checkpoints: &Checkpoints) -> Result<&mut RowWriter, String> {
+        let path = checkpoints.scratch().join("rows").join(self.name());
+        match &mut self.rows {
+            Some((writer, _)) => Ok(writer),
+            none => {
+                make_room(&path)?;
+                let (writer, _) = none.insert((RowWriter::create(&path).map_err(|e| message(&e))?, path));
+                Ok(writer)
+            }
+        }
     }
 }
 
-/// Why a snapshot could not be written or stored.
+/// Why a snapshot could not be written.
 enum Trouble {
     /// The state on disk can't be relied on any more.
     Disk(Error),
@@ -120,63 +141,58 @@ impl From<Error> for Trouble {
     }
 }
 
-/// Anything that goes wrong between here and storage costs the checkpoint, not the job.
-fn trouble(error: impl std::error::Error + 'static) -> Trouble {
-    Trouble::Checkpoint(message(&error))
-}
-
-/// What the thread of one worker remembers.
-#[derive(Default)]
-struct Ship {
-    under_way: HashMap<Member, Shipment>,
-    /// Files of each member's RocksDB that lie in storage, by their name in its directory.
-    stored: HashMap<Member, HashMap<String, FileRef>>,
-    /// What each writer of a sink has sealed and not committed.
-    sealed: HashMap<Member, Stored>,
-}
-
-/// Ships until the worker has ended.
-pub(super) fn ship(checkpoints: &Checkpoints, messages: &Receiver<Message>) {
-    let mut ship = Ship::default();
-    for message in messages {
-        let (member, last, result) = match message {
-            Message::Begin(shipment) => {
-                ship.under_way.insert(shipment.member, *shipment);
-                continue;
-            }
-            Message::Restored(member, files) => {
-                checkpoints.uses(member, paths(&files));
-                ship.stored.insert(member, files.into_iter().map(|file| (file.name.clone(), file)).collect());
-                continue;
-            }
-            Message::Sealed(sealed) => {
-                ship.store_sealed(checkpoints, *sealed);
-                continue;
-            }
-            Message::Committed(member, files) => {
-                ship.remove(member, &files);
-                continue;
-            }
-            Message::Chunk(member, captured, disk) => {
-                let bytes = captured.bytes();
-                let result = ship.chunk(checkpoints, member, captured, disk.as_deref());
-                if let Some(shipment) = ship.under_way.get(&member) {
-                    shipment.arrival.written(bytes);
-                }
-                (member, false, result)
-            }
-            Message::Finish(member, finish) => (member, finish.last, ship.finish(checkpoints, member, &finish)),
-        };
-        match result {
-            Ok(()) => {}
-            Err(Trouble::Disk(error)) => checkpoints.fatal(member, error),
-            Err(Trouble::Checkpoint(why)) => ship.give_up(checkpoints, member, &why, last),
-        }
+impl From<String> for Trouble {
+    fn from(why: String) -> Self {
+        Self::Checkpoint(why)
     }
 }
 
-impl Ship {
-    fn chunk(&mut self, checkpoints: &Checkpoints, member: Member, mut captured: Captured, disk: Option<&Disk>) -> Result<(), Trouble> {
+/// Ships until the worker has ended, and all is stored.
+pub(super) fn ship(checkpoints: &Arc<Checkpoints>, worker: usize, messages: &Receiver<Message>) {
+    let (store, parcels) = channel();
+    let shared = Arc::clone(checkpoints);
+    let storing = spawn(&checkpoints.control, &format!("store-{worker}"), move || storing::store(&shared, &parcels));
+    match storing {
+        Ok(storing) => {
+            Ship { checkpoints, under_way: HashMap::new(), store }.run(messages);
+            // A panic has been noted as the job's failure.
+            let _ = storing.join();
+        }
+        Err(error) => checkpoints.fail(error),
+    }
+}
+
+/// The thread of one worker.
+struct Ship<'a> {
+    checkpoints: &'a Checkpoints,
+    under_way: HashMap<Member, Shipment>,
+    store: Sender<Parcel>,
+}
+
+impl Ship<'_> {
+    fn run(mut self, messages: &Receiver<Message>) {
+        for message in messages {
+            match message {
+                Message::Begin(shipment) => {
+                    self.under_way.insert(shipment.member, *shipment);
+                }
+                Message::Chunk(member, captured, disk) => {
+                    let bytes = captured.bytes();
+                    let result = self.chunk(member, captured, disk.as_deref());
+                    if let Some(shipment) = self.under_way.get(&member) {
+                        shipment.arrival.written(bytes);
+                    }
+                    self.settle(member, result);
+                }
+                Message::Finish(member, finish) => self.finish(member, finish),
+                Message::Restored(member, files) => self.hand_over(Parcel::Restored(member, files)),
+                Message::Sealed(sealed) => self.hand_over(Parcel::Sealed(sealed)),
+                Message::Committed(member, files) => self.hand_over(Parcel::Committed(member, files)),
+            }
+        }
+    }
+
+    fn chunk(&mut self, member: Member, mut captured: Captured, disk: Option<&Disk>) -> Result<(), Trouble> {
         if let Some(disk) = disk
             && !captured.disk.is_empty()
         {
@@ -184,186 +200,69 @@ impl Ship {
             disk.write(&captured.disk)?;
         }
         let Some(shipment) = self.under_way.get_mut(&member).filter(|shipment| !shipment.lost) else { return Ok(()) };
-        if captured.full.is_empty() { Ok(()) } else { push(checkpoints, shipment, &captured.full) }
+        if captured.full.is_empty() { Ok(()) } else { push(self.checkpoints, shipment, &captured.full) }
     }
 
-    /// Links, stores and reports.
-    fn finish(&mut self, checkpoints: &Checkpoints, member: Member, finish: &Finish) -> Result<(), Trouble> {
-        let Some(mut shipment) = self.under_way.remove(&member) else { return Ok(()) };
-        let name = format!("{}-{}-{}", member.node.0, member.worker, shipment.epoch);
-        let link = checkpoints.scratch().join("links").join(&name);
+    /// All of it is written: links what is on disk, and hands it on.
+    fn finish(&mut self, member: Member, finish: Finish) {
+        let Some(shipment) = self.under_way.remove(&member) else { return };
+        let arrival = shipment.arrival.clone();
+        let link = self.checkpoints.scratch().join("links").join(shipment.name());
         let linked = match &finish.disk {
-            Some(disk) if !shipment.lost => make_room(&link).and_then(|()| disk.link(&link).map_err(trouble)),
-            _ => Ok(()),
+            Some(disk) if !shipment.lost => make_room(&link).and_then(|()| disk.link(&link).map_err(|e| message(&e))).map(|()| Some(link)),
+            _ => Ok(None),
         };
         // What comes later may be written from now on.
-        shipment.arrival.arrive();
+        arrival.arrive();
         failpoint::hit("snapshot-linked");
         if shipment.lost {
-            return Ok(());
+            return;
         }
-        let link_dir = finish.disk.is_some().then_some(link.as_path());
-        let stored = linked.and_then(|()| match shipment.plan.clone() {
-            Plan::Checkpoint => store(checkpoints, &mut shipment, link_dir, self.stored.entry(member).or_default()),
-            Plan::Savepoint(to) => save(checkpoints, &mut shipment, link_dir, finish, &to),
-        });
-        // Another will be linked elsewhere; what is left of this one is cleared when the job ends.
-        let _ = std::fs::remove_dir_all(&link);
-        match stored {
-            Ok(report) => {
-                failpoint::hit("snapshot-stored");
-                let report = Report { list: vec![finish.meta.clone()], took: shipment.since.elapsed(), ..report };
-                checkpoints.report(member, shipment.epoch, report, finish.last);
-                Ok(())
+        match linked {
+            Ok(link) => {
+                let Finish { meta, floors, .. } = finish;
+                self.hand_over(Parcel::Snapshot(Box::new(Written { shipment, meta, floors, link })));
             }
-            Err(trouble) => {
-                self.under_way.insert(member, shipment);
-                Err(trouble)
+            Err(why) => self.checkpoints.lost(member, shipment.epoch, &why, shipment.last),
+        }
+    }
+
+    fn settle(&mut self, member: Member, result: Result<(), Trouble>) {
+        match result {
+            Ok(()) => {}
+            Err(Trouble::Disk(error)) => self.checkpoints.fatal(member, error),
+            Err(Trouble::Checkpoint(why)) => {
+                // What is yet to come of it is still written to disk.
+                if let Some(shipment) = self.under_way.get_mut(&member) {
+                    shipment.lost = true;
+                    self.checkpoints.lost(member, shipment.epoch, &why, shipment.last);
+                }
             }
         }
     }
 
-    fn store_sealed(&mut self, checkpoints: &Checkpoints, sealed: Sealed) {
-        let (member, epoch, last) = (sealed.member, sealed.epoch, sealed.last);
-        match sealed.store(checkpoints, self.sealed.entry(member).or_default()) {
-            Ok(report) => checkpoints.report(member, epoch, report, last),
-            Err(why) => checkpoints.declined(epoch, &format!("operator `{}`: {why}", checkpoints.operator(member.node)), last),
-        }
-    }
-
-    /// Checkpoints that need these files have links or copies of their own by now: they were asked for before.
-    fn remove(&mut self, member: Member, files: &[PathBuf]) {
-        for file in files {
-            self.sealed.entry(member).or_default().remove(file);
-            // What stays is removed with the directory.
-            let _ = std::fs::remove_file(file);
-        }
-    }
-
-    /// The snapshot comes to nothing; what is yet to come of it is still written to disk.
-    fn give_up(&mut self, checkpoints: &Checkpoints, member: Member, why: &str, last: bool) {
-        if let Some(shipment) = self.under_way.get_mut(&member) {
-            shipment.lost = true;
-            checkpoints.declined(shipment.epoch, &format!("operator `{}`: {why}", checkpoints.operator(member.node)), last);
-        }
+    fn hand_over(&self, parcel: Parcel) {
+        // It ends before this one only by a panic, which has been noted.
+        let _ = self.store.send(parcel);
     }
 }
 
-fn make_room(dir: &Path) -> Result<(), Trouble> {
-    let failed = |e: std::io::Error| Trouble::Checkpoint(format!("`{}` can't be made: {e}", dir.display()));
-    match std::fs::remove_dir_all(dir) {
+/// Makes the directory that `path` lies in, and sees that nothing is there yet.
+fn make_room(path: &Path) -> Result<(), String> {
+    let failed = |e: std::io::Error| format!("`{}` can't be made: {e}", path.display());
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
         _ => {}
     }
-    dir.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)
-}
-
-/// The file that rows go to which are part of the snapshot in full.
-fn writer<'a>(checkpoints: &Checkpoints, shipment: &'a mut Shipment) -> Result<&'a mut (RowWriter, PathBuf), Trouble> {
-    if shipment.rows.is_none() {
-        let dir = checkpoints.scratch().join("rows");
-        std::fs::create_dir_all(&dir).map_err(|e| Trouble::Checkpoint(format!("`{}` can't be made: {e}", dir.display())))?;
-        let path = dir.join(format!("{}-{}.rows", shipment.member.node.0, shipment.member.worker));
-        shipment.rows = Some((RowWriter::create(&path).map_err(trouble)?, path));
-    }
-    shipment.rows.as_mut().ok_or_else(|| Trouble::Disk(Error::internal("a file that was just made is gone")))
+    path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)
 }
 
 fn push(checkpoints: &Checkpoints, shipment: &mut Shipment, rows: &Rows) -> Result<(), Trouble> {
-    let (writer, _) = writer(checkpoints, shipment)?;
+    let writer = shipment.writer(checkpoints)?;
     for row in rows.iter() {
         let (group, state, key) = row.address()?;
-        writer.push(group, state, key, row.value.unwrap_or_default()).map_err(trouble)?;
+        writer.push(group, state, key, row.value.unwrap_or_default()).map_err(|e| message(&e))?;
     }
     Ok(())
-}
-
-/// Ends the file of rows and stores it under `path`.
-fn end_rows(shipment: &mut Shipment, storage: &Storage, path: String) -> Result<(Vec<FileRef>, u64), Trouble> {
-    let Some((writer, local)) = shipment.rows.take() else { return Ok((Vec::new(), 0)) };
-    let finished = writer.finish().map_err(trouble)?;
-    storage.upload(&local, &path).map_err(trouble)?;
-    // If it can't be removed, the next snapshot empties it.
-    let _ = std::fs::remove_file(&local);
-    let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
-    Ok((vec![FileRef { path, name, bytes: finished.bytes, checksum: finished.checksum }], finished.rows))
-}
-
-/// Stores a checkpoint: the linked files of RocksDB as they are, those that lie in storage already only by name.
-fn store(
-    checkpoints: &Checkpoints,
-    shipment: &mut Shipment,
-    link: Option<&Path>,
-    stored: &mut HashMap<String, FileRef>,
-) -> Result<Report, Trouble> {
-    let config = checkpoints.config().ok_or_else(|| Trouble::Checkpoint("checkpoints have no directory".to_owned()))?;
-    let storage = config.directory.storage();
-    let (Member { node, worker }, epoch, generation) = (shipment.member, shipment.epoch, config.generation);
-    let path = Directory::own_path(generation, epoch, &format!("{}-{worker}.rows", node.0));
-    let (rows, entries) = end_rows(shipment, storage, path)?;
-    let mut report = Report { stored: rows.iter().map(|file| file.bytes).sum(), rows, entries, ..Report::default() };
-    let mut kept = HashMap::new();
-    for (name, local) in link.map(files_in).transpose()?.unwrap_or_default() {
-        // Tables are never changed, and their numbers are never used again.
-        let shared = name.ends_with(".sst");
-        if shared && let Some(file) = stored.get(&name) {
-            kept.insert(name, file.clone());
-            continue;
-        }
-        let own = format!("{}-{worker}-{name}", node.0);
-        let path = if shared { Directory::shared_path(generation, &own) } else { Directory::own_path(generation, epoch, &own) };
-        let file = FileRef::describe(&local, path, &name).map_err(trouble)?;
-        storage.upload(&local, &file.path).map_err(trouble)?;
-        failpoint::hit("file-stored");
-        report.stored += file.bytes;
-        kept.insert(name, file);
-    }
-    report.db = kept.values().cloned().collect();
-    report.db.sort_by(|a, b| a.name.cmp(&b.name));
-    checkpoints.uses(shipment.member, paths(&report.db).chain(paths(&report.rows)));
-    kept.retain(|name, _| name.ends_with(".sst"));
-    *stored = kept;
-    Ok(report)
-}
-
-/// Stores a savepoint: all rows in the form that does not depend on the backend.
-fn save(checkpoints: &Checkpoints, shipment: &mut Shipment, link: Option<&Path>, finish: &Finish, to: &str) -> Result<Report, Trouble> {
-    if let Some(link) = link {
-        let groups = shipment.groups.clone();
-        let (writer, _) = writer(checkpoints, shipment)?;
-        let mut failed = None;
-        let read = read_files(link, groups, |key, value| {
-            if !wanted(&finish.floors, key) {
-                return Ok(());
-            }
-            let row = crate::state::Row { key, value: Some(value) };
-            let (group, state, rest) = row.address()?;
-            writer.push(group, state, rest, value).map_err(|error| {
-                let text = error.to_string();
-                failed = Some(trouble(error));
-                Error::internal(text)
-            })
-        });
-        if let Some(trouble) = failed {
-            return Err(trouble);
-        }
-        read?;
-    }
-    let storage = Storage::open(to).map_err(trouble)?;
-    let Member { node, worker } = shipment.member;
-    let (rows, entries) = end_rows(shipment, &storage, format!("{}-{worker}.rows", node.0))?;
-    Ok(Report { stored: rows.iter().map(|file| file.bytes).sum(), rows, entries, ..Report::default() })
-}
-
-fn files_in(dir: &Path) -> Result<Vec<(String, PathBuf)>, Trouble> {
-    let failed = |e: std::io::Error| Trouble::Checkpoint(format!("`{}` can't be read: {e}", dir.display()));
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
-            files.push((name.to_owned(), path.clone()));
-        }
-    }
-    files.sort();
-    Ok(files)
 }

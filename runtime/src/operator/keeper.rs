@@ -34,7 +34,6 @@ pub(super) enum Again {
 struct Snapshot {
     meta: Json,
     floors: Vec<Floor>,
-    last: bool,
     arrival: Arrival,
     /// Has everything been captured and shipped?
     swept: bool,
@@ -145,8 +144,8 @@ impl Keeper {
         let floors = self.states.floors(checkpoints.ids(self.member.node));
         let meta = self.states.freeze()?;
         let groups = self.control.owned(self.member.worker);
-        let shipment = Shipment::new(self.member, epoch, plan, groups, Instant::now());
-        self.snapshot = Some(Snapshot { meta, floors, last, arrival: shipment.arrival.clone(), swept: false });
+        let shipment = Shipment::new(self.member, epoch, plan, groups, last);
+        self.snapshot = Some(Snapshot { meta, floors, arrival: shipment.arrival.clone(), swept: false });
         checkpoints.ship(self.member.worker, Message::Begin(Box::new(shipment)))?;
         // At the end nobody calls any more.
         while last && self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.swept) && !self.control.over() {
@@ -184,7 +183,7 @@ impl Keeper {
             }
             let meta = std::mem::take(&mut snapshot.meta);
             let floors = std::mem::take(&mut snapshot.floors);
-            let finish = Finish { meta, last: snapshot.last, disk: instance.opened_disk().cloned(), floors };
+            let finish = Finish { meta, disk: instance.opened_disk().cloned(), floors };
             checkpoints.ship(self.member.worker, Message::Finish(self.member, finish))?;
         }
         // What stays in memory need not arrive before it is changed again.

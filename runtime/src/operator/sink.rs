@@ -198,6 +198,7 @@ impl<T: 'static> Driver<T> {
             self.release(oldest);
             self.flush_in_time()?;
         } else if self.ended && self.uncommitted.is_empty() {
+            self.control.checkpoints().committed_all(self.member);
             self.held = None;
             self.output = Output::Closed;
             return Ok(());

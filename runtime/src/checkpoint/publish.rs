@@ -1,0 +1,125 @@
+//! Publishing what is complete: the manifest, after which it exists, and the end of those that are no longer kept.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use tidegate_checkpoints::retention::{self, InFlight};
+use tidegate_checkpoints::{FileRef, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo, Storage, failpoint, publish_savepoint};
+
+use super::config::Completed;
+use super::coordinator::{Complete, Plan};
+use super::{Checkpoints, PARTLY_ENDED, lock, message, restore, wall_clock};
+use crate::graph::NodeId;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+impl Checkpoints {
+    /// Publishes, on the thread for that.
+    pub(super) fn publish_now(&self, complete: Complete) {
+        let epoch = complete.epoch;
+        match self.try_publish(&complete) {
+            Ok(completed) => {
+                let savepoint = completed.savepoint.clone();
+                let mut status = lock(&self.status);
+                status.completed += 1;
+                status.under_way = false;
+                status.last = Some(completed);
+                drop(status);
+                if self.commits(&complete.plan) {
+                    self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
+                }
+                lock(&self.coordinator).published(epoch);
+                failpoint::hit("checkpoint-completed");
+                self.requests.answer(epoch, Ok(savepoint.unwrap_or_default()));
+                self.forget_old();
+            }
+            Err(error) => self.declined(epoch, &message(&*error), false),
+        }
+    }
+
+    /// May sinks commit when this is complete? Where there are checkpoints, only when one of them is: after a failure the job goes on from the latest of
+    /// them, and would write again what a savepoint had committed since.
+    fn commits(&self, plan: &Plan) -> bool {
+        match plan {
+            Plan::Checkpoint => true,
+            Plan::Savepoint(_) => !self.on(),
+        }
+    }
+
+    fn try_publish(&self, complete: &Complete) -> Outcome<Completed> {
+        let manifest = self.manifest(complete)?;
+        let savepoint = match &complete.plan {
+            Plan::Checkpoint => {
+                let config = self.config.as_ref().ok_or("checkpoints have no directory")?;
+                config.directory.publish(&manifest)?;
+                None
+            }
+            Plan::Savepoint(to) => {
+                // A savepoint stands alone.
+                let elsewhere = |file: &FileRef| file.path.contains('/');
+                if manifest.files().any(elsewhere) {
+                    return Err(PARTLY_ENDED.into());
+                }
+                publish_savepoint(&Storage::open(to)?, &manifest)?;
+                Some(to.clone())
+            }
+        };
+        let bytes = manifest.files().map(|file| file.bytes).sum();
+        let stored = complete.reports.values().map(|report| report.stored).sum();
+        let at = self.start.elapsed();
+        Ok(Completed { epoch: complete.epoch, took: at.saturating_sub(complete.begun), bytes, stored, at, savepoint })
+    }
+
+    fn manifest(&self, complete: &Complete) -> Outcome<Manifest> {
+        let mut operators = Vec::new();
+        for (i, node) in self.graph.nodes().iter().enumerate() {
+            let of_node = complete.reports.iter().filter(|(member, _)| member.node == NodeId(i));
+            let parts: Vec<Part> = of_node
+                .map(|(member, report)| Part {
+                    worker: member.worker,
+                    groups: self.key_groups.owned(member.worker, self.workers),
+                    list: report.list.clone(),
+                    files: report.files.clone(),
+                    rows: report.rows.clone(),
+                    db: report.db.clone(),
+                    entries: report.entries,
+                })
+                .collect();
+            if parts.is_empty() {
+                continue;
+            }
+            let states = node.states.iter().zip(self.ids(NodeId(i)));
+            operators.push(OperatorState {
+                id: OperatorId::new(&node.name).map_err(|e| e.to_string())?,
+                kind: restore::kind(node),
+                role: restore::role(node.role).to_owned(),
+                states: states.map(|(s, id)| StateInfo { id: *id, name: s.name.clone(), schema: s.schema.clone() }).collect(),
+                parts,
+            });
+        }
+        let control = self.control.upgrade();
+        let watermark = control.and_then(|control| control.board.slowest()).map(|watermark| watermark.0);
+        let age = self.start.elapsed().saturating_sub(complete.begun);
+        Ok(Manifest {
+            format: Manifest::FORMAT,
+            job: self.job.clone(),
+            kind: if complete.plan == Plan::Checkpoint { Kind::Checkpoint } else { Kind::Savepoint },
+            epoch: complete.epoch,
+            generation: self.config.as_ref().map_or(0, |config| config.generation),
+            created_ms: wall_clock().saturating_sub(i64::try_from(age.as_millis()).unwrap_or_default()),
+            key_groups: self.key_groups.max_parallelism(),
+            workers: self.workers,
+            watermark: watermark.filter(|w| *w != i64::MIN),
+            operators,
+        })
+    }
+
+    /// Deletes the checkpoints that are no longer kept. If that fails, the next one tries again.
+    fn forget_old(&self) {
+        let Some(config) = &self.config else { return };
+        let files = lock(&self.in_use).values().flatten().cloned().collect();
+        let in_flight = InFlight { files, since_ms: wall_clock() };
+        if let Err(error) = retention::retain(&config.directory, config.generation, config.keep, &in_flight) {
+            lock(&self.status).failure = Some(message(&error));
+        }
+    }
+}

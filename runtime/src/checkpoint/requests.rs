@@ -1,0 +1,104 @@
+//! Savepoints that somebody asked for: each is answered, and once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+use std::sync::mpsc::Sender;
+
+use tidegate_checkpoints::Epoch;
+
+use super::lock;
+
+/// The fate of a savepoint that somebody asked for: its place, or why there is none.
+pub type SavepointResult = Result<String, String>;
+
+/// A savepoint that somebody asked for.
+pub(super) struct Request {
+    pub(super) to: String,
+    pub(super) answer: Sender<SavepointResult>,
+}
+
+impl Request {
+    /// Who asked may have gone.
+    pub(super) fn refuse(self, why: &str) {
+        let _ = self.answer.send(Err(why.to_owned()));
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Requests(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    waiting: VecDeque<Request>,
+    begun: BTreeMap<Epoch, Sender<SavepointResult>>,
+    closed: bool,
+}
+
+/// What is told to those whose savepoint the job did not live to see.
+const ENDED: &str = "the job ended before";
+
+impl Requests {
+    pub(super) fn ask(&self, request: Request) {
+        let mut inner = lock(&self.0);
+        if inner.closed {
+            request.refuse(ENDED);
+        } else {
+            inner.waiting.push_back(request);
+        }
+    }
+
+    /// The one whose turn it is.
+    pub(super) fn next(&self) -> Option<Request> {
+        lock(&self.0).waiting.pop_front()
+    }
+
+    /// The savepoint is taken at the end of this epoch.
+    pub(super) fn begun(&self, epoch: Epoch, answer: Sender<SavepointResult>) {
+        lock(&self.0).begun.insert(epoch, answer);
+    }
+
+    /// Tells whoever asked for the savepoint of this epoch, if anybody did.
+    pub(super) fn answer(&self, epoch: Epoch, result: SavepointResult) {
+        if let Some(answer) = lock(&self.0).begun.remove(&epoch) {
+            let _ = answer.send(result);
+        }
+    }
+
+    /// The job is over.
+    pub(super) fn close(&self) {
+        let mut inner = lock(&self.0);
+        inner.closed = true;
+        inner.waiting.drain(..).for_each(|request| request.refuse(ENDED));
+        for answer in std::mem::take(&mut inner.begun).into_values() {
+            let _ = answer.send(Err(ENDED.to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    fn asked(requests: &Requests) -> Receiver<SavepointResult> {
+        let (answer, result) = channel();
+        requests.ask(Request { to: "there".to_owned(), answer });
+        result
+    }
+
+    #[test]
+    fn whoever_asks_is_answered_also_when_the_job_is_over() {
+        let requests = Requests::default();
+        let [done, begun, waiting] = [(); 3].map(|()| asked(&requests));
+        requests.begun(Epoch(1), requests.next().unwrap().answer);
+        requests.answer(Epoch(1), Ok("there".to_owned()));
+        requests.begun(Epoch(2), requests.next().unwrap().answer);
+        requests.close();
+        let late = asked(&requests);
+        assert_eq!(done.recv().unwrap(), Ok("there".to_owned()));
+        for result in [begun, waiting, late] {
+            assert_eq!(result.recv().unwrap(), Err(ENDED.to_owned()));
+        }
+    }
+}
