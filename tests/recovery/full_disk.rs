@@ -81,3 +81,15 @@ fn too_many_failed_checkpoints_end_the_job_which_goes_on_from_the_last_good_one(
         assert!(written(&dir) == expected(), "{backend}");
     }
 }
+
+#[test]
+fn a_stop_that_finds_no_room_for_what_it_needs_fails() {
+    for backend in ["memory", "rocksdb"] {
+        let dir = Dir::new();
+        dir.file("job.yaml", yaml(backend, 100_000_000).replace("every: 1s", "every: 10m"));
+        let run = "trap '' XFSZ; exec prlimit --fsize=16384:unlimited \"$@\"";
+        let job = [env!("CARGO_BIN_EXE_tidegate"), "run", "job.yaml", "-p", "2", "--savepoint-at-end", "save"];
+        dir.command("sh", ["-c", run, "sh"]).args(job).run().exits(1).stderr_has(FULL);
+        assert!(!dir.path("save/manifest.json").exists());
+    }
+}

@@ -14,3 +14,4 @@ mod s3;
 mod savepoints;
 #[path = "../harness/s3.rs"]
 mod server;
+mod stops;
