@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
-use tidegate::runtime::Stopper;
+
+use super::supervisor::Stopping;
 
 /// Where the socket of a job lies.
 pub fn path(dir: &Path) -> PathBuf {
     dir.join("control")
 }
 
-/// Listens for requests until the process ends.
-pub fn listen(dir: &Path, stopper: Stopper) -> Result<()> {
+/// Listens for requests until the process ends, whichever run of the job they meet.
+pub fn listen(dir: &Path, job: Stopping) -> Result<()> {
     let path = path(dir);
     // Of a process that was killed: the lock says that it is gone.
     let _ = std::fs::remove_file(&path);
@@ -25,9 +26,9 @@ pub fn listen(dir: &Path, stopper: Stopper) -> Result<()> {
     })?;
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
         for stream in listener.incoming().flatten() {
-            let stopper = stopper.clone();
+            let job = job.clone();
             std::thread::spawn(move || {
-                let answer = match serve(&stream, &stopper) {
+                let answer = match serve(&stream, &job) {
                     Ok(place) => json!({ "savepoint": place }),
                     Err(error) => json!({ "error": format!("{error:#}") }),
                 };
@@ -39,12 +40,13 @@ pub fn listen(dir: &Path, stopper: Stopper) -> Result<()> {
     Ok(())
 }
 
-fn serve(stream: &UnixStream, stopper: &Stopper) -> Result<String> {
+fn serve(stream: &UnixStream, job: &Stopping) -> Result<String> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
     let request: Value = serde_json::from_str(&line).context("the request does not read")?;
     let Some(to) = request["savepoint"].as_str() else { bail!("a request is {{\"savepoint\": DIRECTORY}}") };
-    let answer = stopper.savepoint(to.to_owned()).recv().map_err(|_| anyhow!("the job ended before"))?;
+    let running = job.running().context("the job does not run just now: it is about to be started, or started again")?;
+    let answer = running.savepoint(to.to_owned()).recv().map_err(|_| anyhow!("the job ended before"))?;
     answer.map_err(|why| anyhow!(why))
 }
 

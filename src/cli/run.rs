@@ -83,6 +83,11 @@ impl Run {
             Err(e) => return super::fail(&e.into(), super::FAILED),
         }
         log_panics();
+        if home.shared()
+            && let Err(error) = super::control::listen(home.dir(), supervisor.stopping())
+        {
+            tracing::warn!("{error:#}");
+        }
         loop {
             match self.attempt(loaded, &home, &mut supervisor) {
                 Ok(()) => return ExitCode::SUCCESS,
@@ -113,11 +118,6 @@ impl Run {
         }
         let running = loaded.job.start(config)?;
         supervisor.started(running.stopper());
-        if home.shared()
-            && let Err(error) = super::control::listen(home.dir(), running.stopper())
-        {
-            tracing::warn!("{error:#}");
-        }
         self.watch(&loaded.job, &running, &mut report);
         let (metrics, stopped, stopper) = (running.metrics(), running.stopper().stopping(), running.stopper());
         let result = running.wait();

@@ -34,6 +34,11 @@ impl Signal {
 }
 
 impl Stopping {
+    /// The job, if it runs.
+    pub fn running(&self) -> Option<Stopper> {
+        self.0.state().job.clone()
+    }
+
     /// Stops the job that runs, and starts none again.
     pub fn stop(&self) {
         let mut state = self.0.state();
