@@ -1,6 +1,6 @@
 # What a person or a CI machine needs: `make run` and `make test` set up what they use.
 
-.PHONY: setup-build setup run test check bench
+.PHONY: setup-build setup setup-flink run test flink-cep check bench
 
 CARGO ?= cargo
 
@@ -14,11 +14,18 @@ setup: setup-build ## and what tests need besides: Java and Maven for a Kafka br
 	@command -v java >/dev/null || { apt-get update && apt-get install -y --no-install-recommends openjdk-17-jre-headless; }
 	@command -v mvn >/dev/null || { apt-get update && apt-get install -y --no-install-recommends maven; }
 
+setup-flink: setup-build ## and what comparing with Flink needs: a JDK and Maven
+	@command -v javac >/dev/null || { apt-get update && apt-get install -y --no-install-recommends openjdk-17-jdk-headless; }
+	@command -v mvn >/dev/null || { apt-get update && apt-get install -y --no-install-recommends maven; }
+
 run: setup-build ## runs the brute-force job on a real sshd log
 	$(CARGO) run --release --quiet -- run jobs/examples/brute-force.yaml
 
 test: setup ## all tests, in a debug build: timely's capability checks are debug assertions
 	$(CARGO) test --workspace --quiet --no-fail-fast
+
+flink-cep: setup-flink ## random patterns through FlinkCEP itself, which Maven fetches; FLINK_CEP_CASES and FLINK_CEP_SEED say how many, and which
+	$(CARGO) test -p tidegate-cep --test flink -- --ignored --nocapture
 
 check: setup-build ## what CI checks besides the tests
 	$(CARGO) fmt --all --check

@@ -135,6 +135,14 @@ fn conditions_see_what_is_matched() {
 }
 
 #[test]
+fn a_greedy_loop_keeps_its_events_from_the_next_round_of_its_group() {
+    let round = Pattern::begin("s").filter(|(_, l): &Event| "ab".contains(*l)).next("t").when(step('b')).zero_or_more().greedy();
+    let mut driven = Driven::new(logic(Pattern::begin_group("rounds", round).one_or_more()));
+    "axb".chars().enumerate().for_each(|(i, l)| driven.event(i as i64, 1, l));
+    assert_eq!(driven.watermark(20), list(&[("+a", 0), ("+b", 2)]));
+}
+
+#[test]
 fn in_processing_time_events_are_taken_as_they_come_and_timers_go_by_the_clock() {
     let now = Arc::new(AtomicI64::new(100));
     let clock = Arc::clone(&now);

@@ -295,8 +295,12 @@ impl Compiler {
     /// Keeps the events of a greedy loop from `state`.
     fn keep_from(&mut self, state: StateId, take: &Guard) {
         let unfit = take.not();
-        for edge in &mut self.states[state as usize].edges {
-            edge.guard = std::mem::take(&mut edge.guard).and(&unfit);
+        // What waits on there is in a twin of the state.
+        let twin = self.states[state as usize].edges.iter().find(|edge| edge.action == Action::Ignore).map(|edge| edge.target);
+        for state in [Some(state), twin.filter(|twin| *twin != state)].into_iter().flatten() {
+            for edge in &mut self.states[state as usize].edges {
+                edge.guard = std::mem::take(&mut edge.guard).and(&unfit);
+            }
         }
     }
 

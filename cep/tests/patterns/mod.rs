@@ -11,7 +11,7 @@ use tidegate_cep::{AfterMatch, Candidate, Condition, Contiguity, Inner, Judge, P
 use tidegate_runtime::Error;
 
 /// Which kinds of event fit, as bits; an iterative one wants an even number of events before it, too.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Kinds {
     pub kinds: u8,
     pub iterative: bool,
@@ -41,9 +41,14 @@ fn condition() -> impl Strategy<Value = Kinds> {
 }
 
 fn times() -> impl Strategy<Value = Option<Times>> {
-    let range = (0u32..3, prop::option::of(0u32..2));
-    let range = range.prop_map(|(min, more)| Times { min, max: more.map(|more| (min + more).max(1)), within: None });
+    let range = (0u32..3, prop::option::of(0u32..2), window());
+    let range = range.prop_map(|(min, more, within)| Times { min, max: more.map(|more| (min + more).max(1)), within });
     prop::option::weighted(0.4, range)
+}
+
+/// Of a step.
+fn window() -> impl Strategy<Value = Option<Duration>> {
+    prop::option::weighted(0.1, (1u64..4).prop_map(Duration::from_millis))
 }
 
 fn leaf() -> impl Strategy<Value = Step<Kinds>> {
@@ -52,7 +57,6 @@ fn leaf() -> impl Strategy<Value = Step<Kinds>> {
         1 => Just(Contiguity::NotNext), 1 => Just(Contiguity::NotFollowedBy),
     ];
     let inner = prop_oneof![3 => Just(Inner::Relaxed), 1 => Just(Inner::Consecutive), 1 => Just(Inner::AllowCombinations)];
-    let within = prop::option::weighted(0.1, (1u64..4).prop_map(Duration::from_millis));
     (
         contiguity,
         (prop::option::weighted(0.9, condition()), prop::option::weighted(0.15, condition())),
@@ -60,7 +64,7 @@ fn leaf() -> impl Strategy<Value = Step<Kinds>> {
         inner,
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.1),
-        within,
+        window(),
     )
         .prop_map(|(contiguity, (condition, other), times, inner, optional, greedy, within)| {
             let mut step = Step::new("", contiguity);
@@ -147,6 +151,9 @@ impl Kinds {
 pub fn simplify(steps: &mut [Step<Kinds>]) {
     for step in steps {
         step.within = None;
+        if let Some(times) = &mut step.times {
+            times.within = None;
+        }
         if let Some(until) = &mut step.until {
             until.iterative = false;
         }
