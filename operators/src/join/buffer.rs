@@ -36,14 +36,18 @@ impl<T> Buffer<T> {
         self.0.range_mut(from..to.max(from))
     }
 
-    /// Takes out the oldest, if it is of this time or before.
-    pub(super) fn take_until(&mut self, last: i64) -> Option<Waiting<T>> {
-        if self.first()? <= last { self.0.pop_front() } else { None }
+    /// When the oldest is over, if each record is so long after its time: by the end of time at the latest.
+    pub(super) fn next_over(&self, after: i64) -> Option<i64> {
+        self.0.front().map(|oldest| oldest.time.saturating_add(after))
     }
 
-    /// The time of the oldest.
-    pub(super) fn first(&self) -> Option<i64> {
-        self.0.front().map(|oldest| oldest.time)
+    /// Takes out the oldest, if it is over at `now`.
+    pub(super) fn take_over(&mut self, after: i64, now: i64) -> Option<Waiting<T>> {
+        if self.next_over(after)? <= now { self.0.pop_front() } else { None }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The times of all.

@@ -118,8 +118,8 @@ where
 
     /// Sees to it that a key is looked at when its oldest record has waited long enough.
     fn arrange(&self, key: &K, sides: &mut Sides<L, R>) {
-        let left = sides.left.first().map(|time| time.saturating_add(self.interval.left_waits()));
-        let right = sides.right.first().map(|time| time.saturating_add(self.interval.right_waits()));
+        let left = sides.left.next_over(self.interval.left_waits());
+        let right = sides.right.next_over(self.interval.right_waits());
         let Some(next) = left.into_iter().chain(right).min() else { return };
         if sides.wake.is_none_or(|wake| next < wake) {
             sides.wake = Some(next);
@@ -132,17 +132,17 @@ where
         let mut all = self.sides.borrow_mut();
         let Some(sides) = all.get_mut(key)? else { return Ok(()) };
         sides.wake.take_if(|wake| *wake == now);
-        while let Some(left) = sides.left.take_until(now.saturating_sub(self.interval.left_waits())) {
+        while let Some(left) = sides.left.take_over(self.interval.left_waits(), now) {
             if self.kind.keeps_left() && !left.matched {
                 out.emit(now, (self.pair)(key, Some(&left.value), None));
             }
         }
-        while let Some(right) = sides.right.take_until(now.saturating_sub(self.interval.right_waits())) {
+        while let Some(right) = sides.right.take_over(self.interval.right_waits(), now) {
             if self.kind.keeps_right() && !right.matched {
                 out.emit(now, (self.pair)(key, None, Some(&right.value)));
             }
         }
-        if sides.left.first().or(sides.right.first()).is_none() {
+        if sides.left.is_empty() && sides.right.is_empty() {
             all.remove(key)?;
         } else {
             self.arrange(key, sides);

@@ -76,7 +76,7 @@ where
 
     /// Sees to it that a key is looked at when something waits no more, or a version is needed no more.
     fn arrange(&self, key: &K, row: &mut Row<L, R>) {
-        let Some(next) = row.waiting.first().into_iter().chain(row.versions.next_over()).min() else { return };
+        let Some(next) = row.waiting.next_over(0).into_iter().chain(row.versions.next_over()).min() else { return };
         if row.wake.is_none_or(|wake| next < wake) {
             row.wake = Some(next);
             self.timers.borrow_mut().set(next, key.clone());
@@ -89,11 +89,11 @@ where
         let mut rows = rows.borrow_mut();
         let Some(row) = rows.get_mut(key)? else { return Ok(()) };
         row.wake.take_if(|wake| *wake <= now);
-        while let Some(left) = row.waiting.take_until(now) {
+        while let Some(left) = row.waiting.take_over(0, now) {
             self.emit(key, left.time, &left.value, row.versions.at(left.time), out);
         }
         row.versions.forget_before(now);
-        if row.waiting.first().is_none() && row.versions.is_empty() {
+        if row.waiting.is_empty() && row.versions.is_empty() {
             rows.remove(key)?;
         } else {
             self.arrange(key, row);
@@ -152,7 +152,7 @@ where
                     }
                 };
                 row.versions.forget_before(now);
-                if row.waiting.first().is_none() && row.versions.is_empty() {
+                if row.waiting.is_empty() && row.versions.is_empty() {
                     rows.remove(&key)?;
                 } else {
                     self.arrange(&key, row);

@@ -72,3 +72,27 @@ fn an_interval_with_nothing_in_it_is_none() {
     assert_eq!(Interval::new(3, 2), None);
     assert_eq!(Interval::new(2, 3).and_then(Interval::lower_exclusive).and_then(Interval::upper_exclusive), None);
 }
+
+/// Records that would wait beyond the end of time wait until then, and are let go of.
+#[test]
+fn nothing_waits_beyond_the_end_of_time() {
+    for (low, high) in [(-5_000, 5_000), (0, 0), (0, i64::MAX), (-i64::MAX, 0)] {
+        for time in [i64::MAX - 807, i64::MAX - 1, i64::MAX] {
+            let key = |item: &Either<Item, Item>| match item {
+                Either::Left(item) | Either::Right(item) => item.0,
+            };
+            let pair = |_: &u8, left: Option<&Item>, right: Option<&Item>| (left.copied(), right.copied());
+            let interval = Interval::new(low, high).unwrap();
+            let mut logic = IntervalLogic::new(key, interval, JoinType::Full, pair, &mut Context::default()).unwrap();
+            let mut out = Outbox::default();
+            let (left, right) = ((1, time, 0), (2, time, 1));
+            logic.record(Record::new(time, Either::Left(left)), &mut out).unwrap();
+            logic.record(Record::new(time, Either::Right(right)), &mut out).unwrap();
+            logic.watermark(Watermark::END, &mut out).unwrap();
+            let mut found: Vec<_> = out.take().0.into_iter().map(|r| r.value).collect();
+            found.sort_unstable();
+            assert_eq!(found, [(None, Some(right)), (Some(left), None)]);
+            assert_eq!(logic.waiting().unwrap(), (vec![], vec![]));
+        }
+    }
+}

@@ -323,14 +323,16 @@ where
             // In several windows, or where windows become one before it is added, the record is looked at once.
             let one = core.spec.contents.one(&record)?;
             counts = one.is_some();
-            for (window, one) in self.windows.iter().zip(std::iter::repeat(one).flatten()) {
-                let at = if merges { core.merge(&key, panes, *window)? } else { panes.open(*window) };
-                let Some(pane) = panes.all.get_mut(at) else { continue };
-                match &mut pane.kept {
-                    Some(kept) => core.spec.contents.merge(kept, &one),
-                    none => *none = Some(one),
+            if let Some(one) = one {
+                for window in &self.windows {
+                    let at = if merges { core.merge(&key, panes, *window)? } else { panes.open(*window) };
+                    let Some(pane) = panes.all.get_mut(at) else { continue };
+                    match &mut pane.kept {
+                        Some(kept) => core.spec.contents.merge(kept, &one),
+                        none => *none = Some(one.clone()),
+                    }
+                    core.added(&key, pane, &record, out)?;
                 }
-                core.added(&key, pane, &record, out)?;
             }
         }
         if !counts {

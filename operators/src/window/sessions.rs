@@ -19,6 +19,8 @@ struct Session<Acc> {
     start: i64,
     end: i64,
     acc: Acc,
+    /// Has it fired, as it is? If not, a timer is set for its end or before: the watermark does not tell, as it may begin anew after a restore.
+    fired: bool,
 }
 
 pub(super) struct SessionLogic<K, F, T, A: Aggregate<T>> {
@@ -58,15 +60,16 @@ where
         let mut all = self.sessions.borrow_mut();
         let mut timers = self.timers.borrow_mut();
         let Some(sessions) = all.get_mut(key)? else { return Ok(()) };
-        sessions.retain(|session| {
+        sessions.retain_mut(|session| {
             let due = session.end - 1;
-            if due == now {
+            if due == now && !session.fired {
                 out.emit(due, result(key, session, &self.aggregate));
+                session.fired = true;
             }
             let cleanup = due.saturating_add(lateness);
             // Timers are set for what is still to come; what has fired waits for its clean-up.
             if cleanup > now {
-                timers.set(if due > now { due } else { cleanup }, key.clone());
+                timers.set(if session.fired { cleanup } else { due }, key.clone());
             }
             cleanup > now
         });
@@ -120,15 +123,16 @@ where
         }
         let mut timer_set = false;
         let sessions = all.get_or_insert_with(&key, Vec::new)?;
-        let mut session = Session { start, end, acc };
+        let mut session = Session { start, end, acc, fired: false };
         for old in sessions.drain(met.clone()) {
             let mut merged = old.acc;
             self.aggregate.merge(&mut merged, &session.acc);
-            timer_set |= old.end - 1 > watermark;
-            session = Session { start: session.start.min(old.start), end: session.end.max(old.end), acc: merged };
+            timer_set |= !old.fired;
+            session = Session { start: session.start.min(old.start), end: session.end.max(old.end), acc: merged, fired: false };
         }
         let due = session.end - 1;
         if due <= watermark {
+            session.fired = true;
             out.emit(due, result(&key, &session, &self.aggregate));
             let cleanup = due.saturating_add(self.lateness);
             self.timers.borrow_mut().set(cleanup, key);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Due, Handle, Scope, Windowed};
+use tidegate_runtime::state::{Broadcast, Due, Handle, Scope, Timers, Windowed};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::WindowResult;
@@ -29,6 +29,14 @@ pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     last: Slice,
     /// The ends of the windows that have yet to fire and may hold something. One timer per window, not per key.
     due: Handle<Due>,
+    /// How far event time has come, in any run; `None` until it is looked at first.
+    reached: Option<i64>,
+    /// The same for the next run, whose watermark may begin anew.
+    stored: Handle<Broadcast<(), i64>>,
+    /// By end: windows of which a record came when they had fired, of these keys.
+    late: Handle<Windowed<K, A::Acc>>,
+    /// When those fire that had fired in a former run.
+    late_due: Handle<Timers<K>>,
     /// The least and the greatest of an unbroken row of ends that are in `due` or have fired: a slice that begins mostly adds one.
     expected: Option<(i64, i64)>,
     /// What the windows since the last one that fired come to, where windows overlap. Made from the slices when there is none.
@@ -42,10 +50,15 @@ where
 {
     pub(super) fn new(key: F, windows: Aligned, lateness: i64, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
         aggregate.open(&context.metrics);
-        let slices = context.states.windowed("slices", meaning(&aggregate).as_deref())?;
-        let due = context.states.due("due")?;
-        let metrics = Arc::clone(&context.metrics);
-        Ok(Self { key, windows, lateness, aggregate, metrics, slices, last: windows.slice_of(0), due, expected: None, running: None })
+        let (states, meaning) = (&mut context.states, meaning(&aggregate));
+        let slices = states.windowed("slices", meaning.as_deref())?;
+        let due = states.due("due")?;
+        let stored = states.broadcast("reached")?;
+        let late = states.windowed("late", meaning.as_deref())?;
+        let late_due = states.timers("late due")?;
+        let (metrics, last) = (Arc::clone(&context.metrics), windows.slice_of(0));
+        let (reached, expected, running) = (None, None, None);
+        Ok(Self { key, windows, lateness, aggregate, metrics, slices, last, due, reached, stored, late, late_due, expected, running })
     }
 
     /// The moment after which the window that ends at `end` takes no more records.
@@ -53,9 +66,9 @@ where
         (end - 1).saturating_add(self.lateness)
     }
 
-    /// The slices of the window that ends at `end`.
-    fn slices_of(&self, end: i64) -> Vec<i64> {
-        self.slices.borrow().namespaces_in(end.saturating_sub(self.windows.size)..end).collect()
+    /// How far event time has come, in this run or a former one: the windows that ended by then have fired.
+    fn reached(&mut self) -> i64 {
+        *self.reached.get_or_insert_with(|| self.stored.borrow().map().get(&()).copied().unwrap_or(i64::MIN))
     }
 
     /// Emits the window that ends at `end`, of all keys it is due for.
@@ -113,13 +126,13 @@ where
         Ok(())
     }
 
-    /// Has the windows that hold `time` fire when they end.
-    fn expect(&mut self, time: i64, watermark: i64) {
+    /// Has the windows that hold `time` and have yet to fire do so when they end.
+    fn expect(&mut self, time: i64, reached: i64) {
         let mut due = self.due.borrow_mut();
         let known = self.expected;
         let is_known = |end: i64| known.is_some_and(|(least, greatest)| (least..=greatest).contains(&end));
         let (mut least, mut greatest) = (i64::MAX, i64::MIN);
-        for end in self.windows.ends(time).take_while(|end| end - 1 > watermark) {
+        for end in self.windows.ends(time).take_while(|end| end - 1 > reached) {
             if !is_known(end) {
                 due.insert(end);
             }
@@ -132,26 +145,66 @@ where
         }
     }
 
-    /// Emits the window that ends at `end` once more, of one key.
-    fn fire_again(&self, end: i64, key: &K, out: &mut Outbox<WindowResult<K, A::Out>, T>) -> Result<(), Error> {
-        let mut merged: Option<A::Acc> = None;
-        for slice in self.slices_of(end) {
-            if let Some(part) = self.slices.borrow_mut().get(slice, key)? {
-                match &mut merged {
-                    Some(so_far) => self.aggregate.merge(so_far, part),
-                    None => merged = Some(part.clone()),
+    /// Adds a record to windows of which some have fired. These are apart from the slices then, for its key, and fire again: at once, or when they end, if a
+    /// restore has put that off.
+    #[cold]
+    fn record_late(
+        &mut self,
+        key: K,
+        record: &Record<T>,
+        last_end: i64,
+        out: &mut Outbox<WindowResult<K, A::Out>, T>,
+    ) -> Result<(), Error> {
+        let (slice, reached, watermark) = (self.last.start, self.reached(), out.watermark().0);
+        let mut one = self.aggregate.create();
+        if !self.aggregate.add(&mut one, &record.value, record.time)? {
+            return Ok(());
+        }
+        let fired: Vec<i64> = self.windows.ends(record.time).filter(|end| end - 1 <= reached && self.cleanup(*end) > watermark).collect();
+        for end in fired.into_iter().rev() {
+            let value = self.revise(end, reached, &key, &one)?;
+            if end - 1 <= watermark {
+                out.emit(end - 1, WindowResult { key: key.clone(), start: end.saturating_sub(self.windows.size), end, value });
+            } else {
+                self.late_due.borrow_mut().set(end - 1, key.clone());
+            }
+        }
+        if last_end - 1 <= reached {
+            return Ok(());
+        }
+        if self.slices.borrow_mut().begin(slice)? {
+            self.expect(record.time, reached);
+        }
+        let mut slices = self.slices.borrow_mut();
+        let part = slices.get_or_insert_with(slice, &key, || self.aggregate.create())?;
+        self.aggregate.merge(part, &one);
+        drop(slices);
+        self.amend(slice, &key)
+    }
+
+    /// Adds `one` to the window of a key that ends at `end` and has fired; returns its result.
+    fn revise(&self, end: i64, reached: i64, key: &K, one: &A::Acc) -> Result<A::Out, Error> {
+        let mut late = self.late.borrow_mut();
+        let mut before = None;
+        // What a window held that was over in a former run is gone.
+        if self.cleanup(end) > reached && late.get(end, key)?.is_none() {
+            let mut slices = self.slices.borrow_mut();
+            for slice in slices.namespaces_in(end.saturating_sub(self.windows.size)..end).collect::<Vec<_>>() {
+                match (&mut before, slices.get(slice, key)?) {
+                    (Some(before), Some(part)) => self.aggregate.merge(before, part),
+                    (before, Some(part)) => *before = Some(part.clone()),
+                    (_, None) => {}
                 }
             }
         }
-        if let Some(merged) = merged {
-            let start = end.saturating_sub(self.windows.size);
-            out.emit(end - 1, WindowResult { key: key.clone(), start, end, value: self.aggregate.finish(&merged) });
-        }
-        Ok(())
+        let acc = late.get_or_insert_with(end, key, || before.unwrap_or_else(|| self.aggregate.create()))?;
+        self.aggregate.merge(acc, one);
+        Ok(self.aggregate.finish(acc))
     }
 
-    /// Drops the slices that no window needs any more.
+    /// Drops the windows that take no more records, and the slices that no other needs.
     fn clean(&self, watermark: i64) {
+        self.late.borrow_mut().end_below(watermark.saturating_sub(self.lateness).saturating_add(2));
         if let Some(floor) = self.windows.first_open(watermark, self.lateness) {
             self.slices.borrow_mut().end_below(floor);
         }
@@ -180,12 +233,12 @@ where
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         timed(record.time)?;
-        let watermark = out.watermark().0;
+        let (watermark, reached) = (out.watermark().0, self.reached());
         if !self.last.holds(record.time) {
             self.last = self.windows.slice_of(record.time);
         }
         let Slice { start, last_end, .. } = self.last;
-        if last_end.is_none_or(|end| self.cleanup(end) <= watermark) {
+        let Some(last_end) = last_end.filter(|end| self.cleanup(*end) > watermark) else {
             if record.time.saturating_add(self.lateness) <= watermark {
                 self.metrics.late.add(1);
                 out.emit_side(record.time, record.value);
@@ -194,10 +247,13 @@ where
                 self.metrics.filtered.add(1);
             }
             return Ok(());
-        }
+        };
         let key = (self.key)(&record.value);
+        if record.time <= reached {
+            return self.record_late(key, &record, last_end, out);
+        }
         if self.slices.borrow_mut().begin(start)? {
-            self.expect(record.time, watermark);
+            self.expect(record.time, reached);
         }
         let mut slices = self.slices.borrow_mut();
         let mut new = false;
@@ -205,27 +261,34 @@ where
             new = true;
             self.aggregate.create()
         })?;
-        let counts = self.aggregate.add(acc, &record.value, record.time)?;
-        if new && !counts {
+        if !self.aggregate.add(acc, &record.value, record.time)? && new {
             // Of a key with no record that counts there is no window.
             slices.remove(start, &key)?;
-        }
-        drop(slices);
-        if counts && record.time <= watermark {
-            self.amend(start, &key)?;
-            let again: Vec<i64> = self.windows.ends(record.time).filter(|e| e - 1 <= watermark && self.cleanup(*e) > watermark).collect();
-            again.into_iter().rev().try_for_each(|end| self.fire_again(end, &key, out))?;
         }
         Ok(())
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
+        let reached = self.reached().max(watermark.0);
+        loop {
+            let due = self.late_due.borrow_mut().take_due(watermark.0);
+            let Some((last, keys)) = due else { break };
+            let (end, mut late) = (last + 1, self.late.borrow_mut());
+            for key in keys {
+                if let Some(acc) = late.get(end, &key)? {
+                    let (start, value) = (end.saturating_sub(self.windows.size), self.aggregate.finish(acc));
+                    out.emit(last, WindowResult { key, start, end, value });
+                }
+            }
+        }
         loop {
             // A window that ends at `e` is due when the watermark is `e - 1`.
             let due = self.due.borrow_mut().take(watermark.0.saturating_add(1));
             let Some((end, scope)) = due else { break };
             self.fire(end, &scope, out)?;
         }
+        self.reached = Some(reached);
+        self.stored.borrow_mut().map_mut().insert((), reached);
         self.clean(watermark.0);
         Ok(())
     }
