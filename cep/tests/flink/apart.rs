@@ -6,8 +6,11 @@ use super::patterns::Kinds;
 
 type Steps = [Step<Kinds>];
 
+/// Is a pattern of this form?
+type Is = fn(&Pattern<Kinds>) -> bool;
+
 /// What they are, with the reason.
-const FORMS: &[(&str, fn(&Pattern<Kinds>) -> bool)] =
+const FORMS: &[(&str, Is)] =
     &[
         // Flink finds names in groups for conditions, but not for skipping, and refuses.
         ("skips to a step in a group", |pattern| {

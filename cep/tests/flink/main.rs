@@ -69,7 +69,7 @@ fn ours(case: &Case) -> Option<Answer> {
         });
         if let Err(error) = result {
             let failed = error.to_string();
-            return failed.contains("can't skip").then(|| Answer { failed: Some(failed), ..answer });
+            return failed.contains("can't skip").then_some(Answer { failed: Some(failed), ..answer });
         }
         let mut outcome = Outcome::default();
         for found in &found {
