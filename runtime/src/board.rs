@@ -14,6 +14,8 @@ pub enum Status {
     Active,
     /// It has been silent for longer than its `idle_after`.
     Idle,
+    /// It has read everything, and holds event time where it is until the job stops: waiting for it is in vain.
+    ReadOut,
     /// It has ended.
     Ended,
 }
@@ -37,6 +39,7 @@ impl Slot {
         match self.status.load(Relaxed) {
             0 => Status::Active,
             1 => Status::Idle,
+            2 => Status::ReadOut,
             _ => Status::Ended,
         }
     }

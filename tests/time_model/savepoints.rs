@@ -98,3 +98,24 @@ fn a_savepoint_knows_of_a_source_that_ends_while_it_is_taken() {
     running.wait().expect("it stops");
     assert_eq!(parts(&dir)[1][0]["split"]["position"], json!(1));
 }
+
+/// The first source has read everything, and waits for the savepoint of the end; the second, far ahead of it, must come to its end.
+#[test]
+fn a_source_that_has_read_everything_does_not_hold_up_one_with_a_drift() {
+    let dir = TempDir::new().expect("a directory");
+    let short = Script::new([vec![batch(0, &[1_000])]]);
+    let long = Script::new([(1..=100).map(|n| batch(1, &[n * 1_000])).collect::<Vec<_>>()]);
+    let counts = Counts::new();
+    let sink = counts.clone();
+    let job = Job::new(move |flow| {
+        let bounded = WatermarkStrategy::bounded(ms(0));
+        let long = flow.source("long", long.clone(), bounded.max_drift(ms(10)));
+        let all = flow.source("in", short.clone(), bounded).union(long).key_by(|key: &u8| *key);
+        all.window(Window::tumbling(ms(1_000), 0).expect("a window")).aggregate("counts", Count).sink("out", sink.clone());
+    });
+    let config = RunConfig { savepoint_at_end: Some(saved(&dir)), ..config(&dir, 1) };
+    run(&job.expect("a job"), config).expect("it comes to its end");
+    // The windows from a second on stay open: event time is where the first source is.
+    assert_eq!(found(&counts), []);
+    assert_eq!(Snapshot::open(&saved(&dir)).expect("a savepoint").manifest().watermark, Some(999));
+}

@@ -309,6 +309,7 @@ impl<T: 'static> Driver<T> {
         let combined = self.splits.combined();
         let status = match &self.capability {
             None => Status::Ended,
+            Some(_) if self.read_out => Status::ReadOut,
             Some(_) if combined.idle => Status::Idle,
             Some(_) => Status::Active,
         };
