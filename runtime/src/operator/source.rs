@@ -287,6 +287,7 @@ impl<T: 'static> Driver<T> {
     /// Reports where the source was at the end of each epoch that ends now, and how far event time: behind the barrier it begins at `next`.
     fn seal(&mut self, next: Time) {
         for epoch in (self.now.epoch.0..next.epoch.0).map(Epoch) {
+            self.control.board.post_barrier(self.ordinal, self.member.worker, epoch, next.watermark);
             let checkpoints = self.control.checkpoints();
             if checkpoints.plan(epoch, false).is_some() {
                 let list = self.positions.seal(epoch, &self.splits, next.watermark);
