@@ -19,6 +19,9 @@ const PIECE: usize = 4_096;
 /// Captured rows are shipped when they have come to this many bytes.
 const CHUNK: usize = 1 << 20;
 
+/// After so many records it is looked whether state must leave memory: tables leave room for some more, and to look costs something.
+const LOOK: usize = 1_024;
+
 /// When a keeper wants to be called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
@@ -50,6 +53,8 @@ pub(super) struct Keeper {
     snapshot: Option<Snapshot>,
     /// When the metrics were last told.
     told: Instant,
+    /// The records since it was last looked whether state must leave memory.
+    records: usize,
 }
 
 impl Keeper {
@@ -70,6 +75,7 @@ impl Keeper {
             open: false,
             snapshot: None,
             told: Instant::now(),
+            records: 0,
         }
     }
 
@@ -117,8 +123,13 @@ impl Keeper {
         self.instance().is_some_and(|instance| instance.opened_disk().is_some())
     }
 
-    /// Makes room for another batch of records.
-    pub(super) fn relieve(&self) -> Result<(), Error> {
+    /// So many records have been processed: makes room for others, if it is time to look.
+    pub(super) fn relieve(&mut self, records: usize) -> Result<(), Error> {
+        self.records += records;
+        if self.records < LOOK {
+            return Ok(());
+        }
+        self.records = 0;
         self.states.relieve()
     }
 

@@ -331,14 +331,15 @@ impl<L: Logic> Harness<L> {
         let mut next = *held.0.time();
         match step {
             Step::Process(records) => {
-                self.metrics.records_in.add(records.len() as u64);
+                let count = records.len();
+                self.metrics.records_in.add(count as u64);
                 if self.keeper.spilled() {
                     logic.prefetch(&records)?;
                 }
                 for record in records {
                     logic.record(record, &mut self.outbox)?;
                 }
-                self.keeper.relieve()?;
+                self.keeper.relieve(count)?;
             }
             Step::Advance(watermark) => {
                 self.outbox.watermark = watermark;
