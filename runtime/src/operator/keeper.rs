@@ -91,7 +91,7 @@ impl Keeper {
         let instance = control.instance(self.member, &self.name, Arc::clone(&self.metrics.state));
         let ids = checkpoints.ids(self.member.node);
         let parts =
-            control.restore().and_then(|restore| restore.parts(&self.name, groups)).filter(|parts| parts.stored() || !ids.is_empty());
+            control.restore().and_then(|restore| restore.parts(&self.name, groups, ids)).filter(|parts| parts.stored() || !ids.is_empty());
         let Some(parts) = parts else {
             self.states.bind(instance, ids, false);
             return Ok(true);
@@ -108,7 +108,7 @@ impl Keeper {
         self.states.bind(instance, ids, on_disk);
         let scratch = checkpoints.scratch().join("restore").join(format!("{}-{}", self.member.node.0, self.member.worker));
         let instance = self.states.instance().ok_or_else(|| Error::internal("states that were bound have no instance"))?;
-        parts.load(&self.states, ids, instance, &scratch)?;
+        parts.load(&self.states, instance, &scratch)?;
         // What is left of it is cleared when the job ends.
         let _ = std::fs::remove_dir_all(&scratch);
         Ok(true)
