@@ -6,6 +6,8 @@
 //!   frontier back, and must not turn late.
 //! - With one sender, the watermark under which a batch was sent has been reached when it arrives: it is advanced to BEFORE the batch is
 //!   processed, so that what is late is decided by the order of the source alone. With several senders only the frontier can tell.
+//! - Within an epoch the watermark goes no further than any source had come at the barrier behind it: what a snapshot has fired, its sources know of.
+//!   A frontier that still holds the epoch for one source may have taken in what another has come to behind its barrier.
 
 use std::collections::VecDeque;
 
@@ -92,23 +94,30 @@ impl<B> Align<B> {
         act(Step::Process(batch))
     }
 
-    /// The input has come to `progress`, and every batch that arrived before has been given to [`Align::arrive`].
+    /// The input has come to `progress`, and every batch that arrived before has been given to [`Align::arrive`]. `barrier` tells of an epoch the least
+    /// watermark that a source of this input had come to when it put in the barrier behind it; `None` if none has.
     ///
     /// # Errors
     /// What `act` returns.
-    pub fn progress<E>(&mut self, progress: Progress, act: &mut impl FnMut(Step<B>) -> Result<(), E>) -> Result<(), E> {
-        self.advance(progress.watermark(), act)?;
+    pub fn progress<E>(
+        &mut self,
+        progress: Progress,
+        barrier: impl Fn(Epoch) -> Option<Watermark>,
+        act: &mut impl FnMut(Step<B>) -> Result<(), E>,
+    ) -> Result<(), E> {
         while progress.sealed(self.epoch) && !self.ended {
-            self.ended = progress.ended() && self.stash.is_empty();
-            act(Step::Seal { epoch: self.epoch, last: self.ended })?;
+            // What fires at the end of input belongs to the last epoch, and that is one behind which no source has put a barrier.
+            self.ended = progress.ended() && self.stash.is_empty() && barrier(self.epoch).is_none();
             if self.ended {
-                break;
+                self.advance(progress.watermark(), act)?;
             }
-            self.epoch = self.epoch.next();
-            self.replay(act)?;
-            self.advance(progress.watermark(), act)?;
+            act(Step::Seal { epoch: self.epoch, last: self.ended })?;
+            if !self.ended {
+                self.epoch = self.epoch.next();
+                self.replay(act)?;
+            }
         }
-        Ok(())
+        self.advance(barrier(self.epoch).map_or(progress.watermark(), |reached| reached.min(progress.watermark())), act)
     }
 
     /// Processes the stashed batches of the epoch just begun, in the order they came; those of later epochs stay.

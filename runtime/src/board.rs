@@ -3,7 +3,11 @@
 //! An idle source can't leave the watermark of a dataflow, as its capability counts as long as it is held; it follows the active ones
 //! instead. It never parks at the end of time, for it may wake. The same board tells a source that it is too far ahead.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tidegate_checkpoints::Epoch;
 
 use crate::time::Watermark;
 
@@ -14,6 +18,8 @@ pub enum Status {
     Active,
     /// It has been silent for longer than its `idle_after`.
     Idle,
+    /// It has read everything, and holds event time where it is until the job stops: waiting for it is in vain.
+    ReadOut,
     /// It has ended.
     Ended,
 }
@@ -26,9 +32,18 @@ struct Slot {
     status: AtomicU8,
     /// Has it more to read at once?
     backlog: AtomicBool,
+    /// The last epochs behind which it has put a barrier, and its watermark then.
+    barriers: Mutex<VecDeque<(Epoch, Watermark)>>,
 }
 
+/// How many barriers of a source are remembered. Checkpoints are taken one at a time, so that operators are hardly ever two behind.
+const BARRIERS: usize = 8;
+
 impl Slot {
+    fn barriers(&self) -> MutexGuard<'_, VecDeque<(Epoch, Watermark)>> {
+        self.barriers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn watermark(&self) -> Watermark {
         Watermark(self.watermark.load(Relaxed))
     }
@@ -37,6 +52,7 @@ impl Slot {
         match self.status.load(Relaxed) {
             0 => Status::Active,
             1 => Status::Idle,
+            2 => Status::ReadOut,
             _ => Status::Ended,
         }
     }
@@ -53,7 +69,13 @@ impl Board {
     /// A board for sources with these groups, each on `workers` workers.
     #[must_use]
     pub fn new(groups: &[usize], workers: usize) -> Self {
-        let slot = |&group| Slot { group, watermark: AtomicI64::new(i64::MIN), status: AtomicU8::new(0), backlog: AtomicBool::new(false) };
+        let slot = |group: &usize| Slot {
+            group: *group,
+            watermark: AtomicI64::new(i64::MIN),
+            status: AtomicU8::new(0),
+            backlog: AtomicBool::new(false),
+            barriers: Mutex::default(),
+        };
         Self { workers, slots: groups.iter().flat_map(|group| (0..workers).map(move |_| slot(group))).collect() }
     }
 
@@ -73,6 +95,26 @@ impl Board {
         if let Some(slot) = self.slots.get(source * self.workers + worker) {
             slot.backlog.store(backlog, Relaxed);
         }
+    }
+
+    /// Instance `worker` of `source` is about to put a barrier behind `epoch` into its stream, having come to `watermark`.
+    pub fn post_barrier(&self, source: usize, worker: usize, epoch: Epoch, watermark: Watermark) {
+        if let Some(slot) = self.slots.get(source * self.workers + worker) {
+            let mut barriers = slot.barriers();
+            barriers.push_back((epoch, watermark));
+            if barriers.len() > BARRIERS {
+                barriers.pop_front();
+            }
+        }
+    }
+
+    /// The least watermark that an instance of these sources had come to when it put in the barrier behind `epoch`; `None` if none has. Of one that is not
+    /// remembered the next one stands for it.
+    #[must_use]
+    pub fn barrier(&self, sources: &[usize], epoch: Epoch) -> Option<Watermark> {
+        let slots = sources.iter().flat_map(|source| self.slots.iter().skip(source * self.workers).take(self.workers));
+        let of = |slot: &Slot| slot.barriers().iter().find(|(passed, _)| *passed >= epoch).map(|(_, watermark)| *watermark);
+        slots.filter_map(of).min()
     }
 
     fn group_of(&self, source: usize) -> impl Iterator<Item = &Slot> {
@@ -113,6 +155,21 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_barrier_is_known_of_the_sources_that_have_put_it_in() {
+        let board = Board::new(&[0, 0], 2);
+        board.post_barrier(0, 0, Epoch(4), Watermark(20));
+        assert_eq!(board.barrier(&[0], Epoch(5)), None);
+        assert_eq!(board.barrier(&[1], Epoch(4)), None, "another source");
+        board.post_barrier(0, 1, Epoch(4), Watermark(10));
+        board.post_barrier(1, 0, Epoch(4), Watermark(5));
+        assert_eq!(board.barrier(&[0], Epoch(4)), Some(Watermark(10)));
+        assert_eq!(board.barrier(&[0, 1], Epoch(4)), Some(Watermark(5)));
+        (5..40).for_each(|epoch| board.post_barrier(0, 1, Epoch(epoch), Watermark(i64::from(epoch))));
+        assert_eq!(board.barrier(&[0], Epoch(39)), Some(Watermark(39)));
+        assert_eq!(board.barrier(&[0], Epoch(6)), Some(Watermark(32)), "the oldest that is remembered");
+    }
 
     #[test]
     fn only_those_are_waited_for_that_have_more_to_read() {

@@ -11,6 +11,8 @@ pub enum Domain {
     User,
     /// Something outside: a disk, a server. Trying again may help.
     External,
+    /// What the job goes on from is damaged: an older checkpoint may do.
+    Snapshot,
     /// Tidegate: a broken invariant.
     Internal,
 }
@@ -34,6 +36,11 @@ impl Error {
     /// Something outside failed.
     pub fn external(message: impl Into<String>, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self { domain: Domain::External, message: message.into(), cause: Some(Box::new(cause)) }
+    }
+
+    /// What the job goes on from is not what was written.
+    pub fn damaged(message: impl Into<String>) -> Self {
+        Self { domain: Domain::Snapshot, message: message.into(), cause: None }
     }
 
     /// An invariant of ours is broken.

@@ -118,6 +118,19 @@ impl Graph {
         if self.nodes.iter().any(|n| n.role == Role::Source) { Ok(()) } else { Err(GraphError::NoSource) }
     }
 
+    /// The sources whose records come to a node, by their number in building order.
+    pub(crate) fn sources_of(&self, id: NodeId) -> Vec<usize> {
+        let mut above = BTreeSet::from([id]);
+        // Every node comes after those it reads.
+        for (i, node) in self.nodes.iter().enumerate().rev() {
+            if above.contains(&NodeId(i)) {
+                above.extend(node.inputs.iter().map(|input| input.from));
+            }
+        }
+        let sources = self.nodes.iter().enumerate().filter(|(_, node)| node.role == Role::Source);
+        sources.enumerate().filter(|(_, (i, _))| above.contains(&NodeId(*i))).map(|(ordinal, _)| ordinal).collect()
+    }
+
     /// For each source, in building order, the number of its group: sources whose records may meet are in one group.
     pub(crate) fn source_groups(&self) -> Vec<usize> {
         let mut group: Vec<usize> = (0..self.nodes.len()).collect();
@@ -190,6 +203,7 @@ mod tests {
         let groups = graph.source_groups();
         assert_eq!(groups[0], groups[2]);
         assert_ne!(groups[0], groups[1]);
+        assert_eq!([1, 3, 4].map(|node| graph.sources_of(NodeId(node))), [vec![1], vec![0], vec![0, 2]]);
     }
 
     #[test]

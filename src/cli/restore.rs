@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tidegate::checkpoints::{Directory, Kind, Manifest, Snapshot, Storage, Verdict, judge};
+use tidegate::checkpoints::{Directory, Epoch, Kind, Manifest, Snapshot, Storage, Verdict, judge};
 use tidegate::jobs::plan::{Checkpoints, Plan};
 use tidegate::runtime::checkpoint::{CheckpointConfig, Restore, declared};
 use tidegate::runtime::{Job, KeyGroups};
@@ -35,6 +35,14 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Why, where the job has run before.
+    pub fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Unreadable(error) => error,
+            Self::Judged(verdict, place) => anyhow::anyhow!("the job can't go on from {place}:\n{verdict}"),
+        }
+    }
+
     /// Prints why, and gives the exit code.
     #[allow(clippy::print_stderr)]
     pub fn tell(&self) -> ExitCode {
@@ -61,11 +69,16 @@ impl RestoreArgs {
         for unusable in snapshot.passed_over() {
             note(&format!("checkpoint passed over: {unusable}"));
         }
+        self.judged(snapshot, job).map(Some)
+    }
+
+    /// Goes on from a snapshot, if it fits the job.
+    pub fn judged(&self, snapshot: Snapshot, job: &Job) -> Result<Arc<Restore>, Refused> {
         let verdict = verdict(snapshot.manifest(), job, self.allow_dropped_state);
         if !verdict.can_go_on() {
             return Err(Refused::Judged(Box::new(verdict), snapshot.place().to_owned()));
         }
-        Ok(Some(Arc::new(Restore::new(snapshot))))
+        Ok(Arc::new(Restore::new(snapshot)))
     }
 }
 
@@ -79,18 +92,31 @@ fn latest(plan: &Plan) -> Result<Option<Snapshot>> {
         anyhow::bail!("the job takes no checkpoints: `--resume` needs `checkpoints` in the job file, or name a savepoint by `--from`");
     };
     let directory = Directory::open(&Storage::open(&checkpoints.dir)?, &plan.name)?;
-    let newest = newest(&directory, 0)?;
+    let newest = newest(&directory, 0, &[])?;
     if newest.is_none() {
         note(&format!("there is no checkpoint in {} yet: starting afresh", directory.storage().root()));
     }
     Ok(newest)
 }
 
-/// The newest checkpoint of this generation or a later one that is whole. Those passed over are named.
-pub fn newest(directory: &Directory, generation: u64) -> Result<Option<Snapshot>> {
+/// A checkpoint of which damage was found when a run began to go on from it: in a bucket that is the first look into its files.
+#[derive(Clone, Copy)]
+pub struct Damaged {
+    pub epoch: Epoch,
+    /// The run that found it. What later ones have published under the same epoch is another.
+    pub generation: u64,
+}
+
+/// The newest checkpoint of this generation or a later one that is whole, and none of those that are known to be `damaged`. Those passed over are named.
+pub fn newest(directory: &Directory, generation: u64, known: &[Damaged]) -> Result<Option<Snapshot>> {
     let mut damaged = 0;
     for found in directory.list()? {
-        if found.manifest.as_ref().is_ok_and(|manifest| manifest.generation < generation) {
+        let is = |test: &dyn Fn(&Manifest) -> bool| found.manifest.as_ref().is_ok_and(test);
+        if is(&|manifest| manifest.generation < generation) {
+            continue;
+        }
+        if known.iter().any(|damaged| damaged.epoch == found.epoch && is(&|manifest| manifest.generation <= damaged.generation)) {
+            damaged += 1;
             continue;
         }
         let place = format!("{}/checkpoints/{}", directory.storage().root(), found.epoch);
@@ -108,9 +134,10 @@ pub fn newest(directory: &Directory, generation: u64) -> Result<Option<Snapshot>
     Ok(None)
 }
 
-/// What was found to be the latest checkpoint of a run or those after it.
+/// What was found to be the latest checkpoint of a run or those after it, without those that are damaged.
 pub struct Latest<'a> {
     pub since: u64,
+    pub damaged: &'a [Damaged],
     pub found: Option<&'a Restore>,
 }
 
@@ -121,8 +148,8 @@ pub fn open(name: &str, checkpoints: &Checkpoints, restore: Option<&Restore>, la
     let directory = Directory::open(&directory, name).with_context(place)?;
     let generation = directory.begin_generation().with_context(place)?;
     // Only from here on nobody else completes one.
-    if let Some(Latest { since, found }) = latest
-        && newest(&directory, since)?.as_ref().map(Snapshot::manifest) != found.map(|found| found.snapshot().manifest())
+    if let Some(Latest { since, damaged, found }) = latest
+        && newest(&directory, since, damaged)?.as_ref().map(Snapshot::manifest) != found.map(|found| found.snapshot().manifest())
     {
         anyhow::bail!("another run of the job has completed a checkpoint in {} just now: is it still running?", directory.storage().root());
     }

@@ -76,7 +76,7 @@ impl Run {
             Ok(home) => home,
             Err(error) => return super::fail(&error, super::FAILED),
         };
-        let mut supervisor = Supervisor::new(loaded, restore, self.restore.resume);
+        let mut supervisor = Supervisor::new(loaded, &self.restore, restore);
         // Before the job starts: a signal that comes with its first record must already find somebody.
         match Signals::new([SIGINT, SIGTERM]) {
             Ok(signals) => stop_on_signal(signals, supervisor.stopping()),

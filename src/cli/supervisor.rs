@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use tidegate::checkpoints::{Directory, DirectoryError};
 use tidegate::runtime::checkpoint::{CheckpointStatus, Restore};
-use tidegate::runtime::{Domain, JobError, RunConfig, Stopper};
+use tidegate::runtime::{Domain, Error, JobError, RunConfig, Stopper};
 
 use super::job::Loaded;
-use super::restore;
+use super::log::note;
+use super::restore::{self, Damaged, Refused, RestoreArgs};
 
 /// Whether the process was asked to stop, and the job to tell.
 #[derive(Clone, Default)]
@@ -60,18 +61,20 @@ struct Own {
 /// Keeps a job going.
 pub struct Supervisor<'a> {
     loaded: &'a Loaded,
-    /// What the process was told to go on from.
+    args: &'a RestoreArgs,
+    /// What the process was told to go on from: with `--resume` the job's latest checkpoint, if there is one.
     given: Option<Arc<Restore>>,
-    /// Is that the job's latest checkpoint, if there is one?
-    resume: bool,
     own: Option<Own>,
+    /// What the last run went on from.
+    restored: Option<Arc<Restore>>,
+    damaged: Vec<Damaged>,
     failures: u64,
     stopping: Stopping,
 }
 
 impl<'a> Supervisor<'a> {
-    pub fn new(loaded: &'a Loaded, given: Option<Arc<Restore>>, resume: bool) -> Self {
-        Self { loaded, given, resume, own: None, failures: 0, stopping: Stopping::default() }
+    pub fn new(loaded: &'a Loaded, args: &'a RestoreArgs, given: Option<Arc<Restore>>) -> Self {
+        Self { loaded, args, given, own: None, restored: None, damaged: Vec::new(), failures: 0, stopping: Stopping::default() }
     }
 
     /// Where to say that the process is to stop.
@@ -86,11 +89,12 @@ impl<'a> Supervisor<'a> {
         config.state = tidegate::runtime::StateConfig { dir: config.state.dir.clone(), ..durability.state.clone() };
         let latest = self.latest()?;
         config.restore = latest.clone().or_else(|| self.given.clone());
+        self.restored.clone_from(&config.restore);
         if let Some(checkpoints) = &durability.checkpoints {
             config.mode = checkpoints.mode;
             let latest = match &self.own {
-                Some(own) => Some(restore::Latest { since: own.first, found: latest.as_deref() }),
-                None if self.resume => Some(restore::Latest { since: 0, found: self.given.as_deref() }),
+                Some(own) => Some(restore::Latest { since: self.since(own), damaged: &self.damaged, found: latest.as_deref() }),
+                None if self.args.resume => Some(restore::Latest { since: 0, damaged: &[], found: self.given.as_deref() }),
                 None => None,
             };
             let opened = restore::open(&self.loaded.plan.name, checkpoints, config.restore.as_deref(), latest)?;
@@ -102,12 +106,28 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// The latest checkpoint of this process.
+    /// The first run whose checkpoints may be gone on from: those of others only if the process was told to.
+    fn since(&self, own: &Own) -> u64 {
+        if self.args.resume { 0 } else { own.first }
+    }
+
+    /// The latest checkpoint, once the job has run in this process.
     fn latest(&self) -> Result<Option<Arc<Restore>>> {
-        let Some(Own { directory, first, last }) = &self.own else { return Ok(None) };
+        let Some(own) = &self.own else { return Ok(None) };
         // To take over in turn would only begin a fight.
-        directory.check_fence(*last)?;
-        Ok(restore::newest(directory, *first)?.map(|snapshot| Arc::new(Restore::new(snapshot))))
+        own.directory.check_fence(own.last)?;
+        let newest = restore::newest(&own.directory, self.since(own), &self.damaged)?;
+        newest.map(|snapshot| self.args.judged(snapshot, &self.loaded.job)).transpose().map_err(Refused::into_error)
+    }
+
+    /// The run has found that what it went on from is damaged: the next one goes on from the checkpoint before, unless another was asked for.
+    fn pass_over(&mut self, error: &Error) -> Option<Duration> {
+        let snapshot = self.restored.as_ref()?.snapshot();
+        let named = !self.args.resume && self.given.as_ref().is_some_and(|given| given.snapshot().place() == snapshot.place());
+        let own = self.own.as_ref().filter(|_| !named)?;
+        note(&format!("checkpoint passed over: {}: {error}", snapshot.place()));
+        self.damaged.push(Damaged { epoch: snapshot.manifest().epoch, generation: own.last });
+        Some(Duration::ZERO)
     }
 
     /// The job runs.
@@ -131,6 +151,11 @@ impl<'a> Supervisor<'a> {
     /// How long to wait before the job is started again after this failure; `None` if it isn't.
     pub fn after(&mut self, error: &anyhow::Error) -> Option<Duration> {
         let restart = self.loaded.plan.durability.restart;
+        if let Some(JobError::Operator { error, .. }) = error.downcast_ref()
+            && error.domain() == Domain::Snapshot
+        {
+            return self.pass_over(error);
+        }
         // The same data would fail again.
         let hopeless = match error.downcast_ref::<JobError>() {
             Some(JobError::Operator { error, .. }) => error.domain() == Domain::User,

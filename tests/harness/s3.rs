@@ -1,6 +1,7 @@
 //! An S3 server in this process, over a directory.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 /// Serves the bucket `bucket` until the process ends.
 pub struct S3 {
     endpoint: String,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl S3 {
@@ -36,7 +37,12 @@ impl S3 {
                 }
             });
         });
-        Self { endpoint, _directory: directory }
+        Self { endpoint, directory }
+    }
+
+    /// Where what is stored under a name lies.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join("bucket").join(name)
     }
 
     /// The variables of the environment by which the server is found, with this password.

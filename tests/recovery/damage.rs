@@ -16,9 +16,8 @@ fn stopped(setup: &Setup) -> Dir {
     dir
 }
 
-/// The folders of the checkpoints, newest first.
-fn checkpoints(dir: &Dir) -> Vec<PathBuf> {
-    let folder = dir.path("ckpt/crash/checkpoints");
+/// The folders of the checkpoints in this one, newest first.
+pub fn checkpoints(folder: PathBuf) -> Vec<PathBuf> {
     let mut found: Vec<(u64, PathBuf)> = fs::read_dir(folder)
         .expect("checkpoints")
         .map(|entry| entry.expect("an entry").path())
@@ -27,6 +26,16 @@ fn checkpoints(dir: &Dir) -> Vec<PathBuf> {
         .collect();
     found.sort_by_key(|(epoch, _)| std::cmp::Reverse(*epoch));
     found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Flips a bit in a file of state.
+pub fn flip(checkpoint: &PathBuf) {
+    let mut files = fs::read_dir(checkpoint).expect("files").map(|e| e.expect("an entry").path());
+    let path = files.find(|path| path.to_string_lossy().contains("MANIFEST-")).expect("a file of state");
+    let mut bytes = fs::read(&path).expect("it can be read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(&path, bytes).expect("it can be written");
 }
 
 #[test]
@@ -45,18 +54,11 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
             let gone: Vec<_> = gone.filter(|path| !path.ends_with("manifest.json")).collect();
             fs::remove_file(&gone[0]).expect("it can be removed");
         }),
-        ("a flipped bit", |checkpoint| {
-            let mut files = fs::read_dir(checkpoint).expect("files").map(|e| e.expect("an entry").path());
-            let path = files.find(|path| path.to_string_lossy().contains("MANIFEST-")).expect("a file of state");
-            let mut bytes = fs::read(&path).expect("it can be read");
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 0x10;
-            fs::write(&path, bytes).expect("it can be written");
-        }),
+        ("a flipped bit", flip),
     ];
     for (what, damage) in damages {
         let dir = stopped(&setup);
-        let newest = checkpoints(&dir)[0].clone();
+        let newest = checkpoints(dir.path("ckpt/crash/checkpoints"))[0].clone();
         damage(&newest);
         // What the newest had committed is cut off and written again.
         let outcome = dir.tidegate(["run", "job.yaml", "--resume", "-p", "3"]).run().exits(0);

@@ -6,6 +6,7 @@ mod harness;
 
 mod crashes;
 mod damage;
+mod dropped;
 mod full_disk;
 mod job;
 mod joins;

@@ -7,6 +7,7 @@ mod idleness;
 mod lateness;
 mod order;
 mod pressure;
+mod savepoints;
 mod script;
 mod stopping;
 mod timers;

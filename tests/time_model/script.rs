@@ -1,11 +1,12 @@
-//! Sources that hand over what a test has written down, and jobs that must not hang.
+//! Sources that hand over what a test has written down, and jobs that must not hang. The position of a split is its number.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tidegate::prelude::*;
-use tidegate::runtime::source::{Batch, Poll, SourceContext, SplitId, Waker};
+use tidegate::runtime::source::{Batch, Poll, Resumed, SourceContext, SplitId, Waker};
 
 /// No job of these tests needs nearly as long; what takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -45,7 +46,9 @@ impl<T> Script<T> {
 impl<T: Send + 'static> Source<T> for Script<T> {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error> {
         let script = self.0.get(context.worker).map(|s| std::mem::take(&mut *s.lock().unwrap_or_else(PoisonError::into_inner)));
-        Ok(Box::new(ScriptReader { steps: script.unwrap_or_default(), waker: context.waker, waiting: None }))
+        // All splits that are gone on with are those of the first worker.
+        let restored = context.restored.filter(|_| context.worker == 0);
+        Ok(Box::new(ScriptReader { steps: script.unwrap_or_default(), waker: context.waker, waiting: None, restored }))
     }
 }
 
@@ -53,6 +56,7 @@ struct ScriptReader<T> {
     steps: VecDeque<Step<T>>,
     waker: Waker,
     waiting: Option<Instant>,
+    restored: Option<Arc<Vec<Value>>>,
 }
 
 impl<T: 'static> Reader<T> for ScriptReader<T> {
@@ -70,7 +74,9 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
             self.steps.pop_front();
         }
         match self.steps.pop_front() {
-            Some(Step::Batch(split, records, last)) => Ok(Poll::Batch(Batch { last, ..Batch::new(SplitId(split), records) })),
+            Some(Step::Batch(split, records, last)) => {
+                Ok(Poll::Batch(Batch { last, position: Some(split.into()), ..Batch::new(SplitId(split), records) }))
+            }
             Some(Step::Idle(split)) => Ok(Poll::Batch(Batch { idle: true, ..Batch::new(SplitId(split), Vec::new()) })),
             Some(Step::Pending) => {
                 self.waker.wake();
@@ -80,6 +86,13 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
             Some(Step::Rest | Step::Until(_)) => Ok(Poll::Pending),
             None => Ok(Poll::Finished),
         }
+    }
+
+    fn resumed(&mut self) -> Vec<Resumed> {
+        let splits = self.restored.iter().flat_map(|positions| positions.iter());
+        splits
+            .map(|split| Resumed { split: SplitId(split.as_u64().expect("a number") as u32), position: split.clone(), ended: false })
+            .collect()
     }
 }
 

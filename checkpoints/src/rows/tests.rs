@@ -186,3 +186,19 @@ fn golden_file_can_be_read_for_ever() {
     fs::write(&path, bytes).unwrap();
     assert_eq!(read(&path, 0..128).unwrap(), [Row { group: 3, state: 1, key: b"key".to_vec(), value: b"value".to_vec() }]);
 }
+
+#[test]
+fn a_file_that_is_linked_to_elsewhere_is_not_touched_by_the_next_of_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (local, published) = (dir.path().join("0-0.rows"), dir.path().join("published"));
+    let write = |value: &[u8]| {
+        let mut writer = RowWriter::create(&local).unwrap();
+        writer.push(1, 0, b"key", value).unwrap();
+        writer.finish().unwrap();
+    };
+    write(b"old");
+    std::fs::hard_link(&local, &published).unwrap();
+    write(b"new");
+    let value = |path| RowReader::open(path).unwrap().groups(0..9).next().unwrap().unwrap().value;
+    assert_eq!((value(&published), value(&local)), (b"old".to_vec(), b"new".to_vec()));
+}

@@ -49,15 +49,19 @@ pub struct Finished {
 }
 
 impl RowWriter {
-    /// Creates the file, or empties it if there is one.
+    /// Creates the file, in place of one that is there: that one may be linked to from storage, and is not touched.
     ///
     /// # Errors
     /// The file can't be created.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, RowsError> {
         let path = path.into();
         let failed = RowsError::io("write", &path);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
+        }
         let mut writer = Self {
-            file: BufWriter::new(File::create(&path).map_err(&failed)?),
+            file: BufWriter::new(File::create_new(&path).map_err(&failed)?),
             compressor: Compressor::new(LEVEL).map_err(&failed)?,
             hasher: Xxh3::new(),
             offset: 0,

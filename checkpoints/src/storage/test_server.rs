@@ -1,6 +1,7 @@
 //! Storage in a bucket of an S3 server in this process.
 
 #[path = "../../../tests/harness/s3.rs"]
+#[allow(dead_code)]
 mod s3;
 
 use std::sync::Arc;

@@ -36,10 +36,31 @@ fn a_stashed_batch_holds_the_watermark_back_until_it_is_replayed() {
     let (log, mut act) = log();
     let mut align = Align::new(Mode::ExactlyOnce, Senders::Several, Epoch(0));
     align.arrive(time(1, 80), 1, &mut act).unwrap();
-    align.progress(Progress::at(&[time(0, 300), time(1, 300)]), &mut act).unwrap();
+    align.progress(Progress::at(&[time(0, 300), time(1, 300)]), |_| None, &mut act).unwrap();
     assert_eq!(*log.borrow(), [Step::Advance(Watermark(80))]);
-    align.progress(Progress::at(&[time(1, 300)]), &mut act).unwrap();
+    align.progress(Progress::at(&[time(1, 300)]), |_| None, &mut act).unwrap();
     assert_eq!(log.borrow()[1..], [seal(0), Step::Process(1), Step::Advance(Watermark(300))]);
+}
+
+#[test]
+fn what_lies_behind_a_barrier_fires_behind_it() {
+    let (log, mut act) = log();
+    let mut align = Align::new(Mode::ExactlyOnce, Senders::Several, Epoch(0));
+    align.progress(Progress::at(&[time(0, 5)]), |_| None, &mut act).unwrap();
+    align.progress(Progress::at(&[time(1, 15)]), |_| None, &mut act).unwrap();
+    assert_eq!(*log.borrow(), [Step::Advance(Watermark(5)), seal(0), Step::Advance(Watermark(15))]);
+}
+
+#[test]
+fn a_source_behind_its_barrier_does_not_take_another_further_than_it_was_at_it() {
+    let (log, mut act) = log();
+    let mut align = Align::new(Mode::ExactlyOnce, Senders::Several, Epoch(0));
+    // One was at 8 when it put in its barrier, and is at 20 now; the other is before its own.
+    let barrier = |epoch: Epoch| (epoch.0 == 0).then_some(Watermark(8));
+    align.progress(Progress::at(&[time(0, 12), time(1, 20)]), barrier, &mut act).unwrap();
+    assert_eq!(*log.borrow(), [Step::Advance(Watermark(8))]);
+    align.progress(Progress::at(&[time(1, 20)]), barrier, &mut act).unwrap();
+    assert_eq!(log.borrow()[1..], [seal(0), Step::Advance(Watermark(20))]);
 }
 
 #[test]
@@ -55,16 +76,9 @@ fn the_end_of_input_seals_once_and_releases_the_stash() {
     let (log, mut act) = log();
     let mut align = Align::new(Mode::ExactlyOnce, Senders::Several, Epoch(0));
     align.arrive(time(2, 0), 7, &mut act).unwrap();
-    align.progress(Progress::ENDED, &mut act).unwrap();
-    align.progress(Progress::ENDED, &mut act).unwrap();
-    let expected = [
-        Step::Advance(Watermark(0)),
-        seal(0),
-        seal(1),
-        Step::Process(7),
-        Step::Advance(Watermark::END),
-        Step::Seal { epoch: Epoch(2), last: true },
-    ];
+    align.progress(Progress::ENDED, |_| None, &mut act).unwrap();
+    align.progress(Progress::ENDED, |_| None, &mut act).unwrap();
+    let expected = [seal(0), seal(1), Step::Process(7), Step::Advance(Watermark::END), Step::Seal { epoch: Epoch(2), last: true }];
     assert_eq!(*log.borrow(), expected);
 }
 
@@ -94,11 +108,19 @@ struct Sender {
     now: Option<Time>,
     channel: VecDeque<(Time, (usize, u32, i64))>,
     sent: u32,
+    /// Its watermark at the barrier behind each epoch.
+    barriers: Vec<Watermark>,
+}
+
+/// The least watermark that a source had come to at the barrier behind this epoch.
+fn at_barrier(sources: &[Sender], epoch: Epoch) -> Option<Watermark> {
+    sources.iter().filter_map(|source| source.barriers.get(epoch.0 as usize).copied()).min()
 }
 
 proptest! {
     /// Any interleaving of sources, deliveries and looks at the frontier: every record is processed exactly once, in the order of its
-    /// sender, between the seals of its epoch and before the watermark has reached it; watermarks and seals only go forward.
+    /// sender, between the seals of its epoch and before the watermark has reached it; watermarks and seals only go forward; and at a seal the watermark is
+    /// where every source had come to at its barrier, or before that.
     #[test]
     fn any_interleaving_keeps_the_rules(
         sources in proptest::collection::vec(acts(), 1..4),
@@ -108,7 +130,7 @@ proptest! {
         let total: usize = sources.iter().flatten().filter(|a| matches!(a, Act::Send { .. })).count();
         let mut sources: Vec<Sender> = sources
             .into_iter()
-            .map(|acts| Sender { acts: acts.into_iter(), now: Some(time(0, -100)), channel: VecDeque::new(), sent: 0 })
+            .map(|acts| Sender { acts: acts.into_iter(), now: Some(time(0, -100)), channel: VecDeque::new(), sent: 0, barriers: Vec::new() })
             .collect();
         let mut align = Align::new(Mode::ExactlyOnce, senders, Epoch(0));
         let (mut epoch, mut watermark, mut ended, mut processed) = (Epoch(0), Watermark::NONE, false, vec![0u32; sources.len()]);
@@ -117,6 +139,8 @@ proptest! {
         let finish = (0..10_000).map(|i| (i % 4, (i / 4 % 3) as u8));
         for (step, (who, what)) in schedule.into_iter().chain(finish).enumerate() {
             let count = sources.len();
+            let barriers: Vec<_> = (0..64).map(|epoch| at_barrier(&sources, Epoch(epoch))).collect();
+            let barrier = |epoch: Epoch| barriers[epoch.0 as usize];
             let source = &mut sources[who % count];
             let mut violations = Vec::new();
             let mut check = |step: Step<(usize, u32, i64)>| -> Result<(), ()> {
@@ -132,6 +156,9 @@ proptest! {
                         processed[from] += 1;
                     }
                     Step::Seal { epoch: sealed, .. } => {
+                        if let Some(reached) = barrier(sealed).filter(|reached| *reached < watermark) {
+                            violations.push(format!("{watermark} at the seal of {sealed}, of which a source had come to {reached}"));
+                        }
                         if sealed != epoch || ended { violations.push(format!("seal of {sealed} in {epoch}")) }
                         epoch = sealed.next();
                     }
@@ -147,7 +174,10 @@ proptest! {
                         source.sent += 1;
                     }
                     (Some(Act::Watermark(by)), Some(now)) => source.now = Some(Time { watermark: Watermark(now.watermark.0 + by), ..now }),
-                    (Some(Act::Barrier), Some(now)) => source.now = Some(Time { epoch: now.epoch.next(), ..now }),
+                    (Some(Act::Barrier), Some(now)) => {
+                        source.barriers.push(now.watermark);
+                        source.now = Some(Time { epoch: now.epoch.next(), ..now });
+                    }
                     // Sources end only once the random schedule is through.
                     (None, _) if step > drained => source.now = None,
                     _ => {}
@@ -160,7 +190,7 @@ proptest! {
                     let times: Vec<Time> = sources.iter().flat_map(|s| s.now.into_iter().chain(s.channel.iter().map(|c| c.0))).collect();
                     let progress = Progress::at(&times);
                     if !(ended && progress.ended()) {
-                        align.progress(progress, &mut check).unwrap();
+                        align.progress(progress, barrier, &mut check).unwrap();
                     }
                     ended |= progress.ended();
                 }

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde_json::Value as Json;
-use tidegate_checkpoints::{Declared, DeclaredState, FileRef, OperatorId, OperatorState, Part, RowReader, Snapshot};
+use tidegate_checkpoints::{
+    Declared, DeclaredState, FileError, FileRef, OperatorId, OperatorState, Part, RowReader, RowsError, Snapshot, SnapshotError,
+};
 
 use super::message;
 use crate::error::Error;
@@ -64,6 +66,8 @@ pub(crate) struct Parts<'a> {
     operator: &'a OperatorState,
     parts: Vec<&'a Part>,
     groups: Range<u16>,
+    /// The numbers of the operator's states, in the order they are declared.
+    ids: &'a [u8],
 }
 
 impl Restore {
@@ -96,7 +100,7 @@ impl Restore {
             for (place, value) in part.list.iter().enumerate() {
                 let file = part.files.get(&place).map(|file| {
                     let local = dir.join(format!("{}-{place}-{}", part.worker, file.name));
-                    self.snapshot.download(file, &local).map(|()| local).map_err(|e| failed(&e))
+                    self.snapshot.download(file, &local).map(|()| local).map_err(unrestored)
                 });
                 committables.push(Committable { value: value.clone(), file: file.transpose()? });
             }
@@ -104,21 +108,36 @@ impl Restore {
         Ok(Some(Restored { committables, workers: self.snapshot.manifest().workers }))
     }
 
-    /// What the instance that owns `groups` goes on from.
-    pub(crate) fn parts(&self, name: &str, groups: Range<u16>) -> Option<Parts<'_>> {
+    /// What the instance that owns `groups` goes on from, whose states have these numbers.
+    pub(crate) fn parts<'a>(&'a self, name: &str, groups: Range<u16>, ids: &'a [u8]) -> Option<Parts<'a>> {
         let operator = self.operator(name)?;
         let meets = |part: &&Part| part.groups.start < groups.end && groups.start < part.groups.end;
         let mut parts: Vec<&Part> = operator.parts.iter().filter(meets).collect();
         parts.sort_by_key(|part| part.groups.start);
-        Some(Parts { restore: self, operator, parts, groups })
+        Some(Parts { restore: self, operator, parts, groups, ids })
     }
 }
 
 /// Takes a stored key and its value.
 type Put<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
 
-fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
-    Error::user(format!("restoring failed: {}", message(error)))
+/// The bytes of rows that are sorted at once. Of rows that come sorted, such as those of a savepoint from RocksDB, one file is made whatever this is.
+const SORTED: usize = 64 << 20;
+
+/// A file of the snapshot could not be brought.
+fn unrestored(error: SnapshotError) -> Error {
+    match error {
+        SnapshotError::File(FileError::Length { .. } | FileError::Checksum { .. }) => Error::damaged(message(&error)),
+        error => Error::external("restoring failed", error),
+    }
+}
+
+/// A file of rows, brought and checked, does not read.
+fn unread(error: RowsError) -> Error {
+    match error {
+        RowsError::Io { .. } => Error::external("restoring failed", error),
+        error => Error::damaged(message(&error)),
+    }
 }
 
 impl Parts<'_> {
@@ -127,10 +146,12 @@ impl Parts<'_> {
         self.parts.iter().any(|part| !part.db.is_empty() || !part.rows.is_empty())
     }
 
-    /// The files of a RocksDB directory that can be used as they are: all of one former instance with the same key groups.
+    /// The files of a RocksDB directory that can be used as they are: all of one former instance with the same key groups, and nothing of a state that the
+    /// operator has no more. Its rows would stay, and be those of the next state that is given its number.
     pub(crate) fn as_they_are(&self) -> Option<&[FileRef]> {
+        let declared = self.operator.states.iter().all(|state| self.ids.contains(&state.id));
         match self.parts.as_slice() {
-            [part] if !part.db.is_empty() && part.groups == self.groups => Some(&part.db),
+            [part] if !part.db.is_empty() && part.groups == self.groups && declared => Some(&part.db),
             _ => None,
         }
     }
@@ -138,21 +159,23 @@ impl Parts<'_> {
     /// Brings files into `dir`.
     pub(crate) fn fetch(&self, files: &[FileRef], dir: &Path) -> Result<(), Error> {
         std::fs::create_dir_all(dir).map_err(|e| Error::external(format!("`{}` can't be made", dir.display()), e))?;
-        self.restore.snapshot.download_all(files, dir).map_err(|e| failed(&e))
+        self.restore.snapshot.download_all(files, dir).map_err(unrestored)
     }
 
     /// Gives the states of an instance what they kept. `scratch` is a directory for files that are only read.
-    pub(crate) fn load(&self, states: &States, ids: &[u8], instance: &Instance, scratch: &Path) -> Result<(), Error> {
+    pub(crate) fn load(&self, states: &States, instance: &Instance, scratch: &Path) -> Result<(), Error> {
         for part in &self.parts {
             part.list.iter().try_for_each(|meta| states.restore_meta(meta))?;
         }
-        let places: BTreeMap<u8, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-        // Rows of states that the operator has no more are left behind.
-        let kept: Vec<u8> = self.operator.states.iter().map(|s| s.id).filter(|id| places.contains_key(id)).collect();
-        let in_memory = |state: u8| instance.in_memory() || places.get(&state).is_some_and(|place| states.full(*place));
-        let to_memory = |state: u8, key: &[u8], value: &[u8]| match places.get(&state) {
-            Some(place) => states.restore_row(*place, key, value),
-            None => Ok(()),
+        // Rows of states that the operator has no more are left behind, whoever has their numbers now.
+        let stored = |id: &u8| self.operator.states.iter().any(|state| state.id == *id);
+        let places: BTreeMap<u8, usize> =
+            self.ids.iter().enumerate().filter(|(_, id)| stored(id)).map(|(place, id)| (*id, place)).collect();
+        // Is this row done with? It is left behind, or taken into memory; the others are for the disk.
+        let done = |state: u8, key: &[u8], value: &[u8]| match places.get(&state) {
+            None => Ok(true),
+            Some(place) if instance.in_memory() || states.full(*place) => states.restore_row(*place, key, value).map(|()| true),
+            Some(_) => Ok(false),
         };
         let as_they_are = !instance.in_memory() && self.as_they_are().is_some();
         let ingest = |put: &mut Put<'_>| -> Result<(), Error> {
@@ -165,34 +188,32 @@ impl Parts<'_> {
                     read_files(&dir, groups.clone(), |key, value| {
                         let row = crate::state::Row { key, value: Some(value) };
                         let (_, state, rest) = row.address()?;
-                        match () {
-                            () if !wanted(&floors, key) || !kept.contains(&state) => Ok(()),
-                            () if in_memory(state) => to_memory(state, rest, value),
-                            () => put(key, value),
-                        }
+                        if !wanted(&floors, key) || done(state, rest, value)? { Ok(()) } else { put(key, value) }
                     })?;
                 }
                 let mut readers = Vec::new();
                 for (j, file) in part.rows.iter().enumerate() {
                     std::fs::create_dir_all(scratch).map_err(|e| Error::external(format!("`{}` can't be made", scratch.display()), e))?;
                     let local = scratch.join(format!("rows-{i}-{j}"));
-                    self.restore.snapshot.download(file, &local).map_err(|e| failed(&e))?;
-                    readers.push(RowReader::open(local).map_err(|e| failed(&e))?);
+                    self.restore.snapshot.download(file, &local).map_err(unrestored)?;
+                    readers.push(RowReader::open(local).map_err(unread)?);
                 }
-                // Rows of a group come in any order, and go to disk sorted.
-                for group in groups {
-                    let mut sorted = Rows::default();
-                    for row in readers.iter().flat_map(|reader| reader.groups(group..group + 1)) {
-                        let row = row.map_err(|e| failed(&e))?;
-                        if in_memory(row.state) {
-                            to_memory(row.state, &row.key, &row.value)?;
-                        } else if kept.contains(&row.state) {
-                            sorted.put_row(row.group, row.state, &row.key, &row.value)?;
-                        }
+                // Rows of a group come in any order, and go to disk sorted, as many as may be in memory at once.
+                let mut rows = Rows::default();
+                let mut sorted = |rows: &mut Rows| -> Result<(), Error> {
+                    rows.sort();
+                    std::mem::take(rows).iter().try_for_each(|row| put(row.key, row.value.unwrap_or_default()))
+                };
+                for row in groups.flat_map(|group| readers.iter().flat_map(move |reader| reader.groups(group..group + 1))) {
+                    let row = row.map_err(unread)?;
+                    if !done(row.state, &row.key, &row.value)? {
+                        rows.put_row(row.group, row.state, &row.key, &row.value)?;
                     }
-                    sorted.sort();
-                    sorted.iter().try_for_each(|row| put(row.key, row.value.unwrap_or_default()))?;
+                    if rows.bytes() > SORTED {
+                        sorted(&mut rows)?;
+                    }
                 }
+                sorted(&mut rows)?;
             }
             Ok(())
         };

@@ -19,6 +19,9 @@ const PIECE: usize = 4_096;
 /// Captured rows are shipped when they have come to this many bytes.
 const CHUNK: usize = 1 << 20;
 
+/// After so many records it is looked whether state must leave memory: tables leave room for some more, and to look costs something.
+const LOOK: usize = 1_024;
+
 /// When a keeper wants to be called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
@@ -49,6 +52,8 @@ pub(super) struct Keeper {
     snapshot: Option<Snapshot>,
     /// When the metrics were last told.
     told: Instant,
+    /// The records since it was last looked whether state must leave memory.
+    records: usize,
 }
 
 impl Keeper {
@@ -69,6 +74,7 @@ impl Keeper {
             open: false,
             snapshot: None,
             told: Instant::now(),
+            records: 0,
         }
     }
 
@@ -84,7 +90,7 @@ impl Keeper {
         let instance = control.instance(self.member, &self.name, Arc::clone(&self.metrics.state));
         let ids = checkpoints.ids(self.member.node);
         let parts =
-            control.restore().and_then(|restore| restore.parts(&self.name, groups)).filter(|parts| parts.stored() || !ids.is_empty());
+            control.restore().and_then(|restore| restore.parts(&self.name, groups, ids)).filter(|parts| parts.stored() || !ids.is_empty());
         let Some(parts) = parts else {
             self.states.bind(instance, ids, false);
             return Ok(true);
@@ -101,7 +107,7 @@ impl Keeper {
         self.states.bind(instance, ids, on_disk);
         let scratch = checkpoints.scratch().join("restore").join(format!("{}-{}", self.member.node.0, self.member.worker));
         let instance = self.states.instance().ok_or_else(|| Error::internal("states that were bound have no instance"))?;
-        parts.load(&self.states, ids, instance, &scratch)?;
+        parts.load(&self.states, instance, &scratch)?;
         // What is left of it is cleared when the job ends.
         let _ = std::fs::remove_dir_all(&scratch);
         Ok(true)
@@ -116,8 +122,13 @@ impl Keeper {
         self.instance().is_some_and(|instance| instance.opened_disk().is_some())
     }
 
-    /// Makes room for another batch of records.
-    pub(super) fn relieve(&self) -> Result<(), Error> {
+    /// So many records have been processed: makes room for others, if it is time to look.
+    pub(super) fn relieve(&mut self, records: usize) -> Result<(), Error> {
+        self.records += records;
+        if self.records < LOOK {
+            return Ok(());
+        }
+        self.records = 0;
         self.states.relieve()
     }
 

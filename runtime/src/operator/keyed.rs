@@ -234,6 +234,7 @@ where
     let activator = flow.scope.activator_for(builder.operator_info().address);
     let (name, worker) = (name.to_owned(), flow.worker());
     let mut align = Align::new(control.mode, senders, control.first());
+    let sources = flow.graph().sources_of(node);
     builder.build(move |capabilities| {
         let mut capabilities = capabilities.into_iter();
         let mut harness = Harness {
@@ -261,7 +262,9 @@ where
                     }
                 }
                 let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
-                align.progress(progress, &mut |step| harness.step(step, &mut ports))?;
+                // Before the job steps the epoch no source puts in its barrier, and nobody has to look.
+                let barrier = |epoch| if control.epoch() > epoch { control.board.barrier(&sources, epoch) } else { None };
+                align.progress(progress, barrier, &mut |step| harness.step(step, &mut ports))?;
                 harness.look_at_clock(&mut ports)?;
                 match harness.keeper.work()? {
                     Again::Now => harness.appointment.now(),
@@ -328,14 +331,15 @@ impl<L: Logic> Harness<L> {
         let mut next = *held.0.time();
         match step {
             Step::Process(records) => {
-                self.metrics.records_in.add(records.len() as u64);
+                let count = records.len();
+                self.metrics.records_in.add(count as u64);
                 if self.keeper.spilled() {
                     logic.prefetch(&records)?;
                 }
                 for record in records {
                     logic.record(record, &mut self.outbox)?;
                 }
-                self.keeper.relieve()?;
+                self.keeper.relieve(count)?;
             }
             Step::Advance(watermark) => {
                 self.outbox.watermark = watermark;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tidegate_checkpoints::Epoch;
 
+use crate::error::Error;
 use crate::source::SplitId;
 use crate::time::Watermark;
 use crate::watermarks::Splits;
@@ -24,7 +25,7 @@ enum Entry {
         /// Has it ended?
         ended: bool,
     },
-    /// The watermark of all splits of an instance together.
+    /// How far event time had come at an instance that had not ended: by its splits, or by the others that it followed while it was idle.
     Reached(Watermark),
 }
 
@@ -38,11 +39,17 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// Goes on from the parts of all instances of the source; a fresh start if there are none.
-    pub(super) fn new(parts: Vec<Json>) -> Self {
-        // What does not read was not written by a source.
-        let entries: Vec<Entry> = parts.into_iter().filter_map(|part| serde_json::from_value(part).ok()).collect();
-        Self { restored: (!entries.is_empty()).then_some(entries), ..Self::default() }
+    /// Goes on from the parts of all instances of the source in the snapshot that lies at `place`; a fresh start if it has none.
+    ///
+    /// # Errors
+    /// One is not of a source. To pass over it would be to read its splits again, into state that has seen them.
+    pub(super) fn new(place: &str, parts: Vec<Json>) -> Result<Self, Error> {
+        let read = |part: Json| {
+            let strange = |e| Error::user(format!("`{part}` in {place} is no position of a source ({e}): go on from another snapshot"));
+            Entry::deserialize(&part).map_err(strange)
+        };
+        let entries = parts.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { restored: (!entries.is_empty()).then_some(entries), ..Self::default() })
     }
 
     /// All positions the source goes on from.
@@ -55,7 +62,7 @@ impl Positions {
         Some(Arc::new(positions.collect()))
     }
 
-    /// The watermark the source had come to, if any of its splits goes on.
+    /// The watermark the source had come to at those of its instances that had not ended, if any of its splits goes on.
     pub(super) fn reached(&self) -> Option<Watermark> {
         let entries = self.restored.as_ref()?;
         let goes_on = entries.iter().any(|entry| matches!(entry, Entry::Split { ended: false, .. }));
@@ -78,21 +85,20 @@ impl Positions {
         self.now.insert(split, (position, last));
     }
 
-    /// The instance's part of a checkpoint.
-    pub(super) fn report(&self, splits: &mut Splits) -> Vec<Json> {
-        let reached = Entry::Reached(splits.combined().watermark);
+    /// The instance's part of a checkpoint. `reached` is how far its event time has come; `None` at its end, from which on it holds nobody back.
+    pub(super) fn report(&self, splits: &Splits, reached: Option<Watermark>) -> Vec<Json> {
         let of = |(split, (position, ended)): (&SplitId, &(Json, bool))| {
             let watermark = Some(splits.of(*split)).filter(|watermark| *watermark != Watermark::NONE);
             Entry::Split { position: position.clone(), watermark, ended: *ended }
         };
         // Both are plain data, and can be written.
-        self.now.iter().map(of).chain([reached]).filter_map(|entry| serde_json::to_value(entry).ok()).collect()
+        self.now.iter().map(of).chain(reached.map(Entry::Reached)).filter_map(|entry| serde_json::to_value(entry).ok()).collect()
     }
 
     /// The same, at the end of `epoch`.
-    pub(super) fn seal(&mut self, epoch: Epoch, splits: &mut Splits) -> Vec<Json> {
+    pub(super) fn seal(&mut self, epoch: Epoch, splits: &Splits, reached: Watermark) -> Vec<Json> {
         self.sealed.push_back((epoch, self.now.values().map(|(position, _)| position.clone()).collect()));
-        self.report(splits)
+        self.report(splits, Some(reached))
     }
 
     /// The positions that have become part of a complete checkpoint; `completed` is the epoch after the last such one.
@@ -106,5 +112,41 @@ impl Positions {
             newest = self.sealed.pop_front().map(|(_, positions)| positions);
         }
         newest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watermarks::WatermarkStrategy;
+    use serde_json::json;
+
+    /// What an instance reports that has these positions and has come to `reached`.
+    fn part(splits: &[(u32, bool)], reached: Option<i64>) -> Vec<Json> {
+        let mut positions = Positions::default();
+        for (split, ended) in splits {
+            positions.set(SplitId(*split), json!(split), *ended);
+        }
+        positions.report(&Splits::new(WatermarkStrategy::default()), reached.map(Watermark))
+    }
+
+    #[test]
+    fn the_slowest_instance_that_had_not_ended_tells_how_far_event_time_was() {
+        let whole = [part(&[(0, false), (1, true)], Some(15)), part(&[], Some(12)), part(&[(2, true)], None)].concat();
+        let positions = Positions::new("save", whole).unwrap();
+        assert_eq!(positions.reached(), Some(Watermark(12)));
+        assert_eq!(positions.restored().as_deref(), Some(&vec![json!(0), json!(1), json!(2)]));
+    }
+
+    #[test]
+    fn event_time_begins_anew_when_every_split_had_ended() {
+        assert_eq!(Positions::new("save", part(&[(0, true)], Some(15))).unwrap().reached(), None);
+    }
+
+    #[test]
+    fn an_entry_that_can_not_be_read_is_named() {
+        let strange = json!({ "split": { "offset": 7 } });
+        let error = Positions::new("save", [part(&[(0, false)], None), vec![strange]].concat()).unwrap_err().to_string();
+        assert!(error.contains(r#"{"split":{"offset":7}}"#) && error.contains("save"), "{error}");
     }
 }

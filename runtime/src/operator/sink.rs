@@ -174,7 +174,8 @@ impl<T: 'static> Driver<T> {
         // Also before the first record: what can't be written is better known at the start.
         self.writer()?;
         let queue = &mut self.queue;
-        self.align.progress(progress, &mut |step| {
+        // Nothing in a sink depends on event time.
+        self.align.progress(progress, |_| None, &mut |step| {
             enqueue(queue, progress.oldest().unwrap_or_default(), step);
             Ok(())
         })?;

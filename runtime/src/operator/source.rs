@@ -67,7 +67,8 @@ pub fn source<'s, T: Clone + 'static>(
             input: Input::Unopened(Box::new(source), context),
             capability: capabilities.into_iter().next(),
             now: Time { epoch: control.first(), ..<Time as timely::progress::Timestamp>::minimum() },
-            positions: Positions::new(control.restore().and_then(|restore| restore.list(&name)).unwrap_or_default()),
+            name: name.clone(),
+            positions: Positions::default(),
             splits: Splits::new(strategy),
             strategy,
             pacer: Pacer::default(),
@@ -128,6 +129,7 @@ impl Recent {
 
 /// One instance of a source.
 struct Driver<T> {
+    name: String,
     input: Input<T>,
     /// Held at `now`; gone at the end of input.
     capability: Option<Capability<Time>>,
@@ -208,6 +210,10 @@ impl<T: 'static> Driver<T> {
         if matches!(self.input, Input::Unopened(..))
             && let Input::Unopened(source, mut context) = std::mem::replace(&mut self.input, Input::Closed)
         {
+            if let Some(restore) = self.control.restore() {
+                let parts = restore.list(&self.name).unwrap_or_default();
+                self.positions = Positions::new(restore.snapshot().place(), parts)?;
+            }
             context.restored = self.positions.restored();
             if let Some(reached) = self.positions.reached() {
                 self.splits.resume(reached);
@@ -272,17 +278,19 @@ impl<T: 'static> Driver<T> {
             self.control.read_out(checkpoints.sources() * self.workers);
             return;
         }
-        let list = if checkpoints.on() { self.positions.report(&mut self.splits) } else { Vec::new() };
+        // Also where none are taken: a savepoint may be on its way.
+        let list = self.positions.report(&self.splits, None);
         checkpoints.report(self.member, self.now.epoch, Report { list, ..Report::default() }, true);
         self.capability = None;
     }
 
-    /// Reports where the source was at the end of each epoch that ends now.
-    fn seal(&mut self, next: Epoch) {
-        for epoch in (self.now.epoch.0..next.0).map(Epoch) {
+    /// Reports where the source was at the end of each epoch that ends now, and how far event time: behind the barrier it begins at `next`.
+    fn seal(&mut self, next: Time) {
+        for epoch in (self.now.epoch.0..next.epoch.0).map(Epoch) {
+            self.control.board.post_barrier(self.ordinal, self.member.worker, epoch, next.watermark);
             let checkpoints = self.control.checkpoints();
             if checkpoints.plan(epoch, false).is_some() {
-                let list = self.positions.seal(epoch, &mut self.splits);
+                let list = self.positions.seal(epoch, &self.splits, next.watermark);
                 checkpoints.report(self.member, epoch, Report { list, ..Report::default() }, false);
             }
         }
@@ -302,6 +310,7 @@ impl<T: 'static> Driver<T> {
         let combined = self.splits.combined();
         let status = match &self.capability {
             None => Status::Ended,
+            Some(_) if self.read_out => Status::ReadOut,
             Some(_) if combined.idle => Status::Idle,
             Some(_) => Status::Active,
         };
@@ -313,7 +322,7 @@ impl<T: 'static> Driver<T> {
             watermark: self.now.watermark.max(combined.watermark).max(followed),
         };
         if next.epoch > self.now.epoch && self.capability.is_some() {
-            self.seal(next.epoch);
+            self.seal(next);
         }
         self.now = next;
         if let Some(capability) = &mut self.capability

@@ -172,9 +172,9 @@ impl Disk {
         checkpoint.create_checkpoint(to).map_err(|e| failed("linking", &self.dir, e))
     }
 
-    /// Takes over rows that come in order of their keys, none of which is here yet, as a finished file.
+    /// Takes over rows as finished files, best in order of their keys. None is here yet, and none comes twice.
     pub(crate) fn ingest(&self, fill: impl FnOnce(&mut Ingest<'_>) -> Result<(), Error>) -> Result<u64, Error> {
-        let mut ingest = Ingest { disk: self, writer: None, files: Vec::new(), rows: 0 };
+        let mut ingest = Ingest { disk: self, writer: None, last: Vec::new(), files: Vec::new(), rows: 0 };
         fill(&mut ingest)?;
         ingest.finish()
     }
@@ -198,6 +198,8 @@ impl Disk {
 pub(crate) struct Ingest<'a> {
     disk: &'a Disk,
     writer: Option<(SstFileWriter<'a>, PathBuf)>,
+    /// The key of the last row.
+    last: Vec<u8>,
     files: Vec<PathBuf>,
     rows: u64,
 }
@@ -206,8 +208,13 @@ impl Ingest<'_> {
     /// The size at which a file is ended, in bytes.
     const FILE: u64 = 64 << 20;
 
-    /// Adds a row; its key is greater than all before it.
+    /// Adds a row. One whose key is not greater than that before it begins another file.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        if key <= self.last.as_slice() {
+            self.end_file()?;
+        }
+        self.last.clear();
+        self.last.extend_from_slice(key);
         let dir = &self.disk.dir;
         let (writer, _) = match &mut self.writer {
             Some(open) => open,

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::cache::Victims;
 use super::instance::{Address, Instance};
 use super::persistent::{Persistent, Schema};
-use super::shard::Shard;
+use super::shard::{Shard, Size};
 use super::ttl::{Expiry, over};
 use super::weight::Weight;
 use crate::error::Error;
@@ -20,6 +20,8 @@ pub struct Keyed<K, V> {
     instance: Rc<Instance>,
     shard: Shard<K, V>,
     weight: Weight,
+    /// What there was when it was last settled.
+    size: Size,
     expiry: Option<Expiry<V>>,
 }
 
@@ -28,7 +30,7 @@ impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
     pub(super) fn new(schema: Schema, expiry: Option<Expiry<V>>) -> Self {
         let instance = Rc::new(Instance::unbound());
         let shard = Shard::new(&instance, Address { state: 0, namespace: None }, false);
-        Self { schema, instance, shard, weight: Weight::of::<K, V>(), expiry }
+        Self { schema, instance, shard, weight: Weight::of::<K, V>(), size: Size::default(), expiry }
     }
 
     /// The value of `key`.
@@ -53,7 +55,13 @@ impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
     /// The disk failed.
     #[inline]
     pub fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> Result<&mut V, Error> {
-        self.shard.upsert(&self.instance, key, make)
+        self.shard.upsert(&self.instance, key, |_| false, make)
+    }
+
+    /// The same, where `make` also takes the place of a value that is `over`.
+    #[inline]
+    pub(super) fn get_or_renew_with(&mut self, key: &K, over: impl FnOnce(&V) -> bool, make: impl FnOnce() -> V) -> Result<&mut V, Error> {
+        self.shard.upsert(&self.instance, key, over, make)
     }
 
     /// Sets the value of `key`.
@@ -125,7 +133,11 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
     }
 
     fn bytes(&self) -> usize {
-        self.shard.bytes(self.weight.bytes())
+        self.size.bytes(self.weight.bytes())
+    }
+
+    fn settle(&mut self) {
+        self.size = self.shard.size();
     }
 
     fn weigh(&mut self) {
@@ -150,7 +162,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
     }
 
     fn growth(&self) -> usize {
-        self.shard.growth()
+        self.size.growth
     }
 
     fn evict(&mut self, of: Victims, most: usize) -> Result<usize, Error> {
@@ -158,9 +170,9 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
     }
 
     fn len(&self) -> usize {
-        self.shard.len()
+        self.size.entries
     }
 }
 
-/// The places looked at with every batch of records, for what has expired.
+/// The places looked at each time, for what has expired.
 const LOOK: usize = 256;

@@ -17,6 +17,7 @@ mod persistent;
 mod registry;
 mod rows;
 mod shard;
+mod shards;
 #[cfg(test)]
 #[allow(clippy::unit_arg, reason = "closures of one call")]
 mod tests;

@@ -50,8 +50,11 @@ pub(super) trait Persistent {
     /// The rows of the snapshot have arrived on disk.
     fn release(&mut self);
 
-    /// Bytes in memory, estimated.
+    /// Bytes in memory, estimated, when last settled.
     fn bytes(&self) -> usize;
+
+    /// Brings what it says of its size up to date.
+    fn settle(&mut self) {}
 
     /// Looks at an entry, to estimate better.
     fn weigh(&mut self) {}
@@ -59,7 +62,7 @@ pub(super) trait Persistent {
     /// Takes some of what has expired out of memory.
     fn expire(&mut self) {}
 
-    /// The bytes that the next batch may add at once, as tables grow.
+    /// The bytes that the next batch may add at once, as tables grow, when last settled.
     fn growth(&self) -> usize {
         0
     }
@@ -69,6 +72,6 @@ pub(super) trait Persistent {
         Ok(0)
     }
 
-    /// The number of entries in memory.
+    /// The number of entries in memory, when last settled.
     fn len(&self) -> usize;
 }

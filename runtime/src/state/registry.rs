@@ -236,14 +236,15 @@ impl States {
         self.states.iter().for_each(|state| state.borrow_mut().release());
     }
 
-    /// Makes room for another batch of records: takes some of what has expired out of memory, and evicts some of the rest if it is over the budget, or would be
-    /// with the next batch. What takes longer is done bit by bit, from batch to batch.
+    /// Makes room for some thousand more records: takes some of what has expired out of memory, and evicts some of the rest if it is over the budget, or would be
+    /// with them. What takes longer is done bit by bit, from call to call.
     pub(crate) fn relieve(&self) -> Result<(), Error> {
         self.states.iter().for_each(|state| state.borrow_mut().expire());
         let Some(instance) = self.instance.as_ref().filter(|instance| !instance.in_memory()) else { return Ok(()) };
         let (mut bytes, mut pinned) = (0, 0);
         for state in &self.states {
             let mut state = state.borrow_mut();
+            state.settle();
             state.weigh();
             *(if state.full() { &mut pinned } else { &mut bytes }) += state.bytes();
         }
@@ -259,19 +260,26 @@ impl States {
 
     /// The entries in memory.
     pub(super) fn count(&self) -> usize {
-        self.states.iter().map(|state| state.borrow().len()).sum()
+        self.states.iter().map(|state| settled(state).len()).sum()
     }
 
     /// Tells the metrics what there is.
     pub(crate) fn tell(&self) {
         if let Some(instance) = &self.instance {
             let (entries, bytes) = self.states.iter().fold((0, 0), |(entries, bytes), state| {
-                let state = state.borrow();
+                let state = settled(state);
                 (entries + state.len(), bytes + state.bytes())
             });
             instance.tell(entries, bytes);
         }
     }
+}
+
+/// The state, with its size up to date.
+fn settled(state: &RefCell<dyn Persistent>) -> RefMut<'_, dyn Persistent> {
+    let mut state = state.borrow_mut();
+    state.settle();
+    state
 }
 
 /// The entries of a state evicted in one go: RocksDB takes many sorted rows at a quarter of the cost of single ones, and more would hold up the records.

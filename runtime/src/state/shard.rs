@@ -19,28 +19,67 @@ pub(super) struct Shard<K, V> {
     /// Keys that a prefetch has found to be nowhere.
     absent: HashSet<K, FixedState>,
     key: Vec<u8>,
+    /// What it came to when it was last asked.
+    told: Size,
+    /// Is it among those that may have come to something else since?
+    pub(super) touched: bool,
+}
+
+/// What entries come to, without what they own outside their table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) entries: usize,
+    /// Bytes of the table.
+    pub(super) table: usize,
+    /// Bytes that the next batch may add at once, as the table grows.
+    pub(super) growth: usize,
+}
+
+impl Size {
+    /// Replaces a part of a sum.
+    pub(super) fn replace(&mut self, old: Self, new: Self) {
+        self.entries = self.entries + new.entries - old.entries;
+        self.table = self.table + new.table - old.table;
+        self.growth = self.growth + new.growth - old.growth;
+    }
+
+    /// Bytes, if each entry owns so many outside the table.
+    pub(super) fn bytes(self, owned: usize) -> usize {
+        self.table + self.entries * owned
+    }
 }
 
 impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
     /// `stored`: there may be rows of it on disk.
     pub(super) fn new(instance: &Instance, address: Address, stored: bool) -> Self {
         let cache = Cache::new(instance.in_memory(), instance.in_memory() || !stored, instance.frozen.get());
-        Self { cache, address, absent: HashSet::default(), key: Vec::new() }
+        Self { cache, address, absent: HashSet::default(), key: Vec::new(), told: Size::default(), touched: false }
     }
 
-    /// The value of `key` to be changed, `make` if it has none.
+    /// The value of `key` to be changed, `make` if it has none or one that is `over`.
     #[inline]
-    pub(super) fn upsert(&mut self, instance: &Instance, key: &K, make: impl FnOnce() -> V) -> Result<&mut V, Error> {
+    pub(super) fn upsert(
+        &mut self,
+        instance: &Instance,
+        key: &K,
+        over: impl FnOnce(&V) -> bool,
+        make: impl FnOnce() -> V,
+    ) -> Result<&mut V, Error> {
         let address = self.address;
         match self.cache.find(key, |k, v| capture(instance, address, k, Some(v)))? {
-            Found::Here(value) => Ok(value),
+            Found::Here(value) => {
+                if over(value) {
+                    *value = make();
+                }
+                Ok(value)
+            }
             Found::Nowhere(gap) => Ok(gap.fill(key, make())),
             Found::Perhaps(gap) => {
                 if self.absent.contains(key) {
                     return Ok(gap.fill(key, make()));
                 }
                 Ok(match fetch(instance, address, &mut self.key, key)? {
-                    Some(value) => gap.overwrite(key.clone(), value),
+                    Some(value) => gap.overwrite(key.clone(), if over(&value) { make() } else { value }),
                     None => gap.fill(key, make()),
                 })
             }
@@ -210,19 +249,20 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         Ok(evicted)
     }
 
-    /// The number of entries in memory.
-    pub(super) fn len(&self) -> usize {
-        self.cache.len()
+    /// What it comes to.
+    pub(super) fn size(&self) -> Size {
+        Size { entries: self.cache.len(), table: self.cache.bytes(), growth: self.cache.growth() }
     }
 
-    /// The bytes of the table, and what its entries own elsewhere if each owns `owned`.
-    pub(super) fn bytes(&self, owned: usize) -> usize {
-        self.cache.bytes() + if owned > 0 { self.cache.len() * owned } else { 0 }
+    /// What it came to when this was last asked.
+    pub(super) fn told(&self) -> Size {
+        self.told
     }
 
-    /// The bytes that the next batch may add at once, as the table grows.
-    pub(super) fn growth(&self) -> usize {
-        self.cache.growth()
+    /// Brings its part of `total` up to date.
+    pub(super) fn settle(&mut self, total: &mut Size) {
+        let size = self.size();
+        total.replace(std::mem::replace(&mut self.told, size), size);
     }
 
     /// The bytes of some entry, encoded.

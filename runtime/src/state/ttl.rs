@@ -1,7 +1,7 @@
 //! Time to live: values that are gone some time after they were last used.
 //!
 //! Every value carries the moment it was last used in. What has expired is never returned; it goes from memory when it is met, and a few entries are
-//! looked at with every batch of records; from disk when RocksDB next rewrites it; and it is left out of snapshots.
+//! looked at as records come; from disk when RocksDB next rewrites it; and it is left out of snapshots.
 
 use std::fmt;
 use std::sync::Arc;
@@ -76,7 +76,12 @@ pub(super) struct Life {
 impl Life {
     /// What was used last at this moment or before has expired now.
     pub(super) fn deadline(&self) -> Option<i64> {
-        self.clock.now().checked_sub(self.ttl.after)
+        self.deadline_at(self.clock.now())
+    }
+
+    /// What was used last at this moment or before has expired at `now`.
+    pub(super) fn deadline_at(&self, now: i64) -> Option<i64> {
+        now.checked_sub(self.ttl.after)
     }
 
     /// Does a use that only reads count?

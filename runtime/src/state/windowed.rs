@@ -3,7 +3,6 @@
 //! Each namespace has a table of its own, so that all of a window is read or dropped at once. Namespaces end in order: what lies on disk of those that
 //! are over is not deleted row by row but dropped when RocksDB next rewrites it.
 
-use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::ops::Range;
 use std::rc::Rc;
@@ -17,6 +16,9 @@ use super::codec;
 use super::instance::{Address, Instance};
 use super::persistent::{Persistent, Schema};
 use super::shard::Shard;
+#[cfg(test)]
+use super::shard::Size;
+use super::shards::Shards;
 use super::weight::Weight;
 use crate::error::Error;
 use crate::record::Data;
@@ -26,7 +28,7 @@ pub struct Windowed<K, V> {
     schema: Schema,
     instance: Rc<Instance>,
     id: u8,
-    shards: BTreeMap<i64, Shard<K, V>>,
+    shards: Shards<K, V>,
     /// Namespaces that are over but belong to the snapshot in progress.
     retired: Vec<Shard<K, V>>,
     /// The least namespace that is not over.
@@ -47,7 +49,7 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
             schema,
             instance,
             id: 0,
-            shards: BTreeMap::new(),
+            shards: Shards::default(),
             retired: Vec::new(),
             floor: i64::MIN,
             dropped: Arc::default(),
@@ -59,12 +61,12 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
 
     /// The namespaces that have been used and are not over, in order.
     pub fn namespaces(&self) -> impl DoubleEndedIterator<Item = i64> {
-        self.shards.keys().copied()
+        self.shards.namespaces()
     }
 
     /// Those of them in `range`, in order.
     pub fn namespaces_in(&self, range: Range<i64>) -> impl Iterator<Item = i64> {
-        self.shards.range(range).map(|(namespace, _)| *namespace)
+        self.shards.namespaces_in(range)
     }
 
     /// Begins a namespace, if it hasn't begun; returns whether it does now. In one run no namespace begins below one that has ended.
@@ -73,13 +75,13 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
     /// The disk failed.
     #[inline]
     pub fn begin(&mut self, namespace: i64) -> Result<bool, Error> {
-        let new = !self.shards.contains_key(&namespace);
+        let new = self.shards.get(namespace).is_none();
         if new {
             if namespace < self.floor {
                 self.reopen(namespace)?;
             }
             let address = Address { state: self.id, namespace: Some(namespace) };
-            self.shards.insert(namespace, Shard::new(&self.instance, address, false));
+            self.shards.get_or_insert_with(namespace, || Shard::new(&self.instance, address, false));
         }
         Ok(new)
     }
@@ -111,10 +113,9 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         if namespace < self.floor {
             self.begin(namespace)?;
         }
-        let (id, instance) = (self.id, &self.instance);
-        let shard =
-            self.shards.entry(namespace).or_insert_with(|| Shard::new(instance, Address { state: id, namespace: Some(namespace) }, false));
-        shard.upsert(instance, key, make)
+        let address = Address { state: self.id, namespace: Some(namespace) };
+        let shard = self.shards.get_or_insert_with(namespace, || Shard::new(&self.instance, address, false));
+        shard.upsert(&self.instance, key, |_| false, make)
     }
 
     /// The value of `key`.
@@ -122,7 +123,7 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
     /// # Errors
     /// The disk failed.
     pub fn get(&mut self, namespace: i64, key: &K) -> Result<Option<&V>, Error> {
-        match self.shards.get_mut(&namespace) {
+        match self.shards.get_mut(namespace) {
             Some(shard) => shard.get(&self.instance, key),
             None => Ok(None),
         }
@@ -133,7 +134,7 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
     /// # Errors
     /// The disk failed.
     pub fn remove(&mut self, namespace: i64, key: &K) -> Result<Option<V>, Error> {
-        match self.shards.get_mut(&namespace) {
+        match self.shards.get_mut(namespace) {
             Some(shard) => shard.remove(&self.instance, key),
             None => Ok(None),
         }
@@ -147,7 +148,7 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
     where
         K: 'a,
     {
-        match self.shards.get_mut(&namespace) {
+        match self.shards.get_mut(namespace) {
             Some(shard) => shard.prefetch(&self.instance, keys),
             None => Ok(()),
         }
@@ -158,7 +159,7 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
     /// # Errors
     /// The disk failed, or what `each` returns.
     pub fn for_each(&self, namespace: i64, each: impl FnMut(&K, &V) -> Result<(), Error>) -> Result<(), Error> {
-        self.shards.get(&namespace).map_or(Ok(()), |shard| shard.for_each(&self.instance, each))
+        self.shards.get(namespace).map_or(Ok(()), |shard| shard.for_each(&self.instance, each))
     }
 
     /// All namespaces below `floor` are over.
@@ -167,13 +168,21 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
             return;
         }
         self.floor = floor;
-        while let Some(entry) = self.shards.first_entry().filter(|e| *e.key() < floor) {
-            let shard = entry.remove();
+        // In memory nobody asks for sizes often, and what was touched must not pile up.
+        self.shards.settle();
+        while let Some(shard) = self.shards.pop_below(floor) {
             if self.instance.frozen.get() {
                 self.retired.push(shard);
             }
         }
         self.publish();
+    }
+
+    /// What its shards say that they come to, and what they do.
+    #[cfg(test)]
+    pub(super) fn sizes(&mut self) -> (Size, Size) {
+        self.shards.settle();
+        (self.shards.size(), self.shards.counted())
     }
 
     /// Lets RocksDB know which namespaces are over, unless the snapshot in progress may hold them.
@@ -202,7 +211,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
             return Ok(());
         }
         self.begin(namespace)?;
-        self.shards.get_mut(&namespace).map_or(Ok(()), |shard| shard.restore(&self.instance, key, value))
+        self.shards.get_mut(namespace).map_or(Ok(()), |shard| shard.restore(&self.instance, key, value))
     }
 
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
@@ -213,16 +222,15 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         for namespace in meta["namespaces"].as_array().ok_or_else(broken)? {
             let namespace = namespace.as_i64().ok_or_else(broken)?;
             let address = Address { state: self.id, namespace: Some(namespace) };
-            let shard = Shard::new(&self.instance, address, self.stored);
-            self.shards.entry(namespace).or_insert(shard);
+            self.shards.get_or_insert_with(namespace, || Shard::new(&self.instance, address, self.stored));
         }
         self.publish();
         Ok(())
     }
 
     fn freeze(&mut self) -> Result<Json, Error> {
-        self.shards.values_mut().for_each(Shard::freeze);
-        Ok(json!({ "floor": self.floor, "namespaces": self.shards.keys().collect::<Vec<_>>() }))
+        self.shards.iter_mut().for_each(Shard::freeze);
+        Ok(json!({ "floor": self.floor, "namespaces": self.shards.namespaces().collect::<Vec<_>>() }))
     }
 
     fn floor(&self) -> Option<i64> {
@@ -230,7 +238,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
     }
 
     fn sweep(&mut self, mut most: usize) -> Result<Option<usize>, Error> {
-        for shard in self.retired.iter_mut().chain(self.shards.values_mut()) {
+        for shard in self.retired.iter_mut().chain(self.shards.iter_mut()) {
             match shard.sweep(&self.instance, most, |_| false)? {
                 Some(left) => most = left,
                 None => return Ok(None),
@@ -241,41 +249,44 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
     }
 
     fn release(&mut self) {
-        self.shards.values_mut().for_each(Shard::release);
+        self.shards.change_each(Shard::release);
         self.retired.clear();
         self.publish();
     }
 
     fn bytes(&self) -> usize {
-        self.shards.values().chain(&self.retired).map(|shard| shard.bytes(self.weight.bytes())).sum()
+        let retired: usize = self.retired.iter().map(|shard| shard.told().bytes(self.weight.bytes())).sum();
+        self.shards.size().bytes(self.weight.bytes()) + retired
+    }
+
+    fn settle(&mut self) {
+        self.shards.settle();
     }
 
     fn weigh(&mut self) {
         if self.weight.wants_sample()
-            && let Some(mut shard) = self.shards.last_entry()
-            && let Some(bytes) = shard.get_mut().weigh(self.weight.place())
+            && let Some(shard) = self.shards.last_mut()
+            && let Some(bytes) = shard.weigh(self.weight.place())
         {
             self.weight.sample(bytes);
         }
     }
 
     fn growth(&self) -> usize {
-        self.shards.values().map(Shard::growth).sum()
+        self.shards.size().growth
     }
 
     fn evict(&mut self, of: Victims, most: usize) -> Result<usize, Error> {
         let mut evicted = 0;
         // The newest are written to most.
-        for shard in self.shards.values_mut() {
+        self.shards.change_while(|shard| {
             evicted += shard.evict(&self.instance, of, most - evicted)?;
-            if evicted >= most {
-                break;
-            }
-        }
+            Ok(evicted < most)
+        })?;
         Ok(evicted)
     }
 
     fn len(&self) -> usize {
-        self.shards.values().map(Shard::len).sum()
+        self.shards.size().entries
     }
 }

@@ -82,13 +82,12 @@ impl<K: Data + Eq + Hash, V: Data> ValueState<K, V> {
                 Ok(change(value, with))
             }
             Kept::Expiring(state, life) => {
-                let (now, deadline) = (Stamp::new(life.clock.now()), life.deadline());
+                let now = life.clock.now();
+                let (stamp, deadline) = (Stamp::new(now), life.deadline_at(now));
                 let mut state = state.borrow_mut();
-                if state.get(key)?.is_some_and(|found| over(found.stamp, deadline)) {
-                    state.remove(key)?;
-                }
-                let found = state.get_or_insert_with(key, || Stamped { stamp: now, value: initial(&mut with) })?;
-                found.stamp = now;
+                let new = || Stamped { stamp, value: initial(&mut with) };
+                let found = state.get_or_renew_with(key, |found| over(found.stamp, deadline), new)?;
+                found.stamp = stamp;
                 Ok(change(&mut found.value, with))
             }
         }

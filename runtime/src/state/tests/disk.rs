@@ -144,6 +144,16 @@ fn a_table_that_is_cut_short_or_gone_is_an_error_that_names_the_directory() {
 }
 
 #[test]
+fn rows_that_come_in_sorted_pieces_are_taken_over_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::open(&dir.path().join("db"), &resources(), &Garbage::default()).unwrap();
+    let order = [3, 5, 9, 1, 4, 8, 2, 10, 0, 7, 6];
+    let row = |n: u8| (key(1, 1, 1, n), vec![n]);
+    disk.ingest(|files| order.iter().try_for_each(|n| files.put(&row(*n).0, &row(*n).1))).unwrap();
+    assert_eq!(scan(&disk), (0..=10).map(row).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_disk_that_can_not_be_written_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");

@@ -195,6 +195,8 @@ impl Trial {
                 }
             }
         }
+        let (told, counted) = self.rig.windowed.borrow_mut().sizes();
+        prop_assert_eq!(told, counted);
         Ok(())
     }
 
