@@ -4,7 +4,10 @@
 //! instead. It never parks at the end of time, for it may wake. The same board tells a source that it is too far ahead.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tidegate_checkpoints::Epoch;
@@ -18,7 +21,7 @@ pub enum Status {
     Active,
     /// It has been silent for longer than its `idle_after`.
     Idle,
-    /// It has read everything, and holds event time where it is until the job stops: waiting for it is in vain.
+    /// It has read everything, and holds event time where its source has come to until the job stops: waiting for it is in vain.
     ReadOut,
     /// It has ended.
     Ended,
@@ -49,7 +52,7 @@ impl Slot {
     }
 
     fn status(&self) -> Status {
-        match self.status.load(Relaxed) {
+        match self.status.load(Acquire) {
             0 => Status::Active,
             1 => Status::Idle,
             2 => Status::ReadOut,
@@ -86,7 +89,7 @@ impl Board {
             if status != Status::Ended {
                 slot.watermark.store(watermark.0, Relaxed);
             }
-            slot.status.store(status as u8, Relaxed);
+            slot.status.store(status as u8, Release);
         }
     }
 
@@ -130,6 +133,15 @@ impl Board {
             let idle = self.group_of(source).filter(|s| s.status() == Status::Idle);
             idle.map(Slot::watermark).max().unwrap_or(Watermark::NONE)
         })
+    }
+
+    /// Where event time is when all instances of `source` have read everything: at the greatest watermark of theirs, as when one has read it all. `None`
+    /// while some have more.
+    #[must_use]
+    pub fn read_out(&self, source: usize) -> Option<Watermark> {
+        let instances = || self.slots.iter().skip(source * self.workers).take(self.workers);
+        let all = instances().all(|s| s.status() == Status::ReadOut);
+        if all { instances().map(Slot::watermark).max() } else { None }
     }
 
     /// The least watermark of all sources that have not ended.

@@ -7,6 +7,7 @@
 mod harness;
 
 #[path = "../harness/s3.rs"]
+#[allow(dead_code)]
 mod s3;
 
 mod avro;

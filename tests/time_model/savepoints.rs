@@ -119,3 +119,20 @@ fn a_source_that_has_read_everything_does_not_hold_up_one_with_a_drift() {
     assert_eq!(found(&counts), []);
     assert_eq!(Snapshot::open(&saved(&dir)).expect("a savepoint").manifest().watermark, Some(999));
 }
+
+/// The second instance has nothing to read. Windows fire as with one.
+#[test]
+fn event_time_at_a_savepoint_of_the_end_does_not_depend_on_the_number_of_workers() {
+    for workers in [1, 2, 3] {
+        let dir = TempDir::new().expect("a directory");
+        let all = batch(0, &[100, 900, 1_500, 3_300]);
+        let scripts = [vec![all], vec![batch(1, &[50])], vec![]];
+        let counts = Counts::new();
+        let job = count(Script::new(scripts.into_iter().take(workers).collect::<Vec<_>>()), WatermarkStrategy::bounded(ms(0)), &counts);
+        let config = RunConfig { savepoint_at_end: Some(saved(&dir)), ..config(&dir, workers) };
+        run(&job, config).expect("it comes to its end");
+        let first = if workers == 1 { 2 } else { 3 };
+        assert_eq!(found(&counts), [(0, first), (1_000, 1)], "{workers} workers");
+        assert_eq!(Snapshot::open(&saved(&dir)).expect("a savepoint").manifest().watermark, Some(3_299));
+    }
+}

@@ -197,7 +197,7 @@ fn a_file_that_is_linked_to_elsewhere_is_not_touched_by_the_next_of_its_name() {
         writer.finish().unwrap();
     };
     write(b"old");
-    std::fs::hard_link(&local, &published).unwrap();
+    fs::hard_link(&local, &published).unwrap();
     write(b"new");
     let value = |path| RowReader::open(path).unwrap().groups(0..9).next().unwrap().unwrap().value;
     assert_eq!((value(&published), value(&local)), (b"old".to_vec(), b"new".to_vec()));

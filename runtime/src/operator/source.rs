@@ -79,7 +79,7 @@ pub fn source<'s, T: Clone + 'static>(
             member: Member { node, worker },
             workers,
             recent: Recent::default(),
-            read_out: false,
+            reading: Reading::On,
         };
         move |_| {
             if !control.over()
@@ -146,8 +146,18 @@ struct Driver<T> {
     workers: usize,
     /// What was emitted last.
     recent: Recent,
-    /// Has all been read, and the job waits for the savepoint of the end?
-    read_out: bool,
+    reading: Reading,
+}
+
+/// How far a source is that ends with a savepoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// There may be more.
+    On,
+    /// This instance has read everything.
+    Out,
+    /// So have the others, and event time is where the last of them has come to: the job may stop.
+    Told,
 }
 
 impl<T: 'static> Driver<T> {
@@ -161,7 +171,8 @@ impl<T: 'static> Driver<T> {
         self.now.tick = self.control.clock.step(oldest);
         self.advance();
         self.confirm();
-        if self.control.stopping() || self.read_out {
+        self.tell();
+        if self.control.stopping() || self.reading != Reading::On {
             // The barrier is in; what lies before it is worked off, and the worker ends when it has left.
             self.appointment.within(TICK);
             return Ok(());
@@ -274,14 +285,22 @@ impl<T: 'static> Driver<T> {
     fn end(&mut self) {
         let checkpoints = self.control.checkpoints();
         if checkpoints.savepoint_at_end() {
-            self.read_out = true;
-            self.control.read_out(checkpoints.sources() * self.workers);
+            self.reading = Reading::Out;
             return;
         }
         // Also where none are taken: a savepoint may be on its way.
         let list = self.positions.report(&self.splits, None);
         checkpoints.report(self.member, self.now.epoch, Report { list, ..Report::default() }, true);
         self.capability = None;
+    }
+
+    /// Says that this instance has read everything, once event time is where it would be if one instance had read all of the source.
+    fn tell(&mut self) {
+        let last = || self.control.board.read_out(self.ordinal);
+        if self.reading == Reading::Out && last().is_some_and(|last| self.now.watermark >= last) {
+            self.reading = Reading::Told;
+            self.control.read_out(self.control.checkpoints().sources() * self.workers);
+        }
     }
 
     /// Reports where the source was at the end of each epoch that ends now, and how far event time: behind the barrier it begins at `next`.
@@ -310,12 +329,16 @@ impl<T: 'static> Driver<T> {
         let combined = self.splits.combined();
         let status = match &self.capability {
             None => Status::Ended,
-            Some(_) if self.read_out => Status::ReadOut,
+            Some(_) if self.reading != Reading::On => Status::ReadOut,
             Some(_) if combined.idle => Status::Idle,
             Some(_) => Status::Active,
         };
         self.control.board.post(self.ordinal, self.member.worker, combined.watermark.max(self.now.watermark), status);
-        let followed = if combined.idle { self.control.board.follow(self.ordinal) } else { Watermark::NONE };
+        let followed = match status {
+            Status::Idle => self.control.board.follow(self.ordinal),
+            Status::ReadOut => self.control.board.read_out(self.ordinal).unwrap_or(Watermark::NONE),
+            Status::Active | Status::Ended => Watermark::NONE,
+        };
         let next = Time {
             epoch: self.now.epoch.max(self.control.epoch()),
             tick: self.now.tick,
