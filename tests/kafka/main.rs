@@ -20,5 +20,6 @@ mod example;
 mod live;
 mod positions;
 mod replay;
+mod restarts;
 mod sink;
 mod topic;

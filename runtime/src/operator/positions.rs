@@ -95,6 +95,11 @@ impl Positions {
         self.report(splits)
     }
 
+    /// Is all that was reported part of a complete checkpoint?
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.sealed.is_empty()
+    }
+
     /// The positions that have become part of a complete checkpoint; `completed` is the epoch after the last such one.
     pub(super) fn completed(&mut self, completed: impl FnOnce() -> u64) -> Option<Vec<Json>> {
         if self.sealed.is_empty() {
