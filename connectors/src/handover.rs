@@ -49,6 +49,11 @@ impl<T> Outlet<T> {
         self.message(Message::Parcel(parcel))
     }
 
+    /// Says that all has been read, before the thread is done.
+    pub(crate) fn end(&self) -> Result<(), Gone> {
+        self.message(Message::End)
+    }
+
     fn message(&self, message: Message<T>) -> Result<(), Gone> {
         self.queue.send(message).map_err(|_| Gone)?;
         self.waker.wake();
@@ -115,8 +120,8 @@ impl<T> Inlet<T> {
 }
 
 impl<T: 'static> Reader<T> for Inlet<T> {
-    fn resumed(&mut self) -> Vec<Resumed> {
-        std::mem::take(&mut self.resumed)
+    fn resumed(&mut self) -> Option<Vec<Resumed>> {
+        Some(std::mem::take(&mut self.resumed))
     }
 
     fn poll(&mut self) -> Result<Poll<T>, Error> {

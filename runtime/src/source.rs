@@ -5,7 +5,7 @@
 //! How readers are driven, when they pause, and how batches become timed messages is the business of the source operator.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::error::Error;
 use crate::metrics::SourceMetrics;
@@ -47,7 +47,10 @@ pub struct SourceContext {
 /// A value that is made once per run of a job, by the first worker that asks, and seen by all: such as a listing of files, which would not be
 /// the same a moment later.
 #[derive(Clone, Default)]
-pub struct Shared(Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>);
+pub struct Shared {
+    value: Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>,
+    begins: Arc<OnceLock<bool>>,
+}
 
 impl Shared {
     /// The value, made by `make` if nobody has made it yet.
@@ -55,12 +58,17 @@ impl Shared {
     /// # Errors
     /// What `make` returns. The next to ask tries again.
     pub fn get_or_make<V: Send + Sync + 'static>(&self, make: impl FnOnce() -> Result<V, Error>) -> Result<Arc<V>, Error> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         let value = match &*slot {
             Some(value) => Arc::clone(value),
             None => Arc::clone(slot.insert(Arc::new(make()?))),
         };
         value.downcast().map_err(|_| Error::internal("a source shares values of two types"))
+    }
+
+    /// Does the source begin, or is the job stopped before? What the first instance says holds for all: else a snapshot would have the splits of some.
+    pub(crate) fn begins(&self, says: bool) -> bool {
+        *self.begins.get_or_init(|| says)
     }
 }
 
@@ -72,10 +80,11 @@ pub trait Reader<T>: 'static {
     /// Reading failed for good; the job fails with this cause.
     fn poll(&mut self) -> Result<Poll<T>, Error>;
 
-    /// The splits of this reader's share among [`SourceContext::restored`], each with the position it was given. Asked once, when the reader has been
-    /// opened: whatever happens from then on, the next snapshot knows of them.
-    fn resumed(&mut self) -> Vec<Resumed> {
-        Vec::new()
+    /// The splits that are known from the outset: those of this reader's share among [`SourceContext::restored`], each with the position it was given, or
+    /// those it begins with. Whatever happens from then on, the next snapshot knows of them. `None`: not known yet. Then this is asked again, nothing is
+    /// to come from [`poll`](Self::poll) before the answer, and snapshots wait for it.
+    fn resumed(&mut self) -> Option<Vec<Resumed>> {
+        Some(Vec::new())
     }
 
     /// A checkpoint that holds these positions of this reader's splits is complete.
@@ -109,12 +118,12 @@ pub struct Batch<T> {
     pub position: Option<serde_json::Value>,
 }
 
-/// A split that a reader knows from a snapshot.
+/// A split that a reader knows from the outset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resumed {
     /// The number the reader gives it.
     pub split: SplitId,
-    /// Where it goes on.
+    /// Where it begins or goes on.
     pub position: serde_json::Value,
     /// Had it ended? Then it brings nothing more.
     pub ended: bool,

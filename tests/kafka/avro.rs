@@ -220,6 +220,15 @@ sinks: {{ out: {{ from: in, {sink} }} }}
     let url = format!("{}/schemas/ids/1", registry.url());
     let outcome = run(&dir, &job("on_bad_record: skip", "connector: stdout"), "1").run().exits(1).stdout_is("");
     outcome.stderr_has(&url).stderr_has("500 Internal Server Error");
+    // Nothing at this URL, says whoever stands there. That is not the registry's word on a schema.
+    for body in ["<html>Not Found</html>", "{ \"error_code\": 404, \"message\": \"HTTP 404 Not Found\" }"] {
+        registry.trouble(404, body);
+        let outcome = run(&dir, &job("on_bad_record: skip", "connector: stdout"), "1").run().exits(1).stdout_is("");
+        outcome.stderr_has(&url).stderr_has("404 Not Found");
+    }
+    registry.trouble(404, "{ \"error_code\": 40403, \"message\": \"Schema not found\" }");
+    let known = run(&dir, &job("on_bad_record: skip", "connector: stdout"), "1").run().exits(0);
+    assert!(known.account()["in"].part("bad") > 0);
 
     let sink = format!(
         "connector: kafka, brokers: '{}', topic: {}, format: {{ avro: {{ registry: '{}', subject: other }} }}",

@@ -152,3 +152,95 @@ sinks: {{ out: {{ from: in, connector: stdout }} }}\n",
     topic.delete();
     running.wait().exits(1).stderr_has(&topic.name).stderr_has("was the topic deleted");
 }
+
+/// What is gone is gone; whoever asks for it goes on with what is left.
+#[test]
+fn records_that_were_deleted_before_they_were_read() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::new(broker, 1);
+    topic.fill((0..10).map(|n| (0, "k", n.to_string(), 0)));
+    let job = |options: &str| {
+        format!(
+            "name: t\nstate: {{ dir: state }}\ncheckpoints: {{ every: 1ms, dir: ckpt }}\nrestart: {{ attempts: 0 }}
+sources: {{ in: {{ connector: kafka, brokers: '{}', topic: {}, start: {{ 0: 2 }}, format: text{options} }} }}
+sinks: {{ out: {{ from: in, connector: stdout }} }}\n",
+            broker.plain, topic.name
+        )
+    };
+    let dir = Dir::new();
+    let mut running = dir.job(&job("")).start();
+    running.until("all records", |out| out.lines().count() == 8);
+    running.signal("TERM");
+    running.wait().exits(0);
+    topic.fill((10..20).map(|n| (0, "k", n.to_string(), 0)));
+    topic.trim(0, 15);
+    let bounded = |options: &str| dir.job(&job(&format!(", stop: latest{options}"))).args(["--resume"]).run();
+    let remedy = "options: { auto.offset.reset: earliest }";
+    fails(bounded(""), &[&topic.name, "offset 10", "from 15 to before 20", remedy]);
+    let rest = bounded(&format!(", {remedy}")).exits(0).stderr_has("older records have been deleted");
+    assert_eq!(rest.values().len(), 5);
+}
+
+/// A job that writes these lines exactly once, each as a message with a time.
+fn writing_once(brokers: &str, topic: &str, keys: &str) -> String {
+    format!(
+        "name: {topic}-once\nstate: {{ dir: state }}\ncheckpoints: {{ every: 10m, dir: ckpt }}\nrestart: {{ attempts: 0 }}
+sources: {{ in: {{ connector: file, path: in.jsonl, schema: {{ at: timestamp_ms, text: string }} }} }}
+sinks: {{ out: {{ from: in, connector: kafka, brokers: '{brokers}', topic: {topic}, delivery: exactly_once{keys} }} }}\n"
+    )
+}
+
+#[test]
+fn a_record_that_the_broker_refuses_does_not_block_an_exactly_once_job_for_good() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::new(broker, 1);
+    let dir = Dir::new();
+    let row = |at: i64, text: &str| serde_json::json!({ "at": at, "text": text });
+    let job = writing_once(&broker.plain, &topic.name, ", timestamp: at");
+    // In 2100.
+    dir.json_lines("in.jsonl", [&row(4_102_444_800_000, "far")]);
+    fails(dir.job(&job).run(), &[&topic.name, "`timestamp`", "`message.timestamp.after.max.ms`", "--resume"]);
+    topic.set("message.timestamp.after.max.ms", &i64::MAX.to_string());
+    dir.job(&job).args(["--resume"]).run().exits(0);
+    assert_eq!(topic.values().len(), 1);
+
+    // What is too large for anybody never gets into a checkpoint.
+    let dir = Dir::new();
+    dir.json_lines("in.jsonl", [&row(0, &"x".repeat(1_100_000))]);
+    fails(dir.job(&job).run(), &[&topic.name, "too large", "`message.max.bytes` in `options`"]);
+    dir.json_lines("in.jsonl", [&row(0, "small")]);
+    dir.job(&job).args(["--resume"]).run().exits(0);
+    assert_eq!(topic.values().len(), 2);
+}
+
+#[test]
+fn markers_that_were_made_beforehand() {
+    let Some(broker) = broker() else { return };
+    let topic = Topic::new(broker, 1);
+    let dir = Dir::new();
+    dir.json_lines("in.jsonl", [&serde_json::json!({ "at": 0, "text": "a" })]);
+    let markers = |partitions| Topic::with(broker, &crate::topic::fresh_name("premade"), partitions, &[("cleanup.policy", "compact")]).name;
+    let with = |markers: String| writing_once(&broker.plain, &topic.name, &format!(", markers: {markers}"));
+    fails(dir.job(&with(markers(3))).run(), &["has 3 partitions", "needs 8 partitions", "`markers`"]);
+    dir.job(&with(markers(8))).run().exits(0);
+    assert_eq!(topic.values().len(), 1);
+}
+
+#[test]
+fn a_sink_that_writes_exactly_once_and_brokers_that_cannot_be_reached() {
+    let dir = Dir::new();
+    dir.json_lines("in.jsonl", [&serde_json::json!({ "at": 0, "text": "a" })]);
+    fails(dir.job(&writing_once("127.0.0.1:1", "t", "")).run(), &["`127.0.0.1:1`", "can't be reached", "check `brokers`"]);
+}
+
+#[test]
+fn a_pattern_leaves_internal_topics_out() {
+    let Some(broker) = broker() else { return };
+    let name = crate::topic::fresh_name("internal");
+    let (own, internal) = (Topic::with(broker, &name, 1, &[]), Topic::with(broker, &format!("__{name}"), 1, &[]));
+    own.fill([(0, "k", "own".to_owned(), 0)]);
+    internal.fill([(0, "k", "internal".to_owned(), 0)]);
+    let read = |pattern: String| reading(&broker.plain, &format!("{{ pattern: '{pattern}' }}"), "").exits(0).stdout;
+    assert_eq!(read(format!(".*{name}")), "{\"line\":\"own\"}\n");
+    assert_eq!(read(format!("__{name}")), "{\"line\":\"internal\"}\n");
+}

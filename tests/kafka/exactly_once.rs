@@ -325,7 +325,8 @@ fn a_copy_waits_for_the_original_and_does_not_fence_it() {
     let error = copy.try_recover(std::slice::from_ref(&unit), 1).expect_err("one record is missing").to_string();
     let id = &original.prefix;
     assert!(
-        error.contains(&format!("1 records that `{id}-0` has yet to write")) && error.contains(&format!("transactional_id: {id}")),
+        error.contains(&format!("1 records for topic `{}` that have yet to be written by `{id}-0`", original.topic.name))
+            && error.contains(&format!("transactional_id: {id}")),
         "{error}"
     );
     commit(&mut writer, 1).expect("nobody has fenced it");

@@ -21,5 +21,6 @@ mod example;
 mod live;
 mod positions;
 mod replay;
+mod restarts;
 mod sink;
 mod topic;

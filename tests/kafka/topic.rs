@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -102,6 +102,20 @@ impl Topic {
         made.into_iter().for_each(|topic| drop(topic.expect("more partitions")));
         self.partitions = partitions;
         self.wait_for_leaders();
+    }
+
+    /// Changes a setting.
+    pub fn set(&self, key: &str, value: &str) {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set(key, value);
+        let changed = wait(admin(&self.brokers).alter_configs([&change], &AdminOptions::new())).expect("the broker answers");
+        changed.into_iter().for_each(|topic| drop(topic.expect("a setting")));
+    }
+
+    /// Deletes the records of a partition before this offset.
+    pub fn trim(&self, partition: i32, before: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.name, partition, Offset::Offset(before)).expect("a partition");
+        wait(admin(&self.brokers).delete_records(&list, &AdminOptions::new())).expect("the broker answers");
     }
 
     pub fn delete(&self) {

@@ -88,11 +88,13 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
         }
     }
 
-    fn resumed(&mut self) -> Vec<Resumed> {
+    fn resumed(&mut self) -> Option<Vec<Resumed>> {
         let splits = self.restored.iter().flat_map(|positions| positions.iter());
-        splits
-            .map(|split| Resumed { split: SplitId(split.as_u64().expect("a number") as u32), position: split.clone(), ended: false })
-            .collect()
+        let resumed = |split: &serde_json::Value| {
+            let number = split.as_u64().expect("a number") as u32;
+            Resumed { split: SplitId(number), position: split.clone(), ended: false }
+        };
+        Some(splits.map(resumed).collect())
     }
 }
 

@@ -130,9 +130,9 @@ impl<F> Generate<F> {
 }
 
 impl<T: 'static, F: FnMut(u64) -> Result<Record<T>, Error> + 'static> Reader<T> for Generate<F> {
-    fn resumed(&mut self) -> Vec<Resumed> {
+    fn resumed(&mut self) -> Option<Vec<Resumed>> {
         let resumed = Resumed { split: SplitId(0), position: self.position(), ended: false };
-        if self.before.is_empty() { Vec::new() } else { vec![resumed] }
+        Some(if self.before.is_empty() { Vec::new() } else { vec![resumed] })
     }
 
     fn poll(&mut self) -> Result<Poll<T>, Error> {

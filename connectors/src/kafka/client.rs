@@ -83,6 +83,11 @@ impl Cluster {
         &self.brokers
     }
 
+    /// A property that was set.
+    pub(super) fn option(&self, name: &str) -> Option<&str> {
+        self.options.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// `defaults`, the properties that were set over them, and `fixed` over those.
     pub(super) fn config(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();

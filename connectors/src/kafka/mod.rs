@@ -11,6 +11,7 @@ mod envelope;
 pub mod exactly_once;
 mod offsets;
 mod partitions;
+mod reader;
 mod sink;
 mod source;
 mod split;

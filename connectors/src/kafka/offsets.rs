@@ -4,6 +4,7 @@
 //! records however often it is started again. Decisions here are pure; [`look`] gets the facts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -31,7 +32,8 @@ pub enum Start {
 }
 
 /// Where a source ends. It never waits for records: what lies beyond the end of a partition when the job starts counts as that end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// Behind what is the newest record when the job starts.
     Latest,
@@ -66,9 +68,17 @@ pub(super) struct Position {
     pub(super) partition: Partition,
     #[serde(flatten)]
     pub(super) range: Range,
+    /// What the range's stop was settled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked: Option<Arc<Stop>>,
 }
 
 impl Position {
+    /// The end that has been settled, if this is what it was settled from.
+    pub(super) fn settled(&self, stop: &Stop) -> Option<i64> {
+        self.range.stop.filter(|_| self.asked.as_deref() == Some(stop))
+    }
+
     /// As a checkpoint keeps it.
     pub(super) fn to_json(&self) -> Option<serde_json::Value> {
         // Text and numbers always have a JSON form.
@@ -94,17 +104,31 @@ pub(super) struct Facts {
     pub(super) to: Option<i64>,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) start: &'a Start,
+    pub(super) stop: Option<&'a Stop>,
+    /// May records be passed over that are not there any more?
+    pub(super) passing_over: bool,
+}
+
 /// What is to be read of a partition when the job starts afresh.
-pub(super) fn fresh(partition: &Partition, start: &Start, stop: Option<&Stop>, facts: Facts) -> Result<Range, Error> {
-    let next = match start {
+pub(super) fn fresh(partition: &Partition, asked: Asked<'_>, facts: Facts) -> Result<Range, Error> {
+    let next = match asked.start {
         Start::Earliest => facts.low,
         Start::Latest => facts.high,
         Start::Committed => facts.committed.unwrap_or(facts.low),
         Start::Timestamp(_) => facts.from.unwrap_or(facts.high),
         Start::Offsets(offsets) => offsets.get(&partition.number).copied().unwrap_or(facts.low),
     };
-    let stop = stop.map(|stop| end(partition, stop, facts));
-    check(partition, Range { next, stop }, facts, "`start`")
+    let stop = asked.stop.map(|stop| end(partition, stop, facts));
+    check(partition, Range { next, stop }, asked, facts, "`start`")
+}
+
+/// What is to be read of a partition that is younger than the checkpoint: none of it has been read.
+pub(super) fn younger(partition: &Partition, asked: Asked<'_>, facts: Facts) -> Range {
+    Range { next: facts.low, stop: asked.stop.map(|stop| end(partition, stop, facts)) }
 }
 
 fn end(partition: &Partition, stop: &Stop, facts: Facts) -> i64 {
@@ -115,19 +139,19 @@ fn end(partition: &Partition, stop: &Stop, facts: Facts) -> i64 {
     }
 }
 
-/// What is left to be read of a partition that a checkpoint knows. Its end is settled once; but a job that had none may have one now, and the other
-/// way round.
-pub(super) fn restored(position: &Position, stop: Option<&Stop>, facts: Facts) -> Result<Range, Error> {
-    let Position { partition, range } = position;
-    let range = Range { next: range.next, stop: stop.map(|stop| range.stop.unwrap_or_else(|| end(partition, stop, facts))) };
+/// What is left to be read of a partition that a checkpoint knows. Its end is settled once; but the job may now have another, or none.
+pub(super) fn restored(position: &Position, asked: Asked<'_>, facts: Facts) -> Result<Range, Error> {
+    let Position { partition, range, .. } = position;
+    let stop = asked.stop.map(|stop| position.settled(stop).unwrap_or_else(|| end(partition, stop, facts)));
+    let range = Range { next: range.next, stop };
     // What has been read to its end may be gone.
     if range.is_empty() {
         return Ok(range);
     }
-    check(partition, range, facts, "the checkpoint")
+    check(partition, range, asked, facts, "the checkpoint")
 }
 
-fn check(partition: &Partition, range: Range, Facts { low, high, .. }: Facts, who: &str) -> Result<Range, Error> {
+fn check(partition: &Partition, range: Range, asked: Asked<'_>, Facts { low, high, .. }: Facts, who: &str) -> Result<Range, Error> {
     if (low..=high).contains(&range.next) {
         return Ok(range);
     }
@@ -135,11 +159,18 @@ fn check(partition: &Partition, range: Range, Facts { low, high, .. }: Facts, wh
     let why =
         if range.next < low { "older records have been deleted" } else { "later ones have not been written: was the topic made anew?" };
     let next = range.next;
-    Err(Error::user(format!(
-        "{who} begins partition {number} of topic `{topic}` at offset {next}, but it has those from {low} to before {high} ({why}): begin elsewhere, \
-         with `start`"
-    )))
+    let what = format!(
+        "{who} begins partition {number} of topic `{topic}` at offset {next}, but it has those from {low} to before {high} ({why})"
+    );
+    if asked.passing_over {
+        tracing::warn!("kafka: {what}; it is read from offset {low} on, as `auto.offset.reset` says");
+        return Ok(Range { next: low, ..range });
+    }
+    Err(Error::user(format!("{what}: {PASS_OVER}, or begin afresh, elsewhere, with `start`")))
 }
+
+/// How to go on where records are not there any more.
+pub(super) const PASS_OVER: &str = "take what is there, with `options: { auto.offset.reset: earliest }`";
 
 /// Does `offsets` name a partition that its topic does not have?
 pub(super) fn check_numbers(offsets: &BTreeMap<i32, i64>, partitions: &[Partition], key: &str) -> Result<(), Error> {
@@ -156,7 +187,8 @@ pub(super) fn check_numbers(offsets: &BTreeMap<i32, i64>, partitions: &[Partitio
     }
 }
 
-/// Asks the brokers for the facts of these partitions that matter.
+/// Asks the brokers for the facts of these partitions that matter. They change meanwhile: what a group has committed is there when the ends are looked up
+/// after it, and what is found of a time later moves the end.
 pub(super) fn look(
     cluster: &Cluster,
     consumer: &BaseConsumer<Context>,
@@ -164,27 +196,34 @@ pub(super) fn look(
     start: &Start,
     stop: Option<&Stop>,
 ) -> Result<Vec<Facts>, Error> {
-    let mut facts = Vec::with_capacity(partitions.len());
-    for partition in partitions {
-        let ask = |patience| consumer.fetch_watermarks(&partition.topic, partition.number, patience);
-        let what = format!("the offsets of partition {} of topic `{}` can't be had", partition.number, partition.topic);
-        let (low, high) = cluster.ask(&what, consumer.context(), ask, || serve(consumer))?;
-        facts.push(Facts { low, high, ..Facts::default() });
-    }
+    let mut facts = vec![Facts::default(); partitions.len()];
     if *start == Start::Committed {
         let what = "the offsets of `group` can't be had";
         let ask = |patience| consumer.committed_offsets(list(partitions, Offset::Invalid), patience);
         let found = cluster.ask(what, consumer.context(), ask, || serve(consumer))?;
         fill(&mut facts, partitions, &found, |facts, offset| facts.committed = Some(offset));
     }
+    for (facts, partition) in facts.iter_mut().zip(partitions) {
+        let ask = |patience| consumer.fetch_watermarks(&partition.topic, partition.number, patience);
+        let what = format!("the offsets of partition {} of topic `{}` can't be had", partition.number, partition.topic);
+        (facts.low, facts.high) = cluster.ask(&what, consumer.context(), ask, || serve(consumer))?;
+    }
     let times = [(if let Start::Timestamp(t) = start { Some(*t) } else { None }, true), (stop.and_then(Stop::time), false)];
     for (time, is_start) in times.into_iter().filter_map(|(time, is_start)| Some((time?, is_start))) {
         let what = format!("the offsets of the time {time} can't be had");
         let ask = |patience| consumer.offsets_for_times(list(partitions, Offset::Offset(time)), patience);
         let found = cluster.ask(&what, consumer.context(), ask, || serve(consumer))?;
-        fill(&mut facts, partitions, &found, |facts, offset| *(if is_start { &mut facts.from } else { &mut facts.to }) = Some(offset));
+        fill(&mut facts, partitions, &found, |facts, offset| facts.first_of_time(is_start, offset));
     }
     Ok(facts)
+}
+
+impl Facts {
+    /// A record of the time asked for stands here, maybe one that has come since the end was looked up.
+    fn first_of_time(&mut self, is_start: bool, offset: i64) {
+        *(if is_start { &mut self.from } else { &mut self.to }) = Some(offset);
+        self.high = self.high.max(offset);
+    }
 }
 
 impl Stop {
@@ -215,6 +254,10 @@ fn fill(facts: &mut [Facts], partitions: &[Partition], found: &TopicPartitionLis
 mod tests {
     use super::*;
 
+    fn asked<'a>(start: &'a Start, stop: Option<&'a Stop>) -> Asked<'a> {
+        Asked { start, stop, passing_over: false }
+    }
+
     const FACTS: Facts = Facts { low: 10, high: 100, committed: Some(40), from: Some(50), to: Some(60) };
 
     fn partition(number: i32) -> Partition {
@@ -224,12 +267,12 @@ mod tests {
     #[test]
     fn every_start_and_stop_is_an_offset() {
         let bare = Facts { committed: None, from: None, to: None, ..FACTS };
-        let next = |start: Start, facts| fresh(&partition(1), &start, None, facts).unwrap().next;
+        let next = |start: Start, facts| fresh(&partition(1), asked(&start, None), facts).unwrap().next;
         assert_eq!((next(Start::Earliest, FACTS), next(Start::Latest, FACTS)), (10, 100));
         assert_eq!((next(Start::Committed, FACTS), next(Start::Committed, bare)), (40, 10));
         assert_eq!((next(Start::Timestamp(1), FACTS), next(Start::Timestamp(1), bare)), (50, 100));
         assert_eq!((next(Start::Offsets([(1, 70)].into()), FACTS), next(Start::Offsets([(0, 70)].into()), FACTS)), (70, 10));
-        let stop = |stop: Stop, facts| fresh(&partition(1), &Start::Earliest, Some(&stop), facts).unwrap().stop;
+        let stop = |stop: Stop, facts| fresh(&partition(1), asked(&Start::Earliest, Some(&stop)), facts).unwrap().stop;
         assert_eq!(stop(Stop::Latest, FACTS), Some(100));
         assert_eq!((stop(Stop::Timestamp(1), FACTS), stop(Stop::Timestamp(1), bare)), (Some(60), Some(100)));
         assert_eq!(stop(Stop::Offsets([(1, 70)].into()), FACTS), Some(70));
@@ -240,26 +283,37 @@ mod tests {
 
     #[test]
     fn what_is_gone_or_not_yet_there_is_not_begun_with() {
-        let from = |next| fresh(&partition(0), &Start::Offsets([(0, next)].into()), None, FACTS);
+        let from = |next| fresh(&partition(0), asked(&Start::Offsets([(0, next)].into()), None), FACTS);
         assert!(from(9).unwrap_err().to_string().contains("older records have been deleted"));
         assert!(from(101).unwrap_err().to_string().contains("at offset 101, but it has those from 10 to before 100"));
         assert!(from(10).is_ok() && from(100).is_ok());
-        let position = |next, stop| Position { partition: partition(0), range: Range { next, stop } };
-        assert!(
-            restored(&position(5, None), None, FACTS)
-                .unwrap_err()
-                .to_string()
-                .starts_with("the checkpoint begins partition 0 of topic `t`")
-        );
-        assert!(restored(&position(5, Some(5)), Some(&Stop::Latest), FACTS).unwrap().is_empty());
+        let position =
+            |next, stop| Position { partition: partition(0), range: Range { next, stop }, asked: stop.map(|_| Stop::Latest.into()) };
+        let endless = asked(&Start::Earliest, None);
+        let error = restored(&position(5, None), endless, FACTS).unwrap_err().to_string();
+        assert!(error.starts_with("the checkpoint begins partition 0 of topic `t`") && error.contains("auto.offset.reset"), "{error}");
+        assert!(restored(&position(5, Some(5)), asked(&Start::Earliest, Some(&Stop::Latest)), FACTS).unwrap().is_empty());
+        // Unless they may be passed over.
+        let passing_over = Asked { passing_over: true, ..endless };
+        assert_eq!(restored(&position(5, None), passing_over, FACTS).unwrap().next, 10);
+        assert_eq!(restored(&position(20, None), passing_over, FACTS).unwrap().next, 20);
+    }
+
+    #[test]
+    fn a_time_that_has_come_since_the_end_was_looked_up_moves_the_end() {
+        let mut facts = Facts { from: None, ..FACTS };
+        facts.first_of_time(true, 103);
+        assert_eq!(fresh(&partition(0), asked(&Start::Timestamp(1), None), facts).unwrap().next, 103);
     }
 
     #[test]
     fn an_end_is_settled_once_by_a_job_that_has_one() {
-        let end = |settled, stop: Option<Stop>| {
-            let position = Position { partition: partition(0), range: Range { next: 20, stop: settled } };
-            restored(&position, stop.as_ref(), FACTS).unwrap().stop
+        let end = |settled: Option<i64>, stop: Option<Stop>| {
+            let asked_then = settled.map(|_| Arc::new(Stop::Latest));
+            let position = Position { partition: partition(0), range: Range { next: 20, stop: settled }, asked: asked_then };
+            restored(&position, asked(&Start::Earliest, stop.as_ref()), FACTS).unwrap().stop
         };
+        assert_eq!(end(Some(30), Some(Stop::Offsets([(0, 70)].into()))), Some(70), "another end than before");
         assert_eq!(end(Some(30), Some(Stop::Latest)), Some(30), "a restart");
         assert_eq!(end(None, Some(Stop::Latest)), Some(100), "a replay from the savepoint of a job without an end");
         assert_eq!(end(Some(30), None), None, "a job that goes on where one ended that loaded history");
@@ -267,10 +321,14 @@ mod tests {
 
     #[test]
     fn a_position_is_plain_json() {
-        let position = Position { partition: partition(3), range: Range { next: 7, stop: None } };
+        let position = Position { partition: partition(3), range: Range { next: 7, stop: None }, asked: None };
         let value = serde_json::to_value(&position).unwrap();
         assert_eq!(value, serde_json::json!({ "topic": "t", "partition": 3, "offset": 7 }));
         assert_eq!(Position::read(&value).unwrap(), position);
+        for stop in [Stop::Latest, Stop::Timestamp(5), Stop::Offsets([(0, 4)].into())] {
+            let position = Position { range: Range { next: 7, stop: Some(9) }, asked: Some(stop.into()), ..position.clone() };
+            assert_eq!(Position::read(&position.to_json().unwrap()).unwrap(), position);
+        }
         assert!(Position::read(&serde_json::json!({ "path": "a" })).is_err());
     }
 }

@@ -12,12 +12,18 @@ use tidegate_runtime::Error;
 
 use super::client::{Cluster, Context};
 
+/// What the patterns of whole names begin with.
+const WHOLE: &str = "^(?:";
+
+/// What the names of internal topics begin with.
+const INTERNAL: &str = "__";
+
 /// The topics a source reads.
 #[derive(Clone, Debug)]
 pub enum Topics {
     /// These.
     Named(Vec<String>),
-    /// All whose whole name matches, also those made later.
+    /// All whose whole name matches, also those made later; but internal ones, which begin with `__`, only where the pattern begins so, too.
     Matching(Regex),
 }
 
@@ -27,12 +33,18 @@ impl Topics {
         Self::Named(vec![topic.into()])
     }
 
-    /// All topics whose whole name matches.
+    /// All topics whose whole name matches; those of Kafka itself, which begin with `__`, only where the pattern begins so, too.
     ///
     /// # Errors
     /// The pattern is none.
     pub fn matching(pattern: &str) -> Result<Self, String> {
-        Regex::new(&format!("^(?:{pattern})$")).map(Self::Matching).map_err(|e| e.to_string())
+        Regex::new(&format!("{WHOLE}{pattern})$")).map(Self::Matching).map_err(|e| e.to_string())
+    }
+
+    /// Does `pattern` mean the topic of this name?
+    fn means(pattern: &Regex, name: &str) -> bool {
+        let internal = pattern.as_str().strip_prefix(WHOLE).is_some_and(|pattern| pattern.starts_with(INTERNAL));
+        (internal || !name.starts_with(INTERNAL)) && pattern.is_match(name)
     }
 }
 
@@ -74,7 +86,7 @@ pub(super) fn list(cluster: &Cluster, consumer: &BaseConsumer<Context>, topics: 
         }
         Topics::Matching(pattern) => {
             let all = ask(cluster, consumer, "topics can't be listed", None)?;
-            for topic in all.topics().iter().filter(|t| t.error().is_none() && pattern.is_match(t.name())) {
+            for topic in all.topics().iter().filter(|t| t.error().is_none() && Topics::means(pattern, t.name())) {
                 found.insert(topic.name().to_owned(), topic.partitions().len());
             }
         }
@@ -139,8 +151,19 @@ mod tests {
     #[test]
     fn a_pattern_is_of_the_whole_name() {
         let Topics::Matching(pattern) = Topics::matching("a|b.*").unwrap() else { panic!("a pattern") };
-        assert!(pattern.is_match("a") && pattern.is_match("bc"));
-        assert!(!pattern.is_match("ab") && !pattern.is_match("xa"));
+        let means = |name| Topics::means(&pattern, name);
+        assert!(means("a") && means("bc"));
+        assert!(!means("ab") && !means("xa"));
         assert!(Topics::matching("(").is_err());
+    }
+
+    #[test]
+    fn internal_topics_are_read_where_they_are_meant() {
+        for (pattern, name, meant) in
+            [(".*", "__consumer_offsets", false), (".*", "_own", true), ("__consumer_.*", "__consumer_offsets", true), ("__a|b", "b", true)]
+        {
+            let Topics::Matching(pattern) = Topics::matching(pattern).unwrap() else { panic!("a pattern") };
+            assert_eq!(Topics::means(&pattern, name), meant, "{pattern} {name}");
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tidegate_checkpoints::Epoch;
-use tidegate_runtime::sink::{Committable, Sink, SinkContext, Writer};
+use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
 use tidegate_runtime::{Error, Record};
 
 use super::client::{Cluster, Context};
-use super::exactly_once::ExactlyOnce;
+use super::exactly_once::{ExactlyOnce, nothing_pends};
 use super::partitions::no_topic;
 use crate::format::{MessageEncoder, TextPart, Timestamps, plain_as};
 use crate::row::{Row, Value};
@@ -151,6 +151,11 @@ impl Address<Row> for RowAddress {
 }
 
 impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A> {
+    /// It keeps nothing itself; but it may have written exactly once before.
+    fn recover(&self, restored: &Restored) -> Result<(), Error> {
+        nothing_pends(&self.cluster, restored)
+    }
+
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         self.messages.open::<T>()?;
         let outlet = Outlet::open(&self.cluster, &self.topic, &[], &[])?;
@@ -222,12 +227,33 @@ pub(super) fn unwritable(topic: &str, what: &str) -> Error {
     Error::user(format!("a record can't be written to topic `{topic}`: {what}"))
 }
 
+/// A record that is more than the client or the broker takes.
+pub(super) fn too_large(topic: &str, bytes: Option<usize>) -> Error {
+    let size = bytes.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
+    Error::user(format!(
+        "a record{size} is too large for topic `{topic}`: raise `message.max.bytes` in `options`, and `max.message.bytes` of the topic, or leave it out"
+    ))
+}
+
 /// A message on its way out.
 pub(super) struct Message<'m> {
     pub(super) key: Option<&'m [u8]>,
     pub(super) value: &'m [u8],
     pub(super) time: Option<i64>,
     pub(super) headers: Option<OwnedHeaders>,
+}
+
+impl Message<'_> {
+    /// The most a message takes beside its parts, and a header beside its own.
+    const OVERHEAD: usize = 36;
+    const OF_HEADER: usize = 10;
+
+    /// The most it takes on the way, as librdkafka reckons.
+    pub(super) fn size(&self) -> usize {
+        let headers = self.headers.as_ref().map(OwnedHeaders::as_borrowed);
+        let headers = headers.into_iter().flat_map(Headers::iter).map(|h| Self::OF_HEADER + h.key.len() + h.value.map_or(0, <[u8]>::len));
+        Self::OVERHEAD + self.key.map_or(0, <[u8]>::len) + self.value.len() + headers.sum::<usize>()
+    }
 }
 
 /// A producer for one topic.
@@ -277,7 +303,7 @@ impl Outlet {
                     record = again;
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), record)) => {
-                    return Err(self.too_large(Some(record.payload.map_or(0, <[u8]>::len))));
+                    return Err(too_large(&self.topic, record.payload.map(<[u8]>::len)));
                 }
                 Err((error, _)) => return Err(self.failed(error)),
             }
@@ -316,17 +342,15 @@ impl Outlet {
         }
     }
 
-    fn too_large(&self, bytes: Option<usize>) -> Error {
-        let size = bytes.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
-        Error::user(format!(
-            "a record{size} is too large for topic `{}`: raise `message.max.bytes` in `options`, and `max.message.bytes` of the topic",
-            self.topic
-        ))
-    }
-
     pub(super) fn failed(&self, error: KafkaError) -> Error {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageSizeTooLarge) => self.too_large(None),
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => too_large(&self.topic, None),
+            Some(RDKafkaErrorCode::InvalidTimestamp | RDKafkaErrorCode::InvalidRecord) => Error::user(format!(
+                "the brokers refuse a record for topic `{topic}`: if its `timestamp` is too far from now, raise `message.timestamp.after.max.ms` or \
+                 `message.timestamp.before.max.ms` of the topic (a job that writes exactly once then goes on with `--resume`), or give the sink \
+                 another `timestamp`; and a compacted topic takes no record without a key",
+                topic = self.topic
+            )),
             Some(code @ (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed)) => {
                 no_topic(&self.cluster, &self.topic, code)
             }

@@ -9,13 +9,14 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use tidegate_runtime::Error;
-use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext, SplitId};
+use tidegate_runtime::source::{Batch, Reader, Resumed, Source, SourceContext, SplitId};
 
 use super::client::{Cluster, Context, is_passing};
 use super::envelope::{Complete, ValueOnly};
-use super::offsets::{self, Position, Range, Start, Stop};
+use super::offsets::{self, Asked, Position, Range, Start, Stop};
 use super::partitions::{self, Partition, Topics};
-use super::split::{Fault, Split, fault};
+use super::reader::KafkaReader;
+use super::split::{End, Fault, Split, fault};
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
 use crate::format::MessageFormat;
@@ -23,9 +24,6 @@ use crate::handover::{self, Count, Outlet, Parcel, read_on_thread};
 
 /// How long the thread sleeps when there is nothing to read; a message wakes it at once.
 const REST: Duration = Duration::from_millis(100);
-
-/// How long a reader that is no longer needed waits for its thread.
-const LEAVE: Duration = Duration::from_secs(1);
 
 /// The messages that may wait in memory, over all partitions of a worker, and their kilobytes.
 const WAITING: usize = 400_000;
@@ -47,7 +45,7 @@ pub struct KafkaSource<F, C = ValueOnly> {
 #[derive(Clone)]
 struct Settings {
     start: Start,
-    stop: Option<Stop>,
+    stop: Option<Arc<Stop>>,
     group: Option<String>,
     uncommitted: bool,
     discover: Option<Duration>,
@@ -80,7 +78,7 @@ impl<F, C> KafkaSource<F, C> {
     /// Ends there.
     #[must_use]
     pub fn stop(mut self, stop: Stop) -> Self {
-        self.settings.stop = Some(stop);
+        self.settings.stop = Some(Arc::new(stop));
         self
     }
 
@@ -117,6 +115,8 @@ impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSou
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
         let (committer, completed) = unbounded();
         let (alive, ended) = bounded::<()>(0);
+        // What is sent is taken.
+        let (outset, fresh) = bounded(0);
         let worker = Worker {
             cluster: self.cluster.clone(),
             topics: self.topics.clone(),
@@ -128,47 +128,13 @@ impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSou
             completed,
         };
         let (shared, restored) = (context.shared.clone(), context.restored.clone());
-        let mine = worker.resumed(restored.as_ref().map_or(&[], |r| r.as_slice()));
-        let inlet = read_on_thread("kafka source", context, mine, move |outlet| {
+        let mine = restored.as_ref().map(|restored| worker.resumed(restored));
+        let inlet = read_on_thread("kafka source", context, Vec::new(), move |outlet| {
             let _alive = alive;
-            worker.run(&shared, restored.as_ref().map(|r| r.as_slice()), outlet)
+            worker.run(&shared, restored.as_ref().map(|r| r.as_slice()), &outset, outlet)
         })?;
-        Ok(Box::new(KafkaReader { inlet: Some(inlet), committer: Some(committer), commits: self.settings.group.is_some(), ended }))
-    }
-}
-
-/// The operator's end.
-struct KafkaReader<T> {
-    inlet: Option<Box<dyn Reader<T>>>,
-    committer: Option<Sender<Vec<Position>>>,
-    commits: bool,
-    /// Closed when the thread has ended.
-    ended: Receiver<()>,
-}
-
-impl<T: 'static> Reader<T> for KafkaReader<T> {
-    fn resumed(&mut self) -> Vec<Resumed> {
-        self.inlet.as_mut().map_or_else(Vec::new, |inlet| inlet.resumed())
-    }
-
-    fn poll(&mut self) -> Result<Poll<T>, Error> {
-        self.inlet.as_mut().map_or(Ok(Poll::Finished), |inlet| inlet.poll())
-    }
-
-    fn completed(&mut self, positions: &[serde_json::Value]) {
-        if let Some(committer) = self.committer.as_ref().filter(|_| self.commits) {
-            // Fails if the thread has ended: then all has been read, and nobody is behind.
-            let _ = committer.send(positions.iter().filter_map(|p| Position::read(p).ok()).collect());
-        }
-    }
-}
-
-impl<T> Drop for KafkaReader<T> {
-    /// Has the thread leave, so that no connection is in use when the process ends.
-    fn drop(&mut self) {
-        self.inlet = None;
-        self.committer = None;
-        let _ = self.ended.recv_timeout(LEAVE);
+        let commits = self.settings.group.is_some();
+        Ok(Box::new(KafkaReader { inlet: Some(inlet), restored: mine, fresh, committer: Some(committer), commits, ended }))
     }
 }
 
@@ -199,23 +165,54 @@ struct Share<D, C> {
 const NONE: SplitId = SplitId(u32::MAX);
 
 impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
+    /// Reads all there is to read, and commits what checkpoints hold of it.
     fn run(
         &self,
         shared: &tidegate_runtime::source::Shared,
         restored: Option<&[serde_json::Value]>,
+        outset: &Sender<Vec<Resumed>>,
         outlet: &Outlet<Entry<F::Item>>,
     ) -> Result<(), handover::Stop> {
         let all = shared.get_or_make(|| self.resolve(&self.consumer(1)?, restored))?;
-        let mut known: BTreeSet<Partition> = all.iter().map(|p| p.partition.clone()).collect();
         let mut mine: Vec<&Position> = all.iter().filter(|p| self.is_mine(&p.partition)).collect();
         // Those that the operator knows of come first, with the numbers it knows them by.
         let resumed: BTreeSet<Partition> =
             restored.unwrap_or_default().iter().filter_map(|value| Some(Position::read(value).ok()?.partition)).collect();
         mine.sort_by_key(|p| (!resumed.contains(&p.partition), p.partition.clone()));
+        if restored.is_none() {
+            let numbered = (0..).map(SplitId).zip(&mine);
+            let known = |(split, at): (SplitId, &&Position)| Some(Resumed { split, position: at.to_json()?, ended: at.range.is_empty() });
+            // Fails if the job has been stopped before.
+            outset.send(numbered.filter_map(known).collect()).map_err(|_| handover::Stop::Gone)?;
+        }
 
         let consumer = Arc::new(self.consumer(mine.len().max(1))?);
+        let mut completed = None;
+        match self.read_all(&consumer, mine, all.iter().map(|p| p.partition.clone()).collect(), &mut completed, outlet) {
+            Err(failed @ handover::Stop::Failed(..)) => return Err(failed),
+            Err(handover::Stop::Gone) => {}
+            // The checkpoint that holds the end is still to come. If the reader has gone before, there is none.
+            Ok(()) => {
+                let _ = outlet.end();
+            }
+        }
+        // Until the reader is gone.
+        if let Some(positions) = self.completed.iter().last().or(completed) {
+            self.commit(&consumer, &positions, CommitMode::Sync);
+        }
+        Err(handover::Stop::Gone)
+    }
+
+    fn read_all(
+        &self,
+        consumer: &Arc<BaseConsumer<Context>>,
+        mine: Vec<&Position>,
+        mut known: BTreeSet<Partition>,
+        completed: &mut Option<Vec<Position>>,
+        outlet: &Outlet<Entry<F::Item>>,
+    ) -> Result<(), handover::Stop> {
         let mut share = Share { splits: Vec::new(), next: 0, empty: false };
-        self.add(&consumer, &mut share, mine.into_iter().cloned(), outlet)?;
+        self.add(consumer, &mut share, mine.into_iter().cloned(), outlet)?;
         let mut bad = BadRecords::new(self.settings.on_bad);
         let mut looked = Instant::now();
         let discover = self.settings.discover.filter(|_| self.settings.stop.is_none());
@@ -223,11 +220,18 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
             if self.settings.stop.is_some() && share.splits.is_empty() {
                 return Ok(());
             }
-            let some = self.read(&consumer, &mut share, &mut bad, outlet)?;
-            self.serve(&consumer)?;
-            self.commit(&consumer)?;
+            let some = self.read(consumer, &mut share, &mut bad, outlet)?;
+            self.serve(consumer)?;
+            match self.completed.try_recv() {
+                Ok(positions) => {
+                    let newest = self.completed.try_iter().last().unwrap_or(positions);
+                    self.commit(consumer, completed.insert(newest), CommitMode::Async);
+                }
+                Err(TryRecvError::Disconnected) => return Err(handover::Stop::Gone),
+                Err(TryRecvError::Empty) => {}
+            }
             if discover.is_some_and(|every| looked.elapsed() >= every) {
-                self.look(&consumer, &mut share, &mut known, outlet)?;
+                self.look(consumer, &mut share, &mut known, outlet)?;
                 looked = Instant::now();
             }
             if !some {
@@ -248,8 +252,10 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
             }
         }
         mine.sort_by(|(a, _), (b, _)| a.partition.cmp(&b.partition));
+        let stop = self.settings.stop.as_deref();
+        let ended = |at: &Position| stop.and_then(|stop| at.settled(stop)).is_some_and(|end| at.range.next >= end);
         let numbered = (0..).map(SplitId).zip(mine);
-        numbered.map(|(split, (at, position))| Resumed { split, position, ended: at.range.is_empty() }).collect()
+        numbered.map(|(split, (at, position))| Resumed { split, position, ended: ended(&at) }).collect()
     }
 
     fn is_mine(&self, partition: &Partition) -> bool {
@@ -283,35 +289,36 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
     /// What there is to read, once for all workers.
     fn resolve(&self, consumer: &BaseConsumer<Context>, restored: Option<&[serde_json::Value]>) -> Result<Listing, Error> {
         let Settings { start, stop, .. } = &self.settings;
+        let passing_over = matches!(self.cluster.option("auto.offset.reset"), Some("earliest" | "smallest" | "beginning"));
+        let asked = Asked { start, stop: stop.as_deref(), passing_over };
         let listed = partitions::list(&self.cluster, consumer, &self.topics)?;
         if let Start::Offsets(offsets) = start {
             offsets::check_numbers(offsets, &listed, "start")?;
         }
-        if let Some(Stop::Offsets(offsets)) = stop {
+        if let Some(Stop::Offsets(offsets)) = asked.stop {
             offsets::check_numbers(offsets, &listed, "stop")?;
         }
-        let restored: BTreeMap<Partition, Range> = restored
-            .unwrap_or_default()
-            .iter()
-            .map(|value| Position::read(value).map(|p| (p.partition, p.range)))
-            .collect::<Result<_, _>>()?;
-        if let Some(gone) = restored.keys().find(|p| !listed.contains(p)) {
+        let read = |value| Position::read(value).map(|position| (position.partition.clone(), position));
+        let restored: Option<BTreeMap<Partition, Position>> =
+            restored.map(|values| values.iter().map(read).collect::<Result<_, _>>()).transpose()?;
+        if let Some(gone) = restored.iter().flat_map(BTreeMap::keys).find(|p| !listed.contains(p)) {
             let Partition { topic, number } = gone;
             return Err(Error::user(format!(
                 "the checkpoint has read partition {number} of topic `{topic}`, which is not among those that `topic` says are there now"
             )));
         }
-        let facts = offsets::look(&self.cluster, consumer, &listed, start, stop.as_ref())?;
+        // Partitions that are younger than the checkpoint lie beyond an end that was settled before they were there.
+        let settled = asked.stop.is_some_and(|stop| restored.iter().flat_map(BTreeMap::values).any(|p| p.settled(stop).is_some()));
+        let facts = offsets::look(&self.cluster, consumer, &listed, start, asked.stop)?;
         let mut all = Vec::with_capacity(listed.len());
         for (partition, facts) in listed.into_iter().zip(facts) {
-            let range = match restored.get(&partition) {
-                Some(range) => offsets::restored(&Position { partition: partition.clone(), range: *range }, stop.as_ref(), facts)?,
-                None if restored.is_empty() => offsets::fresh(&partition, start, stop.as_ref(), facts)?,
-                // It is younger than the checkpoint: none of it has been read; and an end was there before it.
-                None if stop.is_some() => continue,
-                None => Range { next: facts.low, stop: None },
+            let range = match restored.as_ref().map(|restored| restored.get(&partition)) {
+                None => offsets::fresh(&partition, asked, facts)?,
+                Some(Some(position)) => offsets::restored(position, asked, facts)?,
+                Some(None) if settled => continue,
+                Some(None) => offsets::younger(&partition, asked, facts),
             };
-            all.push(Position { partition, range });
+            all.push(Position { partition, range, asked: stop.clone() });
         }
         if all.is_empty() && stop.is_some() {
             return Err(Error::user(format!("no topic at the Kafka brokers `{}` matches `topic`", self.cluster.brokers())));
@@ -360,7 +367,10 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         let mut done = Vec::new();
         for (index, split) in share.splits.iter_mut().enumerate() {
             let mut parcel = split.batch(bad).map_err(|fault| self.stopped(split, fault))?;
-            if std::mem::take(&mut split.at_end) && self.is_read(consumer, split)? {
+            if split.end == End::Seen {
+                split.end = self.look_behind(consumer, split)?;
+            }
+            if split.end == End::Sure {
                 split.range.next = split.range.stop.unwrap_or(split.range.next);
                 let Parcel { batch, count } = parcel.unwrap_or(Parcel { batch: split.announcement(), count: Count::default() });
                 let position = split.announcement().position;
@@ -381,13 +391,19 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         Ok(some)
     }
 
-    /// The partition gave all it has: is that all up to the stop? A new leader may for a moment have less than the old one had.
-    fn is_read(&self, consumer: &BaseConsumer<Context>, split: &Split<F::Decoder, C>) -> Result<bool, Error> {
-        let Some(stop) = split.range.stop else { return Ok(false) };
+    /// The partition gave all it had. A new leader may for a moment have less than the old one, so that is all up to the stop only if it is so once more,
+    /// when the leader is known to have come as far.
+    fn look_behind(&self, consumer: &BaseConsumer<Context>, split: &Split<F::Decoder, C>) -> Result<End, Error> {
+        let Some(stop) = split.range.stop else { return Ok(End::Ahead) };
         let Partition { topic, number } = &split.partition;
         let what = format!("the end of partition {number} of topic `{topic}` can't be had");
         let ask = |patience| consumer.fetch_watermarks(topic, *number, patience);
-        Ok(self.cluster.ask(&what, consumer.context(), ask, || ())?.1 >= stop)
+        if self.cluster.ask(&what, consumer.context(), ask, || ())?.1 < stop {
+            return Ok(End::Ahead);
+        }
+        let seek = |patience| consumer.seek(topic, *number, Offset::Offset(split.range.next), patience);
+        self.cluster.ask(&what, consumer.context(), seek, || ())?;
+        Ok(End::LookedBehind)
     }
 
     fn stopped(&self, split: &Split<F::Decoder, C>, why: Fault) -> handover::Stop {
@@ -417,23 +433,17 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
     }
 
     /// Commits what a checkpoint holds of this worker's partitions.
-    fn commit(&self, consumer: &BaseConsumer<Context>) -> Result<(), handover::Stop> {
-        let positions = match self.completed.try_iter().last() {
-            Some(positions) => positions,
-            None if matches!(self.completed.try_recv(), Err(TryRecvError::Disconnected)) => return Err(handover::Stop::Gone),
-            None => return Ok(()),
-        };
+    fn commit(&self, consumer: &BaseConsumer<Context>, positions: &[Position], mode: CommitMode) {
         let mut list = rdkafka::TopicPartitionList::new();
-        for Position { partition, range } in positions.iter().filter(|p| self.is_mine(&p.partition)) {
+        for Position { partition, range, .. } in positions.iter().filter(|p| self.is_mine(&p.partition)) {
             // An offset that has been read is a valid one.
             let _ = list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(range.next));
         }
         if list.count() > 0
-            && let Err(e) = consumer.commit(&list, CommitMode::Async)
+            && let Err(e) = consumer.commit(&list, mode)
         {
             tracing::warn!("kafka: offsets could not be committed: {e}");
         }
-        Ok(())
     }
 
     /// Looks for new partitions. That the brokers don't answer now is no reason to fail: there will be another look.
@@ -444,21 +454,23 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         known: &mut BTreeSet<Partition>,
         outlet: &Outlet<Entry<F::Item>>,
     ) -> Result<(), handover::Stop> {
-        let mut new = match partitions::list(&self.cluster, consumer, &self.topics) {
-            Ok(listed) => listed,
+        let found = partitions::list(&self.cluster, consumer, &self.topics).and_then(|mut new| {
+            new.retain(|p| !known.contains(p));
+            let mine: Vec<Partition> = new.iter().filter(|p| self.is_mine(p)).cloned().collect();
+            let facts = offsets::look(&self.cluster, consumer, &mine, &Start::Earliest, None)?;
+            let ranges = facts.into_iter().map(|facts| Range { next: facts.low, stop: None });
+            let positions = mine.into_iter().zip(ranges).map(|(partition, range)| Position { partition, range, asked: None });
+            Ok((new, positions.collect::<Vec<_>>()))
+        });
+        match found {
+            Ok((new, positions)) => {
+                known.extend(new);
+                self.add(consumer, share, positions, outlet)
+            }
             Err(error) => {
                 tracing::warn!("kafka: no look for new partitions: {error}");
-                return Ok(());
+                Ok(())
             }
-        };
-        new.retain(|p| !known.contains(p));
-        known.extend(new.iter().cloned());
-        new.retain(|p| self.is_mine(p));
-        if new.is_empty() {
-            return Ok(());
         }
-        let facts = offsets::look(&self.cluster, consumer, &new, &Start::Earliest, None)?;
-        let ranges = facts.into_iter().map(|facts| Range { next: facts.low, stop: None });
-        self.add(consumer, share, new.into_iter().zip(ranges).map(|(partition, range)| Position { partition, range }), outlet)
     }
 }

@@ -13,7 +13,7 @@ use tidegate_runtime::{Error, Record};
 
 use super::client::{Context, is_passing};
 use super::envelope::{Complete, Envelope};
-use super::offsets::{Position, Range};
+use super::offsets::{self, PASS_OVER, Position, Range};
 use super::partitions::Partition;
 use crate::bad::BadRecords;
 use crate::entry::Entry;
@@ -39,8 +39,32 @@ pub(super) struct Split<D, C> {
     complete: C,
     /// The time of the last good record.
     last_good: i64,
-    /// Has the end of the partition been come to, and not been looked at?
-    pub(super) at_end: bool,
+    pub(super) end: End,
+    /// What its stop was settled from.
+    asked: Option<Arc<offsets::Stop>>,
+}
+
+/// What is known of the end of a partition that has a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Nothing.
+    Ahead,
+    /// The partition gave all it has, maybe by a leader that has not come as far as the stop.
+    Seen,
+    /// Since then a leader has: what stands before the stop comes now, and then the end once more.
+    LookedBehind,
+    /// There is nothing more before the stop.
+    Sure,
+}
+
+impl End {
+    /// The partition gave all it has.
+    fn seen(self) -> Self {
+        match self {
+            Self::Ahead | Self::Seen => Self::Seen,
+            Self::LookedBehind | Self::Sure => Self::Sure,
+        }
+    }
 }
 
 /// What is wrong with a partition.
@@ -55,19 +79,19 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
     /// Takes the messages of a partition out of the common queue. This must be done before the consumer is told to read it: what came until
     /// then would be in the common queue.
     pub(super) fn new(id: SplitId, at: Position, consumer: &Arc<BaseConsumer<Context>>, decoder: D, complete: C) -> Result<Self, Error> {
-        let Position { partition, range } = at;
+        let Position { partition, range, asked } = at;
         let mut queue = consumer
             .split_partition_queue(&partition.topic, partition.number)
             .ok_or_else(|| Error::internal(format!("there is no queue for the partition {partition}")))?;
         let reader = std::thread::current();
         queue.set_nonempty_callback(move || reader.unpark());
         let (name, topic) = (partition.to_string(), CompactString::new(&partition.topic));
-        Ok(Self { id, partition, range, name, topic, queue, decoder, complete, last_good: Record::UNTIMED, at_end: false })
+        Ok(Self { id, partition, range, name, topic, queue, decoder, complete, last_good: Record::UNTIMED, end: End::Ahead, asked })
     }
 
     /// Where it goes on.
     pub(super) fn position(&self) -> Position {
-        Position { partition: self.partition.clone(), range: self.range }
+        Position { partition: self.partition.clone(), range: self.range, asked: self.asked.clone() }
     }
 
     /// What there is to hand over now, if anything.
@@ -80,7 +104,7 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
                 None => break,
                 Some(Ok(message)) => message,
                 Some(Err(KafkaError::PartitionEOF(_))) => {
-                    self.at_end = true;
+                    self.end = self.end.seen();
                     break;
                 }
                 // Trying again is librdkafka's business, and what led to it has been logged.
@@ -158,11 +182,23 @@ pub(super) fn fault(partition: &Partition, next: i64, error: KafkaError) -> Erro
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Error::user(format!(
             "the records of partition {number} of topic `{topic}` from offset {next} on are not there any more: they were deleted before they \
-             were read; begin elsewhere, with `start`, or take what is left, with `options: {{ auto.offset.reset: earliest }}`"
+             were read; {PASS_OVER}, or begin afresh, elsewhere, with `start`"
         )),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownPartition) => {
             Error::user(format!("partition {number} of topic `{topic}` is gone: was the topic deleted while it was read?"))
         }
         _ => Error::external(format!("partition {number} of topic `{topic}` can't be read past offset {next}"), error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_end_that_comes_after_a_look_behind_it_is_the_end() {
+        assert_eq!(End::Ahead.seen(), End::Seen);
+        assert_eq!(End::Seen.seen(), End::Seen);
+        assert_eq!(End::LookedBehind.seen(), End::Sure);
     }
 }

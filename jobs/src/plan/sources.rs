@@ -307,7 +307,7 @@ impl Reader<Row> for GoodReader {
         })
     }
 
-    fn resumed(&mut self) -> Vec<Resumed> {
+    fn resumed(&mut self) -> Option<Vec<Resumed>> {
         self.0.resumed()
     }
 

@@ -96,9 +96,14 @@ impl Positions {
     }
 
     /// The same, at the end of `epoch`.
-    pub(super) fn seal(&mut self, epoch: Epoch, splits: &Splits, reached: Watermark) -> Vec<Json> {
+    pub(super) fn seal(&mut self, epoch: Epoch, splits: &Splits, reached: Option<Watermark>) -> Vec<Json> {
         self.sealed.push_back((epoch, self.now.values().map(|(position, _)| position.clone()).collect()));
-        self.report(splits, Some(reached))
+        self.report(splits, reached)
+    }
+
+    /// Is all that was reported part of a complete checkpoint?
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.sealed.is_empty()
     }
 
     /// The positions that have become part of a complete checkpoint; `completed` is the epoch after the last such one.

@@ -22,7 +22,7 @@ use crate::flow::{Pacer, TICK};
 use crate::graph::Role;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::source::{Batch, Poll, Reader, Resumed, Source, SourceContext, Waker};
+use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, Waker};
 use crate::time::{Time, Watermark};
 use crate::watermarks::{Splits, WatermarkStrategy, millis};
 
@@ -62,9 +62,11 @@ pub fn source<'s, T: Clone + 'static>(
     };
     let activator = flow.scope.activator_for(address);
     let (probe, name, worker, workers) = (flow.shared.probe.clone(), name.to_owned(), flow.worker(), flow.workers());
-    builder.build(move |capabilities| {
+    builder.build_reschedule(move |capabilities| {
         let mut driver = Driver {
+            shared: context.shared.clone(),
             input: Input::Unopened(Box::new(source), context),
+            outset: Outset::Awaited,
             capability: capabilities.into_iter().next(),
             now: Time { epoch: control.first(), ..<Time as timely::progress::Timestamp>::minimum() },
             name: name.clone(),
@@ -87,6 +89,7 @@ pub fn source<'s, T: Clone + 'static>(
             {
                 control.fail(&name, worker, error);
             }
+            driver.unconfirmed()
         }
     });
     Edge::new(flow.clone(), stream, node, None, 1)
@@ -127,10 +130,22 @@ impl Recent {
     }
 }
 
+/// Are the splits known that a source begins with?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outset {
+    /// Not yet. A snapshot would not know of them: so the source stays where it is, and barriers wait for it.
+    Awaited,
+    Known,
+    /// The job was stopped before: there is nothing to keep.
+    GivenUp,
+}
+
 /// One instance of a source.
-struct Driver<T> {
+struct Driver<T: 'static> {
     name: String,
     input: Input<T>,
+    outset: Outset,
+    shared: Shared,
     /// Held at `now`; gone at the end of input.
     capability: Option<Capability<Time>>,
     now: Time,
@@ -164,9 +179,14 @@ impl<T: 'static> Driver<T> {
     /// One activation: bounded work, then an appointment for the next.
     fn drive(&mut self, output: &mut Output<'_, T>) -> Result<(), Error> {
         if self.capability.is_none() {
+            self.leave();
             return Ok(());
         }
         self.open()?;
+        if self.outset == Outset::Awaited && !self.begin()? {
+            self.appointment.within(PAUSE);
+            return Ok(());
+        }
         let oldest = self.oldest_tick();
         self.now.tick = self.control.clock.step(oldest);
         self.advance();
@@ -203,7 +223,6 @@ impl<T: 'static> Driver<T> {
                 Poll::Batch(batch) => allowance = allowance.saturating_sub(self.emit(batch, output)),
                 Poll::Pending => return Ok(false),
                 Poll::Finished => {
-                    self.input = Input::Closed;
                     self.end();
                     return Ok(false);
                 }
@@ -229,17 +248,34 @@ impl<T: 'static> Driver<T> {
             if let Some(reached) = self.positions.reached() {
                 self.splits.resume(reached);
             }
-            let mut reader = source.open(context)?;
-            for Resumed { split, position, ended } in reader.resumed() {
-                let watermark = self.positions.resume(split, position, ended);
-                if !ended {
-                    self.splits.announce(split);
-                    self.splits.set(split, watermark);
-                }
-            }
-            self.input = Input::Open(reader);
+            self.input = Input::Open(source.open(context)?);
         }
         Ok(())
+    }
+
+    /// Asks for the splits to begin with. Returns whether it is known now how the source begins.
+    fn begin(&mut self) -> Result<bool, Error> {
+        let known = self.reader()?.resumed();
+        let Some(splits) = known.filter(|_| self.shared.begins(true)) else {
+            if self.control.stopping() && !self.shared.begins(false) {
+                (self.outset, self.input) = (Outset::GivenUp, Input::Closed);
+                return Ok(true);
+            }
+            // It may have failed.
+            return match self.reader()?.poll()? {
+                Poll::Pending => Ok(false),
+                Poll::Batch(_) | Poll::Finished => Err(Error::internal("a source began before it knew its splits")),
+            };
+        };
+        for Resumed { split, position, ended } in splits {
+            let watermark = self.positions.resume(split, position, ended);
+            if !ended {
+                self.splits.announce(split);
+                self.splits.set(split, watermark);
+            }
+        }
+        self.outset = Outset::Known;
+        Ok(true)
     }
 
     fn reader(&mut self) -> Result<&mut Box<dyn Reader<T>>, Error> {
@@ -289,9 +325,24 @@ impl<T: 'static> Driver<T> {
             return;
         }
         // Also where none are taken: a savepoint may be on its way.
-        let list = self.positions.report(&self.splits, None);
+        let list = if checkpoints.on() {
+            self.positions.seal(self.now.epoch, &self.splits, None)
+        } else {
+            self.positions.report(&self.splits, None)
+        };
         checkpoints.report(self.member, self.now.epoch, Report { list, ..Report::default() }, true);
         self.capability = None;
+        self.leave();
+    }
+
+    /// Closes the reader, once it has been told that its last positions are part of a checkpoint.
+    fn leave(&mut self) {
+        self.confirm();
+        if self.positions.is_confirmed() {
+            self.input = Input::Closed;
+        } else {
+            self.appointment.within(TICK);
+        }
     }
 
     /// Says that this instance has read everything, once event time is where it would be if one instance had read all of the source.
@@ -309,10 +360,16 @@ impl<T: 'static> Driver<T> {
             self.control.board.post_barrier(self.ordinal, self.member.worker, epoch, next.watermark);
             let checkpoints = self.control.checkpoints();
             if checkpoints.plan(epoch, false).is_some() {
-                let list = self.positions.seal(epoch, &self.splits, next.watermark);
+                let known = self.outset == Outset::Known;
+                let list = if known { self.positions.seal(epoch, &self.splits, Some(next.watermark)) } else { Vec::new() };
                 checkpoints.report(self.member, epoch, Report { list, ..Report::default() }, false);
             }
         }
+    }
+
+    /// Has the source ended, and its reader not been closed?
+    fn unconfirmed(&self) -> bool {
+        self.capability.is_none() && matches!(self.input, Input::Open(_))
     }
 
     /// Tells the reader which of its positions are part of a complete checkpoint.
@@ -369,5 +426,12 @@ impl<T: 'static> Driver<T> {
         };
         let slowest = board.least_active(self.ordinal);
         slowest.is_some_and(|w| w != Watermark::NONE && self.now.watermark.0.saturating_sub(w.0) > millis(drift))
+    }
+}
+
+impl<T: 'static> Drop for Driver<T> {
+    /// The checkpoint of a stop is complete only after the source was last asked.
+    fn drop(&mut self) {
+        self.confirm();
     }
 }

@@ -164,7 +164,7 @@ impl Subject {
         let (name, url) = (&self.name, &reply.url);
         match reply.status {
             status if status.is_success() => reply.read::<Registered>().map(|registered| registered.id),
-            StatusCode::NOT_FOUND if !self.register => Err(Error::user(format!(
+            _ if reply.is_nothing() && !self.register => Err(Error::user(format!(
                 "the schema of this sink is not registered under the subject `{name}`: {url} answers {}",
                 reply.said()
             ))),
@@ -184,6 +184,14 @@ struct Session<'r> {
     runtime: Runtime,
 }
 
+/// How a registry says what is wrong.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Complaint {
+    error_code: Option<u32>,
+    message: Option<String>,
+}
+
 struct Reply {
     url: String,
     status: StatusCode,
@@ -196,14 +204,19 @@ impl Reply {
             .map_err(|e| Error::user(format!("the answer of {} is not that of a schema registry: {e}", self.url)))
     }
 
+    fn complaint(&self) -> Complaint {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
     /// The status, and the registry's own words.
     fn said(&self) -> String {
-        #[derive(Deserialize)]
-        struct Complaint {
-            message: String,
-        }
-        let words = serde_json::from_slice::<Complaint>(&self.body).map(|complaint| complaint.message);
-        words.map_or_else(|_| self.status.to_string(), |words| format!("{}: {words}", self.status))
+        let words = self.complaint().message;
+        words.map_or_else(|| self.status.to_string(), |words| format!("{}: {words}", self.status))
+    }
+
+    /// Does the registry itself say that it has no such subject, version or schema? Another 404 is of a wrong URL, or of something on the way.
+    fn is_nothing(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND && matches!(self.complaint().error_code, Some(40401..=40403))
     }
 }
 
@@ -218,7 +231,7 @@ impl<'r> Session<'r> {
     fn schema(&self, path: &[&str]) -> Result<Option<Answer>, Error> {
         let reply = self.ask(Method::GET, path, None)?;
         match reply.status {
-            StatusCode::NOT_FOUND => Ok(None),
+            _ if reply.is_nothing() => Ok(None),
             status if status.is_success() => reply.read().map(Some),
             _ => Err(Error::user(format!("the schema registry refuses to answer: {} answers {}", reply.url, reply.said()))),
         }

@@ -14,8 +14,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use tidegate_runtime::Error;
 
 use super::unit::Marker;
-use crate::kafka::client::{Cluster, Context};
-use crate::kafka::partitions::serve;
+use crate::kafka::client::{self, Cluster, Context};
+use crate::kafka::partitions::{no_topic, serve};
 
 /// The topic of markers, unless another is chosen.
 pub const MARKERS: &str = "__tidegate_markers";
@@ -52,13 +52,34 @@ fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Makes the topic of markers, if there is none.
+/// Makes the topic of markers, if there is none: that takes rights which a sink need not have where it was made before.
 pub(super) fn prepare(cluster: &Cluster, topic: &str) -> Result<(), Error> {
+    // A consumer's question does not make a topic.
+    let consumer = consumer(cluster, "read_committed")?;
+    let what = format!("the topic `{topic}`, of the markers of exactly-once sinks, can't be looked up");
+    let ask = |patience| consumer.fetch_metadata(Some(topic), patience);
+    let metadata = cluster.ask(&what, consumer.context(), ask, || serve(&consumer))?;
+    let found = metadata.topics().iter().find(|t| t.name() == topic);
+    match found.map(|found| (found.error().map(RDKafkaErrorCode::from), found.partitions().len())) {
+        Some((None, partitions)) if partitions >= PARTITIONS as usize => Ok(()),
+        Some((None, partitions)) => Err(Error::user(format!(
+            "the topic `{topic}`, of the markers of exactly-once sinks, has {partitions} partitions, but needs {PARTITIONS} partitions: make one that has, \
+             compacted (`cleanup.policy=compact`), and name it by `markers`"
+        ))),
+        Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic), _)) | None => make(cluster, topic),
+        Some((Some(code), _)) if client::is_passing(code) => Ok(()),
+        Some((Some(code), _)) => Err(no_topic(cluster, topic, code)),
+    }
+}
+
+fn make(cluster: &Cluster, topic: &str) -> Result<(), Error> {
     let admin: AdminClient<Context> = cluster.config(&[], &[]).create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))?;
     let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact");
-    let what = format!("the topic `{topic}`, of the markers of exactly-once sinks, can't be made");
+    let what = format!(
+        "the topic `{topic}`, of the markers of exactly-once sinks, can't be made (it may be made beforehand, compacted, with {PARTITIONS} partitions)"
+    );
     let failed = |e: KafkaError| cluster.failed(&what, admin.inner().context(), e);
-    let made = wait(admin.create_topics([&new], &AdminOptions::new())).map_err(failed)?;
+    let made = wait(admin.create_topics([&new], &AdminOptions::new().request_timeout(Some(client::PATIENCE)))).map_err(failed)?;
     match made.into_iter().find_map(Result::err) {
         None | Some((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
         Some((_, code)) => Err(failed(KafkaError::AdminOp(code))),
@@ -121,7 +142,7 @@ pub(super) fn read(cluster: &Cluster, topic: &str, ids: &[&str]) -> Result<Vec<O
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
-                Some(Err(e)) if e.rdkafka_error_code().is_some_and(crate::kafka::client::is_passing) => {}
+                Some(Err(e)) if e.rdkafka_error_code().is_some_and(client::is_passing) => {}
                 Some(Err(e)) => return Err(cluster.failed(&what, committed.context(), e)),
                 None if start.elapsed() > PATIENCE => {
                     return Err(cluster.failed(

@@ -17,3 +17,4 @@ mod unit;
 
 pub use marker::MARKERS;
 pub use sink::ExactlyOnce;
+pub(super) use sink::nothing_pends;

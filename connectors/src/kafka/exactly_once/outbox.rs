@@ -8,19 +8,24 @@ use tidegate_runtime::{Epoch, Error, Record, failpoint};
 
 use super::segment;
 use super::sender::Sender;
-use super::transaction::Committer;
+use super::transaction::{Committer, Place};
 use super::unit::Unit;
 use crate::format::MessageEncoder;
-use crate::kafka::sink::{Address, Composer, unwritable};
+use crate::kafka::sink::{Address, Composer, too_large, unwritable};
 use crate::unique::unique;
+
+/// The bytes of the largest message that librdkafka takes, unless `message.max.bytes` says otherwise.
+const LARGEST: usize = 1_000_000;
 
 /// One worker's share.
 pub(super) struct Outbox<E, A> {
     sender: Sender,
     id: String,
-    topic: String,
+    place: Place,
     timeline: String,
     directory: PathBuf,
+    /// The bytes of the largest message the client takes.
+    most: usize,
     messages: Composer<E, A>,
     /// That of the epoch being written, if anything has been.
     segment: Option<segment::Writer>,
@@ -32,11 +37,12 @@ pub(super) struct Outbox<E, A> {
 
 impl<E, A> Outbox<E, A> {
     /// Keeps segments in `directory`.
-    pub(super) fn open(topic: &str, committer: Committer, directory: PathBuf, messages: Composer<E, A>) -> Result<Self, Error> {
+    pub(super) fn open(committer: Committer, directory: PathBuf, messages: Composer<E, A>) -> Result<Self, Error> {
         std::fs::create_dir_all(&directory).map_err(|e| Error::external(format!("`{}` can't be made", directory.display()), e))?;
-        let (id, topic) = (committer.id().to_owned(), topic.to_owned());
+        let (id, place) = (committer.id().to_owned(), committer.place().clone());
+        let most = place.cluster.option("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(LARGEST);
         let sender = Sender::start(committer)?;
-        Ok(Self { sender, id, topic, timeline: unique(), directory, messages, segment: None, number: 0, sealed: VecDeque::new() })
+        Ok(Self { sender, id, place, timeline: unique(), directory, most, messages, segment: None, number: 0, sealed: VecDeque::new() })
     }
 }
 
@@ -50,7 +56,12 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for Outbox<E, A>
                     none.insert(segment::Writer::create(self.directory.join(format!("{}-{}.segment", self.timeline, self.number)))?)
                 }
             };
-            segment.append(&self.messages.compose(&record.value).map_err(|e| unwritable(&self.topic, &e))?)?;
+            let message = self.messages.compose(&record.value).map_err(|e| unwritable(&self.place.topic, &e))?;
+            // What is in a checkpoint has to be sent; so what can't be must not get there.
+            if message.size() > self.most {
+                return Err(too_large(&self.place.topic, Some(message.value.len())));
+            }
+            segment.append(&message)?;
         }
         Ok(())
     }
@@ -65,7 +76,8 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for Outbox<E, A>
         let (segment, records) = segment.finish()?;
         failpoint::hit("segment-sealed");
         let (id, timeline) = (self.id.clone(), self.timeline.clone());
-        let unit = Unit { id, timeline, epoch, confirmed: self.sender.confirmed()?, records, segment };
+        let Place { topic, markers, .. } = self.place.clone();
+        let unit = Unit { id, topic, markers, timeline, epoch, confirmed: self.sender.confirmed()?, records, segment };
         let committable = unit.write();
         self.sealed.push_back(unit);
         Ok(vec![committable])

@@ -50,34 +50,52 @@ impl<E, A> ExactlyOnce<E, A> {
         }
         Ok(())
     }
+}
 
-    /// Looks whether another job has sent the units that it had sealed when the snapshot was taken. Its writers must not be fenced: it may be running.
-    fn look(&self, units: &[Unit]) -> Result<(), Error> {
+/// Looks whether units have been sent that are not ours to send. Their writers must not be fenced: they may belong to a job that is running.
+fn sent(cluster: &Cluster, units: &[Unit], remedy: impl Fn(&Unit) -> String) -> Result<(), Error> {
+    for units in units.chunk_by(|a, b| a.markers == b.markers) {
         let mut ids: Vec<&str> = units.iter().map(|unit| unit.id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let found = marker::read(&self.place.cluster, &self.place.markers, &ids)?;
+        let found = units.first().map_or(Ok(Vec::new()), |unit| marker::read(cluster, &unit.markers, &ids))?;
         for unit in units {
             let marker = ids.iter().position(|id| *id == unit.id).and_then(|at| found.get(at)?.as_ref());
             if marker.is_none() || decide(marker, unit)? == Decision::Send {
+                let Unit { records, topic, id, .. } = unit;
                 return Err(Error::user(format!(
-                    "the snapshot holds {} records that `{}` has yet to write: let that job complete a checkpoint first; or, if it runs no more and \
-                     this one takes its place, set `transactional_id: {}`",
-                    unit.records,
-                    unit.id,
-                    unit.prefix()
+                    "the snapshot holds {records} records for topic `{topic}` that have yet to be written by `{id}`: {}",
+                    remedy(unit)
                 )));
             }
         }
-        Ok(())
     }
+    Ok(())
+}
+
+fn units(restored: &Restored) -> Result<Vec<Unit>, Error> {
+    restored.committables.iter().map(Unit::read).collect()
+}
+
+/// What a sink that sends at once has to know of a snapshot of one that did not: nothing of it may be left to send.
+pub(in crate::kafka) fn nothing_pends(cluster: &Cluster, restored: &Restored) -> Result<(), Error> {
+    sent(cluster, &units(restored)?, |Unit { topic, .. }| {
+        format!("go on with `delivery: exactly_once` and `topic: {topic}`, stop the job, and change it then")
+    })
 }
 
 impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for ExactlyOnce<E, A> {
     fn recover(&self, restored: &Restored) -> Result<(), Error> {
-        let units = restored.committables.iter().map(Unit::read).collect::<Result<Vec<_>, _>>()?;
-        let (own, others): (Vec<_>, Vec<_>) = units.into_iter().partition(|unit| unit.prefix() == self.prefix);
-        self.look(&others)?;
+        let Place { cluster, topic, .. } = &self.place;
+        let (own, others): (Vec<_>, Vec<_>) = units(restored)?.into_iter().partition(|unit| unit.prefix() == self.prefix);
+        sent(cluster, &others, |unit| {
+            let prefix = unit.prefix();
+            format!(
+                "let that job complete a checkpoint first; or, if it runs no more and this one takes its place, set `transactional_id: {prefix}`"
+            )
+        })?;
+        let (own, elsewhere): (Vec<_>, Vec<_>) = own.into_iter().partition(|unit| unit.topic == *topic);
+        sent(cluster, &elsewhere, |Unit { topic, .. }| format!("go on with `topic: {topic}`, stop the job, and change it then"))?;
         self.settle(own, restored.workers)
     }
 
@@ -92,6 +110,6 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for ExactlyOnce<E,
         let id = self.id(context.worker);
         let mut committer = self.place.committers(&[&id])?.pop().ok_or_else(|| Error::internal("an id without a writer"))?;
         committer.begin()?;
-        Ok(Box::new(Outbox::open(&self.place.topic, committer, context.scratch, self.messages.clone())?))
+        Ok(Box::new(Outbox::open(committer, context.scratch, self.messages.clone())?))
     }
 }

@@ -106,6 +106,10 @@ impl Committer {
         &self.id
     }
 
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Tells this writer that nobody waits for it any more.
     pub(super) fn abandoned(&self) -> Abandoned {
         self.abandoned.clone()

@@ -11,6 +11,9 @@ use tidegate_runtime::{Epoch, Error};
 pub(super) struct Unit {
     /// The transactional id of the writer, which is the key of its marker.
     pub(super) id: String,
+    /// The topic it is for, and the one of the marker.
+    pub(super) topic: String,
+    pub(super) markers: String,
     /// The run of the job that wrote it. Every run, and so every restore, has one of its own: epochs of different runs don't compare.
     pub(super) timeline: String,
     /// The epoch.
@@ -101,7 +104,7 @@ mod tests {
 
     fn unit(timeline: &str, epoch: u32, confirmed: Option<u32>) -> Unit {
         let (timeline, epoch, confirmed) = (timeline.into(), Epoch(epoch), confirmed.map(Epoch));
-        Unit { id: "w-0".into(), timeline, epoch, confirmed, records: 1, segment: "s".into() }
+        Unit { id: "w-0".into(), topic: "t".into(), markers: "m".into(), timeline, epoch, confirmed, records: 1, segment: "s".into() }
     }
 
     #[test]

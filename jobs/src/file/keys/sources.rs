@@ -45,7 +45,12 @@ pub(in crate::file) static SOURCE_KAFKA: Table = Table {
     title: "A source with `connector: kafka`",
     keys: &[
         key("brokers", "host:port | [host:port, ...]", "", "where the cluster is; one broker of it will do"),
-        key("topic", "name | [name, ...] | { pattern: pattern }", "", "what is read"),
+        key(
+            "topic",
+            "name | [name, ...] | { pattern: pattern }",
+            "",
+            "what is read; internal topics (`__...`) only by name or by a pattern that begins so",
+        ),
         key(
             "start",
             "earliest | latest | committed | timestamp | { partition: offset }",
