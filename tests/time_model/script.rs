@@ -90,7 +90,7 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
 
     fn resumed(&mut self) -> Option<Vec<Resumed>> {
         let splits = self.restored.iter().flat_map(|positions| positions.iter());
-        let resumed = |split: &serde_json::Value| {
+        let resumed = |split: &Value| {
             let number = split.as_u64().expect("a number") as u32;
             Resumed { split: SplitId(number), position: split.clone(), ended: false }
         };
