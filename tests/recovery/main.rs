@@ -9,6 +9,7 @@ mod damage;
 mod full_disk;
 mod job;
 mod joins;
+mod outputs;
 mod process;
 mod s3;
 mod savepoints;
