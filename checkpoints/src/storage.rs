@@ -10,7 +10,7 @@ pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
@@ -73,28 +73,22 @@ impl Storage {
     /// # Errors
     /// As there.
     pub fn open_with(url: &str, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, StorageError> {
-        let failed = |cause: Cause| StorageError { action: "use", path: format!("{url:?} as storage"), cause };
-        let Some((scheme, _)) = url.split_once("://") else {
-            let path = std::path::absolute(url).map_err(|e| failed(e.into()))?;
-            return Ok(Self::directory(&path));
-        };
-        let parsed = Url::parse(url).map_err(|e| failed(e.into()))?;
-        match scheme {
-            "file" => match parsed.to_file_path() {
-                Ok(path) => Ok(Self::directory(&path)),
-                Err(()) => Err(failed("a file URL has three slashes and an absolute path: file:///var/lib/tidegate".into())),
-            },
-            "s3" => {
-                let Some(bucket) = parsed.host_str().filter(|bucket| !bucket.is_empty()) else {
-                    return Err(failed("it names no bucket: s3://bucket/prefix".into()));
-                };
-                let prefix = parsed.path().trim_matches('/').to_owned();
+        match Location::parse(url)? {
+            Location::Directory(path) => Ok(Self::directory(&path)),
+            Location::Bucket { bucket, prefix } => {
                 let root = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
-                let s3 = S3::open(bucket, variables).map_err(failed)?;
+                let s3 = S3::open(&bucket, variables).map_err(|cause| unusable(url, cause))?;
                 Ok(Self { root, backend: Backend::S3(Arc::new(s3), prefix) })
             }
-            _ => Err(failed(format!("`{scheme}` is no storage this program knows: use a path, file:// or s3://").into())),
         }
+    }
+
+    /// Whether [`Storage::open`] knows what this URL means. Nothing is looked at but its text.
+    ///
+    /// # Errors
+    /// The URL is of another scheme or has no bucket.
+    pub fn check(url: &str) -> Result<(), StorageError> {
+        Location::parse(url).map(drop)
     }
 
     fn directory(path: &Path) -> Self {
@@ -112,6 +106,20 @@ impl Storage {
             Backend::S3(s3, prefix) => Backend::S3(Arc::clone(s3), join(prefix, folder)),
         };
         Ok(Self { root: join(&self.root, folder), backend })
+    }
+
+    /// Sees that files can be put there: a directory is made, if it is not there yet.
+    ///
+    /// # Errors
+    /// They can't be.
+    pub fn prepare(&self) -> Result<(), StorageError> {
+        match &self.backend {
+            Backend::Local(local) => {
+                local.prepare().map_err(|cause| StorageError { action: "write to", path: self.root.clone(), cause: cause.into() })
+            }
+            // It is known when something is put there.
+            Backend::S3(..) => Ok(()),
+        }
     }
 
     /// Where this is, as messages say it.
@@ -247,6 +255,39 @@ impl Storage {
         };
         done.map_err(|cause| StorageError { action, path: join(&self.root, name), cause })
     }
+}
+
+/// What a URL means.
+enum Location {
+    Directory(PathBuf),
+    Bucket { bucket: String, prefix: String },
+}
+
+impl Location {
+    fn parse(url: &str) -> Result<Self, StorageError> {
+        let failed = |cause: Cause| unusable(url, cause);
+        let Some((scheme, _)) = url.split_once("://") else {
+            return std::path::absolute(url).map(Self::Directory).map_err(|e| failed(e.into()));
+        };
+        let parsed = Url::parse(url).map_err(|e| failed(e.into()))?;
+        match scheme {
+            "file" => match parsed.to_file_path() {
+                Ok(path) => Ok(Self::Directory(path)),
+                Err(()) => Err(failed("a file URL has three slashes and an absolute path: file:///var/lib/tidegate".into())),
+            },
+            "s3" => {
+                let Some(bucket) = parsed.host_str().filter(|bucket| !bucket.is_empty()) else {
+                    return Err(failed("it names no bucket: s3://bucket/prefix".into()));
+                };
+                Ok(Self::Bucket { bucket: bucket.to_owned(), prefix: parsed.path().trim_matches('/').to_owned() })
+            }
+            _ => Err(failed(format!("`{scheme}` is no storage this program knows: use a path, file:// or s3://").into())),
+        }
+    }
+}
+
+fn unusable(url: &str, cause: Cause) -> StorageError {
+    StorageError { action: "use", path: format!("{url:?} as storage"), cause }
 }
 
 /// What went wrong, down to the first cause: clients of HTTP keep to themselves that a connection was refused.

@@ -31,6 +31,7 @@ mod handover;
 mod http;
 pub mod kafka;
 mod lines;
+pub mod path;
 pub mod row;
 pub mod sink;
 mod split;

@@ -74,6 +74,14 @@ impl<R: Read> Lines<R> {
         Ok(ready + skipped == ahead)
     }
 
+    /// Passes over what has come to the last line since it was given: it had no end then.
+    pub(crate) fn finish_line(&mut self) -> std::io::Result<()> {
+        let line = self.position.line;
+        self.next()?;
+        self.position.line = line;
+        Ok(())
+    }
+
     /// Can the next line be given without reading?
     pub(crate) fn has_line(&self) -> bool {
         memchr(b'\n', &self.buffer[self.ready.clone()]).is_some()

@@ -67,8 +67,14 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         Self { id, name, lines, decoder, newest: Record::UNTIMED, last_good: Record::UNTIMED, counted: 0 }
     }
 
-    /// Goes on where an earlier reading of the same input was; `skip` passes over bytes.
-    pub(crate) fn resume(&mut self, at: Position, newest: i64, skip: impl FnOnce(&mut R, u64) -> io::Result<u64>) -> Result<(), Error> {
+    /// Goes on where an earlier reading of the same input was; `skip` passes over bytes. Was the last line read `whole`, or has it grown since?
+    pub(crate) fn resume(
+        &mut self,
+        at: Position,
+        newest: i64,
+        whole: bool,
+        skip: impl FnOnce(&mut R, u64) -> io::Result<u64>,
+    ) -> Result<(), Error> {
         if at.line > 0 {
             // The header tells how to read the rest.
             self.step()?;
@@ -78,6 +84,9 @@ impl<R: Origin, D: Decoder> Split<R, D> {
             let message =
                 format!("`{}` is shorter than it was: the snapshot has read {} bytes of it, {} lines", self.name, at.offset, at.line);
             return Err(Error::user(message));
+        }
+        if !whole {
+            self.lines.finish_line().map_err(unreadable)?;
         }
         (self.newest, self.last_good) = (newest, newest);
         Ok(())

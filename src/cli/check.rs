@@ -4,10 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use tidegate::checkpoints::Snapshot;
-
 use super::job::{JobArgs, tell};
-use super::restore::verdict;
+use super::restore::{verdict, whole};
 
 /// Validate a job file and print every problem in it
 ///
@@ -33,7 +31,7 @@ impl Check {
                 let mut text = format!("{}: valid, {operators} operators\n", loaded.plan.name);
                 let mut code = ExitCode::SUCCESS;
                 if let Some(place) = &self.against {
-                    let snapshot = match Snapshot::open(place) {
+                    let snapshot = match whole(place) {
                         Ok(snapshot) => snapshot,
                         Err(e) => return super::fail(&e.into(), super::RESTORE),
                     };

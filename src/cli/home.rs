@@ -11,6 +11,8 @@ use tidegate::jobs::plan::Durability;
 pub struct Home {
     dir: PathBuf,
     lock: Option<File>,
+    /// Was the directory above made by somebody else?
+    found: bool,
 }
 
 impl Home {
@@ -18,10 +20,11 @@ impl Home {
     /// wanted by another.
     pub fn take(durability: &Durability) -> Result<Self> {
         let dir = durability.state.dir.clone();
+        let found = durability.dir_given && dir.parent().is_some_and(Path::exists);
         if !durability.dir_given && durability.checkpoints.is_none() {
             let mut name = dir.file_name().unwrap_or_default().to_owned();
             name.push(format!(".{}", std::process::id()));
-            return Ok(Self { dir: dir.with_file_name(name), lock: None });
+            return Ok(Self { dir: dir.with_file_name(name), lock: None, found });
         }
         let path = lock_path(&dir);
         let shown = dir.display();
@@ -48,7 +51,7 @@ impl Home {
         };
         let mut own = own;
         own().with_context(|| format!("`{}` can't be written", path.display()))?;
-        Ok(Self { dir, lock: Some(lock) })
+        Ok(Self { dir, lock: Some(lock), found })
     }
 
     /// The directory.
@@ -74,6 +77,7 @@ impl Drop for Home {
             let _ = fs::remove_file(lock_path(&self.dir));
         }
         if fs::remove_dir(&self.dir).is_ok()
+            && !self.found
             && let Some(parent) = self.dir.parent()
         {
             let _ = fs::remove_dir(parent);

@@ -9,6 +9,8 @@ use tidegate::jobs::file::{Override, Problems, parse};
 use tidegate::jobs::plan::{Plan, plan};
 use tidegate::runtime::Job;
 
+use super::log::note;
+
 /// The job file and what is set on top of it.
 #[derive(Args, Default)]
 pub struct JobArgs {
@@ -65,9 +67,6 @@ impl Loaded {
 }
 
 /// Prints the problems of a job file.
-#[allow(clippy::print_stderr)]
 pub fn tell(problems: &Problems) {
-    if !problems.is_empty() {
-        eprint!("{problems}");
-    }
+    problems.iter().for_each(|problem| note(&problem.to_string()));
 }

@@ -2,11 +2,17 @@
 
 use std::io::{IsTerminal, Write, stderr};
 
+use std::sync::OnceLock;
+
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry};
 
 /// How log lines are written.
-#[derive(Clone, Copy, Default, ValueEnum)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people
     #[default]
@@ -15,15 +21,28 @@ pub enum LogFormat {
     Json,
 }
 
+/// Of notes, which are shown whatever the level is.
+const NOTE: &str = "note";
+
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Is everything on standard error a JSON object a line?
+pub fn is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
+
 /// Begins logging to standard error.
 pub fn init(format: LogFormat, verbose: bool) {
     let level = if verbose { LevelFilter::INFO } else { LevelFilter::WARN };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line).with_target(false);
-    // Fails only if logging was begun already.
-    let _ = match format {
-        LogFormat::Text => builder.without_time().with_ansi(stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let shown = Targets::new().with_default(level).with_target(NOTE, LevelFilter::INFO);
+    let lines = fmt::layer().with_writer(|| Line).with_target(false);
+    let lines = match format {
+        LogFormat::Text => lines.without_time().with_ansi(stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
+    // Fails only if logging was begun already.
+    let _ = registry().with(lines.with_filter(shown)).try_init();
+    let _ = FORMAT.set(format);
 }
 
 /// Writes log lines over the progress line, which the next tick draws again below.
@@ -46,6 +65,9 @@ impl Write for Line {
 
 /// Says something to the person at the terminal.
 pub fn note(text: &str) {
+    if is_json() {
+        return tracing::info!(target: NOTE, "{text}");
+    }
     let _ = writeln!(stderr().lock(), "{text}");
 }
 

@@ -65,9 +65,12 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints an error with what led to it, and gives the exit code.
-#[allow(clippy::print_stderr)]
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
-    eprintln!("error: {error:#}");
+    if log::is_json() {
+        tracing::error!("{error:#}");
+    } else {
+        log::note(&format!("error: {error:#}"));
+    }
     ExitCode::from(code)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tidegate::checkpoints::{Directory, Epoch, Kind, Manifest, Snapshot, Storage, Verdict, judge};
+use tidegate::checkpoints::{Directory, Epoch, Kind, Manifest, Snapshot, SnapshotError, Storage, Verdict, judge};
 use tidegate::jobs::plan::{Checkpoints, Plan};
 use tidegate::runtime::checkpoint::{CheckpointConfig, Restore, declared};
 use tidegate::runtime::{Job, KeyGroups};
@@ -44,12 +44,11 @@ impl Refused {
     }
 
     /// Prints why, and gives the exit code.
-    #[allow(clippy::print_stderr)]
     pub fn tell(&self) -> ExitCode {
         match self {
             Self::Unreadable(error) => super::fail(error, super::RESTORE),
             Self::Judged(verdict, place) => {
-                eprintln!("{verdict}");
+                note(&verdict.to_string());
                 let why = anyhow::anyhow!("the job can't go on from {place}: see above; nothing was started");
                 super::fail(&why, super::RESTORE)
             }
@@ -61,7 +60,7 @@ impl RestoreArgs {
     /// Finds and judges what to go on from. `None`: a fresh start.
     pub fn find(&self, plan: &Plan, job: &Job) -> Result<Option<Arc<Restore>>, Refused> {
         let snapshot = match (&self.from, self.resume) {
-            (Some(from), _) => Some(Snapshot::open(from).map_err(|e| Refused::Unreadable(e.into()))?),
+            (Some(from), _) => Some(whole(from).map_err(|e| Refused::Unreadable(e.into()))?),
             (None, true) => latest(plan).map_err(Refused::Unreadable)?,
             (None, false) => None,
         };
@@ -80,6 +79,13 @@ impl RestoreArgs {
         }
         Ok(Arc::new(Restore::new(snapshot)))
     }
+}
+
+/// The savepoint or checkpoint at a place, with its files as they were written.
+pub fn whole(place: &str) -> Result<Snapshot, SnapshotError> {
+    let snapshot = Snapshot::open(place)?;
+    snapshot.verify()?;
+    Ok(snapshot)
 }
 
 /// Whether a job can go on from this.
@@ -120,7 +126,7 @@ pub fn newest(directory: &Directory, generation: u64, known: &[Damaged]) -> Resu
             continue;
         }
         let place = format!("{}/checkpoints/{}", directory.storage().root(), found.epoch);
-        match Snapshot::open(&place).and_then(|snapshot| snapshot.verify().map(|()| snapshot)) {
+        match whole(&place) {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(error) => {
                 damaged += 1;

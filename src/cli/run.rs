@@ -5,9 +5,11 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tidegate::checkpoints::{Storage, check_vacant};
 use tidegate::connectors::sink::is_broken_pipe;
 use tidegate::jobs::plan::STDOUT;
 use tidegate::runtime::{Job, JobError, Role, RunConfig, Running};
@@ -72,6 +74,11 @@ impl Run {
             Ok(restore) => restore,
             Err(refused) => return refused.tell(),
         };
+        if let Some(to) = &self.savepoint_at_end
+            && let Err(error) = can_be_taken(to)
+        {
+            return super::fail(&error, super::USAGE);
+        }
         let home = match Home::take(&loaded.plan.durability) {
             Ok(home) => home,
             Err(error) => return super::fail(&error, super::FAILED),
@@ -124,9 +131,11 @@ impl Run {
         let checkpoints = stopper.checkpoints();
         supervisor.ended(&checkpoints);
         // Whoever read standard output has seen enough; but what else the job writes is then not complete.
-        let only_stdout = loaded.job.graph().nodes().iter().all(|n| n.role != Role::Sink || n.kind == STDOUT);
+        let nodes = loaded.job.graph().nodes();
+        let only_stdout = nodes.iter().all(|n| n.role != Role::Sink || n.kind == STDOUT);
+        let is_sink = |operator: &str| nodes.iter().any(|n| n.role == Role::Sink && n.name == operator);
         let done = match &result {
-            Err(JobError::Operator { error, .. }) => only_stdout && is_broken_pipe(error),
+            Err(JobError::Operator { operator, error, .. }) => only_stdout && is_sink(operator) && is_broken_pipe(error),
             other => other.is_ok(),
         };
         if !self.quiet {
@@ -144,7 +153,7 @@ impl Run {
     fn watch(&self, job: &Job, running: &Running, report: &mut Report) {
         const LOOK: Duration = Duration::from_millis(2);
         const DRAW: Duration = Duration::from_millis(250);
-        let shown = !self.quiet && std::io::stderr().is_terminal();
+        let shown = !self.quiet && !log::is_json() && std::io::stderr().is_terminal();
         let (mut drawn, mut failed) = (Instant::now(), 0);
         while !running.is_finished() {
             std::thread::sleep(LOOK);
@@ -165,6 +174,16 @@ impl Run {
             progress("");
         }
     }
+}
+
+/// Looks now rather than at the end whether a savepoint can go there.
+fn can_be_taken(to: &str) -> anyhow::Result<()> {
+    let look = || {
+        let storage = Storage::open(to)?;
+        check_vacant(&storage)?;
+        anyhow::Ok(storage.prepare()?)
+    };
+    look().context("`--savepoint-at-end`")
 }
 
 /// A worker's panic comes back as the job's error; where it was is only known here.

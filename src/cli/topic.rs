@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -72,6 +73,9 @@ impl Topic {
     pub fn run(&self) -> ExitCode {
         let (name, source, sink) = match &self.action {
             Action::Load { at, file } => {
+                let Some(file) = file.to_str() else {
+                    return super::fail(&anyhow!("`{}` can't be read: its name is not UTF-8", file.display()), super::USAGE);
+                };
                 let source = json!({ "connector": "file", "path": file, "format": "text" });
                 ("topic-load", source, at.connector(json!({ "from": "in" })))
             }

@@ -131,7 +131,7 @@ fn set_overrides_any_key() {
         .run()
         .exits(0)
         .stdout_is("{\"line\":\"b\"}\n");
-    dir.job(job).args(["--set", "sources.in.pth=b.txt"]).run().exits(2).stderr_has("--set sources.in.pth=b.txt").stderr_has("`path`");
+    dir.job(job).args(["--set", "sources.in.pth=b.txt"]).run().exits(2).stderr_has("--set sources.in.pth: ").stderr_has("`path`");
     dir.job(job).args(["--set", "nonsense"]).run().exits(2).stderr_has("--set nonsense");
     // JSON is YAML.
     let json = r#"{"name": "t", "sources": {"in": {"connector": "file", "path": "a.txt", "format": "text"}}, "sinks": {"o": {"from": "in", "connector": "stdout", "format": "text"}}}"#;

@@ -15,6 +15,7 @@ mod joins;
 mod lookups;
 mod memory;
 mod patterns;
+mod places;
 mod records;
 mod signals;
 mod single;

@@ -10,6 +10,7 @@ mod dropped;
 mod full_disk;
 mod job;
 mod joins;
+mod outputs;
 mod process;
 mod s3;
 mod savepoints;

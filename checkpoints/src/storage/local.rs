@@ -115,6 +115,11 @@ impl Local {
         Ok(files)
     }
 
+    /// Makes the directory, and sees that files can be made in it.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        Target::at(self.root.join(TEMPORARY)).temporary().map(drop)
+    }
+
     pub(super) fn exists(&self) -> bool {
         self.root.exists()
     }
@@ -173,16 +178,23 @@ impl Target {
 
 /// Makes a folder and those above it, durably.
 fn make_folder(folder: &Path) -> io::Result<()> {
+    match make_one(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            make_folder(folder.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or(e)?)?;
+            // Some parents, such as /proc, are there and deny it all the same.
+            make_one(folder)
+        }
+        made => made,
+    }
+}
+
+/// Makes a folder in one that is there, if it is not there itself.
+fn make_one(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Ok(()) => match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             Some(parent) => File::open(parent)?.sync_all(),
             None => Ok(()),
         },
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or(e)?;
-            make_folder(parent)?;
-            make_folder(folder)
-        }
         Err(_) if folder.is_dir() => Ok(()),
         Err(e) => Err(e),
     }

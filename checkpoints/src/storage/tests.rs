@@ -263,6 +263,19 @@ fn a_file_of_another_file_system_is_copied() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_made_is_an_error() {
+    // Folders there are never made, though it says only that there are none.
+    let storage = Storage::open("/proc/tidegate/deep").unwrap();
+    for error in [storage.put("a", b"").unwrap_err(), storage.prepare().unwrap_err()] {
+        assert!(error.to_string().contains("/proc/tidegate/deep"), "{error}");
+    }
+    let (dir, storage) = local();
+    storage.prepare().unwrap();
+    assert!(dir.path().join("storage").is_dir());
+    assert!(storage.entries("").unwrap().is_empty(), "nothing is left there");
+}
+
+#[test]
 fn a_folder_is_no_file() {
     let (_dir, storage) = local();
     storage.put("a/b", b"").unwrap();

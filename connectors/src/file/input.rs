@@ -2,9 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
+
+/// The ending of a file that is compressed.
+pub(crate) fn compression(path: &Path) -> Option<String> {
+    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+    matches!(ending.as_str(), "gz" | "zst").then_some(ending)
+}
 
 /// A file being read.
 pub(crate) enum Input {
@@ -21,8 +28,7 @@ impl Input {
         let metadata = file.metadata()?;
         let empty = metadata.is_file() && metadata.len() == 0;
         let file = Counted { file, count: 0 };
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        Ok(match extension.as_deref() {
+        Ok(match compression(path).as_deref() {
             // An empty file is no stream of either kind, but it is clear what is in it.
             Some("gz") if !empty => Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, file)))),
             Some("zst") if !empty => Self::Zstd(Box::new(zstd::Decoder::with_buffer(BufReader::with_capacity(BLOCK, file))?)),
@@ -51,6 +57,17 @@ impl Input {
             return Ok(skipped);
         }
         io::copy(&mut self.take(bytes), &mut io::sink())
+    }
+
+    /// Is the byte before this offset the end of a line? Asked of what may have grown since: a file that is not compressed.
+    pub(crate) fn ends_line(&mut self, offset: u64) -> io::Result<bool> {
+        let Self::Plain(plain) = self else { return Ok(true) };
+        let Some(last) = offset.checked_sub(1).filter(|_| plain.file.metadata().is_ok_and(|metadata| metadata.is_file())) else {
+            return Ok(true);
+        };
+        let mut byte = [0];
+        plain.file.read_exact_at(&mut byte, last)?;
+        Ok(byte == *b"\n")
     }
 
     /// What an error while decompressing means.

@@ -21,6 +21,7 @@ use crate::handover::{Count, Nothing, Outlet, Parcel, Stop, read_on_thread};
 use crate::lines::{Line, Lines};
 use crate::split::{Origin, Pace, Split};
 use input::Input;
+pub use listing::Meaning;
 use listing::unreadable;
 use position::Position;
 use schedule::Schedule;
@@ -30,6 +31,9 @@ use schedule::Schedule;
 /// The path is a file, a directory (the regular files in it, none below it, none hidden) or a pattern such as `logs/*.csv`. The files, in
 /// the order of their names, are dealt to the workers in turn, and each worker reads its own on a thread. If the format gives event time,
 /// several files are merged by it, as far as they overlap; else they are read in the order of their names.
+///
+/// From a snapshot each file is read on where reading it had come to, with what it has grown by since, unless it is compressed. What has come to a last
+/// line that had no end when it was read is passed over: it was a record already.
 pub struct FileSource<F> {
     path: String,
     format: Arc<F>,
@@ -62,6 +66,7 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         if mine.is_empty() && positions.is_empty() {
             return Ok(Box::new(Nothing));
         }
+        positions.iter_mut().filter(|(path, _)| mine.contains(path)).try_for_each(|(path, position)| position.meet(path))?;
         for path in mine.iter().filter(|path| positions.get(*path).is_none_or(|position| !position.ended)) {
             // Now rather than in an hour, when its turn comes. A pipe is not tried: to open it twice would lose what is in it.
             let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
@@ -105,10 +110,11 @@ fn split_id(index: usize) -> SplitId {
 }
 
 fn open<F: Format>(index: usize, path: &Path, from: Option<&Position>, format: &F) -> Result<FileSplit<F>, Error> {
-    let input = Input::open(path).map_err(|e| unreadable(path, &e))?;
+    let mut input = Input::open(path).map_err(|e| unreadable(path, &e))?;
+    let whole = from.map_or(Ok(true), |from| input.ends_line(from.bytes)).map_err(|e| unreadable(path, &e))?;
     let mut split = Split::new(split_id(index), path.display().to_string(), input, format.decoder());
     if let Some(from) = from {
-        split.resume(from.at(), from.newest, Input::skip)?;
+        split.resume(from.at(), from.newest, whole, Input::skip)?;
     }
     Ok(split)
 }

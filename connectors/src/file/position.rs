@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tidegate_runtime::Error;
 
+use super::input::compression;
+use super::listing::unreadable;
 use crate::lines;
 
 /// A position in a file.
@@ -27,6 +29,23 @@ pub(super) struct Position {
 impl Position {
     pub(super) fn new(file: &Path, at: lines::Position, newest: i64, ended: bool) -> Self {
         Self { file: file.to_owned(), bytes: at.offset, lines: at.line, newest, ended }
+    }
+
+    /// Compares with the file as it is now: one that was read to its end may have grown.
+    pub(super) fn meet(&mut self, path: &Path) -> Result<(), Error> {
+        let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
+        if compression(path).is_some() || !metadata.is_file() {
+            return Ok(());
+        }
+        if metadata.len() < self.bytes {
+            let (path, has) = (path.display(), metadata.len());
+            return Err(Error::user(format!(
+                "`{path}` is shorter than it was: it has {has} bytes, and the snapshot has read {}: was it replaced by another file?",
+                self.bytes
+            )));
+        }
+        self.ended &= metadata.len() == self.bytes;
+        Ok(())
     }
 
     pub(super) fn at(&self) -> lines::Position {

@@ -1,99 +1,131 @@
 //! A file whose readers see what is committed, and nothing else.
 //!
-//! What is written goes to a pending file beside it, `.NAME.pending-RUN-N`, one for each epoch. At the seal that is brought to disk; when the checkpoint
-//! is complete it is appended to the file, at the length the file had, and removed. Both can be done again: a restore finds each pending
-//! file named in the checkpoint either still there, and appends it at its place once more, or gone, and then it has been appended. What a
-//! checkpoint does not know of is cut off.
+//! What is written goes to a segment in a directory of the writer's own, one for each epoch, which becomes part of the checkpoint. When that is complete,
+//! the segment is appended to the file, at the length the file had. A restore does the same with each segment that the snapshot holds, unless its
+//! bytes stand there already. What the snapshot does not know of is cut off.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 use tidegate_runtime::{Epoch, Error};
 
+use super::part::{Part, Place};
 use crate::unique::unique;
 
-/// What an epoch adds to a file; in checkpoints.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Part {
-    /// The file.
-    pub(super) path: PathBuf,
-    /// The length of the file before.
-    at: u64,
-    /// The bytes added.
-    bytes: u64,
-    /// Where they lie until they are committed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pending: Option<PathBuf>,
+/// How much is compared at a time.
+const BLOCK: usize = 64 << 10;
+
+/// Brings the file at `path`, which `part` is of, to where the part leaves it.
+pub(super) fn recover(path: &Path, part: &Part, header: &[u8]) -> Result<(), Error> {
+    let shown = path.display();
+    let short = |has: u64, wants: u64| {
+        Error::user(format!(
+            "`{shown}` has {has} bytes, and {wants} were written before the snapshot: put the file back, or give the sink another path"
+        ))
+    };
+    match (&part.segment, length(path)?) {
+        (None, Some(length)) if length < part.end() => Err(short(length, part.end())),
+        // Or it has been moved away as a whole, with all that was committed.
+        (None, _) => Ok(()),
+        (Some(segment), Some(length)) if length >= part.at => {
+            if holds(path, part, segment)? {
+                Ok(())
+            } else {
+                append(path, part.at, segment)
+            }
+        }
+        (Some(_), Some(length)) => Err(short(length, part.at)),
+        // Nothing was committed before.
+        (Some(segment), None) if part.at == header.len() as u64 => {
+            begin(path, header)?;
+            append(path, part.at, segment)
+        }
+        (Some(_), None) => Err(Error::user(format!(
+            "`{shown}` is not there, and the snapshot has {} bytes to append to it: put the file back, or give the sink another path, which \
+             then begins with them",
+            part.bytes
+        ))),
+    }
 }
 
-impl Part {
-    pub(super) fn read(json: &Json) -> Result<Self, Error> {
-        serde_json::from_value(json.clone()).map_err(|e| Error::internal(format!("what a snapshot says of a file does not read: {e}")))
-    }
-
-    pub(super) fn write(&self) -> Json {
-        // Paths come from text and can be written.
-        serde_json::to_value(self).unwrap_or_default()
-    }
-
-    /// The file as this part leaves it.
-    pub(super) fn committed(&self) -> Self {
-        Self { path: self.path.clone(), at: self.end(), bytes: 0, pending: None }
-    }
-
-    /// The length of the file after.
-    pub(super) fn end(&self) -> u64 {
-        self.at + self.bytes
-    }
-}
-
-/// Brings files to where a checkpoint has them. `parts` are sorted.
-pub(super) fn recover(parts: &[Part]) -> Result<(), Error> {
+/// Begins the file at `path` with what the snapshot holds for files of other paths, and those lack. They are left as they are: another job may write them.
+pub(super) fn carry(path: &Path, parts: &[&Part], header: &[u8]) -> Result<(), Error> {
+    begin(path, header)?;
+    let mut at = header.len() as u64;
     for part in parts {
-        let failed = |e: io::Error| Error::external(format!("`{}` can't be brought to where the snapshot has it", part.path.display()), e);
-        let length = match fs::metadata(&part.path) {
-            Ok(metadata) => Some(metadata.len()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(e) => return Err(failed(e)),
-        };
-        let pending = part.pending.as_ref().filter(|pending| pending.exists());
-        let missing = |has: u64| {
-            let path = part.path.display();
-            let wants = if pending.is_some() { part.at } else { part.end() };
-            Error::user(format!(
-                "`{path}` has {has} bytes, and {wants} were written before the snapshot: put the file back, or give the sink another path"
-            ))
-        };
-        match (pending, length) {
-            (Some(pending), length) if length.unwrap_or(0) >= part.at => append(part, pending).map_err(failed)?,
-            (Some(_), length) => return Err(missing(length.unwrap_or(0))),
-            (None, Some(length)) if length < part.end() => return Err(missing(length)),
-            // It has been moved away as a whole, with all that was committed.
-            (None, _) => {}
+        if let Some(segment) = &part.segment
+            && !holds(part.place.absolute(), part, segment)?
+        {
+            append(path, at, segment)?;
+            at += part.bytes;
         }
     }
     Ok(())
 }
 
-/// Appends what is pending, at its place, and removes it.
-fn append(part: &Part, pending: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&part.path)?;
-    file.set_len(part.at)?;
-    file.seek(SeekFrom::Start(part.at))?;
-    io::copy(&mut File::open(pending)?, &mut file)?;
-    file.sync_data()?;
+fn failed(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    |error| Error::external(format!("`{}` can't be written", path.display()), error)
+}
+
+/// The length of a file, if it is there.
+pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::external(format!("`{}` can't be looked at", path.display()), e)),
+    }
+}
+
+/// Do the bytes of `part` stand in the file at `path`?
+fn holds(path: &Path, part: &Part, segment: &Path) -> Result<bool, Error> {
+    if length(path)?.is_none_or(|length| length < part.end()) {
+        return Ok(false);
+    }
+    let compare = || -> io::Result<bool> {
+        let (mut there, mut segment) = (File::open(path)?, File::open(segment)?);
+        there.seek(SeekFrom::Start(part.at))?;
+        let (mut a, mut b) = (vec![0; BLOCK], vec![0; BLOCK]);
+        loop {
+            let read = segment.read(&mut a)?;
+            let (a, b) = (&a[..read], &mut b[..read]);
+            there.read_exact(b)?;
+            if read == 0 || a != b {
+                return Ok(read == 0);
+            }
+        }
+    };
+    compare().map_err(|e| Error::external(format!("`{}` can't be compared with the snapshot", path.display()), e))
+}
+
+/// Begins a file anew.
+fn begin(path: &Path, header: &[u8]) -> Result<(), Error> {
+    let begin = || -> io::Result<()> {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(path, header)
+    };
+    begin().map_err(failed(path))
+}
+
+/// Appends a segment at its place, and brings the file to disk.
+fn append(path: &Path, at: u64, segment: &Path) -> Result<(), Error> {
+    let append = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(at)?;
+        file.seek(SeekFrom::Start(at))?;
+        io::copy(&mut File::open(segment)?, &mut file)?;
+        file.sync_data()
+    };
+    append().map_err(failed(path))?;
     tidegate_runtime::failpoint::hit("file-appended");
-    fs::remove_file(pending)
+    Ok(())
 }
 
 /// A file that is written by one worker.
 pub(super) struct Committed {
-    path: PathBuf,
+    place: Place,
+    header: Vec<u8>,
     /// The length of the file once everything sealed is committed.
     length: u64,
     target: Target,
@@ -104,47 +136,47 @@ enum Target {
     Direct(File),
     /// Nothing is seen before it is committed.
     Pending {
+        /// Where segments lie.
+        directory: PathBuf,
+        /// A name of this run alone.
+        run: String,
+        /// The number of the next segment.
+        next: u64,
         open: Option<(File, PathBuf)>,
         /// Bytes in it.
         bytes: u64,
-        /// A name of this run alone: else what it leaves could be taken for what a checkpoint before it names.
-        run: String,
-        /// The number of the next one.
-        next: u64,
         sealed: VecDeque<(Epoch, Part)>,
     },
 }
 
 impl Committed {
-    /// Opens the file: to go on at `length`, or else anew, with `header`.
-    pub(super) fn open(path: &Path, length: Option<u64>, header: &[u8], transactional: bool) -> Result<Self, Error> {
-        let open = || -> io::Result<Self> {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
+    /// Opens the file: to go on at `length`, or else anew, with `header`. With a directory for segments nothing is seen before it is committed.
+    pub(super) fn open(place: Place, length: Option<u64>, header: Vec<u8>, segments: Option<PathBuf>) -> Result<Self, Error> {
+        let path = &place.path;
+        let open = || -> io::Result<(u64, Target)> {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
             let length = length.filter(|_| path.exists());
-            let mut file = OpenOptions::new().write(true).create(true).truncate(length.is_none()).open(path)?;
-            let length = match length {
-                Some(length) => {
-                    file.set_len(length)?;
-                    file.seek(SeekFrom::Start(length))?
-                }
-                None => {
-                    file.write_all(header)?;
-                    header.len() as u64
+            // Whoever cuts it off meanwhile leaves no gap.
+            let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+            // Pipes and devices have no length.
+            if file.metadata()?.is_file() {
+                file.set_len(length.unwrap_or(0))?;
+            }
+            if length.is_none() {
+                file.write_all(&header)?;
+            }
+            let target = match segments {
+                None => Target::Direct(file),
+                Some(directory) => {
+                    file.sync_data()?;
+                    fs::create_dir_all(&directory)?;
+                    Target::Pending { directory, run: unique(), next: 0, open: None, bytes: 0, sealed: VecDeque::new() }
                 }
             };
-            // What was pending and belongs to the snapshot has been appended by now.
-            remove_pending(path)?;
-            let target = if transactional {
-                file.sync_data()?;
-                Target::Pending { open: None, bytes: 0, run: unique(), next: 0, sealed: VecDeque::new() }
-            } else {
-                Target::Direct(file)
-            };
-            Ok(Self { path: path.to_owned(), length, target })
+            Ok((length.unwrap_or(header.len() as u64), target))
         };
-        open().map_err(|e| Error::external(format!("`{}` can't be written", path.display()), e))
+        let (length, target) = open().map_err(failed(path))?;
+        Ok(Self { place, header, length, target })
     }
 
     pub(super) fn write(&mut self, data: &[u8]) -> io::Result<()> {
@@ -153,11 +185,12 @@ impl Committed {
                 file.write_all(data)?;
                 self.length += data.len() as u64;
             }
-            Target::Pending { open, bytes, run, next, .. } => {
+            Target::Pending { directory, run, next, open, bytes, .. } => {
                 let (file, _) = match open {
                     Some(open) => open,
                     None => {
-                        let path = pending_path(&self.path, run, *next);
+                        // The ending tells storage that it can be linked.
+                        let path = directory.join(format!("{run}-{next}.segment"));
                         *next += 1;
                         open.insert((File::create(&path)?, path))
                     }
@@ -169,82 +202,78 @@ impl Committed {
         Ok(())
     }
 
-    /// Everything of `epoch` has been written. What that added is on disk when this returns.
-    pub(super) fn seal(&mut self, epoch: Epoch) -> io::Result<Part> {
-        let at = self.length;
-        match &mut self.target {
-            Target::Direct(_) => Ok(Part { path: self.path.clone(), at, bytes: 0, pending: None }),
-            Target::Pending { open, bytes, sealed, .. } => {
-                let pending = open.take();
-                if let Some((file, _)) = &pending {
-                    file.sync_data()?;
-                }
-                let part = Part { path: self.path.clone(), at, bytes: std::mem::take(bytes), pending: pending.map(|(_, path)| path) };
-                self.length = part.end();
-                sealed.push_back((epoch, part.clone()));
-                Ok(part)
-            }
-        }
+    /// Everything of `epoch` has been written. Who stores the segment brings it to disk.
+    pub(super) fn seal(&mut self, epoch: Epoch) -> Part {
+        let (place, at) = (self.place.clone(), self.length);
+        let Target::Pending { open, bytes, sealed, .. } = &mut self.target else { return Part { place, at, bytes: 0, segment: None } };
+        let part = Part { place, at, bytes: std::mem::take(bytes), segment: open.take().map(|(_, path)| path) };
+        self.length = part.end();
+        sealed.push_back((epoch, part.clone()));
+        part
     }
 
     /// What was sealed up to and including `epoch` is to be seen.
-    pub(super) fn commit(&mut self, epoch: Epoch) -> io::Result<()> {
+    pub(super) fn commit(&mut self, epoch: Epoch) -> Result<(), Error> {
         let Target::Pending { sealed, .. } = &mut self.target else { return Ok(()) };
-        while let Some((sealed_in, part)) = sealed.front()
-            && *sealed_in <= epoch
-        {
-            if let Some(pending) = &part.pending {
-                append(part, pending)?;
+        let path = &self.place.path;
+        while let Some((_, part)) = sealed.pop_front_if(|(sealed, _)| *sealed <= epoch) {
+            let Some(segment) = &part.segment else { continue };
+            let mut at = part.at;
+            match length(path)? {
+                Some(length) if length >= at => {}
+                Some(length) => {
+                    let path = path.display();
+                    return Err(Error::user(format!(
+                        "`{path}` has {length} bytes, and {at} were written: who cuts it off while the job runs takes what was committed; move it away as \
+                         a whole instead"
+                    )));
+                }
+                // It was moved away as a whole, as by logrotate.
+                None => {
+                    begin(path, &self.header)?;
+                    let before = std::mem::replace(&mut at, self.header.len() as u64);
+                    self.length = self.length - before + at;
+                    sealed.iter_mut().for_each(|(_, part)| part.at = part.at - before + at);
+                }
             }
-            sealed.pop_front();
+            append(path, at, segment)?;
         }
         Ok(())
     }
-}
-
-fn pending_prefix(path: &Path) -> OsString {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".pending-");
-    name
-}
-
-fn pending_path(path: &Path, run: &str, number: u64) -> PathBuf {
-    let mut name = pending_prefix(path);
-    name.push(format!("{run}-{number}"));
-    path.with_file_name(name)
-}
-
-/// Removes what no snapshot names any more.
-fn remove_pending(path: &Path) -> io::Result<()> {
-    let prefix = pending_prefix(path);
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The parts that the last complete checkpoint names, and the epoch it is of.
+    /// The parts that the last complete checkpoint names, and the epoch it is of. It has copies of their segments.
     type Checkpoint = Option<(u32, Vec<Part>)>;
 
+    const HEADER: &[u8] = b"head\n";
+
+    fn place(path: &Path) -> Place {
+        Place::new(path.to_owned())
+    }
+
+    fn segment(dir: &Path, text: &str) -> Option<PathBuf> {
+        let path = dir.join("kept.segment");
+        fs::write(&path, text).unwrap();
+        Some(path)
+    }
+
     /// Goes on from the checkpoint, to the end or until it dies after so many steps.
-    fn run_of(path: &Path, checkpoint: &mut Checkpoint, dies_after: usize) {
+    fn run_of(dir: &Path, checkpoint: &mut Checkpoint, dies_after: usize) {
+        let path = dir.join("out.txt");
         let mut restored = None;
+        // What is not part of a checkpoint is gone.
+        let _ = fs::remove_dir_all(dir.join("scratch"));
         if let Some((_, parts)) = &checkpoint {
-            recover(parts).unwrap();
+            parts.iter().for_each(|part| recover(&path, part, HEADER).unwrap());
             restored = parts.iter().map(Part::end).max();
         }
         let first = checkpoint.as_ref().map_or(0, |(epoch, _)| epoch + 1);
-        let mut file = Committed::open(path, restored, b"head\n", true).unwrap();
-        let (mut uncommitted, mut steps) = (Vec::new(), 0);
+        let mut file = Committed::open(place(&path), restored, HEADER.to_vec(), Some(dir.join("scratch"))).unwrap();
+        let mut steps = 0;
         let mut dies = || {
             steps += 1;
             steps > dies_after
@@ -259,18 +288,19 @@ mod tests {
             if dies() {
                 return;
             }
-            uncommitted.push(file.seal(Epoch(epoch)).unwrap());
+            let part = file.seal(Epoch(epoch));
+            let kept = dir.join(format!("kept-{epoch}.segment"));
+            fs::copy(part.segment.as_ref().unwrap(), &kept).unwrap();
             if dies() {
                 return;
             }
-            *checkpoint = Some((epoch, uncommitted.clone()));
+            *checkpoint = Some((epoch, vec![Part { segment: Some(kept), ..part }]));
             if dies() {
                 return;
             }
-            let seen = fs::read_to_string(path).unwrap();
+            let seen = fs::read_to_string(&path).unwrap();
             assert!(!seen.contains(&format!("line {epoch}")), "{seen}");
             file.commit(Epoch(epoch)).unwrap();
-            uncommitted.clear();
         }
     }
 
@@ -279,22 +309,97 @@ mod tests {
     fn every_byte_is_seen_once_wherever_it_stops() {
         for (first, second) in (0..16).flat_map(|first| (0..6).map(move |second| (first, second))) {
             let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("out.txt");
             let mut checkpoint = None;
             for dies_after in [first, second, usize::MAX] {
-                run_of(&path, &mut checkpoint, dies_after);
+                run_of(dir.path(), &mut checkpoint, dies_after);
             }
-            assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 0\nline 1\nline 2\n", "died after {first} and {second}");
-            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left pending");
+            let seen = fs::read_to_string(dir.path().join("out.txt")).unwrap();
+            assert_eq!(seen, "head\nline 0\nline 1\nline 2\n", "died after {first} and {second}");
         }
     }
 
     #[test]
-    fn a_file_that_was_cut_short_is_named() {
+    fn a_file_that_was_cut_short_or_is_gone_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.txt");
+        let part = |at, text: &str| Part {
+            place: place(&path),
+            at,
+            bytes: text.len() as u64,
+            segment: segment(dir.path(), text).filter(|_| !text.is_empty()),
+        };
+        let gone = recover(&path, &part(8, "xy"), b"").unwrap_err().to_string();
+        assert!(gone.contains("out.txt") && gone.contains("not there") && gone.contains("2 bytes"), "{gone}");
         fs::write(&path, "abc").unwrap();
-        let error = recover(&[Part { path: path.clone(), at: 4, bytes: 2, pending: None }]).unwrap_err().to_string();
-        assert!(error.contains("out.txt") && error.contains("3 bytes") && error.contains('6'), "{error}");
+        for (part, wants) in [(part(6, ""), '6'), (part(4, "xy"), '4')] {
+            let error = recover(&path, &part, b"").unwrap_err().to_string();
+            assert!(error.contains("out.txt") && error.contains("3 bytes") && error.contains(wants), "{error}");
+        }
+        // What was never begun is: nothing of it is lost.
+        fs::remove_file(&path).unwrap();
+        recover(&path, &part(5, "xy"), HEADER).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "head\nxy");
+    }
+
+    /// The bytes in the file are of another run, which has gone on from an older checkpoint.
+    #[test]
+    fn what_stands_where_a_segment_belongs_is_replaced_by_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.txt");
+        fs::write(&path, "abcdefgh").unwrap();
+        let part = Part { place: place(&path), at: 3, bytes: 2, segment: segment(dir.path(), "xy") };
+        recover(&path, &part, b"").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "abcxy");
+    }
+
+    #[test]
+    fn another_path_begins_with_what_the_former_file_lacks_which_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old.txt"), dir.path().join("deep/new.txt"));
+        let part = Part { place: place(&old), at: 3, bytes: 2, segment: segment(dir.path(), "xy") };
+        for (there, carried) in [(None, "head\nxy"), (Some("abc"), "head\nxy"), (Some("abcxz"), "head\nxy"), (Some("abcxyz"), "head\n")] {
+            if let Some(there) = there {
+                fs::write(&old, there).unwrap();
+            }
+            carry(&new, &[&part], HEADER).unwrap();
+            assert_eq!(fs::read_to_string(&new).unwrap(), carried, "{there:?}");
+            assert_eq!(fs::read_to_string(&old).ok().as_deref(), there);
+        }
+    }
+
+    /// A file to commit to, with one epoch committed and two sealed.
+    fn under_way(dir: &Path) -> (PathBuf, Committed) {
+        let path = dir.join("out.txt");
+        let mut file = Committed::open(place(&path), None, HEADER.to_vec(), Some(dir.join("scratch"))).unwrap();
+        for epoch in 0..3 {
+            file.write(format!("line {epoch}\n").as_bytes()).unwrap();
+            file.seal(Epoch(epoch));
+        }
+        file.commit(Epoch(0)).unwrap();
+        (path, file)
+    }
+
+    #[test]
+    fn a_file_that_is_moved_away_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut file) = under_way(dir.path());
+        fs::rename(&path, dir.path().join("out.txt.1")).unwrap();
+        file.commit(Epoch(2)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 1\nline 2\n");
+        file.write(b"line 3\n").unwrap();
+        let part = file.seal(Epoch(3));
+        assert_eq!((part.at, part.end()), (19, 26), "what is sealed later belongs to the new file");
+        file.commit(Epoch(3)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 1\nline 2\nline 3\n");
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut file) = under_way(dir.path());
+        fs::write(&path, "he").unwrap();
+        let error = file.commit(Epoch(1)).unwrap_err().to_string();
+        assert!(error.contains("out.txt") && error.contains("2 bytes") && error.contains("12"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "he", "nothing is filled in");
     }
 }

@@ -6,7 +6,8 @@ use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
 use tidegate_runtime::{Epoch, Error, Record};
 
 use super::buffer::Buffer;
-use super::committed::{Committed, Part};
+use super::committed::{self, Committed};
+use super::part::{Part, Place};
 use crate::format::Encoder;
 
 /// Writes a file, anew in every run that does not go on from a snapshot. Directories on the way to it are made.
@@ -26,8 +27,7 @@ impl<E> FileSink<E> {
     /// A sink at this path.
     pub fn new(path: impl Into<String>, encoder: E) -> Self {
         let path = path.into();
-        let directory = path.ends_with('/') || Path::new(&path).is_dir();
-        Self { path: path.into(), directory, encoder }
+        Self { directory: is_directory(&path), path: path.into(), encoder }
     }
 
     /// The worker that looks after a file: that which writes it, or would if there were as many workers as there were.
@@ -59,13 +59,67 @@ impl<E> FileSink<E> {
     {
         if self.directory { self.path.join(format!("part-{worker}.{}", self.encoder.extension())) } else { self.path.clone() }
     }
+
+    /// The file of this sink that a part of a snapshot belongs to. None if the sink had another path then.
+    fn file_of<T>(&self, part: &Part) -> Option<PathBuf>
+    where
+        E: Encoder<T>,
+    {
+        let file = self.part::<T>(number(&part.place.path).filter(|_| self.directory).unwrap_or(0));
+        Place::new(file.clone()).is(&part.place).then_some(file)
+    }
+
+    /// What a snapshot says of the files, in order; those that are this sink's with their paths of now, and those that are not.
+    fn known<T>(&self, restored: &Restored) -> Result<Known, Error>
+    where
+        E: Encoder<T>,
+    {
+        let mut parts = restored.committables.iter().map(Part::read).collect::<Result<Vec<_>, _>>()?;
+        parts.sort();
+        let mut known = Known::default();
+        for part in parts {
+            match self.file_of::<T>(&part) {
+                Some(path) => known.own.push((path, part)),
+                None => known.moved.push(part),
+            }
+        }
+        Ok(known)
+    }
+
+    fn header<T>(&self) -> Vec<u8>
+    where
+        E: Encoder<T>,
+    {
+        let mut header = Vec::new();
+        self.encoder.header(&mut header);
+        header
+    }
 }
 
-/// What a snapshot says of the files, in order.
-fn parts(restored: &Restored) -> Result<Vec<Part>, Error> {
-    let mut parts = restored.committables.iter().map(|committable| Part::read(&committable.value)).collect::<Result<Vec<_>, _>>()?;
-    parts.sort();
-    Ok(parts)
+/// What a snapshot says of the files.
+#[derive(Default)]
+struct Known {
+    own: Vec<(PathBuf, Part)>,
+    /// Of files of other paths.
+    moved: Vec<Part>,
+}
+
+impl Known {
+    /// The last that is known of a file of this sink.
+    fn last(&self, path: &Path) -> Option<&Part> {
+        self.own.iter().filter(|(own, _)| own == path).map(|(_, part)| part).max_by_key(|part| part.end())
+    }
+
+    /// Those of files of other paths that were not committed when the snapshot was taken. What their files lack is carried into the sink's first.
+    fn carried(&self) -> Vec<&Part> {
+        self.moved.iter().filter(|part| part.bytes > 0).collect()
+    }
+}
+
+/// Is what is written at this path a directory of parts?
+#[must_use]
+pub fn is_directory(path: &str) -> bool {
+    path.ends_with('/') || Path::new(path).is_dir()
 }
 
 /// The number of a part.
@@ -75,7 +129,12 @@ fn number(path: &Path) -> Option<usize> {
 
 impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
     fn recover(&self, restored: &Restored) -> Result<(), Error> {
-        super::committed::recover(&parts(restored)?)
+        let (known, header) = (self.known::<T>(restored)?, self.header::<T>());
+        known.own.iter().try_for_each(|(path, part)| committed::recover(path, part, &header))?;
+        match known.carried() {
+            carried if carried.is_empty() => Ok(()),
+            carried => committed::carry(&self.part::<T>(0), &carried, &header),
+        }
     }
 
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
@@ -85,15 +144,18 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
         if !self.directory && context.worker != 0 {
             return Ok(Box::new(FileWriter { path, file: None, others: Vec::new(), buffer }));
         }
-        let restored = context.restored.as_deref().map(parts).transpose()?.unwrap_or_default();
-        let length = restored.iter().filter(|part| part.path == path).map(Part::end).max();
-        let mut header = Vec::new();
-        self.encoder.header(&mut header);
-        let file = Committed::open(&path, length, &header, context.transactional)?;
+        let known = context.restored.as_deref().map(|restored| self.known::<T>(restored)).transpose()?.unwrap_or_default();
+        let length = match known.last(&path) {
+            Some(part) => Some(part.end()),
+            None if context.worker == 0 && !known.carried().is_empty() => committed::length(&path)?,
+            None => None,
+        };
+        let segments = context.transactional.then(|| context.scratch.clone());
+        let file = Committed::open(Place::new(path.clone()), length, self.header::<T>(), segments)?;
         let mut others = Vec::new();
         if self.directory {
             for other in self.others::<T>(&path, &context)? {
-                match restored.iter().filter(|part| part.path == other).max_by_key(|part| part.end()) {
+                match known.last(&other) {
                     Some(part) => others.push(part.committed()),
                     // Left by an earlier run, or by one that went on after the snapshot.
                     None => std::fs::remove_file(&other)
@@ -145,8 +207,8 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for FileWriter<E> {
         <Self as Writer<T>>::flush(self)?;
         match &mut self.file {
             Some(file) => {
-                let part = file.seal(epoch).map_err(Self::failed(&self.path))?;
-                Ok([part].iter().chain(&self.others).map(|part| part.write().into()).collect())
+                let part = file.seal(epoch);
+                Ok([part].iter().chain(&self.others).map(Part::write).collect())
             }
             None => Ok(Vec::new()),
         }
@@ -154,7 +216,7 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for FileWriter<E> {
 
     fn commit(&mut self, epoch: Epoch) -> Result<bool, Error> {
         match &mut self.file {
-            Some(file) => file.commit(epoch).map(|()| true).map_err(Self::failed(&self.path)),
+            Some(file) => file.commit(epoch).map(|()| true),
             None => Ok(true),
         }
     }

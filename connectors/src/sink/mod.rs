@@ -4,9 +4,10 @@ mod buffer;
 mod committed;
 mod file;
 mod memory;
+mod part;
 mod stdout;
 
-pub use file::FileSink;
+pub use file::{FileSink, is_directory};
 pub use memory::{CollectSink, FnSink};
 pub use stdout::StdoutSink;
 

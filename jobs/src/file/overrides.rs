@@ -8,7 +8,7 @@ use super::span::{Source, Span, Spanned};
 use super::yaml::{self, Entry, Node, Value};
 
 /// A key path and the YAML value it gets. The steps of the path are joined by dots; a step with dots in it stands in double quotes, and a
-/// step into a list is a number from 0.
+/// step into a list is a number from 0. Below the `options` of a source or a sink the remaining steps are one name, as `sasl.password` is.
 ///
 /// ```
 /// use tidegate_jobs::file::Override;
@@ -60,6 +60,7 @@ impl FromStr for Override {
 
 impl Override {
     fn with_value(source: &Arc<Source>, path: Vec<Spanned<String>>, at: usize) -> Result<Self, Problem> {
+        let path = with_option(source, path);
         let mut problems = Vec::new();
         let value = yaml::parse(source, at, &mut problems);
         match problems.into_iter().next() {
@@ -101,6 +102,17 @@ impl Override {
         *node = self.value.clone();
         Ok(())
     }
+}
+
+/// Names of options have dots in them, and nothing stands below them.
+fn with_option(source: &Arc<Source>, mut path: Vec<Spanned<String>>) -> Vec<Spanned<String>> {
+    let [part, _, options, first, .., last] = path.as_slice() else { return path };
+    if matches!(part.as_str(), "sources" | "sinks") && options.as_str() == "options" {
+        let span = source.span(first.span.range().start..last.span.range().end);
+        let name: Vec<String> = path.drain(3..).map(|step| step.value).collect();
+        path.push(Spanned::new(name.join("."), span));
+    }
+    path
 }
 
 fn null(span: Span) -> Node {

@@ -97,7 +97,7 @@ impl Display for Problem {
         let source = self.span.source();
         match &source.file {
             Some(file) => write!(f, "{severity}: {file}:{}:{}: {}", self.line, self.column, self.message)?,
-            None => write!(f, "{severity}: --set {}: {}", source.text.lines().next().unwrap_or_default(), self.message)?,
+            None => write!(f, "{severity}: --set {}: {}", source.key(), self.message)?,
         }
         if let Some(nearest) = &self.nearest {
             write!(f, ": did you mean `{nearest}`?")?;

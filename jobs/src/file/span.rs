@@ -25,6 +25,16 @@ impl Source {
         Arc::new(Self { file: file.map(str::to_owned), text: text.to_owned(), lines })
     }
 
+    /// The key of an override: its value may be a password.
+    pub(super) fn key(&self) -> &str {
+        let mut quoted = false;
+        let end = self.text.find(|c| {
+            quoted ^= c == '"';
+            c == '\n' || (c == '=' && !quoted)
+        });
+        self.text.get(..end.unwrap_or(self.text.len())).unwrap_or_default()
+    }
+
     /// The span of a byte range, cut to what exists.
     pub(super) fn span(self: &Arc<Self>, range: Range<usize>) -> Span {
         let start = self.floor(range.start);

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tidegate_checkpoints::Storage;
 use tidegate_runtime::{Backend, Mode, StateConfig};
 
 use super::windows::unsigned;
-use crate::file::{self, JobFile};
+use crate::file::{self, JobFile, Problem};
 
 /// How a job is made durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,12 @@ pub struct Restart {
     pub delay: Duration,
     /// The longest wait.
     pub max_delay: Duration,
+}
+
+/// Are checkpoints to go to storage that is not known?
+pub(super) fn unknown_storage(file: &JobFile) -> Option<Problem> {
+    let dir = file.checkpoints.as_ref()?.dir.as_ref()?;
+    Some(dir.problem(Storage::check(&dir.value).err()?.to_string()))
 }
 
 impl Durability {

@@ -5,6 +5,7 @@
 
 mod avro;
 mod build;
+mod conflicts;
 mod durability;
 mod joins;
 mod kafka;
@@ -27,7 +28,7 @@ use tidegate_runtime::source::Source;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{GraphError, Job};
 
-use crate::file::{self, JobFile, Problem, Problems, Severity, SinkConnector, SourceConnector, Spanned};
+use crate::file::{self, JobFile, Problems, Severity, Spanned};
 
 pub use durability::{Checkpoints, Durability, Restart};
 pub use key::RowKey;
@@ -77,42 +78,10 @@ fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
         .collect()
 }
 
-/// Parts that would take each other's data: two sources of standard input, two sinks of one path, a sink that writes what a source reads.
-fn conflicts(file: &JobFile) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let stdins = file.sources.iter().filter(|s| matches!(s.connector, SourceConnector::Stdin { .. }));
-    for second in stdins.skip(1) {
-        problems
-            .push(second.name.problem("standard input can be read by one source only: read it once, and let several streams read that"));
-    }
-    let read = file
-        .sources
-        .iter()
-        .filter_map(|s| if let SourceConnector::File { path, .. } = &s.connector { Some((&s.name, path)) } else { None });
-    let read: Vec<_> = read.collect();
-    let mut written: Vec<(&Spanned<String>, &Spanned<String>)> = Vec::new();
-    for sink in &file.sinks {
-        let SinkConnector::File { path } = &sink.connector else { continue };
-        // Devices keep nothing that another could take.
-        if path.value.starts_with("/dev/") {
-            continue;
-        }
-        if let Some((source, _)) = read.iter().find(|(_, other)| other.value == path.value) {
-            problems.push(path.problem(format!("the source `{}` reads this path: it would be emptied before it is read", source.value)));
-        }
-        if let Some((other, _)) = written.iter().find(|(_, other)| other.value == path.value) {
-            problems.push(
-                path.problem(format!("the sink `{}` writes this path too: give one sink both streams, as `from: [a, b]`", other.value)),
-            );
-        }
-        written.push((&sink.name, path));
-    }
-    problems
-}
-
 /// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
-    problems.extend(conflicts(file));
+    problems.extend(conflicts::conflicts(file));
+    problems.extend(durability::unknown_storage(file));
     problems.extend(kafka::exactly_once_problems(file));
     let broken = broken(file, problems);
     let whole = |name: &Spanned<String>| !broken.contains(name.as_str());

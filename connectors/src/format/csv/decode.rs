@@ -42,7 +42,11 @@ impl CsvFormat {
     /// The line is no line of csv, or names nothing.
     pub fn header_names(line: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
         let names = Cells::new(delimiter).names(line)?;
-        if names.iter().all(String::is_empty) { Err("the file has no header line".into()) } else { Ok(names) }
+        match repeated(&names, |name| !name.is_empty()) {
+            Some(name) => Err(repetition(name)),
+            None if names.iter().all(String::is_empty) => Err("the file has no header line".into()),
+            None => Ok(names),
+        }
     }
 }
 
@@ -81,6 +85,9 @@ impl Decoder for CsvDecoder {
             return Ok(false);
         }
         let names = self.cells.names(line)?;
+        if let Some(name) = repeated(&names, |name| self.layout.schema().slot(name).is_some()) {
+            return Err(repetition(name));
+        }
         for name in self.layout.schema().names() {
             if !names.iter().any(|n| n == name) {
                 return Err(format!("the header has no column `{name}`; it has {}", names.join(", ")));
@@ -120,6 +127,16 @@ impl Decoder for CsvDecoder {
             _ => self.layout.record(row),
         }
     }
+}
+
+/// The first name that a column before has, of those that matter.
+fn repeated(names: &[String], matters: impl Fn(&str) -> bool) -> Option<&str> {
+    let twice = |(at, name): &(usize, &String)| matters(name) && names.iter().take(*at).any(|before| before == *name);
+    names.iter().enumerate().find(twice).map(|(_, name)| name.as_str())
+}
+
+fn repetition(name: &str) -> String {
+    format!("two columns of the header are called `{name}`: give each a name of its own, or set `header: false`")
 }
 
 /// Splits lines into cells.

@@ -8,7 +8,7 @@ use crate::row::{Row, Schema, Value};
 
 /// Writes a row as a line of cells, quoted where they must be.
 ///
-/// Null is an empty cell, and so is the empty text. Lists and maps are JSON in a cell; octets are as they are; durations text such as `1.5s`.
+/// Null is an empty cell, in quotes if it is the only one, and so is the empty text. Lists and maps are JSON in a cell; octets are as they are; durations text such as `1.5s`.
 #[derive(Clone, Debug)]
 pub struct CsvEncoder {
     names: Arc<[String]>,
@@ -63,6 +63,7 @@ impl CsvEncoder {
     }
 
     fn line<'a>(&self, values: impl Iterator<Item = &'a Value>, out: &mut Vec<u8>) {
+        let line = out.len();
         for (i, value) in values.enumerate() {
             if i > 0 {
                 out.push(self.delimiter);
@@ -70,6 +71,10 @@ impl CsvEncoder {
             let start = out.len();
             print::plain(value, self.timestamps, out);
             self.quote(start, out);
+        }
+        // A blank line is none.
+        if out.len() == line {
+            out.extend(b"\"\"");
         }
         out.push(b'\n');
     }

@@ -206,7 +206,7 @@ fn overrides_change_and_make_keys() {
         .iter()
         .map(|set| set.parse().unwrap())
         .collect();
-    let place = |at: usize| ["sinks.out.from.0=x", "sources.in.path.deep=1", "sources.in.pth=b", "sources.in.event_time.max_delay=5x"][at];
+    let place = |at: usize| ["sinks.out.from.0", "sources.in.path.deep", "sources.in.pth", "sources.in.event_time.max_delay"][at];
     let expected = [
         (0, "`sinks.out.from` is a single value, no mapping to set `0` in"),
         (1, "`sources.in.path` is a single value, no mapping to set `deep` in"),

@@ -1,0 +1,36 @@
+//! When two paths are the same file.
+
+use std::path::{Component, Path, PathBuf};
+
+/// The path from the root on, without links, `.` and `..`, of what is there and of what is yet to be made.
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = absolute.ancestors().find_map(|ancestor| Some((ancestor.canonicalize().ok()?, absolute.strip_prefix(ancestor).ok()?)));
+    let (mut resolved, rest) = there.unwrap_or((PathBuf::new(), &absolute));
+    for part in rest.components() {
+        if part == Component::ParentDir {
+            resolved.pop();
+        } else {
+            resolved.push(part);
+        }
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_has_one_path_however_it_is_spelt() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("a")).unwrap();
+        std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
+        for spelt in ["a/x/y", "./a//x/./y", "a/../a/x/y", "link/x/y", "a/x/z/../y", "link/../a/x/y"] {
+            assert_eq!(resolved(&root.join(spelt)), root.join("a/x/y"), "{spelt}");
+        }
+        assert_eq!(resolved(Path::new("x")), std::env::current_dir().unwrap().canonicalize().unwrap().join("x"));
+    }
+}

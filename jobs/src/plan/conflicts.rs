@@ -1,0 +1,88 @@
+//! Parts of a job that would take each other's data.
+
+use std::path::{Path, PathBuf};
+
+use tidegate_connectors::file::Meaning;
+use tidegate_connectors::path::resolved;
+use tidegate_connectors::sink::is_directory;
+
+use crate::file::{JobFile, Problem, SinkConnector, SinkFormat, SourceConnector, Spanned, TableConnector};
+
+/// What a sink writes.
+struct Written<'a> {
+    name: &'a Spanned<String>,
+    path: PathBuf,
+    /// The ending of the files in it, if it is a directory.
+    parts: Option<&'static str>,
+}
+
+impl<'a> Written<'a> {
+    fn new(name: &'a Spanned<String>, path: &str, format: &SinkFormat) -> Self {
+        let ending = match format {
+            SinkFormat::Csv { .. } => "csv",
+            SinkFormat::Text(_) => "txt",
+            SinkFormat::Json | SinkFormat::Avro(_) => "jsonl",
+        };
+        Self { name, path: resolved(Path::new(path)), parts: is_directory(path).then_some(ending) }
+    }
+
+    /// Would what is read at `path` be written?
+    fn is_read(&self, path: &str) -> bool {
+        let read = Meaning::of(path);
+        match (self.parts, &read) {
+            (None, _) => read.has(&self.path),
+            // Whatever its number.
+            (Some(_), Meaning::File(file)) => self.has_part(file),
+            (Some(ending), _) => read.has(&self.path.join(format!("part-0.{ending}"))),
+        }
+    }
+
+    fn has_part(&self, file: &Path) -> bool {
+        let is_part = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"part-"));
+        is_part && file.parent() == Some(&self.path)
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        let within = |a: &Self, b: &Self| a.parts.is_some() && b.parts.is_none() && a.has_part(&b.path);
+        self.path == other.path || within(self, other) || within(other, self)
+    }
+}
+
+/// Two sources of standard input, two sinks of one path, a sink that writes what a source or a table reads.
+pub(super) fn conflicts(file: &JobFile) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let stdins = file.sources.iter().filter(|s| matches!(s.connector, SourceConnector::Stdin { .. }));
+    for second in stdins.skip(1) {
+        problems
+            .push(second.name.problem("standard input can be read by one source only: read it once, and let several streams read that"));
+    }
+    let mut read = Vec::new();
+    for source in &file.sources {
+        if let SourceConnector::File { path, .. } = &source.connector {
+            read.push(("source", &source.name, &path.value));
+        }
+    }
+    for table in &file.tables {
+        if let TableConnector::File { path, .. } = &table.connector {
+            read.push(("table", &table.name, &path.value));
+        }
+    }
+    let mut written: Vec<Written<'_>> = Vec::new();
+    for sink in &file.sinks {
+        let SinkConnector::File { path } = &sink.connector else { continue };
+        // Devices keep nothing that another could take.
+        if path.value.starts_with("/dev/") {
+            continue;
+        }
+        let new = Written::new(&sink.name, &path.value, &sink.format);
+        if let Some((kind, name, _)) = read.iter().find(|(_, _, path)| new.is_read(path)) {
+            problems.push(path.problem(format!("the {kind} `{}` reads this path: it would be emptied before it is read", name.value)));
+        }
+        if let Some(other) = written.iter().find(|other| other.meets(&new)) {
+            let other = &other.name.value;
+            problems.push(path.problem(format!("the sink `{other}` writes this path too: give one sink both streams, as `from: [a, b]`")));
+        }
+        written.push(new);
+    }
+    problems
+}
