@@ -23,6 +23,7 @@
 //! ```
 
 pub mod aggregate;
+mod canonical;
 pub mod expr;
 mod failures;
 pub mod file;

@@ -14,6 +14,7 @@ use tidegate_operators::{Aggregate, Sliding};
 use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
 
+use crate::canonical::{canonical, has_forms};
 use crate::expr::Expr;
 use crate::failures::Failures;
 
@@ -116,6 +117,9 @@ impl Compiled {
             return Ok(Given::Nothing);
         }
         self.function.check(value).map_err(|e| (argument, e))?;
+        if matches!(self.function, Function::CountDistinct | Function::Top(_)) && has_forms(argument.ty()) {
+            return Ok(Given::Value(canonical(value)));
+        }
         Ok(given)
     }
 }

@@ -125,6 +125,19 @@ fn a_sum_of_ints_that_overflows_becomes_a_double() {
 }
 
 #[test]
+fn equal_values_are_counted_as_one() {
+    let mut aggregate = aggregate(&[("count_distinct(a)", None), ("top(a, 3)", None)], OnError::Fail);
+    let map = |names: [&str; 2]| Value::map(names.map(|name| (Value::string(name), Value::Double(1.0))));
+    let values = [Value::Int(1), Value::Double(1.0), Value::Uint(1), map(["p", "q"]), map(["q", "p"])];
+    let records: Vec<_> = values.map(|a| (Row::from_iter([Value::Null, Value::Null, Value::Null, a]), 0, false)).into();
+    let found = run(&mut aggregate, &records);
+    assert_eq!(found[0], Value::Int(2));
+    let Value::List(top) = &found[1] else { panic!("{found:?}") };
+    let counts: Vec<_> = top.iter().map(|entry| if let Value::Map(of) = entry { of[1].1.clone() } else { Value::Null }).collect();
+    assert_eq!(counts, [Value::Int(3), Value::Int(2)]);
+}
+
+#[test]
 fn a_sum_has_the_type_of_its_argument_also_of_nothing() {
     let mut aggregate = aggregate(&[("sum(x)", None), ("sum(d)", None)], OnError::Fail);
     assert_eq!(run(&mut aggregate, &[]), [Value::Int(0), Value::Double(0.0)]);

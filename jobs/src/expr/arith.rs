@@ -122,7 +122,7 @@ pub(super) fn negate(a: &Val<'_>) -> Result<Val<'static>, EvalError> {
 }
 
 /// The longest span, in seconds: a little less than from the year 1 to the end of the year 9999.
-const MAX_SPAN: i64 = 315_537_897_598;
+const MAX_SPAN: u64 = 315_537_897_598;
 /// The seconds of 0001-01-01T00:00:00Z and of 9999-12-31T23:59:59Z.
 const INSTANTS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
@@ -138,7 +138,7 @@ pub(super) fn instant<E>(t: Result<Timestamp, E>) -> Result<Value, EvalError> {
 /// A span within CEL's range.
 pub(super) fn span(d: Option<SignedDuration>) -> Result<Value, EvalError> {
     match d {
-        Some(d) if d.as_secs().abs() <= MAX_SPAN => Ok(Value::Duration(d)),
+        Some(d) if d.as_secs().unsigned_abs() <= MAX_SPAN => Ok(Value::Duration(d)),
         _ => Err(Kind::Range(Tag::Duration).into()),
     }
 }

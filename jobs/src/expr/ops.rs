@@ -100,6 +100,12 @@ pub(super) fn compare_plain(op: Op, a: &Value, b: &Value) -> Result<bool, EvalEr
     }
 }
 
+/// Does `new` take the place of the least or greatest that was `held` so far? NaN does, and keeps it: wherever it stands in a list.
+pub(super) fn replaces(better: Op, new: &Val<'_>, held: &Val<'_>) -> Result<bool, EvalError> {
+    let nan = matches!(new.data(), Some(Value::Double(v)) if v.is_nan());
+    Ok(compare(better, new, held)? || nan)
+}
+
 /// `needle in haystack`: an element of a list, or a key of a map.
 pub(super) fn contains(needle: &Val<'_>, haystack: &Val<'_>) -> Result<bool, EvalError> {
     if let Some(items) = haystack.items() {

@@ -48,7 +48,7 @@ const OPERATORS: &[Operator] = &[
     },
     Operator {
         form: "a == b, a != b",
-        doc: "Equality, of anything; of values of different types false, unless they are numbers.",
+        doc: "Equality, of anything. Values of different types are not equal, unless they are numbers; operands that are known to differ in type are an error.",
         examples: &[("[1, 2] == [1.0, 2u]", "true"), ("{'a': null} == {}", "false")],
     },
     Operator {

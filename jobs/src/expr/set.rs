@@ -7,6 +7,7 @@ use tidegate_connectors::row::Value;
 use super::display::Plain;
 use super::error::EvalError;
 use super::ops;
+use crate::canonical::canonical;
 
 /// Below this many elements a scan is at least as fast.
 const SMALL: usize = 6;
@@ -90,15 +91,7 @@ fn exact(value: &Value) -> bool {
         Value::Int(v) => v.unsigned_abs() <= EXACT,
         Value::Uint(v) => *v <= EXACT,
         Value::Double(v) => v.abs() <= EXACT as f64,
+        Value::List(_) | Value::Map(_) => false,
         _ => true,
-    }
-}
-
-/// One form for equal numbers: an int if it is whole.
-pub(super) fn canonical(value: &Value) -> Value {
-    match value {
-        Value::Uint(v) => i64::try_from(*v).map_or_else(|_| value.clone(), Value::Int),
-        Value::Double(v) if v.fract() == 0.0 => Value::Int(*v as i64),
-        other => other.clone(),
     }
 }

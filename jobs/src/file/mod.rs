@@ -24,6 +24,7 @@
 //! ```
 
 mod avro;
+mod cut;
 mod dedupe;
 mod generator;
 mod graph;

@@ -5,6 +5,7 @@ use std::ops::RangeBounds;
 
 use jiff::SignedDuration;
 
+use super::cut;
 use super::keys::Table;
 use super::not_yet;
 use super::problem::Problem;
@@ -35,6 +36,11 @@ impl<'n> Fields<'n> {
     /// The value of a key; a null counts as absent.
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
         self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The same, where a null is a mistake: a `where` that some template has left empty must not let everything through.
+    pub(super) fn written(&self, key: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
     }
 
     /// The span of a key.
@@ -71,7 +77,12 @@ impl Reader {
     /// The entries of a mapping.
     pub(super) fn entries<'n>(&mut self, node: &'n Node, expected: &str) -> Option<&'n [Entry]> {
         match &node.value {
-            Value::Map(entries) => Some(entries),
+            Value::Map(entries) => {
+                let cuts: Vec<Problem> = cut::in_entries(entries).collect();
+                let whole = cuts.is_empty().then_some(entries.as_slice());
+                self.problems.extend(cuts);
+                whole
+            }
             Value::Scalar { .. } | Value::List(_) => self.wrong(node, expected),
         }
     }
@@ -137,6 +148,11 @@ impl Reader {
                 Vec::new()
             }
             Value::List(items) => {
+                let cuts: Vec<Problem> = cut::in_items(items).collect();
+                if !cuts.is_empty() {
+                    self.problems.extend(cuts);
+                    return Vec::new();
+                }
                 let mut found: Vec<Spanned<String>> = Vec::new();
                 for text in items.iter().filter_map(|item| self.text(item, expected)).collect::<Vec<_>>() {
                     if found.contains(&text) {
@@ -154,6 +170,10 @@ impl Reader {
     /// A duration in a range.
     pub(super) fn duration(&mut self, node: &Node, range: impl RangeBounds<SignedDuration>, rule: &str) -> Option<Spanned<SignedDuration>> {
         let Some(span) = scalar(node).and_then(values::parse_duration) else {
+            if scalar(node).is_some_and(values::is_too_long) {
+                return self
+                    .fail(&node.span, format!("the duration `{}` is too long: the longest is 106751d, 292 years", node.span.text()));
+            }
             return self.wrong(node, "a duration such as `5s`");
         };
         if !range.contains(&span) {

@@ -275,6 +275,15 @@ fn read_event_time(reader: &mut Reader, node: &Node, source: &Fields<'_>, connec
     let idle_after = fields.get("idle_after").filter(|node| scalar(node) != Some("none")).and_then(|node| reader.positive(node));
     let max_drift = fields.get("max_drift").and_then(|node| reader.optional_span(node));
     let watermark_field = fields.get("watermark_field").and_then(|node| reader.text(node, "the name of a field"));
+    if watermark_field.is_some()
+        && let Some(at) = fields.key("max_delay")
+    {
+        reader.push(at.problem("`max_delay` does not go with `watermark_field`: the watermarks are those of the data"));
+    }
+    if let Some(at) = watermark_field.as_ref().filter(|at| field.as_ref().is_some_and(|field| field.value == at.value)) {
+        let message = format!("`{}` is the field of the records' times: a record with only the `watermark_field` is a watermark", at.value);
+        reader.push(at.problem(message));
+    }
     Some(EventTime {
         field: field?,
         unit: unit.map(|unit| unit.value).unwrap_or_default(),

@@ -102,7 +102,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let dedupe = dedupe.and_then(|(node, at)| dedupe::read(reader, node, at, &place));
     let top = fields.get("top").zip(fields.key("top"));
     let top = top.and_then(|(node, at)| top::read(reader, node, at, &place));
-    let filter = fields.get("where").and_then(|node| reader.text(node, EXPRESSION));
+    let filter = fields.written("where").and_then(|node| reader.text(node, EXPRESSION));
     let select = fields.get("select").and_then(|node| read_select(reader, node));
     let flat_map = fields.get("flat_map").and_then(|node| read_flat_map(reader, node));
     let late_to = fields.get("late_to").and_then(|node| reader.name(node));
@@ -164,8 +164,8 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
 }
 
 fn read_aggregates(reader: &mut Reader, node: &Node) -> Vec<Aggregate> {
-    let entries = reader.entries(node, "a mapping from new fields to aggregates").unwrap_or_default();
-    if entries.is_empty() && matches!(node.value, Value::Map(_)) {
+    let Some(entries) = reader.entries(node, "a mapping from new fields to aggregates") else { return Vec::new() };
+    if entries.is_empty() {
         reader.push(node.span.problem("`aggregate` needs at least one field, such as `n: count()`"));
     }
     entries.iter().filter_map(|entry| read_aggregate(reader, &entry.key, &entry.value)).collect()
@@ -180,7 +180,7 @@ fn read_aggregate(reader: &mut Reader, name: &Spanned<String>, node: &Node) -> O
     let place = format!("the aggregate `{}`", name.value);
     let fields = reader.fields(node, &name.span, &[&keys::AGGREGATE], &place)?;
     let call = reader.required(&fields, "value").and_then(|node| reader.text(node, CALL));
-    let filter = fields.get("where").and_then(|node| reader.text(node, EXPRESSION));
+    let filter = fields.written("where").and_then(|node| reader.text(node, EXPRESSION));
     Some(Aggregate { name, call: call?, filter })
 }
 

@@ -32,6 +32,11 @@ pub fn parse_duration(text: &str) -> Option<SignedDuration> {
     duration::parse(text).filter(|span| i64::try_from(span.as_nanos()).is_ok())
 }
 
+/// Is this a duration that only is too long for [`parse_duration`]?
+pub(super) fn is_too_long(text: &str) -> bool {
+    duration::parse(text).is_some() && parse_duration(text).is_none()
+}
+
 /// Writes a duration as [`parse_duration`] reads it; what is below a microsecond is cut.
 #[must_use]
 pub fn duration_text(span: SignedDuration) -> String {

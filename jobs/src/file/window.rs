@@ -41,7 +41,7 @@ pub enum Shape {
         size: SignedDuration,
         /// The step, above zero.
         every: SignedDuration,
-        /// Where they begin; smaller than the size, possibly negative.
+        /// Where they begin; smaller than the step, possibly negative.
         offset: SignedDuration,
     },
     /// Ended by a gap without records.
@@ -158,6 +158,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
             }
         }
     }
+    if let (Some(Shape::Session(_)), Some(delta)) = (&shape, trigger.as_ref().and_then(Trigger::text)) {
+        reader.push(delta.problem("`delta` does not go with `session`: windows that become one have no record that they last fired at"));
+    }
     let clock = clock.map(|clock| clock.value).unwrap_or_default();
     let never_late = clock == Clock::Processing || matches!(shape, Some(Shape::Global | Shape::Count { .. }));
     if let Some(at) = lateness.as_ref().filter(|lateness| never_late && !lateness.value.is_zero()) {
@@ -195,13 +198,13 @@ fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
     match *kind {
         "tumbling" => {
             let size = reader.positive(node);
-            let offset = read_offset(reader, fields, size.as_ref());
+            let offset = read_offset(reader, fields, size.as_ref(), "size");
             Some(Shape::Tumbling { size: size?.value, offset })
         }
         "sliding" | "cumulative" => {
             let size = reader.positive(node);
             let every = reader.required(fields, "every").and_then(|node| reader.positive(node));
-            let offset = read_offset(reader, fields, size.as_ref());
+            let offset = read_offset(reader, fields, every.as_ref(), "step");
             let (size, every) = (size?.value, every?.value);
             let sliding = *kind == "sliding";
             Some(if sliding { Shape::Sliding { size, every, offset } } else { Shape::Cumulative { size, every, offset } })
@@ -220,11 +223,12 @@ fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
     }
 }
 
-fn read_offset(reader: &mut Reader, fields: &Fields<'_>, size: Option<&Spanned<SignedDuration>>) -> SignedDuration {
+/// Where windows begin; by less than the `step`, called `what`, after which the next one does.
+fn read_offset(reader: &mut Reader, fields: &Fields<'_>, step: Option<&Spanned<SignedDuration>>, what: &str) -> SignedDuration {
     let offset = fields.get("offset").and_then(|node| reader.duration(node, .., ""));
     let Some(offset) = offset else { return SignedDuration::ZERO };
-    if let Some(size) = size.filter(|size| offset.value.abs() >= size.value) {
-        let message = format!("the offset must be smaller than the window, {}", values::duration_text(size.value));
+    if let Some(step) = step.filter(|step| offset.value.abs() >= step.value) {
+        let message = format!("the offset must be smaller than the {what} of the windows, {}", values::duration_text(step.value));
         reader.push(offset.problem(message));
     }
     offset.value

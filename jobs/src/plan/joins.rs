@@ -13,6 +13,7 @@ use super::pipeline::{self, Pipeline};
 use super::windows::{self, PlannedShape, PlannedWindow};
 use super::{Known, PlannedInput, Streams};
 use crate::aggregate::located;
+use crate::canonical::has_forms;
 use crate::expr::Expr;
 use crate::file::{Clock, Join, JoinKind, Near, Problem, Spanned, Stream as FileStream};
 
@@ -105,12 +106,13 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
         JoinKind::Right => JoinType::Right,
         JoinKind::Full => JoinType::Full,
     };
-    let (right_side, slot) = JoinSide::new(of_right, deleted, &right.schema);
+    let forms: Vec<bool> = of_left.iter().zip(&of_right).map(|(l, r)| has_forms(l.ty()) || has_forms(r.ty())).collect();
+    let (right_side, slot) = JoinSide::new(of_right, &forms, deleted, &right.schema);
     if let PlannedNear::Temporal { deleted } = &mut near {
         *deleted = slot;
     }
     let planned = PlannedJoin {
-        left: JoinSide::new(of_left, None, &left.schema).0,
+        left: JoinSide::new(of_left, &forms, None, &left.schema).0,
         right: right_side,
         with: PlannedInput { name: join.with.value.clone(), rearrange: None },
         with_schema: right.schema.clone(),
@@ -162,8 +164,8 @@ pub(super) fn joined(left: &Schema, right: &Schema, with: &str, has_bounds: bool
 }
 
 impl JoinSide {
-    /// The side with these keys, and the slot of what else is put behind its rows.
-    fn new(keys: Vec<Expr>, more: Option<Expr>, schema: &Schema) -> (Self, Option<usize>) {
+    /// The side with these keys, `forms` of which tells where equal values have more than one form; and the slot of what else is put behind its rows.
+    fn new(keys: Vec<Expr>, forms: &[bool], more: Option<Expr>, schema: &Schema) -> (Self, Option<usize>) {
         let (mut slots, mut computed) = (Vec::new(), Vec::new());
         for key in keys {
             slots.push(key.as_slot().unwrap_or(schema.width() + computed.len()));
@@ -173,7 +175,7 @@ impl JoinSide {
         }
         let behind = more.is_some().then_some(schema.width() + computed.len());
         computed.extend(more);
-        (Self { keys: pipeline::append(computed), key: KeySlots::new(&slots), width: schema.width() }, behind)
+        (Self { keys: pipeline::append(computed), key: KeySlots::new(&slots, forms), width: schema.width() }, behind)
     }
 
     /// The fields of a row; nulls if there is none.

@@ -135,8 +135,8 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
     let engine = engine.map(|engine| format!("; {engine}")).unwrap_or_default();
     let words = format!("pattern: {}{by}{clock}{engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "));
     let patterned = Patterned {
+        key: KeySlots::over(&slots, &input.schema, &computed),
         keys: super::pipeline::append(computed),
-        key: KeySlots::new(&slots),
         pattern: asked,
         tie_break,
         processing_time: pattern.processing_time,

@@ -30,7 +30,8 @@ pub(super) struct PlannedKey {
 impl PlannedKey {
     fn plan(stream: &Stream, input: &Known, problems: &mut Vec<Problem>) -> Self {
         let (slots, computed) = plan_key(stream, input, &mut Schema::default(), problems);
-        Self { keys: pipeline::append(computed), key: KeySlots::new(&slots), width: input.schema.width() }
+        let key = KeySlots::over(&slots, &input.schema, &computed);
+        Self { keys: pipeline::append(computed), key, width: input.schema.width() }
     }
 }
 

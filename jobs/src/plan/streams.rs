@@ -175,8 +175,8 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
     let what = stream.aggregate.iter().map(|a| format!("{} = {}", a.name.value, a.call.value)).collect::<Vec<_>>().join(", ");
     let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
     let aggregation = Aggregation {
+        key: KeySlots::over(&slots, &input.schema, &computed),
         keys: pipeline::append(computed),
-        key: KeySlots::new(&slots),
         window,
         aggregates: aggregates.into(),
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),

@@ -145,7 +145,7 @@ where
         }
     }
 
-    /// Adds a record to windows of which some have fired. These are apart from the slices then, for its key, and fire again: at once, or when they end, if a
+    /// Adds a record to windows of which some may have fired. These are apart from the slices then, for its key, and fire again: at once, or when they end, if a
     /// restore has put that off.
     #[cold]
     fn record_late(
@@ -249,7 +249,7 @@ where
             return Ok(());
         };
         let key = (self.key)(&record.value);
-        if record.time <= reached {
+        if record.time <= reached && (self.windows.overlapping() || last_end - 1 <= reached) {
             return self.record_late(key, &record, last_end, out);
         }
         if self.slices.borrow_mut().begin(start)? {
@@ -269,7 +269,7 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
-        let reached = self.reached().max(watermark.0);
+        let mut reached = self.reached().max(watermark.0);
         loop {
             let due = self.late_due.borrow_mut().take_due(watermark.0);
             let Some((last, keys)) = due else { break };
@@ -286,6 +286,10 @@ where
             let due = self.due.borrow_mut().take(watermark.0.saturating_add(1));
             let Some((end, scope)) = due else { break };
             self.fire(end, &scope, out)?;
+        }
+        if watermark == Watermark::END {
+            // Nothing is left, and a next run begins as the first.
+            (reached, self.expected, self.running) = (i64::MIN, None, None);
         }
         self.reached = Some(reached);
         self.stored.borrow_mut().map_mut().insert((), reached);

@@ -262,6 +262,7 @@ fn inputs() -> impl Strategy<Value = Vec<Input>> {
         32 => (0u8..3, -40i64..120).prop_map(|(key, time)| Input::Record { key, time }),
         8 => (-50i64..130).prop_map(Input::Watermark),
         1 => Just(Input::Anew),
+        1 => Just(Input::Watermark(i64::MAX)),
     ];
     proptest::collection::vec(input, 0..60)
 }

@@ -131,7 +131,11 @@ fn uint(args: &[Val<'_>]) -> Outcome {
 
 fn double(args: &[Val<'_>]) -> Outcome {
     let v = match args.first().and_then(Val::data) {
-        Some(Value::String(v)) => v.parse().map_err(|_| unreadable(v, "a double"))?,
+        Some(Value::String(v)) => match v.parse::<f64>() {
+            // A number too large for a double is none, as in the source of an expression: an infinity has letters.
+            Ok(double) if double.is_finite() || !v.contains(|c: char| c.is_ascii_digit()) => double,
+            _ => return Err(unreadable(v, "a double")),
+        },
         Some(other) => match other.as_f64() {
             Some(v) => v,
             None => return no_match(),

@@ -58,7 +58,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: ELEMENT,
         call: |a| extreme(a, Op::Lt),
-        doc: "The least element without nulls, null if there is none.",
+        doc: "The least element without nulls, null if there is none; NaN if one is.",
         examples: &[("min([2, 1])", "1")],
     },
     Function {
@@ -66,7 +66,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: ELEMENT,
         call: |a| extreme(a, Op::Gt),
-        doc: "The greatest element without nulls, null if there is none.",
+        doc: "The greatest element without nulls, null if there is none; NaN if one is.",
         examples: &[("[2, 3.5].max()", "3.5")],
     },
     Function {
@@ -191,7 +191,7 @@ fn extreme(args: &[Val<'_>], better: Op) -> Outcome {
     let mut best: Option<Val<'_>> = None;
     for item in items.iter().filter(|v| !is_null(v)) {
         match &best {
-            Some(held) if !ops::compare(better, &item, held)? => {}
+            Some(held) if !ops::replaces(better, &item, held)? => {}
             _ => best = Some(item),
         }
     }

@@ -21,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: EXTREME,
         call: |a| extreme(a, Op::Gt),
-        doc: "The greatest of its arguments, or of the elements of a list.",
+        doc: "The greatest of its arguments, or of the elements of a list; NaN if one is.",
         examples: &[("math.greatest(1, 3.5, 2u)", "3.5")],
     },
     Function {
@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: EXTREME,
         call: |a| extreme(a, Op::Lt),
-        doc: "The least of its arguments, or of the elements of a list.",
+        doc: "The least of its arguments, or of the elements of a list; NaN if one is.",
         examples: &[("math.least([3, 1, 2])", "1")],
     },
     Function {
@@ -258,7 +258,7 @@ fn extreme(args: &[Val<'_>], better: Op) -> Outcome {
             return no_match();
         }
         match best {
-            Some(held) if !ops::compare(better, candidate, held)? => {}
+            Some(held) if !ops::replaces(better, candidate, held)? => {}
             _ => best = Some(candidate),
         }
     }

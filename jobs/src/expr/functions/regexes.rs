@@ -59,7 +59,7 @@ thread_local! {
 
 /// Compiles a pattern; the error is one phrase.
 pub(in crate::expr) fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(SIZE).dfa_size_limit(SIZE).build().map_err(|error| match error {
+    RegexBuilder::new(&ascii(pattern)).size_limit(SIZE).dfa_size_limit(SIZE).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "the regular expression is too large".into(),
         other => {
             // The last line of the engine's report says what is wrong; those before draw the pattern.
@@ -68,6 +68,36 @@ pub(in crate::expr) fn compile(pattern: &str) -> Result<Regex, String> {
             format!("invalid regular expression: {reason}")
         }
     })
+}
+
+/// The same pattern with the classes of RE2: `\w`, `\d`, `\s` and `\b` are about ASCII there, whatever else is Unicode.
+fn ascii(pattern: &str) -> String {
+    let mut result = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        let class = match c {
+            '\\' => chars.next(),
+            c => {
+                result.push(c);
+                continue;
+            }
+        };
+        match class {
+            Some('w') => result.push_str("[0-9A-Za-z_]"),
+            Some('W') => result.push_str("[^0-9A-Za-z_]"),
+            Some('d') => result.push_str("[0-9]"),
+            Some('D') => result.push_str("[^0-9]"),
+            Some('s') => result.push_str(r"[\t\n\f\r ]"),
+            Some('S') => result.push_str(r"[^\t\n\f\r ]"),
+            Some('b') => result.push_str(r"(?-u:\b)"),
+            Some('B') => result.push_str(r"(?-u:\B)"),
+            other => {
+                result.push('\\');
+                result.extend(other);
+            }
+        }
+    }
+    result
 }
 
 /// The compiled form of a pattern that is only known now.

@@ -118,9 +118,9 @@ fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
             Some(hours) => (-1, hours),
             None => (1, hours.strip_prefix('+').unwrap_or(hours)),
         };
-        let hours: i32 = hours.parse().map_err(|_| unknown())?;
-        let minutes: i32 = minutes.parse().map_err(|_| unknown())?;
-        if hours > 23 || !(0..60).contains(&minutes) {
+        let hours: i32 = hours.parse::<u8>().map_err(|_| unknown())?.into();
+        let minutes: i32 = minutes.parse::<u8>().map_err(|_| unknown())?.into();
+        if hours > 23 || minutes > 59 {
             return Err(unknown());
         }
         return Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).map(Offset::to_time_zone).map_err(|_| unknown());

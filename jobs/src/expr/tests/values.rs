@@ -63,6 +63,11 @@ fn overflow_and_division_are_errors() {
         ("timestamp('nonsense')", "`nonsense` is not a timestamp such as 2026-01-31T12:00:00Z"),
         ("optional.none().value()", "the optional has no value"),
         ("name.charAt(9)", "index out of range: 9"),
+        ("duration(-9223372036854775807 - 1)", "value out of range of duration"),
+        ("duration(9223372036854775807)", "value out of range of duration"),
+        ("timestamp(-9223372036854775807 - 1)", "value out of range of timestamp"),
+        ("ts.getHours('--2147483648:00')", "unknown time zone: --2147483648:00"),
+        ("double('1e400')", "`1e400` is not a double"),
     ] {
         assert_eq!(eval(source), Err(error.to_owned()), "{source}");
     }
@@ -118,4 +123,36 @@ fn numbers_are_read_without_a_value_between() {
     assert_eq!(compile("amount").number(&Row::nulls(8)), Ok(None));
     assert_eq!(compile("name").number(&row()).unwrap_err().to_string(), "expected number, found string");
     assert_eq!(compile("ok").number(&row()).unwrap_err().to_string(), "expected number, found bool");
+}
+
+/// As in RE2: classes are of ASCII, all else is of Unicode.
+#[test]
+fn the_classes_of_regular_expressions_are_ascii() {
+    for (source, expected) in [
+        (r"'é'.matches('^\\w$')", false),
+        (r"'é'.matches('^\\W$')", true),
+        (r"'é'.matches('^[^\\W]$')", false),
+        (r"'_Z9'.matches('^[\\w]{3}$')", true),
+        (r"'٣'.matches('\\d')", false),
+        (r"'٣3'.matches('^\\D\\d$')", true),
+        (r"'\u00a0'.matches('\\s')", false),
+        (r"' \t'.matches('^\\s[\\s.]$')", true),
+        (r"'aé'.matches('^a\\b')", true),
+        (r"'éa'.matches('\\Ba')", false),
+        (r"'é'.matches('^.$')", true),
+        (r"'é'.matches('(?i)É')", true),
+        (r"'a\\w'.matches('^a\\\\w$')", true),
+    ] {
+        assert_eq!(eval(source), Ok(Value::Bool(expected)), "{source}");
+    }
+}
+
+#[test]
+fn nan_is_the_extreme_wherever_it_stands() {
+    for list in ["[0.0 / 0.0, 1.0, 2.0]", "[1.0, 0.0 / 0.0, 2.0]", "[1.0, 2.0, 0.0 / 0.0]"] {
+        for function in ["min", "max", "math.least", "math.greatest"] {
+            assert_eq!(eval(&format!("math.isNaN({function}({list}))")), Ok(Value::Bool(true)), "{function}({list})");
+        }
+    }
+    assert_eq!(eval("double('-Infinity') < 0.0 && math.isNaN(double('NaN'))"), Ok(Value::Bool(true)));
 }

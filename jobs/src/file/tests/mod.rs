@@ -5,6 +5,7 @@ mod avro;
 mod hostile;
 mod kafka;
 mod mistakes;
+mod remedies;
 
 use super::{JobFile, Override, Problems, parse};
 
