@@ -98,8 +98,8 @@ fn read_type(reader: &mut Reader, key: &Spanned<String>, node: &Node) -> Option<
         return Some(FieldType::Text(TimeText { format, year: None, zone: "UTC".to_owned() }));
     }
     let names = types().map(|(name, _)| name);
-    let meant = nearest(&text.value, names.into_iter())
-        .or_else(|| names.iter().find(|name| text.value.starts_with(**name)).map(|name| (*name).to_owned()));
+    let meant =
+        nearest(&text.value, names).or_else(|| names.iter().find(|name| text.value.starts_with(**name)).map(|name| (*name).to_owned()));
     let listed = if meant.is_none() { format!(": expected {} or a time format", names.join(", ")) } else { String::new() };
     let mut problem = text.problem(format!("unknown type `{}`{listed}", text.value));
     problem.nearest = meant;
