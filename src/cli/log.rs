@@ -41,7 +41,8 @@ pub fn init(format: LogFormat, verbose: bool) {
         LogFormat::Json => lines.json().boxed(),
     };
     // Fails only if logging was begun already.
-    let _ = registry().with(lines.with_filter(shown)).try_init();
+    // The filter is that of all layers: one of a layer of its own loses an event after a library has asked whether its own would be shown.
+    let _ = registry().with(shown).with(lines).try_init();
     let _ = FORMAT.set(format);
 }
 

@@ -125,7 +125,7 @@ fn log_lines_in_json_are_json_all_of_them() {
     let done = lines(&dir.job(&count).args(["--log", "json"]).run().exits(0).stderr);
     assert!(said(&done, "state.memory") && said(&done, "1 records read"), "{done:?}");
     dir.file("in.jsonl", "nonsense\n");
-    let failed = lines(&dir.job(&JOB.replace("n: int }", "n: int }, on_bad: fail")).args(["--log", "json"]).run().exits(1).stderr);
+    let failed = lines(&dir.job(&JOB.replace("n: int }", "n: int }, on_bad_record: fail")).args(["--log", "json"]).run().exits(1).stderr);
     assert!(failed.iter().any(|line| line["level"] == "ERROR") && said(&failed, "in.jsonl"), "{failed:?}");
     let refused = lines(&dir.job(&JOB.replace("from: in", "from: on")).args(["--log", "json"]).run().exits(2).stderr);
     assert!(said(&refused, "`on`"), "{refused:?}");

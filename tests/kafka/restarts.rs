@@ -161,7 +161,7 @@ fn a_group_has_come_to_the_end_of_what_a_bounded_job_has_read() {
         fill(&topic, night * 30..(night + 1) * 30);
         let read = Dir::new().job(&job).args(["-p", "2"]).run().exits(0);
         assert_eq!(lines(&read.stdout), numbers(night * 30..(night + 1) * 30), "night {night}");
-        assert_eq!(topic.committed(&group), vec![Some((night + 1) * 10); 3]);
+        assert_eq!(topic.committed(&group), vec![Some((night + 1) * 10); 3], "{}", read.stderr);
     }
     // The same for one that is stopped at once, when what it has read is in its last checkpoint only.
     fill(&topic, 90..120);

@@ -42,7 +42,8 @@ fn a_savepoint_holds_what_was_not_yet_committed_wherever_it_is_moved() {
     dir.tidegate(["run", "job.yaml", "--from", "archive/one", "--quiet", "-p", "3"]).run().exits(0);
     let expected = setup.undisturbed();
     same(&written(&dir), &expected, "moved");
-    // Nothing had been committed: another path begins with what the savepoint holds.
+    // Where nothing was committed, another path begins with what the savepoint holds.
+    fs::remove_dir_all(dir.path("out")).expect("it can be removed");
     let other = ["--from", "archive/one", "--quiet", "--set", "sinks.tumbling.path=new/t.jsonl"];
     dir.tidegate(["run", "job.yaml"]).args(other).run().exits(0);
     let (_, tumbling) = &expected[0];
@@ -125,7 +126,7 @@ fn an_output_that_is_gone_is_named_when_the_job_is_resumed_and_another_path_goes
     let dir = Dir::new();
     kill(numbers(&dir));
     fs::rename(dir.path("out.csv"), dir.path("archive.csv")).expect("it can be moved");
-    let resume = ["run", "job.yaml", "--resume", "--quiet"];
+    let resume = ["run", "job.yaml", "--resume", "--quiet", "-p", "1"];
     dir.tidegate(resume).run().exits(1).stderr_has("`out.csv` is not there").stderr_lacks("restarting");
     dir.tidegate(resume).args(["--set", "sinks.out.path=next.csv"]).run().exits(0);
     let lines = |name: &str| dir.read(name).lines().skip(1).map(|line| line.parse().expect("a number")).collect::<Vec<u32>>();

@@ -225,7 +225,9 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
             match self.completed.try_recv() {
                 Ok(positions) => {
                     let newest = self.completed.try_iter().last().unwrap_or(positions);
-                    self.commit(consumer, completed.insert(newest), CommitMode::Async);
+                    // Until the group's coordinator is known, librdkafka puts a commit off, and the last one could overtake it.
+                    let mode = if completed.is_none() { CommitMode::Sync } else { CommitMode::Async };
+                    self.commit(consumer, completed.insert(newest), mode);
                 }
                 Err(TryRecvError::Disconnected) => return Err(handover::Stop::Gone),
                 Err(TryRecvError::Empty) => {}

@@ -212,7 +212,7 @@ fn values_of_windows() {
         all.iter().map(|line| line.splitn(5, ':').nth(4).unwrap().trim().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(message("tumbling: -5s"), ["the duration `-5s` is out of range: it must be above zero"]);
-    assert_eq!(message("tumbling: 5s, offset: -5s"), ["the offset must be smaller than the window, 5s"]);
+    assert_eq!(message("tumbling: 5s, offset: -5s"), ["the offset must be smaller than the size of the windows, 5s"]);
     assert_eq!(message("tumbling: 5s, offset: -4s"), [""; 0]);
     assert_eq!(message("tumbling: 5s, every: 1s"), ["`every` does not go with `tumbling`"]);
     assert_eq!(message("sliding: 5s"), ["`window` of stream `s` has no `every`"]);
