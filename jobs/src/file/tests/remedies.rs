@@ -14,7 +14,6 @@ fn an_expression_that_a_comma_has_cut() {
         ("aggregate: { n: count(), t: { value: top(v, 3), where: x } }", "'top(v, 3)'"),
         ("aggregate: { n: top(max(a, b, c), 3), m: count() }", "'top(max(a, b, c), 3)'"),
         ("select: { n: max(a, b), m: a }", "'max(a, b)'"),
-        ("flat_map: { n: split(a, b) }", "'split(a, b)'"),
         ("key: [a, max(b, c)], aggregate: { n: count() }", "'max(b, c)'"),
         ("top: { n: 3, by: max(a, b) }", "'max(a, b)'"),
     ] {
