@@ -3,11 +3,14 @@
 .PHONY: setup-build setup setup-flink run test flink-cep check bench
 
 CARGO ?= cargo
+LIBCLANG = $(foreach dir,/usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib64 /usr/lib /usr/local/lib,$(addprefix $(dir)/,libclang.so libclang-*.so libclang.so.* libclang-*.so.*))
 
 setup-build: ## installs what building needs and is missing
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer from https://rustup.rs"; exit 1; }
-	@command -v cc >/dev/null || { apt-get update && apt-get install -y --no-install-recommends build-essential; }
-	@ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* 2>/dev/null | grep -q . || { apt-get update && apt-get install -y --no-install-recommends libclang-dev; }
+	@# RocksDB is C++, librdkafka C.
+	@{ echo '#include <string>' | c++ -x c++ -fsyntax-only - && echo '#include <stdio.h>' | cc -x c -fsyntax-only -; } 2>/dev/null || { apt-get update && apt-get install -y --no-install-recommends build-essential; }
+	@# What bindgen loads: libclang itself. libclang-cpp, which other packages bring, is another library.
+	@ls $${LIBCLANG_PATH:-/nonexistent}/libclang.so* $(LIBCLANG) 2>/dev/null | grep -qv 'libclang-cpp' || { apt-get update && apt-get install -y --no-install-recommends libclang-dev; }
 	@pkg-config --exists openssl zlib 2>/dev/null || { apt-get update && apt-get install -y --no-install-recommends pkg-config libssl-dev zlib1g-dev; }
 
 setup: setup-build ## and what tests need besides: Java and Maven for a Kafka broker
