@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate_cep::{CepLogic, Limit, Overflow, Pattern, Search, Where};
+use tidegate_cep::{CepLogic, Emitted, Pattern, Search, Where};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
 
@@ -14,9 +14,8 @@ fn kind(kind: u32) -> Where<Event> {
 }
 
 fn measure(name: &str, pattern: Pattern<Where<Event>>, events: u64, event: impl Fn(u64) -> Event) -> Result<(), Error> {
-    let search =
-        Search::new(pattern).map_err(|e| Error::user(e.to_string()))?.limit(Limit { runs: 20_000, overflow: Overflow::DropNewest });
-    let mut logic = CepLogic::new(|(key, _): &Event| *key, search, &mut Context::default())?;
+    let search = Search::new(pattern).map_err(|e| Error::user(e.to_string()))?;
+    let mut logic = CepLogic::new(|(key, _): &Event| *key, search, Emitted::of, &mut Context::default())?;
     let mut out = Outbox::default();
     let (start, mut matches) = (Instant::now(), 0);
     for i in 0..events {

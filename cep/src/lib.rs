@@ -48,7 +48,7 @@ pub mod nfa;
 pub mod operator;
 pub mod pattern;
 
-pub use matcher::{Candidate, Engine, Found, Limit, MatchError, Matched, Matcher, Overflow, Runs, Sequence, Why};
+pub use matcher::{Candidate, Engine, Found, Limit, MatchError, Matched, Matcher, Overflow, Runs, Sequence};
 pub use nfa::Nfa;
 pub use operator::{CepExt, CepLogic, Emitted, Judge, Match, Matches, Search, Where};
 pub use pattern::{AfterMatch, Condition, Contiguity, Inner, Invalid, Misuse, Pattern, SkipTo, Step, Times};

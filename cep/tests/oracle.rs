@@ -83,21 +83,20 @@ fn by_matcher(steps: &[Asked], within: Option<i64>, events: &[Event], shared: bo
     let mut pattern = Pattern::new(steps.iter().enumerate().map(step).collect());
     pattern.within = within.map(|w| Duration::from_millis(w as u64));
     let nfa = Arc::new(Nfa::compile(pattern).unwrap());
-    let mut matcher = if shared { Matcher::shared(nfa).unwrap() } else { Matcher::new(nfa, Limit::default()) };
-    let (mut runs, mut found) = (Runs::default(), Vec::new());
+    let mut matcher = if shared { Matcher::new(nfa, Limit::default(), true) } else { Matcher::one_by_one(nfa, Limit::default()) };
+    let (mut runs, mut matches) = (Runs::default(), Vec::new());
+    let mut found = |found: Found<'_, usize>| {
+        if let Found::Match(sequence) = found {
+            matches.push(sequence.events().map(|(name, at)| (name.to_string(), *at)).collect::<Vec<_>>());
+        }
+    };
     let mut eval = |kinds: &Kinds, c: &Candidate<'_, usize>| Ok::<_, Infallible>(kinds.fit(events[*c.event].kind));
     for (i, event) in events.iter().enumerate() {
         matcher.advance::<_, Infallible>(&mut runs, event.time, &mut found).unwrap();
         matcher.event(&mut runs, i, event.time, &mut eval, &mut found).unwrap();
     }
-    let mut matches: Vec<Vec<(String, usize)>> = Vec::new();
-    for found in &found {
-        if let Found::Match(sequence) = found {
-            matches.push(sequence.steps.iter().flat_map(|(name, events)| events.iter().map(|at| (name.to_string(), *at))).collect());
-        }
-    }
-    matches.sort();
     matcher.advance::<_, Infallible>(&mut runs, i64::MAX, &mut found).unwrap();
+    matches.sort();
     (matches, runs)
 }
 

@@ -13,11 +13,26 @@ use tidegate_cep::{AfterMatch, Candidate, CepLogic, Emitted, Found, Judge, Limit
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
 
-const LIMIT: Limit = Limit { runs: 2_000, overflow: Overflow::DropNewest };
+const LIMIT: Limit = Limit { memory: 256 << 10, overflow: Overflow::DropNewest };
 
-fn run(pattern: &Pattern<Kinds>, events: &[Event], restore: bool) -> (Vec<Found<Event>>, Runs<Event>, u64) {
-    let mut matcher = Matcher::new(Arc::new(Nfa::compile(pattern.clone()).unwrap()), LIMIT);
-    let (mut runs, mut found) = (Runs::default(), Vec::new());
+/// The events of a match or a timeout by step, and its times.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    is_match: bool,
+    steps: Vec<(String, Vec<usize>)>,
+    times: (i64, i64, i64),
+}
+
+fn tell(found: Found<'_, Event>) -> Told {
+    let (Found::Match(sequence) | Found::Timeout(sequence)) = &found;
+    let steps = sequence.by_step().into_iter().map(|(name, events)| (name.to_string(), events.iter().map(|e| e.index).collect()));
+    Told { is_match: matches!(found, Found::Match(_)), steps: steps.collect(), times: (sequence.start(), sequence.end(), sequence.time) }
+}
+
+fn run(pattern: &Pattern<Kinds>, events: &[Event], restore: bool) -> (Vec<Told>, Runs<Event>, u64) {
+    let mut matcher = Matcher::new(Arc::new(Nfa::compile(pattern.clone()).unwrap()), LIMIT, true);
+    let (mut runs, mut told) = (Runs::default(), Vec::new());
+    let mut found = |found: Found<'_, Event>| told.push(tell(found));
     let mut eval = |kinds: &Kinds, c: &Candidate<'_, Event>| kinds.holds(c);
     for event in events {
         if restore {
@@ -26,25 +41,17 @@ fn run(pattern: &Pattern<Kinds>, events: &[Event], restore: bool) -> (Vec<Found<
         matcher.advance::<_, Error>(&mut runs, event.time, &mut found).unwrap();
         matcher.event(&mut runs, *event, event.time, &mut eval, &mut found).unwrap();
     }
-    (found, runs, matcher.dropped())
+    (told, runs, matcher.dropped())
 }
 
-fn matches(found: &[Found<Event>]) -> Vec<String> {
-    let text = |found: &Found<Event>| match found {
-        Found::Match(sequence) => Some(format!(
-            "{:?}",
-            sequence.steps.iter().map(|(s, e)| (s, e.iter().map(|e| e.index).collect::<Vec<_>>())).collect::<Vec<_>>()
-        )),
-        Found::Timeout(_) => None,
-    };
-    found.iter().filter_map(text).collect()
+fn matches(found: &[Told]) -> Vec<String> {
+    found.iter().filter(|told| told.is_match).map(|told| format!("{:?}", told.steps)).collect()
 }
 
-fn indices(found: &Found<Event>) -> Option<Vec<usize>> {
-    let Found::Match(sequence) = found else { return None };
-    let mut all: Vec<usize> = sequence.steps.iter().flat_map(|(_, events)| events.iter().map(|e| e.index)).collect();
+fn indices(told: &Told) -> Option<Vec<usize>> {
+    let mut all: Vec<usize> = told.steps.iter().flat_map(|(_, events)| events.iter().copied()).collect();
     all.sort_unstable();
-    Some(all)
+    Some(all).filter(|_| told.is_match)
 }
 
 /// Can the events of a match be cut into rounds in several ways? A match doesn't tell where a round ends.
@@ -76,14 +83,14 @@ proptest! {
 
     #[test]
     fn nothing_is_left_when_the_window_is_over(pattern in pattern(), events in events(9)) {
-        let (mut found, mut runs, _) = run(&pattern, &events, false);
+        let (_, mut runs, _) = run(&pattern, &events, false);
         if runs.is_empty() {
             prop_assert_eq!(runs.events(), 0);
         }
         if pattern.within.is_some() {
             let nfa = Arc::new(Nfa::compile(pattern).unwrap());
-            Matcher::new(nfa, LIMIT).advance::<_, Infallible>(&mut runs, i64::MAX, &mut found).unwrap();
-            prop_assert_eq!((runs.open(), runs.held(), runs.events()), (0, 0, 0));
+            Matcher::new(nfa, LIMIT, true).advance::<_, Infallible>(&mut runs, i64::MAX, &mut |_| {}).unwrap();
+            prop_assert_eq!((runs.open(), runs.holds_matches(), runs.events()), (0, false, 0));
         }
     }
 
@@ -112,7 +119,7 @@ proptest! {
         let (expected, _, dropped) = run(&pattern, &events, false);
         prop_assume!(dropped == 0);
         let windowed = pattern.within.is_some();
-        let mut logic = CepLogic::<(), _, _, _>::new(|_: &Event| (), Search::new(pattern).unwrap(), &mut Context::default()).unwrap();
+        let mut logic = CepLogic::<(), _, _, _, _>::new(|_: &Event| (), Search::new(pattern).unwrap(), Emitted::of, &mut Context::default()).unwrap();
         let mut out = Outbox::default();
         let cut = cut.min(events.len());
         for part in [0..cut, cut..events.len()] {
@@ -128,7 +135,7 @@ proptest! {
         let mut have: Vec<String> = Vec::new();
         for record in out.take().0 {
             if let Emitted::Match(found) = record.value {
-                let steps = found.steps.iter().map(|(s, e)| (s, e.iter().map(|e| e.index).collect::<Vec<_>>())).collect::<Vec<_>>();
+                let steps = found.steps.iter().map(|(s, e)| (s.to_string(), e.iter().map(|e| e.index).collect::<Vec<_>>())).collect::<Vec<_>>();
                 have.push(format!("{steps:?}"));
             }
         }

@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use tidegate_cep::{CepLogic, Pattern, Search, Where};
+use tidegate_cep::{CepLogic, Emitted, Pattern, Search, Where};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Record, Watermark};
 
@@ -50,7 +50,7 @@ fn a_key_with_one_open_partial_match_takes_200_bytes_at_most() {
     ];
     for (name, search) in searches {
         let before = BYTES.load(Relaxed);
-        let mut logic = CepLogic::new(|(key, ..): &Event| *key, search, &mut Context::default()).unwrap();
+        let mut logic = CepLogic::new(|(key, ..): &Event| *key, search, Emitted::of, &mut Context::default()).unwrap();
         let mut out = Outbox::default();
         for key in 0..KEYS {
             logic.record(Record::new(key as i64, (key, 'a', 0.0, 0)), &mut out).unwrap();

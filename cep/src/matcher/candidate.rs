@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::separate::Separate;
+use super::past::Past;
+use super::separate::Chain;
 
 /// An event that may be taken, and what the partial match that may take it holds.
 pub struct Candidate<'a, E> {
@@ -15,19 +16,23 @@ pub struct Candidate<'a, E> {
 }
 
 /// The events a partial match holds.
-pub struct Matched<'a, E> {
-    pub(super) runs: Option<&'a Separate<E>>,
-    pub(super) names: &'a [Arc<str>],
-    pub(super) link: u32,
-}
+pub struct Matched<'a, E>(Option<(&'a Past<E>, &'a [Arc<str>], Chain)>);
 
 impl<'a, E> Matched<'a, E> {
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn of_chain(past: &'a Past<E>, names: &'a [Arc<str>], chain: Chain) -> Self {
+        Self(Some((past, names, chain)))
+    }
+
     /// All of them with the names of their steps, the latest first.
     pub fn backwards(&self) -> impl Iterator<Item = (&'a str, &'a E)> + use<'a, E> {
-        let (runs, names, link) = (self.runs, self.names, self.link);
-        runs.into_iter().flat_map(move |runs| {
-            runs.chain(link).filter_map(move |link| Some((&*names[link.step as usize], &runs.stored(link.event)?.event)))
-        })
+        let of = |(past, names, chain): (&'a Past<E>, &'a [Arc<str>], Chain)| {
+            chain.nodes(past).map(move |node| (&*names[node.step as usize], &past.events[node.event as usize].0))
+        };
+        self.0.into_iter().flat_map(of)
     }
 
     /// Those of a step, in order; none if it has none, or there is no such step.

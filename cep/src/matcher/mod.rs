@@ -8,72 +8,35 @@
 
 mod candidate;
 mod engine;
+mod limit;
+mod listing;
+mod past;
 mod runs;
 mod separate;
+mod sequence;
 mod shared;
 mod ways;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 pub use candidate::{Candidate, Matched};
-pub use engine::{Engine, Why};
+pub use engine::Engine;
+pub use limit::{Limit, Overflow};
 pub use runs::Runs;
+pub use sequence::Sequence;
 
-use crate::nfa::{Nfa, StepId};
+use crate::nfa::Nfa;
+use crate::pattern::SkipTo;
 use separate::SeparateEngine;
 use shared::SharedEngine;
 
 /// A match, or a partial match that ran out of time.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Found<E> {
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a, E> {
     /// A match.
-    Match(Sequence<E>),
+    Match(Sequence<'a, E>),
     /// A partial match that ran out of time.
-    Timeout(Sequence<E>),
-}
-
-/// The events of a match.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sequence<E> {
-    /// By step, in the order matched; steps without events are left out.
-    pub steps: Vec<(Arc<str>, Vec<E>)>,
-    /// The time of the first event.
-    pub start: i64,
-    /// The time of the last event.
-    pub end: i64,
-    /// Of a match, when it was emitted, which is the time of the completing event unless it was held back; of a timeout, when time ran out.
-    pub time: i64,
-}
-
-/// How many partial matches a key may have open, and what happens at the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limit {
-    /// The most.
-    pub runs: usize,
-    /// What happens beyond.
-    pub overflow: Overflow,
-}
-
-/// What happens to the partial matches beyond the limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overflow {
-    /// It is an error.
-    #[default]
-    Fail,
-    /// Those that began first are dropped, and counted.
-    DropOldest,
-    /// Those that began last are dropped, and counted.
-    DropNewest,
-}
-
-impl Default for Limit {
-    /// 100,000 partial matches, then an error: a pattern without a window would otherwise fill the memory before anyone notices.
-    fn default() -> Self {
-        Self { runs: 100_000, overflow: Overflow::Fail }
-    }
+    Timeout(Sequence<'a, E>),
 }
 
 /// Why an event could not be matched.
@@ -89,13 +52,14 @@ pub enum MatchError<X> {
     #[error("a match can't skip to step `{0}`: its event is the first one of the match")]
     SkipToStart(Arc<str>),
     /// The limit is reached.
-    #[error("a key has more than {0} open partial matches: give the pattern a window, let matches skip, or raise the limit")]
-    TooManyRuns(usize),
-    /// A key holds more events than it may.
-    #[error("a key holds more than {0} events of open partial matches: give the pattern a window, let matches skip, or set a limit")]
-    TooManyEvents(usize),
-    /// An event completes more matches than can be listed.
-    #[error("an event completes more than {0} matches: ask for fewer combinations, or let matches skip")]
+    #[error(
+        "the open partial matches of a key take more than the {0} bytes of its limit: give the pattern a window, let matches skip, raise the limit, or let it drop the oldest"
+    )]
+    TooMuch(usize),
+    /// What is complete can't be listed within the limit.
+    #[error(
+        "the matches that are complete at one moment take more than the {0} bytes of the limit of a key: ask for fewer combinations, let matches skip, or raise the limit"
+    )]
     TooManyMatches(usize),
 }
 
@@ -111,52 +75,62 @@ enum Inside<C> {
 }
 
 impl<C> Matcher<C> {
-    /// A matcher that follows each partial match by itself, and finds those that run out of time, too.
+    /// A matcher by the [engine](Engine::of) that the pattern needs. Does anyone want to know what runs out of time?
     #[must_use]
-    pub fn new(nfa: Arc<Nfa<C>>, limit: Limit) -> Self {
+    pub fn new(nfa: Arc<Nfa<C>>, limit: Limit, timeouts: bool) -> Self {
+        Self(match Engine::of(&nfa) {
+            Engine::Shared => Inside::Shared(SharedEngine::new(nfa, limit, timeouts)),
+            Engine::Separate => Inside::Separate(SeparateEngine::new(nfa, limit)),
+        })
+    }
+
+    /// A matcher that follows each partial match by itself, whatever the pattern, and tells which run out of time. Slow, and simple enough to compare
+    /// others with.
+    #[must_use]
+    pub fn one_by_one(nfa: Arc<Nfa<C>>, limit: Limit) -> Self {
         Self(Inside::Separate(SeparateEngine::new(nfa, limit)))
     }
 
-    /// A matcher that follows all partial matches at once. It doesn't tell which run out of time.
-    ///
-    /// # Errors
-    /// Why it can't be done for this pattern.
-    pub fn shared(nfa: Arc<Nfa<C>>) -> Result<Self, Why> {
-        engine::obstacle(&nfa).map_or_else(|| Ok(Self(Inside::Shared(SharedEngine::new(nfa)))), Err)
-    }
-
-    /// How many partial matches the limit has cost so far.
+    /// How many matches the limit has cost so far, partial and complete. Where they are shared, those with one first event count once.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         match &self.0 {
-            Inside::Shared(_) => 0,
+            Inside::Shared(engine) => engine.dropped(),
             Inside::Separate(engine) => engine.dropped(),
+        }
+    }
+
+    /// Says about how many bytes an event takes in memory, for the limit.
+    pub fn weigh_events(&mut self, bytes: usize) {
+        match &mut self.0 {
+            Inside::Shared(engine) => engine.weigh_events(bytes),
+            Inside::Separate(engine) => engine.weigh_events(bytes),
         }
     }
 
     /// Time has come to `time`: what ran out of it goes, and what was waiting for that is found. Has anything changed?
     ///
     /// # Errors
-    /// A match can't skip to where it is told to.
-    pub fn advance<E: Clone, X>(&self, runs: &mut Runs<E>, time: i64, found: &mut Vec<Found<E>>) -> Result<bool, MatchError<X>> {
-        match &self.0 {
-            Inside::Shared(engine) => Ok(engine.advance(&mut runs.0, time)),
+    /// A match can't skip to where it is told to, or there are too many matches.
+    pub fn advance<E, X>(&mut self, runs: &mut Runs<E>, time: i64, found: &mut impl FnMut(Found<'_, E>)) -> Result<bool, MatchError<X>> {
+        match &mut self.0 {
+            Inside::Shared(engine) => engine.advance(&mut runs.0, time, found),
             Inside::Separate(engine) => engine.advance(&mut runs.0, time, found),
         }
     }
 
-    /// An event came. `eval` judges a condition; it must always judge alike. Has anything changed, so that it must be written down?
+    /// An event came. `eval` judges a condition; it must always judge alike. Has anything changed, so that it must be stored anew?
     ///
     /// # Errors
-    /// What `eval` returns, a match that can't skip to where it is told to, or too many partial matches.
+    /// What `eval` returns, a match that can't skip to where it is told to, or too many partial matches where the limit says so.
     #[inline]
-    pub fn event<E: Clone, X>(
+    pub fn event<E, X>(
         &mut self,
         runs: &mut Runs<E>,
         event: E,
         time: i64,
         eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
-        found: &mut Vec<Found<E>>,
+        found: &mut impl FnMut(Found<'_, E>),
     ) -> Result<bool, MatchError<X>> {
         match &mut self.0 {
             Inside::Shared(engine) => engine.event(&mut runs.0, event, time, eval, found),
@@ -165,19 +139,11 @@ impl<C> Matcher<C> {
     }
 }
 
-/// Events under the names of their steps.
-fn listed<'e, E: Clone + 'e>(names: &[Arc<str>], events: impl Iterator<Item = (StepId, &'e E, i64)>, time: i64) -> Sequence<E> {
-    let mut by_step: Vec<(StepId, Vec<E>)> = Vec::new();
-    let (mut start, mut end) = (None, time);
-    for (step, event, at) in events {
-        start = start.or(Some(at));
-        end = at;
-        // The latest steps are at the end.
-        match by_step.iter_mut().rev().find(|(known, _)| *known == step) {
-            Some((_, events)) => events.push(event.clone()),
-            None => by_step.push((step, vec![event.clone()])),
-        }
+/// May a match skip to this event? `first` is the first of the match.
+fn check_target<X>(to: &SkipTo, target: Option<u32>, first: u32) -> Result<(), MatchError<X>> {
+    match target {
+        None if to.or_fail => Err(MatchError::SkipTargetMissing(Arc::clone(&to.step))),
+        Some(target) if to.or_fail && target == first => Err(MatchError::SkipToStart(Arc::clone(&to.step))),
+        _ => Ok(()),
     }
-    let steps = by_step.into_iter().map(|(step, events)| (Arc::clone(&names[step as usize]), events)).collect();
-    Sequence { steps, start: start.unwrap_or(time), end, time }
 }

@@ -9,8 +9,15 @@ use crate::nfa::{StateId, StepId};
 /// A partial match: the places of its events, and their steps, first to last.
 pub(super) type Path = Vec<(u32, StepId)>;
 
-/// What every form can be made of: events with their times, in order, and partial matches with the states they wait in.
-pub(super) type Open<E> = (Vec<(E, i64)>, Vec<(StateId, Path)>);
+/// What every form can be made of.
+pub(super) struct Open<E> {
+    /// With their times, in order.
+    pub events: Vec<(E, i64)>,
+    /// Partial matches with the states they wait in.
+    pub waiting: Vec<(StateId, Path)>,
+    /// Complete matches that wait for others, with the order in which they were completed.
+    pub held: Vec<(u64, Path)>,
+}
 
 /// The open partial matches of one key. Plain data, to be kept beside the key; a [`Matcher`](super::Matcher) of the same pattern knows what it means,
 /// in this process or in another.
@@ -61,13 +68,17 @@ impl<E> Runs<E> {
         }
     }
 
-    /// The number of complete matches that wait for partial ones that began earlier.
+    /// Does a complete match wait for partial ones that began earlier?
     #[must_use]
-    pub fn held(&self) -> usize {
-        if let State::Separate(runs) = &self.0 { runs.held.len() } else { 0 }
+    pub fn holds_matches(&self) -> bool {
+        match &self.0 {
+            State::Nothing | State::One(_) => false,
+            State::Separate(runs) => !runs.held.is_empty(),
+            State::Shared(sets) => sets.holds_matches(),
+        }
     }
 
-    /// The number of events kept.
+    /// The number of events that partial matches, and complete ones that wait, have. It is counted: not for every event.
     #[must_use]
     pub fn events(&self) -> usize {
         match &self.0 {

@@ -95,16 +95,16 @@ impl<C> Nfa<C> {
         &self.states[id as usize]
     }
 
+    /// When a partial match of one event, which waits in a state, is out of time; at the end of time if never.
+    pub(crate) fn deadline_of_one(&self, state: StateId, time: i64) -> i64 {
+        let within = [self.state(state).within, self.within].into_iter().flatten().min();
+        within.map_or(i64::MAX, |within| time.saturating_add(within))
+    }
+
     /// The number of states.
     #[must_use]
     pub fn size(&self) -> usize {
         self.states.len()
-    }
-
-    /// May an open partial match run out of time?
-    #[must_use]
-    pub fn has_window(&self) -> bool {
-        self.within.is_some() || self.states.iter().any(|state| state.within.is_some())
     }
 
     /// The names of the steps that take events, in the order they are written.

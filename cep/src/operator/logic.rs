@@ -9,15 +9,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed, Timers};
+use tidegate_runtime::state::{Handle, Keyed, Timers, Weight};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::condition::Judge;
-use super::{Clock, Emitted, Match, Search};
-use crate::matcher::{Candidate, Found, MatchError, Matcher, Runs, Sequence};
+use super::{Clock, Search};
+use crate::matcher::{Candidate, Found, Limit, MatchError, Matcher, Overflow, Runs};
 
 /// The most queues kept for other keys.
 const MOST_SPARE: usize = 4_096;
+
+/// One event in so many is weighed, for the limit.
+const WEIGHED: u64 = 64;
 
 /// How events of one time are ordered.
 pub type TieBreak<E> = Arc<dyn Fn(&E, &E) -> Ordering + Send + Sync>;
@@ -72,10 +75,14 @@ impl<E> KeyState<E> {
     }
 }
 
-/// Finds a pattern in the events of each key. The main output has matches and timeouts, the side output late records.
-pub struct CepLogic<K, E, C, F> {
+/// Finds a pattern in the events of each key. The main output has what `tell` makes of matches and timeouts, the side output late records.
+pub struct CepLogic<K, E, C, F, T> {
     key: F,
+    tell: T,
     matcher: Matcher<C>,
+    limit: Limit,
+    /// What events weigh, and how many have come.
+    weight: (Weight, u64),
     tie_break: Option<TieBreak<E>>,
     /// Are timeouts emitted?
     timeouts: bool,
@@ -90,36 +97,39 @@ pub struct CepLogic<K, E, C, F> {
     clock: Option<(Clock, i64)>,
     /// The partial matches dropped that are counted already.
     dropped: u64,
-    found: Vec<Found<E>>,
     /// Events of one time, while they are sorted.
     tied: Vec<E>,
 }
 
-impl<K, E, C, F> CepLogic<K, E, C, F>
+impl<K, E, C, F, T, O> CepLogic<K, E, C, F, T>
 where
     K: Data + Eq + Hash,
     E: Data,
     C: Judge<E>,
+    T: FnMut(&K, &Found<'_, E>) -> O,
+    O: Clone + 'static,
 {
-    /// Does what `search` says.
+    /// Does what `search` says, and emits what `tell` makes of what it finds: the events lie in the state of the key, and `tell` copies of them what it
+    /// needs. [`Emitted::of`](super::Emitted::of) copies all.
     ///
     /// # Errors
     /// The operator has states of these names already.
-    pub fn new(key: F, search: Search<E, C>, context: &mut Context) -> Result<Self, Error> {
-        let matcher = search.matcher();
-        let Search { tie_break, timeouts, clock, .. } = search;
+    pub fn new(key: F, search: Search<E, C>, tell: T, context: &mut Context) -> Result<Self, Error> {
+        let Search { nfa, limit, tie_break, timeouts, clock } = search;
         Ok(Self {
             key,
-            matcher,
+            tell,
+            matcher: Matcher::new(nfa, limit, timeouts),
+            limit,
+            weight: (Weight::of_values::<E>(), 0),
             tie_break,
             timeouts,
             metrics: Arc::clone(&context.metrics),
-            keys: context.states.keyed("keys", None)?,
+            keys: context.states.keyed("partial_matches", None)?,
             wakes: context.states.timers("wakes")?,
             spare: Vec::new(),
             clock: clock.map(|clock| (clock, i64::MIN)),
             dropped: 0,
-            found: Vec::new(),
             tied: Vec::new(),
         })
     }
@@ -161,7 +171,7 @@ where
     }
 
     /// Looks at a key whose timer fired.
-    fn fire(&mut self, key: &K, now: i64, out: &mut Outbox<Emitted<K, E>, E>) -> Result<(), Error> {
+    fn fire(&mut self, key: &K, now: i64, out: &mut Outbox<O, E>) -> Result<(), Error> {
         // A later timer may have been overtaken by an earlier one.
         let mut keys = self.keys.borrow_mut();
         if keys.get(key)?.is_none_or(|state| state.timer != now) {
@@ -169,16 +179,18 @@ where
         }
         let Some(state) = keys.get_mut(key)? else { return Ok(()) };
         let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
+        let untimed = self.clock.is_some();
+        let mut found = emit(key, &mut self.tell, self.timeouts, untimed, out);
         if let Some(mut waiting) = state.waiting.take() {
             while let Some(time) = waiting.front().map(|(time, _)| *time).filter(|time| *time <= now) {
-                self.matcher.advance(&mut state.runs, time, &mut self.found).map_err(failed)?;
+                self.matcher.advance(&mut state.runs, time, &mut found).map_err(failed)?;
                 let tied = waiting.partition_point(|(t, _)| *t <= time);
                 self.tied.extend(waiting.drain(..tied).map(|(_, event)| event));
                 if let Some(order) = &self.tie_break {
                     self.tied.sort_by(|a, b| order(a, b));
                 }
                 for event in self.tied.drain(..) {
-                    self.matcher.event(&mut state.runs, event, time, &mut eval, &mut self.found).map_err(failed)?;
+                    self.matcher.event(&mut state.runs, event, time, &mut eval, &mut found).map_err(failed)?;
                 }
             }
             if waiting.is_empty() && self.spare.len() < MOST_SPARE {
@@ -187,7 +199,7 @@ where
                 state.waiting = Some(waiting);
             }
         }
-        self.matcher.advance(&mut state.runs, now, &mut self.found).map_err(failed)?;
+        self.matcher.advance(&mut state.runs, now, &mut found).map_err(failed)?;
         state.timer = state.due();
         if state.timer < i64::MAX {
             self.wakes.borrow_mut().set(state.timer, key.clone());
@@ -195,21 +207,22 @@ where
             keys.remove(key)?;
         }
         drop(keys);
-        self.emit(key, out);
+        self.count_dropped();
         Ok(())
     }
 
     /// Looks at an event at once, at the time the clock shows.
-    fn look(&mut self, key: &K, event: E, out: &mut Outbox<Emitted<K, E>, E>) -> Result<(), Error> {
+    fn look(&mut self, key: &K, event: E, out: &mut Outbox<O, E>) -> Result<(), Error> {
         let Some((clock, latest)) = &mut self.clock else { return Ok(()) };
         // It may be set back.
         *latest = clock().max(*latest);
         let now = *latest;
         let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
+        let mut found = emit(key, &mut self.tell, self.timeouts, true, out);
         let mut keys = self.keys.borrow_mut();
         let state = keys.get_or_insert_with(key, KeyState::default)?;
-        self.matcher.advance(&mut state.runs, now, &mut self.found).map_err(failed)?;
-        self.matcher.event(&mut state.runs, event, now, &mut eval, &mut self.found).map_err(failed)?;
+        self.matcher.advance(&mut state.runs, now, &mut found).map_err(failed)?;
+        self.matcher.event(&mut state.runs, event, now, &mut eval, &mut found).map_err(failed)?;
         let due = state.due();
         if due < state.timer {
             state.timer = due;
@@ -218,30 +231,55 @@ where
             keys.remove(key)?;
         }
         drop(keys);
-        self.emit(key, out);
+        self.count_dropped();
         Ok(())
     }
 
-    fn emit(&mut self, key: &K, out: &mut Outbox<Emitted<K, E>, E>) {
-        for found in self.found.drain(..) {
-            let (timeout, sequence) = match found {
-                Found::Match(sequence) => (false, sequence),
-                Found::Timeout(sequence) => (true, sequence),
-            };
-            let time = if self.clock.is_some() { Record::UNTIMED } else { sequence.time };
-            if !timeout {
-                out.emit(time, Emitted::Match(of_key(key, sequence)));
-            } else if self.timeouts {
-                out.emit(time, Emitted::Timeout(of_key(key, sequence)));
-            }
-        }
+    fn count_dropped(&mut self) {
         let dropped = self.matcher.dropped();
+        if self.dropped == 0 && dropped > 0 {
+            let which = if self.limit.overflow == Overflow::DropNewest { "last" } else { "first" };
+            tracing::warn!(
+                "the partial matches of a key take more than its limit of {} MiB: those that began {which} are dropped. A window, or matches that skip, keep \
+                 fewer of them open; `limit` says what a key may take",
+                self.limit.memory.div_ceil(1 << 20)
+            );
+        }
         self.metrics.dropped.add(dropped - std::mem::replace(&mut self.dropped, dropped));
+    }
+
+    /// Weighs some of the events.
+    fn weigh(&mut self, event: &E) -> Result<(), Error> {
+        let (weight, come) = &mut self.weight;
+        if come.is_multiple_of(WEIGHED) {
+            weight.measure(event)?;
+            self.matcher.weigh_events(size_of::<E>() + weight.bytes());
+        }
+        *come += 1;
+        Ok(())
     }
 }
 
-fn of_key<K: Clone, E>(key: &K, sequence: Sequence<E>) -> Match<K, E> {
-    Match { key: key.clone(), steps: sequence.steps, start: sequence.start, end: sequence.end }
+/// Emits what is found of a key.
+fn emit<'a, K, E, T, O>(
+    key: &'a K,
+    tell: &'a mut T,
+    timeouts: bool,
+    untimed: bool,
+    out: &'a mut Outbox<O, E>,
+) -> impl FnMut(Found<'_, E>) + use<'a, K, E, T, O>
+where
+    T: FnMut(&K, &Found<'_, E>) -> O,
+    O: Clone + 'static,
+    E: Data,
+{
+    move |found| {
+        let (Found::Match(sequence) | Found::Timeout(sequence)) = &found;
+        if timeouts || matches!(found, Found::Match(_)) {
+            let time = if untimed { Record::UNTIMED } else { sequence.time };
+            out.emit(time, tell(key, &found));
+        }
+    }
 }
 
 fn failed(error: MatchError<Error>) -> Error {
@@ -251,15 +289,17 @@ fn failed(error: MatchError<Error>) -> Error {
     }
 }
 
-impl<K, E, C, F> Logic for CepLogic<K, E, C, F>
+impl<K, E, C, F, T, O> Logic for CepLogic<K, E, C, F, T>
 where
     K: Data + Eq + Hash,
     E: Data,
     C: Judge<E> + 'static,
     F: Fn(&E) -> K + 'static,
+    T: FnMut(&K, &Found<'_, E>) -> O + 'static,
+    O: Clone + 'static,
 {
     type In = E;
-    type Out = Emitted<K, E>;
+    type Out = O;
     type Side = E;
 
     fn prefetch(&mut self, records: &[Record<E>]) -> Result<(), Error> {
@@ -268,6 +308,7 @@ where
     }
 
     fn record(&mut self, record: Record<E>, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
+        self.weigh(&record.value)?;
         if self.clock.is_some() {
             let key = (self.key)(&record.value);
             return self.look(&key, record.value, out);

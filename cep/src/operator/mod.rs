@@ -20,7 +20,7 @@ use tidegate_runtime::operator::keyed;
 pub use condition::{Judge, Where};
 pub use logic::{CepLogic, KeyState, TieBreak};
 
-use crate::matcher::{Engine, Limit, Matcher, Why};
+use crate::matcher::{Engine, Found, Limit, Matcher};
 use crate::nfa::Nfa;
 use crate::pattern::{Condition, Invalid, Pattern};
 
@@ -45,7 +45,7 @@ impl<K, E> Match<K, E> {
     }
 }
 
-/// What a pattern operator emits.
+/// What a pattern operator emits, unless it is told to emit something else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Emitted<K, E> {
     /// A match.
@@ -54,13 +54,23 @@ pub enum Emitted<K, E> {
     Timeout(Match<K, E>),
 }
 
+impl<K: Clone, E: Clone> Emitted<K, E> {
+    /// The events of what was found, copied out of the state of its key.
+    #[must_use]
+    pub fn of(key: &K, found: &Found<'_, E>) -> Self {
+        let (Found::Match(sequence) | Found::Timeout(sequence)) = found;
+        let of_key = Match { key: key.clone(), steps: sequence.by_step(), start: sequence.start(), end: sequence.end() };
+        if let Found::Match(_) = found { Self::Match(of_key) } else { Self::Timeout(of_key) }
+    }
+}
+
 /// Shows the time in milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// A compiled pattern, and what is not of it but of how it is run. Make it once, outside the job's closure: it is shared by all workers.
 pub struct Search<E, C = Where<E>> {
     nfa: Arc<Nfa<C>>,
-    limit: Option<Limit>,
+    limit: Limit,
     tie_break: Option<TieBreak<E>>,
     timeouts: bool,
     clock: Option<Clock>,
@@ -79,14 +89,13 @@ impl<E, C: Condition> Search<E, C> {
     /// # Errors
     /// All that is wrong with the pattern.
     pub fn new(pattern: Pattern<C>) -> Result<Self, Invalid> {
-        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: None, tie_break: None, timeouts: true, clock: None })
+        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None, timeouts: true, clock: None })
     }
 
-    /// How many partial matches a key may have open. To count them each is followed by itself; without a limit, that is done only where it
-    /// must be, and there the [default](Limit::default) holds.
+    /// How much memory the partial matches of a key may take, and what happens beyond.
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.limit = Some(limit);
+        self.limit = limit;
         self
     }
 
@@ -121,24 +130,10 @@ impl<E, C: Condition> Search<E, C> {
 }
 
 impl<E, C> Search<E, C> {
-    /// How partial matches are followed, and why so.
+    /// How partial matches are followed.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        match (self.timeouts && self.nfa.has_window(), self.limit, Matcher::shared(Arc::clone(&self.nfa))) {
-            (_, _, Err(why)) => Engine::Separate(why),
-            (true, ..) => Engine::Separate(Why::Timeouts),
-            (_, Some(_), _) => Engine::Separate(Why::Limit),
-            (false, None, Ok(_)) => Engine::Shared,
-        }
-    }
-
-    /// The matcher of a worker.
-    fn matcher(&self) -> Matcher<C> {
-        let separate = || Matcher::new(Arc::clone(&self.nfa), self.limit.unwrap_or_default());
-        match self.engine() {
-            Engine::Shared => Matcher::shared(Arc::clone(&self.nfa)).unwrap_or_else(|_| separate()),
-            Engine::Separate(_) => separate(),
-        }
+        Engine::of(&self.nfa)
     }
 }
 
@@ -173,7 +168,7 @@ impl<'s, E: Data, F> CepExt<'s, E, F> for KeyedStream<'s, E, F> {
         let (edge, key) = self.into_parts();
         let of_record = key.clone();
         let kind = format!("pattern: {}; {}", search.nfa.steps().collect::<Vec<_>>().join(", "), search.engine());
-        let (main, side) = keyed(edge, name, &kind, Some("late"), key, |context| CepLogic::new(of_record, search, context));
+        let (main, side) = keyed(edge, name, &kind, Some("late"), key, |context| CepLogic::new(of_record, search, Emitted::of, context));
         let emitted = Stream::from_edge(main);
         let matches = emitted.clone().flat_map(&format!("{name}/matches"), |emitted| match emitted {
             Emitted::Match(found) => Some(found),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_cep::{Candidate, CepLogic, Emitted, Found, Judge, Limit, Matcher, Nfa, Runs, Search, Sequence};
+use tidegate_cep::{Candidate, CepLogic, Emitted, Found, Judge, Limit, Matcher, Nfa, Runs, Search};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Error, Record, Watermark};
 
@@ -35,15 +35,22 @@ fn written_and_read<T: Serialize + for<'de> Deserialize<'de>>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
-pub fn run(case: &Case) -> Result<Outcome, String> {
-    if case.event_time { in_event_time(case) } else { as_given(case) }
+/// Also with each partial match followed by itself, where others follow them all at once?
+pub fn run(case: &Case, one_by_one: bool) -> Result<Outcome, String> {
+    if case.event_time { in_event_time(case) } else { as_given(case, one_by_one) }
 }
 
-fn as_given(case: &Case) -> Result<Outcome, String> {
+fn as_given(case: &Case, one_by_one: bool) -> Result<Outcome, String> {
     let nfa = Arc::new(Nfa::compile(case.pattern.clone()).map_err(|e| e.to_string())?);
-    let mut matcher = Matcher::new(nfa, Limit::default());
+    let limit = Limit::default();
+    let mut matcher = if one_by_one { Matcher::one_by_one(nfa, limit) } else { Matcher::new(nfa, limit, true) };
     let mut keys: BTreeMap<&str, Runs<Event>> = BTreeMap::new();
-    let mut found = Vec::new();
+    let mut outcome = Outcome::default();
+    let Outcome { matches, timeouts, .. } = &mut outcome;
+    let mut found = |found: Found<'_, Event>| match found {
+        Found::Match(sequence) => matches.push(made(&sequence.by_step(), sequence.time)),
+        Found::Timeout(sequence) => timeouts.push(made(&sequence.by_step(), sequence.time)),
+    };
     let mut eval = |condition: &Cel, candidate: &Candidate<'_, Event>| condition.holds(candidate);
     for (position, entry) in case.entries.iter().enumerate() {
         if case.restores.contains(&position) {
@@ -58,13 +65,6 @@ fn as_given(case: &Case) -> Result<Outcome, String> {
             matcher.event(runs, event.clone(), *time, &mut eval, &mut found).map_err(|e| e.to_string())?;
         }
     }
-    let mut outcome = Outcome::default();
-    for found in found {
-        match found {
-            Found::Match(Sequence { steps, time, .. }) => outcome.matches.push(made(&steps, time)),
-            Found::Timeout(Sequence { steps, time, .. }) => outcome.timeouts.push(made(&steps, time)),
-        }
-    }
     outcome.open = keys.values().map(Runs::open).sum();
     outcome.events = keys.values().map(Runs::events).sum();
     Ok(outcome)
@@ -73,7 +73,8 @@ fn as_given(case: &Case) -> Result<Outcome, String> {
 fn in_event_time(case: &Case) -> Result<Outcome, String> {
     let search = Search::new(case.pattern.clone()).map_err(|e| e.to_string())?;
     let search = search.tie_break(|a: &Event, b: &Event| a.tie.total_cmp(&b.tie));
-    let new = || CepLogic::<String, _, _, _>::new(|e: &Event| e.key.clone(), search.clone(), &mut Context::default()).unwrap();
+    let new =
+        || CepLogic::<String, _, _, _, _>::new(|e: &Event| e.key.clone(), search.clone(), Emitted::of, &mut Context::default()).unwrap();
     let mut logic = new();
     let mut out = Outbox::default();
     for (position, entry) in case.entries.iter().enumerate() {

@@ -44,8 +44,13 @@ fn difference(what: &str, want: &Counted, have: &Counted) -> Option<String> {
 }
 
 fn check(case: &Case) -> Result<(), String> {
+    check_with(case, false)?;
+    check_with(case, true).map_err(|why| format!("one by one: {why}"))
+}
+
+fn check_with(case: &Case, one_by_one: bool) -> Result<(), String> {
     let json = &case.json;
-    let result = drive::run(case);
+    let result = drive::run(case, one_by_one);
     if let Some(error) = json.get("error") {
         let error = error.as_str().unwrap();
         let part = if error == "skip_target_missing" { "no event" } else { "first one" };

@@ -17,7 +17,7 @@ use flink::{Answer, Case, Entry, Flink, Outcome};
 use patterns::{Event, Kinds, pattern};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use tidegate_cep::{AfterMatch, Candidate, Found, Judge, Limit, Matcher, Nfa, Pattern, Runs, Sequence};
+use tidegate_cep::{AfterMatch, Candidate, Found, Judge, Limit, Matcher, Nfa, Overflow, Pattern, Runs, Sequence};
 use tidegate_runtime::Error;
 
 /// Some of the patterns that skip fail where there is nothing to skip to.
@@ -46,9 +46,9 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 }
 
 /// Places of events by step. Flink knows no kinds within a step, so they are one.
-fn places(sequence: &Sequence<Event>) -> BTreeMap<String, Vec<usize>> {
+fn places(sequence: &Sequence<'_, Event>) -> BTreeMap<String, Vec<usize>> {
     let mut steps: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (name, events) in &sequence.steps {
+    for (name, events) in sequence.by_step() {
         steps.entry(name.trim_end_matches(['x', 'y']).to_owned()).or_default().extend(events.iter().map(|e| e.index));
     }
     steps.values_mut().for_each(|events| events.sort_unstable());
@@ -57,12 +57,17 @@ fn places(sequence: &Sequence<Event>) -> BTreeMap<String, Vec<usize>> {
 
 /// What our matcher finds; `None` if it is too much.
 fn ours(case: &Case) -> Option<Answer> {
-    let mut matcher = Matcher::new(Arc::new(Nfa::compile(case.pattern.clone()).unwrap()), Limit { runs: 2_000, ..Limit::default() });
+    let mut matcher =
+        Matcher::new(Arc::new(Nfa::compile(case.pattern.clone()).unwrap()), Limit { memory: 256 << 10, overflow: Overflow::Fail }, true);
     let mut eval = |kinds: &Kinds, candidate: &Candidate<'_, Event>| kinds.holds(candidate);
     let mut keys = [Runs::<Event>::default(), Runs::default()];
     let mut answer = Answer::default();
     for (index, entry) in case.entries.iter().enumerate() {
-        let (runs, mut found) = (&mut keys[usize::from(entry.key)], Vec::new());
+        let (runs, mut outcome) = (&mut keys[usize::from(entry.key)], Outcome::default());
+        let mut found = |found: Found<'_, Event>| match found {
+            Found::Match(sequence) => outcome.matches.push(places(&sequence)),
+            Found::Timeout(sequence) => outcome.timeouts.push((places(&sequence), sequence.time)),
+        };
         let result = matcher.advance::<_, Error>(runs, entry.time, &mut found).and_then(|_| {
             let event = entry.kind.map(|kind| Event { index, time: entry.time, kind });
             event.map_or(Ok(false), |event| matcher.event(runs, event, event.time, &mut eval, &mut found))
@@ -70,13 +75,6 @@ fn ours(case: &Case) -> Option<Answer> {
         if let Err(error) = result {
             let failed = error.to_string();
             return failed.contains("can't skip").then_some(Answer { failed: Some(failed), ..answer });
-        }
-        let mut outcome = Outcome::default();
-        for found in &found {
-            match found {
-                Found::Match(sequence) => outcome.matches.push(places(sequence)),
-                Found::Timeout(sequence) => outcome.timeouts.push((places(sequence), sequence.time)),
-            }
         }
         answer.entries.push(outcome);
     }

@@ -147,13 +147,9 @@ impl Kinds {
     }
 }
 
-/// Leaves conditions on the event alone, and no windows of steps.
+/// Leaves conditions on the event alone.
 pub fn simplify(steps: &mut [Step<Kinds>]) {
     for step in steps {
-        step.within = None;
-        if let Some(times) = &mut step.times {
-            times.within = None;
-        }
         if let Some(until) = &mut step.until {
             until.iterative = false;
         }

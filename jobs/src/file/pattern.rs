@@ -24,8 +24,8 @@ pub struct Pattern {
     pub tie_break: Option<Spanned<String>>,
     /// Are events taken as they come, at the time of the wall clock?
     pub processing_time: bool,
-    /// How many partial matches a key may have open.
-    pub limit: Option<Limit>,
+    /// How much memory the partial matches of a key may take.
+    pub limit: Limit,
 }
 
 const CONTIGUITIES: [(&str, Contiguity); 5] = [
@@ -41,7 +41,7 @@ const AFTER_MATCHES: [(&str, Word); 3] = [("no_skip", Word::No), ("skip_to_next"
 
 const TIMES_OF: [(&str, bool); 2] = [("event", false), ("processing", true)];
 const OVERFLOWS: [(&str, Overflow); 3] =
-    [("fail", Overflow::Fail), ("drop_oldest", Overflow::DropOldest), ("drop_newest", Overflow::DropNewest)];
+    [("drop_oldest", Overflow::DropOldest), ("drop_newest", Overflow::DropNewest), ("fail", Overflow::Fail)];
 
 /// The forms of `after_match` that are one word.
 #[derive(Clone, Copy)]
@@ -82,7 +82,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
     if let (true, Some(at)) = (processing_time, fields.key("tie_break")) {
         reader.push(at.problem("`tie_break` does not go with `time: processing`: events are taken as they come"));
     }
-    let limit = fields.get("limit").and_then(|node| read_limit(reader, node, fields.key("limit")?, &place));
+    let limit = fields.get("limit").and_then(|node| read_limit(reader, node, fields.key("limit")?, &place)).unwrap_or_default();
     let steps = reader.required(&fields, "steps").map_or_else(Vec::new, |node| read_steps(reader, node, &place, &mut places));
     let mut shape = PatternShape::new(steps);
     shape.within = within;
@@ -98,9 +98,10 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
 
 fn read_limit(reader: &mut Reader, node: &Node, at: &Span, place: &str) -> Option<Limit> {
     let fields = reader.fields(node, at, &[&keys::LIMIT], &format!("`limit` of {place}"))?;
-    let runs = reader.required(&fields, "matches").and_then(|node| reader.count(node, 1, MOST))?;
+    let memory = fields.get("memory").and_then(|node| reader.size(node)).map(|size| usize::try_from(size.value).unwrap_or(usize::MAX));
     let overflow = fields.get("overflow").and_then(|node| reader.word(node, "limit.overflow", &OVERFLOWS));
-    Some(Limit { runs: usize::try_from(runs.value).unwrap_or(usize::MAX), overflow: overflow.map(|o| o.value).unwrap_or_default() })
+    let default = Limit::default();
+    Some(Limit { memory: memory.unwrap_or(default.memory), overflow: overflow.map_or(default.overflow, |overflow| overflow.value) })
 }
 
 fn read_window(reader: &mut Reader, node: &Node) -> Option<Duration> {

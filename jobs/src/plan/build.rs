@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidegate_cep::{CepLogic, Emitted};
+use tidegate_cep::{CepLogic, Found};
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::row::{Row, Schema, Value};
 use tidegate_operators::{Aggregate, KeyedStream, Stream, Top, WindowResult};
@@ -245,12 +245,19 @@ fn without_keys<'s>(late: Rows<'s>, stream: &PlannedStream) -> Rows<'s> {
     late.map(&format!("{}/late", stream.name), move |row: Row| row.0.into_iter().take(width).collect())
 }
 
+/// What a pattern has found, as a row.
+#[derive(Clone)]
+enum Told {
+    Match(Row),
+    Timeout(Row),
+}
+
 /// The matches of a pattern and what follows them; the partial matches that ran out of time, if they are asked for; its late records.
 fn matched<'s>(input: Rows<'s>, stream: &PlannedStream, pattern: &Patterned) -> (Rows<'s>, Option<Rows<'s>>, Rows<'s>) {
     let name = stream.name.as_str();
     let failures = || Failures::new(name, &stream.input.schema, stream.on_error);
     let keyed = if pattern.keys.is_empty() { input } else { through(input, &format!("{name}/key"), &pattern.keys, failures()) };
-    let (of_record, of_row) = (pattern.key.clone(), pattern.key.clone());
+    let (of_record, of_row, rows) = (pattern.key.clone(), pattern.key.clone(), pattern.clone());
     let (main, late) = operator::keyed(
         keyed.into_edge(),
         name,
@@ -259,25 +266,27 @@ fn matched<'s>(input: Rows<'s>, stream: &PlannedStream, pattern: &Patterned) -> 
         move |row: &Row| of_record.of(row),
         |context| {
             let search = pattern.search(failures(), Arc::clone(&context.metrics)).expect("a planned pattern is one");
-            CepLogic::new(move |row: &Row| of_row.of(row), search, context)
+            let tell = move |key: &RowKey, found: &Found<'_, Row>| match found {
+                Found::Match(sequence) => Told::Match(rows.row(key, sequence, true)),
+                Found::Timeout(sequence) => Told::Timeout(rows.row(key, sequence, false)),
+            };
+            CepLogic::new(move |row: &Row| of_row.of(row), search, tell, context)
         },
     );
     let late = if pattern.keys.is_empty() { Stream::from_edge(late) } else { without_keys(Stream::from_edge(late), stream) };
     let timeouts = stream.timeouts_to().map(|(timeouts_to, _)| {
-        let rows = pattern.clone();
         Stream::from_edge(operator::stateless(main.clone(), timeouts_to, "partial matches out of time", |metrics| {
-            let row = move |found| if let Emitted::Timeout(found) = found { Some(rows.row(&found, false)) } else { None };
-            each(row, metrics)
+            each(|told| if let Told::Timeout(row) = told { Some(row) } else { None }, metrics)
         }))
     });
-    let (rows, pipeline) = (pattern.clone(), stream.pipeline.clone());
+    let pipeline = stream.pipeline.clone();
     let mut failures = Failures::new(name, &stream.pipeline_schema, stream.on_error);
     let kind = if pipeline.is_empty() { "rows".to_owned() } else { pipeline.to_string() };
     let out = operator::stateless(main, &format!("{name}/emit"), &kind, |metrics: Arc<OperatorMetrics>| {
-        move |records: &mut Vec<Record<Emitted<RowKey, Row>>>, out: &mut Vec<Record<Row>>| {
+        move |records: &mut Vec<Record<Told>>, out: &mut Vec<Record<Row>>| {
             records.drain(..).try_for_each(|record| match record.value {
-                Emitted::Match(found) => pipeline.run(Record::new(record.time, rows.row(&found, true)), out, &metrics, &mut failures),
-                Emitted::Timeout(_) => {
+                Told::Match(row) => pipeline.run(Record::new(record.time, row), out, &metrics, &mut failures),
+                Told::Timeout(_) => {
                     metrics.filtered.add(1);
                     Ok(())
                 }

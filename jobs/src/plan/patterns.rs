@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidegate_cep::pattern::{Alternative, Body};
-use tidegate_cep::{Candidate, Condition, Invalid, Judge, Limit, Match, Matched, Pattern, Search, Step};
+use tidegate_cep::{Candidate, Condition, Invalid, Judge, Limit, Matched, Pattern, Search, Sequence, Step};
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
@@ -29,7 +29,7 @@ pub(super) struct Patterned {
     /// The slot that orders events of one time.
     tie_break: Option<usize>,
     pub(super) processing_time: bool,
-    limit: Option<Limit>,
+    limit: Limit,
     events: Events,
     /// The steps that take events, each a list behind the fields of a match.
     steps: Arc<[Arc<str>]>,
@@ -152,13 +152,10 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
     Ok((patterned, seen))
 }
 
-/// A search that emits timeouts if they are asked for, with the limit if there is one.
-fn run_as<C: Condition>(search: Search<Row, C>, timeouts: bool, limit: Option<Limit>) -> Search<Row, C> {
+/// A search that emits timeouts if they are asked for, within the limit.
+fn run_as<C: Condition>(search: Search<Row, C>, timeouts: bool, limit: Limit) -> Search<Row, C> {
     let search = if timeouts { search } else { search.without_timeouts() };
-    match limit {
-        Some(limit) => search.limit(limit),
-        None => search,
-    }
+    search.limit(limit)
 }
 
 /// The type of a step in an expression.
@@ -331,16 +328,24 @@ impl Patterned {
     }
 
     /// A match as a row: the key, `match`, `start`, `end`, and if it is asked for the events of each step.
-    pub(super) fn row(&self, found: &Match<RowKey, Row>, with_steps: bool) -> Row {
-        let list = |rows: &Vec<Row>| Value::list(rows.iter().map(|row| self.events.map(row)));
-        let steps: Vec<(&Arc<str>, Value)> = found.steps.iter().map(|(name, rows)| (name, list(rows))).collect();
+    pub(super) fn row(&self, key: &RowKey, found: &Sequence<'_, Row>, with_steps: bool) -> Row {
+        let mut steps: Vec<(&Arc<str>, Vec<Value>)> = Vec::new();
+        for (name, event) in found.events() {
+            let event = self.events.map(event);
+            // The latest steps are at the end.
+            match steps.iter_mut().rev().find(|(known, _)| *known == name) {
+                Some((_, events)) => events.push(event),
+                None => steps.push((name, vec![event])),
+            }
+        }
+        let steps: Vec<(&Arc<str>, Value)> = steps.into_iter().map(|(name, events)| (name, Value::list(events))).collect();
         let by_step = Value::map(steps.iter().map(|(name, events)| (Value::string(name), events.clone())));
-        let times = [found.start, found.end].map(super::build::bound);
+        let times = [found.start(), found.end()].map(super::build::bound);
         let named = self.steps.iter().filter(|_| with_steps);
         let lists = named.map(|step| {
             let events = steps.iter().find(|(name, _)| *name == step).map(|(_, events)| events.clone());
             events.unwrap_or_else(|| Value::list([]))
         });
-        found.key.values().iter().cloned().chain([by_step]).chain(times).chain(lists).collect()
+        key.values().iter().cloned().chain([by_step]).chain(times).chain(lists).collect()
     }
 }

@@ -42,6 +42,7 @@ pub use registry::{Handle, States};
 pub(crate) use rows::{Row, Rows};
 pub use timers::Timers;
 pub use ttl::{Clock, Ttl};
+pub use weight::Weight;
 pub use windowed::Windowed;
 
 /// A hash map with a fixed seed: the order of iteration is the same in every run.

@@ -1,8 +1,13 @@
-//! What entries own beside their place in the table: text, lists, boxes. It is estimated, from what a few of them come to when encoded.
+//! What values own beside their place in a table: text, lists, boxes. It is estimated, from what a few of them come to when encoded.
 
-/// An estimate of the bytes that each entry of a state owns outside the table.
+use serde::Serialize;
+
+use super::codec;
+use crate::error::Error;
+
+/// An estimate of the bytes that each of many values of a type owns outside its own place.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Weight {
+pub struct Weight {
     /// Does an entry own anything?
     owns: bool,
     mean: f32,
@@ -33,8 +38,28 @@ impl Weight {
         self.mean += (bytes - self.mean) * part;
     }
 
-    /// Bytes per entry.
-    pub(super) fn bytes(&self) -> usize {
+    /// Of values of one type.
+    #[must_use]
+    pub fn of_values<V>() -> Self {
+        Self::of::<(), V>()
+    }
+
+    /// Looks at a value.
+    ///
+    /// # Errors
+    /// It can't be kept in state.
+    pub fn measure<V: Serialize>(&mut self, value: &V) -> Result<(), Error> {
+        if self.owns {
+            let mut encoded = Vec::new();
+            codec::encode(value, &mut encoded)?;
+            self.sample(encoded.len());
+        }
+        Ok(())
+    }
+
+    /// Bytes per value.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.mean as usize
     }
 }

@@ -1,96 +1,78 @@
 //! What becomes of complete matches: in which order they are emitted, and what they drop.
 
-use std::cmp::Reverse;
-use std::sync::Arc;
+use std::cmp::{Ordering, Reverse};
 
 use super::SeparateEngine;
-use super::runs::{Link, Origin, Separate};
-use crate::matcher::{Found, MatchError, Sequence, listed};
-use crate::pattern::{AfterMatch, SkipTo};
-
-/// What a match drops: all that began before this, or also with it.
-enum Drop {
-    Before(Origin),
-    UpTo(Origin),
-}
-
-impl Drop {
-    fn holds(&self, start: Origin) -> bool {
-        match *self {
-            Self::Before(bound) => start < bound,
-            Self::UpTo(bound) => start <= bound,
-        }
-    }
-}
+use super::runs::{Chain, Complete, Separate};
+use crate::matcher::past::Past;
+use crate::matcher::{Found, MatchError, Sequence, check_target};
+use crate::pattern::AfterMatch;
 
 impl<C> SeparateEngine<C> {
     /// Emits the complete matches that need not wait for a partial one that began earlier.
     ///
-    /// They go in the order they began; of one start, the one completed first, and of one event, the longest.
-    pub(super) fn settle<E: Clone, X>(&self, runs: &mut Separate<E>, time: i64, found: &mut Vec<Found<E>>) -> Result<(), MatchError<X>> {
+    /// They go in the order they began; of one start, the one completed first, of one event, the longest, and of one length, the one whose events came
+    /// first.
+    pub(super) fn settle<E, X>(
+        &mut self,
+        runs: &mut Separate<E>,
+        time: i64,
+        found: &mut impl FnMut(Found<'_, E>),
+    ) -> Result<(), MatchError<X>> {
         if runs.held.is_empty() {
             return Ok(());
         }
-        runs.held.make_contiguous().sort_by_key(|c| (c.start, c.arrival, Reverse(c.depth)));
+        let Separate { past, held, .. } = runs;
+        held.make_contiguous().sort_by(|a, b| order(past, a, b));
         let skips = self.nfa.after_match != AfterMatch::NoSkip;
         while let Some(complete) = runs.held.front().copied() {
-            if skips && runs.open.first().is_some_and(|run| run.start < complete.start) {
+            if skips && runs.open.first().is_some_and(|run| run.chain.first < complete.chain.first) {
                 break;
             }
             runs.held.pop_front();
-            if let Some(drop) = self.drops(runs, complete.link)? {
-                forget(runs, &drop);
+            if let Some(bound) = self.drops(&runs.past, complete.chain)? {
+                // Both are in order of their starts.
+                let open = runs.open.partition_point(|run| run.chain.first < bound);
+                let held = runs.held.partition_point(|complete| complete.chain.first < bound);
+                runs.open.drain(..open);
+                runs.held.drain(..held);
             }
-            found.push(Found::Match(self.sequence(runs, complete.link, time)));
-            runs.release(complete.link);
+            let first = self.list(&runs.past, complete.chain);
+            found(Found::Match(Sequence::new(&self.nfa.names, &runs.past, &self.listing, first, time)));
         }
         Ok(())
     }
 
-    fn drops<E, X>(&self, runs: &Separate<E>, link: u32) -> Result<Option<Drop>, MatchError<X>> {
-        let origin = |link: &Link| runs.stored(link.event).map(|stored| stored.origin);
-        let origins = || runs.chain(link).filter_map(origin);
+    /// The event before which all is dropped for a match, if any is.
+    fn drops<E, X>(&self, past: &Past<E>, chain: Chain) -> Result<Option<u32>, MatchError<X>> {
         Ok(match &self.nfa.after_match {
             AfterMatch::NoSkip => None,
-            AfterMatch::SkipToNext => origins().min().map(Drop::UpTo),
-            AfterMatch::SkipPastLastEvent => origins().max().map(Drop::UpTo),
+            AfterMatch::SkipToNext => Some(chain.first + 1),
+            AfterMatch::SkipPastLastEvent => Some(past.node(chain.node).event + 1),
             AfterMatch::SkipToFirst(to) | AfterMatch::SkipToLast(to) => {
-                let of_step = |link: &&Link| Some(link.step) == self.nfa.target;
-                let mut targets = runs.chain(link).filter(of_step).filter_map(origin);
+                let mut targets = chain.nodes(past).filter(|node| Some(node.step) == self.nfa.target).map(|node| node.event);
                 let is_last = matches!(self.nfa.after_match, AfterMatch::SkipToLast(_));
                 let target = if is_last { targets.next() } else { targets.last() };
-                check_target(to, target, origins().min())?;
-                target.map(Drop::Before)
+                check_target(to, target, chain.first)?;
+                target
             }
         })
     }
 
-    /// The events up to this link.
-    pub(super) fn sequence<E: Clone>(&self, runs: &Separate<E>, link: u32, time: i64) -> Sequence<E> {
-        let mut chain: Vec<&Link> = runs.chain(link).collect();
-        chain.reverse();
-        let events =
-            chain.into_iter().filter_map(|link| runs.stored(link.event).map(|stored| (link.step, &stored.event, stored.origin.time)));
-        listed(&self.nfa.names, events, time)
+    /// Lists the events of a chain.
+    pub(super) fn list<E>(&mut self, past: &Past<E>, chain: Chain) -> u32 {
+        self.listing.clear();
+        self.listing.add_match(chain.nodes(past).map(|node| (node.event, node.step)))
     }
 }
 
-fn check_target<X>(to: &SkipTo, target: Option<Origin>, first: Option<Origin>) -> Result<(), MatchError<X>> {
-    if to.or_fail && target.is_none() {
-        return Err(MatchError::SkipTargetMissing(Arc::clone(&to.step)));
+fn order<E>(past: &Past<E>, a: &Complete, b: &Complete) -> Ordering {
+    let key = |complete: &Complete| (complete.chain.first, complete.arrival, Reverse(complete.chain.length));
+    let by_key = key(a).cmp(&key(b));
+    if by_key.is_ne() || a.chain == b.chain {
+        return by_key;
     }
-    if to.or_fail && target == first {
-        return Err(MatchError::SkipToStart(Arc::clone(&to.step)));
-    }
-    Ok(())
-}
-
-fn forget<E>(runs: &mut Separate<E>, drop: &Drop) {
-    // Both are in order of their starts.
-    let open = runs.open.partition_point(|run| drop.holds(run.start));
-    let held = runs.held.partition_point(|complete| drop.holds(complete.start));
-    let links: Vec<u32> = runs.open.drain(..open).map(|run| run.link).collect();
-    links.into_iter().for_each(|link| runs.release(link));
-    let links: Vec<u32> = runs.held.drain(..held).map(|complete| complete.link).collect();
-    links.into_iter().for_each(|link| runs.release(link));
+    // The earliest event in which they differ decides, which is the last on the way back.
+    let nodes = |complete: &Complete| complete.chain.nodes(past).map(|node| (node.event, node.step));
+    nodes(a).zip(nodes(b)).filter(|(a, b)| a != b).last().map_or(Ordering::Equal, |(a, b)| a.cmp(&b))
 }

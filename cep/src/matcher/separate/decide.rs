@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::runs::Separate;
-use super::slab::NONE;
+use super::runs::Chain;
 use crate::matcher::candidate::{Candidate, Matched};
+use crate::matcher::past::Past;
 use crate::matcher::ways::{Decision, Ways};
 use crate::nfa::{ConditionId, Nfa, StateId};
 
@@ -26,7 +26,7 @@ pub(super) struct Decider {
 /// An event in hand.
 pub(super) struct Subject<'a, C, E> {
     pub nfa: &'a Nfa<C>,
-    pub runs: Option<&'a Separate<E>>,
+    pub past: Option<&'a Past<E>>,
     pub event: &'a E,
     pub time: i64,
 }
@@ -54,20 +54,20 @@ impl Decider {
         &self.decisions[range]
     }
 
-    /// What the event does to a run in `state` whose latest link is `link`.
+    /// What the event does to a run in `state` with these events behind it.
     #[inline]
     pub fn decide<C, E, X>(
         &mut self,
         subject: &Subject<'_, C, E>,
         state: StateId,
-        link: u32,
+        chain: Option<Chain>,
         eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
     ) -> Result<Range<usize>, X> {
         let (number, range) = &self.known[state as usize];
         if *number == self.event {
             return Ok(range.clone());
         }
-        let range = self.find(subject, state, link, eval)?;
+        let range = self.find(subject, state, chain, eval)?;
         if !subject.nfa.state(state).iterative {
             self.known[state as usize] = (self.event, range.clone());
         }
@@ -78,7 +78,7 @@ impl Decider {
         &mut self,
         subject: &Subject<'_, C, E>,
         state: StateId,
-        link: u32,
+        chain: Option<Chain>,
         eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
     ) -> Result<Range<usize>, X> {
         self.clock += 1;
@@ -89,7 +89,10 @@ impl Decider {
             let number = if iterative { run } else { event };
             let fact = &mut facts[condition as usize];
             if fact.0 != number {
-                let matched = Matched { runs: subject.runs, names: &nfa.names, link: if iterative { link } else { NONE } };
+                let matched = match (subject.past, chain) {
+                    (Some(past), Some(chain)) if iterative => Matched::of_chain(past, &nfa.names, chain),
+                    _ => Matched::none(),
+                };
                 let candidate = Candidate { event: subject.event, time: subject.time, matched };
                 *fact = (number, eval(&nfa.conditions[condition as usize], &candidate)?);
             }

@@ -1,35 +1,43 @@
-//! Keeps every partial match by itself: whatever a pattern may ask for, at a cost that grows with those that an event moves.
+//! Follows every partial match by itself: whatever a pattern may ask for, at a cost that grows with those that an event moves.
 
+mod chains;
 mod complete;
 mod convert;
 mod decide;
 mod runs;
-mod slab;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(crate) use runs::Separate;
-pub(crate) use slab::NONE;
+pub(crate) use runs::{Chain, Separate};
 
 use super::candidate::Candidate;
+use super::limit::{Limit, Overflow};
+use super::listing::Listing;
+use super::past::{NONE, Sweep};
 use super::runs::{One, State};
 use super::ways::Decision;
-use super::{Found, Limit, MatchError, Overflow};
+use super::{Found, MatchError, Sequence};
 use crate::nfa::{Kind, Nfa, StateId, StepId};
+use chains::Appended;
 use decide::{Decider, Subject};
-use runs::{Complete, Origin, Run};
+use runs::{Complete, Run};
 
 /// Runs a compiled pattern, partial match by partial match.
 #[derive(Clone, Debug)]
 pub(super) struct SeparateEngine<C> {
     nfa: Arc<Nfa<C>>,
     limit: Limit,
+    /// About how many bytes an event takes.
+    event_bytes: usize,
     dropped: u64,
     decider: Decider,
     /// What the event does to each run.
     ranges: Vec<Range<usize>>,
     spare: Vec<Run>,
+    appended: Appended,
+    listing: Listing,
+    sweep: Sweep,
     /// Does any state have a window of its own?
     windowed_states: bool,
     /// Has each state a bit of its own in a word?
@@ -41,51 +49,72 @@ impl<C> SeparateEngine<C> {
         let decider = Decider::new(&nfa);
         let windowed_states = nfa.states.iter().any(|state| state.within.is_some());
         let few_states = nfa.states.len() <= 64;
-        Self { nfa, limit, dropped: 0, decider, ranges: Vec::new(), spare: Vec::new(), windowed_states, few_states }
+        Self {
+            nfa,
+            limit,
+            event_bytes: 0,
+            dropped: 0,
+            decider,
+            ranges: Vec::new(),
+            spare: Vec::new(),
+            appended: Appended::default(),
+            listing: Listing::default(),
+            sweep: Sweep::default(),
+            windowed_states,
+            few_states,
+        }
     }
 
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
+    pub fn weigh_events(&mut self, bytes: usize) {
+        self.event_bytes = bytes;
+    }
+
     /// Time has come to `time`. Has anything changed?
-    pub fn advance<E: Clone, X>(&self, state: &mut State<E>, time: i64, found: &mut Vec<Found<E>>) -> Result<bool, MatchError<X>> {
-        self.take_over(state)?;
+    pub fn advance<E, X>(&mut self, state: &mut State<E>, time: i64, found: &mut impl FnMut(Found<'_, E>)) -> Result<bool, MatchError<X>> {
+        if let State::Shared(_) = state {
+            *state = State::Separate(self.of_its_own(state));
+        }
         if state.deadline().is_none_or(|deadline| time < deadline) {
             return Ok(false);
         }
-        let mut held = self.of_its_own(state);
-        let runs = &mut *held;
+        let mut runs = self.of_its_own(state);
         let mut open = std::mem::take(&mut runs.open);
         open.retain(|run| {
-            let Some(at) = self.expiry(run).filter(|at| *at <= time) else { return true };
+            let Some(at) = self.expiry(&runs, run).filter(|at| *at <= time) else { return true };
             if self.nfa.state(run.state).kind == Kind::Pending {
-                self.complete(runs, run.link, run.start);
+                complete(&mut runs, run.chain);
             } else {
-                found.push(Found::Timeout(self.sequence(runs, run.link, at)));
+                let first = self.list(&runs.past, run.chain);
+                found(Found::Timeout(Sequence::new(&self.nfa.names, &runs.past, &self.listing, first, at)));
             }
-            runs.release(run.link);
             false
         });
         runs.open = open;
-        let result = self.settle(runs, time, found);
-        self.set_deadline(runs, 0);
-        *state = State::Separate(held);
+        runs.arrivals += 1;
+        let result = self.settle(&mut runs, time, found);
+        self.set_deadline(&mut runs, 0);
+        if runs.past.wants_sweep() || runs.open.is_empty() {
+            runs.sweep(&mut self.sweep);
+        }
+        *state = State::Separate(runs);
         state.tidy();
         result.map(|()| true)
     }
 
     /// An event came. Has anything changed?
-    pub fn event<E: Clone, X>(
+    pub fn event<E, X>(
         &mut self,
         state: &mut State<E>,
         event: E,
         time: i64,
         eval: &mut impl FnMut(&C, &Candidate<'_, E>) -> Result<bool, X>,
-        found: &mut Vec<Found<E>>,
+        found: &mut impl FnMut(Found<'_, E>),
     ) -> Result<bool, MatchError<X>> {
-        self.take_over(state)?;
-        if let State::One(_) = state {
+        if let State::One(_) | State::Shared(_) = state {
             *state = State::Separate(self.of_its_own(state));
         }
         let before = if let State::Separate(runs) = &*state { Some(&**runs) } else { None };
@@ -97,9 +126,7 @@ impl<C> SeparateEngine<C> {
         if before.is_none()
             && let Some((waits, step)) = self.begins_one()
         {
-            let origin = Origin { time, arrival: 0 };
-            let run = Run { state: waits, link: NONE, start: origin, previous: time };
-            let deadline = self.expiry(&run).unwrap_or(i64::MAX);
+            let deadline = self.nfa.deadline_of_one(waits, time);
             *state = State::One(Box::new(One { event, time, deadline, state: waits, step }));
             return Ok(true);
         }
@@ -108,16 +135,6 @@ impl<C> SeparateEngine<C> {
         *state = State::Separate(runs);
         state.tidy();
         result.map(|()| true)
-    }
-
-    /// Goes on from what the other engine wrote, if they are not more than may be open.
-    fn take_over<E, X>(&self, state: &mut State<E>) -> Result<(), MatchError<X>> {
-        let State::Shared(sets) = state else { return Ok(()) };
-        if sets.open() > self.limit.runs {
-            return Err(MatchError::TooManyRuns(self.limit.runs));
-        }
-        *state = State::Separate(self.of_its_own(state));
-        Ok(())
     }
 
     /// Takes a key's state in the form of this engine.
@@ -140,39 +157,44 @@ impl<C> SeparateEngine<C> {
     fn begins_one(&self) -> Option<(StateId, StepId)> {
         let mut begins = self.begins();
         match (begins.next(), begins.next()) {
-            (Some(Decision::Take { step, target, completes: false }), None) if self.limit.runs > 0 => Some((target, step)),
+            (Some(Decision::Take { step, target, completes: false }), None) => Some((target, step)),
             _ => None,
         }
     }
 
     /// Does what was decided.
-    fn apply<E: Clone, X>(
+    fn apply<E, X>(
         &mut self,
         runs: &mut Separate<E>,
         event: E,
         time: i64,
         stay: bool,
-        found: &mut Vec<Found<E>>,
+        found: &mut impl FnMut(Found<'_, E>),
     ) -> Result<(), MatchError<X>> {
-        let origin = runs.arrive(time);
-        let event = runs.store(event, origin);
-        let open = runs.open.len();
+        let event = runs.past.store(event, time);
+        self.appended.start(event);
+        let (open, nodes) = (runs.open.len(), runs.past.nodes.len());
         if !stay {
-            self.act(runs, event, origin);
+            self.act(runs);
         } else if open == 0 {
             runs.occupied = 0;
         }
-        let old = runs.open.len();
-        self.begin(runs, event, origin);
-        runs.unstore(event);
-        // Events need not come in order of time.
-        let in_order = old == 0 || runs.open.get(old).is_none_or(|first| runs.open[old - 1].start < first.start);
-        if !in_order {
-            runs.open.sort_by_key(|run| run.start);
+        let decisions: Vec<Decision> = self.begins().collect();
+        for decision in decisions {
+            self.follow(runs, None, &[decision]);
         }
-        self.set_deadline(runs, if stay && in_order { open } else { 0 });
+        if runs.past.nodes.len() == nodes {
+            // Nobody has taken it.
+            runs.past.events.pop();
+        }
+        runs.arrivals += 1;
+        self.set_deadline(runs, if stay { open } else { 0 });
         self.hold_to_limit(runs)?;
-        self.settle(runs, time, found)
+        let result = self.settle(runs, time, found);
+        if runs.past.wants_sweep() {
+            runs.sweep(&mut self.sweep);
+        }
+        result
     }
 
     /// Finds what the event does to each run, and last to the one that is always about to begin. Do all stay as they are? Then there is nothing to
@@ -186,91 +208,72 @@ impl<C> SeparateEngine<C> {
     ) -> Result<bool, X> {
         self.ranges.clear();
         self.decider.begin();
-        let subject = Subject { nfa: &self.nfa, runs, event, time };
+        let subject = Subject { nfa: &self.nfa, past: runs.map(|runs| &runs.past), event, time };
         let mut stays = true;
         if let Some(runs) = runs.filter(|runs| !runs.open.is_empty()) {
             stays = self.few_states && stay(&mut self.decider, &subject, runs.occupied, eval)?;
             if !stays {
                 stays = true;
                 for run in &runs.open {
-                    let range = self.decider.decide(&subject, run.state, run.link, eval)?;
+                    let range = self.decider.decide(&subject, run.state, Some(run.chain), eval)?;
                     stays &= *self.decider.decisions(range.clone()) == [Decision::Move(run.state)];
                     self.ranges.push(range);
                 }
             }
         }
-        self.ranges.push(self.decider.decide(&subject, self.nfa.start, NONE, eval)?);
+        self.ranges.push(self.decider.decide(&subject, self.nfa.start, None, eval)?);
         Ok(stays)
     }
 
     /// Does to each run what was found.
-    fn act<E>(&mut self, runs: &mut Separate<E>, event: u32, origin: Origin) {
+    fn act<E>(&mut self, runs: &mut Separate<E>) {
         // What a key keeps is of its own size.
         let mut before = std::mem::take(&mut self.spare);
         before.append(&mut runs.open);
         runs.occupied = 0;
-        for (run, range) in before.drain(..).zip(self.ranges.iter().cloned()) {
-            match self.decider.decisions(range) {
-                [] => runs.release(run.link),
+        for (at, run) in before.drain(..).enumerate() {
+            let range = self.ranges[at].clone();
+            match self.decider.decisions(range.clone()) {
+                [] => {}
                 [Decision::Move(state)] if *state == run.state => runs.enter(run),
-                decisions => {
-                    self.follow(runs, run, decisions, event, origin.time);
-                    runs.release(run.link);
+                _ => {
+                    let decisions: smallvec::SmallVec<[Decision; 4]> = self.decider.decisions(range).into();
+                    self.follow(runs, Some(run), &decisions);
                 }
             }
         }
         self.spare = before;
     }
 
-    /// Begins the runs that the event begins.
-    fn begin<E>(&self, runs: &mut Separate<E>, event: u32, origin: Origin) {
-        let fresh = Run { state: self.nfa.start, link: NONE, start: origin, previous: origin.time };
-        for decision in self.begins() {
-            self.follow(runs, fresh, &[decision], event, origin.time);
-        }
-    }
-
-    fn follow<E>(&self, runs: &mut Separate<E>, run: Run, decisions: &[Decision], event: u32, time: i64) {
+    /// Follows a run, or the one that is about to begin.
+    fn follow<E>(&mut self, runs: &mut Separate<E>, run: Option<Run>, decisions: &[Decision]) {
         let stops = decisions.contains(&Decision::Stop);
         for decision in decisions {
-            match *decision {
-                Decision::Stop => {}
-                Decision::Move(state) if self.nfa.state(state).kind == Kind::Final => self.complete(runs, run.link, run.start),
-                Decision::Move(state) => {
-                    if !stops {
-                        runs.hold(run.link);
-                        runs.enter(Run { state, ..run });
-                    }
-                }
-                Decision::Take { step, target, completes } => {
+            match (*decision, run) {
+                (Decision::Move(state), Some(run)) if self.nfa.state(state).kind == Kind::Final => complete(runs, run.chain),
+                (Decision::Move(state), Some(run)) if !stops => runs.enter(Run { state, ..run }),
+                (Decision::Take { step, target, completes }, _) => {
                     let goes_on = !stops && self.nfa.state(target).kind != Kind::Final;
                     if !goes_on && !completes {
                         continue;
                     }
-                    let link = runs.add_link(step, event, run.link);
+                    let chain = self.appended.append(&mut runs.past, run.map(|run| run.chain), step);
                     if completes {
-                        self.complete(runs, link, run.start);
+                        complete(runs, chain);
                     }
                     if goes_on {
-                        runs.hold(link);
-                        runs.enter(Run { state: target, link, previous: time, ..run });
+                        runs.enter(Run { state: target, chain });
                     }
                 }
+                _ => {}
             }
         }
     }
 
-    fn complete<E>(&self, runs: &mut Separate<E>, link: u32, start: Origin) {
-        runs.hold(link);
-        let depth = runs.link(link).map_or(0, |link| link.depth);
-        let arrival = runs.arrivals;
-        runs.held.push_back(Complete { link, start, arrival, depth });
-    }
-
     /// When a run's time is over.
-    fn expiry(&self, run: &Run) -> Option<i64> {
-        let by_step = self.nfa.state(run.state).within.map(|within| run.previous.saturating_add(within));
-        let by_pattern = self.nfa.within.map(|within| run.start.time.saturating_add(within));
+    fn expiry<E>(&self, runs: &Separate<E>, run: &Run) -> Option<i64> {
+        let by_step = self.nfa.state(run.state).within.map(|within| runs.latest(run.chain).saturating_add(within));
+        let by_pattern = self.nfa.within.map(|within| runs.past.time(run.chain.first).saturating_add(within));
         by_step.into_iter().chain(by_pattern).min()
     }
 
@@ -281,24 +284,36 @@ impl<C> SeparateEngine<C> {
         let deadline = match (self.windowed_states, self.nfa.within) {
             (false, None) => None,
             // All that begins with an event does so at one time, and runs are in order of their starts.
-            (false, Some(within)) => changed.first().map(|run| run.start.time.saturating_add(within)),
-            (true, _) => changed.iter().filter_map(|run| self.expiry(run)).min(),
+            (false, Some(within)) => changed.first().map(|run| runs.past.time(run.chain.first).saturating_add(within)),
+            (true, _) => changed.iter().filter_map(|run| self.expiry(runs, run)).min(),
         };
         runs.deadline = deadline.map_or(known, |deadline| deadline.min(known));
     }
 
+    /// Drops what is too much.
     fn hold_to_limit<E, X>(&mut self, runs: &mut Separate<E>) -> Result<(), MatchError<X>> {
-        let Some(excess) = runs.open.len().checked_sub(self.limit.runs).filter(|excess| *excess > 0) else { return Ok(()) };
-        let range = match self.limit.overflow {
-            Overflow::Fail => return Err(MatchError::TooManyRuns(self.limit.runs)),
-            Overflow::DropOldest => 0..excess,
-            Overflow::DropNewest => self.limit.runs..runs.open.len(),
-        };
-        self.dropped += excess as u64;
-        let dropped: Vec<u32> = runs.open.drain(range).map(|run| run.link).collect();
-        dropped.into_iter().for_each(|link| runs.release(link));
+        while runs.bytes(self.event_bytes) > self.limit.memory && !runs.open.is_empty() {
+            runs.sweep(&mut self.sweep);
+            if runs.bytes(self.event_bytes) <= self.limit.memory {
+                break;
+            }
+            let half = runs.open.len() / 2;
+            let range = match self.limit.overflow {
+                Overflow::Fail => return Err(MatchError::TooMuch(self.limit.memory)),
+                Overflow::DropOldest => 0..runs.open.len() - half,
+                Overflow::DropNewest => half..runs.open.len(),
+            };
+            self.dropped += range.len() as u64;
+            runs.open.drain(range);
+            runs.open.shrink_to_fit();
+            runs.sweep(&mut self.sweep);
+        }
         Ok(())
     }
+}
+
+fn complete<E>(runs: &mut Separate<E>, chain: Chain) {
+    runs.held.push_back(Complete { chain, arrival: runs.arrivals });
 }
 
 /// Does the event leave every run as it is, whatever it has matched?
@@ -314,7 +329,7 @@ fn stay<C, E, X>(
         if subject.nfa.state(state).iterative {
             return Ok(false);
         }
-        let range = decider.decide(subject, state, NONE, eval)?;
+        let range = decider.decide(subject, state, None, eval)?;
         if *decider.decisions(range) != [Decision::Move(state)] {
             return Ok(false);
         }

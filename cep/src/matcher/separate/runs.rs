@@ -1,72 +1,50 @@
-//! The state of a key whose partial matches (runs) are kept one by one, and the events they hold.
+//! The state of a key whose partial matches (runs) are followed one by one.
 //!
-//! An event is stored once, however many runs hold it. What a run has matched is a chain of links back to its first event, and runs that share a past
-//! share the links. Events and links are counted, and go with the last run that holds them.
+//! What a run has matched is a chain of nodes back to its first event. Runs share them: one that began later holds the latest part of the chain of one that
+//! began earlier, as long as both take the same events, and says itself where its part ends. So a loop that a thousand runs are in takes one node an event.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::slab::{NONE, Slab};
-use crate::nfa::{StateId, StepId};
-
-/// A first event: by time, then by arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Origin {
-    pub time: i64,
-    pub arrival: u64,
-}
+use crate::matcher::past::{NONE, Node, Past, Sweep};
+use crate::nfa::StateId;
 
 /// A partial match.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub state: StateId,
-    /// The link of its latest event.
-    pub link: u32,
-    pub start: Origin,
-    /// The time of its latest event.
-    pub previous: i64,
+    pub chain: Chain,
+}
+
+/// The events of a partial match, or of a complete one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Chain {
+    /// The node of its latest event.
+    pub node: u32,
+    /// Its first event.
+    pub first: u32,
+    /// How many they are.
+    pub length: u32,
 }
 
 /// A complete match that is not emitted yet.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Complete {
-    pub link: u32,
-    pub start: Origin,
+    pub chain: Chain,
     /// When it was completed, in order of arrival.
     pub arrival: u64,
-    /// The number of its events.
-    pub depth: u32,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Stored<E> {
-    pub event: E,
-    pub origin: Origin,
-    links: u32,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Link {
-    pub step: StepId,
-    pub event: u32,
-    /// The link of the event before, or none.
-    pub before: u32,
-    pub depth: u32,
-    /// Runs, complete matches and later links that hold it.
-    holders: u32,
 }
 
 /// The open partial matches of one key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Separate<E> {
-    events: Slab<Stored<E>>,
-    links: Slab<Link>,
+    pub(crate) past: Past<E>,
     /// In order of their first events.
     pub(crate) open: Vec<Run>,
     /// In the order they will be emitted.
     pub(crate) held: VecDeque<Complete>,
-    /// The number the next event gets.
+    /// The number the next event gets that completes anything.
     pub(crate) arrivals: u64,
     /// No run runs out of time before this.
     pub(crate) deadline: i64,
@@ -76,15 +54,16 @@ pub(crate) struct Separate<E> {
 
 impl<E> Default for Separate<E> {
     fn default() -> Self {
-        let (events, links) = (Slab::default(), Slab::default());
-        Self { events, links, open: Vec::new(), held: VecDeque::new(), arrivals: 0, deadline: i64::MAX, occupied: 0 }
+        Self { past: Past::default(), open: Vec::new(), held: VecDeque::new(), arrivals: 0, deadline: i64::MAX, occupied: 0 }
     }
 }
 
 impl<E> Separate<E> {
-    /// The number of events kept.
+    /// The number of events that partial matches and held ones have.
     pub fn events(&self) -> usize {
-        self.events.len()
+        let chains = self.open.iter().map(|run| run.chain).chain(self.held.iter().map(|complete| complete.chain));
+        let events: BTreeSet<u32> = chains.flat_map(|chain| chain.nodes(&self.past)).map(|node| node.event).collect();
+        events.len()
     }
 
     /// When the next run is out of time.
@@ -92,10 +71,9 @@ impl<E> Separate<E> {
         (!self.open.is_empty() && self.deadline < i64::MAX).then_some(self.deadline)
     }
 
-    /// Counts an event that changes something; returns its place among those.
-    pub fn arrive(&mut self, time: i64) -> Origin {
-        self.arrivals += 1;
-        Origin { time, arrival: self.arrivals - 1 }
+    /// About how much memory it takes, if an event takes so many bytes.
+    pub fn bytes(&self, event: usize) -> usize {
+        self.past.bytes(event) + self.open.capacity() * size_of::<Run>()
     }
 
     /// Adds a run.
@@ -108,67 +86,27 @@ impl<E> Separate<E> {
         self.open.push(run);
     }
 
-    pub(crate) fn store(&mut self, event: E, origin: Origin) -> u32 {
-        self.events.insert(Stored { event, origin, links: 0 })
+    /// The time of the latest event of a chain.
+    pub(crate) fn latest(&self, chain: Chain) -> i64 {
+        self.past.time(self.past.node(chain.node).event)
     }
 
-    /// Lets go of an event that no link holds.
-    pub(crate) fn unstore(&mut self, event: u32) {
-        if self.stored(event).is_some_and(|stored| stored.links == 0) {
-            self.events.remove(event);
-        }
+    /// Forgets the events and nodes that no run and no match holds.
+    pub(crate) fn sweep(&mut self, sweep: &mut Sweep) {
+        let chains = || self.open.iter().map(|run| run.chain).chain(self.held.iter().map(|complete| complete.chain));
+        let first = chains().map(|chain| chain.first).min().unwrap_or(NONE);
+        let roots: Vec<u32> = chains().map(|chain| chain.node).collect();
+        self.past.sweep_cut(roots.into_iter(), first, sweep);
+        let moved = |chain: Chain| Chain { node: sweep.node(chain.node), first: sweep.event(chain.first), ..chain };
+        self.open.iter_mut().for_each(|run| run.chain = moved(run.chain));
+        self.held.iter_mut().for_each(|complete| complete.chain = moved(complete.chain));
     }
+}
 
-    pub(crate) fn stored(&self, event: u32) -> Option<&Stored<E>> {
-        self.events.get(event)
-    }
-
-    pub(super) fn take_stored(&mut self, event: u32) -> Option<Stored<E>> {
-        self.events.remove(event)
-    }
-
-    pub(crate) fn link(&self, link: u32) -> Option<&Link> {
-        self.links.get(link)
-    }
-
-    /// A new link, which nobody holds yet.
-    pub(crate) fn add_link(&mut self, step: StepId, event: u32, before: u32) -> u32 {
-        if let Some(stored) = self.events.get_mut(event) {
-            stored.links += 1;
-        }
-        let depth = self.link(before).map_or(0, |link| link.depth) + 1;
-        self.hold(before);
-        self.links.insert(Link { step, event, before, depth, holders: 0 })
-    }
-
-    pub(crate) fn hold(&mut self, link: u32) {
-        if let Some(link) = self.links.get_mut(link) {
-            link.holders += 1;
-        }
-    }
-
-    /// Lets go of a link, and of all that was held through it alone.
-    pub(crate) fn release(&mut self, link: u32) {
-        let mut at = link;
-        while let Some(link) = self.links.get_mut(at) {
-            link.holders = link.holders.saturating_sub(1);
-            if link.holders > 0 {
-                return;
-            }
-            let Link { event, before, .. } = *link;
-            self.links.remove(at);
-            if let Some(stored) = self.events.get_mut(event) {
-                stored.links -= 1;
-                if stored.links == 0 {
-                    self.events.remove(event);
-                }
-            }
-            at = before;
-        }
-    }
-
-    /// The links from this one back to the first.
-    pub(crate) fn chain(&self, link: u32) -> impl Iterator<Item = &Link> {
-        std::iter::successors(self.link(link), |link| if link.before == NONE { None } else { self.link(link.before) })
+impl Chain {
+    /// The nodes from the latest event back to the first.
+    pub(crate) fn nodes<E>(self, past: &Past<E>) -> impl Iterator<Item = Node> + use<'_, E> {
+        let of = |at: u32| past.nodes.get(at as usize).copied();
+        std::iter::successors(of(self.node), move |node| if node.event == self.first { None } else { of(node.left) })
     }
 }

@@ -35,22 +35,38 @@ enum Question {
 /// What an event does to the matches of a key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Program {
-    /// The matches that take the event: which, and in what step.
-    pub takes: Vec<(Source, StepId)>,
+    /// The matches that take the event.
+    pub takes: Vec<Take>,
     /// What is in each state afterwards, by ascending state.
     pub after: Vec<(StateId, Vec<Part>)>,
     /// What is complete.
     pub matches: Vec<Part>,
+    /// By position of a state: what becomes of a match in it.
+    pub ways: Vec<Way>,
+    /// By position of a state: how many parts are what was in it?
+    pub uses: Vec<usize>,
+    /// What becomes of the match that begins with the event.
+    pub begins: Way,
     idle: bool,
 }
 
-/// Whose matches.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Source {
-    /// That of none: a new one begins.
-    Fresh,
-    /// Those of a state, by its position.
-    Slot(usize),
+/// Matches that take the event in one step, and have the same before them.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Take {
+    pub step: StepId,
+    /// The states they come from, by position; none for the match that begins.
+    pub slots: Vec<usize>,
+    /// Where they wait, if they do, and whether they are complete.
+    onward: (Option<StateId>, bool),
+}
+
+/// What becomes of a match.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Way {
+    /// The states it waits in afterwards. Has it taken the event there?
+    pub targets: Vec<(StateId, bool)>,
+    /// Is it complete, too?
+    pub completes: bool,
 }
 
 /// Matches that come together in a state, or are complete.
@@ -76,7 +92,9 @@ impl Program {
     /// The state and the step of what begins, if that is one match and nothing else.
     pub fn begins_one(&self) -> Option<(StateId, StepId)> {
         match (&*self.takes, &*self.after) {
-            ([(Source::Fresh, step)], [(state, parts)]) if self.matches.is_empty() && **parts == [Part::Take(0)] => Some((*state, *step)),
+            ([Take { step, slots, .. }], [(state, parts)]) if slots.is_empty() && self.matches.is_empty() && **parts == [Part::Take(0)] => {
+                Some((*state, *step))
+            }
             _ => None,
         }
     }
@@ -88,29 +106,51 @@ impl Program {
         }
     }
 
-    /// Adds what becomes of the matches of `source`.
-    fn follow<C>(&mut self, nfa: &Nfa<C>, source: Source, decisions: &[Decision]) {
+    /// Adds a match that takes the event to those that do alike.
+    fn take(&mut self, slot: Option<usize>, step: StepId, onward: (Option<StateId>, bool)) {
+        let alike = |take: &&mut Take| take.step == step && take.onward == onward && !take.slots.is_empty();
+        if let Some(slot) = slot
+            && let Some(take) = self.takes.iter_mut().find(alike)
+        {
+            take.slots.push(slot);
+            return;
+        }
+        self.takes.push(Take { step, slots: slot.into_iter().collect(), onward });
+        let part = Part::Take(self.takes.len() - 1);
+        if onward.1 {
+            self.matches.push(part);
+        }
+        if let Some(state) = onward.0 {
+            self.put(state, part);
+        }
+    }
+
+    /// Adds what becomes of the matches of a state, by position, or of the one that begins.
+    fn follow<C>(&mut self, nfa: &Nfa<C>, slot: Option<usize>, decisions: &[Decision]) -> Way {
         let stops = decisions.contains(&Decision::Stop);
+        let mut way = Way::default();
         for decision in decisions {
-            match (*decision, source) {
-                (Decision::Move(state), Source::Slot(slot)) if nfa.state(state).kind == Kind::Final => self.matches.push(Part::Slot(slot)),
-                (Decision::Move(state), Source::Slot(slot)) if !stops => self.put(state, Part::Slot(slot)),
+            match (*decision, slot) {
+                (Decision::Move(state), Some(slot)) if nfa.state(state).kind == Kind::Final => {
+                    way.completes = true;
+                    self.matches.push(Part::Slot(slot));
+                }
+                (Decision::Move(state), Some(slot)) if !stops => {
+                    way.targets.push((state, false));
+                    self.put(state, Part::Slot(slot));
+                }
                 (Decision::Take { step, target, completes }, _) => {
-                    let goes_on = !stops && nfa.state(target).kind != Kind::Final;
-                    if goes_on || completes {
-                        self.takes.push((source, step));
-                    }
-                    let part = Part::Take(self.takes.len().wrapping_sub(1));
-                    if completes {
-                        self.matches.push(part);
-                    }
-                    if goes_on {
-                        self.put(target, part);
+                    let waits = Some(target).filter(|target| !stops && nfa.state(*target).kind != Kind::Final);
+                    way.completes |= completes;
+                    way.targets.extend(waits.map(|target| (target, true)));
+                    if waits.is_some() || completes {
+                        self.take(slot, step, (waits, completes));
                     }
                 }
                 _ => {}
             }
         }
+        way
     }
 }
 
@@ -189,13 +229,19 @@ impl Automaton {
         for (slot, state) in states.iter().enumerate() {
             self.decisions.clear();
             self.ways.find(nfa, *state, &mut ask, &mut self.decisions)?;
-            program.follow(nfa, Source::Slot(slot), &self.decisions);
+            let way = program.follow(nfa, Some(slot), &self.decisions);
+            program.ways.push(way);
         }
         self.decisions.clear();
         self.ways.find(nfa, nfa.start, &mut ask, &mut self.decisions)?;
         for decision in &self.decisions {
-            program.follow(nfa, Source::Fresh, std::slice::from_ref(decision));
+            // What must not come ends no match that is only about to begin.
+            let Way { targets, completes } = program.follow(nfa, None, std::slice::from_ref(decision));
+            program.begins.targets.extend(targets);
+            program.begins.completes |= completes;
         }
+        let parts = || program.after.iter().flat_map(|(_, parts)| parts);
+        program.uses = (0..states.len()).map(|slot| parts().filter(|part| **part == Part::Slot(slot)).count()).collect();
         let stays = |(slot, state): (usize, &StateId)| program.after.get(slot) == Some(&(*state, vec![Part::Slot(slot)]));
         program.idle = program.takes.is_empty()
             && program.matches.is_empty()

@@ -16,7 +16,7 @@ pub(in crate::file) static PATTERN: Table = Table {
         ),
         key("tie_break", "field", "order of arrival", "orders events of one time"),
         key("time", "event | processing", "event", "processing: events are taken as they come, at the time of the wall clock"),
-        key("limit", "mapping", "100,000, then fail", "how many partial matches a key may have open"),
+        key("limit", "mapping", "128MiB, then drop_oldest", "how much memory the partial matches of a key may take"),
     ],
 };
 
@@ -24,8 +24,13 @@ pub(in crate::file) static LIMIT: Table = Table {
     name: "limit",
     title: "limit",
     keys: &[
-        key("matches", "count", "", "how many partial matches a key may have open"),
-        key("overflow", "fail | drop_oldest | drop_newest", "fail", "what happens to those beyond; what is dropped is counted"),
+        key("memory", "size", "128MiB", "how much memory the partial matches of a key may take, as estimated from a sample of events"),
+        key(
+            "overflow",
+            "drop_oldest | drop_newest | fail",
+            "drop_oldest",
+            "what happens beyond: the half of the partial matches that began first, or last, is dropped and counted, or the job fails",
+        ),
     ],
 };
 

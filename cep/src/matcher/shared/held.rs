@@ -1,0 +1,93 @@
+//! Complete matches that wait for partial ones that began earlier.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::matcher::past::{NONE, Sweep};
+
+/// Those that are emitted next are the last of them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Held {
+    batches: Vec<Batch>,
+    /// The number the next batch gets.
+    arrivals: u64,
+}
+
+/// The matches that one event, or one moment, has completed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Batch {
+    /// The oldest first event.
+    pub oldest: u32,
+    /// When it was completed, in order.
+    arrival: u64,
+    /// The set the matches are in.
+    pub root: u32,
+    /// Their first events.
+    pub firsts: BTreeSet<u32>,
+}
+
+impl Held {
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// The oldest first event.
+    pub fn oldest(&self) -> Option<u32> {
+        self.batches.last().map(|batch| batch.oldest)
+    }
+
+    /// Adds what has been completed now.
+    pub fn add(&mut self, root: u32, firsts: BTreeSet<u32>) {
+        let arrival = self.arrivals;
+        self.arrivals += 1;
+        self.put_back(Batch { oldest: NONE, arrival, root, firsts });
+    }
+
+    /// The batches, in no order: when each was completed, its set and its first events.
+    pub fn batches(&self) -> impl Iterator<Item = (u64, u32, &BTreeSet<u32>)> {
+        self.batches.iter().map(|batch| (batch.arrival, batch.root, &batch.firsts))
+    }
+
+    /// The batch that holds what is emitted next: of the oldest first event, what was completed first.
+    pub fn take_next(&mut self) -> Option<Batch> {
+        self.batches.pop()
+    }
+
+    /// Puts a batch where it belongs, if anything is left in it.
+    pub fn put_back(&mut self, mut batch: Batch) {
+        let Some(oldest) = batch.firsts.first() else { return };
+        batch.oldest = *oldest;
+        let at = self.batches.partition_point(|other| (other.oldest, other.arrival) > (batch.oldest, batch.arrival));
+        self.batches.insert(at, batch);
+    }
+
+    /// Lets go of what began before `floor`.
+    pub fn drop_before(&mut self, floor: u32) {
+        while let Some(mut batch) = self.batches.pop_if(|batch| batch.oldest < floor) {
+            while batch.firsts.first().is_some_and(|first| *first < floor) {
+                batch.firsts.pop_first();
+            }
+            self.put_back(batch);
+        }
+    }
+
+    /// Lets go of what began at `ceiling` or later; returns how many first events that were.
+    pub fn drop_from(&mut self, ceiling: u32) -> usize {
+        let dropped = self.batches.iter_mut().map(|batch| batch.firsts.split_off(&ceiling).len()).sum();
+        self.batches.retain(|batch| !batch.firsts.is_empty());
+        dropped
+    }
+
+    pub fn roots(&self) -> impl Iterator<Item = u32> {
+        self.batches.iter().map(|batch| batch.root)
+    }
+
+    pub fn moved(&mut self, sweep: &Sweep) {
+        for batch in &mut self.batches {
+            batch.root = sweep.node(batch.root);
+            batch.firsts = batch.firsts.iter().map(|first| sweep.event(*first)).collect();
+            batch.oldest = sweep.event(batch.oldest);
+        }
+    }
+}
