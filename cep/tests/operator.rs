@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidegate_cep::{Candidate, CepLogic, Condition, Emitted, Found, Limit, Matcher, Nfa, Overflow, Pattern, Runs, Search, Where};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::{Error, Record, Watermark};
+use tidegate_runtime::{Record, Watermark};
 
 /// A key and a letter.
 type Event = (u64, char);

@@ -207,6 +207,7 @@ where
             keys.remove(key)?;
         }
         drop(keys);
+        drop(found);
         self.count_dropped();
         Ok(())
     }
@@ -231,6 +232,7 @@ where
             keys.remove(key)?;
         }
         drop(keys);
+        drop(found);
         self.count_dropped();
         Ok(())
     }

@@ -20,7 +20,7 @@ use tidegate_runtime::operator::keyed;
 pub use condition::{Judge, Where};
 pub use logic::{CepLogic, KeyState, TieBreak};
 
-use crate::matcher::{Engine, Found, Limit, Matcher};
+use crate::matcher::{Engine, Found, Limit};
 use crate::nfa::Nfa;
 use crate::pattern::{Condition, Invalid, Pattern};
 

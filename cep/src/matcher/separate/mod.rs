@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 pub(crate) use runs::{Chain, Separate};
 
+use smallvec::SmallVec;
+
 use super::candidate::Candidate;
 use super::limit::{Limit, Overflow};
 use super::listing::Listing;
@@ -237,7 +239,7 @@ impl<C> SeparateEngine<C> {
                 [] => {}
                 [Decision::Move(state)] if *state == run.state => runs.enter(run),
                 _ => {
-                    let decisions: smallvec::SmallVec<[Decision; 4]> = self.decider.decisions(range).into();
+                    let decisions: SmallVec<[Decision; 4]> = self.decider.decisions(range).into();
                     self.follow(runs, Some(run), &decisions);
                 }
             }
