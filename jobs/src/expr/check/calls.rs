@@ -93,6 +93,7 @@ impl Checker<'_> {
         let mut args: Vec<Typed> = sources.iter().map(|source| self.expr(source)).collect();
         let ty = match function.name {
             "math.greatest" | "math.least" => self.extreme(e, function, &sources, &args),
+            "coalesce" if !args.is_empty() => Ty::Any,
             _ => self.overload(e, function, &sources, &args),
         };
         if matches!(function.name, "ip_in" | "containsCIDR")
@@ -101,6 +102,10 @@ impl Checker<'_> {
             self.read_ranges(sources[1], range);
         }
         let is_const = args.iter().all(Typed::is_const);
+        if function.name == "coalesce" && !args.is_empty() {
+            let ty = args.iter().fold(Ty::Null, |ty, arg| ty.join(arg.ty.clone()));
+            return Typed::new(ty, fold(Node::Coalesce(args.into_iter().map(|arg| arg.node).collect()), is_const));
+        }
         if is_const {
             let nodes = args.into_iter().map(|arg| arg.node).collect();
             return Typed::new(ty, fold(Node::Call(function, nodes), true));

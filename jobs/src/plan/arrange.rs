@@ -1,0 +1,254 @@
+//! How rows are made of the values of others: the inputs of a union, the two sides of a join, a row whose field makes way for a new one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tidegate_connectors::row::{Field, Map, Row, Schema, Type, Value};
+
+/// Where each value of a row comes from. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(super) struct Arrangement(Arc<[Take]>);
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Take {
+    /// The row lacks the field.
+    Nothing,
+    /// What stands in this slot, which may be nothing.
+    Slot(usize),
+    /// The first of these that is there, else this value.
+    First(Box<[Candidate]>, Value),
+    /// The fields that have no slot on either side of a join.
+    Rests(Box<Rests>),
+}
+
+/// What may become a field of a joined row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Candidate {
+    slot: usize,
+    /// Only if the row has the field in this slot.
+    given: Option<usize>,
+    /// Only if it is not null.
+    filled: bool,
+}
+
+/// The slots of the rests of both sides. A field of the right that the left has, too, gets the prefix.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rests {
+    left: Option<usize>,
+    right: Option<usize>,
+    prefix: String,
+}
+
+impl Arrangement {
+    /// A row of these; none if they are the slots of a row of this width as they are.
+    pub(super) fn new(takes: Vec<Take>, width: usize) -> Option<Self> {
+        let in_place = takes.len() == width && takes.iter().enumerate().all(|(at, take)| *take == Take::Slot(at));
+        (!in_place).then(|| Self(takes.into()))
+    }
+
+    /// The row that is made of another.
+    pub(super) fn of(&self, row: &Row) -> Row {
+        self.0.iter().map(|take| take.of(row)).collect()
+    }
+}
+
+impl Take {
+    fn of(&self, row: &Row) -> Value {
+        match self {
+            Self::Nothing => Value::Absent,
+            Self::Slot(slot) => row.copy(*slot),
+            Self::First(candidates, otherwise) => {
+                let found = candidates.iter().find(|candidate| candidate.is_there(row));
+                found.map_or_else(|| otherwise.clone(), |candidate| row.copy(candidate.slot))
+            }
+            Self::Rests(rests) => rests.of(row),
+        }
+    }
+}
+
+impl Candidate {
+    fn is_there(&self, row: &Row) -> bool {
+        let there = if self.filled { !row.get(self.slot).is_null() } else { row.has(self.slot) };
+        there && self.given.is_none_or(|slot| row.has(slot))
+    }
+}
+
+impl Rests {
+    fn of(&self, row: &Row) -> Value {
+        match (self.left.map(|slot| row.get(slot)), self.right.map(|slot| row.get(slot))) {
+            (Some(Value::Map(left)), Some(Value::Map(right))) => self.both(left, right),
+            (Some(rest @ Value::Map(_)), _) | (_, Some(rest @ Value::Map(_))) => rest.clone(),
+            _ => Value::Absent,
+        }
+    }
+
+    fn both(&self, left: &Map, right: &Map) -> Value {
+        let taken: HashSet<&Value> = left.iter().map(|(name, _)| name).collect();
+        let renamed = |own: &Value| {
+            let mut name = own.clone();
+            while taken.contains(&name) || name != *own && right.iter().any(|(other, _)| *other == name) {
+                name = Value::string(format!("{}{}", self.prefix, name.as_str().unwrap_or_default()));
+            }
+            name
+        };
+        Value::map(left.iter().cloned().chain(right.iter().map(|(name, value)| (renamed(name), value.clone()))))
+    }
+}
+
+/// The fields of all these schemas; of different types in two of them, of any type. What one of them lacks, some rows lack.
+pub(super) fn united(schemas: &[&Schema]) -> Schema {
+    let mut all = if schemas.iter().any(|s| s.rest().is_some()) { Schema::open() } else { Schema::default() };
+    for (_, field) in schemas.iter().flat_map(|s| s.fields()) {
+        let same: Vec<Option<&Field>> = schemas.iter().map(|s| s.named(&field.name)).collect();
+        let of_one_type = same.iter().flatten().all(|other| other.ty == field.ty);
+        let optional = same.iter().any(|other| other.is_none_or(|other| other.optional));
+        all.add_field(Field { name: field.name.clone(), ty: if of_one_type { field.ty.clone() } else { Type::Any }, optional });
+    }
+    all
+}
+
+/// What lays rows of `from` out as `to` wants them, if they aren't already.
+pub(super) fn between(from: &Schema, to: &Schema) -> Option<Arrangement> {
+    let slot = |slot: Option<usize>| slot.map_or(Take::Nothing, Take::Slot);
+    let rest = to.rest().map(|_| slot(from.rest()));
+    let takes = rest.into_iter().chain(to.names().map(|name| slot(from.slot(name)))).collect();
+    Arrangement::new(takes, from.width())
+}
+
+/// The schema of rows of `schema` with further fields behind them. A field that rows may lack makes way for one of its name: then also
+/// what leaves it out.
+pub(super) fn extended<'a>(schema: &Schema, added: impl IntoIterator<Item = (&'a str, Type)>) -> (Schema, Option<Arrangement>) {
+    let added: Vec<(&str, Type)> = added.into_iter().collect();
+    let replaced = |field: &Field| field.optional && added.iter().any(|(name, _)| *name == field.name);
+    let mut extended = schema.without_fields();
+    let mut takes: Vec<Take> = schema.rest().map(Take::Slot).into_iter().collect();
+    for (slot, field) in schema.fields().filter(|(_, field)| !replaced(field)) {
+        extended.add_field(field.clone());
+        takes.push(Take::Slot(slot));
+    }
+    let behind = schema.width()..schema.width() + added.len();
+    takes.extend(behind.map(Take::Slot));
+    let width = schema.width() + added.len();
+    added.into_iter().for_each(|(name, ty)| _ = extended.add(name, ty));
+    (extended, Arrangement::new(takes, width))
+}
+
+/// Two sides whose rows become one. The row that is arranged has the values of the left, those of the right, and those behind.
+pub(super) struct Sides<'a> {
+    pub(super) left: &'a Schema,
+    pub(super) right: &'a Schema,
+    /// What the right is called.
+    pub(super) with: &'a str,
+    /// Does the job say that the left has a field of this name, though not all of its rows may have it?
+    pub(super) stated: &'a dyn Fn(&str) -> bool,
+    /// Pairs of slots, of the left and of the right: the field of the left is taken from the side that has a value.
+    pub(super) either: &'a [(usize, usize)],
+    /// Further fields.
+    pub(super) behind: &'a [(&'a str, Type)],
+}
+
+/// A field of one side that may become one of the joined row.
+struct Source<'a> {
+    field: &'a Field,
+    take: Candidate,
+}
+
+impl Source<'_> {
+    /// Is it there in every row?
+    fn is_sure(&self) -> bool {
+        !self.field.optional && self.take.given.is_none() && !self.take.filled
+    }
+}
+
+impl<'a> Sides<'a> {
+    /// The schema of a joined row, and how it is made, unless it is the arranged row as it is.
+    ///
+    /// A field of the right that the left has, too, is called `<right>_<field>`. What the left has its schema tells, or the job. Where only the row can
+    /// tell, a name means the left's field if the row has one, else the right's.
+    pub(super) fn joined(&self) -> (Schema, Option<Arrangement>) {
+        let (mut schema, mut takes) = (Schema::default(), Vec::new());
+        if self.left.rest().or(self.right.rest()).is_some() {
+            schema = Schema::open();
+            let right = self.right.rest().map(|slot| self.left.width() + slot);
+            takes.push(Take::Rests(Box::new(Rests { left: self.left.rest(), right, prefix: self.prefixed("") })));
+        }
+        let mut named: Vec<(String, Vec<Source<'a>>)> = Vec::new();
+        let of_right = self.right.names().map(|name| if self.left.slot(name).is_some() { self.prefixed(name) } else { name.to_owned() });
+        for name in self.left.names().map(str::to_owned).chain(of_right) {
+            if !named.iter().any(|(other, _)| *other == name) {
+                named.push((name.clone(), self.sources(&name)));
+            }
+        }
+        for (slot, field) in self.right.fields().filter(|(_, field)| !field.optional) {
+            // Another field may have its name. It is not lost, but gets a longer one.
+            let name = if self.left.slot(&field.name).is_some() { self.prefixed(&field.name) } else { field.name.clone() };
+            let slot = self.left.width() + slot;
+            let placed = |(other, sources): &(String, Vec<Source<'_>>)| *other == name && sources.iter().any(|s| s.take.slot == slot);
+            if !named.iter().any(placed) {
+                let mut name = self.prefixed(&name);
+                while named.iter().any(|(other, _)| *other == name) {
+                    name = self.prefixed(&name);
+                }
+                named.push((name, vec![Source { field, take: Candidate { slot, given: self.given(&field.name), filled: false } }]));
+            }
+        }
+        for (name, sources) in named {
+            let optional = !sources.iter().any(|source| !source.field.optional && source.take.given.is_none());
+            if optional && self.behind.iter().any(|(other, _)| *other == name) {
+                continue;
+            }
+            let ty = sources.first().map_or(Type::Any, |first| first.field.ty.clone());
+            let ty = if sources.iter().all(|source| source.field.ty == ty) { ty } else { Type::Any };
+            schema.add_field(Field { name, ty, optional });
+            takes.push(match sources.as_slice() {
+                [Source { take: Candidate { slot, given: None, filled: false }, .. }] => Take::Slot(*slot),
+                _ => {
+                    let otherwise = if optional { Value::Absent } else { Value::Null };
+                    Take::First(sources.into_iter().map(|source| source.take).collect(), otherwise)
+                }
+            });
+        }
+        let width = self.left.width() + self.right.width();
+        for (at, (name, ty)) in self.behind.iter().enumerate().filter(|(_, (name, _))| schema.slot(name).is_none()).collect::<Vec<_>>() {
+            schema.add(*name, ty.clone());
+            takes.push(Take::Slot(width + at));
+        }
+        (schema, Arrangement::new(takes, width + self.behind.len()))
+    }
+
+    fn prefixed(&self, name: &str) -> String {
+        format!("{}_{name}", self.with)
+    }
+
+    /// Which slot of the left tells of a row whether the left has this field; none if it is known to, or not to.
+    fn given(&self, name: &str) -> Option<usize> {
+        let field = self.left.named(name).filter(|field| field.optional && !(self.stated)(name))?;
+        self.left.slot(&field.name)
+    }
+
+    /// What the name can mean in a row, the first that is there.
+    fn sources(&self, name: &str) -> Vec<Source<'a>> {
+        let mut sources = Vec::new();
+        let right = |name: &str| Some((self.left.width() + self.right.slot(name)?, self.right.named(name)?));
+        if let (Some(slot), Some(field)) = (self.left.slot(name), self.left.named(name)) {
+            let either = self.either.iter().find(|(left, _)| *left == slot).map(|(_, right)| *right);
+            sources.push(Source { field, take: Candidate { slot, given: None, filled: either.is_some() } });
+            if let Some((slot, field)) = either.and_then(|slot| Some((self.left.width() + slot, self.right.field(slot)?))) {
+                sources.push(Source { field, take: Candidate { slot, given: None, filled: false } });
+            }
+        }
+        if let Some(moved) = name.strip_prefix(&self.prefixed("")).filter(|moved| self.left.slot(moved).is_some())
+            && let Some((slot, field)) = right(moved)
+        {
+            sources.push(Source { field, take: Candidate { slot, given: self.given(moved), filled: false } });
+        }
+        if self.left.slot(name).is_none() || self.given(name).is_some() {
+            let own = right(name).filter(|(slot, _)| sources.iter().all(|source| source.take.slot != *slot));
+            sources.extend(own.map(|(slot, field)| Source { field, take: Candidate { slot, given: None, filled: false } }));
+        }
+        let needed = sources.iter().position(Source::is_sure).map_or(sources.len(), |sure| sure + 1);
+        sources.truncate(needed);
+        sources
+    }
+}
