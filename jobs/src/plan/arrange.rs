@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_connectors::row::{Field, Map, Row, Schema, Type, Value};
+use tidegate_connectors::row::{Field, Row, Schema, Type, Value};
 
 /// Where each value of a row comes from. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -26,17 +26,31 @@ pub(super) enum Take {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Candidate {
     slot: usize,
-    /// Only if the row has the field in this slot.
-    given: Option<usize>,
+    /// Only if the row has the fields in these slots.
+    given: Vec<usize>,
     /// Only if it is not null.
     filled: bool,
 }
 
-/// The slots of the rests of both sides. A field of the right that the left has, too, gets the prefix.
+impl Candidate {
+    /// What stands in this slot, in every row.
+    fn always(slot: usize) -> Self {
+        Self { slot, given: Vec::new(), filled: false }
+    }
+
+    fn is_there(&self, row: &Row) -> bool {
+        let there = if self.filled { !row.get(self.slot).is_null() } else { row.has(self.slot) };
+        there && self.given.iter().all(|slot| row.has(*slot))
+    }
+}
+
+/// The slots of the rests of both sides, and what of the right goes there. A field of the right that the left has, too, gets the prefix.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rests {
     left: Option<usize>,
     right: Option<usize>,
+    /// Fields of the right whose new names nobody asks for.
+    moved: Vec<(Value, Candidate)>,
     prefix: String,
 }
 
@@ -67,32 +81,35 @@ impl Take {
     }
 }
 
-impl Candidate {
-    fn is_there(&self, row: &Row) -> bool {
-        let there = if self.filled { !row.get(self.slot).is_null() } else { row.has(self.slot) };
-        there && self.given.is_none_or(|slot| row.has(slot))
-    }
-}
-
 impl Rests {
     fn of(&self, row: &Row) -> Value {
-        match (self.left.map(|slot| row.get(slot)), self.right.map(|slot| row.get(slot))) {
-            (Some(Value::Map(left)), Some(Value::Map(right))) => self.both(left, right),
-            (Some(rest @ Value::Map(_)), _) | (_, Some(rest @ Value::Map(_))) => rest.clone(),
-            _ => Value::Absent,
+        let entries = |slot: Option<usize>| match slot.map(|slot| row.get(slot)) {
+            Some(Value::Map(entries)) => entries.as_slice(),
+            _ => &[],
+        };
+        let (left, right) = (entries(self.left), entries(self.right));
+        let moved: Vec<(Value, Value)> =
+            self.moved.iter().filter(|(_, field)| field.is_there(row)).map(|(name, field)| (name.clone(), row.copy(field.slot))).collect();
+        match (left, right, moved.as_slice()) {
+            ([], [], []) => Value::Absent,
+            (_, [], []) => self.left.map_or(Value::Absent, |slot| row.copy(slot)),
+            ([], _, []) => self.right.map_or(Value::Absent, |slot| row.copy(slot)),
+            _ => self.both(left, right, moved),
         }
     }
 
-    fn both(&self, left: &Map, right: &Map) -> Value {
-        let taken: HashSet<&Value> = left.iter().map(|(name, _)| name).collect();
-        let renamed = |own: &Value| {
+    fn both(&self, left: &[(Value, Value)], right: &[(Value, Value)], moved: Vec<(Value, Value)>) -> Value {
+        let of_left: HashSet<&Value> = left.iter().map(|(name, _)| name).collect();
+        let mut all = left.to_vec();
+        for (own, value) in right.iter().cloned().chain(moved) {
             let mut name = own.clone();
-            while taken.contains(&name) || name != *own && right.iter().any(|(other, _)| *other == name) {
+            // A new name may be that of another field of the right.
+            while of_left.contains(&name) || name != own && right.iter().any(|(other, _)| *other == name) {
                 name = Value::string(format!("{}{}", self.prefix, name.as_str().unwrap_or_default()));
             }
-            name
-        };
-        Value::map(left.iter().cloned().chain(right.iter().map(|(name, value)| (renamed(name), value.clone()))))
+            all.push((name, value));
+        }
+        Value::map(all)
     }
 }
 
@@ -157,7 +174,7 @@ struct Source<'a> {
 impl Source<'_> {
     /// Is it there in every row?
     fn is_sure(&self) -> bool {
-        !self.field.optional && self.take.given.is_none() && !self.take.filled
+        !self.field.optional && self.take.given.is_empty() && !self.take.filled
     }
 }
 
@@ -167,58 +184,75 @@ impl<'a> Sides<'a> {
     /// A field of the right that the left has, too, is called `<right>_<field>`. What the left has its schema tells, or the job. Where only the row can
     /// tell, a name means the left's field if the row has one, else the right's.
     pub(super) fn joined(&self) -> (Schema, Option<Arrangement>) {
+        let mut named: Vec<(String, Vec<Source<'a>>)> = self.left.names().map(|name| (name.to_owned(), self.sources(name))).collect();
+        for (_, field) in self.right.fields() {
+            let (name, _) = self.renamed(&field.name);
+            // Of what the right may have only the names that are asked for are fields. The others go into the rest.
+            if (!field.optional || name == field.name) && !named.iter().any(|(other, _)| *other == name) {
+                let sources = self.sources(&name);
+                named.push((name, sources));
+            }
+        }
+        let mut moved = Vec::new();
+        for (slot, field) in self.right.fields() {
+            let slot = self.left.width() + slot;
+            let (name, given) = self.renamed(&field.name);
+            let take = Candidate { slot, given, filled: false };
+            match named.iter().find(|(other, _)| *other == name) {
+                Some((_, sources)) if field.optional || sources.iter().any(|source| source.take == take) => {}
+                None if field.optional => moved.push((Value::string(name), take)),
+                // Another field has its name. It is not lost, but gets a longer one.
+                _ => {
+                    let mut name = self.prefixed(&name);
+                    while named.iter().any(|(other, _)| *other == name) {
+                        name = self.prefixed(&name);
+                    }
+                    named.push((name, vec![Source { field, take }]));
+                }
+            }
+        }
         let (mut schema, mut takes) = (Schema::default(), Vec::new());
         if self.left.rest().or(self.right.rest()).is_some() {
             schema = Schema::open();
             let right = self.right.rest().map(|slot| self.left.width() + slot);
-            takes.push(Take::Rests(Box::new(Rests { left: self.left.rest(), right, prefix: self.prefixed("") })));
-        }
-        let mut named: Vec<(String, Vec<Source<'a>>)> = Vec::new();
-        let of_right = self.right.names().map(|name| if self.left.slot(name).is_some() { self.prefixed(name) } else { name.to_owned() });
-        for name in self.left.names().map(str::to_owned).chain(of_right) {
-            if !named.iter().any(|(other, _)| *other == name) {
-                named.push((name.clone(), self.sources(&name)));
-            }
-        }
-        for (slot, field) in self.right.fields().filter(|(_, field)| !field.optional) {
-            // Another field may have its name. It is not lost, but gets a longer one.
-            let name = if self.left.slot(&field.name).is_some() { self.prefixed(&field.name) } else { field.name.clone() };
-            let slot = self.left.width() + slot;
-            let placed = |(other, sources): &(String, Vec<Source<'_>>)| *other == name && sources.iter().any(|s| s.take.slot == slot);
-            if !named.iter().any(placed) {
-                let mut name = self.prefixed(&name);
-                while named.iter().any(|(other, _)| *other == name) {
-                    name = self.prefixed(&name);
-                }
-                named.push((name, vec![Source { field, take: Candidate { slot, given: self.given(&field.name), filled: false } }]));
-            }
+            takes.push(Take::Rests(Box::new(Rests { left: self.left.rest(), right, moved, prefix: self.prefixed("") })));
         }
         for (name, sources) in named {
-            let optional = !sources.iter().any(|source| !source.field.optional && source.take.given.is_none());
+            let optional = !sources.iter().any(|source| !source.field.optional && source.take.given.is_empty());
             if optional && self.behind.iter().any(|(other, _)| *other == name) {
                 continue;
             }
             let ty = sources.first().map_or(Type::Any, |first| first.field.ty.clone());
             let ty = if sources.iter().all(|source| source.field.ty == ty) { ty } else { Type::Any };
             schema.add_field(Field { name, ty, optional });
+            let otherwise = if optional { Value::Absent } else { Value::Null };
             takes.push(match sources.as_slice() {
-                [Source { take: Candidate { slot, given: None, filled: false }, .. }] => Take::Slot(*slot),
-                _ => {
-                    let otherwise = if optional { Value::Absent } else { Value::Null };
-                    Take::First(sources.into_iter().map(|source| source.take).collect(), otherwise)
-                }
+                [only] if only.take == Candidate::always(only.take.slot) => Take::Slot(only.take.slot),
+                _ => Take::First(sources.into_iter().map(|source| source.take).collect(), otherwise),
             });
         }
         let width = self.left.width() + self.right.width();
-        for (at, (name, ty)) in self.behind.iter().enumerate().filter(|(_, (name, _))| schema.slot(name).is_none()).collect::<Vec<_>>() {
-            schema.add(*name, ty.clone());
-            takes.push(Take::Slot(width + at));
+        for (at, (name, ty)) in self.behind.iter().enumerate() {
+            if schema.slot(name).is_none() {
+                schema.add(*name, ty.clone());
+                takes.push(Take::Slot(width + at));
+            }
         }
         (schema, Arrangement::new(takes, width + self.behind.len()))
     }
 
     fn prefixed(&self, name: &str) -> String {
         format!("{}_{name}", self.with)
+    }
+
+    /// What a field of the right is called if the left has all fields it may have, and the slots that must be there for that.
+    fn renamed(&self, name: &str) -> (String, Vec<usize>) {
+        let (mut name, mut given) = (name.to_owned(), Vec::new());
+        while self.left.slot(&name).is_some() {
+            given.extend(self.given(&name));
+            name = self.prefixed(&name);
+        }
+        (name, given)
     }
 
     /// Which slot of the left tells of a row whether the left has this field; none if it is known to, or not to.
@@ -233,19 +267,23 @@ impl<'a> Sides<'a> {
         let right = |name: &str| Some((self.left.width() + self.right.slot(name)?, self.right.named(name)?));
         if let (Some(slot), Some(field)) = (self.left.slot(name), self.left.named(name)) {
             let either = self.either.iter().find(|(left, _)| *left == slot).map(|(_, right)| *right);
-            sources.push(Source { field, take: Candidate { slot, given: None, filled: either.is_some() } });
+            sources.push(Source { field, take: Candidate { filled: either.is_some(), ..Candidate::always(slot) } });
             if let Some((slot, field)) = either.and_then(|slot| Some((self.left.width() + slot, self.right.field(slot)?))) {
-                sources.push(Source { field, take: Candidate { slot, given: None, filled: false } });
+                sources.push(Source { field, take: Candidate::always(slot) });
             }
         }
-        if let Some(moved) = name.strip_prefix(&self.prefixed("")).filter(|moved| self.left.slot(moved).is_some())
-            && let Some((slot, field)) = right(moved)
-        {
-            sources.push(Source { field, take: Candidate { slot, given: self.given(moved), filled: false } });
-        }
+        // Of the right it is where the left has no such field.
         if self.left.slot(name).is_none() || self.given(name).is_some() {
-            let own = right(name).filter(|(slot, _)| sources.iter().all(|source| source.take.slot != *slot));
-            sources.extend(own.map(|(slot, field)| Source { field, take: Candidate { slot, given: None, filled: false } }));
+            let (mut own, mut given) = (name, Vec::new());
+            while let Some(inner) = own.strip_prefix(&self.prefixed("")).filter(|inner| self.left.slot(inner).is_some()) {
+                own = inner;
+                given.extend(self.given(own));
+                if let Some((slot, field)) = right(own) {
+                    sources.push(Source { field, take: Candidate { slot, given: given.iter().rev().copied().collect(), filled: false } });
+                }
+            }
+            let same = right(name).filter(|(slot, _)| sources.iter().all(|source| source.take.slot != *slot));
+            sources.extend(same.map(|(slot, field)| Source { field, take: Candidate::always(slot) }));
         }
         let needed = sources.iter().position(Source::is_sure).map_or(sources.len(), |sure| sure + 1);
         sources.truncate(needed);

@@ -150,9 +150,8 @@ impl Parts {
             }
         }
         let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
-        let prefixes = open::prefixes(file);
         for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
-            match streams::plan(stream, &known, &tables, &prefixes, asked) {
+            match streams::plan(stream, &known, &tables, asked) {
                 Ok(Some((stream, origin))) => {
                     known.insert(stream.name.clone(), Known::new(stream.schema.clone(), stream.timed, &origin));
                     if let Some(late) = stream.late_to() {

@@ -10,7 +10,7 @@ use tidegate_connectors::row::Schema;
 
 use super::patterns;
 use crate::expr::{identifiers, parse_call};
-use crate::file::{JobFile, Join, Near, Sink, SinkConnector, SinkFormat, Spanned, Stream, TextPart};
+use crate::file::{Join, Near, Sink, SinkConnector, SinkFormat, Spanned, Stream, TextPart};
 
 /// Where the fields of an open stream come from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,15 +90,15 @@ impl Asked {
         }
     }
 
-    /// As [`Asked::meet`], for a join with what is called `with`; `prefixes` are those of all joins of the job.
-    pub(super) fn meet_in_join(&mut self, sides: [(&Schema, &Origin); 2], with: &str, prefixes: &[String]) {
+    /// As [`Asked::meet`], for a join of two sides, of which the second is called `with`.
+    pub(super) fn meet_in_join(&mut self, sides: [(&Schema, &Origin); 2], with: &str) {
+        let [_, (right, _)] = sides;
         for (_, origin) in sides.iter().filter(|(schema, _)| schema.rest().is_some()) {
-            for name in sides.iter().flat_map(|(schema, _)| schema.names()) {
-                self.ask(origin, name, Why::Met);
-                // A field may be called as another will be. One step is enough: otherwise there would be no end of names.
-                if !prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())) {
-                    self.ask(origin, &format!("{with}_{name}"), Why::Met);
-                }
+            let origin = (*origin).clone().joined_with(with);
+            sides.iter().flat_map(|(schema, _)| schema.names()).for_each(|name| self.ask(&origin, name, Why::Met));
+            // What the right is sure to have may get this name. What it may have does not get one that nobody asks for, so there is an end to the names.
+            for (_, field) in right.fields().filter(|(_, field)| !field.optional) {
+                self.ask(&origin, &format!("{with}_{}", field.name), Why::Met);
             }
         }
     }
@@ -112,13 +112,6 @@ impl Asked {
             }
         }
     }
-}
-
-/// What names may begin with after the joins and lookups of a job.
-pub(super) fn prefixes(file: &JobFile) -> Vec<String> {
-    let joins = file.streams.iter().filter_map(|stream| stream.join.as_ref().map(|join| &join.with));
-    let tables = file.streams.iter().filter_map(|stream| stream.lookup.as_ref().map(|lookup| &lookup.table));
-    joins.chain(tables).map(|name| format!("{}_", name.value)).collect()
 }
 
 /// The names a stream says of its input or of what it makes of it. There may be some among them that are no fields, such as variables of macros.

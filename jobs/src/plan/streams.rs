@@ -84,13 +84,11 @@ pub(super) struct Aggregation {
     pub(super) words: String,
 }
 
-/// Plans a stream, and tells where its fields come from if they are open. `None` if an input could not be planned. `prefixes` are those that fields
-/// of the job can get in joins.
+/// Plans a stream, and tells where its fields come from if they are open. `None` if an input could not be planned.
 pub(super) fn plan(
     stream: &Stream,
     known: &Streams,
     tables: &[&Table],
-    prefixes: &[String],
     asked: &mut Asked,
 ) -> Result<Option<(PlannedStream, Origin)>, Vec<Problem>> {
     let said = open::named_in(stream);
@@ -112,7 +110,7 @@ pub(super) fn plan(
         let Some(right) = known.get(join.with.as_str()) else { return Ok(None) };
         origin = input.origin.clone().and(&right.origin).joined_with(join.with.as_str());
         asked.name(&origin, &said);
-        asked.meet_in_join([(&input.schema, &input.origin), (&right.schema, &right.origin)], join.with.as_str(), prefixes);
+        asked.meet_in_join([(&input.schema, &input.origin), (&right.schema, &right.origin)], join.with.as_str());
         let stated = stated(open::of_left(stream, join), &join.with.value, &origin, asked);
         let planned = joins::plan(stream, join, &input, right, &stated)?;
         base = Base::arranged((planned.schema.clone(), planned.arranged.clone()));
@@ -123,7 +121,7 @@ pub(super) fn plan(
         origin = input.origin.clone().joined_with(&table.name.value);
         asked.name(&origin, &said);
         let fields = Schema::new(table.schema.iter().map(|field| (field.name.value.clone(), Type::Any)));
-        asked.meet_in_join([(&input.schema, &input.origin), (&fields, &Origin::default())], &table.name.value, prefixes);
+        asked.meet_in_join([(&input.schema, &input.origin), (&fields, &Origin::default())], &table.name.value);
         let named = lookup.on.iter().flat_map(|(_, text)| identifiers(&text.value)).collect();
         let stated = stated(named, &table.name.value, &origin, asked);
         let (planned, joined) = lookups::plan(lookup, table, &input, &stated)?;
