@@ -100,11 +100,12 @@ impl Rests {
 
     fn both(&self, left: &[(Value, Value)], right: &[(Value, Value)], moved: Vec<(Value, Value)>) -> Value {
         let of_left: HashSet<&Value> = left.iter().map(|(name, _)| name).collect();
+        let mut taken: HashSet<Value> = left.iter().chain(right).map(|(name, _)| name.clone()).collect();
         let mut all = left.to_vec();
-        for (own, value) in right.iter().cloned().chain(moved) {
-            let mut name = own.clone();
-            // A new name may be that of another field of the right.
-            while of_left.contains(&name) || name != own && right.iter().any(|(other, _)| *other == name) {
+        let (twice, once): (Vec<_>, Vec<_>) = right.iter().cloned().partition(|(name, _)| of_left.contains(name));
+        all.extend(once);
+        for (mut name, value) in twice.into_iter().chain(moved) {
+            while !taken.insert(name.clone()) {
                 name = Value::string(format!("{}{}", self.prefix, name.as_str().unwrap_or_default()));
             }
             all.push((name, value));
