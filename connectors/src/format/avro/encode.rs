@@ -46,11 +46,11 @@ impl AvroEncoder {
         let shape = Arc::clone(&schema.shape);
         let record = shape.record()?;
         let rest = rows.rest();
-        let unknown = || rows.fields().filter(|(_, own)| record.iter().all(|field| field.name != *own.name));
-        if let Some((_, field)) = unknown().find(|(_, field)| !field.optional) {
+        let unknown: Vec<_> = rows.fields().filter(|(_, own)| record.iter().all(|field| field.name != *own.name)).collect();
+        if let Some((_, field)) = unknown.iter().find(|(_, field)| !field.optional) {
             return Err(format!("the schema has no field `{}`, which these records have: leave it out with `select`", field.name));
         }
-        let unknown = unknown().map(|(slot, field)| (slot, field.name.as_str().into())).collect();
+        let unknown = unknown.into_iter().map(|(slot, field)| (slot, field.name.as_str().into())).collect();
         let mut fields = Vec::new();
         for field in record {
             let slot = rows.slot(&field.name);
