@@ -163,6 +163,12 @@ impl Schema {
         self.fields.iter().find(|f| f.name == name)
     }
 
+    /// Is it known before a row comes that the field is one of these rows? Not so in an open schema of one that a row may lack: nobody may have it.
+    #[must_use]
+    pub fn declares(&self, name: &str) -> bool {
+        self.named(name).is_some_and(|field| !(field.optional && self.open))
+    }
+
     /// The fields with their slots, in slot order.
     pub fn fields(&self) -> impl Iterator<Item = (usize, &Field)> {
         self.fields.iter().enumerate().map(|(at, field)| (at + usize::from(self.open), field))

@@ -138,7 +138,7 @@ pub(super) fn between(from: &Schema, to: &Schema) -> Option<Arrangement> {
 /// what leaves it out.
 pub(super) fn extended<'a>(schema: &Schema, added: impl IntoIterator<Item = (&'a str, Type)>) -> (Schema, Option<Arrangement>) {
     let added: Vec<(&str, Type)> = added.into_iter().collect();
-    let replaced = |field: &Field| field.optional && added.iter().any(|(name, _)| *name == field.name);
+    let replaced = |field: &Field| !schema.declares(&field.name) && added.iter().any(|(name, _)| *name == field.name);
     let mut extended = schema.without_fields();
     let mut takes: Vec<Take> = schema.rest().map(Take::Slot).into_iter().collect();
     for (slot, field) in schema.fields().filter(|(_, field)| !replaced(field)) {
@@ -185,35 +185,38 @@ impl<'a> Sides<'a> {
     /// A field of the right that the left has, too, is called `<right>_<field>`. What the left has its schema tells, or the job. Where only the row can
     /// tell, a name means the left's field if the row has one, else the right's.
     pub(super) fn joined(&self) -> (Schema, Option<Arrangement>) {
+        let open = self.left.rest().or(self.right.rest()).is_some();
         let mut named: Vec<(String, Vec<Source<'a>>)> = self.left.names().map(|name| (name.to_owned(), self.sources(name))).collect();
         for (_, field) in self.right.fields() {
-            let (name, _) = self.renamed(&field.name);
-            // Of what the right may have only the names that are asked for are fields. The others go into the rest.
-            if (!field.optional || name == field.name) && !named.iter().any(|(other, _)| *other == name) {
+            let (name, given) = self.renamed(&field.name);
+            let certain = !field.optional && (given.is_empty() || name == self.prefixed(&field.name));
+            if (!open || certain || name == field.name) && !named.iter().any(|(other, _)| *other == name) {
                 let sources = self.sources(&name);
                 named.push((name, sources));
             }
         }
         let mut moved = Vec::new();
         for (slot, field) in self.right.fields() {
-            let slot = self.left.width() + slot;
-            let (name, given) = self.renamed(&field.name);
-            let take = Candidate { slot, given, filled: false };
-            match named.iter().find(|(other, _)| *other == name) {
-                Some((_, sources)) if field.optional || sources.iter().any(|source| source.take == take) => {}
-                None if field.optional => moved.push((Value::string(name), take)),
-                // Another field has its name. It is not lost, but gets a longer one.
-                _ => {
-                    let mut name = self.prefixed(&name);
-                    while named.iter().any(|(other, _)| *other == name) {
-                        name = self.prefixed(&name);
-                    }
-                    named.push((name, vec![Source { field, take }]));
+            let (mut name, given) = self.renamed(&field.name);
+            let take = Candidate { slot: self.left.width() + slot, given, filled: false };
+            if let Some((_, sources)) = named.iter().find(|(other, _)| *other == name) {
+                if field.optional || sources.iter().any(|source| source.take == take) {
+                    continue;
                 }
+                // Another field has its name. It is not lost, but gets a longer one.
+                while named.iter().any(|(other, _)| *other == name) {
+                    name = self.prefixed(&name);
+                }
+            }
+            // Names that only a row can tell, and that nobody asks for, are no fields: there would be no end of them where joins follow one another.
+            if open && (field.optional || !take.given.is_empty()) {
+                moved.push((Value::string(name), take));
+            } else {
+                named.push((name, vec![Source { field, take }]));
             }
         }
         let (mut schema, mut takes) = (Schema::default(), Vec::new());
-        if self.left.rest().or(self.right.rest()).is_some() {
+        if open {
             schema = Schema::open();
             let right = self.right.rest().map(|slot| self.left.width() + slot);
             takes.push(Take::Rests(Box::new(Rests { left: self.left.rest(), right, moved, prefix: self.prefixed("") })));
@@ -258,8 +261,7 @@ impl<'a> Sides<'a> {
 
     /// Which slot of the left tells of a row whether the left has this field; none if it is known to, or not to.
     fn given(&self, name: &str) -> Option<usize> {
-        let field = self.left.named(name).filter(|field| field.optional && !(self.stated)(name))?;
-        self.left.slot(&field.name)
+        self.left.slot(name).filter(|_| !self.left.declares(name) && !(self.stated)(name))
     }
 
     /// What the name can mean in a row, the first that is there.

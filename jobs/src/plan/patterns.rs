@@ -118,7 +118,7 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
     let mut fields = input.schema.clone();
     for step in &steps {
         // Where a field of its name may be there or not, the step is meant.
-        if fields.named(step).is_some_and(|field| field.optional) {
+        if !fields.declares(step) {
             fields.hide(step);
         }
     }

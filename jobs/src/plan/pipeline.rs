@@ -262,7 +262,7 @@ fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Prob
         }
     };
     let name = flat_map.field.value.as_str();
-    if schema.named(name).is_some_and(|field| !field.optional) {
+    if schema.declares(name) {
         let message =
             format!("there is a field `{}` already: name the element otherwise, as in `flat_map: {{ item: ... }}`", flat_map.field.value);
         problems.push(flat_map.field.problem(message));

@@ -82,7 +82,7 @@ pub(super) fn plan_top(stream: &Stream, top: &Top, input: &Known) -> Result<(Pla
     });
     let bounds: &[&str] = if window.as_ref().is_some_and(PlannedWindow::has_bounds) { &["window_start", "window_end"] } else { &[] };
     let added = std::iter::once(("rank", Type::Int)).chain(bounds.iter().map(|name| (*name, Type::Timestamp)));
-    for (name, _) in added.clone().filter(|(name, _)| input.schema.named(name).is_some_and(|field| !field.optional)) {
+    for (name, _) in added.clone().filter(|(name, _)| input.schema.declares(name)) {
         problems.push(top.n.problem(format!("`top` adds a field `{name}`, and there is one already: rename it with a `select` before")));
     }
     let by = pipeline::expression(&top.by, &input.schema, &mut problems);
