@@ -293,3 +293,6 @@ impl<'a> Sides<'a> {
         sources
     }
 }
+
+#[cfg(test)]
+mod tests;
