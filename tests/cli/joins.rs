@@ -127,8 +127,10 @@ fn keys_meet_if_they_are_equal() {
         for (kind, alone) in [("inner", false), ("full", true)] {
             for near in ["within: 1s", "window: { tumbling: 1s }"] {
                 let join = format!("join: {{ with: payments, on: 'orders.id == payments.id', {near}, type: {kind} }}");
-                let job = job(&join).replacen("schema: { id: int, n: int, ts: int }, ", &schema(orders), 1);
-                let job = job.replacen("schema: { id: int, n: int, ts: int }, ", &schema(payments), 1);
+                let job = job(&join);
+                let (before, after) = job.rsplit_once("schema: { id: int, n: int, ts: int }, ").expect("the schema of payments");
+                let job =
+                    format!("{before}{}{after}", schema(payments)).replacen("schema: { id: int, n: int, ts: int }, ", &schema(orders), 1);
                 let outcome = dir.job(&job).args(["--quiet", "-p", "2"]).run().exits(0);
                 let mut expected = vec![json!({"o": 0, "p": 0}), json!({"o": 2, "p": 2})];
                 let lone = [

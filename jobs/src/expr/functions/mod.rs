@@ -181,7 +181,7 @@ pub(super) const GROUPS: &[(&str, &[Function])] = &[
     ("JSON", json::FUNCTIONS),
     ("Base64", encode::FUNCTIONS),
     ("Hashes", hash::FUNCTIONS),
-    ("Null, and optionals", optional::FUNCTIONS),
+    ("Optionals", optional::FUNCTIONS),
 ];
 
 fn all() -> impl Iterator<Item = &'static Function> {

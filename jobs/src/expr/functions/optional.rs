@@ -1,4 +1,4 @@
-//! Values that may not be there: `coalesce(x, y)` of null, and optionals: `optional.of(x)`, `.or`, `.orValue`, `.value`, `.hasValue`.
+//! Optional values: `optional.of(x)`, `.or`, `.orValue`, `.value`, `.hasValue`.
 
 use tidegate_connectors::row::Value;
 
@@ -7,14 +7,6 @@ use crate::expr::error::Kind;
 use crate::expr::val::Val;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function {
-        name: "coalesce",
-        style: Style::Global,
-        overloads: &[(&[T::A, T::A], T::A), (&[T::A, T::A, T::A], T::A)],
-        call: coalesce,
-        doc: "The first of its arguments, of which there can be any number, that is not null; null if all are. Those behind it are not evaluated.",
-        examples: &[("coalesce(null, 2, 3)", "2"), ("coalesce(null, null) == null", "true")],
-    },
     Function {
         name: "optional.none",
         style: Style::Global,
@@ -72,11 +64,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
         examples: &[("optional.none().orValue(3)", "3")],
     },
 ];
-
-fn coalesce(args: &[Val<'_>]) -> Outcome {
-    let found = args.iter().find(|arg| !arg.data().is_some_and(Value::is_null));
-    Ok(found.map_or(Val::NULL, |found| found.clone().into_static()))
-}
 
 fn none(_: &[Val<'_>]) -> Outcome {
     Ok(Val::Optional(None))
