@@ -176,7 +176,7 @@ fn lookups() {
             the_same_without_schemas(&format!("  s: {{ from: payments, {lookup}{rest} }}"));
         }
         the_same_without_schemas(&format!(
-            "  a: {{ from: payments, {lookup} }}\n  s: {{ from: a, where: \"country == 'DE'\", key: user, aggregate: {{ n: max(cards_amount) }} }}"
+            "  a: {{ from: payments, {lookup}, where: \"country == 'DE'\" }}\n  s: {{ from: a, key: user, aggregate: {{ n: max(cards_amount) }} }}"
         ));
         the_same_without_schemas(&format!(
             "  a: {{ from: orders, join: {{ with: payments, on: 'orders.user == payments.user', within: 5s }} }}\n  s: {{ from: a, {lookup}, select: {{ '*': true, amount: cards_amount }} }}"

@@ -105,7 +105,7 @@ fn lines_source(
 ) -> Result<(RowSource, Schema), Vec<Problem>> {
     let at = |message: String| vec![source.name.problem(message)];
     let mut layout = layout_of(source, lines, origin, asked)?;
-    let (schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());
+    let (mut schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());
     if let Some(time) = &source.event_time
         && let Some((_, part)) = origin.metadata().iter().find(|(name, _)| name.value == time.field.value)
     {
@@ -119,6 +119,10 @@ fn lines_source(
             return Err(vec![problem.near(&time.field.value, layout.schema().names())]);
         }
         layout = layout.with_event_time(&time.field.value, unit(time.unit)).map_err(|e| vec![time.field.problem(e)])?;
+        // Every record has it, or is a bad one.
+        if let Some(field) = layout.schema().named(&time.field.value) {
+            schema.require(&field.name, field.ty.clone());
+        }
     }
     if let Some(field) = source.event_time.as_ref().and_then(|time| time.watermark_field.as_ref()) {
         layout = layout.with_watermark_field(field.value.clone());
