@@ -58,7 +58,7 @@ fn the_rows_are_the_same_at_any_parallelism_and_others_by_another_seed() {
     }
     assert!(rows(&GeneratorSource::new(every_kind(), 8).unwrap().with_count(5001), 1) != one);
     assert_eq!(rows(&GeneratorSource::new(every_kind(), 7).unwrap().with_count(0), 3), []);
-    let types: Vec<_> = source.schema().fields().iter().map(|f| f.ty.clone()).collect();
+    let types: Vec<_> = source.schema().fields().map(|(_, f)| f.ty.clone()).collect();
     assert_eq!(types[5..], [Type::Double, Type::String, Type::Int, Type::Timestamp, Type::String]);
 }
 

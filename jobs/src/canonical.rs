@@ -11,11 +11,17 @@ pub(crate) fn has_forms(ty: &Type) -> bool {
     }
 }
 
-/// Whole numbers as ints, as far as they go; the entries of maps in the order of their keys.
+/// Is this equal to nothing, not even to what it is joined with? `==` says so of NaN, and null means that there is no value.
+pub(crate) fn is_matchless(value: &Value) -> bool {
+    value.is_null() || matches!(value, Value::Double(v) if v.is_nan())
+}
+
+/// Whole numbers as ints, as far as they go, and then as uints; the entries of maps in the order of their keys.
 pub(crate) fn canonical(value: &Value) -> Value {
     match value {
         Value::Uint(v) => i64::try_from(*v).map_or(Value::Uint(*v), Value::Int),
         Value::Double(v) if v.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(v) => Value::Int(*v as i64),
+        Value::Double(v) if v.fract() == 0.0 && (TWO_TO_63..2.0 * TWO_TO_63).contains(v) => Value::Uint(*v as u64),
         Value::List(items) => Value::list(items.iter().map(canonical)),
         Value::Map(entries) => {
             let mut entries: Vec<_> = entries.iter().map(|(key, value)| (canonical(key), canonical(value))).collect();
@@ -43,7 +49,9 @@ mod tests {
             (Value::Double(1.5), Value::Double(1.5)),
             (Value::Double(1e300), Value::Double(1e300)),
             (Value::Double(-TWO_TO_63), Value::Int(i64::MIN)),
-            (Value::Double(TWO_TO_63), Value::Double(TWO_TO_63)),
+            (Value::Double(TWO_TO_63), Value::Uint(1 << 63)),
+            (Value::Double(2.0 * TWO_TO_63), Value::Double(2.0 * TWO_TO_63)),
+            (Value::Double(9_007_199_254_740_994.0), Value::Int(9_007_199_254_740_994)),
             (Value::Uint(u64::MAX), Value::Uint(u64::MAX)),
         ] {
             assert_eq!(canonical(&value), form);

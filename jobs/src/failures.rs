@@ -1,6 +1,6 @@
 //! What happens when an expression fails on a record: the record is dropped, counted and now and then logged, or the job fails.
 
-use tidegate_connectors::row::{Row, Schema};
+use tidegate_connectors::row::{Row, Schema, Value};
 use tidegate_runtime::{Error, Sampled};
 
 use crate::expr::Expr;
@@ -41,7 +41,12 @@ impl Failures {
     fn show(&self, row: &Row) -> String {
         const LONGEST: usize = 300;
         let mut text = String::from("{");
-        for (name, value) in self.schema.names().zip(&row.0) {
+        let rest = match self.schema.rest().map(|slot| row.get(slot)) {
+            Some(Value::Map(rest)) => rest.as_slice(),
+            _ => &[],
+        };
+        let named = self.schema.fields().filter(|(slot, _)| row.has(*slot)).map(|(slot, field)| (field.name.as_str(), row.get(slot)));
+        for (name, value) in named.chain(rest.iter().map(|(name, value)| (name.as_str().unwrap_or_default(), value))) {
             let comma = if text.len() > 1 { ", " } else { "" };
             text.push_str(&format!("{comma}{name}: {value:?}"));
             if text.len() > LONGEST {

@@ -81,6 +81,8 @@ pub struct OperatorMetrics {
     pub state: Arc<StateMetrics>,
     /// Partial matches of a pattern that a limit has cost.
     pub dropped: Counter,
+    /// Windows of the wall clock that were open when the input ended, and so never came to their end.
+    pub unfinished: Counter,
 }
 
 /// The counters of a source.

@@ -98,6 +98,15 @@ impl Report {
             let _ =
                 writeln!(out, "  not processed: {} bad, {} late, {} failed in an expression", grouped(bad), grouped(late), grouped(failed));
         }
+        let unfinished = sum(|m| m.unfinished.get());
+        if unfinished > 0 {
+            let windows = if unfinished == 1 { "window" } else { "windows" };
+            let _ = writeln!(
+                out,
+                "  not fired: {} {windows} of the wall clock (`time: processing`), open when the input ended",
+                grouped(unfinished)
+            );
+        }
         out
     }
 }

@@ -113,6 +113,60 @@ fn fields_of_both_are_in_the_result() {
 }
 
 #[test]
+fn keys_meet_if_they_are_equal() {
+    let dir = Dir::new();
+    let rows = |ids: &[Value]| ids.iter().enumerate().map(|(n, id)| json!({"id": id, "n": n, "ts": n})).collect::<Vec<_>>();
+    // 2^53 and the next int, of which a double knows the first alone.
+    let big = 9_007_199_254_740_992_i64;
+    dir.json_lines("orders.jsonl", &rows(&[json!(1), json!(null), json!(big), json!(big + 1), json!(4)]));
+    dir.json_lines("payments.jsonl", &rows(&[json!(1.0), json!(null), json!(big as f64), json!(2.5)]));
+    let types =
+        [("id: int, n: int, ts: int", "id: double, n: int, ts: int"), ("id: any, n: int, ts: int", "id: any, n: int, ts: int"), ("", "")];
+    for (orders, payments) in types {
+        let schema = |fields: &str| if fields.is_empty() { String::new() } else { format!("schema: {{ {fields} }}, ") };
+        for (kind, alone) in [("inner", false), ("full", true)] {
+            for near in ["within: 1s", "window: { tumbling: 1s }"] {
+                let join = format!("join: {{ with: payments, on: 'orders.id == payments.id', {near}, type: {kind} }}");
+                let job = job(&join);
+                let (before, after) = job.rsplit_once("schema: { id: int, n: int, ts: int }, ").expect("the schema of payments");
+                let job =
+                    format!("{before}{}{after}", schema(payments)).replacen("schema: { id: int, n: int, ts: int }, ", &schema(orders), 1);
+                let outcome = dir.job(&job).args(["--quiet", "-p", "2"]).run().exits(0);
+                let mut expected = vec![json!({"o": 0, "p": 0}), json!({"o": 2, "p": 2})];
+                let lone = [
+                    json!({"o": 1, "p": null}),
+                    json!({"o": 3, "p": null}),
+                    json!({"o": 4, "p": null}),
+                    json!({"o": null, "p": 1}),
+                    json!({"o": null, "p": 3}),
+                ];
+                expected.extend(lone.into_iter().filter(|_| alone));
+                assert_eq!(sorted(outcome.values()), sorted(expected), "{kind} {near}: {orders:?} and {payments:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_key_of_a_full_join_is_that_of_either_side() {
+    let dir = Dir::new();
+    dir.json_lines("orders.jsonl", &[json!({"id": 1, "n": 5, "ts": 0}), json!({"id": 2, "n": 6, "ts": 0})]);
+    dir.json_lines("payments.jsonl", &[json!({"id": 2, "n": 7, "ts": 0}), json!({"id": 3, "n": 8, "ts": 0})]);
+    let expected = [json!({"id": 1, "o": 5, "p": null}), json!({"id": 2, "o": 6, "p": 7}), json!({"id": 3, "o": null, "p": 8})];
+    for key in [
+        "key: id, join: { with: payments, within: 1s, type: full }",
+        "join: { with: payments, on: 'orders.id == payments.id', within: 1s, type: full }",
+    ] {
+        let job = job(key).replace("select: { o: n, p: payments_n }", "select: { id: id, o: n, p: payments_n }");
+        assert_eq!(sorted(dir.job(&job).args(["--quiet"]).run().exits(0).values()), expected, "{key}");
+    }
+    // Elsewhere `coalesce` takes what there is.
+    let right = "join: { with: payments, on: 'orders.id == payments.id', within: 1s, type: right }";
+    let job = job(right).replace("select: { o: n, p: payments_n }", "select: { n: 'coalesce(n, payments_n, 0)', id: id }");
+    assert_eq!(sorted(dir.job(&job).args(["--quiet"]).run().exits(0).values()), [json!({"id": 2, "n": 6}), json!({"id": null, "n": 8})]);
+}
+
+#[test]
 fn late_records_have_the_fields_of_a_result() {
     let dir = Dir::new();
     let join = "join: { with: payments, on: 'a.id == b.id', within: 1s }, late_to: late";

@@ -47,6 +47,25 @@ fn records_get_the_fields_of_the_rows_of_a_file() {
 }
 
 #[test]
+fn a_row_is_found_if_its_key_is_equal() {
+    let dir = Dir::new();
+    dir.json_lines(
+        "in.jsonl",
+        &[json!({"n": 0, "k": 1}), json!({"n": 1, "k": 2.0}), json!({"n": 2, "k": null}), json!({"n": 3, "k": 2.5}), json!({"n": 4})],
+    );
+    for (records, rows) in [("double", "int"), ("double", "double"), ("any", "double"), ("any", "any"), ("double", "any")] {
+        let table = format!("t: {{ connector: file, path: t.jsonl, schema: {{ k: {rows}, v: string }} }}");
+        let lookup = "lookup: { table: t, on: k, type: left }, select: { n: n, v: v }";
+        let job = job(&table, lookup).replace("user: string", &format!("k: {records}"));
+        let one = if rows == "int" { json!(1) } else { json!(1.0) };
+        dir.json_lines("t.jsonl", &[json!({"k": one, "v": "one"}), json!({"k": 2, "v": "two"}), json!({"k": null, "v": "none"})]);
+        let outcome = dir.job(&job).args(["--quiet", "-p", "1"]).run().exits(0);
+        let found: Vec<Value> = outcome.values().iter().map(|row| row["v"].clone()).collect();
+        assert_eq!(found, [json!("one"), json!("two"), json!(null), json!(null), json!(null)], "{records} in {rows}");
+    }
+}
+
+#[test]
 fn a_line_of_a_table_that_is_no_row_fails_the_job() {
     let dir = dir();
     dir.file("t.csv", "user,n\nu1,1\nu2,two\n");

@@ -14,6 +14,7 @@ mod job_files;
 mod joins;
 mod lookups;
 mod memory;
+mod open;
 mod patterns;
 mod places;
 mod records;

@@ -362,3 +362,18 @@ fn windows_of_the_wall_clock() {
     let counted: i64 = rows.iter().map(|row| at(row, "c")).sum();
     assert!((100..=400).contains(&counted), "{counted}");
 }
+
+#[test]
+fn windows_of_the_wall_clock_that_the_end_of_input_leaves_open_are_told() {
+    let dir = Dir::new();
+    dir.json_lines("in.jsonl", &[json!({"k": "a"}), json!({"k": "b"}), json!({"k": "a"})]);
+    let job = |window: &str| {
+        format!(
+            "name: t\nsources: {{ in: {{ connector: file, path: in.jsonl, schema: {{ k: string }} }} }}\nstreams: {{ s: {{ from: in, key: k, window: {{ {window} }}, aggregate: {{ c: count() }} }} }}\nsinks: {{ out: {{ from: s, connector: stdout }} }}\n"
+        )
+    };
+    let told = "not fired: 2 windows of the wall clock (`time: processing`), open when the input ended";
+    let outcome = dir.job(&job("tumbling: 1d, time: processing")).args(["-p", "2"]).run().exits(0).stderr_has(told);
+    assert!(outcome.values().is_empty());
+    dir.job(&job("count: 3")).run().exits(0).stderr_lacks("not fired");
+}

@@ -4,7 +4,7 @@ use tidegate_runtime::Record;
 use tidegate_runtime::Watermark;
 
 use super::{Conversion, Decoded, TimeUnit};
-use crate::row::{Row, Schema, Type, Value};
+use crate::row::{Field, Row, Schema, Type, Value};
 
 /// What a row format reads: one conversion per field, in slot order. The schema follows from the conversions.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,6 @@ pub struct Layout {
     conversions: Vec<Conversion>,
     event_time: Option<EventTime>,
     watermark_field: Option<String>,
-    rest: Option<usize>,
 }
 
 /// Where a record's event time stands.
@@ -84,16 +83,29 @@ impl Layout {
         Self::new(names.into_iter().map(|name| (name, Conversion::Any)))
     }
 
+    /// A layout of records that bring their own fields: those of these names get slots, if a record has them, and the others go into the rest.
+    pub fn open(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let mut layout = Self { schema: Schema::open(), conversions: vec![Conversion::Map], ..Self::default() };
+        for name in names {
+            if layout.schema.add_field(Field { name: name.into(), ty: Type::Any, optional: true }) == layout.conversions.len() {
+                layout.conversions.push(Conversion::Any);
+            }
+        }
+        layout
+    }
+
     /// Takes event time from `field`; the unit matters if it holds numbers.
     ///
     /// # Errors
     /// There is no such field, or it can't hold a time.
     pub fn with_event_time(mut self, field: &str, unit: TimeUnit) -> Result<Self, String> {
         let slot = self.schema.slot(field).ok_or_else(|| format!("there is no field `{field}` to take event time from"))?;
-        let ty = &self.schema.fields()[slot].ty;
+        let ty = self.conversions[slot].ty();
         if !matches!(ty, Type::Timestamp | Type::Int | Type::Double | Type::Any) {
             return Err(format!("field `{field}` is of type {ty}: event time is taken from a timestamp or a number"));
         }
+        // A record without it is a bad one.
+        self.schema.require(field, ty);
         self.event_time = Some(EventTime { slot, unit });
         Ok(self)
     }
@@ -105,28 +117,15 @@ impl Layout {
         self
     }
 
-    /// Keeps the fields that have no slot of their own, as a map in a last slot called [`Schema::REST`]. Only JSON has such fields.
-    #[must_use]
-    pub fn with_rest(mut self) -> Self {
-        self.rest = Some(self.schema.add(Schema::REST, Type::map()));
-        self.conversions.push(Conversion::Map);
-        self
-    }
-
     /// What a field of this name stands for.
     pub(super) fn meaning(&self, name: &str) -> Meaning {
         let slot = self.schema.slot(name);
         match slot {
             _ if self.watermark_field() == Some(name) => Meaning::Watermark(slot),
             Some(slot) => Meaning::Slot(slot),
-            None if self.rest.is_some() => Meaning::Rest,
+            None if self.schema.rest().is_some() => Meaning::Rest,
             None => Meaning::Skip,
         }
-    }
-
-    /// The slot of the fields that have none of their own.
-    pub(super) fn rest(&self) -> Option<usize> {
-        self.rest
     }
 
     /// The schema of the rows.
@@ -153,7 +152,7 @@ impl Layout {
     }
 
     pub(super) fn name(&self, slot: usize) -> &str {
-        self.schema.fields().get(slot).map_or("", |f| &f.name)
+        self.schema.field(slot).map_or("", |f| &f.name)
     }
 
     /// Converts the text of a field; an error names it.

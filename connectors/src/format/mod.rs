@@ -106,7 +106,7 @@ pub(crate) fn plain(value: &crate::row::Value, out: &mut Vec<u8>) {
 /// Appends a value as plain text; null is `null`.
 pub(crate) fn plain_as(value: &crate::row::Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     match value {
-        crate::row::Value::Null => out.extend_from_slice(b"null"),
+        crate::row::Value::Null | crate::row::Value::Absent => out.extend_from_slice(b"null"),
         value => print::plain(value, timestamps, out),
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn double(v: f64, out: &mut Vec<u8>) {
 /// Appends a value as plain text, for cells and for people: nothing for null, octets as they are, lists and maps as JSON.
 pub(super) fn plain(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     match value {
-        Value::Null => {}
+        Value::Null | Value::Absent => {}
         Value::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
         Value::Int(v) => int(*v, out),
         Value::Uint(v) => uint(*v, out),

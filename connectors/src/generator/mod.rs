@@ -58,8 +58,9 @@ impl GeneratorSource {
     /// # Errors
     /// There is no such field, or it can't hold a time.
     pub fn with_event_time(mut self, field: &str, unit: TimeUnit) -> Result<Self, String> {
-        let slot = self.schema.slot(field).ok_or_else(|| format!("there is no field `{field}` to take event time from"))?;
-        let ty = &self.schema.fields()[slot].ty;
+        let missing = || format!("there is no field `{field}` to take event time from");
+        let slot = self.schema.slot(field).ok_or_else(missing)?;
+        let ty = &self.schema.field(slot).ok_or_else(missing)?.ty;
         if !matches!(ty, Type::Timestamp | Type::Int | Type::Double) {
             return Err(format!("field `{field}` is of type {ty}: event time is taken from a timestamp or a number"));
         }
@@ -96,7 +97,7 @@ impl GeneratorSource {
         let row: Row = self.samplers.iter().enumerate().map(field).collect();
         let time = match self.event_time {
             Some(event_time) => {
-                let name = self.schema.fields().get(event_time.slot).map_or("", |f| &f.name);
+                let name = self.schema.field(event_time.slot).map_or("", |f| &f.name);
                 event_time.of(&row, name).map_err(|e| Error::user(format!("generated row {i}: {e}")))?
             }
             None => Record::UNTIMED,

@@ -21,11 +21,28 @@ impl Row {
         Self(vec![Value::Null; width].into_boxed_slice())
     }
 
-    /// The value in `slot`; null if the row is shorter.
+    /// The value in `slot`; null if the row lacks the field.
     #[must_use]
     #[inline]
     pub fn get(&self, slot: usize) -> &Value {
-        self.0.get(slot).unwrap_or(&Value::Null)
+        match self.0.get(slot) {
+            None | Some(Value::Absent) => &Value::Null,
+            Some(value) => value,
+        }
+    }
+
+    /// Does the row have the field in `slot`?
+    #[must_use]
+    #[inline]
+    pub fn has(&self, slot: usize) -> bool {
+        !matches!(self.0.get(slot), None | Some(Value::Absent))
+    }
+
+    /// What stands in `slot`, to be put into another row: it stays absent if the row lacks the field.
+    #[must_use]
+    #[inline]
+    pub fn copy(&self, slot: usize) -> Value {
+        self.0.get(slot).cloned().unwrap_or(Value::Absent)
     }
 }
 

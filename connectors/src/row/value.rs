@@ -44,6 +44,8 @@ pub enum Value {
     List(Arc<Vec<Value>>),
     /// A map, shared on clone.
     Map(Arc<Map>),
+    /// The row lacks the field. Only [rows](super::Row) hold it: whoever asks one for the value is told null.
+    Absent,
 }
 
 impl Value {
@@ -72,7 +74,7 @@ impl Value {
     #[must_use]
     pub fn type_of(&self) -> Type {
         match self {
-            Self::Null => Type::Null,
+            Self::Null | Self::Absent => Type::Null,
             Self::Bool(_) => Type::Bool,
             Self::Int(_) => Type::Int,
             Self::Uint(_) => Type::Uint,
@@ -89,7 +91,7 @@ impl Value {
     /// Is this null?
     #[must_use]
     pub fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
+        matches!(self, Self::Null | Self::Absent)
     }
 
     /// The text, if this is text.
@@ -152,6 +154,7 @@ impl Value {
             Self::Duration(_) => 8,
             Self::List(_) => 9,
             Self::Map(_) => 10,
+            Self::Absent => 11,
         }
     }
 }
@@ -171,7 +174,7 @@ impl PartialEq for Value {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Null, Self::Null) => true,
+            (Self::Null, Self::Null) | (Self::Absent, Self::Absent) => true,
             (Self::Bool(a), Self::Bool(b)) => a == b,
             (Self::Int(a), Self::Int(b)) => a == b,
             (Self::Uint(a), Self::Uint(b)) => a == b,
@@ -206,7 +209,7 @@ impl Hash for Value {
                     Self::Duration(v) => v.hash(state),
                     Self::List(v) => v.hash(state),
                     Self::Map(v) => v.hash(state),
-                    Self::Null | Self::Int(_) | Self::String(_) => {}
+                    Self::Null | Self::Absent | Self::Int(_) | Self::String(_) => {}
                 }
             }
         }

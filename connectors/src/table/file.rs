@@ -15,14 +15,14 @@ use crate::format::{Decoded, Decoder, Format};
 use crate::lines::{Line, Lines};
 use crate::row::Row;
 
-/// The rows of one file, by the fields in some slots. The workers share one copy. A thread looks every so often whether the file is another;
+/// The rows of one file by their keys. The workers share one copy. A thread looks every so often whether the file is another;
 /// once it has not changed from one look to the next it takes the place of the old one. A line that can't be understood fails the job.
 pub struct FileTable<F>(Arc<Shared<F>>);
 
 struct Shared<F> {
     path: PathBuf,
     format: F,
-    key: Box<[usize]>,
+    key: Box<dyn Fn(&Row) -> Option<Row> + Send + Sync>,
     look_every: Duration,
     state: RwLock<State>,
 }
@@ -43,9 +43,14 @@ struct Stamp {
 }
 
 impl<F: Format<Item = Row>> FileTable<F> {
-    /// The file at `path`, in this format, by the fields in the slots `key`.
-    pub fn new(path: impl Into<PathBuf>, format: F, key: impl Into<Box<[usize]>>, look_every: Duration) -> Self {
-        Self(Arc::new(Shared { path: path.into(), format, key: key.into(), look_every, state: RwLock::default() }))
+    /// The file at `path`, in this format, by what `key` says of each row; a row without a key is never found.
+    pub fn new(
+        path: impl Into<PathBuf>,
+        format: F,
+        key: impl Fn(&Row) -> Option<Row> + Send + Sync + 'static,
+        look_every: Duration,
+    ) -> Self {
+        Self(Arc::new(Shared { path: path.into(), format, key: Box::new(key), look_every, state: RwLock::default() }))
     }
 }
 
@@ -74,8 +79,9 @@ impl<F: Format<Item = Row>> Shared<F> {
             };
             match decoded {
                 Ok(Decoded::Record(Record { value: row, .. })) => {
-                    let key = self.key.iter().map(|slot| row.get(*slot).clone()).collect();
-                    rows.entry(key).or_default().push(row);
+                    if let Some(key) = (self.key)(&row) {
+                        rows.entry(key).or_default().push(row);
+                    }
                 }
                 Ok(Decoded::Watermark(_) | Decoded::Nothing) => {}
                 Err(error) => {
@@ -165,7 +171,8 @@ mod tests {
 
     fn table(path: &std::path::Path) -> FileTable<CsvFormat> {
         let layout = Layout::new([("name", Conversion::String), ("n", Conversion::Int)]);
-        FileTable::new(path, CsvFormat::new(layout), [0], Duration::from_millis(5))
+        let name = |row: &Row| Some(Row::from_iter([row.get(0).clone()]));
+        FileTable::new(path, CsvFormat::new(layout), name, Duration::from_millis(5))
     }
 
     fn until(mut condition: impl FnMut() -> bool) {

@@ -11,7 +11,7 @@ pub(super) struct Plain<'a>(pub &'a Value);
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Value::Null => f.write_str("null"),
+            Value::Null | Value::Absent => f.write_str("null"),
             Value::Bool(v) => write!(f, "{v}"),
             Value::Int(v) => write!(f, "{v}"),
             Value::Uint(v) => write!(f, "{v}"),

@@ -116,7 +116,7 @@ pub(super) enum Tag {
 impl Tag {
     pub fn of(value: &Value) -> Self {
         match value {
-            Value::Null => Self::Null,
+            Value::Null | Value::Absent => Self::Null,
             Value::Bool(_) => Self::Bool,
             Value::Int(_) => Self::Int,
             Value::Uint(_) => Self::Uint,
@@ -203,6 +203,11 @@ impl Op {
             Self::In => "in",
             Self::Index => "[]",
         }
+    }
+
+    /// Is it `==` or `!=`?
+    pub fn is_equality(self) -> bool {
+        matches!(self, Self::Eq | Self::Ne)
     }
 
     /// Does the comparison hold for two values of one type?

@@ -54,6 +54,11 @@ pub use with::{EvalWithError, eval_with};
 use fast::{BoolNode, DoubleNode};
 use node::{Env, Node};
 
+/// May values of these types be equal, as `==` has it?
+pub(crate) fn comparable(a: &Type, b: &Type) -> bool {
+    ty::Ty::from(a).comparable(&ty::Ty::from(b))
+}
+
 /// A compiled expression; clones share it.
 ///
 /// ```
@@ -146,14 +151,6 @@ impl Expr {
                 Err(vec![Problem::new(start..source.trim_end().len(), format!("expected bool, found {other}"))])
             }
         }
-    }
-
-    /// The field of this name, which need not be one that an expression can spell.
-    #[must_use]
-    pub fn field(name: &str, schema: &Schema) -> Option<Self> {
-        let slot = schema.slot(name)?;
-        let ty = schema.fields()[slot].ty.clone();
-        Some(Self(Arc::new(Compiled { source: name.to_owned(), ty, code: Code::Any(Node::Slot(slot)) })))
     }
 
     /// The type of the result; null may come instead.

@@ -125,6 +125,8 @@ pub(super) enum Node {
     List(Box<[(Node, bool)]>),
     Map(Box<[(Node, Node, bool)]>),
     Call(&'static Function, Box<[Node]>),
+    /// The first that is not null; those behind it are not evaluated.
+    Coalesce(Box<[Node]>),
     Comprehension(Box<Comprehension>),
     /// `optMap`, `optFlatMap` and `bind`: the second runs with the first as variable.
     Let(Binding, Box<(Node, Node)>),
@@ -181,6 +183,7 @@ impl Node {
             Self::List(items) => list(items, env),
             Self::Map(entries) => map(entries, env),
             Self::Call(function, args) => call(function, args, env),
+            Self::Coalesce(args) => coalesce(args, env),
             Self::Comprehension(comprehension) => comprehension.eval(env),
             Self::Let(binding, parts) => bind(*binding, &parts.0, &parts.1, env),
             Self::Shared(number) => env.eval_shared(*number),
@@ -216,6 +219,16 @@ fn map<'a>(entries: &'a [(Node, Node, bool)], env: &Env<'a, '_>) -> Result<Val<'
         }
     }
     Ok(Val::map(values))
+}
+
+fn coalesce<'a>(args: &'a [Node], env: &Env<'a, '_>) -> Result<Val<'a>, EvalError> {
+    for arg in args {
+        let value = arg.eval(env)?;
+        if !value.data().is_some_and(Value::is_null) {
+            return Ok(value);
+        }
+    }
+    Ok(Val::NULL)
 }
 
 /// What is in an optional.

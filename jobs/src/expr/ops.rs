@@ -1,6 +1,7 @@
 //! The operators on values whose types are known at run time only: equality, order, membership, selection.
 //!
-//! Numbers compare by amount whatever their types, an int or uint with a double as doubles.
+//! Numbers compare by amount whatever their types. They are equal if they are the same number; an int or uint is ordered with a double as doubles are,
+//! as CEL has it.
 
 use std::cmp::Ordering;
 
@@ -18,11 +19,20 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
         (Value::Double(a), Value::Double(b)) => a == b,
         (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| same(x, y)),
         (Value::Map(a), Value::Map(b)) => a.len() == b.len() && a.iter().all(|(k, v)| b.iter().any(|(l, w)| same(k, l) && same(v, w))),
-        (Value::Int(_) | Value::Uint(_) | Value::Double(_), Value::Int(_) | Value::Uint(_) | Value::Double(_)) => {
-            number_order(a, b) == Some(Ordering::Equal)
-        }
+        (Value::Int(_) | Value::Uint(_) | Value::Double(_), Value::Int(_) | Value::Uint(_) | Value::Double(_)) => same_number(a, b),
         _ => a == b,
     }
+}
+
+/// Are these the same number? Not as doubles: many ints round to one of those, and then equality would not be transitive, as keys need it.
+fn same_number(a: &Value, b: &Value) -> bool {
+    let whole = |v: &Value| match v {
+        Value::Int(v) => Some(i128::from(*v)),
+        Value::Uint(v) => Some(i128::from(*v)),
+        Value::Double(v) => (v.fract() == 0.0 && v.abs() < 1e30).then_some(*v as i128),
+        _ => None,
+    };
+    whole(a).is_some_and(|a| whole(b) == Some(a))
 }
 
 /// CEL's equality.
@@ -78,8 +88,8 @@ pub(super) fn compare_plain(op: Op, a: &Value, b: &Value) -> Result<bool, EvalEr
     match (a, b) {
         (Value::Double(x), Value::Double(y)) => return Ok(op.holds(x, y)),
         (Value::Int(x), Value::Int(y)) => return Ok(op.holds(x, y)),
-        (Value::Int(x), Value::Double(y)) => return Ok(op.holds(&(*x as f64), y)),
-        (Value::Double(x), Value::Int(y)) => return Ok(op.holds(x, &(*y as f64))),
+        (Value::Int(x), Value::Double(y)) if !op.is_equality() => return Ok(op.holds(&(*x as f64), y)),
+        (Value::Double(x), Value::Int(y)) if !op.is_equality() => return Ok(op.holds(x, &(*y as f64))),
         (Value::String(x), Value::String(y)) => return Ok(op.holds(x.as_str(), y.as_str())),
         _ => {}
     }

@@ -82,15 +82,10 @@ impl Keys {
     }
 }
 
-/// Integers up to here are the same numbers as doubles.
-const EXACT: u64 = 1 << 53;
-
-/// Is equality with other numbers the equality of their canonical forms? Not for huge numbers, which compare as rounded, nor for NaN.
+/// Is equality that of canonical forms? Not for NaN.
 fn exact(value: &Value) -> bool {
     match value {
-        Value::Int(v) => v.unsigned_abs() <= EXACT,
-        Value::Uint(v) => *v <= EXACT,
-        Value::Double(v) => v.abs() <= EXACT as f64,
+        Value::Double(v) => !v.is_nan(),
         Value::List(_) | Value::Map(_) => false,
         _ => true,
     }

@@ -63,7 +63,7 @@ fn each_of_node(node: &mut Node, f: &mut dyn FnMut(Part<'_>, usize)) {
             f(Part::Node(key), 0);
             f(Part::Node(value), 0);
         }),
-        Node::Call(_, args) => args.iter_mut().for_each(|arg| f(Part::Node(arg), 0)),
+        Node::Call(_, args) | Node::Coalesce(args) => args.iter_mut().for_each(|arg| f(Part::Node(arg), 0)),
         Node::Comprehension(comprehension) => {
             let vars = each_of_range(&mut comprehension.range, f);
             if let Some(filter) = &mut comprehension.filter {

@@ -8,13 +8,14 @@ use tidegate_operators::join::{Either, Interval, JoinType, Pairs, Unmatched};
 use tidegate_operators::window::Bounds;
 use tidegate_operators::{KeyedStream, Stream};
 
+use super::arrange::{Arrangement, Sides};
 use super::key::{KeySlots, RowKey};
 use super::pipeline::{self, Pipeline};
 use super::windows::{self, PlannedShape, PlannedWindow};
-use super::{Known, PlannedInput, Streams};
+use super::{Known, PlannedInput};
 use crate::aggregate::located;
-use crate::canonical::has_forms;
-use crate::expr::Expr;
+use crate::canonical::{has_forms, is_matchless};
+use crate::expr::{Expr, comparable};
 use crate::file::{Clock, Join, JoinKind, Near, Problem, Spanned, Stream as FileStream};
 
 /// A join, compiled.
@@ -29,6 +30,8 @@ pub(super) struct PlannedJoin {
     kind: JoinType,
     /// What comes out, late rows included.
     pub(super) schema: Schema,
+    /// Makes it of the fields of both sides, if it is not those as they are.
+    pub(super) arranged: Option<Arrangement>,
     pub(super) late_to: Option<String>,
 }
 
@@ -38,8 +41,8 @@ pub(super) struct JoinSide {
     /// Computes the keys that are expressions.
     pub(super) keys: Pipeline,
     pub(super) key: KeySlots,
-    /// The fields of a row, without those.
-    width: usize,
+    /// Stands for a row if there is none.
+    blank: Row,
 }
 
 #[derive(Clone)]
@@ -56,9 +59,14 @@ enum PlannedNear {
     },
 }
 
-/// Plans a join; the schema is that of its rows. `None` if the other stream could not be planned.
-pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Streams) -> Option<Result<(PlannedJoin, Schema), Vec<Problem>>> {
-    let right = known.get(join.with.as_str())?;
+/// Plans a join of two streams; `stated` are fields that the left is said to have.
+pub(super) fn plan(
+    stream: &FileStream,
+    join: &Join,
+    left: &Known,
+    right: &Known,
+    stated: &dyn Fn(&str) -> bool,
+) -> Result<PlannedJoin, Vec<Problem>> {
     let mut problems = Vec::new();
     let near = plan_near(join, &mut problems);
     let by_clock = matches!(near, Some(PlannedNear::Window { clock: Clock::Processing, .. }) | None);
@@ -81,7 +89,7 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
         };
         let (l, r) = (side(&equality.left, &left.schema), side(&equality.right, &right.schema));
         if let Some((l, r)) = l.zip(r) {
-            if l.ty() != r.ty() && *l.ty() != Type::Any && *r.ty() != Type::Any {
+            if !comparable(l.ty(), r.ty()) {
                 let message = format!("these are never equal: one is of type {}, the other of type {}", l.ty(), r.ty());
                 problems.push(equality.text.problem(message));
             }
@@ -97,31 +105,39 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
         problems.push(join.place.problem("a join needs `on`, such as `a.id == b.id`, or the stream a `key` that both have"));
     }
     let has_bounds = matches!(near, Some(PlannedNear::Window { .. }));
-    let schema = joined(&left.schema, &right.schema, join.with.as_str(), has_bounds);
     let deleted = if let Near::Temporal(Some(text)) = &join.near { condition(text, &right.schema, &mut problems) } else { None };
-    let Some(mut near) = near.filter(|_| problems.is_empty()) else { return Some(Err(problems)) };
+    let Some(mut near) = near.filter(|_| problems.is_empty()) else { return Err(problems) };
     let kind = match join.kind {
         JoinKind::Inner => JoinType::Inner,
         JoinKind::Left => JoinType::Left,
         JoinKind::Right => JoinType::Right,
         JoinKind::Full => JoinType::Full,
     };
-    let forms: Vec<bool> = of_left.iter().zip(&of_right).map(|(l, r)| has_forms(l.ty()) || has_forms(r.ty())).collect();
+    // In a full join neither side always has the key.
+    let either: Vec<(usize, usize)> = match kind {
+        JoinType::Full => of_left.iter().zip(&of_right).filter_map(|(l, r)| l.as_slot().zip(r.as_slot())).collect(),
+        JoinType::Inner | JoinType::Left | JoinType::Right => Vec::new(),
+    };
+    let bounds = [("window_start", Type::Timestamp), ("window_end", Type::Timestamp)];
+    let behind = if has_bounds { bounds.as_slice() } else { &[] };
+    let with = join.with.as_str();
+    let (schema, arranged) = Sides { left: &left.schema, right: &right.schema, with, stated, either: &either, behind }.joined();
+    let forms: Vec<bool> = of_left.iter().zip(&of_right).map(|(l, r)| l.ty() != r.ty() || has_forms(l.ty())).collect();
     let (right_side, slot) = JoinSide::new(of_right, &forms, deleted, &right.schema);
     if let PlannedNear::Temporal { deleted } = &mut near {
         *deleted = slot;
     }
-    let planned = PlannedJoin {
+    Ok(PlannedJoin {
         left: JoinSide::new(of_left, &forms, None, &left.schema).0,
         right: right_side,
         with: PlannedInput { name: join.with.value.clone(), rearrange: None },
         with_schema: right.schema.clone(),
         near,
         kind,
-        schema: schema.clone(),
+        schema,
+        arranged,
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
-    };
-    Some(Ok((planned, schema)))
+    })
 }
 
 fn condition(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
@@ -149,18 +165,11 @@ fn plan_near(join: &Join, problems: &mut Vec<Problem>) -> Option<PlannedNear> {
     }
 }
 
-/// The fields of both; those of the right that the left has, too, begin with the name of the right.
-pub(super) fn joined(left: &Schema, right: &Schema, with: &str, has_bounds: bool) -> Schema {
-    let mut schema = left.clone();
-    for field in right.fields() {
-        let taken = schema.slot(&field.name).is_some();
-        schema.add(if taken { format!("{with}_{}", field.name) } else { field.name.clone() }, field.ty.clone());
-    }
-    if has_bounds {
-        schema.add("window_start", Type::Timestamp);
-        schema.add("window_end", Type::Timestamp);
-    }
-    schema
+/// The sides of a join.
+#[derive(Clone, Copy)]
+enum Side {
+    Left,
+    Right,
 }
 
 impl JoinSide {
@@ -175,24 +184,33 @@ impl JoinSide {
         }
         let behind = more.is_some().then_some(schema.width() + computed.len());
         computed.extend(more);
-        (Self { keys: pipeline::append(computed), key: KeySlots::new(&slots, forms), width: schema.width() }, behind)
+        (Self { keys: pipeline::append(computed), key: KeySlots::new(&slots, forms), blank: schema.blank() }, behind)
     }
 
-    /// The fields of a row; nulls if there is none.
-    fn fields<'a>(&self, row: Option<&'a Row>) -> impl Iterator<Item = Value> + use<'a> {
-        (0..self.width).map(move |slot| row.map_or(Value::Null, |row| row.get(slot).clone()))
+    /// The fields of a row, or those that stand for it.
+    fn fields<'a>(&'a self, row: Option<&'a Row>) -> impl Iterator<Item = Value> + use<'a> {
+        let row = row.unwrap_or(&self.blank);
+        (0..self.blank.0.len()).map(|slot| row.copy(slot))
     }
 
-    fn keyed<'s>(&self, rows: Stream<'s, Row>) -> KeyedStream<'s, Row, impl Fn(&Row) -> RowKey + Clone + 'static> {
+    /// The rows by their keys. One with a null in it is equal to no other: `side` keeps it apart from those of the other side.
+    fn keyed<'s>(&self, rows: Stream<'s, Row>, side: Side) -> KeyedStream<'s, Row, impl Fn(&Row) -> RowKey + Clone + 'static> {
         let key = self.key.clone();
-        rows.key_by(move |row: &Row| key.of(row))
+        rows.key_by(move |row: &Row| {
+            let key = key.of(row);
+            if key.values().iter().any(is_matchless) {
+                let side = Value::Bool(matches!(side, Side::Right));
+                return RowKey::Many(key.values().iter().cloned().chain([side]).collect());
+            }
+            key
+        })
     }
 }
 
 impl PlannedJoin {
-    /// The joined rows, and the late rows of both sides, each with nulls for the other.
+    /// The rows of both sides, which are still to be arranged, and the late rows of each, with nulls for the other.
     pub(super) fn build<'s>(&self, name: &str, left: Stream<'s, Row>, right: Stream<'s, Row>) -> (Stream<'s, Row>, Stream<'s, Row>) {
-        let both = self.left.keyed(left).join(name, self.right.keyed(right));
+        let both = self.left.keyed(left, Side::Left).join(name, self.right.keyed(right, Side::Right));
         let sides = (self.left.clone(), self.right.clone());
         let row = move |left: Option<&Row>, right: Option<&Row>| sides.0.fields(left).chain(sides.1.fields(right)).collect::<Vec<_>>();
         let late_row = row.clone();
@@ -217,12 +235,17 @@ impl PlannedJoin {
                 windows.process(name, Pairs::new(self.kind, pair))
             }
         };
+        let arranged = self.arranged.clone();
         let late = late.map(&format!("{name}/late"), move |row: Either<Row, Row>| {
             let fields = match &row {
                 Either::Left(row) => late_row(Some(row), None),
                 Either::Right(row) => late_row(None, Some(row)),
             };
-            fields.into_iter().chain([Value::Null, Value::Null].into_iter().filter(|_| has_bounds)).collect()
+            let row: Row = fields.into_iter().chain([Value::Null, Value::Null].into_iter().filter(|_| has_bounds)).collect();
+            match &arranged {
+                Some(arranged) => arranged.of(&row),
+                None => row,
+            }
         });
         (rows, late)
     }

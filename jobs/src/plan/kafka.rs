@@ -42,11 +42,13 @@ pub(super) fn source<F: MessageFormat<Item = Row>>(source: &file::KafkaSource, f
 
 /// `schema` with the fields that hold what messages carry beside their values, and where those are.
 pub(super) fn with_metadata(schema: &Schema, metadata: &[(Spanned<String>, Metadata)]) -> (Schema, Fields) {
-    let part = |name: &str| metadata.iter().find(|(field, _)| field.value == name).map(|(_, part)| *part);
-    // The format may have left room for them, as fields of any type.
-    let types = schema.fields().iter().map(|field| (field.name.clone(), part(&field.name).map_or(field.ty.clone(), Metadata::ty)));
-    let mut whole = Schema::new(types);
-    let parts = metadata.iter().map(|(name, part)| (whole.add(&name.value, part.ty()), *part)).collect();
+    let mut whole = schema.clone();
+    let mut place = |name: &str, part: Metadata| {
+        // The format may have left room for it, as a field of any type.
+        whole.require(name, part.ty());
+        (whole.add(name, part.ty()), part)
+    };
+    let parts = metadata.iter().map(|(name, part)| place(&name.value, *part)).collect();
     (whole, Fields { parts, timed: false })
 }
 
@@ -71,7 +73,7 @@ pub(super) fn sink<E: MessageEncoder<Row>>(
     let mut time = None;
     if let Some(field) = &sink.timestamp {
         time = schema.slot(&field.value);
-        match time.map(|slot| &schema.fields()[slot].ty) {
+        match schema.named(&field.value).map(|field| &field.ty) {
             Some(Type::Timestamp | Type::Int | Type::Any) => {}
             Some(ty) => problems.push(field.problem(format!("the field `{}` is of type {ty}, not a time", field.value))),
             None => {

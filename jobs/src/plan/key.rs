@@ -46,8 +46,7 @@ pub(super) enum KeySlots {
 impl KeySlots {
     /// The slots of a row of `schema`, behind which the values of `computed` are put.
     pub(super) fn over(slots: &[usize], schema: &Schema, computed: &[Expr]) -> Self {
-        let ty =
-            |slot: &usize| schema.fields().get(*slot).map(|field| &field.ty).or_else(|| computed.get(*slot - schema.width()).map(Expr::ty));
+        let ty = |slot: &usize| schema.field(*slot).map(|field| &field.ty).or_else(|| computed.get(*slot - schema.width()).map(Expr::ty));
         let forms: Vec<bool> = slots.iter().map(|slot| ty(slot).is_some_and(has_forms)).collect();
         Self::new(slots, &forms)
     }

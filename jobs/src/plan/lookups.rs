@@ -12,8 +12,11 @@ use tidegate_operators::lookup::{CacheConfig, Cached, LookupTable, Rows};
 use tidegate_operators::{AsyncOptions, Order, Retries, Stream};
 use tidegate_runtime::Error;
 
+use super::arrange::{Arrangement, Sides};
 use super::pipeline::{self, Pipeline};
-use super::{Known, joins, sources, windows};
+use super::{Known, sources, windows};
+use crate::canonical::{canonical, has_forms, is_matchless};
+use crate::expr::comparable;
 use crate::file::{self, Lookup, Problem, SourceFormat, Spanned, Table, TableConnector};
 
 /// A lookup, compiled.
@@ -21,7 +24,8 @@ use crate::file::{self, Lookup, Problem, SourceFormat, Spanned, Table, TableConn
 pub(super) struct PlannedLookup {
     /// Computes the keys that are expressions.
     pub(super) keys: Pipeline,
-    key: Arc<[usize]>,
+    /// The slots of the key; of which can equal values have more than one form?
+    key: Arc<[(usize, bool)]>,
     /// The fields of a row, without those.
     width: usize,
     table: Arc<RowTable>,
@@ -37,8 +41,13 @@ fn retries(most: u64) -> Retries {
     Retries { most, delay: Duration::from_millis(100), longest: Duration::from_secs(5) }
 }
 
-/// Plans a lookup; the schema is that of its rows.
-pub(super) fn plan(lookup: &Lookup, table: &Table, input: &Known) -> Result<(PlannedLookup, Schema), Vec<Problem>> {
+/// Plans a lookup; the schema is that of its rows. Also tells how they are made of the fields of the input and those of the table.
+pub(super) fn plan(
+    lookup: &Lookup,
+    table: &Table,
+    input: &Known,
+    stated: &dyn Fn(&str) -> bool,
+) -> Result<(PlannedLookup, (Schema, Option<Arrangement>)), Vec<Problem>> {
     let mut problems = Vec::new();
     let mut fields = Vec::new();
     for field in &table.schema {
@@ -52,7 +61,7 @@ pub(super) fn plan(lookup: &Lookup, table: &Table, input: &Known) -> Result<(Pla
     for (_, text) in &lookup.on {
         let Some(expr) = pipeline::expression(text, &input.schema, &mut problems) else { continue };
         types.push(expr.ty().clone());
-        key.push(expr.as_slot().unwrap_or(input.schema.width() + computed.len()));
+        key.push((expr.as_slot().unwrap_or(input.schema.width() + computed.len()), false));
         if expr.as_slot().is_none() {
             computed.push(expr);
         }
@@ -66,6 +75,8 @@ pub(super) fn plan(lookup: &Lookup, table: &Table, input: &Known) -> Result<(Pla
     let (made, options) = match &table.connector {
         TableConnector::File { path, format, reload } => {
             let slots = file_key(lookup, &schema, &types, &mut problems);
+            slots.iter().zip(&mut key).for_each(|((_, of_table), (_, of_row))| *of_row = *of_table);
+            let slots = move |row: &Row| Some(key_of(row, &slots)).filter(|key| !key.0.iter().any(is_matchless));
             let reload = windows::unsigned(*reload);
             let made = match format {
                 SourceFormat::Csv { header, delimiter } => {
@@ -92,7 +103,8 @@ pub(super) fn plan(lookup: &Lookup, table: &Table, input: &Known) -> Result<(Pla
     if !problems.is_empty() {
         return Err(problems);
     }
-    let joined = joins::joined(&input.schema, &schema, &table.name.value, false);
+    let sides = Sides { left: &input.schema, right: &schema, with: &table.name.value, stated, either: &[], behind: &[] };
+    let joined = sides.joined();
     let planned = PlannedLookup {
         keys: pipeline::append(computed),
         key: key.into(),
@@ -105,8 +117,8 @@ pub(super) fn plan(lookup: &Lookup, table: &Table, input: &Known) -> Result<(Pla
     Ok((planned, joined))
 }
 
-/// The slots of a table that must be equal to the key.
-fn file_key(lookup: &Lookup, schema: &Schema, types: &[Type], problems: &mut Vec<Problem>) -> Vec<usize> {
+/// The slots of a table that must be equal to the key, and of which equal values can have more than one form.
+fn file_key(lookup: &Lookup, schema: &Schema, types: &[Type], problems: &mut Vec<Problem>) -> Vec<(usize, bool)> {
     let mut slots = Vec::new();
     for (i, (field, text)) in lookup.on.iter().enumerate() {
         let Some(slot) = schema.slot(&field.value) else {
@@ -114,17 +126,19 @@ fn file_key(lookup: &Lookup, schema: &Schema, types: &[Type], problems: &mut Vec
             problems.push(problem.near(&field.value, schema.names()));
             continue;
         };
-        slots.push(slot);
-        let own = schema.fields().get(slot).map(|field| &field.ty);
-        if let (Some(own), Some(ty)) = (own, types.get(i).filter(|_| types.len() == lookup.on.len()))
-            && own != ty
-            && *own != Type::Any
-            && *ty != Type::Any
-        {
+        let own = schema.field(slot).map(|field| &field.ty);
+        let (Some(own), Some(ty)) = (own, types.get(i).filter(|_| types.len() == lookup.on.len())) else { continue };
+        slots.push((slot, own != ty || has_forms(own)));
+        if !comparable(own, ty) {
             problems.push(text.problem(format!("these are never equal: `{}` is of type {own}, this of type {ty}", field.value)));
         }
     }
     slots
+}
+
+/// What a row is looked up by.
+fn key_of(row: &Row, slots: &[(usize, bool)]) -> Row {
+    slots.iter().map(|(slot, forms)| if *forms { canonical(row.get(*slot)) } else { row.get(*slot).clone() }).collect()
 }
 
 /// The parts of a URL, with parameters as places in the key.
@@ -157,10 +171,10 @@ fn parameters(lookup: &Lookup, url: &[file::TextPart], problems: &mut Vec<Proble
 impl PlannedLookup {
     pub(super) fn build<'s>(&self, name: &str, rows: Stream<'s, Row>) -> Stream<'s, Row> {
         let (slots, width, table_width) = (Arc::clone(&self.key), self.width, self.table_width);
-        let key = move |row: &Row| slots.iter().map(|slot| row.get(*slot).clone()).collect::<Row>();
+        let key = move |row: &Row| key_of(row, &slots);
         let pair = move |row: &Row, found: Option<&Row>| {
             let found = (0..table_width).map(|slot| found.map_or(Value::Null, |row| row.get(slot).clone()));
-            (0..width).map(|slot| row.get(slot).clone()).chain(found).collect::<Row>()
+            (0..width).map(|slot| row.copy(slot)).chain(found).collect::<Row>()
         };
         rows.lookup(name, Arc::clone(&self.table), self.unmatched, self.options, key, pair)
     }

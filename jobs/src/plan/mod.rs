@@ -3,6 +3,7 @@
 //! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. A [`Plan`]
 //! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
 
+mod arrange;
 mod avro;
 mod build;
 mod conflicts;
@@ -11,6 +12,7 @@ mod joins;
 mod kafka;
 mod key;
 mod lookups;
+mod open;
 mod patterns;
 mod pipeline;
 mod single;
@@ -28,10 +30,11 @@ use tidegate_runtime::source::Source;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{GraphError, Job};
 
-use crate::file::{self, JobFile, Problems, Severity, Spanned};
+use crate::file::{self, JobFile, Problem, Problems, Severity, Spanned};
 
 pub use durability::{Checkpoints, Durability, Restart};
 pub use key::RowKey;
+use open::{Asked, Origin};
 use sinks::PlannedSink;
 pub use sinks::STDOUT;
 use sources::PlannedSource;
@@ -59,6 +62,21 @@ struct Known {
     schema: Schema,
     /// Do all its records have an event time?
     timed: bool,
+    /// Where its fields come from, if its schema is open.
+    origin: Origin,
+}
+
+impl Known {
+    /// A stream all of whose fields are known.
+    fn closed(schema: Schema, timed: bool) -> Self {
+        Self { schema, timed, origin: Origin::default() }
+    }
+
+    /// A stream whose fields come from there, unless they are all known.
+    fn new(schema: Schema, timed: bool, origin: &Origin) -> Self {
+        let origin = if schema.rest().is_some() { origin.clone() } else { Origin::default() };
+        Self { schema, timed, origin }
+    }
 }
 
 /// The streams planned so far, by name.
@@ -84,62 +102,79 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     problems.extend(durability::unknown_storage(file));
     problems.extend(kafka::exactly_once_problems(file));
     let broken = broken(file, problems);
-    let whole = |name: &Spanned<String>| !broken.contains(name.as_str());
-    let mut known = Streams::new();
-    let open = sources::fields_asked_for(file);
-    let mut found = Vec::new();
-    let mut sources_planned = Vec::new();
-    for source in file.sources.iter().filter(|s| whole(&s.name)) {
-        match sources::plan(source, open.get(source.name.as_str())) {
-            Ok(source) => {
-                let timed = source.timed;
-                known.insert(source.name.clone(), Known { schema: source.schema.clone(), timed });
-                if let Some(name) = &source.dead_letter {
-                    known.insert(name.clone(), Known { schema: sources::dead_letter_schema(), timed: false });
-                }
-                sources_planned.push(source);
-            }
-            Err(more) => found.extend(more),
+    let mut asked = Asked::default();
+    // What is asked of open sources shows when the job is planned: it is planned again until nothing new is asked. There is an end to the names of a file.
+    let (parts, found) = loop {
+        let before = asked.clone();
+        let planned = Parts::plan(file, &broken, &mut asked);
+        if asked == before {
+            break planned;
         }
-    }
-    let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
-    let mut streams_planned = Vec::new();
-    for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
-        match streams::plan(stream, &known, &tables) {
-            Ok(Some(stream)) => {
-                let out = Known { schema: stream.schema.clone(), timed: stream.timed };
-                known.insert(stream.name.clone(), out);
-                if let Some(late) = stream.late_to() {
-                    let known_late = Known { schema: stream.late_schema().clone(), timed: stream.input.timed };
-                    known.insert(late.to_owned(), known_late);
-                }
-                if let Some((timeouts, schema)) = stream.timeouts_to() {
-                    known.insert(timeouts.to_owned(), Known { schema: schema.clone(), timed: stream.timed });
-                }
-                streams_planned.push(stream);
-            }
-            // It reads a stream that could not be planned, whose problems are known.
-            Ok(None) => {}
-            Err(more) => found.extend(more),
-        }
-    }
-    let mut sinks_planned = Vec::new();
-    for sink in file.sinks.iter().filter(|s| whole(&s.name)) {
-        match sinks::plan(sink, &file.name.value, &known) {
-            Ok(sink) => sinks_planned.extend(sink),
-            Err(more) => found.extend(more),
-        }
-    }
+    };
     problems.extend(found);
     (!problems.has_errors()).then(|| Plan {
         name: file.name.value.clone(),
         parallelism: file.parallelism.as_ref().map(|p| usize::try_from(p.value).unwrap_or(usize::MAX)),
         durability: Durability::new(file),
         ttl: file.state.ttl.as_ref().map(|ttl| Ttl::after(ttl.value.unsigned_abs())),
-        sources: sources_planned,
-        streams: streams_planned,
-        sinks: sinks_planned,
+        sources: parts.sources,
+        streams: parts.streams,
+        sinks: parts.sinks,
     })
+}
+
+/// The parts of a plan.
+#[derive(Default)]
+struct Parts {
+    sources: Vec<PlannedSource>,
+    streams: Vec<PlannedStream>,
+    sinks: Vec<PlannedSink>,
+}
+
+impl Parts {
+    /// Plans the parts of a file that are whole, with the fields that are `asked` of open sources; adds what the parts ask for. Also tells what is wrong.
+    fn plan(file: &JobFile, broken: &HashSet<&str>, asked: &mut Asked) -> (Self, Vec<Problem>) {
+        let whole = |name: &Spanned<String>| !broken.contains(name.as_str());
+        let mut known = Streams::new();
+        let (mut parts, mut found) = (Self::default(), Vec::new());
+        for source in file.sources.iter().filter(|s| whole(&s.name)) {
+            match sources::plan(source, asked) {
+                Ok(source) => {
+                    known.insert(source.name.clone(), Known::new(source.schema.clone(), source.timed, &Origin::source(&source.name)));
+                    if let Some(name) = &source.dead_letter {
+                        known.insert(name.clone(), Known::closed(sources::dead_letter_schema(), false));
+                    }
+                    parts.sources.push(source);
+                }
+                Err(more) => found.extend(more),
+            }
+        }
+        let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
+        for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
+            match streams::plan(stream, &known, &tables, asked) {
+                Ok(Some((stream, origin))) => {
+                    known.insert(stream.name.clone(), Known::new(stream.schema.clone(), stream.timed, &origin));
+                    if let Some(late) = stream.late_to() {
+                        known.insert(late.to_owned(), Known::new(stream.late_schema().clone(), stream.input.timed, &origin));
+                    }
+                    if let Some((timeouts, schema)) = stream.timeouts_to() {
+                        known.insert(timeouts.to_owned(), Known::closed(schema.clone(), stream.timed));
+                    }
+                    parts.streams.push(stream);
+                }
+                // It reads a stream that could not be planned, whose problems are known.
+                Ok(None) => {}
+                Err(more) => found.extend(more),
+            }
+        }
+        for sink in file.sinks.iter().filter(|s| whole(&s.name)) {
+            match sinks::plan(sink, &file.name.value, &known, asked) {
+                Ok(sink) => parts.sinks.extend(sink),
+                Err(more) => found.extend(more),
+            }
+        }
+        (parts, found)
+    }
 }
 
 impl Plan {
@@ -163,21 +198,28 @@ impl Plan {
     }
 }
 
-/// The union of what `names` give, and for each whether its rows must be rearranged. `None` if one of them is not known, for want of a plan.
-fn union(names: &[Spanned<String>], known: &Streams) -> Option<(Known, Vec<PlannedInput>)> {
+/// The union of what `names` give, and for each whether its rows must be rearranged; `said` of it are these names. `None` if one of them is not
+/// known, for want of a plan.
+fn union(names: &[Spanned<String>], known: &Streams, said: &[String], asked: &mut Asked) -> Option<(Known, Vec<PlannedInput>)> {
     let inputs: Vec<(&str, &Known)> = names.iter().map(|n| known.get(n.as_str()).map(|k| (n.as_str(), k))).collect::<Option<_>>()?;
     let schemas: Vec<&Schema> = inputs.iter().map(|(_, k)| &k.schema).collect();
-    let schema = pipeline::common_schema(&schemas);
+    let schema = arrange::united(&schemas);
     let timed = inputs.iter().all(|(_, k)| k.timed);
-    let planned =
-        inputs.iter().map(|(name, k)| PlannedInput { name: (*name).to_owned(), rearrange: pipeline::rearrange(&k.schema, &schema) });
-    Some((Known { schema: schema.clone(), timed }, planned.collect()))
+    let origin = inputs.iter().fold(Origin::default(), |origin, (_, k)| origin.and(&k.origin));
+    asked.name(&origin, said);
+    asked.meet(&inputs.iter().map(|(_, k)| (&k.schema, &k.origin)).collect::<Vec<_>>());
+    let planned = inputs.iter().map(|(name, k)| {
+        let rearrange = pipeline::arranging(arrange::between(&k.schema, &schema));
+        PlannedInput { name: (*name).to_owned(), rearrange }
+    });
+    let planned = planned.collect();
+    Some((Known::new(schema, timed, &origin), planned))
 }
 
 /// A stream that another reads.
 #[derive(Clone, Debug)]
 struct PlannedInput {
     name: String,
-    /// The slot of each field in the rows that come, if they are laid out otherwise than the reader expects.
+    /// Lays the rows that come out as the reader expects them, if they aren't.
     rearrange: Option<pipeline::Pipeline>,
 }

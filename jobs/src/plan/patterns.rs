@@ -57,31 +57,33 @@ impl Condition for Asked {
 /// How events are written as maps.
 #[derive(Clone)]
 struct Events {
-    names: Arc<[Value]>,
+    /// The fields, each with its slot.
+    names: Arc<[(usize, Value)]>,
     /// The slot whose entries are fields themselves.
     rest: Option<usize>,
+    width: usize,
 }
 
 impl Events {
     fn new(schema: &Schema) -> Self {
-        Self { names: schema.names().map(Value::string).collect(), rest: schema.slot(Schema::REST) }
+        let names = schema.fields().map(|(slot, field)| (slot, Value::string(&field.name)));
+        Self { names: names.collect(), rest: schema.rest(), width: schema.width() }
     }
 
     fn map(&self, row: &Row) -> Value {
         let mut entries = Vec::with_capacity(self.names.len());
-        for (slot, name) in self.names.iter().enumerate() {
-            match row.get(slot) {
-                Value::Map(more) if self.rest == Some(slot) => entries.extend(more.iter().cloned()),
-                _ if self.rest == Some(slot) => {}
-                value => entries.push((name.clone(), value.clone())),
-            }
+        for (slot, name) in self.names.iter().filter(|(slot, _)| row.has(*slot)) {
+            entries.push((name.clone(), row.get(*slot).clone()));
+        }
+        if let Some(Value::Map(more)) = self.rest.map(|slot| row.get(slot)) {
+            entries.extend(more.iter().cloned());
         }
         Value::map(entries)
     }
 
     /// The fields of the event, and the events of these steps.
     fn with_steps(&self, row: &Row, matched: &Matched<'_, Row>, steps: &[String]) -> Row {
-        let fields = row.0.iter().take(self.names.len()).cloned();
+        let fields = row.0.iter().take(self.width).cloned();
         fields.chain(steps.iter().map(|step| Value::list(matched.of(step).into_iter().map(|event| self.map(event))))).collect()
     }
 }
@@ -113,7 +115,14 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
         slot
     });
     let steps = taking(&pattern.shape.steps);
-    let conditions = Conditions { fields: &input.schema, steps: &steps };
+    let mut fields = input.schema.clone();
+    for step in &steps {
+        // Where a field of its name may be there or not, the step is meant.
+        if !fields.declares(step) {
+            fields.hide(step);
+        }
+    }
+    let conditions = Conditions { fields: &fields, steps: &steps };
     let asked = with(&pattern.shape, &mut |text: &Spanned<String>| conditions.compile(text, &mut problems));
     let mut seen = schema.clone();
     for step in &steps {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tidegate_connectors::row::{Row, Schema, Type, Value};
+use tidegate_connectors::row::{Field, Row, Schema, Type, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::{Error, Record};
 
+use super::arrange::{Arrangement, Take};
 use crate::aggregate::located;
 use crate::expr::{Expr, ExprSet};
 use crate::failures::Failures;
@@ -21,14 +22,45 @@ pub(super) struct Pipeline {
 enum Step {
     /// Keep the row if this holds.
     Where(Expr),
-    /// A new row of these.
-    Select(ExprSet),
+    /// A new row of these; of some slots of the old one and these between them, if those are given.
+    Select(ExprSet, Option<Box<[Kept]>>),
     /// The same row with these behind it.
     Append(Box<[Expr]>),
-    /// A new row of these slots of the old one; `None`: null.
-    Rearrange(Box<[Option<usize>]>),
-    /// One row per element of the list, the element behind it. Always the last step.
-    Explode(Expr),
+    /// A new row of what stands in the old one.
+    Arrange(Arrangement),
+    /// One row per element of the list: these slots, and the element behind them. Always the last step.
+    Explode(Expr, Box<[usize]>),
+}
+
+/// A field of a row that keeps those of another.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    /// What stands in this slot.
+    Slot(usize),
+    /// The next of the expressions.
+    New,
+}
+
+/// What the `where`, `select` and `flat_map` of a stream are over.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Base {
+    /// Makes the rows, if they don't come as they are.
+    pub(super) arranged: Option<Arrangement>,
+    pub(super) schema: Schema,
+    /// How many of the first slots leave the stream by themselves; the others are there to be selected.
+    pub(super) handed_on: usize,
+}
+
+impl Base {
+    /// Rows of this schema.
+    pub(super) fn new(schema: Schema) -> Self {
+        Self::arranged((schema, None))
+    }
+
+    /// Rows of this schema that are made so.
+    pub(super) fn arranged((schema, arranged): (Schema, Option<Arrangement>)) -> Self {
+        Self { handed_on: schema.width(), schema, arranged }
+    }
 }
 
 impl Pipeline {
@@ -60,21 +92,26 @@ impl Pipeline {
                     }
                     Err(error) => Err((condition, error.to_string())),
                 },
-                Step::Select(fields) => {
+                Step::Select(fields, kept) => {
                     let values = fields.values(&row).map_err(|(expr, error)| (expr, error.to_string()));
-                    values.map(|values| row = Row(values.into()))
+                    values.map(|values| {
+                        row = match kept {
+                            None => Row(values.into()),
+                            Some(kept) => keeping(kept, &row, values),
+                        };
+                    })
                 }
                 Step::Append(fields) => values(fields, &row).map(|more| {
                     let kept = std::mem::take(&mut row.0).into_vec();
                     row = kept.into_iter().chain(more).collect();
                 }),
-                Step::Rearrange(slots) => {
-                    row = slots.iter().map(|slot| slot.map_or(Value::Null, |s| row.get(s).clone())).collect();
+                Step::Arrange(arrangement) => {
+                    row = arrangement.of(&row);
                     Ok(())
                 }
-                Step::Explode(list) => match elements(list, &row) {
+                Step::Explode(list, kept) => match elements(list, &row) {
                     Ok(elements) => {
-                        let with = |element: &Value| row.0.iter().chain([element]).cloned().collect();
+                        let with = |element: &Value| kept.iter().map(|slot| row.copy(*slot)).chain([element.clone()]).collect();
                         out.extend(elements.iter().map(|element| Record::new(time, with(element))));
                         return Ok(());
                     }
@@ -95,6 +132,16 @@ fn values<'a>(fields: &'a [Expr], row: &Row) -> Result<Vec<Value>, (&'a Expr, St
     fields.iter().map(|f| f.eval(row).map_err(|e| (f, e.to_string()))).collect()
 }
 
+/// The kept fields of a row, with the new ones between them.
+fn keeping(kept: &[Kept], row: &Row, new: Vec<Value>) -> Row {
+    let mut new = new.into_iter();
+    let value = |kept: &Kept| match kept {
+        Kept::Slot(slot) => row.copy(*slot),
+        Kept::New => new.next().unwrap_or_default(),
+    };
+    kept.iter().map(value).collect()
+}
+
 fn elements(list: &Expr, row: &Row) -> Result<Arc<Vec<Value>>, String> {
     match list.eval(row).map_err(|e| e.to_string())? {
         Value::List(elements) => Ok(elements),
@@ -108,45 +155,31 @@ pub(super) fn append(fields: Vec<Expr>) -> Pipeline {
     if fields.is_empty() { Pipeline::default() } else { Pipeline::new(vec![Step::Append(fields.into())]) }
 }
 
-/// The fields of all these schemas; of different types in two of them, of any type.
-pub(super) fn common_schema(schemas: &[&Schema]) -> Schema {
-    let mut names: Vec<(String, Type)> = Vec::new();
-    for field in schemas.iter().flat_map(|s| s.fields()) {
-        match names.iter_mut().find(|(name, _)| *name == field.name) {
-            Some((_, ty)) if *ty == field.ty => {}
-            Some((_, ty)) => *ty = Type::Any,
-            None => names.push((field.name.clone(), field.ty.clone())),
-        }
-    }
-    Schema::new(names)
+/// Only this step, if there is one.
+pub(super) fn arranging(arrangement: Option<Arrangement>) -> Option<Pipeline> {
+    arrangement.map(|arrangement| Pipeline::new(vec![Step::Arrange(arrangement)]))
 }
 
-/// What lays rows of `from` out as `to` wants them, if they aren't already.
-pub(super) fn rearrange(from: &Schema, to: &Schema) -> Option<Pipeline> {
-    let slots: Vec<_> = to.names().map(|name| from.slot(name)).collect();
-    let in_place = from.width() == to.width() && slots.iter().enumerate().all(|(i, slot)| *slot == Some(i));
-    (!in_place).then(|| Pipeline::new(vec![Step::Rearrange(slots.into())]))
-}
-
-/// Compiles the `where`, `select` and `flat_map` of a stream over rows of `schema`; also tells the schema of what comes out. Of the fields only the
-/// first `handed_on` leave the stream by themselves, if it is said; the others are there to be selected.
-pub(super) fn compile(stream: &Stream, mut schema: Schema, handed_on: Option<usize>) -> Result<(Pipeline, Schema), Vec<Problem>> {
-    let (mut steps, mut problems) = (Vec::new(), Vec::new());
+/// Compiles the `where`, `select` and `flat_map` of a stream; also tells the schema of what comes out.
+pub(super) fn compile(stream: &Stream, base: Base) -> Result<(Pipeline, Schema), Vec<Problem>> {
+    let Base { arranged, mut schema, handed_on } = base;
+    let mut steps: Vec<Step> = arranged.map(Step::Arrange).into_iter().collect();
+    let mut problems = Vec::new();
     if let Some(text) = &stream.filter {
         match Expr::condition(&text.value, &schema) {
             Ok(condition) => steps.push(Step::Where(condition)),
             Err(found) => problems.extend(found.into_iter().map(|p| located(text, 0, p))),
         }
     }
-    let handed_on = handed_on.unwrap_or(schema.width());
     if let Some(select) = &stream.select {
         if let Some((step, selected)) = compile_select(select, &schema, handed_on, &mut problems) {
             steps.push(step);
             schema = selected;
         }
     } else if handed_on < schema.width() {
-        steps.push(Step::Rearrange((0..handed_on).map(Some).collect()));
-        schema = Schema::new(schema.fields()[..handed_on].iter().map(|field| (field.name.clone(), field.ty.clone())));
+        let width = schema.width();
+        schema = first(&schema, handed_on);
+        steps.extend(Arrangement::new((0..handed_on).map(Take::Slot).collect(), width).map(Step::Arrange));
     }
     if problems.is_empty()
         && let Some(flat_map) = &stream.flat_map
@@ -156,6 +189,13 @@ pub(super) fn compile(stream: &Stream, mut schema: Schema, handed_on: Option<usi
         schema = exploded;
     }
     if problems.is_empty() { Ok((Pipeline::new(steps), schema)) } else { Err(problems) }
+}
+
+/// The schema of the first so many slots.
+pub(super) fn first(schema: &Schema, slots: usize) -> Schema {
+    let mut first = schema.without_fields();
+    schema.fields().take_while(|(slot, _)| *slot < slots).for_each(|(_, field)| _ = first.add_field(field.clone()));
+    first
 }
 
 pub(super) fn expression(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
@@ -169,22 +209,46 @@ pub(super) fn expression(text: &Spanned<String>, schema: &Schema, problems: &mut
 }
 
 fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: &mut Vec<Problem>) -> Option<(Step, Schema)> {
-    let mut fields: Vec<(String, Expr)> = Vec::new();
-    if select.all.as_ref().is_some_and(|all| all.value) {
-        // A field's name need not be one that an expression can spell; its slot always can be taken.
-        fields.extend(schema.names().take(handed_on).filter_map(|name| Some((name.to_owned(), Expr::field(name, schema)?))));
-    }
     let before = problems.len();
+    let mut new: Vec<(&str, Expr)> = Vec::new();
     for (name, text) in &select.fields {
         let Some(expr) = expression(text, schema, problems) else { continue };
-        match fields.iter_mut().find(|(n, _)| *n == name.value) {
-            Some((_, old)) => *old = expr,
-            None => fields.push((name.value.clone(), expr)),
+        new.push((&name.value, expr));
+    }
+    if problems.len() > before {
+        return None;
+    }
+    let field = |(name, expr): &(&str, Expr)| Field { name: (*name).to_owned(), ty: expr.ty().clone(), optional: false };
+    if !select.all.as_ref().is_some_and(|all| all.value) {
+        let mut selected = Schema::default();
+        new.iter().for_each(|new| _ = selected.add_field(field(new)));
+        return Some((Step::Select(ExprSet::new(new.into_iter().map(|(_, expr)| expr)), None), selected));
+    }
+    // A field that is set anew stands where the old one did, the others behind.
+    let old = first(schema, handed_on);
+    let mut selected = old.without_fields();
+    let mut kept: Vec<Kept> = old.rest().map(Kept::Slot).into_iter().collect();
+    let mut exprs = Vec::new();
+    for (slot, own) in old.fields() {
+        match new.iter().position(|(name, _)| *name == own.name) {
+            Some(at) => {
+                let new = new.remove(at);
+                selected.add_field(field(&new));
+                exprs.push(new.1);
+                kept.push(Kept::New);
+            }
+            None => {
+                selected.add_field(own.clone());
+                kept.push(Kept::Slot(slot));
+            }
         }
     }
-    let selected = Schema::new(fields.iter().map(|(name, expr)| (name.clone(), expr.ty().clone())));
-    let exprs = ExprSet::new(fields.into_iter().map(|(_, expr)| expr));
-    (problems.len() == before).then_some((Step::Select(exprs), selected))
+    for new in new {
+        selected.add_field(field(&new));
+        exprs.push(new.1);
+        kept.push(Kept::New);
+    }
+    Some((Step::Select(ExprSet::new(exprs), Some(kept.into())), selected))
 }
 
 fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Problem>) -> Option<(Step, Schema)> {
@@ -197,15 +261,22 @@ fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Prob
             return None;
         }
     };
-    if schema.slot(&flat_map.field.value).is_some() {
+    let name = flat_map.field.value.as_str();
+    if schema.declares(name) {
         let message =
             format!("there is a field `{}` already: name the element otherwise, as in `flat_map: {{ item: ... }}`", flat_map.field.value);
         problems.push(flat_map.field.problem(message));
         return None;
     }
-    let mut exploded = schema.clone();
-    exploded.add(flat_map.field.value.clone(), element);
-    Some((Step::Explode(list), exploded))
+    // A field that rows may lack makes way for the element.
+    let mut exploded = schema.without_fields();
+    let mut kept: Vec<usize> = schema.rest().into_iter().collect();
+    for (slot, field) in schema.fields().filter(|(_, field)| field.name != name) {
+        exploded.add_field(field.clone());
+        kept.push(slot);
+    }
+    exploded.add(name, element);
+    Some((Step::Explode(list, kept.into()), exploded))
 }
 
 impl std::fmt::Display for Pipeline {
@@ -215,10 +286,12 @@ impl std::fmt::Display for Pipeline {
             f.write_str(if i > 0 { ", " } else { "" })?;
             match step {
                 Step::Where(condition) => write!(f, "where {}", condition.source())?,
-                Step::Select(fields) => write!(f, "select {}", list(fields.exprs()))?,
+                Step::Select(fields, None) => write!(f, "select {}", list(fields.exprs()))?,
+                Step::Select(fields, Some(_)) if fields.exprs().is_empty() => f.write_str("select *")?,
+                Step::Select(fields, Some(_)) => write!(f, "select *, {}", list(fields.exprs()))?,
                 Step::Append(fields) => write!(f, "with {}", list(fields))?,
-                Step::Rearrange(_) => f.write_str("rearrange fields")?,
-                Step::Explode(expr) => write!(f, "flat map {}", expr.source())?,
+                Step::Arrange(_) => f.write_str("rearrange fields")?,
+                Step::Explode(expr, _) => write!(f, "flat map {}", expr.source())?,
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use tidegate_operators::Keep;
 use tidegate_runtime::Error;
 
 use super::Known;
+use super::arrange::{self, Arrangement};
 use super::key::KeySlots;
 use super::pipeline::{self, Pipeline};
 use super::streams::{plan_key, untimed};
@@ -67,8 +68,9 @@ pub(super) struct PlannedTop {
     pub(super) late_to: Option<String>,
 }
 
-/// Plans a `top`; the schema is that of its rows: of the input, with the rank and the window's bounds.
-pub(super) fn plan_top(stream: &Stream, top: &Top, input: &Known) -> Result<(PlannedTop, Schema), Vec<Problem>> {
+/// Plans a `top`; the schema is that of its rows: of the input, with the rank and the window's bounds. Also tells how they are made of the fields of the
+/// input and those.
+pub(super) fn plan_top(stream: &Stream, top: &Top, input: &Known) -> Result<(PlannedTop, (Schema, Option<Arrangement>)), Vec<Problem>> {
     let mut problems = Vec::new();
     let key = PlannedKey::plan(stream, input, &mut problems);
     let window = stream.window.as_ref().and_then(|window| {
@@ -78,19 +80,16 @@ pub(super) fn plan_top(stream: &Stream, top: &Top, input: &Known) -> Result<(Pla
         }
         Some(planned)
     });
-    let mut schema = input.schema.clone();
     let bounds: &[&str] = if window.as_ref().is_some_and(PlannedWindow::has_bounds) { &["window_start", "window_end"] } else { &[] };
-    for (name, ty) in std::iter::once(("rank", Type::Int)).chain(bounds.iter().map(|name| (*name, Type::Timestamp))) {
-        if schema.slot(name).is_some() {
-            problems
-                .push(top.n.problem(format!("`top` adds a field `{name}`, and there is one already: rename it with a `select` before")));
-        }
-        schema.add(name, ty);
+    let added = std::iter::once(("rank", Type::Int)).chain(bounds.iter().map(|name| (*name, Type::Timestamp)));
+    for (name, _) in added.clone().filter(|(name, _)| input.schema.declares(name)) {
+        problems.push(top.n.problem(format!("`top` adds a field `{name}`, and there is one already: rename it with a `select` before")));
     }
     let by = pipeline::expression(&top.by, &input.schema, &mut problems);
     let Some(by) = by.filter(|_| problems.is_empty()) else { return Err(problems) };
     let late_to = stream.late_to.as_ref().map(|name| name.value.clone());
-    Ok((PlannedTop { key, window, n: usize::try_from(top.n.value).unwrap_or(usize::MAX), by, late_to }, schema))
+    let planned = PlannedTop { key, window, n: usize::try_from(top.n.value).unwrap_or(usize::MAX), by, late_to };
+    Ok((planned, arrange::extended(&input.schema, added)))
 }
 
 impl PlannedTop {

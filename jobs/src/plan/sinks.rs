@@ -7,6 +7,7 @@ use tidegate_connectors::row::{Row, Schema};
 use tidegate_connectors::sink::{FileSink, StdoutSink};
 use tidegate_runtime::sink::Sink;
 
+use super::open::{self, Asked};
 use super::{PlannedInput, Streams, avro, kafka};
 use crate::file::{self, Problem, SinkConnector, SinkFormat};
 
@@ -25,8 +26,8 @@ pub(super) struct PlannedSink {
 }
 
 /// Plans a sink. `None` if an input could not be planned.
-pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams) -> Result<Option<PlannedSink>, Vec<Problem>> {
-    let Some((input, inputs)) = super::union(&sink.from, known) else { return Ok(None) };
+pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams, asked: &mut Asked) -> Result<Option<PlannedSink>, Vec<Problem>> {
+    let Some((input, inputs)) = super::union(&sink.from, known, &open::named_in_sink(sink), asked) else { return Ok(None) };
     let schema = input.schema;
     let timestamps = match sink.timestamps {
         file::Timestamps::Millis => Timestamps::Millis,
@@ -34,6 +35,14 @@ pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams) -> Result<Opti
     };
     let made = match &sink.format {
         SinkFormat::Json => made(sink, job, JsonEncoder::new(&schema, timestamps), &schema, timestamps)?,
+        SinkFormat::Csv { .. } | SinkFormat::Text(None) if schema.rest().is_some() => {
+            let format = if matches!(sink.format, SinkFormat::Csv { .. }) { "csv" } else { "text" };
+            let message = format!(
+                "`format: {format}` writes fields by name, and those of these records are not known before they come: name them, with a `schema` of the \
+                 source or in `select`"
+            );
+            return Err(vec![sink.name.problem(message)]);
+        }
         SinkFormat::Csv { header, delimiter } => {
             let encoder = CsvEncoder::new(&schema, timestamps).with_header(*header).with_delimiter(*delimiter);
             made(sink, job, encoder, &schema, timestamps)?

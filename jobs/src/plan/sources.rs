@@ -1,7 +1,5 @@
 //! Sources: connectors, formats and layouts as a file's source describes them.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -20,13 +18,9 @@ use tidegate_runtime::{Error, Record};
 
 use super::avro;
 use super::kafka;
-use super::patterns;
+use super::open::Asked;
 use super::windows::unsigned;
-use crate::expr::{identifiers, parse_call};
-use crate::file::{
-    self, AvroSource, Equality, FieldType, JobFile, Literal, OnError, Problem, SinkConnector, SourceConnector, SourceFormat, Spanned,
-    TextPart,
-};
+use crate::file::{self, AvroSource, FieldType, Literal, OnError, Problem, SourceConnector, SourceFormat, Spanned};
 
 /// A source of rows, opened on every worker.
 pub(super) type RowSource = Arc<dyn Source<Entry<Row>>>;
@@ -44,8 +38,8 @@ pub(super) struct PlannedSource {
     pub(super) words: String,
 }
 
-/// Plans a source. `open` is what the job asks of a source that gives no schema.
-pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Result<PlannedSource, Vec<Problem>> {
+/// Plans a source. `asked` is what the job asks of sources that give no schema.
+pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource, Vec<Problem>> {
     let strategy = source.event_time.as_ref().map_or_else(WatermarkStrategy::from_data, |time| WatermarkStrategy {
         max_delay: time.watermark_field.is_none().then(|| unsigned(time.max_delay)),
         idle_after: time.idle_after.as_ref().map(|d| unsigned(d.value)),
@@ -61,15 +55,15 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
             (Arc::new(made) as RowSource, schema, timed, None, "generator".to_owned())
         }
         SourceConnector::File { path, lines } => {
-            let (made, schema) = lines_source(source, lines, Origin::File(&path.value), open)?;
+            let (made, schema) = lines_source(source, lines, Origin::File(&path.value), asked)?;
             (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), format!("file {}", path.value))
         }
         SourceConnector::Stdin { lines } => {
-            let (made, schema) = lines_source(source, lines, Origin::Stdin, open)?;
+            let (made, schema) = lines_source(source, lines, Origin::Stdin, asked)?;
             (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), "standard input".to_owned())
         }
         SourceConnector::Kafka(kafka) => {
-            let (made, schema) = lines_source(source, &kafka.lines, Origin::Kafka(kafka), open)?;
+            let (made, schema) = lines_source(source, &kafka.lines, Origin::Kafka(kafka), asked)?;
             (made, schema, source.event_time.is_some(), kafka.lines.dead_letter.clone(), format!("kafka topic {}", kafka.topic.words()))
         }
     };
@@ -107,11 +101,11 @@ fn lines_source(
     source: &file::Source,
     lines: &file::Lines,
     origin: Origin<'_>,
-    open: Option<&BTreeSet<String>>,
+    asked: &Asked,
 ) -> Result<(RowSource, Schema), Vec<Problem>> {
     let at = |message: String| vec![source.name.problem(message)];
-    let mut layout = layout_of(source, lines, origin, open)?;
-    let (schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());
+    let mut layout = layout_of(source, lines, origin, asked)?;
+    let (mut schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());
     if let Some(time) = &source.event_time
         && let Some((_, part)) = origin.metadata().iter().find(|(name, _)| name.value == time.field.value)
     {
@@ -125,6 +119,10 @@ fn lines_source(
             return Err(vec![problem.near(&time.field.value, layout.schema().names())]);
         }
         layout = layout.with_event_time(&time.field.value, unit(time.unit)).map_err(|e| vec![time.field.problem(e)])?;
+        // Every record has it, or is a bad one.
+        if let Some(field) = layout.schema().named(&time.field.value) {
+            schema.require(&field.name, field.ty.clone());
+        }
     }
     if let Some(field) = source.event_time.as_ref().and_then(|time| time.watermark_field.as_ref()) {
         layout = layout.with_watermark_field(field.value.clone());
@@ -167,12 +165,7 @@ fn source_of<F: Format<Item = Row>>(origin: Origin<'_>, fields: Fields, format: 
     }
 }
 
-fn layout_of(
-    source: &file::Source,
-    lines: &file::Lines,
-    origin: Origin<'_>,
-    open: Option<&BTreeSet<String>>,
-) -> Result<Layout, Vec<Problem>> {
+fn layout_of(source: &file::Source, lines: &file::Lines, origin: Origin<'_>, asked: &Asked) -> Result<Layout, Vec<Problem>> {
     // A decoder of JSON or Avro leaves room for them in its rows.
     let leaves_room = matches!(lines.format, SourceFormat::Json | SourceFormat::Avro(_));
     let room = origin.metadata().iter().filter(|_| leaves_room).map(|(name, _)| name.value.clone());
@@ -193,7 +186,8 @@ fn layout_of(
             Ok(Layout::new(avro::schema(path)?.fields().chain(room.map(|name| (name, Conversion::Any)))))
         }
         SourceFormat::Json | SourceFormat::Avro(AvroSource::Registry(_)) => {
-            Ok(Layout::untyped(open.into_iter().flatten().cloned().chain(room)).with_rest())
+            let time = source.event_time.iter().map(|time| time.field.value.clone());
+            Ok(Layout::open(asked.of(&source.name.value).map(str::to_owned).chain(time).chain(room)))
         }
         SourceFormat::Text => Ok(Layout::new(TextFormat::schema().names().map(|name| (name.to_owned(), Conversion::String)))),
         SourceFormat::Regex(pattern) => {
@@ -327,93 +321,4 @@ pub(super) fn dead_letter(entry: Entry<Row>) -> Option<Row> {
     let BadRecord { source, line, text, error } = *bad;
     let line = Value::Int(i64::try_from(line).unwrap_or(i64::MAX));
     Some([Value::string(source), line, Value::string(text), Value::string(error)].into_iter().collect())
-}
-
-/// The fields the job asks of each source of JSON without a schema: those that are named where its rows are read. What nobody names stays
-/// with the row.
-pub(super) fn fields_asked_for(file: &JobFile) -> HashMap<String, BTreeSet<String>> {
-    let mut asked: HashMap<String, BTreeSet<String>> = HashMap::new();
-    // For each stream, the sources whose rows it hands on as they came.
-    let mut open: HashMap<&str, BTreeSet<&str>> = HashMap::new();
-    for source in &file.sources {
-        if let Some(lines) = source.lines()
-            && lines.schema.is_none()
-            && lines.format.is_open()
-        {
-            let fields = asked.entry(source.name.value.clone()).or_default();
-            fields.extend(source.event_time.iter().map(|time| time.field.value.clone()));
-            open.insert(&source.name.value, BTreeSet::from([source.name.as_str()]));
-        }
-    }
-    let mut ask = |sources: &BTreeSet<&str>, names: Vec<String>| {
-        for source in sources {
-            asked.entry((*source).to_owned()).or_default().extend(names.iter().cloned());
-        }
-    };
-    for stream in file.streams_in_order() {
-        let from: BTreeSet<&str> = stream.from.iter().filter_map(|f| open.get(f.as_str())).flatten().copied().collect();
-        let mut names: Vec<String> = stream.key.iter().flat_map(|k| identifiers(&k.value)).collect();
-        for aggregate in &stream.aggregate {
-            let args = parse_call(&aggregate.call.value).map(|call| call.args).unwrap_or_default();
-            names.extend(args.iter().flat_map(|arg| identifiers(&arg.source)));
-            names.extend(aggregate.filter.iter().flat_map(|f| identifiers(&f.value)));
-        }
-        names.extend(stream.window.iter().flat_map(|window| window.texts()).flat_map(|text| identifiers(&text.value)));
-        names.extend(stream.top.iter().flat_map(|top| identifiers(&top.by.value)));
-        if let Some(join) = &stream.join {
-            let over = |text: &Spanned<String>| identifiers(&text.value);
-            let texts = stream.filter.iter().chain(stream.select.iter().flat_map(|s| &s.fields).map(|(_, e)| e));
-            let mut of_result: Vec<String> = texts.flat_map(over).collect();
-            of_result.extend(stream.flat_map.iter().flat_map(|f| identifiers(&f.list.value)));
-            // What has no prefix is of the left, unless the left says what it has.
-            let prefix = format!("{}_", join.with.value);
-            let of_right = of_result.iter().filter_map(|name| name.strip_prefix(&prefix).or(from.is_empty().then_some(name.as_str())));
-            let of_right: Vec<String> = of_right.map(str::to_owned).collect();
-            names.extend(of_result);
-            let with: BTreeSet<&str> = open.get(join.with.as_str()).into_iter().flatten().copied().collect();
-            let side = |range: fn(&Equality) -> &Range<usize>| -> Vec<String> {
-                join.on.iter().flat_map(|on| identifiers(on.text.value.get(range(on).clone()).unwrap_or_default())).collect()
-            };
-            names.extend(side(|on| &on.left));
-            ask(&with, stream.key.iter().flat_map(over).chain(side(|on| &on.right)).chain(of_right).collect());
-        } else if let Some(lookup) = &stream.lookup {
-            let of_table = file.tables.iter().filter(|table| table.name.value == lookup.table.value).flat_map(|table| &table.schema);
-            let of_table: Vec<&str> = of_table.map(|field| field.name.as_str()).collect();
-            let texts = stream.filter.iter().chain(stream.select.iter().flat_map(|s| &s.fields).map(|(_, e)| e));
-            let texts = texts.chain(stream.flat_map.iter().map(|f| &f.list));
-            names.extend(texts.flat_map(|text| identifiers(&text.value)).filter(|name| !of_table.contains(&name.as_str())));
-            names.extend(lookup.on.iter().flat_map(|(_, text)| identifiers(&text.value)));
-        } else if let Some(pattern) = &stream.pattern {
-            let steps = patterns::taking(&pattern.shape.steps);
-            let asked = patterns::texts(pattern).into_iter().flat_map(|text| identifiers(&text));
-            names.extend(asked.filter(|name| !steps.iter().any(|step| **step == **name)));
-            names.extend(pattern.tie_break.iter().map(|field| field.value.clone()));
-        } else if stream.aggregate.is_empty() {
-            names.extend(stream.filter.iter().flat_map(|f| identifiers(&f.value)));
-            names.extend(stream.select.iter().flat_map(|s| &s.fields).flat_map(|(_, e)| identifiers(&e.value)));
-            names.extend(stream.flat_map.iter().flat_map(|f| identifiers(&f.list.value)));
-            if stream.select.as_ref().is_none_or(|s| s.all.as_ref().is_some_and(|all| all.value)) {
-                open.insert(&stream.name.value, from.clone());
-            }
-        }
-        ask(&from, names);
-        if let Some(late) = &stream.late_to {
-            open.insert(&late.value, from);
-        }
-    }
-    for sink in &file.sinks {
-        let from: BTreeSet<&str> = sink.from.iter().filter_map(|f| open.get(f.as_str())).flatten().copied().collect();
-        let mut parts: Vec<&TextPart> = Vec::new();
-        if let file::SinkFormat::Text(Some(text)) = &sink.format {
-            parts.extend(text);
-        }
-        let mut names = Vec::new();
-        if let SinkConnector::Kafka(kafka) = &sink.connector {
-            parts.extend(kafka.key.iter().chain(kafka.headers.iter().map(|(_, text)| text)).flatten());
-            names.extend(kafka.timestamp.iter().map(|field| field.value.clone()));
-        }
-        names.extend(parts.into_iter().filter_map(|p| if let TextPart::Field(f) = p { Some(f.value.clone()) } else { None }));
-        ask(&from, names);
-    }
-    asked
 }

@@ -7,13 +7,14 @@ use tidegate_connectors::row::{Schema, Type};
 use super::joins::{self, PlannedJoin};
 use super::key::KeySlots;
 use super::lookups::{self, PlannedLookup};
+use super::open::{self, Asked, Origin};
 use super::patterns::{self, Patterned};
-use super::pipeline::{self, Pipeline};
+use super::pipeline::{self, Base, Pipeline};
 use super::single::{self, PlannedDedupe, PlannedTop};
 use super::windows::{self, PlannedWindow};
 use super::{Known, PlannedInput, Streams};
 use crate::aggregate::{self, Compiled};
-use crate::expr::Expr;
+use crate::expr::{Expr, identifiers};
 use crate::file::{OnError, Problem, Stream, Table};
 
 /// A stream, compiled.
@@ -83,50 +84,73 @@ pub(super) struct Aggregation {
     pub(super) words: String,
 }
 
-/// Plans a stream. `None` if an input could not be planned.
-pub(super) fn plan(stream: &Stream, known: &Streams, tables: &[&Table]) -> Result<Option<PlannedStream>, Vec<Problem>> {
-    let Some((input, inputs)) = super::union(&stream.from, known) else { return Ok(None) };
+/// Plans a stream, and tells where its fields come from if they are open. `None` if an input could not be planned.
+pub(super) fn plan(
+    stream: &Stream,
+    known: &Streams,
+    tables: &[&Table],
+    asked: &mut Asked,
+) -> Result<Option<(PlannedStream, Origin)>, Vec<Problem>> {
+    let said = open::named_in(stream);
+    let Some((input, inputs)) = super::union(&stream.from, known, &said, asked) else { return Ok(None) };
     let mut timed = input.timed;
-    let mut pipeline_schema = input.schema.clone();
+    let mut base = Base::new(input.schema.clone());
+    let mut origin = input.origin.clone();
     let mut work = Work::Nothing;
-    // All fields are handed on, but for the steps of a pattern.
-    let mut handed_on = None;
     if let Some(pattern) = &stream.pattern {
         let (planned, schema) = patterns::plan(stream, pattern, &input).map_err(|(mut problems, schema)| {
-            problems.extend(pipeline::compile(stream, schema, None).err().into_iter().flatten());
+            problems.extend(pipeline::compile(stream, Base::new(schema)).err().into_iter().flatten());
             problems
         })?;
-        pipeline_schema = schema;
-        handed_on = Some(planned.schema.width());
+        // The steps are there to be selected.
+        base = Base { handed_on: planned.schema.width(), ..Base::new(schema) };
         timed = !planned.processing_time;
         work = Work::Pattern(planned);
     } else if let Some(join) = &stream.join {
-        let Some(planned) = joins::plan(stream, join, &input, known) else { return Ok(None) };
-        let (planned, schema) = planned?;
-        pipeline_schema = schema;
+        let Some(right) = known.get(join.with.as_str()) else { return Ok(None) };
+        origin = input.origin.clone().and(&right.origin).joined_with(join.with.as_str());
+        asked.name(&origin, &said);
+        asked.meet_in_join([(&input.schema, &input.origin), (&right.schema, &right.origin)], join.with.as_str());
+        let stated = stated(open::of_left(stream, join), &join.with.value, &origin, asked);
+        let planned = joins::plan(stream, join, &input, right, &stated)?;
+        base = Base::arranged((planned.schema.clone(), planned.arranged.clone()));
         timed = true;
         work = Work::Join(Box::new(planned));
     } else if let Some(lookup) = &stream.lookup {
         let Some(table) = tables.iter().find(|table| table.name.value == lookup.table.value) else { return Ok(None) };
-        let (planned, schema) = lookups::plan(lookup, table, &input)?;
-        pipeline_schema = schema;
+        origin = input.origin.clone().joined_with(&table.name.value);
+        asked.name(&origin, &said);
+        let fields = Schema::new(table.schema.iter().map(|field| (field.name.value.clone(), Type::Any)));
+        asked.meet_in_join([(&input.schema, &input.origin), (&fields, &Origin::default())], &table.name.value);
+        let named = lookup.on.iter().flat_map(|(_, text)| identifiers(&text.value)).collect();
+        let stated = stated(named, &table.name.value, &origin, asked);
+        let (planned, joined) = lookups::plan(lookup, table, &input, &stated)?;
+        base = Base::arranged(joined);
         work = Work::Lookup(Box::new(planned));
     } else if let Some(dedupe) = &stream.dedupe {
         work = Work::Dedupe(single::plan_dedupe(stream, dedupe, &input)?);
     } else if let Some(top) = &stream.top {
-        let (planned, schema) = single::plan_top(stream, top, &input)?;
-        pipeline_schema = schema;
+        let (planned, ranked) = single::plan_top(stream, top, &input)?;
+        base = Base::arranged(ranked);
         timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Top(Box::new(planned));
     } else if !stream.aggregate.is_empty() {
         let (planned, schema) = plan_aggregation(stream, &input)?;
-        pipeline_schema = schema;
+        base = Base::new(schema);
         timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Aggregation(planned);
     }
-    let (pipeline, schema) = pipeline::compile(stream, pipeline_schema.clone(), handed_on)?;
+    let pipeline_schema = base.schema.clone();
+    let (pipeline, schema) = pipeline::compile(stream, base)?;
     let name = stream.name.value.clone();
-    Ok(Some(PlannedStream { name, inputs, input, work, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error }))
+    let planned = PlannedStream { name, inputs, input, work, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error };
+    Ok(Some((planned, origin)))
+}
+
+/// Whether the job says that the left side of a join with `with` has a field: in the key, `of_left`, or as it calls the field of the right by the name that it
+/// has if the left has it, too.
+fn stated<'a>(of_left: Vec<String>, with: &'a str, origin: &'a Origin, asked: &'a Asked) -> impl Fn(&str) -> bool + use<'a> {
+    move |name| of_left.iter().any(|of_left| of_left == name) || asked.is_named(origin, &format!("{with}_{name}"))
 }
 
 fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), Vec<Problem>> {
@@ -168,7 +192,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
     }
     if !problems.is_empty() {
         // The rest of the stream is looked at too, that all problems are told at once.
-        problems.extend(pipeline::compile(stream, schema, None).err().into_iter().flatten());
+        problems.extend(pipeline::compile(stream, Base::new(schema)).err().into_iter().flatten());
         return Err(problems);
     }
     let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
@@ -191,7 +215,7 @@ pub(super) fn plan_key(stream: &Stream, input: &Known, schema: &mut Schema, prob
     for (i, key) in stream.key.iter().enumerate() {
         if let Some(slot) = input.schema.slot(&key.value) {
             slots.push(slot);
-            schema.add(key.value.clone(), input.schema.fields()[slot].ty.clone());
+            schema.add(key.value.clone(), input.schema.named(&key.value).map_or(Type::Any, |field| field.ty.clone()));
         } else if let Some(expr) = pipeline::expression(key, &input.schema, problems) {
             slots.push(input.schema.width() + computed.len());
             let name = if stream.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };

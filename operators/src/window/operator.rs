@@ -125,6 +125,16 @@ where
         }
     }
 
+    /// How many windows there are.
+    fn open(&self) -> Result<u64, Error> {
+        let mut open = 0;
+        self.panes.borrow().for_each(|_, panes| {
+            open += panes.all.len() as u64;
+            Ok(())
+        })?;
+        Ok(open)
+    }
+
     /// The timers of a key that are due at `time`.
     fn ring(&mut self, key: &K, domain: Domain, time: i64, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         let mut states = self.panes.borrow_mut();
@@ -358,6 +368,9 @@ where
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         self.core.watermark = watermark.0;
         self.core.now = self.core.now.max(self.core.spec.clock.now());
+        if watermark == Watermark::END && self.core.spec.time == TimeDomain::Processing && self.core.spec.assigner.ends() {
+            self.metrics.unfinished.add(self.open()?);
+        }
         loop {
             let due = self.core.event_timers.borrow_mut().take_due(watermark.0);
             let Some((time, keys)) = due else { return Ok(()) };

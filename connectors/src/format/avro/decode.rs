@@ -54,7 +54,7 @@ impl MessageFormat for AvroFormat {
             Schemas::Registered(registry) => Source::Registered { registry: registry.clone(), last: None, known: HashMap::new() },
             Schemas::Fixed(schema) => Source::Fixed(Plan::new(&layout, Arc::clone(&schema.shape)).map_err(Arc::from)),
         };
-        AvroDecoder { layout, source }
+        AvroDecoder { blank: layout.schema().blank(), layout, source }
     }
 }
 
@@ -62,6 +62,8 @@ impl MessageFormat for AvroFormat {
 #[derive(Debug)]
 pub struct AvroDecoder {
     layout: Layout,
+    /// The row of a message without a field.
+    blank: Row,
     source: Source,
 }
 
@@ -161,13 +163,12 @@ impl MessageDecoder for AvroDecoder {
 
     fn decode_message(&mut self, message: &[u8]) -> Result<Decoded<Row>, DecodeError> {
         let (plan, value) = self.source.plan(&self.layout, message)?;
-        Ok(decode(&mut self.layout, plan, value)?)
+        Ok(decode(&mut self.layout, self.blank.clone(), plan, value)?)
     }
 }
 
-fn decode(layout: &mut Layout, plan: &Plan, message: &[u8]) -> Result<Decoded<Row>, String> {
+fn decode(layout: &mut Layout, mut row: Row, plan: &Plan, message: &[u8]) -> Result<Decoded<Row>, String> {
     let mut from = Cursor::new(message);
-    let mut row = Row::nulls(layout.schema().width());
     let mut rest = Vec::new();
     let mut watermark = None;
     let mut others = false;
@@ -201,7 +202,7 @@ fn decode(layout: &mut Layout, plan: &Plan, message: &[u8]) -> Result<Decoded<Ro
     if from.left() > 0 {
         return Err(format!("{} octets are left behind the record: it is of another schema", from.left()));
     }
-    if let Some(slot) = layout.rest() {
+    if let Some(slot) = layout.schema().rest() {
         row.0[slot] = Value::map(rest);
     }
     match watermark {

@@ -7,10 +7,10 @@ use crate::row::{Schema, Type};
 /// The schema of rows: each field in a union with null, which it is unless it is given.
 pub(super) fn schema(name: &str, rows: &Schema) -> Result<Json, String> {
     let mut fields = Vec::new();
-    for field in rows.fields() {
-        if field.name == Schema::REST {
-            return Err("the fields of these records are not known before they come: name them, with a `schema` or in `select`".into());
-        }
+    if rows.rest().is_some() {
+        return Err("the fields of these records are not known before they come: name them, with a `schema` or in `select`".into());
+    }
+    for (_, field) in rows.fields() {
         let ty = nullable(&field.ty).ok_or_else(|| {
             format!(
                 "the field `{}` is of type {}, which says too little for a schema: convert it, as with `int(...)`, or give a `schema_file`",

@@ -15,6 +15,8 @@ use crate::row::{Row, Schema, Value};
 pub struct AvroEncoder {
     schema: AvroSchema,
     fields: Arc<[Field]>,
+    /// The fields of rows that the schema has not, and the slots of those: a row that has one can't be written.
+    unknown: Arc<[(usize, Box<str>)]>,
     /// The slot of the fields that have none of their own.
     rest: Option<usize>,
     framing: Option<Arc<Framing>>,
@@ -43,10 +45,12 @@ impl AvroEncoder {
     pub fn new(schema: AvroSchema, rows: &Schema) -> Result<Self, String> {
         let shape = Arc::clone(&schema.shape);
         let record = shape.record()?;
-        let rest = rows.slot(Schema::REST);
-        if let Some(name) = rows.names().find(|name| *name != Schema::REST && record.iter().all(|field| field.name != *name)) {
-            return Err(format!("the schema has no field `{name}`, which these records have: leave it out with `select`"));
+        let rest = rows.rest();
+        let unknown: Vec<_> = rows.fields().filter(|(_, own)| record.iter().all(|field| field.name != *own.name)).collect();
+        if let Some((_, field)) = unknown.iter().find(|(_, field)| !field.optional) {
+            return Err(format!("the schema has no field `{}`, which these records have: leave it out with `select`", field.name));
         }
+        let unknown = unknown.into_iter().map(|(slot, field)| (slot, field.name.as_str().into())).collect();
         let mut fields = Vec::new();
         for field in record {
             let slot = rows.slot(&field.name);
@@ -55,7 +59,7 @@ impl AvroEncoder {
             }
             fields.push(Field { name: field.name.as_str().into(), ty: field.ty, slot });
         }
-        Ok(Self { schema, fields: fields.into(), rest, framing: None })
+        Ok(Self { schema, fields: fields.into(), unknown, rest, framing: None })
     }
 
     /// Writes messages in Confluent's framing, with the id that the schema has among those of a subject.
@@ -98,9 +102,10 @@ impl MessageEncoder<Row> for AvroEncoder {
             };
             write::value(&self.schema.shape, field.ty, value, out).map_err(|e| format!("field `{}`: {e}", field.name))?;
         }
-        if found < rest.len() {
+        let unknown = self.unknown.iter().find(|(slot, _)| row.has(*slot)).map(|(_, name)| &**name);
+        if unknown.is_some() || found < rest.len() {
             let known = |name: &Value| self.fields.iter().any(|field| name.as_str() == Some(&field.name));
-            let name = rest.iter().find_map(|(name, _)| name.as_str().filter(|_| !known(name)));
+            let name = unknown.or_else(|| rest.iter().find_map(|(name, _)| name.as_str().filter(|_| !known(name))));
             return Err(format!("the schema has no field `{}`: leave it out with `select`", name.unwrap_or_default()));
         }
         Ok(())

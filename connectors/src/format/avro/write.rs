@@ -137,7 +137,7 @@ fn union(shape: &Shape, branches: &[At], value: &Value, out: &mut Vec<u8>) -> Re
 /// Is the type one whose values are of this kind?
 fn is_kind(ty: &Avro, value: &Value) -> bool {
     match value {
-        Value::Null => matches!(ty, Avro::Null),
+        Value::Null | Value::Absent => matches!(ty, Avro::Null),
         Value::Bool(_) => matches!(ty, Avro::Boolean),
         Value::Int(_) | Value::Uint(_) => matches!(ty, Avro::Int | Avro::Long),
         Value::Double(_) => matches!(ty, Avro::Float | Avro::Double),
@@ -158,7 +158,7 @@ fn wrong(ty: &Avro, value: &Value) -> String {
 /// A value, in a message.
 fn described(value: &Value) -> String {
     match value {
-        Value::Null => "null".into(),
+        Value::Null | Value::Absent => "null".into(),
         Value::Bytes(v) => format!("{} bytes", v.len()),
         Value::List(_) => "a list".into(),
         Value::Map(_) => "a map".into(),

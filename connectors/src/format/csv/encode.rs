@@ -11,7 +11,8 @@ use crate::row::{Row, Schema, Value};
 /// Null is an empty cell, in quotes if it is the only one, and so is the empty text. Lists and maps are JSON in a cell; octets are as they are; durations text such as `1.5s`.
 #[derive(Clone, Debug)]
 pub struct CsvEncoder {
-    names: Arc<[String]>,
+    /// The columns, each with its slot.
+    columns: Arc<[(usize, String)]>,
     header: bool,
     delimiter: u8,
     timestamps: Timestamps,
@@ -21,7 +22,12 @@ impl CsvEncoder {
     /// An encoder of rows of this schema, with a header line and commas.
     #[must_use]
     pub fn new(schema: &Schema, timestamps: Timestamps) -> Self {
-        Self { names: schema.names().map(Into::into).collect(), header: true, delimiter: b',', timestamps }
+        Self {
+            columns: schema.fields().map(|(slot, field)| (slot, field.name.clone())).collect(),
+            header: true,
+            delimiter: b',',
+            timestamps,
+        }
     }
 
     /// Should each file start with the names?
@@ -83,13 +89,13 @@ impl CsvEncoder {
 impl Encoder<Row> for CsvEncoder {
     fn header(&self, out: &mut Vec<u8>) {
         if self.header {
-            let names: Vec<Value> = self.names.iter().map(Value::string).collect();
+            let names: Vec<Value> = self.columns.iter().map(|(_, name)| Value::string(name)).collect();
             self.line(names.iter(), out);
         }
     }
 
     fn encode(&self, row: &Row, out: &mut Vec<u8>) {
-        self.line((0..self.names.len()).map(|slot| row.get(slot)), out);
+        self.line(self.columns.iter().map(|(slot, _)| row.get(*slot)), out);
     }
 
     fn extension(&self) -> &'static str {

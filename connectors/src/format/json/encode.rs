@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use crate::format::print::{self, Timestamps};
 use crate::format::{Encoder, base64, duration};
-use crate::row::{Row, Schema, Value};
+use crate::row::{Field, Row, Schema, Value};
 
-/// Writes a row as an object: the fields in the order of the schema, nulls included.
+/// Writes a row as an object: the fields in the order of the schema, nulls included, and then the rest. Fields that a row lacks are left out.
 ///
 /// Integers are exact. Doubles are exact, and null if they are not a number or infinite, which JSON can't say. Timestamps are integer
 /// milliseconds or ISO text, durations text such as `"1.5s"`, octets base64, keys of maps text.
 #[derive(Clone, Debug)]
 pub struct JsonEncoder {
-    /// `{"first":` and `,"second":` and so on.
-    names: Arc<[Box<[u8]>]>,
-    /// The slot whose entries are written as fields. With one, what is null is left out: it is not known whether it was there.
+    /// The fields, each as its slot and `,"name":`.
+    names: Arc<[(usize, Box<[u8]>)]>,
+    /// The slot whose entries are written as fields.
     rest: Option<usize>,
     timestamps: Timestamps,
 }
@@ -23,24 +23,24 @@ impl JsonEncoder {
     /// An encoder of rows of this schema.
     #[must_use]
     pub fn new(schema: &Schema, timestamps: Timestamps) -> Self {
-        let name = |(i, name): (usize, &str)| {
-            let mut out = vec![if i == 0 { b'{' } else { b',' }];
-            text(name, &mut out);
+        let name = |(slot, field): (usize, &Field)| {
+            let mut out = vec![b','];
+            text(&field.name, &mut out);
             out.push(b':');
-            out.into_boxed_slice()
+            (slot, out.into_boxed_slice())
         };
-        Self { names: schema.names().enumerate().map(name).collect(), rest: schema.slot(Schema::REST), timestamps }
+        Self { names: schema.fields().map(name).collect(), rest: schema.rest(), timestamps }
     }
 }
 
-impl JsonEncoder {
-    fn encode_open(&self, row: &Row, rest: usize, out: &mut Vec<u8>) {
+impl Encoder<Row> for JsonEncoder {
+    fn encode(&self, row: &Row, out: &mut Vec<u8>) {
         let start = out.len();
-        for (slot, name) in self.names.iter().enumerate().filter(|(slot, _)| *slot != rest && !row.get(*slot).is_null()) {
+        for (slot, name) in self.names.iter().filter(|(slot, _)| row.has(*slot)) {
             out.extend_from_slice(name);
-            write_value(row.get(slot), self.timestamps, out);
+            write_value(row.get(*slot), self.timestamps, out);
         }
-        if let Value::Map(entries) = row.get(rest) {
+        if let Some(Value::Map(entries)) = self.rest.map(|slot| row.get(slot)) {
             for (key, value) in entries.iter() {
                 out.push(b',');
                 write_key(key, self.timestamps, out);
@@ -48,27 +48,11 @@ impl JsonEncoder {
                 write_value(value, self.timestamps, out);
             }
         }
-        // Each field has put a comma before itself, but the one in the first slot a bracket.
+        // Each field has put a comma before itself.
         if out.len() == start {
             out.push(b'{')
         } else {
             out[start] = b'{'
-        }
-        out.extend_from_slice(b"}\n");
-    }
-}
-
-impl Encoder<Row> for JsonEncoder {
-    fn encode(&self, row: &Row, out: &mut Vec<u8>) {
-        if let Some(rest) = self.rest {
-            return self.encode_open(row, rest, out);
-        }
-        if self.names.is_empty() {
-            out.push(b'{');
-        }
-        for (slot, name) in self.names.iter().enumerate() {
-            out.extend_from_slice(name);
-            write_value(row.get(slot), self.timestamps, out);
         }
         out.extend_from_slice(b"}\n");
     }
@@ -81,7 +65,7 @@ impl Encoder<Row> for JsonEncoder {
 /// Appends a value as JSON.
 pub(in crate::format) fn write_value(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     match value {
-        Value::Null => out.extend_from_slice(b"null"),
+        Value::Null | Value::Absent => out.extend_from_slice(b"null"),
         Value::Double(v) if !v.is_finite() => out.extend_from_slice(b"null"),
         Value::String(v) => text(v, out),
         Value::Timestamp(v) if timestamps == Timestamps::Millis => print::timestamp(*v, timestamps, out),
@@ -134,7 +118,7 @@ fn write_key(key: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
             write_value(key, timestamps, &mut inner);
             text(&String::from_utf8_lossy(&inner), out);
         }
-        Value::Null => text("null", out),
+        Value::Null | Value::Absent => text("null", out),
         _ => {
             out.push(b'"');
             bare(key, timestamps, out);

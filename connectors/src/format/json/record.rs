@@ -30,7 +30,7 @@ impl Format for JsonFormat {
     type Decoder = JsonDecoder;
 
     fn decoder(&self) -> JsonDecoder {
-        JsonDecoder { layout: self.0.clone(), names: Names::default() }
+        JsonDecoder { blank: self.0.schema().blank(), layout: self.0.clone(), names: Names::default() }
     }
 
     fn timed(&self) -> bool {
@@ -42,6 +42,8 @@ impl Format for JsonFormat {
 #[derive(Debug)]
 pub struct JsonDecoder {
     layout: Layout,
+    /// The row of a line without a field.
+    blank: Row,
     names: Names,
 }
 
@@ -53,7 +55,7 @@ impl Decoder for JsonDecoder {
         let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8 text".to_owned())?;
         self.names.unknown.clear();
         let mut visit = Visit {
-            row: Row::nulls(self.layout.schema().width()),
+            row: self.blank.clone(),
             layout: &mut self.layout,
             names: &mut self.names,
             watermark: None,
@@ -71,7 +73,7 @@ impl Decoder for JsonDecoder {
             };
         }
         let Visit { mut row, watermark, others, rest, .. } = visit;
-        if let Some(slot) = self.layout.rest() {
+        if let Some(slot) = self.layout.schema().rest() {
             let names = self.names.unknown.drain(..).map(Value::String);
             row.0[slot] = Value::map(names.zip(rest));
         }

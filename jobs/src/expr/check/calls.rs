@@ -25,6 +25,9 @@ impl Checker<'_> {
             if let ("dyn", [value]) = (name, call.args.as_slice()) {
                 return Typed::new(Ty::Any, self.expr(value).node);
             }
+            if name == "coalesce" && !call.args.is_empty() {
+                return self.coalesce(&call.args);
+            }
             return match functions::find(name, false) {
                 Some(function) => self.function(e, function, call.args.iter()),
                 None => self.unknown_function(e, name, call),
@@ -47,6 +50,13 @@ impl Checker<'_> {
             Some(function) => self.function(e, function, call.args.iter()),
             None => self.unknown_function(e, name, call),
         }
+    }
+
+    fn coalesce(&mut self, args: &[IdedExpr]) -> Typed {
+        let args: Vec<Typed> = args.iter().map(|arg| self.expr(arg)).collect();
+        let ty = args.iter().fold(Ty::Null, |ty, arg| ty.join(arg.ty.clone()));
+        let is_const = args.iter().all(Typed::is_const);
+        Typed::new(ty, fold(Node::Coalesce(args.into_iter().map(|arg| arg.node).collect()), is_const))
     }
 
     fn unknown_function(&mut self, e: &IdedExpr, name: &str, call: &CallExpr) -> Typed {

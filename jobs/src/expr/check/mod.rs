@@ -150,7 +150,7 @@ impl Checker<'_> {
             let slot =
                 if container.is_empty() { self.scope.schema.slot(name) } else { self.scope.schema.slot(&format!("{container}.{name}")) };
             if let Some(slot) = slot {
-                let ty = self.scope.schema.fields().get(slot).map_or(Ty::Any, |field| (&field.ty).into());
+                let ty = self.scope.schema.field(slot).map_or(Ty::Any, |field| (&field.ty).into());
                 return Some(Typed::new(ty, Node::Slot(slot)));
             }
             if container.is_empty() {

@@ -212,7 +212,12 @@ fn compare(op: Op, l: Typed, r: Typed) -> BoolNode {
     }
     match (&l.ty, &r.ty) {
         (Ty::Int, Ty::Int) => BoolNode::Int(op, into_int(l.node), into_int(r.node)),
-        (a, b) if a.is_number() && b.is_number() && (*a == Ty::Double || *b == Ty::Double) => {
+        (a, b)
+            if a.is_number()
+                && b.is_number()
+                && (*a == Ty::Double || *b == Ty::Double)
+                && (!op.is_equality() || is_double(&l) && is_double(&r)) =>
+        {
             BoolNode::Double(op, into_double(l), into_double(r))
         }
         (Ty::String, Ty::String) => match (TextNode::try_from(l.node), TextNode::try_from(r.node)) {
@@ -224,6 +229,11 @@ fn compare(op: Op, l: Typed, r: Typed) -> BoolNode {
         },
         _ => BoolNode::Compare(op, Box::new((l.node, r.node))),
     }
+}
+
+/// Is this number the same as a double?
+fn is_double(side: &Typed) -> bool {
+    side.ty == Ty::Double || matches!(&side.node, Node::Const(Val::Own(Value::Int(v))) if v.unsigned_abs() <= 1 << 53)
 }
 
 pub(super) fn into_int(node: Node) -> IntNode {

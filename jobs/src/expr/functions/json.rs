@@ -66,7 +66,7 @@ fn write(args: &[Val<'_>]) -> Outcome {
 
 fn to_json(value: &Value) -> Json {
     match value {
-        Value::Null => Json::Null,
+        Value::Null | Value::Absent => Json::Null,
         Value::Bool(v) => (*v).into(),
         Value::Int(v) => (*v).into(),
         Value::Uint(v) => (*v).into(),

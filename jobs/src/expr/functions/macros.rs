@@ -1,6 +1,6 @@
 //! The macros, described: the parser and [`crate::expr::check`] know what they do.
 
-/// A macro: an expression over the elements of a list or a map, with names for them.
+/// A macro: what evaluates its arguments as it needs them, most often over the elements of a list or a map, with names for them.
 pub(in crate::expr) struct Macro {
     pub name: &'static str,
     pub forms: &'static [&'static str],
@@ -15,6 +15,12 @@ pub(in crate::expr) const MACROS: &[Macro] = &[
         forms: &["has(value.field)"],
         doc: "Is there such a field in a map? To test a field of the record, compare it with `null`.",
         examples: &[("has({'a': 1}.a)", "true"), ("has({'a': 1}.b)", "false")],
+    },
+    Macro {
+        name: "coalesce",
+        forms: &["coalesce(value, value, ...)"],
+        doc: "The first of the values that is not null; null if all are. Those behind it are not evaluated.",
+        examples: &[("coalesce(null, 2, 3)", "2"), ("coalesce(null, null) == null", "true")],
     },
     Macro {
         name: "all",

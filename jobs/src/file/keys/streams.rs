@@ -9,9 +9,9 @@ pub(in crate::file) static STREAM: Table = Table {
         key("from", "name | [name, ...]", "", "what it reads; a list is the union"),
         key(
             "key",
-            "name | [name, ...] | expression",
+            "expression | [expression, ...]",
             "the whole stream",
-            "what `aggregate`, `pattern`, `dedupe` and `top` group by, and `join` pairs by",
+            "what `aggregate`, `pattern`, `dedupe` and `top` group by, and `join` pairs by: fields, or expressions such as `user.lowerAscii()`",
         ),
         key("window", "mapping", "none", "the windows `aggregate` or `top` is over; without it one output per record"),
         key("aggregate", "mapping", "none", "new fields: name: count(), or { value: sum(x), where: y > 3 }"),
