@@ -177,6 +177,9 @@ fn source_account(m: &Arc<SourceMetrics>) -> String {
     if m.bytes.get() > 0 {
         let _ = write!(account, "  ({})", bytes(m.bytes.get()));
     }
+    if let Some(remark) = m.remarked() {
+        let _ = write!(account, "; {remark}");
+    }
     account
 }
 
