@@ -155,6 +155,10 @@ impl<T: 'static> Reader<T> for Inlet<T> {
 pub(crate) struct Nothing;
 
 impl<T> Reader<T> for Nothing {
+    fn is_vacant(&self) -> bool {
+        true
+    }
+
     fn poll(&mut self) -> Result<Poll<T>, Error> {
         Ok(Poll::Finished)
     }

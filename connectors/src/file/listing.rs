@@ -148,9 +148,9 @@ fn parts(path: &str) -> Result<(PathBuf, Vec<Part>), Error> {
             Component::Normal(name) => match name.to_str() {
                 Some("**") if matches!(parts.last(), Some(Part::Directories)) => {}
                 Some("**") => parts.push(Part::Directories),
-                Some(name) if name.contains(['*', '?', '[']) => parts.push(Part::Matching(glob::Pattern::new(name).map_err(|e| {
-                    Error::user(format!("`{path}` is not a pattern of file names: {e}"))
-                })?)),
+                Some(name) if name.contains(['*', '?', '[']) => parts.push(Part::Matching(
+                    glob::Pattern::new(name).map_err(|e| Error::user(format!("`{path}` is not a pattern of file names: {e}")))?,
+                )),
                 _ => parts.push(Part::Name(PathBuf::from(name))),
             },
         }

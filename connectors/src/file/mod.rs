@@ -65,8 +65,7 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         let mine: Vec<Listed> = all.iter().skip(context.worker).step_by(workers).cloned().collect();
         // Files that are no longer there are remembered, so that they aren't read again should they come back.
         let is_of = |files: &[Listed], path: &PathBuf| files.iter().any(|file| file.resolved == *path);
-        let gone: Vec<PathBuf> =
-            positions.keys().filter(|path| !is_of(all, path)).skip(context.worker).step_by(workers).cloned().collect();
+        let gone: Vec<PathBuf> = positions.keys().filter(|path| !is_of(all, path)).skip(context.worker).step_by(workers).cloned().collect();
         positions.retain(|path, _| is_of(&mine, path) || gone.contains(path));
         if mine.is_empty() && positions.is_empty() {
             return Ok(Box::new(Nothing));

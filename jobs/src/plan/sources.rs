@@ -50,6 +50,7 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
         max_delay: time.watermark_field.is_none().then(|| unsigned(time.max_delay)),
         idle_after: time.idle_after.as_ref().map(|d| unsigned(d.value)),
         max_drift: time.max_drift.as_ref().map(|d| unsigned(d.value)),
+        every_record: time.every_record,
     });
     let name = source.name.value.clone();
     let (made, schema, timed, dead_letter, words) = match &source.connector {
@@ -305,6 +306,10 @@ impl Reader<Row> for GoodReader {
             Poll::Pending => Poll::Pending,
             Poll::Finished => Poll::Finished,
         })
+    }
+
+    fn is_vacant(&self) -> bool {
+        self.0.is_vacant()
     }
 
     fn resumed(&mut self) -> Option<Vec<Resumed>> {
