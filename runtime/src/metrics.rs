@@ -90,6 +90,8 @@ pub struct SourceMetrics {
     pub records: Counter,
     /// Records that could not be understood.
     pub bad: Counter,
+    /// Messages without a value, which delete what an earlier one of their key has said, and are no records.
+    pub tombstones: Counter,
     /// Bytes read, as stored (before decompression).
     pub bytes: Counter,
     /// Bytes there are to read, as stored, where that is known; else 0.

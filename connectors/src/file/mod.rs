@@ -3,6 +3,7 @@
 pub(crate) mod input;
 pub(crate) mod listing;
 mod position;
+mod sample;
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use input::Input;
 pub use listing::Meaning;
 use listing::{Listed, Listing, unreadable};
 use position::Position;
+pub use sample::Sample;
 use schedule::Schedule;
 
 /// A bounded source of files, decompressed by extension (`.gz`, `.zst`).

@@ -19,7 +19,9 @@ use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Error, Record};
 
 use super::avro;
+use super::first_time::Watched;
 use super::kafka;
+use super::look::{self, Look, Sampler};
 use super::patterns;
 use super::windows::unsigned;
 use crate::expr::{identifiers, parse_call};
@@ -42,6 +44,8 @@ pub(super) struct PlannedSource {
     pub(super) dead_letter: Option<String>,
     /// What it reads, in words.
     pub(super) words: String,
+    /// What can be seen of it beforehand.
+    pub(super) look: Option<Look>,
 }
 
 /// Plans a source. `open` is what the job asks of a source that gives no schema.
@@ -53,6 +57,7 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
         every_record: time.every_record,
     });
     let name = source.name.value.clone();
+    let mut sampler = None;
     let (made, schema, timed, dead_letter, words) = match &source.connector {
         SourceConnector::Generator(generator) => {
             let made = generator_source(source, generator).map_err(|p| vec![p])?;
@@ -63,15 +68,23 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
         }
         SourceConnector::File { path, lines } => {
             let (made, schema) = lines_source(source, lines, Origin::File(&path.value), open)?;
+            let Made { source: made, sampler: of_files } = made;
+            sampler = of_files.map(|sampler| (path.clone(), lines.dead_letter.is_some(), sampler));
             (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), format!("file {}", path.value))
         }
         SourceConnector::Stdin { lines } => {
             let (made, schema) = lines_source(source, lines, Origin::Stdin, open)?;
-            (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), "standard input".to_owned())
+            (made.source, schema, source.event_time.is_some(), lines.dead_letter.clone(), "standard input".to_owned())
         }
         SourceConnector::Kafka(kafka) => {
             let (made, schema) = lines_source(source, &kafka.lines, Origin::Kafka(kafka), open)?;
-            (made, schema, source.event_time.is_some(), kafka.lines.dead_letter.clone(), format!("kafka topic {}", kafka.topic.words()))
+            (
+                made.source,
+                schema,
+                source.event_time.is_some(),
+                kafka.lines.dead_letter.clone(),
+                format!("kafka topic {}", kafka.topic.words()),
+            )
         }
     };
     // Times a generator makes are in order but for their jitter, which nobody has to state twice.
@@ -79,7 +92,12 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
         (SourceConnector::Generator(generator), None) if timed => WatermarkStrategy::bounded(unsigned(jitter(generator))),
         _ => strategy,
     };
-    Ok(PlannedSource { name, source: made, schema, strategy, timed, dead_letter: dead_letter.map(|d| d.value), words })
+    // What a generator makes is what the job file says.
+    let read = timed && !matches!(source.connector, SourceConnector::Generator(_));
+    let made = if read { Arc::new(Watched { name: name.clone(), source: made }) as RowSource } else { made };
+    let time = source.event_time.as_ref().map(|time| time.field.clone());
+    let look = sampler.map(|(path, keeps_bad, sampler)| Look::Source { path, time, keeps_bad, sampler });
+    Ok(PlannedSource { name, source: made, schema, strategy, timed, dead_letter: dead_letter.map(|d| d.value), words, look })
 }
 
 fn jitter(generator: &file::Generator) -> jiff::SignedDuration {
@@ -109,7 +127,7 @@ fn lines_source(
     lines: &file::Lines,
     origin: Origin<'_>,
     open: Option<&BTreeSet<String>>,
-) -> Result<(RowSource, Schema), Vec<Problem>> {
+) -> Result<(Made, Schema), Vec<Problem>> {
     let at = |message: String| vec![source.name.problem(message)];
     let mut layout = layout_of(source, lines, origin, open)?;
     let (schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());
@@ -142,7 +160,7 @@ fn lines_source(
                 AvroSource::File(path) => AvroFormat::plain(layout, avro::schema(path)?),
             };
             let Origin::Kafka(kafka) = origin else { return Err(at("avro is read from Kafka only".to_owned())) };
-            kafka::source(kafka, fields, format, on_bad)
+            Made::of(kafka::source(kafka, fields, format, on_bad))
         }
         SourceFormat::Json => source_of(origin, fields, JsonFormat::new(layout), on_bad),
         SourceFormat::Csv { header, delimiter } => {
@@ -160,11 +178,27 @@ fn lines_source(
     Ok((made, schema))
 }
 
-fn source_of<F: Format<Item = Row>>(origin: Origin<'_>, fields: Fields, format: F, on_bad: OnBad) -> RowSource {
+/// A source, and what looks at it beforehand, where that can be.
+struct Made {
+    source: RowSource,
+    sampler: Option<Sampler>,
+}
+
+impl Made {
+    fn of(source: RowSource) -> Self {
+        Self { source, sampler: None }
+    }
+}
+
+fn source_of<F: Format<Item = Row>>(origin: Origin<'_>, fields: Fields, format: F, on_bad: OnBad) -> Made {
     match origin {
-        Origin::File(path) => Arc::new(FileSource::new(path, format).on_bad(on_bad)),
-        Origin::Stdin => Arc::new(StdinSource::new(format).on_bad(on_bad)),
-        Origin::Kafka(source) => kafka::source(source, fields, format, on_bad),
+        Origin::File(path) => {
+            let source = Arc::new(FileSource::new(path, format).on_bad(on_bad));
+            let looked_at = Arc::clone(&source);
+            Made { source, sampler: Some(Arc::new(move || looked_at.sample(look::RECORDS))) }
+        }
+        Origin::Stdin => Made::of(Arc::new(StdinSource::new(format).on_bad(on_bad))),
+        Origin::Kafka(source) => Made::of(kafka::source(source, fields, format, on_bad)),
     }
 }
 
