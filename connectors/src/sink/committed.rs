@@ -407,6 +407,18 @@ mod tests {
     }
 
     #[test]
+    fn a_state_directory_that_is_removed_is_named_and_not_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut file) = under_way(dir.path());
+        fs::remove_dir_all(dir.path().join("scratch")).unwrap();
+        for error in [file.commit(Epoch(1)).unwrap_err(), file.write(b"line 3\n").unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains("scratch") && error.contains("the state directory") && !error.contains("out.txt"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 0\n");
+    }
+
+    #[test]
     fn a_file_that_is_cut_off_is_an_error_that_names_it() {
         let dir = tempfile::tempdir().unwrap();
         let (path, mut file) = under_way(dir.path());
