@@ -141,16 +141,17 @@ fn check_looks_at_what_is_there() {
         ("path: named.csv, schema: { id: int, nam: string }", "named.csv", "`named.csv`: the header has no column `nam`; it has id, name"),
         (&format!("{csv}{timed}"), "four.csv", "all of the first 50 records are bad: four.csv:1: the line has 4 columns, the schema has 5"),
     ] {
-        let outcome = dir.check(&reading(keys)).exits(2).stdout_is("").stderr_has(&format!("error: {what}")).stderr_has("job.yaml:3:");
+        let outcome = dir.check(&reading(keys)).exits(2).stdout_is("").stderr_has("error: job.yaml:3:").stderr_has(&format!(": {what}\n"));
         assert!(outcome.stderr.contains(at) && outcome.stderr.contains("^^^"), "{}", outcome.stderr);
     }
     let table = "name: t\nsources: { y: { connector: file, path: half.jsonl, schema: { id: int } } }\ntables: { t: { connector: file, path: gone.csv, schema: { id: int } } }\nstreams: { s: { from: y, lookup: { table: t, on: id } } }\nsinks: { out: { from: s, connector: stdout } }\n";
-    dir.check(table).exits(2).stderr_has("error: `gone.csv` does not exist");
+    dir.check(table).exits(2).stderr_has("error: job.yaml:3:").stderr_has(": `gone.csv` does not exist");
     dir.check(&reading("path: half.jsonl, schema: { id: int }"))
         .exits(0)
-        .stderr_has("warning: 1 of the first 3 records are bad: half.jsonl:2: the line is not a JSON object");
+        .stderr_has("warning: job.yaml:3:")
+        .stderr_has(": 1 of the first 3 records are bad: half.jsonl:2: the line is not a JSON object\n");
     // Who asks for the bad ones may have nothing else.
-    dir.check(&reading(&format!("{csv}, dead_letter: bad"))).exits(0).stderr_has("warning: all of the first 50 records are bad");
+    dir.check(&reading(&format!("{csv}, dead_letter: bad"))).exits(0).stderr_has("warning: job.yaml:3:").stderr_has("all of the first 50 records are bad");
     dir.tidegate(["check", "/dev/zero"]).run().exits(2).stderr_has("`/dev/zero` can't be read: it is longer than 16 MiB");
 }
 
@@ -184,7 +185,7 @@ fn first_event_times_that_can_not_be_meant_are_warned_of() {
     let warning =
         "the first event time is 1970-01-18T14:55:40.831Z: are seconds read as milliseconds? Then it would be 2018-04-01T00:00:31Z";
     let job = |path: &str| reading(&format!("path: {path}, schema: {{ ts: int }}, event_time: {{ field: ts }}"));
-    dir.check(&job("seconds.jsonl")).exits(0).stderr_has(&format!("warning: {warning}"));
+    dir.check(&job("seconds.jsonl")).exits(0).stderr_has("warning: job.yaml:3:").stderr_has(warning);
     dir.job(&job("seconds.jsonl")).args(["--quiet"]).run().exits(0).stderr_has(&format!("source `y`: {warning}"));
     dir.check(&job("fine.jsonl")).exits(0).stderr_is("");
     dir.job(&job("fine.jsonl")).args(["--quiet"]).run().exits(0).stderr_is("");
