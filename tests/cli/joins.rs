@@ -115,6 +115,7 @@ fn fields_of_both_are_in_the_result() {
 #[test]
 fn late_records_have_the_fields_of_a_result() {
     let dir = Dir::new();
+    dir.file("orders.jsonl", "").file("payments.jsonl", "");
     let join = "join: { with: payments, on: 'a.id == b.id', within: 1s }, late_to: late";
     let of_late = "l: { from: late, select: { o: n, p: payments_n } } }\nsinks: { behind: { from: l, connector: stdout },";
     dir.check(&job(join).replace(" }\nsinks: {", &format!(", {of_late}"))).exits(0).stderr_is("");

@@ -151,7 +151,10 @@ fn check_looks_at_what_is_there() {
         .stderr_has("warning: job.yaml:3:")
         .stderr_has(": 1 of the first 3 records are bad: half.jsonl:2: the line is not a JSON object\n");
     // Who asks for the bad ones may have nothing else.
-    dir.check(&reading(&format!("{csv}, dead_letter: bad"))).exits(0).stderr_has("warning: job.yaml:3:").stderr_has("all of the first 50 records are bad");
+    dir.check(&reading(&format!("{csv}, dead_letter: bad")))
+        .exits(0)
+        .stderr_has("warning: job.yaml:3:")
+        .stderr_has("all of the first 50 records are bad");
     dir.tidegate(["check", "/dev/zero"]).run().exits(2).stderr_has("`/dev/zero` can't be read: it is longer than 16 MiB");
 }
 

@@ -20,6 +20,7 @@ use crate::entry::{Entry, OnBad};
 use crate::format::Format;
 use crate::handover::{Count, Nothing, Outlet, Parcel, Stop, read_on_thread};
 use crate::lines::{Line, Lines};
+use crate::path::same_file;
 use crate::split::{Origin, Pace, Split};
 use input::Input;
 pub use listing::Meaning;
@@ -90,6 +91,12 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         let resumed = resumed.collect();
         read_on_thread("file source", context, resumed, move |outlet| read(&mine, &positions, &*format, bad, outlet))
     }
+}
+
+/// Is this file, under whatever name, among those that are at `path` now?
+#[must_use]
+pub fn is_read(path: &str, file: &Path) -> bool {
+    file.is_file() && Listing::of(path).is_ok_and(|listing| listing.files.iter().any(|listed| same_file(&listed.path, file)))
 }
 
 /// The first line of the first file that `path` means, for its header; empty if there is none.
