@@ -178,7 +178,7 @@ struct Found {
 impl Found {
     /// Takes a file that matches, or looks into a directory.
     fn visit(&mut self, path: PathBuf, parts: &[Part]) -> Result<(), Error> {
-        let here = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+        let here: &Path = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
         // A link to nowhere is none; nor is one to itself.
         let Ok(metadata) = fs::metadata(here) else { return Ok(()) };
         if parts.is_empty() {

@@ -73,7 +73,9 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         if mine.is_empty() && positions.is_empty() {
             return Ok(Box::new(Nothing));
         }
-        positions.iter_mut().filter(|(path, _)| is_of(&mine, path)).try_for_each(|(path, position)| position.meet(path))?;
+        for file in &mine {
+            positions.get_mut(&file.resolved).map_or(Ok(()), |position| position.meet(&file.path))?;
+        }
         for Listed { path, .. } in mine.iter().filter(|file| positions.get(&file.resolved).is_none_or(|position| !position.ended)) {
             // Now rather than in an hour, when its turn comes. A pipe is not tried: to open it twice would lose what is in it.
             let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
