@@ -9,8 +9,7 @@ use crate::harness::{Dir, sorted, wait};
 
 const COUNT: &str = "name: t
 sources: { e: { connector: file, path: PATH, format: json, schema: { id: int } } }
-streams: { s: { from: e, window: { count: 1 }, aggregate: { n: sum(id) } } }
-sinks: { out: { from: s, connector: stdout } }
+sinks: { out: { from: e, connector: stdout } }
 ";
 
 #[test]
@@ -34,22 +33,22 @@ fn a_file_and_links_to_it_are_read_once_and_the_summary_says_so() {
     }
 }
 
-/// A log of seconds in which every seventh record lies 12 s back, and every thirteenth 3 s.
-fn log(records: i64) -> Vec<Value> {
-    let record = |i: i64| json!({ "k": ["a", "b", "c"][(i % 3) as usize], "ts": i * 1000 - if i % 7 == 0 { 12_000 } else if i % 13 == 0 { 3_000 } else { 0 } });
-    (100..100 + records).map(record).collect()
+/// A log with a record every so many milliseconds, in which every seventh record lies 12 s back, and every thirteenth 3 s.
+fn log(records: i64, every: i64) -> Vec<Value> {
+    let record = |i: i64| json!({ "k": ["a", "b", "c"][(i % 3) as usize], "ts": 100_000 + i * every - if i % 7 == 0 { 12_000 } else if i % 13 == 0 { 3_000 } else { 0 } });
+    (0..records).map(record).collect()
 }
 
 const LATE: &str = "name: t
 sources: { in: { connector: file, path: PATH, format: json, schema: { k: string, ts: timestamp_ms }, event_time: { field: ts, max_delay: 4s, MORE } } }
 streams: { s: { from: in, key: k, window: { tumbling: 10s }, aggregate: { n: count() }, late_to: late } }
-sinks: { out: { from: s, connector: stdout }, late: { from: late, connector: file, path: late.jsonl } }
+sinks: { out: { from: s, connector: stdout }, behind: { from: late, connector: file, path: late.jsonl } }
 ";
 
 #[test]
 fn with_a_watermark_at_every_record_lateness_shows_in_a_small_file_at_any_parallelism() {
     let dir = Dir::new();
-    let records = log(500);
+    let records = log(500, 1_000);
     dir.json_lines("in.jsonl", &records);
     let time = |record: &Value| record["ts"].as_i64().expect("a time");
     let (mut newest, mut expected) = (i64::MIN / 2, Vec::new());
@@ -76,7 +75,7 @@ fn with_a_watermark_at_every_record_lateness_shows_in_a_small_file_at_any_parall
 #[test]
 fn what_is_late_is_the_same_in_every_run_at_any_parallelism() {
     let dir = Dir::new();
-    dir.json_lines("in.jsonl", &log(8_000)).json_lines("logs/a.jsonl", &log(5_000)).json_lines("logs/b.jsonl", &log(3_000));
+    dir.json_lines("in.jsonl", &log(8_000, 10)).json_lines("logs/a.jsonl", &log(5_000, 10)).json_lines("logs/b.jsonl", &log(3_000, 10));
     for (path, parallelisms) in [("in.jsonl", &["1", "2", "4"][..]), ("logs", &["2"])] {
         let job = LATE.replace("PATH", path).replace(", MORE", "");
         let mut runs = Vec::new();
@@ -173,7 +172,7 @@ fn a_run_that_reads_nothing_but_bad_records_has_failed() {
         .stdout_is("")
         .stderr_has(failed)
         .stderr_has("the line has 4 columns, the schema has 5");
-    let restarts = format!("{}restart: {{ attempts: 3, delay: 1ms }}\n", csv("four.csv"));
+    let restarts = format!("{}checkpoints: {{ every: 1s, dir: ckpt }}\nrestart: {{ attempts: 3, delay: 1ms }}\n", csv("four.csv"));
     dir.job(&restarts).run().exits(1).stderr_has(failed).stderr_lacks("restarting");
     dir.job(&csv("empty.csv")).run().exits(0);
     dir.job(&csv("in.csv")).run().exits(0);

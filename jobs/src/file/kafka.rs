@@ -158,7 +158,7 @@ fn ends_before(start: &Start, stop: &Stop, now: Timestamp) -> Option<String> {
         (Start::Timestamp(from), Stop::Timestamp(to)) if to < from => Some(format!("{} is before {}", shown(*to), shown(*from))),
         (Start::Latest, Stop::Timestamp(to)) if *to < now.as_millisecond() => Some(format!("{} is over, and `latest` is now", shown(*to))),
         (Start::Offsets(from), Stop::Offsets(to)) => {
-            let behind = |(partition, to): (&i32, &i64)| Some((*partition, *to, *from.get(partition).filter(|from| to < from)?));
+            let behind = |(partition, to): (&i32, &i64)| Some((*partition, *to, *from.get(partition).filter(|from| to < *from)?));
             let (partition, to, from) = to.iter().find_map(behind)?;
             Some(format!("partition {partition} ends at offset {to} and begins at {from}"))
         }
