@@ -180,15 +180,15 @@ impl Board {
     }
 
     /// How far an idle instance of `source` may go: the least watermark of the active instances of its group; if all are idle, the
-    /// greatest of theirs, as everything that came is then behind that. If others have brought records and ended, nobody brings what is waited for: all
-    /// of that is due. But it is not the end of time, as the idle ones may wake.
+    /// greatest of theirs, as everything that came is then behind that. If it has been `left` alone for long, and others have brought records and ended,
+    /// nobody brings what is waited for: all of that is due. But it is not the end of time, as the idle ones may wake.
     #[must_use]
-    pub fn follow(&self, source: usize) -> Watermark {
+    pub fn follow(&self, source: usize, left: bool) -> Watermark {
         self.least_active(source).unwrap_or_else(|| {
             let idle = self.group_of(source).filter(|s| s.status() == Status::Idle);
             let idle = idle.map(Slot::watermark).max().unwrap_or(Watermark::NONE);
-            let ended = self.group_of(source).any(|s| s.status() == Status::Ended && s.opening() == Opening::Open);
-            let waits = self.group_of(source).map(|s| Watermark(s.waits.load(Relaxed))).max().filter(|_| ended);
+            let ended = || self.group_of(source).any(|s| s.status() == Status::Ended && s.opening() == Opening::Open);
+            let waits = self.group_of(source).map(|s| Watermark(s.waits.load(Relaxed))).max().filter(|_| left && ended());
             idle.max(waits.unwrap_or(Watermark::NONE))
         })
     }
@@ -238,6 +238,28 @@ mod tests {
         (5..40).for_each(|epoch| board.post_barrier(0, 1, Epoch(epoch), Watermark(i64::from(epoch))));
         assert_eq!(board.barrier(&[0], Epoch(39)), Some(Watermark(39)));
         assert_eq!(board.barrier(&[0], Epoch(6)), Some(Watermark(32)), "the oldest that is remembered");
+    }
+
+    #[test]
+    fn an_idle_source_that_is_left_alone_goes_as_far_as_something_waits() {
+        let board = Board::new(&[0, 0, 1], 2);
+        for (source, worker, vacant) in [(0, 0, false), (0, 1, true), (1, 0, false), (1, 1, true)] {
+            board.post_opened(source, worker, vacant);
+        }
+        assert!(board.opened(0) && board.reads_alone(0) && !board.opened(2));
+        board.post_waits(&[0, 1], Watermark(90));
+        board.post_waits(&[1], Watermark(70));
+        board.post(0, 0, Watermark(10), Status::Idle);
+        board.post(0, 1, Watermark::NONE, Status::Ended);
+        board.post(1, 0, Watermark(30), Status::Active);
+        board.post(1, 1, Watermark::NONE, Status::Ended);
+        assert_eq!(board.follow(0, true), Watermark(30), "it is not alone");
+        board.post(1, 0, Watermark(40), Status::Idle);
+        assert_eq!(board.follow(0, true), Watermark(40), "those that had nothing to read have not ended");
+        board.post(1, 0, Watermark(40), Status::Ended);
+        assert_eq!((board.follow(0, false), board.follow(0, true)), (Watermark(10), Watermark(90)));
+        board.post_waits(&[0], Watermark::END);
+        assert!(board.follow(0, true) < Watermark::END, "it may wake");
     }
 
     #[test]

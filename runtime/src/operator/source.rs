@@ -24,7 +24,7 @@ use crate::progress::Progress;
 use crate::record::Record;
 use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId, Waker};
 use crate::time::{Time, Watermark};
-use crate::watermarks::{Splits, WatermarkStrategy, millis};
+use crate::watermarks::{IdleTimer, Splits, WatermarkStrategy, millis};
 
 /// How long a paused source waits before it looks again.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -82,6 +82,8 @@ pub fn source<'s, T: Clone + 'static>(
             workers,
             recent: Recent::default(),
             reading: Reading::On,
+            left: strategy.idle_after.and_then(IdleTimer::new),
+            left_alone: false,
         };
         move |_| {
             if !control.over()
@@ -162,6 +164,10 @@ struct Driver<T: 'static> {
     /// What was emitted last.
     recent: Recent,
     reading: Reading,
+    /// Runs while no source is active that its records may meet; none without an `idle_after`.
+    left: Option<IdleTimer>,
+    /// Has that been so for as long as a split may be silent?
+    left_alone: bool,
 }
 
 /// How far a source is that ends with a savepoint.
@@ -199,14 +205,13 @@ impl<T: 'static> Driver<T> {
         }
         // Operators are to know whose batches to expect before the first one comes.
         if !self.control.board.opened(self.ordinal) {
-            self.splits.rest();
+            self.rest();
             self.appointment.within(PAUSE);
             return Ok(());
         }
         let allowance = if self.drifted() { 0 } else { self.pacer.allowance(self.now.tick, oldest) };
         if allowance == 0 {
-            // Not asked, its splits can't show that they are active.
-            self.splits.rest();
+            self.rest();
             self.appointment.within(PAUSE);
             return Ok(());
         }
@@ -217,9 +222,27 @@ impl<T: 'static> Driver<T> {
         } else {
             self.appointment.within(TICK);
         }
-        self.splits.look(self.control.clock.elapsed());
+        self.look();
         self.advance();
         Ok(())
+    }
+
+    /// Looks at which splits have gone idle, and whether others are still active.
+    fn look(&mut self) {
+        let now = self.control.clock.elapsed();
+        self.splits.look(now);
+        if let Some(left) = &mut self.left {
+            if self.control.board.least_active(self.ordinal).is_some() {
+                left.activity();
+            }
+            self.left_alone = left.is_idle(now);
+        }
+    }
+
+    /// Its reader was not asked, so its silence can't be held against it.
+    fn rest(&mut self) {
+        self.splits.rest();
+        self.left.iter_mut().for_each(IdleTimer::rest);
     }
 
     /// Reads and emits about `allowance` records. Returns whether there may be more at once.
@@ -433,7 +456,7 @@ impl<T: 'static> Driver<T> {
         };
         self.control.board.post(self.ordinal, self.member.worker, combined.watermark.max(self.now.watermark), status);
         let followed = match status {
-            Status::Idle => self.control.board.follow(self.ordinal),
+            Status::Idle => self.control.board.follow(self.ordinal, self.left_alone),
             Status::ReadOut => self.control.board.read_out(self.ordinal).unwrap_or(Watermark::NONE),
             Status::Active | Status::Ended => Watermark::NONE,
         };
