@@ -219,7 +219,7 @@ fn valve(config: &Value, input: &[Value]) -> Outputs {
                 let status = if channel.idle { Status::Idle } else { Status::Active };
                 board.post(source, 0, channel.watermark, status);
                 if channel.idle {
-                    channel.watermark = channel.watermark.max(board.follow(source));
+                    channel.watermark = channel.watermark.max(board.follow(source, false));
                 }
             }
         }

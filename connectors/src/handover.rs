@@ -24,6 +24,8 @@ pub(crate) struct Parcel<T> {
 pub(crate) struct Count {
     pub(crate) records: u64,
     pub(crate) bad: u64,
+    /// Messages without a value.
+    pub(crate) tombstones: u64,
     /// Bytes as stored.
     pub(crate) bytes: u64,
 }
@@ -115,6 +117,7 @@ impl<T> Inlet<T> {
     fn count(&self, count: Count) {
         self.metrics.records.add(count.records);
         self.metrics.bad.add(count.bad);
+        self.metrics.tombstones.add(count.tombstones);
         self.metrics.bytes.add(count.bytes);
     }
 }
@@ -155,6 +158,10 @@ impl<T: 'static> Reader<T> for Inlet<T> {
 pub(crate) struct Nothing;
 
 impl<T> Reader<T> for Nothing {
+    fn is_vacant(&self) -> bool {
+        true
+    }
+
     fn poll(&mut self) -> Result<Poll<T>, Error> {
         Ok(Poll::Finished)
     }
@@ -191,7 +198,10 @@ mod tests {
         let context = context();
         let metrics = Arc::clone(&context.metrics);
         let mut reader = read_on_thread::<()>("test", context, Vec::new(), |outlet| {
-            outlet.send(Parcel { batch: Batch::new(SplitId(0), vec![]), count: Count { records: 2, bad: 1, bytes: 9 } })?;
+            outlet.send(Parcel {
+                batch: Batch::new(SplitId(0), vec![]),
+                count: Count { records: 2, bad: 1, bytes: 9, ..Count::default() },
+            })?;
             Err(Stop::Failed(Error::user("no"), Count { bad: 1, ..Count::default() }))
         })
         .unwrap();

@@ -1,5 +1,7 @@
 //! When two paths are the same file.
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// The path from the root on, without links, `.` and `..`, of what is there and of what is yet to be made.
@@ -16,6 +18,13 @@ pub fn resolved(path: &Path) -> PathBuf {
         }
     }
     resolved
+}
+
+/// Are these one file, by a hard link, or by whatever names?
+#[must_use]
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().ok().filter(Metadata::is_file).map(|file| (file.dev(), file.ino()));
+    identity(a).is_some_and(|a| Some(a) == identity(b))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tidegate_runtime::source::{Batch, SplitId};
 
 use crate::bad::BadRecords;
 use crate::entry::Entry;
+use crate::file::Sample;
 use crate::format::{Decoded, Decoder};
 use crate::handover::{Count, Parcel, Stop};
 use crate::lines::{Line, Lines, Position};
@@ -160,6 +161,30 @@ impl<R: Origin, D: Decoder> Split<R, D> {
             }
         }
         Ok(Record::UNTIMED)
+    }
+
+    /// Looks at the next records, at most so many, as far as they stand near the start.
+    pub(crate) fn sample(&mut self, most: u64, sample: &mut Sample) -> Result<(), Error> {
+        let mut seen = 0;
+        while seen < most && self.lines.position().offset < PEEK {
+            match self.step()? {
+                Step::End => break,
+                Step::Decoded(Decoded::Nothing | Decoded::Watermark(_)) => continue,
+                Step::Decoded(Decoded::Record(record)) => {
+                    sample.good += 1;
+                    if record.time != Record::UNTIMED {
+                        sample.first_time.get_or_insert(record.time);
+                    }
+                }
+                Step::Bad { error, .. } => {
+                    sample.bad += 1;
+                    let line = self.lines.position().line;
+                    sample.first_bad.get_or_insert_with(|| format!("{}:{line}: {error}", self.name));
+                }
+            }
+            seen += 1;
+        }
+        Ok(())
     }
 
     /// Reads and decodes a line.

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use drive::{Driven, drive, drive_all};
+use drive::{Driven, drive, drive_all, drive_from};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -113,6 +113,60 @@ fn a_directory_is_its_visible_files_in_order_of_name() {
     let workers: Vec<_> = (0..4).map(|worker| firsts(&drive(&source, worker, 4))).collect();
     assert_eq!(workers, [vec!["a"], vec!["b"], vec!["c"], vec![]]);
     assert_eq!(firsts(&drive(&source, 0, 2)), ["a", "c"]);
+}
+
+#[test]
+fn a_file_with_several_names_is_read_once_under_the_first() {
+    use std::os::unix::fs::symlink;
+    let dir = dir(&[("app-1.log", b"1"), ("app-2.log", b"2")]);
+    let at = |name: &str| dir.path().join(name);
+    symlink("app-2.log", at("latest.log")).unwrap();
+    fs::hard_link(at("app-1.log"), at("backup.log")).unwrap();
+    symlink("nowhere", at("gone.log")).unwrap();
+    symlink("loop.log", at("loop.log")).unwrap();
+    fs::create_dir(at("z")).unwrap();
+    fs::write(at("z/3.log"), "3").unwrap();
+    // Two links to the directory itself double the paths at each level.
+    symlink(".", at("self")).unwrap();
+    symlink(dir.path(), at("again")).unwrap();
+    symlink("..", at("z/up")).unwrap();
+    symlink("z", at("y")).unwrap();
+    for (pattern, expected, over) in [
+        ("*.log", &["1", "2"][..], &["backup.log", "latest.log"][..]),
+        ("", &["1", "2"], &["backup.log", "latest.log"]),
+        ("**/*.log", &["1", "2", "3"], &["again", "self"]),
+        ("**", &["1", "2", "3"], &["again", "self"]),
+        ("*/*.log", &["1", "2", "3"], &["self", "z"]),
+        ("./z/../**/3.log", &["3"], &["self"]),
+        ("z/*.log", &["3"], &[]),
+        ("latest.log", &["2"], &[]),
+    ] {
+        let read = text(path(&dir, pattern));
+        assert_eq!((firsts(&read), read.error), (expected.iter().map(ToString::to_string).collect(), None), "{pattern}");
+        let remark = read.metrics.remarked().unwrap_or_default();
+        assert_eq!(remark.is_empty(), over.is_empty(), "{pattern}: {remark}");
+        assert!(over.iter().all(|name| remark.contains(&path(&dir, name)) || remark.contains("more")), "{pattern}: {remark}");
+    }
+    let read = text(path(&dir, "*.log"));
+    let (one, two) = (format!("`{}`", path(&dir, "app-1.log")), format!("`{}`", path(&dir, "app-2.log")));
+    let (other, link) = (format!("`{}`", path(&dir, "backup.log")), format!("`{}`", path(&dir, "latest.log")));
+    assert_eq!(read.metrics.remarked(), Some(format!("passed over {other} (the same as {one}), {link} (the same as {two})").as_str()));
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_after_a_snapshot_is_another_file() {
+    use std::os::unix::fs::symlink;
+    let dir = dir(&[("day-1.log", b"one\n")]);
+    let link = dir.path().join("current.log");
+    symlink("day-1.log", &link).unwrap();
+    let source = FileSource::new(path(&dir, "*.log"), TextFormat);
+    let first = drive(&source, 0, 1);
+    assert_eq!(firsts(&first), ["one"]);
+    let positions: Vec<_> = first.batches.iter().filter_map(|batch| batch.position.clone()).collect();
+    fs::write(dir.path().join("day-2.log"), "two\n").unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink("day-2.log", &link).unwrap();
+    assert_eq!(firsts(&drive_from(&source, &positions)), ["two"]);
 }
 
 #[test]

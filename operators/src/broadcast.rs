@@ -174,12 +174,18 @@ where
         match record.value {
             Either::First(value) => {
                 let key = (self.key)(&value);
-                self.function.process(value, self.rules.borrow().map(), &mut ProcessContext::new(&key, time, &self.timers, out))
+                self.function.process(value, self.rules.borrow().map(), &mut ProcessContext::new(&key, time, &self.timers, out))?;
+                self.timers.processed();
+                Ok(())
             }
             Either::Second(copy) => {
                 self.function.process_broadcast(copy.value, self.rules.borrow_mut().map_mut(), &mut BroadcastContext { time, out })
             }
         }
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.timers.wait_until()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {

@@ -84,7 +84,7 @@ where
             self.metrics.filtered.add(1);
             return Ok(());
         }
-        if self.over(time) <= out.watermark().0 {
+        if self.over(time) <= out.horizon().0 {
             self.metrics.late.add(1);
             out.emit_side(time, record.value);
             return Ok(());
@@ -101,6 +101,10 @@ where
         spans.insert(at, Span { start: time, last });
         self.timers.borrow_mut().set(self.over(time), key);
         Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.timers.borrow().latest()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<T, T>) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Process functions: keyed state and timers in the hands of the user.
 
+use std::cell::Cell;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
@@ -107,11 +108,23 @@ impl<'a, K, Out> ProcessContext<'a, K, Out> {
 pub(crate) struct TimersOf<K> {
     event: Handle<Timers<K>>,
     clock: Handle<Timers<K>>,
+    waits: Cell<Option<i64>>,
 }
 
 impl<K: Data + Eq + Hash> TimersOf<K> {
     pub(crate) fn new(context: &mut Context) -> Result<Self, Error> {
-        Ok(Self { event: context.states.timers("event timers")?, clock: context.states.timers("clock timers")? })
+        let (event, clock) = (context.states.timers("event timers")?, context.states.timers("clock timers")?);
+        Ok(Self { event, clock, waits: Cell::new(None) })
+    }
+
+    /// A record was processed: what it set a timer for is waited for. Not so what a timer sets in its turn, which may go on for ever.
+    pub(crate) fn processed(&self) {
+        self.waits.set(self.event.borrow().latest());
+    }
+
+    /// The latest event time that a record has set a timer for.
+    pub(crate) fn wait_until(&self) -> Option<i64> {
+        self.waits.get()
     }
 
     /// Gives every timer that is due at `watermark` to `fire`, which may set further ones that are due already.
@@ -176,7 +189,13 @@ where
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
         let key = (self.key)(&record.value);
-        self.function.process(record.value, &mut ProcessContext::new(&key, record.time, &self.timers, out))
+        self.function.process(record.value, &mut ProcessContext::new(&key, record.time, &self.timers, out))?;
+        self.timers.processed();
+        Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.timers.wait_until()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {

@@ -31,6 +31,8 @@ pub enum Mode {
 pub enum Senders {
     /// One instance of one operator: what arrives is in its order.
     One,
+    /// The instances of a source, by its number in building order: one, if there is nothing to read for the others, which is known before the first batch.
+    Instances(usize),
     /// Several.
     Several,
 }
@@ -67,6 +69,17 @@ impl<B> Align<B> {
     #[must_use]
     pub fn new(mode: Mode, senders: Senders, epoch: Epoch) -> Self {
         Self { mode, senders, epoch, watermark: Watermark::NONE, stash: VecDeque::new(), ended: false }
+    }
+
+    /// The source of which it is still to be found out whether it has one instance that sends, or several.
+    #[must_use]
+    pub fn undecided(&self) -> Option<usize> {
+        if let Senders::Instances(source) = self.senders { Some(source) } else { None }
+    }
+
+    /// That has been found out.
+    pub fn decide(&mut self, alone: bool) {
+        self.senders = if alone { Senders::One } else { Senders::Several };
     }
 
     /// The epoch the operator is in.

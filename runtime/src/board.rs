@@ -35,8 +35,22 @@ struct Slot {
     status: AtomicU8,
     /// Has it more to read at once?
     backlog: AtomicBool,
+    opening: AtomicU8,
+    /// The latest event time that something its records come to waits for.
+    waits: AtomicI64,
     /// The last epochs behind which it has put a barrier, and its watermark then.
     barriers: Mutex<VecDeque<(Epoch, Watermark)>>,
+}
+
+/// What is known of a reader before anything is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    /// It is not open yet.
+    Awaited,
+    /// There is nothing for it.
+    Vacant,
+    /// It may bring something.
+    Open,
 }
 
 /// How many barriers of a source are remembered. Checkpoints are taken one at a time, so that operators are hardly ever two behind.
@@ -59,6 +73,14 @@ impl Slot {
             _ => Status::Ended,
         }
     }
+
+    fn opening(&self) -> Opening {
+        match self.opening.load(Acquire) {
+            0 => Opening::Awaited,
+            1 => Opening::Vacant,
+            _ => Opening::Open,
+        }
+    }
 }
 
 /// The watermarks of all source instances of a job. Sources whose records never meet are in different groups and don't see each other.
@@ -77,6 +99,8 @@ impl Board {
             watermark: AtomicI64::new(i64::MIN),
             status: AtomicU8::new(0),
             backlog: AtomicBool::new(false),
+            opening: AtomicU8::new(Opening::Awaited as u8),
+            waits: AtomicI64::new(Watermark::NONE.0),
             barriers: Mutex::default(),
         };
         Self { workers, slots: groups.iter().flat_map(|group| (0..workers).map(move |_| slot(group))).collect() }
@@ -91,6 +115,25 @@ impl Board {
             }
             slot.status.store(status as u8, Release);
         }
+    }
+
+    /// Instance `worker` of `source` has opened its reader, for which there may be nothing.
+    pub fn post_opened(&self, source: usize, worker: usize, vacant: bool) {
+        if let Some(slot) = self.slots.get(source * self.workers + worker) {
+            slot.opening.store(if vacant { Opening::Vacant } else { Opening::Open } as u8, Release);
+        }
+    }
+
+    /// Have all instances of `source` opened their readers?
+    #[must_use]
+    pub fn opened(&self, source: usize) -> bool {
+        self.instances(source).all(|slot| slot.opening() != Opening::Awaited)
+    }
+
+    /// Is there something for no more than one instance of `source`? To be asked when all have opened their readers.
+    #[must_use]
+    pub fn reads_alone(&self, source: usize) -> bool {
+        self.instances(source).filter(|slot| slot.opening() != Opening::Vacant).count() <= 1
     }
 
     /// Instance `worker` of `source` says whether it has more to read at once.
@@ -115,9 +158,13 @@ impl Board {
     /// remembered the next one stands for it.
     #[must_use]
     pub fn barrier(&self, sources: &[usize], epoch: Epoch) -> Option<Watermark> {
-        let slots = sources.iter().flat_map(|source| self.slots.iter().skip(source * self.workers).take(self.workers));
+        let slots = sources.iter().flat_map(|source| self.instances(*source));
         let of = |slot: &Slot| slot.barriers().iter().find(|(passed, _)| *passed >= epoch).map(|(_, watermark)| *watermark);
         slots.filter_map(of).min()
+    }
+
+    fn instances(&self, source: usize) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().skip(source * self.workers).take(self.workers)
     }
 
     fn group_of(&self, source: usize) -> impl Iterator<Item = &Slot> {
@@ -125,13 +172,24 @@ impl Board {
         self.slots.iter().filter(move |s| Some(s.group) == group)
     }
 
+    /// Something that the records of these sources come to waits for this event time.
+    pub fn post_waits(&self, sources: &[usize], until: Watermark) {
+        for slot in sources.iter().filter_map(|source| self.slots.get(source * self.workers)) {
+            slot.waits.fetch_max(until.0.min(Watermark::END.0 - 1), Relaxed);
+        }
+    }
+
     /// How far an idle instance of `source` may go: the least watermark of the active instances of its group; if all are idle, the
-    /// greatest of theirs, as everything that came is then behind that.
+    /// greatest of theirs, as everything that came is then behind that. If it has been `left` alone for long, and others have brought records and ended,
+    /// nobody brings what is waited for: all of that is due. But it is not the end of time, as the idle ones may wake.
     #[must_use]
-    pub fn follow(&self, source: usize) -> Watermark {
+    pub fn follow(&self, source: usize, left: bool) -> Watermark {
         self.least_active(source).unwrap_or_else(|| {
             let idle = self.group_of(source).filter(|s| s.status() == Status::Idle);
-            idle.map(Slot::watermark).max().unwrap_or(Watermark::NONE)
+            let idle = idle.map(Slot::watermark).max().unwrap_or(Watermark::NONE);
+            let ended = || self.group_of(source).any(|s| s.status() == Status::Ended && s.opening() == Opening::Open);
+            let waits = self.group_of(source).map(|s| Watermark(s.waits.load(Relaxed))).max().filter(|_| left && ended());
+            idle.max(waits.unwrap_or(Watermark::NONE))
         })
     }
 
@@ -139,9 +197,8 @@ impl Board {
     /// while some have more.
     #[must_use]
     pub fn read_out(&self, source: usize) -> Option<Watermark> {
-        let instances = || self.slots.iter().skip(source * self.workers).take(self.workers);
-        let all = instances().all(|s| s.status() == Status::ReadOut);
-        if all { instances().map(Slot::watermark).max() } else { None }
+        let all = self.instances(source).all(|s| s.status() == Status::ReadOut);
+        if all { self.instances(source).map(Slot::watermark).max() } else { None }
     }
 
     /// The least watermark of all sources that have not ended.
@@ -181,6 +238,28 @@ mod tests {
         (5..40).for_each(|epoch| board.post_barrier(0, 1, Epoch(epoch), Watermark(i64::from(epoch))));
         assert_eq!(board.barrier(&[0], Epoch(39)), Some(Watermark(39)));
         assert_eq!(board.barrier(&[0], Epoch(6)), Some(Watermark(32)), "the oldest that is remembered");
+    }
+
+    #[test]
+    fn an_idle_source_that_is_left_alone_goes_as_far_as_something_waits() {
+        let board = Board::new(&[0, 0, 1], 2);
+        for (source, worker, vacant) in [(0, 0, false), (0, 1, true), (1, 0, false), (1, 1, true)] {
+            board.post_opened(source, worker, vacant);
+        }
+        assert!(board.opened(0) && board.reads_alone(0) && !board.opened(2));
+        board.post_waits(&[0, 1], Watermark(90));
+        board.post_waits(&[1], Watermark(70));
+        board.post(0, 0, Watermark(10), Status::Idle);
+        board.post(0, 1, Watermark::NONE, Status::Ended);
+        board.post(1, 0, Watermark(30), Status::Active);
+        board.post(1, 1, Watermark::NONE, Status::Ended);
+        assert_eq!(board.follow(0, true), Watermark(30), "it is not alone");
+        board.post(1, 0, Watermark(40), Status::Idle);
+        assert_eq!(board.follow(0, true), Watermark(40), "those that had nothing to read have not ended");
+        board.post(1, 0, Watermark(40), Status::Ended);
+        assert_eq!((board.follow(0, false), board.follow(0, true)), (Watermark(10), Watermark(90)));
+        board.post_waits(&[0], Watermark::END);
+        assert!(board.follow(0, true) < Watermark::END, "it may wake");
     }
 
     #[test]

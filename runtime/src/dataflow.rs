@@ -80,26 +80,36 @@ pub struct Edge<'s, T: 'static> {
     pub(crate) stream: StreamVec<'s, Time, Record<T>>,
     /// Where the records come from; several after a union.
     from: Vec<(NodeId, Option<&'static str>)>,
-    /// How many operators feed the stream independently: each has a watermark of its own.
-    origins: usize,
+    origin: Origin,
+}
+
+/// What feeds a stream; each operator has a watermark of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A source, by its number in building order.
+    Source(usize),
+    /// Another operator that times its own output.
+    Operator,
+    /// Several, after a union.
+    Several,
 }
 
 impl<T: Clone + 'static> Clone for Edge<'_, T> {
     fn clone(&self) -> Self {
-        Self { flow: self.flow.clone(), stream: self.stream.clone(), from: self.from.clone(), origins: self.origins }
+        Self { flow: self.flow.clone(), stream: self.stream.clone(), from: self.from.clone(), origin: self.origin }
     }
 }
 
 impl<'s, T: 'static> Edge<'s, T> {
-    /// The output of an operator that forwards its input's times, or (`origins` = 1) has its own.
+    /// The output of an operator that times it itself, or forwards the times of what comes from `origin`.
     pub(crate) fn new(
         flow: Dataflow<'s>,
         stream: StreamVec<'s, Time, Record<T>>,
         node: NodeId,
         port: Option<&'static str>,
-        origins: usize,
+        origin: Origin,
     ) -> Self {
-        Self { flow, stream, from: vec![(node, port)], origins }
+        Self { flow, stream, from: vec![(node, port)], origin }
     }
 
     /// The job this is part of.
@@ -108,8 +118,8 @@ impl<'s, T: 'static> Edge<'s, T> {
         &self.flow
     }
 
-    pub(crate) fn origins(&self) -> usize {
-        self.origins
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 
     pub(crate) fn inputs(&self, route: Route) -> Vec<Input> {
@@ -118,8 +128,13 @@ impl<'s, T: 'static> Edge<'s, T> {
 
     /// The senders of which an operator that reads this over `route` has to make sense.
     pub(crate) fn senders(&self, route: Route) -> Senders {
-        let workers = if route == Route::Local { 1 } else { self.flow.workers() };
-        if self.origins * workers == 1 { Senders::One } else { Senders::Several }
+        let alone = route == Route::Local || self.flow.workers() == 1;
+        match self.origin {
+            Origin::Several => Senders::Several,
+            Origin::Source(_) | Origin::Operator if alone => Senders::One,
+            Origin::Source(source) => Senders::Instances(source),
+            Origin::Operator => Senders::Several,
+        }
     }
 
     /// All records of both streams. Event time goes on only as far as both have come.
@@ -127,6 +142,6 @@ impl<'s, T: 'static> Edge<'s, T> {
     pub fn union(self, other: Self) -> Self {
         let stream = self.stream.concat(other.stream);
         let from = self.from.into_iter().chain(other.from).collect();
-        Self { flow: self.flow, stream, from, origins: self.origins + other.origins }
+        Self { flow: self.flow, stream, from, origin: Origin::Several }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Each operator has one set of counters, shared by its instances on all workers; they add once per batch.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -92,10 +92,26 @@ pub struct SourceMetrics {
     pub records: Counter,
     /// Records that could not be understood.
     pub bad: Counter,
+    /// Messages without a value, which delete what an earlier one of their key has said, and are no records.
+    pub tombstones: Counter,
     /// Bytes read, as stored (before decompression).
     pub bytes: Counter,
     /// Bytes there are to read, as stored, where that is known; else 0.
     pub bytes_total: Counter,
+    remark: OnceLock<String>,
+}
+
+impl SourceMetrics {
+    /// Adds to the account, in words, what the numbers do not say. The first remark stands.
+    pub fn remark(&self, words: String) {
+        self.remark.get_or_init(|| words);
+    }
+
+    /// What the numbers do not say, in words.
+    #[must_use]
+    pub fn remarked(&self) -> Option<&str> {
+        self.remark.get().map(String::as_str)
+    }
 }
 
 /// The counters of one node of the graph.

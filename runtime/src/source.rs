@@ -80,6 +80,11 @@ pub trait Reader<T>: 'static {
     /// Reading failed for good; the job fails with this cause.
     fn poll(&mut self) -> Result<Poll<T>, Error>;
 
+    /// Is it known from the outset that there is nothing for this reader? Sources of few splits say so on most workers.
+    fn is_vacant(&self) -> bool {
+        false
+    }
+
     /// The splits that are known from the outset: those of this reader's share among [`SourceContext::restored`], each with the position it was given, or
     /// those it begins with. Whatever happens from then on, the next snapshot knows of them. `None`: not known yet. Then this is asked again, nothing is
     /// to come from [`poll`](Self::poll) before the answer, and snapshots wait for it.

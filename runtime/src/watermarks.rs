@@ -17,6 +17,8 @@ pub struct WatermarkStrategy {
     pub idle_after: Option<Duration>,
     /// How far the source may run ahead of the slowest active one it is combined with before it pauses.
     pub max_drift: Option<Duration>,
+    /// Does the watermark move with every record that raises it? Otherwise it moves once per batch, which costs less.
+    pub every_record: bool,
 }
 
 impl WatermarkStrategy {
@@ -36,6 +38,13 @@ impl WatermarkStrategy {
     #[must_use]
     pub fn idle_after(mut self, timeout: Duration) -> Self {
         self.idle_after = Some(timeout);
+        self
+    }
+
+    /// The watermark moves with every record that raises it, and not once per batch: a record is judged by all that stand before it.
+    #[must_use]
+    pub fn every_record(mut self) -> Self {
+        self.every_record = true;
         self
     }
 
@@ -191,6 +200,13 @@ impl Splits {
             let watermark = bounded.watermark();
             split.raise(watermark);
         }
+    }
+
+    /// Would a record of this event time raise the watermark of the split?
+    #[must_use]
+    pub fn would_raise(&self, split: SplitId, time: i64) -> bool {
+        let bounded = self.splits.get(&split).and_then(|split| split.bounded.as_ref());
+        bounded.is_some_and(|bounded| bounded.newest.is_none_or(|newest| time > newest))
     }
 
     /// The split's data carried a watermark. Returns whether it is news.

@@ -9,7 +9,8 @@ use super::restore::{verdict, whole};
 
 /// Validate a job file and print every problem in it
 ///
-/// Everything is looked at as `run` would: names, types, expressions, windows, the header of csv files. Nothing is run.
+/// Everything is looked at as `run` would: names, types, expressions, windows, and what is there to be read: paths, headers, the first hundred records
+/// of files. Nothing is run.
 #[derive(Args)]
 pub struct Check {
     #[command(flatten)]
@@ -25,8 +26,12 @@ pub struct Check {
 impl Check {
     pub fn run(&self) -> ExitCode {
         match self.job.load() {
-            Ok(loaded) => {
+            Ok(mut loaded) => {
+                loaded.plan.look(&mut loaded.problems);
                 tell(&loaded.problems);
+                if loaded.problems.has_errors() {
+                    return ExitCode::from(super::USAGE);
+                }
                 let operators = loaded.job.graph().nodes().len();
                 let mut text = format!("{}: valid, {operators} operators\n", loaded.plan.name);
                 let mut code = ExitCode::SUCCESS;

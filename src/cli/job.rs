@@ -1,5 +1,7 @@
 //! What every command that takes a job file does with it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,6 +24,9 @@ pub struct JobArgs {
     set: Vec<String>,
 }
 
+/// The longest job file: 16 MiB.
+const LONGEST: u64 = 16 << 20;
+
 /// A job file, read and planned.
 pub struct Loaded {
     pub plan: Plan,
@@ -33,9 +38,17 @@ impl JobArgs {
     /// Reads and plans the job file. If that can't be, prints why and gives the exit code.
     pub fn load(&self) -> Result<Loaded, ExitCode> {
         let name = self.path.display().to_string();
-        let text = std::fs::read_to_string(&self.path).with_context(|| format!("the job file `{name}` can't be read"));
+        let text = self.text().with_context(|| format!("the job file `{name}` can't be read"));
         let text = text.map_err(|e| super::fail(&e, super::USAGE))?;
         Loaded::new(&name, &text, &self.set)
+    }
+
+    /// The job file, of which not all may be there: it may be a pipe, or a device without end.
+    fn text(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        File::open(&self.path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+        anyhow::ensure!(text.len() as u64 <= LONGEST, "it is longer than {} MiB", LONGEST >> 20);
+        Ok(text)
     }
 }
 

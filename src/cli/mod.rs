@@ -16,6 +16,7 @@ mod run;
 mod savepoint;
 mod supervisor;
 mod topic;
+mod unread;
 
 use std::process::ExitCode;
 

@@ -70,7 +70,7 @@ impl Report {
         let seconds = self.started.elapsed().as_secs_f64();
         let (mut read, mut bad) = (0, 0);
         for (_, source) in sources(graph, metrics) {
-            read += source.records.get() + source.bad.get();
+            read += source.records.get() + source.bad.get() + source.tombstones.get();
             bad += source.bad.get();
         }
         let rate = short((read as f64) / seconds.max(1e-6));
@@ -181,10 +181,16 @@ fn state_account(m: &StateMetrics) -> Option<String> {
 }
 
 fn source_account(m: &Arc<SourceMetrics>) -> String {
-    let (records, bad) = (m.records.get(), m.bad.get());
-    let mut account = format!("read {} = {} on + {} bad", grouped(records + bad), grouped(records), grouped(bad));
+    let (records, bad, tombstones) = (m.records.get(), m.bad.get(), m.tombstones.get());
+    let mut account = format!("read {} = {} on + {} bad", grouped(records + bad + tombstones), grouped(records), grouped(bad));
+    if tombstones > 0 {
+        let _ = write!(account, " + {} tombstones", grouped(tombstones));
+    }
     if m.bytes.get() > 0 {
         let _ = write!(account, "  ({})", bytes(m.bytes.get()));
+    }
+    if let Some(remark) = m.remarked() {
+        let _ = write!(account, "; {remark}");
     }
     account
 }

@@ -20,6 +20,7 @@ use super::log::{self, LogFormat, note, progress};
 use super::report::Report;
 use super::restore::RestoreArgs;
 use super::supervisor::{Stopping, Supervisor};
+use super::unread;
 
 /// Run a job in this process, to its end
 ///
@@ -145,6 +146,9 @@ impl Run {
                 (true, false) => "done",
             };
             note(report.summary(&loaded.plan.name, how, loaded.job.graph(), &metrics, &checkpoints).trim_end());
+        }
+        if done && !stopped {
+            unread::check(&loaded.plan, loaded.job.graph(), &metrics)?;
         }
         if done { Ok(()) } else { Ok(result?) }
     }

@@ -11,6 +11,7 @@ use tidegate::runtime::{Domain, Error, JobError, RunConfig, Stopper};
 use super::job::Loaded;
 use super::log::note;
 use super::restore::{self, Damaged, Refused, RestoreArgs};
+use super::unread::Unread;
 
 /// Whether the process was asked to stop, and the job to tell.
 #[derive(Clone, Default)]
@@ -160,6 +161,7 @@ impl<'a> Supervisor<'a> {
         let hopeless = match error.downcast_ref::<JobError>() {
             Some(JobError::Operator { error, .. }) => error.domain() == Domain::User,
             Some(JobError::Graph(_)) => true,
+            _ if error.is::<Unread>() => true,
             _ => matches!(error.downcast_ref::<DirectoryError>(), Some(DirectoryError::Fenced { .. })),
         };
         self.failures += 1;

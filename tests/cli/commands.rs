@@ -18,7 +18,7 @@ sinks:
 
 fn dir() -> Dir {
     let dir = Dir::new();
-    dir.file("job.yaml", JOB.replace("  late: { from: late,", "  behind: { from: late,"));
+    dir.file("job.yaml", JOB.replace("  late: { from: late,", "  behind: { from: late,")).file("logins.jsonl", "");
     dir
 }
 

@@ -42,6 +42,26 @@ fn one_seed_gives_the_same_records_at_any_parallelism() {
 }
 
 #[test]
+fn records_of_a_key_keep_their_order_at_any_parallelism() {
+    let job = JOB.replace(
+        "sinks: { out: { from: in",
+        "streams: { s: { from: in, key: dice, aggregate: { n: last(n), c: count() } } }\nsinks: { out: { from: s",
+    );
+    let running = |workers: &str| {
+        let mut by_key: BTreeMap<i64, Vec<Value>> = BTreeMap::new();
+        for row in Dir::new().job(&job).args(["--quiet", "-p", workers]).run().exits(0).values() {
+            by_key.entry(row["dice"].as_i64().expect("a key")).or_default().push(row);
+        }
+        by_key
+    };
+    let one = running("1");
+    assert!(one.values().all(|rows| rows.is_sorted_by_key(|row| row["n"].as_i64())));
+    for workers in ["2", "3", "4"] {
+        assert!(running(workers) == one, "{workers} workers");
+    }
+}
+
+#[test]
 fn fields_are_distributed_as_the_job_says() {
     let rows = run(&["-p", "2"]);
     let ints = |name: &str| rows.iter().map(|r| r[name].as_i64().expect("an int")).collect::<Vec<_>>();

@@ -169,6 +169,7 @@ fn the_key_of_a_full_join_is_that_of_either_side() {
 #[test]
 fn late_records_have_the_fields_of_a_result() {
     let dir = Dir::new();
+    dir.file("orders.jsonl", "").file("payments.jsonl", "");
     let join = "join: { with: payments, on: 'a.id == b.id', within: 1s }, late_to: late";
     let of_late = "l: { from: late, select: { o: n, p: payments_n } } }\nsinks: { behind: { from: l, connector: stdout },";
     dir.check(&job(join).replace(" }\nsinks: {", &format!(", {of_late}"))).exits(0).stderr_is("");

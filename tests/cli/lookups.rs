@@ -156,6 +156,7 @@ fn a_server_that_stumbles_is_asked_again_and_one_that_falls_fails_the_job() {
 #[test]
 fn what_is_wrong_with_a_lookup_is_told_where_it_is() {
     let dir = Dir::new();
+    dir.file("in.jsonl", "").file("t.csv", "user,n\n");
     let file = "t: { connector: file, path: t.csv, schema: { user: string, n: int } }";
     let http = "t: { connector: http, url: 'http://h/{user}', schema: { score: int } }";
     let check = |table: &str, stream: &str, part: &str| _ = dir.check(&job(table, stream)).exits(2).stderr_has(part);

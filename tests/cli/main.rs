@@ -20,5 +20,6 @@ mod places;
 mod records;
 mod signals;
 mod single;
+mod sources;
 mod streams;
 mod windows;

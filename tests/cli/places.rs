@@ -18,7 +18,7 @@ fn dir() -> Dir {
 #[test]
 fn what_would_be_emptied_before_it_is_read_is_found_however_it_is_spelt() {
     let dir = dir();
-    dir.file("dd/a.jsonl", "{\"n\":1}\n").file("dd/part-1.jsonl", "").file("t.csv", "n\n1\n");
+    dir.file("dd/a.jsonl", "{\"n\":1}\n").file("dd/part-1.jsonl", "").file("dd/b.csv", "n\n1\n").file("t.csv", "n\n1\n");
     let check = |source: &str, sink: &str| {
         let read = format!("in: {{ connector: file, path: '{source}', format: json, schema: {{ n: int }} }}");
         let tables = "tables: { t: { connector: file, path: t.csv, format: csv, schema: { n: int } } }";
@@ -26,9 +26,12 @@ fn what_would_be_emptied_before_it_is_read_is_found_however_it_is_spelt() {
         dir.check(&format!("name: t\nsources: {{ {read} }}\n{tables}\nsinks: {sinks}\n"))
     };
     let absolute = dir.path("in.jsonl").display().to_string();
+    std::fs::hard_link(dir.path("in.jsonl"), dir.path("other.jsonl")).expect("a link");
     let reads = "the source `in` reads this path";
     for (source, sink) in [
         ("in.jsonl", "./in.jsonl"),
+        ("in.jsonl", "other.jsonl"),
+        ("i*.jsonl", "other.jsonl"),
         (&absolute, "dd/../in.jsonl"),
         ("dd", "dd/a.jsonl"),
         ("./dd/", "dd/new.jsonl"),

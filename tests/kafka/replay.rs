@@ -190,6 +190,12 @@ fn tombstones_are_no_records() {
     producer.flush(Duration::from_secs(30)).expect("the broker takes it");
     topic.fill([(0, "a", "2".to_owned(), 0)]);
     assert_eq!(lines(broker, &topic.name, "stop: latest"), ["1", "2"]);
+    // An empty or a blank message is one, and a bad one.
+    topic.fill([(0, "a", String::new(), 0), (0, "a", " \n".to_owned(), 0)]);
+    let outcome = Dir::new().job(&print(broker, &topic.name, "stop: latest, format: { regex: '(?P<n>[0-9]+)' }")).run().exits(0);
+    let account = &outcome.account()["in"];
+    assert_eq!((account.part("on"), account.part("bad"), account.part("tombstones"), account.total), (2, 2, 1, 5));
+    outcome.stderr_has("the message is empty").stderr_has("the message is blank");
 }
 
 #[test]

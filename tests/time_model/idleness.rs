@@ -77,6 +77,43 @@ fn an_idle_source_does_not_hold_results_back_and_loses_nothing_when_it_wakes() {
     }
 }
 
+/// When what is not idle has ended, nothing that waits will get any more: it is due. Event time goes no further, as the silent source may wake.
+#[test]
+fn what_waits_is_due_when_an_idle_source_is_all_that_is_left() {
+    for workers in [1, 2, 3] {
+        for silent in [vec![Step::Batch(1, Vec::new(), false)], vec![batch(1, &[50])], Vec::new()] {
+            let seen = Seen::default();
+            let brought = silent.iter().any(|step| matches!(step, Step::Batch(_, records, _) if !records.is_empty()));
+            let fired = 2 + usize::from(brought);
+            let silent = silent.into_iter().chain([until(seen.at_least(fired)), batch(1, &[1_900, 2_100, 900])]).collect();
+            let sources = vec![
+                (Script::new([vec![batch(0, &[100, 1_500]), Step::Batch(0, Vec::new(), true)]]), bounded()),
+                (Script::new([silent]), bounded().idle_after(ms(30))),
+            ];
+            run(&count(sources, &seen), RunConfig::workers(workers)).expect("it runs");
+            let expected = [(0, 0, 1), (0, 1_000, 1), (1, 0, 1), (1, 2_000, 1)];
+            let expected: Vec<_> = expected.into_iter().filter(|window| brought || *window != (1, 0, 1)).collect();
+            assert_eq!(seen.take(), expected, "{workers} workers");
+        }
+    }
+}
+
+#[test]
+fn an_idle_source_alone_waits_for_more() {
+    // With several workers there are instances that never had anything: they have not ended, there is nothing for them.
+    let seen = Seen::default();
+    let quiet = seen.at_least(1);
+    let mut alone = vec![batch(0, &[100, 200])];
+    alone.extend((0..12).map(|_| Step::Rest));
+    alone.push(until(move || {
+        assert!(!quiet(), "a window came while its source was silent");
+        true
+    }));
+    alone.push(batch(0, &[300, 1_500]));
+    run(&count(vec![(Script::new([alone]), bounded().idle_after(ms(30)))], &seen), RunConfig::workers(2)).expect("it runs");
+    assert_eq!(seen.take(), [(0, 0, 3), (0, 1_000, 1)]);
+}
+
 #[test]
 fn a_source_that_never_brought_anything_is_idle_too() {
     // Announced, and not even that.

@@ -88,6 +88,10 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
         }
     }
 
+    fn is_vacant(&self) -> bool {
+        self.steps.is_empty() && self.restored.is_none()
+    }
+
     fn resumed(&mut self) -> Option<Vec<Resumed>> {
         let splits = self.restored.iter().flat_map(|positions| positions.iter());
         let resumed = |split: &Value| {

@@ -318,7 +318,7 @@ where
         if record.time == Record::UNTIMED {
             return Err(Error::user("a record without an event time came to a pattern: give its source an event time"));
         }
-        if record.time <= out.watermark().0 {
+        if record.time <= out.horizon().0 {
             self.metrics.late.add(1);
             out.emit_side(record.time, record.value);
             return Ok(());
@@ -327,12 +327,17 @@ where
         let mut keys = self.keys.borrow_mut();
         let state = keys.get_or_insert_with(&key, KeyState::default)?;
         let time = record.time;
+        self.wakes.borrow_mut().foresee(time);
         state.insert(time, record.value, &mut self.spare);
         if time < state.timer {
             state.timer = time;
             self.wakes.borrow_mut().set(time, key);
         }
         Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        if self.clock.is_some() { None } else { self.wakes.borrow().latest() }
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {

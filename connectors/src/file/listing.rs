@@ -1,8 +1,15 @@
 //! Which files a path means.
+//!
+//! A file is its device and inode, whatever names it has: of several, by symbolic or hard links, the first in order is read, and the others are passed
+//! over. So is a directory that a path leads to again, as where a link leads back to a directory above it.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
 
 use tidegate_runtime::Error;
 
@@ -53,17 +60,188 @@ impl Meaning {
     }
 }
 
-/// The files that `path` means, sorted by name: the file itself, the regular files in a directory (not below it, none that are hidden), or
-/// those that match a pattern.
-pub(crate) fn files(path: &str) -> Result<Vec<PathBuf>, Error> {
-    let plain = Path::new(path);
-    match fs::metadata(plain) {
-        Ok(found) if found.is_dir() => directory(path),
-        // Not only regular files: a named pipe can be read too.
-        Ok(_) => Ok(vec![plain.to_owned()]),
-        Err(e) if e.kind() == io::ErrorKind::NotFound && path.contains(['*', '?', '[']) => pattern(path),
-        Err(e) => Err(unreadable(plain, &e)),
+/// A file to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// Its first name.
+    pub(crate) path: PathBuf,
+    /// The same, as [`resolved`] has it.
+    pub(crate) resolved: PathBuf,
+}
+
+impl Listed {
+    fn new(path: PathBuf) -> Self {
+        let resolved = resolved(&path);
+        Self { path, resolved }
     }
+}
+
+/// The files that a path means, in the order of their names, each under the first of its names.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) files: Vec<Listed>,
+    /// Other names of files and directories, and the first ones.
+    passed_over: Vec<(PathBuf, PathBuf)>,
+}
+
+/// A file or a directory, whatever it is called.
+type Identity = (u64, u64);
+
+fn identity(metadata: &fs::Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+impl Listing {
+    /// What `path` means: the file itself, the regular files in a directory (not below it, none that are hidden), or those that match a pattern.
+    pub(crate) fn of(path: &str) -> Result<Self, Error> {
+        let plain = Path::new(path);
+        match fs::metadata(plain) {
+            Ok(found) if found.is_dir() => {
+                let mut found = Found::default();
+                found.matching(plain, &[Part::Matching(any())])?;
+                found.listing().ok_or_else(|| Error::user(format!("the directory `{path}` holds no files")))
+            }
+            // Not only regular files: a named pipe can be read too.
+            Ok(_) => Ok(Self { files: vec![Listed::new(plain.to_owned())], passed_over: Vec::new() }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && path.contains(['*', '?', '[']) => {
+                let mut found = Found::default();
+                let (base, parts) = parts(path)?;
+                found.visit(base, &parts)?;
+                found.listing().ok_or_else(|| Error::user(format!("no file matches `{path}`")))
+            }
+            Err(e) => Err(unreadable(plain, &e)),
+        }
+    }
+
+    /// What was passed over, in words, if anything was.
+    pub(crate) fn remark(&self) -> Option<String> {
+        const NAMED: usize = 3;
+        let (named, more) = self.passed_over.split_at(self.passed_over.len().min(NAMED));
+        let same = |(other, first): &(PathBuf, PathBuf)| format!("`{}` (the same as `{}`)", other.display(), first.display());
+        let mut names: Vec<String> = named.iter().map(same).collect();
+        if !more.is_empty() {
+            names.push(format!("{} more", more.len()));
+        }
+        (!names.is_empty()).then(|| format!("passed over {}", names.join(", ")))
+    }
+}
+
+/// A part of a pattern of paths.
+#[derive(Debug)]
+enum Part {
+    /// This name.
+    Name(PathBuf),
+    /// The names that match.
+    Matching(glob::Pattern),
+    /// `**`: any number of directories.
+    Directories,
+}
+
+/// The parts of a pattern, and the directory they are looked for in.
+fn parts(path: &str) -> Result<(PathBuf, Vec<Part>), Error> {
+    let (mut base, mut parts) = (PathBuf::new(), Vec::new());
+    for component in Path::new(path).components() {
+        match component {
+            Component::Prefix(_) | Component::RootDir => base.push(component),
+            Component::CurDir => {}
+            Component::ParentDir => parts.push(Part::Name(PathBuf::from(".."))),
+            Component::Normal(name) => match name.to_str() {
+                Some("**") if matches!(parts.last(), Some(Part::Directories)) => {}
+                Some("**") => parts.push(Part::Directories),
+                Some(name) if name.contains(['*', '?', '[']) => parts.push(Part::Matching(
+                    glob::Pattern::new(name).map_err(|e| Error::user(format!("`{path}` is not a pattern of file names: {e}")))?,
+                )),
+                _ => parts.push(Part::Name(PathBuf::from(name))),
+            },
+        }
+    }
+    // As a last part it means files at any depth.
+    if matches!(parts.last(), Some(Part::Directories)) {
+        parts.push(Part::Matching(any()));
+    }
+    Ok((base, parts))
+}
+
+fn any() -> glob::Pattern {
+    glob::Pattern::new("*").unwrap_or_default()
+}
+
+/// What has been found so far.
+#[derive(Default)]
+struct Found {
+    names: Vec<(PathBuf, Identity)>,
+    /// The directories in which as many parts of the pattern are still to be matched, by the name they were met under.
+    directories: BTreeMap<(Identity, usize), PathBuf>,
+    again: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Found {
+    /// Takes a file that matches, or looks into a directory.
+    fn visit(&mut self, path: PathBuf, parts: &[Part]) -> Result<(), Error> {
+        let here: &Path = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+        // A link to nowhere is none; nor is one to itself.
+        let Ok(metadata) = fs::metadata(here) else { return Ok(()) };
+        if parts.is_empty() {
+            if metadata.is_file() {
+                self.names.push((path, identity(&metadata)));
+            }
+        } else if metadata.is_dir() {
+            match self.directories.entry((identity(&metadata), parts.len())) {
+                Entry::Occupied(first) if *first.get() != path => self.again.push((path, first.get().clone())),
+                Entry::Occupied(_) => {}
+                Entry::Vacant(vacant) => {
+                    vacant.insert(path.clone());
+                    return self.matching(&path, parts);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds what matches in a directory.
+    fn matching(&mut self, directory: &Path, parts: &[Part]) -> Result<(), Error> {
+        let Some((part, rest)) = parts.split_first() else { return Ok(()) };
+        match part {
+            Part::Name(name) => self.visit(directory.join(name), rest),
+            Part::Matching(pattern) => {
+                let matches = |name: &OsString| pattern.matches_with(&name.to_string_lossy(), OPTIONS);
+                entries(directory)?.into_iter().filter(matches).try_for_each(|name| self.visit(directory.join(name), rest))
+            }
+            Part::Directories => {
+                self.matching(directory, rest)?;
+                let visible = |name: &OsString| !name.as_encoded_bytes().starts_with(b".");
+                entries(directory)?.into_iter().filter(visible).try_for_each(|name| self.visit(directory.join(name), parts))
+            }
+        }
+    }
+
+    /// The files, unless there are none.
+    fn listing(mut self) -> Option<Listing> {
+        self.names.sort();
+        let mut first: BTreeMap<Identity, PathBuf> = BTreeMap::new();
+        let mut listing = Listing { files: Vec::new(), passed_over: self.again };
+        for (path, identity) in self.names {
+            match first.get(&identity) {
+                // A pattern may meet a name in two ways.
+                Some(first) if *first == path => {}
+                Some(first) => listing.passed_over.push((path, first.clone())),
+                None => {
+                    first.insert(identity, path.clone());
+                    listing.files.push(Listed::new(path));
+                }
+            }
+        }
+        (!listing.files.is_empty()).then_some(listing)
+    }
+}
+
+/// The names in a directory, in order.
+fn entries(directory: &Path) -> Result<Vec<OsString>, Error> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let names = fs::read_dir(directory).and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect());
+    let mut names: Vec<OsString> = names.map_err(|e| unreadable(directory, &e))?;
+    names.sort();
+    Ok(names)
 }
 
 /// The error of a file that can't be opened.
@@ -74,42 +252,4 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied => format!("`{path}` can't be read: permission denied"),
         _ => format!("`{path}` can't be read: {error}"),
     })
-}
-
-fn directory(path: &str) -> Result<Vec<PathBuf>, Error> {
-    let failed = |e: io::Error| unreadable(Path::new(path), &e);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !hidden && is_file(&entry.path()) {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(Error::user(format!("the directory `{path}` holds no files")));
-    }
-    Ok(files)
-}
-
-fn pattern(path: &str) -> Result<Vec<PathBuf>, Error> {
-    let found = glob::glob_with(path, OPTIONS).map_err(|e| Error::user(format!("`{path}` is not a pattern of file names: {e}")))?;
-    let mut files = Vec::new();
-    for file in found {
-        let file = file.map_err(|e| unreadable(e.path(), e.error()))?;
-        if is_file(&file) {
-            files.push(file);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(Error::user(format!("no file matches `{path}`")));
-    }
-    Ok(files)
-}
-
-/// Is this a regular file, or a link to one? A link to nowhere is none.
-fn is_file(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|m| m.is_file())
 }

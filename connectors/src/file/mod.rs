@@ -3,6 +3,7 @@
 pub(crate) mod input;
 pub(crate) mod listing;
 mod position;
+mod sample;
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -19,17 +20,19 @@ use crate::entry::{Entry, OnBad};
 use crate::format::Format;
 use crate::handover::{Count, Nothing, Outlet, Parcel, Stop, read_on_thread};
 use crate::lines::{Line, Lines};
+use crate::path::same_file;
 use crate::split::{Origin, Pace, Split};
 use input::Input;
 pub use listing::Meaning;
-use listing::unreadable;
+use listing::{Listed, Listing, unreadable};
 use position::Position;
+pub use sample::Sample;
 use schedule::Schedule;
 
 /// A bounded source of files, decompressed by extension (`.gz`, `.zst`).
 ///
-/// The path is a file, a directory (the regular files in it, none below it, none hidden) or a pattern such as `logs/*.csv`. The files, in
-/// the order of their names, are dealt to the workers in turn, and each worker reads its own on a thread. If the format gives event time,
+/// The path is a file, a directory (the regular files in it, none below it, none hidden) or a pattern such as `logs/*.csv`. A file that has several
+/// names, by symbolic or hard links, is read once, under the first. The files, in the order of their names, are dealt to the workers in turn, and each worker reads its own on a thread. If the format gives event time,
 /// several files are merged by it, as far as they overlap; else they are read in the order of their names.
 ///
 /// From a snapshot each file is read on where reading it had come to, with what it has grown by since, unless it is compressed. What has come to a last
@@ -55,19 +58,25 @@ impl<F: Format> FileSource<F> {
 
 impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
-        let all = context.shared.get_or_make(|| listing::files(&self.path))?;
+        let all = context.shared.get_or_make(|| Listing::of(&self.path))?;
+        if let Some(remark) = all.remark() {
+            context.metrics.remark(remark);
+        }
+        let all = &all.files;
         let mut positions = position::read(context.restored.as_deref().map(Vec::as_slice))?;
         let workers = context.workers.max(1);
-        let mine: Vec<PathBuf> = all.iter().skip(context.worker).step_by(workers).cloned().collect();
+        let mine: Vec<Listed> = all.iter().skip(context.worker).step_by(workers).cloned().collect();
         // Files that are no longer there are remembered, so that they aren't read again should they come back.
-        let gone: Vec<PathBuf> =
-            positions.keys().filter(|path| !all.contains(path)).skip(context.worker).step_by(workers).cloned().collect();
-        positions.retain(|path, _| mine.contains(path) || gone.contains(path));
+        let is_of = |files: &[Listed], path: &PathBuf| files.iter().any(|file| file.resolved == *path);
+        let gone: Vec<PathBuf> = positions.keys().filter(|path| !is_of(all, path)).skip(context.worker).step_by(workers).cloned().collect();
+        positions.retain(|path, _| is_of(&mine, path) || gone.contains(path));
         if mine.is_empty() && positions.is_empty() {
             return Ok(Box::new(Nothing));
         }
-        positions.iter_mut().filter(|(path, _)| mine.contains(path)).try_for_each(|(path, position)| position.meet(path))?;
-        for path in mine.iter().filter(|path| positions.get(*path).is_none_or(|position| !position.ended)) {
+        for file in &mine {
+            positions.get_mut(&file.resolved).map_or(Ok(()), |position| position.meet(&file.path))?;
+        }
+        for Listed { path, .. } in mine.iter().filter(|file| positions.get(&file.resolved).is_none_or(|position| !position.ended)) {
             // Now rather than in an hour, when its turn comes. A pipe is not tried: to open it twice would lose what is in it.
             let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
             if metadata.is_file() {
@@ -77,13 +86,19 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         }
         let (format, bad) = (Arc::clone(&self.format), BadRecords::new(self.on_bad));
         let resumed = positions.iter().enumerate().map(|(n, (path, position))| Resumed {
-            split: split_id(mine.iter().position(|file| file == path).unwrap_or(mine.len() + n)),
+            split: split_id(mine.iter().position(|file| file.resolved == *path).unwrap_or(mine.len() + n)),
             position: position.to_json(),
-            ended: position.ended || !mine.contains(path),
+            ended: position.ended || !is_of(&mine, path),
         });
         let resumed = resumed.collect();
         read_on_thread("file source", context, resumed, move |outlet| read(&mine, &positions, &*format, bad, outlet))
     }
+}
+
+/// Is this file, under whatever name, among those that are at `path` now?
+#[must_use]
+pub fn is_read(path: &str, file: &Path) -> bool {
+    file.is_file() && Listing::of(path).is_ok_and(|listing| listing.files.iter().any(|listed| same_file(&listed.path, file)))
 }
 
 /// The first line of the first file that `path` means, for its header; empty if there is none.
@@ -91,7 +106,7 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
 /// # Errors
 /// The file can't be read.
 pub fn first_line(path: &str) -> Result<Vec<u8>, Error> {
-    let Some(first) = listing::files(path)?.into_iter().next() else { return Ok(Vec::new()) };
+    let Some(Listed { path: first, .. }) = Listing::of(path)?.files.into_iter().next() else { return Ok(Vec::new()) };
     // To look into a pipe is to take from it.
     if !first.metadata().map_err(|e| unreadable(&first, &e))?.is_file() {
         return Err(Error::user(format!("`{}` is not a regular file: its header can't be read before the job starts", first.display())));
@@ -121,15 +136,15 @@ fn open<F: Format>(index: usize, path: &Path, from: Option<&Position>, format: &
 
 /// Reads the files of a worker, by their schedule, from where a snapshot has come to in them.
 fn read<F: Format>(
-    files: &[PathBuf],
+    files: &[Listed],
     positions: &BTreeMap<PathBuf, Position>,
     format: &F,
     mut bad: BadRecords,
     outlet: &Outlet<Entry<F::Item>>,
 ) -> Result<(), Stop> {
-    let begins = |(index, path): (usize, &PathBuf)| match positions.get(path) {
+    let begins = |(index, file): (usize, &Listed)| match positions.get(&file.resolved) {
         Some(position) => Ok(position.newest),
-        None => open(index, path, None, format)?.begins(),
+        None => open(index, &file.path, None, format)?.begins(),
     };
     let starts = if format.timed() && files.len() > 1 {
         files.iter().enumerate().map(begins).collect::<Result<_, Error>>()?
@@ -137,16 +152,16 @@ fn read<F: Format>(
         vec![Record::UNTIMED; files.len()]
     };
     let mut schedule = Schedule::new(starts);
-    for (index, position) in files.iter().enumerate().filter_map(|(index, path)| Some((index, positions.get(path)?))) {
+    for (index, position) in files.iter().enumerate().filter_map(|(index, file)| Some((index, positions.get(&file.resolved)?))) {
         // The operator knows of it.
         schedule.sent(index, position.newest, position.ended);
     }
     let mut splits: Vec<Option<FileSplit<F>>> = files.iter().map(|_| None).collect();
     let mut batch = |index: usize, pace| -> Result<_, Stop> {
-        let path = &files[index];
+        let Listed { path, resolved } = &files[index];
         let split = match &mut splits[index] {
             Some(split) => split,
-            closed => closed.insert(open(index, path, positions.get(path), format)?),
+            closed => closed.insert(open(index, path, positions.get(resolved), format)?),
         };
         let mut parcel = split.batch(pace, &mut bad)?;
         let newest = split.newest();

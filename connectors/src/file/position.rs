@@ -10,11 +10,12 @@ use tidegate_runtime::Error;
 use super::input::compression;
 use super::listing::unreadable;
 use crate::lines;
+use crate::path::resolved;
 
 /// A position in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// Its path, as it was listed.
+    /// Its path, as it was listed; of a link, that of the file, as the link may lead to another one the next time.
     pub(super) file: PathBuf,
     /// Bytes read, decompressed.
     pub(super) bytes: u64,
@@ -28,7 +29,8 @@ pub(super) struct Position {
 
 impl Position {
     pub(super) fn new(file: &Path, at: lines::Position, newest: i64, ended: bool) -> Self {
-        Self { file: file.to_owned(), bytes: at.offset, lines: at.line, newest, ended }
+        let file = if file.is_symlink() { resolved(file) } else { file.to_owned() };
+        Self { file, bytes: at.offset, lines: at.line, newest, ended }
     }
 
     /// Compares with the file as it is now: one that was read to its end may have grown.
@@ -58,15 +60,16 @@ impl Position {
     }
 }
 
-/// The positions of a snapshot, by file. If there are several of one file, the furthest.
+/// The positions of a snapshot, by file, as [`resolved`] has it. If there are several of one file, the furthest.
 pub(super) fn read(restored: Option<&[Json]>) -> Result<BTreeMap<PathBuf, Position>, Error> {
     let mut positions: BTreeMap<PathBuf, Position> = BTreeMap::new();
     for json in restored.unwrap_or_default() {
         let position: Position = serde_json::from_value(json.clone())
             .map_err(|e| Error::user(format!("the snapshot was not taken of a file source: its position {json} does not read ({e})")))?;
-        let further = positions.get(&position.file).is_none_or(|known| (known.ended, known.bytes) < (position.ended, position.bytes));
+        let file = resolved(&position.file);
+        let further = positions.get(&file).is_none_or(|known| (known.ended, known.bytes) < (position.ended, position.bytes));
         if further {
-            positions.insert(position.file.clone(), position);
+            positions.insert(file, position);
         }
     }
     Ok(positions)

@@ -1,10 +1,9 @@
 //! How the text or number that a field arrives as becomes a value of its type.
 
 use compact_str::CompactString;
-use jiff::civil::DateTime;
-use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
+use super::rfc3339::{instant, or_never};
 use super::{TextTime, duration};
 use crate::entry::cut;
 use crate::row::{Type, Value};
@@ -22,7 +21,7 @@ pub enum Conversion {
     String,
     /// Octets: base64 in JSON, in text formats the octets of the cell as they are.
     Bytes,
-    /// RFC 3339 text (UTC if it has no offset), or a number of milliseconds since 1970.
+    /// RFC 3339 text (UTC if it has no offset), or a number of milliseconds since 1970. The last 26 hours of the year 9999 are all the same: never.
     Timestamp,
     /// A number since 1970, in a unit.
     TimestampIn(TimeUnit),
@@ -84,12 +83,13 @@ impl TimeUnit {
 
     /// The instant `v` of this unit after 1970.
     pub(super) fn instant(self, v: i64) -> Option<Timestamp> {
-        match self {
-            Self::Seconds => Timestamp::from_second(v).ok(),
-            Self::Millis => Timestamp::from_millisecond(v).ok(),
-            Self::Micros => Timestamp::from_microsecond(v).ok(),
-            Self::Nanos => Timestamp::from_nanosecond(v.into()).ok(),
-        }
+        let (exact, per_second) = match self {
+            Self::Seconds => (Timestamp::from_second(v), 1),
+            Self::Millis => (Timestamp::from_millisecond(v), 1_000),
+            Self::Micros => (Timestamp::from_microsecond(v), 1_000_000),
+            Self::Nanos => (Timestamp::from_nanosecond(v.into()), 1_000_000_000),
+        };
+        or_never(exact.ok(), v.div_euclid(per_second))
     }
 
     /// The instant `v` of this unit after 1970, to the nanosecond where a float is that fine.
@@ -118,11 +118,6 @@ impl TimeUnit {
 pub(super) fn whole(v: f64) -> Option<i64> {
     // 2^63 is the first float past i64; -2^63 is in it.
     (v.fract() == 0.0 && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&v)).then_some(v as i64)
-}
-
-/// The instant that RFC 3339 text means, in UTC if it has no offset.
-pub(super) fn instant(text: &str) -> Option<Timestamp> {
-    text.parse::<Timestamp>().ok().or_else(|| Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok())
 }
 
 /// A value's text for a message.
@@ -227,6 +222,7 @@ impl Conversion {
         }
         self.of_trimmed(trimmed).ok_or_else(|| match self {
             Self::Int if whole_number_too_large(trimmed) => too_large(trimmed),
+            Self::Double if trimmed.parse().is_ok_and(f64::is_infinite) => format!("{} does not fit a double", cut(trimmed, 60)),
             _ => format!("{} is not {}", quoted(text), self.expected()),
         })
     }
@@ -245,7 +241,7 @@ impl Conversion {
                 Err(_) if text.bytes().any(|b| matches!(b, b'.' | b'e' | b'E')) => Value::Int(whole(text.parse().ok()?)?),
                 Err(_) => return None,
             },
-            Self::Double => Value::Double(text.parse().ok()?),
+            Self::Double => Value::Double(double(text)?),
             Self::Timestamp => Value::Timestamp(numeric(text, TimeUnit::Millis).or_else(|| instant(text))?),
             Self::TimestampIn(unit) => Value::Timestamp(numeric(text, *unit)?),
             Self::TextTime(time) => Value::Timestamp(time.parse(text)?),
@@ -300,6 +296,12 @@ impl Conversion {
     }
 }
 
+/// A float. A number that is too large is none, and not infinity, which has a name of its own.
+fn double(text: &str) -> Option<f64> {
+    let v: f64 = text.parse().ok()?;
+    (v.is_finite() || !text.bytes().any(|b| b.is_ascii_digit())).then_some(v)
+}
+
 /// The instant that a number in text means.
 fn numeric(text: &str, unit: TimeUnit) -> Option<Timestamp> {
     match text.parse::<i64>() {
@@ -342,6 +344,8 @@ mod tests {
             ("int", "-9223372036854775808", Value::Int(i64::MIN)),
             ("double", "57.16", Value::Double(57.16)),
             ("double", "7", Value::Double(7.0)),
+            ("double", "-inf", Value::Double(f64::NEG_INFINITY)),
+            ("double", "1e-400", Value::Double(0.0)),
             ("string", " a b ", Value::string(" a b ")),
             ("string", "", Value::string("")),
             ("bytes", "a", Value::Bytes(b"a".as_slice().into())),
@@ -374,6 +378,7 @@ mod tests {
             ("int", "3.5", "\"3.5\" is not an int"),
             ("int", "9223372036854775808", "9223372036854775808 does not fit an int (64 bits, signed)"),
             ("double", "1,5", "\"1,5\" is not a double"),
+            ("double", "-1e400", "-1e400 does not fit a double"),
             ("timestamp", "noon", "\"noon\" is not a timestamp (RFC 3339, or milliseconds)"),
             ("timestamp_s", "2024-01-01", "\"2024-01-01\" is not a timestamp in seconds"),
             ("timestamp_ms", "99999999999999999", "\"99999999999999999\" is not a timestamp in milliseconds"),

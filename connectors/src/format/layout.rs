@@ -39,7 +39,7 @@ impl EventTime {
             Value::String(text) => match (text.parse(), text.parse()) {
                 (Ok(v), _) => self.unit.to_ms(v),
                 (_, Ok(v)) => self.unit.fractional_to_ms(v),
-                _ => match super::conversion::instant(text) {
+                _ => match super::instant(text) {
                     Some(t) => Some(floor_ms(t)),
                     None => return wrong(&format!("{} is not a timestamp", super::conversion::quoted(text))),
                 },

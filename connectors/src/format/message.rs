@@ -62,7 +62,12 @@ impl<D: Decoder> MessageDecoder for D {
 
     #[inline]
     fn decode_message(&mut self, message: &[u8]) -> Result<Decoded<Self::Item>, DecodeError> {
-        Ok(self.decode(message)?)
+        match self.decode(message)? {
+            // A blank line stands between records; a message is to be one.
+            Decoded::Nothing if message.is_empty() => Err(DecodeError::Bad("the message is empty".into())),
+            Decoded::Nothing => Err(DecodeError::Bad("the message is blank".into())),
+            decoded => Ok(decoded),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-use super::{duration, json, layout::floor_ms};
+use super::{duration, json, layout::floor_ms, rfc3339};
 use crate::row::Value;
 
 /// How timestamps are written.
@@ -19,6 +19,8 @@ pub enum Timestamps {
 /// Appends an instant. As ISO it is bare, without quotes.
 pub(super) fn timestamp(t: Timestamp, form: Timestamps, out: &mut Vec<u8>) {
     match form {
+        Timestamps::Millis if t == rfc3339::NEVER => int(rfc3339::NEVER_MS, out),
+        Timestamps::Iso if t == rfc3339::NEVER => out.extend_from_slice(rfc3339::NEVER_TEXT.as_bytes()),
         Timestamps::Millis => int(floor_ms(t), out),
         Timestamps::Iso => {
             static PRINTER: DateTimePrinter = DateTimePrinter::new();

@@ -1,7 +1,8 @@
 //! Generated records: rows by distribution, and values by a function.
 //!
-//! Record `i` is a function of the seed and `i`, and of `n` workers each generates every `n`-th: so the records are the same at any
-//! parallelism. They are made when the operator asks, without a thread, and bring event time of their own.
+//! Record `i` is a function of the seed and `i`: so the records are the same at any parallelism. Rows are all made by one worker, and so in one order,
+//! as lines of a file are; of values that a function makes, each of `n` workers makes every `n`-th, and is a split of its own. They are made when the
+//! operator asks, without a thread, and bring event time of their own.
 
 mod distribution;
 mod draw;
@@ -16,6 +17,7 @@ use tidegate_runtime::source::{Reader, Source, SourceContext};
 
 use crate::entry::Entry;
 use crate::format::{EventTime, TimeUnit};
+use crate::handover::Nothing;
 use crate::row::{Row, Schema, Type};
 pub use distribution::Distribution;
 use distribution::Sampler;
@@ -108,13 +110,17 @@ impl GeneratorSource {
 
 impl Source<Entry<Row>> for GeneratorSource {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<Row>>>, Error> {
+        if context.worker != 0 {
+            return Ok(Box::new(Nothing));
+        }
+        let context = SourceContext { workers: 1, ..context };
         let source = self.clone();
         let row = move |i| source.row(i).map(|record| Record::new(record.time, Entry::Good(record.value)));
         Ok(Box::new(Generate::new(self.plan, context, row)?))
     }
 }
 
-/// Records that a function makes of their number, as fast as they are taken: for tests, examples and benchmarks.
+/// Records that a function makes of their number, as fast as they are taken, on all workers: for tests, examples and benchmarks.
 #[derive(Clone, Debug)]
 pub struct FnSource<F> {
     record: F,

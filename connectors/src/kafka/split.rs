@@ -124,7 +124,7 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
             }
             let decoded = decode(&mut self.decoder, &self.complete, &message, &self.topic);
             match decoded {
-                Ok(Decoded::Nothing) => {}
+                Ok(Decoded::Nothing) => count.tombstones += 1,
                 Ok(Decoded::Record(record)) => {
                     count.records += 1;
                     self.last_good = record.time;

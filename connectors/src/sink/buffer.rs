@@ -1,7 +1,5 @@
 //! Encoded lines on their way out, whole lines at a time.
 
-use std::io;
-
 use tidegate_runtime::Record;
 
 use crate::format::Encoder;
@@ -20,7 +18,7 @@ impl<E> Buffer<E> {
     }
 
     /// Takes the records over, and writes by `out` whenever there is enough.
-    pub(super) fn take<T>(&mut self, records: &mut Vec<Record<T>>, mut out: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>
+    pub(super) fn take<T, F>(&mut self, records: &mut Vec<Record<T>>, mut out: impl FnMut(&[u8]) -> Result<(), F>) -> Result<(), F>
     where
         E: Encoder<T>,
     {
@@ -34,7 +32,7 @@ impl<E> Buffer<E> {
     }
 
     /// Writes what there is by `out`.
-    pub(super) fn write(&mut self, out: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn write<F>(&mut self, out: impl FnOnce(&[u8]) -> Result<(), F>) -> Result<(), F> {
         if self.bytes.is_empty() {
             return Ok(());
         }

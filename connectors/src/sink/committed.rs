@@ -69,6 +69,14 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
     |error| Error::external(format!("`{}` can't be written", path.display()), error)
 }
 
+/// The same of a segment: it is not the file that has no room, or is gone.
+fn segment_failed<'a>(segment: &'a Path, what: &'a str) -> impl Fn(io::Error) -> Error + 'a {
+    move |error| {
+        let shown = segment.display();
+        Error::external(format!("`{shown}`, where the state directory keeps output until a checkpoint is complete, can't be {what}"), error)
+    }
+}
+
 /// The length of a file, if it is there.
 pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
     match fs::metadata(path) {
@@ -83,8 +91,9 @@ fn holds(path: &Path, part: &Part, segment: &Path) -> Result<bool, Error> {
     if length(path)?.is_none_or(|length| length < part.end()) {
         return Ok(false);
     }
-    let compare = || -> io::Result<bool> {
-        let (mut there, mut segment) = (File::open(path)?, File::open(segment)?);
+    let mut segment = File::open(segment).map_err(segment_failed(segment, "read"))?;
+    let mut compare = || -> io::Result<bool> {
+        let mut there = File::open(path)?;
         there.seek(SeekFrom::Start(part.at))?;
         let (mut a, mut b) = (vec![0; BLOCK], vec![0; BLOCK]);
         loop {
@@ -110,11 +119,12 @@ fn begin(path: &Path, header: &[u8]) -> Result<(), Error> {
 
 /// Appends a segment at its place, and brings the file to disk.
 fn append(path: &Path, at: u64, segment: &Path) -> Result<(), Error> {
-    let append = || -> io::Result<()> {
+    let mut segment = File::open(segment).map_err(segment_failed(segment, "read"))?;
+    let mut append = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).open(path)?;
         file.set_len(at)?;
         file.seek(SeekFrom::Start(at))?;
-        io::copy(&mut File::open(segment)?, &mut file)?;
+        io::copy(&mut segment, &mut file)?;
         file.sync_data()
     };
     append().map_err(failed(path))?;
@@ -153,7 +163,7 @@ impl Committed {
     /// Opens the file: to go on at `length`, or else anew, with `header`. With a directory for segments nothing is seen before it is committed.
     pub(super) fn open(place: Place, length: Option<u64>, header: Vec<u8>, segments: Option<PathBuf>) -> Result<Self, Error> {
         let path = &place.path;
-        let open = || -> io::Result<(u64, Target)> {
+        let open = || -> io::Result<(u64, File)> {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             let length = length.filter(|_| path.exists());
             // Whoever cuts it off meanwhile leaves no gap.
@@ -165,37 +175,40 @@ impl Committed {
             if length.is_none() {
                 file.write_all(&header)?;
             }
-            let target = match segments {
-                None => Target::Direct(file),
-                Some(directory) => {
-                    file.sync_data()?;
-                    fs::create_dir_all(&directory)?;
-                    Target::Pending { directory, run: unique(), next: 0, open: None, bytes: 0, sealed: VecDeque::new() }
-                }
-            };
-            Ok((length.unwrap_or(header.len() as u64), target))
+            if segments.is_some() {
+                file.sync_data()?;
+            }
+            Ok((length.unwrap_or(header.len() as u64), file))
         };
-        let (length, target) = open().map_err(failed(path))?;
+        let (length, file) = open().map_err(failed(path))?;
+        let target = match segments {
+            None => Target::Direct(file),
+            Some(directory) => {
+                fs::create_dir_all(&directory).map_err(segment_failed(&directory, "made"))?;
+                Target::Pending { directory, run: unique(), next: 0, open: None, bytes: 0, sealed: VecDeque::new() }
+            }
+        };
         Ok(Self { place, header, length, target })
     }
 
-    pub(super) fn write(&mut self, data: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, data: &[u8]) -> Result<(), Error> {
         match &mut self.target {
             Target::Direct(file) => {
-                file.write_all(data)?;
+                file.write_all(data).map_err(failed(&self.place.path))?;
                 self.length += data.len() as u64;
             }
             Target::Pending { directory, run, next, open, bytes, .. } => {
-                let (file, _) = match open {
+                let (file, path) = match open {
                     Some(open) => open,
                     None => {
                         // The ending tells storage that it can be linked.
                         let path = directory.join(format!("{run}-{next}.segment"));
                         *next += 1;
-                        open.insert((File::create(&path)?, path))
+                        let file = File::create(&path).map_err(segment_failed(&path, "made"))?;
+                        open.insert((file, path))
                     }
                 };
-                file.write_all(data)?;
+                file.write_all(data).map_err(segment_failed(path, "written"))?;
                 *bytes += data.len() as u64;
             }
         }
@@ -391,6 +404,18 @@ mod tests {
         assert_eq!((part.at, part.end()), (19, 26), "what is sealed later belongs to the new file");
         file.commit(Epoch(3)).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 1\nline 2\nline 3\n");
+    }
+
+    #[test]
+    fn a_state_directory_that_is_removed_is_named_and_not_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut file) = under_way(dir.path());
+        fs::remove_dir_all(dir.path().join("scratch")).unwrap();
+        for error in [file.commit(Epoch(1)).unwrap_err(), file.write(b"line 3\n").unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains("scratch") && error.contains("the state directory") && !error.contains("out.txt"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 0\n");
     }
 
     #[test]

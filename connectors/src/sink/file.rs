@@ -179,12 +179,6 @@ struct FileWriter<E> {
     buffer: Buffer<E>,
 }
 
-impl<E> FileWriter<E> {
-    fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
-        |error| Error::external(format!("`{}` can't be written", path.display()), error)
-    }
-}
-
 impl<T: 'static, E: Encoder<T>> Writer<T> for FileWriter<E> {
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
         let Some(file) = &mut self.file else {
@@ -193,12 +187,12 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for FileWriter<E> {
             }
             return Err(Error::internal(format!("records for `{}` came to a worker that does not write it", self.path.display())));
         };
-        self.buffer.take(records, |bytes| file.write(bytes)).map_err(Self::failed(&self.path))
+        self.buffer.take(records, |bytes| file.write(bytes))
     }
 
     fn flush(&mut self) -> Result<bool, Error> {
         if let Some(file) = &mut self.file {
-            self.buffer.write(|bytes| file.write(bytes)).map_err(Self::failed(&self.path))?;
+            self.buffer.write(|bytes| file.write(bytes))?;
         }
         Ok(true)
     }

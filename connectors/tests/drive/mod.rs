@@ -31,12 +31,16 @@ pub type Opened<T> = (Result<Box<dyn Reader<T>>, Error>, Arc<SourceMetrics>);
 
 /// Opens the share of a worker.
 pub fn open<T>(source: &impl Source<T>, worker: usize, workers: usize) -> Opened<T> {
+    open_from(source, worker, workers, None)
+}
+
+fn open_from<T>(source: &impl Source<T>, worker: usize, workers: usize, restored: Option<&[serde_json::Value]>) -> Opened<T> {
     let metrics = Arc::new(SourceMetrics::default());
     let context = SourceContext {
         worker,
         workers,
         waker: Waker::disconnected(),
-        restored: None,
+        restored: restored.map(|positions| Arc::new(positions.to_vec())),
         shared: Default::default(),
         metrics: Arc::clone(&metrics),
     };
@@ -45,7 +49,15 @@ pub fn open<T>(source: &impl Source<T>, worker: usize, workers: usize) -> Opened
 
 /// Reads the share of a worker to its end.
 pub fn drive<T: 'static>(source: &impl Source<T>, worker: usize, workers: usize) -> Driven<T> {
-    let (reader, metrics) = open(source, worker, workers);
+    to_the_end(open(source, worker, workers))
+}
+
+/// Reads on, with one worker, from these positions.
+pub fn drive_from<T: 'static>(source: &impl Source<T>, positions: &[serde_json::Value]) -> Driven<T> {
+    to_the_end(open_from(source, 0, 1, Some(positions)))
+}
+
+fn to_the_end<T: 'static>((reader, metrics): Opened<T>) -> Driven<T> {
     let mut driven = Driven { batches: Vec::new(), error: None, metrics };
     match reader {
         Ok(mut reader) => loop {

@@ -116,6 +116,11 @@ pub(super) fn read_source(reader: &mut Reader, fields: &Fields<'_>) -> Option<Ka
         reader.push(node.span.problem("`start: committed` needs a `group`, whose offsets it begins at"));
     }
     let stop = fields.get("stop").and_then(|node| read_stop(reader, node, single));
+    if let (Some(start), Some(stop), Some(node)) = (&start, &stop, fields.get("stop"))
+        && let Some(why) = ends_before(start, stop, Timestamp::now())
+    {
+        reader.push(node.span.problem(format!("`stop` lies before `start`: {why}, so there is nothing to read")));
+    }
     let isolations = [("read_committed", false), ("read_uncommitted", true)];
     let isolation = fields.get("isolation").and_then(|node| reader.word(node, "isolation", &isolations));
     let discover = match fields.get("discover") {
@@ -144,6 +149,21 @@ pub(super) fn read_source(reader: &mut Reader, fields: &Fields<'_>) -> Option<Ka
         metadata,
         lines,
     })
+}
+
+/// Why a source that begins and ends there can have nothing to read, if that is known before it is run.
+fn ends_before(start: &Start, stop: &Stop, now: Timestamp) -> Option<String> {
+    let shown = |ms: i64| Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string());
+    match (start, stop) {
+        (Start::Timestamp(from), Stop::Timestamp(to)) if to < from => Some(format!("{} is before {}", shown(*to), shown(*from))),
+        (Start::Latest, Stop::Timestamp(to)) if *to < now.as_millisecond() => Some(format!("{} is over, and `latest` is now", shown(*to))),
+        (Start::Offsets(from), Stop::Offsets(to)) => {
+            let behind = |(partition, to): (&i32, &i64)| Some((*partition, *to, *from.get(partition).filter(|from| to < *from)?));
+            let (partition, to, from) = to.iter().find_map(behind)?;
+            Some(format!("partition {partition} ends at offset {to} and begins at {from}"))
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn read_sink(reader: &mut Reader, fields: &Fields<'_>) -> Option<KafkaSink> {

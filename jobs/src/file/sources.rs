@@ -114,6 +114,8 @@ pub struct EventTime {
     pub idle_after: Option<Spanned<SignedDuration>>,
     /// How far it may run ahead of the slowest source.
     pub max_drift: Option<Spanned<SignedDuration>>,
+    /// Does the watermark move with every record, and not once per batch?
+    pub every_record: bool,
     /// A record with only this field sets the watermark to its value.
     pub watermark_field: Option<Spanned<String>>,
 }
@@ -274,11 +276,15 @@ fn read_event_time(reader: &mut Reader, node: &Node, source: &Fields<'_>, connec
     let max_delay = fields.get("max_delay").and_then(|node| reader.span(node));
     let idle_after = fields.get("idle_after").filter(|node| scalar(node) != Some("none")).and_then(|node| reader.positive(node));
     let max_drift = fields.get("max_drift").and_then(|node| reader.optional_span(node));
+    let moves = [("every_batch", false), ("every_record", true)];
+    let watermark = fields.get("watermark").and_then(|node| reader.word(node, "event_time.watermark", &moves));
     let watermark_field = fields.get("watermark_field").and_then(|node| reader.text(node, "the name of a field"));
-    if watermark_field.is_some()
-        && let Some(at) = fields.key("max_delay")
-    {
-        reader.push(at.problem("`max_delay` does not go with `watermark_field`: the watermarks are those of the data"));
+    for key in ["max_delay", "watermark"] {
+        if watermark_field.is_some()
+            && let Some(at) = fields.key(key)
+        {
+            reader.push(at.problem(format!("`{key}` does not go with `watermark_field`: the watermarks are those of the data")));
+        }
     }
     if let Some(at) = watermark_field.as_ref().filter(|at| field.as_ref().is_some_and(|field| field.value == at.value)) {
         let message = format!("`{}` is the field of the records' times: a record with only the `watermark_field` is a watermark", at.value);
@@ -290,6 +296,7 @@ fn read_event_time(reader: &mut Reader, node: &Node, source: &Fields<'_>, connec
         max_delay: max_delay.map_or(SignedDuration::ZERO, |delay| delay.value),
         idle_after,
         max_drift,
+        every_record: watermark.is_some_and(|watermark| watermark.value),
         watermark_field,
     })
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tidegate_connectors::file::Meaning;
-use tidegate_connectors::path::resolved;
+use tidegate_connectors::file::{Meaning, is_read};
+use tidegate_connectors::path::{resolved, same_file};
 use tidegate_connectors::sink::is_directory;
 
 use crate::file::{JobFile, Problem, SinkConnector, SinkFormat, SourceConnector, Spanned, TableConnector};
@@ -30,7 +30,7 @@ impl<'a> Written<'a> {
     fn is_read(&self, path: &str) -> bool {
         let read = Meaning::of(path);
         match (self.parts, &read) {
-            (None, _) => read.has(&self.path),
+            (None, _) => read.has(&self.path) || is_read(path, &self.path),
             // Whatever its number.
             (Some(_), Meaning::File(file)) => self.has_part(file),
             (Some(ending), _) => read.has(&self.path.join(format!("part-0.{ending}"))),
@@ -44,7 +44,7 @@ impl<'a> Written<'a> {
 
     fn meets(&self, other: &Self) -> bool {
         let within = |a: &Self, b: &Self| a.parts.is_some() && b.parts.is_none() && a.has_part(&b.path);
-        self.path == other.path || within(self, other) || within(other, self)
+        self.path == other.path || same_file(&self.path, &other.path) || within(self, other) || within(other, self)
     }
 }
 

@@ -8,9 +8,11 @@ mod avro;
 mod build;
 mod conflicts;
 mod durability;
+mod first_time;
 mod joins;
 mod kafka;
 mod key;
+mod look;
 mod lookups;
 mod open;
 mod patterns;
@@ -34,6 +36,7 @@ use crate::file::{self, JobFile, Problem, Problems, Severity, Spanned};
 
 pub use durability::{Checkpoints, Durability, Restart};
 pub use key::RowKey;
+use look::Look;
 use open::{Asked, Origin};
 use sinks::PlannedSink;
 pub use sinks::STDOUT;
@@ -51,6 +54,8 @@ pub struct Plan {
     pub durability: Durability,
     /// How long running aggregates keep a key that is not written.
     ttl: Option<Ttl>,
+    /// What can be looked at beforehand.
+    looks: Vec<Look>,
     sources: Vec<PlannedSource>,
     streams: Vec<PlannedStream>,
     sinks: Vec<PlannedSink>,
@@ -116,6 +121,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
         name: file.name.value.clone(),
         parallelism: file.parallelism.as_ref().map(|p| usize::try_from(p.value).unwrap_or(usize::MAX)),
         durability: Durability::new(file),
+        looks: sources_planned.iter().filter_map(|source| source.look.clone()).chain(tables.into_iter().filter_map(Look::table)).collect(),
         ttl: file.state.ttl.as_ref().map(|ttl| Ttl::after(ttl.value.unsigned_abs())),
         sources: parts.sources,
         streams: parts.streams,

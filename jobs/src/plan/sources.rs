@@ -17,7 +17,9 @@ use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Error, Record};
 
 use super::avro;
+use super::first_time::Watched;
 use super::kafka;
+use super::look::{self, Look, Sampler};
 use super::open::Asked;
 use super::windows::unsigned;
 use crate::file::{self, AvroSource, FieldType, Literal, OnError, Problem, SourceConnector, SourceFormat, Spanned};
@@ -36,6 +38,8 @@ pub(super) struct PlannedSource {
     pub(super) dead_letter: Option<String>,
     /// What it reads, in words.
     pub(super) words: String,
+    /// What can be seen of it beforehand.
+    pub(super) look: Option<Look>,
 }
 
 /// Plans a source. `asked` is what the job asks of sources that give no schema.
@@ -44,8 +48,10 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         max_delay: time.watermark_field.is_none().then(|| unsigned(time.max_delay)),
         idle_after: time.idle_after.as_ref().map(|d| unsigned(d.value)),
         max_drift: time.max_drift.as_ref().map(|d| unsigned(d.value)),
+        every_record: time.every_record,
     });
     let name = source.name.value.clone();
+    let mut sampler = None;
     let (made, schema, timed, dead_letter, words) = match &source.connector {
         SourceConnector::Generator(generator) => {
             let made = generator_source(source, generator).map_err(|p| vec![p])?;
@@ -56,15 +62,23 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         }
         SourceConnector::File { path, lines } => {
             let (made, schema) = lines_source(source, lines, Origin::File(&path.value), asked)?;
+            let Made { source: made, sampler: of_files } = made;
+            sampler = of_files.map(|sampler| (path.clone(), lines.dead_letter.is_some(), sampler));
             (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), format!("file {}", path.value))
         }
         SourceConnector::Stdin { lines } => {
             let (made, schema) = lines_source(source, lines, Origin::Stdin, asked)?;
-            (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), "standard input".to_owned())
+            (made.source, schema, source.event_time.is_some(), lines.dead_letter.clone(), "standard input".to_owned())
         }
         SourceConnector::Kafka(kafka) => {
             let (made, schema) = lines_source(source, &kafka.lines, Origin::Kafka(kafka), asked)?;
-            (made, schema, source.event_time.is_some(), kafka.lines.dead_letter.clone(), format!("kafka topic {}", kafka.topic.words()))
+            (
+                made.source,
+                schema,
+                source.event_time.is_some(),
+                kafka.lines.dead_letter.clone(),
+                format!("kafka topic {}", kafka.topic.words()),
+            )
         }
     };
     // Times a generator makes are in order but for their jitter, which nobody has to state twice.
@@ -72,7 +86,12 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         (SourceConnector::Generator(generator), None) if timed => WatermarkStrategy::bounded(unsigned(jitter(generator))),
         _ => strategy,
     };
-    Ok(PlannedSource { name, source: made, schema, strategy, timed, dead_letter: dead_letter.map(|d| d.value), words })
+    // What a generator makes is what the job file says.
+    let read = timed && !matches!(source.connector, SourceConnector::Generator(_));
+    let made = if read { Arc::new(Watched { name: name.clone(), source: made }) as RowSource } else { made };
+    let time = source.event_time.as_ref().map(|time| time.field.clone());
+    let look = sampler.map(|(path, keeps_bad, sampler)| Look::Source { path, time, keeps_bad, sampler });
+    Ok(PlannedSource { name, source: made, schema, strategy, timed, dead_letter: dead_letter.map(|d| d.value), words, look })
 }
 
 fn jitter(generator: &file::Generator) -> jiff::SignedDuration {
@@ -102,7 +121,7 @@ fn lines_source(
     lines: &file::Lines,
     origin: Origin<'_>,
     asked: &Asked,
-) -> Result<(RowSource, Schema), Vec<Problem>> {
+) -> Result<(Made, Schema), Vec<Problem>> {
     let at = |message: String| vec![source.name.problem(message)];
     let mut layout = layout_of(source, lines, origin, asked)?;
     let (mut schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());
@@ -139,7 +158,7 @@ fn lines_source(
                 AvroSource::File(path) => AvroFormat::plain(layout, avro::schema(path)?),
             };
             let Origin::Kafka(kafka) = origin else { return Err(at("avro is read from Kafka only".to_owned())) };
-            kafka::source(kafka, fields, format, on_bad)
+            Made::of(kafka::source(kafka, fields, format, on_bad))
         }
         SourceFormat::Json => source_of(origin, fields, JsonFormat::new(layout), on_bad),
         SourceFormat::Csv { header, delimiter } => {
@@ -157,11 +176,27 @@ fn lines_source(
     Ok((made, schema))
 }
 
-fn source_of<F: Format<Item = Row>>(origin: Origin<'_>, fields: Fields, format: F, on_bad: OnBad) -> RowSource {
+/// A source, and what looks at it beforehand, where that can be.
+struct Made {
+    source: RowSource,
+    sampler: Option<Sampler>,
+}
+
+impl Made {
+    fn of(source: RowSource) -> Self {
+        Self { source, sampler: None }
+    }
+}
+
+fn source_of<F: Format<Item = Row>>(origin: Origin<'_>, fields: Fields, format: F, on_bad: OnBad) -> Made {
     match origin {
-        Origin::File(path) => Arc::new(FileSource::new(path, format).on_bad(on_bad)),
-        Origin::Stdin => Arc::new(StdinSource::new(format).on_bad(on_bad)),
-        Origin::Kafka(source) => kafka::source(source, fields, format, on_bad),
+        Origin::File(path) => {
+            let source = Arc::new(FileSource::new(path, format).on_bad(on_bad));
+            let looked_at = Arc::clone(&source);
+            Made { source, sampler: Some(Arc::new(move || looked_at.sample(look::RECORDS))) }
+        }
+        Origin::Stdin => Made::of(Arc::new(StdinSource::new(format).on_bad(on_bad))),
+        Origin::Kafka(source) => Made::of(kafka::source(source, fields, format, on_bad)),
     }
 }
 
@@ -299,6 +334,10 @@ impl Reader<Row> for GoodReader {
             Poll::Pending => Poll::Pending,
             Poll::Finished => Poll::Finished,
         })
+    }
+
+    fn is_vacant(&self) -> bool {
+        self.0.is_vacant()
     }
 
     fn resumed(&mut self) -> Option<Vec<Resumed>> {

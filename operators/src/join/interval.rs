@@ -174,11 +174,13 @@ where
             return Err(Error::user("a record without an event time came to a join: give its source an event time"));
         }
         let time = record.time;
-        if time < out.watermark().0 {
+        if time < out.horizon().0 {
             self.metrics.late.add(1);
             out.emit_side(time, record.value);
             return Ok(());
         }
+        let waits = if let Either::Left(_) = record.value { self.interval.left_waits() } else { self.interval.right_waits() };
+        self.timers.borrow_mut().foresee(time.saturating_add(waits));
         let key = (self.key)(&record.value);
         let (Interval { lower, upper }, pair) = (self.interval, &mut self.pair);
         let mut all = self.sides.borrow_mut();
@@ -202,6 +204,10 @@ where
         }
         self.arrange(&key, sides);
         Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.timers.borrow().latest()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {

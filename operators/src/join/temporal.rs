@@ -130,7 +130,7 @@ where
         let rows = self.rows.clone();
         let mut rows = rows.borrow_mut();
         let late = match record.value {
-            Either::Left(value) if time < now => Some(Either::Left(value)),
+            Either::Left(value) if time < out.horizon().0 => Some(Either::Left(value)),
             Either::Left(value) if time == now => {
                 let version = rows.get(&key)?.and_then(|row| row.versions.at(time));
                 self.emit(&key, time, &value, version, out);
@@ -141,6 +141,7 @@ where
                 let row = rows.get_or_insert_with(&key, make)?;
                 let late = match value {
                     Either::Left(value) => {
+                        self.timers.borrow_mut().foresee(time);
                         row.waiting.insert(Waiting { time, value, matched: false });
                         None
                     }
@@ -165,6 +166,10 @@ where
             out.emit_side(time, value);
         }
         Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.timers.borrow().latest()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {

@@ -55,7 +55,11 @@ struct Core<K, T, W, X, C: Contents<K, T>> {
     event_timers: Handle<Timers<K>>,
     clock_timers: Handle<Timers<K>>,
     watermark: i64,
+    /// What ends at or before it takes no more records.
+    horizon: i64,
     now: i64,
+    /// When the last of the windows of event time that were ever opened ends.
+    latest: Option<i64>,
     emitted: Vec<C::Out>,
     /// Was a window of the current key emptied?
     emptied: bool,
@@ -81,7 +85,18 @@ where
         let clock_timers = context.states.timers("clock timers")?;
         spec.contents.open(context)?;
         let (watermark, now) = (Watermark::NONE.0, spec.clock.now());
-        let core = Core { spec, event_timers, clock_timers, watermark, now, emitted: Vec::new(), emptied: false, records: PhantomData };
+        let core = Core {
+            spec,
+            event_timers,
+            clock_timers,
+            watermark,
+            horizon: watermark,
+            now,
+            latest: None,
+            emitted: Vec::new(),
+            emptied: false,
+            records: PhantomData,
+        };
         Ok(Self { key, core, panes, metrics: Arc::clone(&context.metrics), windows: Vec::new() })
     }
 
@@ -175,7 +190,7 @@ where
     }
 
     fn is_late(&self, window: Bounds) -> bool {
-        self.by_event_time() && self.cleanup(window) <= self.watermark
+        self.by_event_time() && self.cleanup(window) <= self.horizon
     }
 
     fn context<'a>(&self, window: Bounds, timers: &'a mut WindowTimers) -> TriggerContext<'a> {
@@ -189,6 +204,9 @@ where
         self.act(key, pane, decision, out)?;
         let cleanup = self.cleanup(pane.window);
         if cleanup != i64::MAX {
+            if self.by_event_time() {
+                self.latest = self.latest.max(Some(pane.window.last()));
+            }
             pane.timers.set(if self.by_event_time() { Domain::Event } else { Domain::Clock }, cleanup);
         }
         Ok(())
@@ -297,7 +315,7 @@ where
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         let core = &mut self.core;
-        core.watermark = out.watermark().0;
+        (core.watermark, core.horizon) = (out.watermark().0, out.horizon().0);
         if core.spec.time == TimeDomain::Processing {
             core.now = core.now.max(core.spec.clock.now());
         }
@@ -354,7 +372,7 @@ where
             states.remove(&key)?;
         }
         if self.windows.is_empty() {
-            if core.by_event_time() && time.saturating_add(core.spec.lateness) <= core.watermark {
+            if core.by_event_time() && time.saturating_add(core.spec.lateness) <= core.horizon {
                 self.metrics.late.add(1);
                 out.emit_side(record.time, record.value);
             } else {
@@ -363,6 +381,10 @@ where
             }
         }
         Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.core.latest
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {

@@ -105,7 +105,7 @@ where
         let watermark = out.watermark().0;
         let (start, end) = (record.time, record.time.saturating_add(self.gap));
         let key = (self.key)(&record.value);
-        let late = self.cleanup(end) <= watermark;
+        let late = self.cleanup(end) <= out.horizon().0;
         let mut all = self.sessions.borrow_mut();
         let met = all.get(&key)?.map_or(0..0, |sessions| {
             let first = sessions.partition_point(|s| s.end < start);
@@ -136,11 +136,17 @@ where
             out.emit(due, result(&key, &session, &self.aggregate));
             let cleanup = due.saturating_add(self.lateness);
             self.timers.borrow_mut().set(cleanup, key);
-        } else if !timer_set {
+        } else if timer_set {
+            self.timers.borrow_mut().foresee(due);
+        } else {
             self.timers.borrow_mut().set(due, key);
         }
         sessions.insert(met.start, session);
         Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.timers.borrow().latest()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {

@@ -155,12 +155,12 @@ where
         last_end: i64,
         out: &mut Outbox<WindowResult<K, A::Out>, T>,
     ) -> Result<(), Error> {
-        let (slice, reached, watermark) = (self.last.start, self.reached(), out.watermark().0);
+        let (slice, reached, watermark, horizon) = (self.last.start, self.reached(), out.watermark().0, out.horizon().0);
         let mut one = self.aggregate.create();
         if !self.aggregate.add(&mut one, &record.value, record.time)? {
             return Ok(());
         }
-        let fired: Vec<i64> = self.windows.ends(record.time).filter(|end| end - 1 <= reached && self.cleanup(*end) > watermark).collect();
+        let fired: Vec<i64> = self.windows.ends(record.time).filter(|end| end - 1 <= reached && self.cleanup(*end) > horizon).collect();
         for end in fired.into_iter().rev() {
             let value = self.revise(end, reached, &key, &one)?;
             if end - 1 <= watermark {
@@ -233,13 +233,13 @@ where
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         timed(record.time)?;
-        let (watermark, reached) = (out.watermark().0, self.reached());
+        let (horizon, reached) = (out.horizon().0, self.reached());
         if !self.last.holds(record.time) {
             self.last = self.windows.slice_of(record.time);
         }
         let Slice { start, last_end, .. } = self.last;
-        let Some(last_end) = last_end.filter(|end| self.cleanup(*end) > watermark) else {
-            if record.time.saturating_add(self.lateness) <= watermark {
+        let Some(last_end) = last_end.filter(|end| self.cleanup(*end) > horizon) else {
+            if record.time.saturating_add(self.lateness) <= horizon {
                 self.metrics.late.add(1);
                 out.emit_side(record.time, record.value);
             } else {
@@ -266,6 +266,11 @@ where
             slices.remove(start, &key)?;
         }
         Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        // A window that ends at `e` is due when the watermark is `e - 1`.
+        self.due.borrow().last().map(|end| end - 1).max(self.late_due.borrow().latest())
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {

@@ -19,7 +19,7 @@ use super::appointment::Appointment;
 use super::keeper::{Again, Keeper};
 use crate::align::{Align, Step};
 use crate::control::Control;
-use crate::dataflow::Edge;
+use crate::dataflow::{Edge, Origin};
 use crate::error::Error;
 use crate::graph::{Role, Route};
 use crate::metrics::OperatorMetrics;
@@ -60,6 +60,12 @@ pub trait Logic: 'static {
     /// The job fails with this cause.
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, Self::Side>) -> Result<(), Error>;
 
+    /// The latest event time that something kept waits for, such as the end of a window. When all sources that bring records have ended, event time goes
+    /// on as far, and no further, as the others are idle and may wake.
+    fn waits_until(&self) -> Option<i64> {
+        None
+    }
+
     /// The wall clock shows `now` (milliseconds since 1970). Returns when to call again, if ever.
     ///
     /// # Errors
@@ -75,11 +81,12 @@ pub struct Outbox<Out, Side> {
     main: Chunks<Out>,
     side: Chunks<Side>,
     watermark: Watermark,
+    horizon: Watermark,
 }
 
 impl<Out, Side> Default for Outbox<Out, Side> {
     fn default() -> Self {
-        Self { main: Chunks::default(), side: Chunks::default(), watermark: Watermark::NONE }
+        Self { main: Chunks::default(), side: Chunks::default(), watermark: Watermark::NONE, horizon: Watermark::NONE }
     }
 }
 
@@ -89,6 +96,14 @@ impl<Out, Side> Outbox<Out, Side> {
     #[inline]
     pub fn watermark(&self) -> Watermark {
         self.watermark
+    }
+
+    /// How far event time had come where the record that is looked at was sent. What lies behind it is late, even if the operator itself has not come
+    /// as far, because it waits for other senders: so what is late depends on the order of the data, and not on which sender was faster.
+    #[must_use]
+    #[inline]
+    pub fn horizon(&self) -> Watermark {
+        self.horizon
     }
 
     /// Emits `value` with this event time.
@@ -110,7 +125,7 @@ impl<Out, Side> Outbox<Out, Side> {
 
     /// Sets the watermark, to drive a logic without a dataflow.
     pub fn set_watermark(&mut self, watermark: Watermark) {
-        self.watermark = watermark;
+        (self.watermark, self.horizon) = (watermark, watermark);
     }
 }
 
@@ -246,6 +261,7 @@ where
             appointment: Appointment::new(activator),
             clock: control.time_of_day.clone(),
             next_clock: None,
+            waits: Watermark::NONE,
         };
         // What has arrived, with the capabilities that hold the frontier until it is processed.
         let mut queue = VecDeque::new();
@@ -254,8 +270,14 @@ where
             input.for_each(|capability, batch| queue.push_back((capability, std::mem::take(batch))));
             let result = harness.drive(&control, |harness| {
                 let turn = Instant::now();
+                if !queue.is_empty()
+                    && let Some(source) = align.undecided()
+                {
+                    align.decide(control.board.reads_alone(source));
+                }
                 while let Some((capability, batch)) = queue.pop_front() {
-                    align.arrive(meet(capability.stamp())?, batch, &mut |step| harness.step(step, &mut ports))?;
+                    let sent = meet(capability.stamp())?;
+                    align.arrive(sent, (sent.watermark, batch), &mut |step| harness.step(step, &mut ports))?;
                     if turn.elapsed() > TURN && !queue.is_empty() {
                         harness.appointment.now();
                         break;
@@ -272,6 +294,9 @@ where
                     Again::Anytime => {}
                 }
                 harness.follow(progress, &align);
+                if let Some(until) = harness.waits_until() {
+                    control.board.post_waits(&sources, until);
+                }
                 Ok(())
             });
             if let Err(error) = result {
@@ -279,7 +304,7 @@ where
             }
         }
     });
-    (Edge::new(flow.clone(), main_stream, node, None, 1), Edge::new(flow, side_stream, node, side, 1))
+    (Edge::new(flow.clone(), main_stream, node, None, Origin::Operator), Edge::new(flow, side_stream, node, side, Origin::Operator))
 }
 
 /// The one time that stands for a message's stamp: it may carry several.
@@ -297,6 +322,9 @@ struct Ports<'a, L: Logic> {
 
 type Held = (Capability<Time>, Capability<Time>);
 
+/// A batch, and the watermark it was sent under.
+type Sent<T> = (Watermark, Vec<Record<T>>);
+
 /// A logic, what it has emitted, and the capabilities to send that under.
 struct Harness<L: Logic> {
     /// `None` if it could not be made; then the job has failed.
@@ -309,6 +337,8 @@ struct Harness<L: Logic> {
     appointment: Appointment,
     clock: Clock,
     next_clock: Option<i64>,
+    /// Until when something waits, as the sources know it.
+    waits: Watermark,
 }
 
 impl<L: Logic> Harness<L> {
@@ -326,11 +356,12 @@ impl<L: Logic> Harness<L> {
     }
 
     /// Takes one step of the alignment. Emits first, downgrades afterwards.
-    fn step(&mut self, step: Step<Vec<Record<L::In>>>, ports: &mut Ports<'_, L>) -> Result<(), Error> {
+    fn step(&mut self, step: Step<Sent<L::In>>, ports: &mut Ports<'_, L>) -> Result<(), Error> {
         let (Some(held), Some(logic)) = (&self.held, &mut self.logic) else { return Ok(()) };
         let mut next = *held.0.time();
         match step {
-            Step::Process(records) => {
+            Step::Process((sent, records)) => {
+                self.outbox.horizon = self.outbox.watermark.max(sent);
                 let count = records.len();
                 self.metrics.records_in.add(count as u64);
                 if self.keeper.spilled() {
@@ -342,7 +373,7 @@ impl<L: Logic> Harness<L> {
                 self.keeper.relieve(count)?;
             }
             Step::Advance(watermark) => {
-                self.outbox.watermark = watermark;
+                self.outbox.set_watermark(watermark);
                 logic.watermark(watermark, &mut self.outbox)?;
                 next.watermark = watermark;
             }
@@ -365,6 +396,15 @@ impl<L: Logic> Harness<L> {
         Ok(())
     }
 
+    /// Until when something waits, if that is news.
+    fn waits_until(&mut self) -> Option<Watermark> {
+        let until = Watermark(self.logic.as_ref()?.waits_until()?);
+        (until > self.waits).then(|| {
+            self.waits = until;
+            until
+        })
+    }
+
     fn send(&mut self, ports: &mut Ports<'_, L>) {
         if let Some((main, side)) = &self.held {
             let sent = self.outbox.main.send(|chunk| ports.main.session(main).give_container(chunk));
@@ -383,7 +423,7 @@ impl<L: Logic> Harness<L> {
     }
 
     /// Lets the tick follow the input's, or everything go when the input has ended, and asks to be called when the clock is next needed.
-    fn follow(&mut self, progress: Progress, align: &Align<Vec<Record<L::In>>>) {
+    fn follow(&mut self, progress: Progress, align: &Align<Sent<L::In>>) {
         let Some((epoch, tick)) = progress.oldest() else {
             self.held = None;
             return;

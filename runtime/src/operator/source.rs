@@ -16,15 +16,15 @@ use super::positions::Positions;
 use crate::board::Status;
 use crate::checkpoint::{Member, Report};
 use crate::control::Control;
-use crate::dataflow::{Dataflow, Edge};
+use crate::dataflow::{Dataflow, Edge, Origin};
 use crate::error::Error;
 use crate::flow::{Pacer, TICK};
 use crate::graph::Role;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, Waker};
+use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId, Waker};
 use crate::time::{Time, Watermark};
-use crate::watermarks::{Splits, WatermarkStrategy, millis};
+use crate::watermarks::{IdleTimer, Splits, WatermarkStrategy, millis};
 
 /// How long a paused source waits before it looks again.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -82,6 +82,8 @@ pub fn source<'s, T: Clone + 'static>(
             workers,
             recent: Recent::default(),
             reading: Reading::On,
+            left: strategy.idle_after.and_then(IdleTimer::new),
+            left_alone: false,
         };
         move |_| {
             if !control.over()
@@ -92,7 +94,7 @@ pub fn source<'s, T: Clone + 'static>(
             driver.unconfirmed()
         }
     });
-    Edge::new(flow.clone(), stream, node, None, 1)
+    Edge::new(flow.clone(), stream, node, None, Origin::Source(ordinal))
 }
 
 type Output<'a, T> = OutputBuilderSession<'a, Time, CapacityContainerBuilder<Vec<Record<T>>>>;
@@ -162,6 +164,10 @@ struct Driver<T: 'static> {
     /// What was emitted last.
     recent: Recent,
     reading: Reading,
+    /// Runs while no source is active that its records may meet; none without an `idle_after`.
+    left: Option<IdleTimer>,
+    /// Has that been so for as long as a split may be silent?
+    left_alone: bool,
 }
 
 /// How far a source is that ends with a savepoint.
@@ -197,10 +203,15 @@ impl<T: 'static> Driver<T> {
             self.appointment.within(TICK);
             return Ok(());
         }
+        // Operators are to know whose batches to expect before the first one comes.
+        if !self.control.board.opened(self.ordinal) {
+            self.rest();
+            self.appointment.within(PAUSE);
+            return Ok(());
+        }
         let allowance = if self.drifted() { 0 } else { self.pacer.allowance(self.now.tick, oldest) };
         if allowance == 0 {
-            // Not asked, its splits can't show that they are active.
-            self.splits.rest();
+            self.rest();
             self.appointment.within(PAUSE);
             return Ok(());
         }
@@ -211,9 +222,27 @@ impl<T: 'static> Driver<T> {
         } else {
             self.appointment.within(TICK);
         }
-        self.splits.look(self.control.clock.elapsed());
+        self.look();
         self.advance();
         Ok(())
+    }
+
+    /// Looks at which splits have gone idle, and whether others are still active.
+    fn look(&mut self) {
+        let now = self.control.clock.elapsed();
+        self.splits.look(now);
+        if let Some(left) = &mut self.left {
+            if self.control.board.least_active(self.ordinal).is_some() {
+                left.activity();
+            }
+            self.left_alone = left.is_idle(now);
+        }
+    }
+
+    /// Its reader was not asked, so its silence can't be held against it.
+    fn rest(&mut self) {
+        self.splits.rest();
+        self.left.iter_mut().for_each(IdleTimer::rest);
     }
 
     /// Reads and emits about `allowance` records. Returns whether there may be more at once.
@@ -275,6 +304,8 @@ impl<T: 'static> Driver<T> {
             }
         }
         self.outset = Outset::Known;
+        let vacant = self.reader()?.is_vacant();
+        self.control.board.post_opened(self.ordinal, self.member.worker, vacant);
         Ok(true)
     }
 
@@ -292,10 +323,11 @@ impl<T: 'static> Driver<T> {
             self.recent.push(self.now.watermark, records);
         }
         self.splits.announce(batch.split);
-        if let Some(newest) = batch.records.iter().map(|r| r.time).max() {
-            self.splits.observe(batch.split, newest);
-            if let Some(capability) = &self.capability {
-                output.session(capability).give_container(&mut batch.records);
+        if records > 0 {
+            if self.strategy.every_record {
+                self.emit_one_by_one(batch.split, std::mem::take(&mut batch.records), output);
+            } else {
+                self.send(batch.split, &mut batch.records, output);
             }
             self.pacer.emitted(self.now.tick, records);
         }
@@ -315,6 +347,33 @@ impl<T: 'static> Driver<T> {
         }
         self.advance();
         records
+    }
+
+    /// Sends records of a split, not none, and observes their times.
+    fn send(&mut self, split: SplitId, records: &mut Vec<Record<T>>, output: &mut Output<'_, T>) {
+        if let Some(newest) = records.iter().map(|r| r.time).max() {
+            self.splits.observe(split, newest);
+        }
+        if let Some(capability) = &self.capability {
+            output.session(capability).give_container(records);
+        }
+    }
+
+    /// Sends records, each under the watermark that those before it have led to. They all belong to one epoch, as they have one position.
+    fn emit_one_by_one(&mut self, split: SplitId, records: Vec<Record<T>>, output: &mut Output<'_, T>) {
+        let mut alike = Vec::new();
+        for record in records {
+            let raises = self.splits.would_raise(split, record.time);
+            alike.push(record);
+            if raises {
+                self.send(split, &mut alike, output);
+                alike.clear();
+                self.advance_in(self.now.epoch);
+            }
+        }
+        if !alike.is_empty() {
+            self.send(split, &mut alike, output);
+        }
     }
 
     /// All has been read. Either that is the end of event time, too, or the job stops with a savepoint when all sources have come so far.
@@ -383,6 +442,11 @@ impl<T: 'static> Driver<T> {
 
     /// Brings the capability to the epoch, the tick and the watermark of now, and posts the watermark.
     fn advance(&mut self) {
+        self.advance_in(self.now.epoch.max(self.control.epoch()));
+    }
+
+    /// The same, in this epoch.
+    fn advance_in(&mut self, epoch: Epoch) {
         let combined = self.splits.combined();
         let status = match &self.capability {
             None => Status::Ended,
@@ -392,15 +456,11 @@ impl<T: 'static> Driver<T> {
         };
         self.control.board.post(self.ordinal, self.member.worker, combined.watermark.max(self.now.watermark), status);
         let followed = match status {
-            Status::Idle => self.control.board.follow(self.ordinal),
+            Status::Idle => self.control.board.follow(self.ordinal, self.left_alone),
             Status::ReadOut => self.control.board.read_out(self.ordinal).unwrap_or(Watermark::NONE),
             Status::Active | Status::Ended => Watermark::NONE,
         };
-        let next = Time {
-            epoch: self.now.epoch.max(self.control.epoch()),
-            tick: self.now.tick,
-            watermark: self.now.watermark.max(combined.watermark).max(followed),
-        };
+        let next = Time { epoch, tick: self.now.tick, watermark: self.now.watermark.max(combined.watermark).max(followed) };
         if next.epoch > self.now.epoch && self.capability.is_some() {
             self.seal(next);
         }

@@ -23,7 +23,7 @@ where
     F: FnMut(&mut Vec<Record<A>>, &mut Vec<Record<B>>) -> Result<(), Error> + 'static,
 {
     let flow = edge.flow.clone();
-    let origins = edge.origins();
+    let origin = edge.origin();
     let node = flow.add(name, Role::Stateless, kind, edge.inputs(Route::Local));
     let (control, metrics, worker, name) = (flow.control(), flow.shared.control.metrics.operator(node), flow.worker(), name.to_owned());
     let mut logic = logic(Arc::clone(&metrics));
@@ -55,5 +55,5 @@ where
             });
         }
     });
-    Edge::new(flow, stream, node, None, origins)
+    Edge::new(flow, stream, node, None, origin)
 }

@@ -60,6 +60,12 @@ impl Due {
         self.due.insert(time);
     }
 
+    /// The last moment that is due.
+    #[must_use]
+    pub fn last(&self) -> Option<i64> {
+        self.due.last().copied()
+    }
+
     /// Takes out the earliest moment up to and including `now`. Call again until `None`.
     pub fn take(&mut self, now: i64) -> Option<(i64, Scope)> {
         if self.apart.windows(2).all(|pair| pair[0].1 == pair[1].1) {

@@ -32,6 +32,8 @@ pub struct Timers<K> {
     far: [List<K>; 64],
     /// The entries in all lists.
     entries: usize,
+    /// The latest time that was ever set or foreseen.
+    latest: Option<i64>,
     frozen: Option<Frozen<K>>,
 }
 
@@ -108,6 +110,7 @@ impl<K: Data + Eq + Hash> Timers<K> {
             near: BTreeMap::new(),
             far: std::array::from_fn(|_| List::default()),
             entries: 0,
+            latest: None,
             frozen: None,
         }
     }
@@ -115,7 +118,20 @@ impl<K: Data + Eq + Hash> Timers<K> {
     /// Sets a timer.
     #[inline]
     pub fn set(&mut self, time: i64, key: K) {
+        self.foresee(time);
         self.push(Item { time, key, set: true });
+    }
+
+    /// A timer will be set for this time, once earlier ones have been due.
+    #[inline]
+    pub fn foresee(&mut self, time: i64) {
+        self.latest = self.latest.max(Some(time));
+    }
+
+    /// The latest time that was ever set or foreseen.
+    #[must_use]
+    pub fn latest(&self) -> Option<i64> {
+        self.latest
     }
 
     /// Takes a timer back, if there is one.

@@ -1,5 +1,7 @@
 //! Decodes a line of cells into a row.
 
+use std::collections::{HashMap, HashSet};
+
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 use memchr::{memchr, memchr_iter};
 
@@ -85,15 +87,16 @@ impl Decoder for CsvDecoder {
             return Ok(false);
         }
         let names = self.cells.names(line)?;
-        if let Some(name) = repeated(&names, |name| self.layout.schema().slot(name).is_some()) {
+        // By tables, as there may be tens of thousands of columns.
+        let slots: HashMap<&str, usize> = self.layout.schema().names().zip(0..).collect();
+        if let Some(name) = repeated(&names, |name| slots.contains_key(name)) {
             return Err(repetition(name));
         }
-        for name in self.layout.schema().names() {
-            if !names.iter().any(|n| n == name) {
-                return Err(format!("the header has no column `{name}`; it has {}", names.join(", ")));
-            }
+        let there: HashSet<&str> = names.iter().map(String::as_str).collect();
+        if let Some(name) = self.layout.schema().names().find(|name| !there.contains(name)) {
+            return Err(format!("the header has no column `{name}`; it has {}", listed(&names)));
         }
-        self.columns = names.iter().map(|name| self.layout.schema().slot(name)).collect();
+        self.columns = names.iter().map(|name| slots.get(name.as_str()).copied()).collect();
         self.watermark = self.layout.watermark_field().and_then(|name| names.iter().position(|n| n == name));
         Ok(true)
     }
@@ -117,7 +120,15 @@ impl Decoder for CsvDecoder {
                 row.0[*slot] = layout.convert(*slot, cell)?;
             }
             Ok(())
-        })?;
+        });
+        let count = match count {
+            Ok(count) => count,
+            // A cell too many or too few puts the others into wrong columns, and is what is wrong then.
+            Err(error) => match self.cells.split(line, |_, _| Ok(())) {
+                Ok(count) if count != self.columns.len() => count,
+                _ => return Err(error),
+            },
+        };
         if count != self.columns.len() {
             let what = if self.header { "the header" } else { "the schema" };
             return Err(format!("the line has {count} columns, {what} has {}", self.columns.len()));
@@ -131,8 +142,15 @@ impl Decoder for CsvDecoder {
 
 /// The first name that a column before has, of those that matter.
 fn repeated(names: &[String], matters: impl Fn(&str) -> bool) -> Option<&str> {
-    let twice = |(at, name): &(usize, &String)| matters(name) && names.iter().take(*at).any(|before| before == *name);
-    names.iter().enumerate().find(twice).map(|(_, name)| name.as_str())
+    let mut before = HashSet::new();
+    names.iter().map(String::as_str).find(|name| matters(name) && !before.insert(*name))
+}
+
+/// The first names, for a message.
+fn listed(names: &[String]) -> String {
+    const NAMED: usize = 20;
+    let (named, more) = names.split_at(names.len().min(NAMED));
+    if more.is_empty() { named.join(", ") } else { format!("{} and {} more", named.join(", "), more.len()) }
 }
 
 fn repetition(name: &str) -> String {

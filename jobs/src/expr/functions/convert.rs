@@ -1,7 +1,7 @@
 //! Conversions between types.
 
 use jiff::Timestamp;
-use tidegate_connectors::format::duration as spans;
+use tidegate_connectors::format::{duration as spans, instant_with_offset};
 use tidegate_connectors::row::Value;
 
 use super::{Function, Outcome, Style::Global, T, no_match};
@@ -184,9 +184,9 @@ fn timestamp(args: &[Val<'_>]) -> Outcome {
     let v = match args.first().and_then(Val::data) {
         Some(Value::Timestamp(v)) => Value::Timestamp(*v),
         Some(Value::Int(v)) => arith::instant(Timestamp::from_second(*v))?,
-        Some(Value::String(v)) => match v.parse::<Timestamp>() {
-            Ok(t) => arith::instant::<()>(Ok(t))?,
-            Err(_) => return Err(unreadable(v, "a timestamp such as 2026-01-31T12:00:00Z")),
+        Some(Value::String(v)) => match instant_with_offset(v) {
+            Some(t) => arith::instant::<()>(Ok(t))?,
+            None => return Err(unreadable(v, "a timestamp such as 2026-01-31T12:00:00Z")),
         },
         _ => return no_match(),
     };

@@ -110,6 +110,12 @@ pub(in crate::file) static EVENT_TIME: Table = Table {
         key("max_delay", "duration", "0s", "how far records may be out of order"),
         key("idle_after", "duration", "none", "the silence after which the source holds nobody back"),
         key("max_drift", "duration", "none", "how far the source may run ahead of the slowest one"),
+        key(
+            "watermark",
+            "every_batch | every_record",
+            "every_batch",
+            "when the watermark moves: once per batch of up to 1,024 records, or with every record",
+        ),
         key("watermark_field", "field", "none", "a record with only this field sets the watermark"),
     ],
 };

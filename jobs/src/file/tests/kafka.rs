@@ -41,6 +41,22 @@ fn a_topic_by_its_name_is_enough() {
 }
 
 #[test]
+fn a_stop_before_the_start_is_a_mistake() {
+    for (keys, why) in [
+        ("start: 2026-02-01T00:00:00Z, stop: 2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z is before 2026-02-01T00:00:00Z"),
+        ("start: latest, stop: 2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z is over, and `latest` is now"),
+        ("start: { 0: 5, 1: 7 }, stop: { 0: 9, 1: 6 }", "partition 1 ends at offset 6 and begins at 7"),
+    ] {
+        let expected = format!("`stop` lies before `start`: {why}, so there is nothing to read");
+        assert_eq!(wrong(&format!("{IN}, {keys}"), ""), [expected], "{keys}");
+    }
+    for keys in ["start: 2026-01-01T00:00:00Z, stop: 2026-01-01T00:00:00Z", "start: { 0: 5 }, stop: { 1: 1 }", "stop: 2020-01-01T00:00:00Z"]
+    {
+        assert_eq!(wrong(&format!("{IN}, {keys}"), ""), Vec::<String>::new(), "{keys}");
+    }
+}
+
+#[test]
 fn all_keys() {
     let job = job(&text(
         "brokers: [a:1, 'b:2'], topic: [t, u], start: 2026-11-01T00:00:00Z, stop: latest, group: g, isolation: read_uncommitted, discover: none,

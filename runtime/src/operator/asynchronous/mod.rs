@@ -104,7 +104,7 @@ where
     O: Clone + 'static,
 {
     let flow = edge.flow.clone();
-    let origins = edge.origins();
+    let origin = edge.origin();
     let node = flow.add(name, Role::Stateless, kind, edge.inputs(Route::Local));
     let (control, metrics, worker, name) = (flow.control(), flow.shared.control.metrics.operator(node), flow.worker(), name.to_owned());
     let mut asks = make(Arc::clone(&metrics));
@@ -168,5 +168,5 @@ where
             }
         }
     });
-    Edge::new(flow, stream, node, None, origins)
+    Edge::new(flow, stream, node, None, origin)
 }

@@ -1,0 +1,82 @@
+//! What a job would find if it were run now: whether its files are there, and whether what they begin with is what the job file says.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_connectors::file::Sample;
+use tidegate_runtime::Error;
+
+use super::Plan;
+use super::first_time;
+use crate::file::{self, Problem, Problems, Spanned, TableConnector};
+
+/// How many records are looked at.
+pub(super) const RECORDS: u64 = 100;
+
+/// Looks at the first records of a source of files.
+pub(super) type Sampler = Arc<dyn Fn() -> Result<Sample, Error> + Send + Sync>;
+
+/// Something that can be looked at before the job is run.
+#[derive(Clone)]
+pub(super) enum Look {
+    /// The file of a table.
+    Table(Spanned<String>),
+    /// The files of a source.
+    Source {
+        path: Spanned<String>,
+        /// The field of the event time.
+        time: Option<Spanned<String>>,
+        /// Are bad records wanted, in a stream of their own?
+        keeps_bad: bool,
+        sampler: Sampler,
+    },
+}
+
+impl Look {
+    /// The file of a table, if it is in one.
+    pub(super) fn table(table: &file::Table) -> Option<Self> {
+        if let TableConnector::File { path, .. } = &table.connector { Some(Self::Table(path.clone())) } else { None }
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        match self {
+            Self::Table(path) if Path::new(&path.value).exists() => Vec::new(),
+            Self::Table(path) => vec![path.problem(format!("`{}` does not exist", path.value))],
+            Self::Source { path, time, keeps_bad, sampler } => match sampler() {
+                Err(error) => vec![path.problem(error.to_string())],
+                Ok(sample) => of_sample(&sample, path, time.as_ref(), *keeps_bad),
+            },
+        }
+    }
+}
+
+fn of_sample(sample: &Sample, path: &Spanned<String>, time: Option<&Spanned<String>>, keeps_bad: bool) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let Sample { good, bad, first_bad, first_time } = sample;
+    if let Some(first) = first_bad {
+        let what = match (good, bad) {
+            (0, 1) => "the only record looked at is bad".to_owned(),
+            (0, bad) => format!("all of the first {bad} records are bad"),
+            (good, bad) => format!("{bad} of the first {} records are bad", good + bad),
+        };
+        let message = format!("{what}: {first}");
+        problems.push(if *good == 0 && !keeps_bad { path.problem(message) } else { path.warning(message) });
+    }
+    if let Some((field, strange)) = time.zip(first_time.and_then(first_time::strange)) {
+        problems.push(field.warning(strange));
+    }
+    problems
+}
+
+impl Plan {
+    /// Looks at what is there, and adds to `problems` what is wrong with it.
+    pub fn look(&self, problems: &mut Problems) {
+        problems.extend(self.looks.iter().flat_map(Look::problems));
+    }
+
+    /// Are the bad records of this source wanted, in a stream of their own?
+    #[must_use]
+    pub fn keeps_bad_records(&self, source: &str) -> bool {
+        self.sources.iter().any(|planned| planned.name == source && planned.dead_letter.is_some())
+    }
+}
