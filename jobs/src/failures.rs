@@ -1,5 +1,6 @@
 //! What happens when an expression fails on a record: the record is dropped, counted and now and then logged, or the job fails.
 
+use tidegate_connectors::format::{Encoder, JsonEncoder, Timestamps};
 use tidegate_connectors::row::{Row, Schema};
 use tidegate_runtime::{Error, Sampled};
 
@@ -38,18 +39,16 @@ impl Failures {
         Ok(())
     }
 
+    /// The record as JSON, cut if it is long.
     fn show(&self, row: &Row) -> String {
         const LONGEST: usize = 300;
-        let mut text = String::from("{");
-        for (name, value) in self.schema.names().zip(&row.0) {
-            let comma = if text.len() > 1 { ", " } else { "" };
-            text.push_str(&format!("{comma}{name}: {value:?}"));
-            if text.len() > LONGEST {
-                text.truncate(text.floor_char_boundary(LONGEST));
-                text.push_str("...");
-                break;
-            }
+        let mut line = Vec::new();
+        JsonEncoder::new(&self.schema, Timestamps::Iso).encode(row, &mut line);
+        let mut text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if text.len() > LONGEST {
+            text.truncate(text.floor_char_boundary(LONGEST));
+            text.push_str("...");
         }
-        text + "}"
+        text
     }
 }

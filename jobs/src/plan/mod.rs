@@ -89,7 +89,13 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     let open = sources::fields_asked_for(file);
     let mut found = Vec::new();
     let mut sources_planned = Vec::new();
-    for source in file.sources.iter().filter(|s| whole(&s.name)) {
+    for source in &file.sources {
+        if !whole(&source.name) {
+            // Its fields may be known all the same.
+            let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, open.get(s.name.as_str())).ok());
+            known.extend(planned.map(|planned| (planned.name, Known { schema: planned.schema, timed: source.timed })));
+            continue;
+        }
         match sources::plan(source, open.get(source.name.as_str())) {
             Ok(source) => {
                 let timed = source.timed;
@@ -104,7 +110,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     }
     let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
     let mut streams_planned = Vec::new();
-    for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
+    for stream in file.streams_in_order().into_iter().filter(|s| s.whole) {
         match streams::plan(stream, &known, &tables) {
             Ok(Some(stream)) => {
                 let out = Known { schema: stream.schema.clone(), timed: stream.timed };
@@ -120,7 +126,10 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
             }
             // It reads a stream that could not be planned, whose problems are known.
             Ok(None) => {}
-            Err(more) => found.extend(more),
+            Err(refused) => {
+                found.extend(refused.problems);
+                known.extend(refused.gives);
+            }
         }
     }
     let mut sinks_planned = Vec::new();

@@ -130,7 +130,10 @@ pub(super) fn rearrange(from: &Schema, to: &Schema) -> Option<Pipeline> {
 
 /// Compiles the `where`, `select` and `flat_map` of a stream over rows of `schema`; also tells the schema of what comes out. Of the fields only the
 /// first `handed_on` leave the stream by themselves, if it is said; the others are there to be selected.
-pub(super) fn compile(stream: &Stream, mut schema: Schema, handed_on: Option<usize>) -> Result<(Pipeline, Schema), Vec<Problem>> {
+///
+/// # Errors
+/// All that is wrong, and the schema of what would come out, in which a field that is wrong is of any type.
+pub(super) fn compile(stream: &Stream, mut schema: Schema, handed_on: Option<usize>) -> Result<(Pipeline, Schema), (Vec<Problem>, Schema)> {
     let (mut steps, mut problems) = (Vec::new(), Vec::new());
     if let Some(text) = &stream.filter {
         match Expr::condition(&text.value, &schema) {
@@ -140,22 +143,19 @@ pub(super) fn compile(stream: &Stream, mut schema: Schema, handed_on: Option<usi
     }
     let handed_on = handed_on.unwrap_or(schema.width());
     if let Some(select) = &stream.select {
-        if let Some((step, selected)) = compile_select(select, &schema, handed_on, &mut problems) {
-            steps.push(step);
-            schema = selected;
-        }
+        let (step, selected) = compile_select(select, &schema, handed_on, &mut problems);
+        steps.push(step);
+        schema = selected;
     } else if handed_on < schema.width() {
         steps.push(Step::Rearrange((0..handed_on).map(Some).collect()));
         schema = Schema::new(schema.fields()[..handed_on].iter().map(|field| (field.name.clone(), field.ty.clone())));
     }
-    if problems.is_empty()
-        && let Some(flat_map) = &stream.flat_map
-        && let Some((step, exploded)) = compile_flat_map(flat_map, &schema, &mut problems)
-    {
-        steps.push(step);
+    if let Some(flat_map) = &stream.flat_map {
+        let (step, exploded) = compile_flat_map(flat_map, &schema, &mut problems);
+        steps.extend(step);
         schema = exploded;
     }
-    if problems.is_empty() { Ok((Pipeline::new(steps), schema)) } else { Err(problems) }
+    if problems.is_empty() { Ok((Pipeline::new(steps), schema)) } else { Err((problems, schema)) }
 }
 
 pub(super) fn expression(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
@@ -168,44 +168,44 @@ pub(super) fn expression(text: &Spanned<String>, schema: &Schema, problems: &mut
     }
 }
 
-fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: &mut Vec<Problem>) -> Option<(Step, Schema)> {
-    let mut fields: Vec<(String, Expr)> = Vec::new();
+fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: &mut Vec<Problem>) -> (Step, Schema) {
+    // A field whose expression is wrong has none, and is of any type.
+    let mut fields: Vec<(String, Option<Expr>)> = Vec::new();
     if select.all.as_ref().is_some_and(|all| all.value) {
         // A field's name need not be one that an expression can spell; its slot always can be taken.
-        fields.extend(schema.names().take(handed_on).filter_map(|name| Some((name.to_owned(), Expr::field(name, schema)?))));
+        fields.extend(schema.names().take(handed_on).filter_map(|name| Some((name.to_owned(), Some(Expr::field(name, schema)?)))));
     }
-    let before = problems.len();
     for (name, text) in &select.fields {
-        let Some(expr) = expression(text, schema, problems) else { continue };
+        let expr = expression(text, schema, problems);
         match fields.iter_mut().find(|(n, _)| *n == name.value) {
             Some((_, old)) => *old = expr,
             None => fields.push((name.value.clone(), expr)),
         }
     }
-    let selected = Schema::new(fields.iter().map(|(name, expr)| (name.clone(), expr.ty().clone())));
-    let exprs = ExprSet::new(fields.into_iter().map(|(_, expr)| expr));
-    (problems.len() == before).then_some((Step::Select(exprs), selected))
+    let ty = |expr: &Option<Expr>| expr.as_ref().map_or(Type::Any, |expr| expr.ty().clone());
+    let selected = Schema::new(fields.iter().map(|(name, expr)| (name.clone(), ty(expr))));
+    (Step::Select(ExprSet::new(fields.into_iter().filter_map(|(_, expr)| expr))), selected)
 }
 
-fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Problem>) -> Option<(Step, Schema)> {
-    let list = expression(&flat_map.list, schema, problems)?;
-    let element = match list.ty() {
-        Type::List(element) => (**element).clone(),
-        Type::Any => Type::Any,
-        other => {
+fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Problem>) -> (Option<Step>, Schema) {
+    let mut exploded = schema.clone();
+    let list = expression(&flat_map.list, schema, problems);
+    let element = match list.as_ref().map(Expr::ty) {
+        Some(Type::List(element)) => (**element).clone(),
+        Some(Type::Any) | None => Type::Any,
+        Some(other) => {
             problems.push(flat_map.list.problem(format!("`flat_map` is over a list, and this is of type {other}")));
-            return None;
+            Type::Any
         }
     };
     if schema.slot(&flat_map.field.value).is_some() {
         let message =
             format!("there is a field `{}` already: name the element otherwise, as in `flat_map: {{ item: ... }}`", flat_map.field.value);
         problems.push(flat_map.field.problem(message));
-        return None;
+    } else {
+        exploded.add(flat_map.field.value.clone(), element);
     }
-    let mut exploded = schema.clone();
-    exploded.add(flat_map.field.value.clone(), element);
-    Some((Step::Explode(list), exploded))
+    (list.map(Step::Explode), exploded)
 }
 
 impl std::fmt::Display for Pipeline {

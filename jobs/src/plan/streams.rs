@@ -13,8 +13,8 @@ use super::single::{self, PlannedDedupe, PlannedTop};
 use super::windows::{self, PlannedWindow};
 use super::{Known, PlannedInput, Streams};
 use crate::aggregate::{self, Compiled};
-use crate::expr::Expr;
-use crate::file::{OnError, Problem, Stream, Table};
+use crate::expr::{Expr, field_name};
+use crate::file::{OnError, Problem, Spanned, Stream, Table};
 
 /// A stream, compiled.
 #[derive(Clone)]
@@ -83,8 +83,44 @@ pub(super) struct Aggregation {
     pub(super) words: String,
 }
 
+/// Why a stream can't be planned, and what is known of what it would give: so what reads it can be judged at once.
+pub(super) struct Refused {
+    pub(super) problems: Vec<Problem>,
+    pub(super) gives: Vec<(String, Known)>,
+}
+
+impl From<Vec<Problem>> for Refused {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self { problems, gives: Vec::new() }
+    }
+}
+
+impl Refused {
+    /// A stream whose work can't be planned, but gives these fields to `where` and `select`.
+    fn looked_through(stream: &Stream, input: &Known, mut problems: Vec<Problem>, over: Known, handed_on: Option<usize>) -> Self {
+        let aside = |name: &Option<Spanned<String>>, known: Known| name.as_ref().map(|name| (name.value.clone(), known));
+        // Late records of a join are of another form.
+        let late = aside(&stream.late_to, input.clone()).filter(|_| stream.join.is_none());
+        let mut gives: Vec<(String, Known)> = late.into_iter().collect();
+        if stream.timeouts_to.is_some() {
+            let fields = over.schema.fields().iter().take(handed_on.unwrap_or(usize::MAX));
+            let schema = Schema::new(fields.map(|field| (field.name.clone(), field.ty.clone())));
+            gives.extend(aside(&stream.timeouts_to, Known { schema, ..over.clone() }));
+        }
+        let schema = match pipeline::compile(stream, over.schema.clone(), handed_on) {
+            Ok((_, schema)) => schema,
+            Err((more, schema)) => {
+                problems.extend(more);
+                schema
+            }
+        };
+        gives.push((stream.name.value.clone(), Known { schema, ..over }));
+        Self { problems, gives }
+    }
+}
+
 /// Plans a stream. `None` if an input could not be planned.
-pub(super) fn plan(stream: &Stream, known: &Streams, tables: &[&Table]) -> Result<Option<PlannedStream>, Vec<Problem>> {
+pub(super) fn plan(stream: &Stream, known: &Streams, tables: &[&Table]) -> Result<Option<PlannedStream>, Refused> {
     let Some((input, inputs)) = super::union(&stream.from, known) else { return Ok(None) };
     let mut timed = input.timed;
     let mut pipeline_schema = input.schema.clone();
@@ -92,9 +128,9 @@ pub(super) fn plan(stream: &Stream, known: &Streams, tables: &[&Table]) -> Resul
     // All fields are handed on, but for the steps of a pattern.
     let mut handed_on = None;
     if let Some(pattern) = &stream.pattern {
-        let (planned, schema) = patterns::plan(stream, pattern, &input).map_err(|(mut problems, schema)| {
-            problems.extend(pipeline::compile(stream, schema, None).err().into_iter().flatten());
-            problems
+        let (planned, schema) = patterns::plan(stream, pattern, &input).map_err(|(problems, schema, handed_on)| {
+            let over = Known { schema, timed: !pattern.processing_time };
+            Refused::looked_through(stream, &input, problems, over, Some(handed_on))
         })?;
         pipeline_schema = schema;
         handed_on = Some(planned.schema.width());
@@ -112,24 +148,37 @@ pub(super) fn plan(stream: &Stream, known: &Streams, tables: &[&Table]) -> Resul
         pipeline_schema = schema;
         work = Work::Lookup(Box::new(planned));
     } else if let Some(dedupe) = &stream.dedupe {
-        work = Work::Dedupe(single::plan_dedupe(stream, dedupe, &input)?);
+        let planned = single::plan_dedupe(stream, dedupe, &input)
+            .map_err(|problems| Refused::looked_through(stream, &input, problems, input.clone(), None))?;
+        work = Work::Dedupe(planned);
     } else if let Some(top) = &stream.top {
         let (planned, schema) = single::plan_top(stream, top, &input)?;
         pipeline_schema = schema;
         timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Top(Box::new(planned));
     } else if !stream.aggregate.is_empty() {
-        let (planned, schema) = plan_aggregation(stream, &input)?;
+        let (planned, schema) = plan_aggregation(stream, &input).map_err(|(problems, schema)| {
+            let over = Known { schema, timed: timed || stream.windowed };
+            Refused::looked_through(stream, &input, problems, over, None)
+        })?;
         pipeline_schema = schema;
         timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Aggregation(planned);
     }
-    let (pipeline, schema) = pipeline::compile(stream, pipeline_schema.clone(), handed_on)?;
+    timed |= stream.windowed && stream.window.is_none();
+    let (pipeline, schema) = pipeline::compile(stream, pipeline_schema.clone(), handed_on).map_err(|_| {
+        let over = Known { schema: pipeline_schema.clone(), timed };
+        Refused::looked_through(stream, &input, Vec::new(), over, handed_on)
+    })?;
     let name = stream.name.value.clone();
     Ok(Some(PlannedStream { name, inputs, input, work, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error }))
 }
 
-fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), Vec<Problem>> {
+/// Plans an aggregation.
+///
+/// # Errors
+/// What is wrong with it, and the fields it would give.
+fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), (Vec<Problem>, Schema)> {
     let mut problems = Vec::new();
     let mut schema = Schema::default();
     let (slots, computed) = plan_key(stream, input, &mut schema, &mut problems);
@@ -140,7 +189,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         }
         Some(planned)
     });
-    let has_bounds = window.as_ref().map_or(stream.window.is_some(), PlannedWindow::has_bounds);
+    let has_bounds = window.as_ref().map_or(stream.windowed, PlannedWindow::has_bounds);
     if has_bounds {
         schema.add("window_start", Type::Timestamp);
         schema.add("window_end", Type::Timestamp);
@@ -167,9 +216,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         }
     }
     if !problems.is_empty() {
-        // The rest of the stream is looked at too, that all problems are told at once.
-        problems.extend(pipeline::compile(stream, schema, None).err().into_iter().flatten());
-        return Err(problems);
+        return Err((problems, schema));
     }
     let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
     let what = stream.aggregate.iter().map(|a| format!("{} = {}", a.name.value, a.call.value)).collect::<Vec<_>>().join(", ");
@@ -189,9 +236,10 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
 pub(super) fn plan_key(stream: &Stream, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Vec<Expr>) {
     let (mut slots, mut computed) = (Vec::new(), Vec::new());
     for (i, key) in stream.key.iter().enumerate() {
-        if let Some(slot) = input.schema.slot(&key.value) {
+        let name = field_name(&key.value);
+        if let Some(slot) = input.schema.slot(name) {
             slots.push(slot);
-            schema.add(key.value.clone(), input.schema.fields()[slot].ty.clone());
+            schema.add(name, input.schema.fields()[slot].ty.clone());
         } else if let Some(expr) = pipeline::expression(key, &input.schema, problems) {
             slots.push(input.schema.width() + computed.len());
             let name = if stream.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };
