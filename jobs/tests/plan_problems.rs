@@ -272,7 +272,10 @@ fn a_mistake_hides_none_in_the_streams_that_read_it() {
         ("key: user, aggregate: { n: cnt() }", "there is no aggregate `cnt`: did you mean `count`?"),
         ("key: user, aggregate: { n: sum(amuont) }", "unknown field `amuont`"),
         ("select: { user: user, n: 'size(ipp)' }", "unknown field `ipp`: did you mean `ip`?"),
-        ("key: user, window: { tumble: 5m }, aggregate: { n: count() }", "unknown key `tumble` in `window` of stream `counts`: did you mean `tumbling`?"),
+        (
+            "key: user, window: { tumble: 5m }, aggregate: { n: count() }",
+            "unknown key `tumble` in `window` of stream `counts`: did you mean `tumbling`?",
+        ),
         ("key: user, aggregate: { n: count() }, wher: 'n > 1'", "unknown key `wher` in stream `counts`: did you mean `where`?"),
     ] {
         let streams = format!(
@@ -301,7 +304,9 @@ fn a_mistake_brings_no_others() {
     );
     // What a stream gives whose aggregates cannot be told is not guessed at.
     assert_eq!(
-        of_streams("  counts: { from: logins, key: user, aggregat: { n: count() }, where: 'n > 1' }\n  alerts: { from: counts, where: 'n > 3' }"),
+        of_streams(
+            "  counts: { from: logins, key: user, aggregat: { n: count() }, where: 'n > 1' }\n  alerts: { from: counts, where: 'n > 3' }"
+        ),
         [
             "unknown key `aggregat` in stream `counts`: did you mean `aggregate`?",
             "`key` in stream `counts` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate`",

@@ -17,7 +17,11 @@ impl fmt::Display for Barren {
         let Self { stream, records } = self;
         match records {
             1 => write!(f, "stream `{stream}` dropped its only record, as an expression failed on it"),
-            _ => write!(f, "stream `{stream}` dropped all of its {} records, as an expression failed on each", super::report::grouped(*records)),
+            _ => write!(
+                f,
+                "stream `{stream}` dropped all of its {} records, as an expression failed on each",
+                super::report::grouped(*records)
+            ),
         }
     }
 }

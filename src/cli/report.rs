@@ -71,7 +71,8 @@ impl Report {
         let seconds = self.started.elapsed().as_secs_f64();
         let (read, bad) = read(graph, metrics);
         let rate = short((read as f64) / seconds.max(1e-6));
-        let mut out = format!("{}: {} after {}, {} records read ({rate}/s)\n", run.job, run.how, time(self.started.elapsed()), grouped(read));
+        let mut out =
+            format!("{}: {} after {}, {} records read ({rate}/s)\n", run.job, run.how, time(self.started.elapsed()), grouped(read));
         let parts = account::parts(graph, metrics);
         let width = parts.iter().map(|part| part.name.chars().count()).max().unwrap_or(0);
         for part in &parts {

@@ -176,7 +176,9 @@ impl Run {
     fn watch(&self, job: &Job, running: &Running, report: &mut Report) {
         const LOOK: Duration = Duration::from_millis(2);
         const DRAW: Duration = Duration::from_millis(250);
-        let shown = !self.quiet && !log::is_json() && std::io::stderr().is_terminal();
+        // Where results come to the terminal, a line that is drawn again and again would run into them.
+        let results = std::io::stdout().is_terminal() && job.graph().nodes().iter().any(|n| n.role == Role::Sink && n.kind == STDOUT);
+        let shown = !self.quiet && !log::is_json() && std::io::stderr().is_terminal() && !results;
         let (mut drawn, mut failed) = (Instant::now(), 0);
         while !running.is_finished() {
             std::thread::sleep(LOOK);

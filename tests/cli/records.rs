@@ -100,8 +100,12 @@ fn a_stream_that_loses_every_record_to_errors_is_told_of_and_fails_a_strict_run(
     dir.job(&dividing("")).args(["--quiet"]).run().exits(0).stderr_has(lost);
     dir.job(&dividing("")).args(["--strict"]).run().exits(1).stderr_has(&format!("error: {lost}"));
     // So are the keys and the aggregates of a stream.
-    for keys in ["key: '1 / n', window: { tumbling: 1s }, aggregate: { c: count() }", "window: { tumbling: 1s }, aggregate: { c: sum(1 / n) }"] {
-        let job = dividing("").replace("select: { q: 100 / n }", keys).replace("schema: { n: int }", "schema: { n: int, ts: int }, event_time: { field: ts }");
+    for keys in
+        ["key: '1 / n', window: { tumbling: 1s }, aggregate: { c: count() }", "window: { tumbling: 1s }, aggregate: { c: sum(1 / n) }"]
+    {
+        let job = dividing("")
+            .replace("select: { q: 100 / n }", keys)
+            .replace("schema: { n: int }", "schema: { n: int, ts: int }, event_time: { field: ts }");
         dir.file("in.jsonl", "{\"n\":0,\"ts\":1}\n{\"n\":0,\"ts\":2}\n");
         dir.job(&job).args(["--strict"]).run().exits(1).stderr_has(lost);
     }
@@ -178,7 +182,10 @@ fn a_number_that_may_be_seconds_is_no_timestamp() {
 #[test]
 fn fields_with_any_name_can_be_used() {
     let dir = Dir::new();
-    dir.file("in.jsonl", "{\"user-agent\":\"curl\",\"@timestamp\":\"2026-01-01T00:00:00Z\",\"src.ip\":\"10.0.0.1\",\"größe\":3,\"a b\":1,\"in\":2}\n");
+    dir.file(
+        "in.jsonl",
+        "{\"user-agent\":\"curl\",\"@timestamp\":\"2026-01-01T00:00:00Z\",\"src.ip\":\"10.0.0.1\",\"größe\":3,\"a b\":1,\"in\":2}\n",
+    );
     let expected = [json!({"agent": "curl", "n": 6, "ip": "10.0.0.1", "t": "2026-01-01T00:00:00Z"})];
     let select = "select: { agent: '`user-agent`', n: '`a b` + `in` + `größe`', ip: '`src.ip`', t: 'string(`@timestamp`)' }";
     for schema in ["", ", schema: { user-agent: string, '@timestamp': string, src.ip: string, größe: int, a b: int, in: int }"] {

@@ -387,8 +387,16 @@ mod tests {
             ("int", "3.5", "\"3.5\" is not an int"),
             ("int", "9223372036854775808", "9223372036854775808 does not fit an int (64 bits, signed)"),
             ("double", "1,5", "\"1,5\" is not a double"),
-            ("timestamp", "noon", "\"noon\" is not a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)"),
-            ("timestamp", "1767225600", "\"1767225600\" is not a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)"),
+            (
+                "timestamp",
+                "noon",
+                "\"noon\" is not a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)",
+            ),
+            (
+                "timestamp",
+                "1767225600",
+                "\"1767225600\" is not a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)",
+            ),
             ("timestamp_s", "2024-01-01", "\"2024-01-01\" is not a timestamp in seconds"),
             ("timestamp_ms", "99999999999999999", "\"99999999999999999\" is not a timestamp in milliseconds"),
             ("timestamp_us", "x", "\"x\" is not a timestamp in microseconds"),

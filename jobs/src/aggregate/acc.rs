@@ -320,6 +320,10 @@ fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let above = sorted.get(rank.ceil() as usize)?;
     let (part, distance) = (rank.fract(), above - below);
     // The distance of two doubles may be more than a double holds; of infinite ones there is none.
-    let between = if distance.is_infinite() && below.is_finite() && above.is_finite() { below * (1.0 - part) + above * part } else { below + distance * part };
+    let between = if distance.is_infinite() && below.is_finite() && above.is_finite() {
+        below * (1.0 - part) + above * part
+    } else {
+        below + distance * part
+    };
     Some(between)
 }

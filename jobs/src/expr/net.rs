@@ -160,7 +160,19 @@ mod tests {
 
     #[test]
     fn what_is_no_address_or_range_is_refused() {
-        for text in ["", "1.2.3", "1.2.3.04", "1.2.3.4.5", "::ffff:1.2.3", "::ffff:1.2.3.256", "1.2.3.4::", "fe80::1%en0", "1.2.3.4/8", " 1.2.3.4", "g::"] {
+        for text in [
+            "",
+            "1.2.3",
+            "1.2.3.04",
+            "1.2.3.4.5",
+            "::ffff:1.2.3",
+            "::ffff:1.2.3.256",
+            "1.2.3.4::",
+            "fe80::1%en0",
+            "1.2.3.4/8",
+            " 1.2.3.4",
+            "g::",
+        ] {
             assert_eq!(Ip::parse(text), None, "{text}");
         }
         for text in

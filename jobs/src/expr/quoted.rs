@@ -23,7 +23,8 @@ pub(super) fn spelt(name: &str) -> String {
 /// Can an expression spell this name without backticks?
 pub(super) fn is_identifier(name: &str) -> bool {
     let Ok(tokens) = Tokens::read(name) else { return false };
-    matches!(tokens.list.as_slice(), [token] if token.kind == TokenKind::TokIdent && token.end - token.start == name.len()) && !name.starts_with('`')
+    matches!(tokens.list.as_slice(), [token] if token.kind == TokenKind::TokIdent && token.end - token.start == name.len())
+        && !name.starts_with('`')
 }
 
 /// A source with identifiers in the place of names in backticks.
@@ -45,7 +46,11 @@ impl Quoted {
             let stand_in = match known.get(name) {
                 Some(stand_in) => stand_in.clone(),
                 None => {
-                    let mut candidates = number.by_ref().map(|n| format!("{:_<width$}", format!("_{n}")));
+                    let padded = |n: u32| {
+                        let digits = n.to_string();
+                        format!("_{digits}{}", "_".repeat(width.saturating_sub(1 + digits.len())))
+                    };
+                    let mut candidates = number.by_ref().map(padded);
                     let free = candidates.find(|candidate| !source.contains(candidate.as_str())).filter(|free| free.len() == width)?;
                     known.insert(name, free.clone());
                     quoted.names.insert(free.clone(), name.to_owned());
@@ -110,7 +115,16 @@ mod tests {
 
     #[test]
     fn only_what_is_no_identifier_needs_backticks() {
-        for (name, expected) in [("user", "user"), ("_x1", "_x1"), ("user-agent", "`user-agent`"), ("in", "`in`"), ("@t", "`@t`"), ("größe", "`größe`"), ("a b", "`a b`"), ("for", "`for`")] {
+        for (name, expected) in [
+            ("user", "user"),
+            ("_x1", "_x1"),
+            ("user-agent", "`user-agent`"),
+            ("in", "`in`"),
+            ("@t", "`@t`"),
+            ("größe", "`größe`"),
+            ("a b", "`a b`"),
+            ("for", "`for`"),
+        ] {
             assert_eq!(spelt(name), expected);
         }
     }

@@ -81,7 +81,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
     let fields = reader.fields(node, at, &[&keys::PATTERN], &place)?;
     let before = reader.problems.len();
     let within = fields.get("within").and_then(|node| read_window(reader, node));
-    let mut places = Places { pattern: at.clone(), within: fields.get("within").map(|n| n.span.clone()), target: None, steps: Vec::new(), lost: false };
+    let mut places =
+        Places { pattern: at.clone(), within: fields.get("within").map(|n| n.span.clone()), target: None, steps: Vec::new(), lost: false };
     let after_match = fields.get("after_match").and_then(|node| read_after_match(reader, node, at, &place, &mut places));
     let tie_break = fields.get("tie_break").and_then(|node| reader.text(node, "a field"));
     let processing_time = fields.get("time").and_then(|node| reader.word(node, "pattern.time", &TIMES_OF)).is_some_and(|t| t.value);

@@ -75,7 +75,7 @@ impl<'n> Fields<'n> {
 /// A key that is in none of the tables: what was meant by it, or else which there are.
 fn unknown_key(key: &Spanned<String>, tables: &[&'static Table], place: &str) -> Problem {
     let name = key.value.as_str();
-    let known = || tables.iter().flat_map(|table| table.keys.iter().map(|known| (table.name, known.name)));
+    let known = || tables.iter().flat_map(|table| table.keys.iter().map(move |known| (table.name, known.name)));
     let mut problem = key.problem(format!("unknown key `{name}` in {place}"));
     let foreign = tables.iter().find_map(|table| foreign::key(table.name, name));
     problem.nearest = foreign.or_else(|| nearest(name, known().map(|(_, known)| known)));

@@ -125,7 +125,10 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         Some(_) => usize::MAX,
         None => 0,
     };
-    let selected = select.as_ref().map_or(0, |select| select.fields.len() + usize::from(select.all.is_some()));
+    let selected = select.as_ref().map_or(0, |select| select.fields.len());
+    let stars = fields
+        .get("select")
+        .map_or(0, |node| if let Value::Map(entries) = &node.value { entries.iter().filter(|e| e.key.value == "*").count() } else { 0 });
     let read = [
         ("window", window.is_some() || top.is_none()),
         ("pattern", pattern.as_ref().is_some_and(|pattern| pattern.named)),
@@ -135,7 +138,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         ("top", top.is_some()),
         ("flat_map", flat_map.is_some()),
         ("aggregate", aggregate.len() == entries("aggregate")),
-        ("select", selected == entries("select")),
+        ("select", selected + stars == entries("select")),
     ];
     let read = read.iter().all(|(key, read)| fields.get(key).is_none() || *read);
     let whole = fitting && read && !from.is_empty() && !fields.missing && fields.knows_all_but(&ASIDE);

@@ -110,7 +110,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     }
     let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
     let mut streams_planned = Vec::new();
-    for stream in file.streams_in_order().into_iter().filter(|s| s.whole) {
+    for stream in file.streams_in_order().into_iter().filter(|s| s.whole || whole(&s.name)) {
         match streams::plan(stream, &known, &tables) {
             Ok(Some(stream)) => {
                 let out = Known { schema: stream.schema.clone(), timed: stream.timed };

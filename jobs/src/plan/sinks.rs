@@ -42,7 +42,9 @@ pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams) -> Result<Opti
     };
     let made = match &sink.format {
         _ if table => made(sink, job, TableEncoder::new(&schema, timestamps), &schema, timestamps)?,
-        SinkFormat::Json | SinkFormat::Table | SinkFormat::TableOrJson => made(sink, job, JsonEncoder::new(&schema, timestamps), &schema, timestamps)?,
+        SinkFormat::Json | SinkFormat::Table | SinkFormat::TableOrJson => {
+            made(sink, job, JsonEncoder::new(&schema, timestamps), &schema, timestamps)?
+        }
         SinkFormat::Csv { header, delimiter } => {
             let encoder = CsvEncoder::new(&schema, timestamps).with_header(*header).with_delimiter(*delimiter);
             made(sink, job, encoder, &schema, timestamps)?

@@ -171,9 +171,8 @@ fn text_test(function: &'static Function, mut args: Vec<Typed>) -> Result<Typed,
         "matches" => None,
         _ => return Err(args),
     };
-    let borrowed = |arg: &Typed| {
-        matches!(arg.ty, Ty::String | Ty::Any) && matches!(arg.node, Node::Slot(_) | Node::Const(Val::Own(Value::String(_))))
-    };
+    let borrowed =
+        |arg: &Typed| matches!(arg.ty, Ty::String | Ty::Any) && matches!(arg.node, Node::Slot(_) | Node::Const(Val::Own(Value::String(_))));
     if args.len() != 2 {
         return Err(args);
     }

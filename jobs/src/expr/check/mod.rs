@@ -152,7 +152,8 @@ impl Checker<'_> {
             let span = self.parsed.span(e);
             let problem = match self.unquoted(&span) {
                 Some((place, field)) => {
-                    let message = format!("the field `{field}` is written in backticks, as in `` {} ``: its name is no identifier", spelt(field));
+                    let message =
+                        format!("the field `{field}` is written in backticks, as in `` {} ``: its name is no identifier", spelt(field));
                     Problem::new(place, message)
                 }
                 None => Problem { nearest: nearest.map(|name| spelt(&name)), ..Problem::new(span, format!("unknown field `{name}`")) },

@@ -71,16 +71,9 @@ fn each_is_told_once_and_beside_the_others() {
 
 #[test]
 fn what_may_never_be_evaluated_is_no_mistake() {
-    let row: Row = [
-        Value::string("a"),
-        Value::string("::1"),
-        Value::timestamp_ms(0),
-        Value::Int(1),
-        Value::Double(1.5),
-        Value::Bool(true),
-    ]
-    .into_iter()
-    .collect();
+    let row: Row = [Value::string("a"), Value::string("::1"), Value::timestamp_ms(0), Value::Int(1), Value::Double(1.5), Value::Bool(true)]
+        .into_iter()
+        .collect();
     for (source, value) in [
         ("1 / 0 > 1 || ok", Ok(Value::Bool(true))),
         ("ok || n / 0 > 1", Ok(Value::Bool(true))),

@@ -112,7 +112,10 @@ fn names_that_no_identifier_spells_stand_in_backticks() {
         assert_eq!(expr.eval(&row), Ok(value), "{source}");
     }
     for (source, expected) in [
-        ("user-agent == 'x'", "user-agent: the field `user-agent` is written in backticks, as in `` `user-agent` ``: its name is no identifier"),
+        (
+            "user-agent == 'x'",
+            "user-agent: the field `user-agent` is written in backticks, as in `` `user-agent` ``: its name is no identifier",
+        ),
         ("`user_agent` == 'x'", "`user_agent`: unknown field `user_agent`; did you mean ``user-agent``?"),
         ("@timestamp", "@: unexpected character; a name that is no identifier is written in backticks, as in `` `user-agent` ``"),
         ("1 + in", "in: unexpected `in`; a name that is no identifier is written in backticks, as in `` `user-agent` ``"),
