@@ -260,7 +260,7 @@ fn a_bad_pattern_hides_no_unknown_field() {
             "unknown field `reslt`: did you mean `result`?",
             "`times` of step `fail` is zero: leave the step out, or let it occur at least once",
             "unknown field `okk`: did you mean `ok`?",
-            "unknown field `useer`",
+            "unknown field `useer`: did you mean `user`?",
         ]
     );
 }

@@ -240,11 +240,18 @@ pub(super) fn plan_key(stream: &Stream, input: &Known, schema: &mut Schema, prob
         if let Some(slot) = input.schema.slot(name) {
             slots.push(slot);
             schema.add(name, input.schema.fields()[slot].ty.clone());
-        } else if let Some(expr) = pipeline::expression(key, &input.schema, problems) {
+            continue;
+        }
+        let known = problems.len();
+        if let Some(expr) = pipeline::expression(key, &input.schema, problems) {
             slots.push(input.schema.width() + computed.len());
             let name = if stream.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };
             schema.add(name, expr.ty().clone());
             computed.push(expr);
+        } else {
+            // What was meant is there for `where` and `select`, as is what was written: so that one mistake is told once.
+            let meant = problems[known..].iter().filter_map(|problem| problem.nearest.clone());
+            meant.chain([name.to_owned()]).for_each(|name| _ = schema.add(name, Type::Any));
         }
     }
     (slots, computed)
