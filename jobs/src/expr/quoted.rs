@@ -3,7 +3,7 @@
 //! CEL has backticks behind a dot only, and for few characters. Here the parser is given an identifier of the same length in the place of
 //! each such name, so that all places stay what they are, and the names are put back into its tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cel::common::ast::{EntryExpr, Expr as Ast, IdedExpr, LiteralValue, operators as op};
 use cel::parser::pratt_parser::TokenKind;
@@ -36,11 +36,12 @@ pub(super) struct Quoted {
 impl Quoted {
     /// None if there is no such name, or too many to find identifiers for.
     pub fn new(source: &str, tokens: &Tokens) -> Option<Self> {
+        let idents = || tokens.list.iter().filter(|token| token.kind == TokenKind::TokIdent).map(|token| token.start..token.end);
+        let taken: HashSet<&str> = idents().filter_map(|place| source.get(place)).collect();
         let mut quoted = Self { text: source.to_owned(), names: HashMap::new() };
         let mut known: HashMap<&str, String> = HashMap::new();
         let mut number = 0..10_000;
-        for token in tokens.list.iter().filter(|token| token.kind == TokenKind::TokIdent) {
-            let place = token.start..token.end;
+        for place in idents() {
             let Some(name) = source.get(place.clone()).and_then(name) else { continue };
             let width = place.len();
             let stand_in = match known.get(name) {
@@ -51,7 +52,7 @@ impl Quoted {
                         format!("_{digits}{}", "_".repeat(width.saturating_sub(1 + digits.len())))
                     };
                     let mut candidates = number.by_ref().map(padded);
-                    let free = candidates.find(|candidate| !source.contains(candidate.as_str())).filter(|free| free.len() == width)?;
+                    let free = candidates.find(|candidate| !taken.contains(candidate.as_str())).filter(|free| free.len() == width)?;
                     known.insert(name, free.clone());
                     quoted.names.insert(free.clone(), name.to_owned());
                     free
