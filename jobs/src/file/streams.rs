@@ -130,6 +130,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         .get("select")
         .map_or(0, |node| if let Value::Map(entries) = &node.value { entries.iter().filter(|e| e.key.value == "*").count() } else { 0 });
     let read = [
+        ("key", !key.is_empty()),
         ("window", window.is_some() || top.is_none()),
         ("pattern", pattern.as_ref().is_some_and(|pattern| pattern.named)),
         ("join", join.is_some()),
