@@ -33,7 +33,7 @@ pub fn identifiers(source: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::identifiers;
+    use super::{field_name, identifiers};
 
     #[test]
     fn calls_and_selected_fields_are_no_names() {

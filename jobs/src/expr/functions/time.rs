@@ -118,7 +118,7 @@ pub(in crate::expr) fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
             Some(hours) => (-1, hours),
             None => (1, hours.strip_prefix('+').unwrap_or(hours)),
         };
-        let number = |text: &str, most: i32| text.parse().ok().filter(|n| *n <= most && text.bytes().all(|b| b.is_ascii_digit()));
+        let number = |text: &str, most: i32| text.parse::<i32>().ok().filter(|n| *n <= most && text.bytes().all(|b| b.is_ascii_digit()));
         let (hours, minutes) = number(hours, 23).zip(number(minutes, 59)).ok_or_else(unknown)?;
         return Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).map(Offset::to_time_zone).map_err(|_| unknown());
     }
