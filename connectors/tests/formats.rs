@@ -89,7 +89,10 @@ fn json_says_what_is_wrong() {
     let every = |ty| JsonFormat::new(layout(&[("x", ty)]));
     for (ty, error) in [
         ("bytes", r#"field `x`: "?" is not bytes (base64)"#),
-        ("timestamp", r#"field `x`: "?" is not a timestamp (RFC 3339, or milliseconds)"#),
+        (
+            "timestamp",
+            r#"field `x`: "?" is not a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)"#,
+        ),
         ("duration", r#"field `x`: "?" is not a duration (such as 1h30m, or milliseconds)"#),
         ("list", r#"field `x`: "?" is not a list"#),
         ("map", r#"field `x`: "?" is not a map"#),

@@ -1,6 +1,7 @@
 //! What happens when an expression fails on a record: the record is dropped, counted and now and then logged, or the job fails.
 
-use tidegate_connectors::row::{Row, Schema, Value};
+use tidegate_connectors::format::{Encoder, JsonEncoder, Timestamps};
+use tidegate_connectors::row::{Row, Schema};
 use tidegate_runtime::{Error, Sampled};
 
 use crate::expr::Expr;
@@ -38,23 +39,16 @@ impl Failures {
         Ok(())
     }
 
+    /// The record as JSON, cut if it is long.
     fn show(&self, row: &Row) -> String {
         const LONGEST: usize = 300;
-        let mut text = String::from("{");
-        let rest = match self.schema.rest().map(|slot| row.get(slot)) {
-            Some(Value::Map(rest)) => rest.as_slice(),
-            _ => &[],
-        };
-        let named = self.schema.fields().filter(|(slot, _)| row.has(*slot)).map(|(slot, field)| (field.name.as_str(), row.get(slot)));
-        for (name, value) in named.chain(rest.iter().map(|(name, value)| (name.as_str().unwrap_or_default(), value))) {
-            let comma = if text.len() > 1 { ", " } else { "" };
-            text.push_str(&format!("{comma}{name}: {value:?}"));
-            if text.len() > LONGEST {
-                text.truncate(text.floor_char_boundary(LONGEST));
-                text.push_str("...");
-                break;
-            }
+        let mut line = Vec::new();
+        JsonEncoder::new(&self.schema, Timestamps::Iso).encode(row, &mut line);
+        let mut text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if text.len() > LONGEST {
+            text.truncate(text.floor_char_boundary(LONGEST));
+            text.push_str("...");
         }
-        text + "}"
+        text
     }
 }

@@ -215,3 +215,133 @@ sinks:
         ]
     );
 }
+
+/// The first line of each problem of a job with these streams, without its place, and with `alerts` written.
+fn of_streams(streams: &str) -> Vec<String> {
+    let text = format!(
+        "name: job
+sources:
+  logins:
+    connector: stdin
+    schema: {{ user: int, ip: string, result: string, ts: timestamp_s }}
+    event_time: {{ field: ts, max_delay: 5s }}
+streams:
+{streams}
+sinks:
+  end: {{ from: alerts, connector: stdout }}
+"
+    );
+    let (file, mut problems) = parse("job.yaml", &text, &[]);
+    let planned = file.and_then(|file| plan(&file, &mut problems));
+    assert!(planned.is_none(), "the job is fine:\n{text}");
+    let line = |p: &tidegate_jobs::file::Problem| {
+        let shown = p.to_string();
+        shown.lines().next().unwrap_or_default().splitn(5, ':').nth(4).unwrap_or_default().trim().to_owned()
+    };
+    problems.iter().map(line).collect()
+}
+
+#[test]
+fn a_bad_pattern_hides_no_unknown_field() {
+    assert_eq!(
+        of_streams(
+            "  alerts:
+    from: logins
+    key: usr
+    pattern:
+      steps:
+        - { name: fail, where: \"reslt == 'fail'\", times: 0 }
+        - { name: ok, where: \"result == 'ok' && fail[0].x == 1\" }
+    where: 'ok.size() > 1 && okk.size() > 1'
+    select: { u: useer }"
+        ),
+        [
+            "unknown field `usr`: did you mean `user`?",
+            "unknown field `reslt`: did you mean `result`?",
+            "`times` of step `fail` is zero: leave the step out, or let it occur at least once",
+            "unknown field `okk`: did you mean `ok`?",
+            "unknown field `useer`: did you mean `user`?",
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_hides_none_in_the_streams_that_read_it() {
+    // An unknown aggregate, a field that is wrong, a window that could not be read, a misspelt key.
+    for (keys, told) in [
+        ("key: user, aggregate: { n: cnt() }", "there is no aggregate `cnt`: did you mean `count`?"),
+        ("key: user, aggregate: { n: sum(amuont) }", "unknown field `amuont`"),
+        ("select: { user: user, n: 'size(ipp)' }", "unknown field `ipp`: did you mean `ip`?"),
+        (
+            "key: user, window: { tumble: 5m }, aggregate: { n: count() }",
+            "unknown key `tumble` in `window` of stream `counts`: did you mean `tumbling`?",
+        ),
+        ("key: user, aggregate: { n: count() }, wher: 'n > 1'", "unknown key `wher` in stream `counts`: did you mean `where`?"),
+    ] {
+        let streams = format!(
+            "  counts: {{ from: logins, {keys} }}
+  alerts: {{ from: counts, where: 'n > 1 && user == \"x\" && nn > 1' }}"
+        );
+        let expected = [told, "cannot compare int and string", "unknown field `nn`: did you mean `n`?"];
+        assert_eq!(of_streams(&streams), expected, "{keys}");
+    }
+    // What is selected is known, whatever else is.
+    assert_eq!(
+        of_streams(
+            "  a: { from: logins, select: { x: usr, y: ip } }
+  alerts: { from: a, where: 'x > 1 && y > 1 && z > 1' }"
+        ),
+        ["unknown field `usr`: did you mean `user`?", "cannot order string and int", "unknown field `z`: did you mean `x`?"]
+    );
+}
+
+#[test]
+fn a_mistake_brings_no_others() {
+    let pattern = "from: logins, key: user, pattern: { steps: [{ name: a, where: \"result == 'x'\" }, { name: b }], within: 15m }";
+    assert_eq!(
+        of_streams(&format!("  paid: {{ {pattern}, timeout_to: unpaid }}\n  alerts: {{ from: [paid, unpaid] }}")),
+        ["unknown key `timeout_to` in stream `paid`: did you mean `timeouts_to`?"]
+    );
+    // What a stream gives whose aggregates cannot be told is not guessed at.
+    assert_eq!(
+        of_streams(
+            "  counts: { from: logins, key: user, aggregat: { n: count() }, where: 'n > 1' }\n  alerts: { from: counts, where: 'n > 3' }"
+        ),
+        [
+            "unknown key `aggregat` in stream `counts`: did you mean `aggregate`?",
+            "`key` in stream `counts` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate`",
+        ]
+    );
+    assert_eq!(
+        of_streams(
+            "  hot: { from: logins, key: user, window: { hop: 5m }, aggregate: { n: count() } }
+  alerts: { from: hot, select: { a: window_start, n: n } }"
+        ),
+        ["unknown key `hop` in `window` of stream `hot`: did you mean `sliding: 10m, every: 1m`?"]
+    );
+}
+
+#[test]
+fn a_mistake_in_a_source_hides_none_behind_it() {
+    let text = "
+name: job
+sources:
+  logins: { connector: stdin, schema: { user: int, ts: timestamp_s }, event_time: { field: ts, max_delay: 15 min } }
+streams:
+  alerts: { from: logins, key: user, window: { slide: 1m }, aggregate: { n: count() }, where: 'n > 1 && user == \"x\"' }
+sinks:
+  end: { from: alerts, connector: stdout }
+";
+    let (file, mut problems) = parse("job.yaml", text, &[]);
+    assert!(file.and_then(|file| plan(&file, &mut problems)).is_none());
+    let found: Vec<String> = problems.iter().map(|p| format!("{}: {:?}", p.message, p.nearest.as_deref().unwrap_or_default())).collect();
+    assert_eq!(
+        found,
+        [
+            "expected a duration such as `5s`, found `15 min`: \"15m\"",
+            "unknown key `slide` in `window` of stream `alerts`: \"every\"",
+            "`window` of stream `alerts` needs exactly one of tumbling, sliding, cumulative, session, count, global; it has none: \"\"",
+            "cannot compare int and string: \"\"",
+        ]
+    );
+}

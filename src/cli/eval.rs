@@ -45,12 +45,14 @@ impl Eval {
                 Ok(ExitCode::SUCCESS)
             }
             Err(EvalWithError::Problems(problems)) => {
+                // Where nothing else is wrong, that a constant has no value is the result.
+                let code = if problems.iter().all(|p| p.constant) { super::FAILED } else { super::USAGE };
                 for problem in problems {
                     let before = expression.get(..problem.span.start).unwrap_or_default().chars().count();
                     let width = expression.get(problem.span.clone()).unwrap_or_default().chars().count().max(1);
                     super::log::note(&format!("error: {problem}\n  {expression}\n  {}{}", " ".repeat(before), "^".repeat(width)));
                 }
-                Ok(ExitCode::from(super::USAGE))
+                Ok(ExitCode::from(code))
             }
             Err(EvalWithError::Eval(error)) => Ok(super::fail(&anyhow!("{error}"), super::FAILED)),
             Err(error) => Err(anyhow!("{error}")),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use tidegate::runtime::state::Schema;
 use tidegate::runtime::{Graph, Input, Node, Role, Route};
 
 use super::job::{JobArgs, tell};
@@ -76,30 +77,38 @@ fn origin(graph: &Graph, input: &Input) -> String {
     input.port.map_or_else(|| name.to_owned(), |port| format!("{name} ({port})"))
 }
 
-/// A type of Rust as people call it: `Vec<Row>` for `alloc::vec::Vec<crate::row::Row>`.
-fn short(schema: &str) -> String {
-    let mut out = String::with_capacity(schema.len());
-    let mut path = 0;
-    let mut rest = schema;
-    while let Some(letter) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("::") {
-            out.truncate(path);
-            rest = after;
-            continue;
-        }
-        out.push(letter);
-        if !letter.is_alphanumeric() && letter != '_' {
-            path = out.len();
-        }
-        rest = &rest[letter.len_utf8()..];
-    }
-    out
+/// What a state holds, in the words of the job; none if only Rust has a name for it.
+fn words(schema: &str) -> Option<&str> {
+    // Behind the words of a job may stand the types of what it keeps for them.
+    let job = schema.find(", (").filter(|at| is_rust(&schema[*at..])).map_or(schema, |at| &schema[..at]);
+    (!is_rust(job) && !matches!(job, "timers" | "moments")).then_some(job)
 }
 
-/// The states of an operator, each with what it holds.
+/// Does this name types rather than what is computed?
+fn is_rust(schema: &str) -> bool {
+    let types = ["tidegate_", "alloc::", "core::", "std::", "broadcast ", "()"];
+    types.iter().any(|part| schema.contains(part) && !(*part == "()" && schema.contains("= ")))
+}
+
+/// What a state is called, in words of the job if there are any; none of those that only remind an operator of a time.
+fn called(state: &Schema) -> Option<&str> {
+    match words(&state.schema) {
+        None if matches!(state.schema.as_str(), "timers" | "moments") || state.schema.starts_with("broadcast i64") => None,
+        None if state.schema.contains("tidegate_cep") => Some("partial matches"),
+        None => Some(&state.name),
+        words => words,
+    }
+}
+
+/// What an operator keeps; what several of its states hold is said once.
 fn kept(node: &Node) -> Option<String> {
-    let states: Vec<String> = node.states.iter().map(|state| format!("{} ({})", state.name, short(&state.schema))).collect();
-    (!states.is_empty()).then(|| states.join(", "))
+    let mut said: Vec<&str> = Vec::new();
+    for what in node.states.iter().filter_map(called) {
+        if !said.contains(&what) {
+            said.push(what);
+        }
+    }
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn text(graph: &Graph) -> String {
@@ -174,7 +183,7 @@ fn dot(graph: &Graph) -> String {
 fn json(name: &str, graph: &Graph) -> String {
     let input = |i: &Input| json!({ "from": graph.node(i.from).map(|n| &n.name), "port": i.port, "route": route(i) });
     let node = |n: &Node| {
-        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": state.schema }));
+        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": words(&state.schema) }));
         json!({
             "name": n.name,
             "role": role(n),
@@ -189,12 +198,15 @@ fn json(name: &str, graph: &Graph) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::words;
 
     #[test]
-    fn types_are_shown_without_their_paths() {
-        assert_eq!(short("alloc::vec::Vec<a_b::Span<c::Row>> by d::Key"), "Vec<Span<Row>> by Key");
-        assert_eq!(short("(a::B, ())"), "(B, ())");
-        assert_eq!(short("n = count(), sum = sum(x.y) by user"), "n = count(), sum = sum(x.y) by user");
+    fn types_of_rust_are_no_words() {
+        assert_eq!(words("n = count(), sum = sum(x.y) by user"), Some("n = count(), sum = sum(x.y) by user"));
+        assert_eq!(words("n = count() by user, ((), alloc::vec::Vec<tidegate_connectors::row::Row>)"), Some("n = count() by user"));
+        for types in ["alloc::vec::Vec<a_b::Span<c::Row>> by tidegate_jobs::plan::key::RowKey", "broadcast i64 by ()", "timers", "moments"]
+        {
+            assert_eq!(words(types), None, "{types}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 the job failed, 2 usage or job file, 3 state could not be
 //! restored.
 
+mod account;
 mod check;
 mod control;
 mod eval;
@@ -10,6 +11,7 @@ mod explain;
 mod home;
 mod job;
 mod log;
+mod losses;
 mod report;
 mod restore;
 mod run;

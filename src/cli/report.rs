@@ -1,12 +1,13 @@
 //! What a running job shows of itself: the progress line, and the account at the end.
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate::runtime::checkpoint::{CheckpointStatus, Completed};
-use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics, StateMetrics};
-use tidegate::runtime::{Backend, Budget, Graph, Role, RunConfig, Running, Watermark};
+use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
+use tidegate::runtime::{Backend, Budget, Graph, RunConfig, Running, Watermark};
+
+use super::account;
 
 /// Looks at a running job from time to time.
 pub struct Report {
@@ -66,23 +67,18 @@ impl Report {
     }
 
     /// The account of the whole run: what came in, and what became of it.
-    pub fn summary(&self, name: &str, how: &str, graph: &Graph, metrics: &[Option<NodeMetrics>], checkpoints: &CheckpointStatus) -> String {
+    pub fn summary(&self, run: &Ended<'_>, graph: &Graph, metrics: &[Option<NodeMetrics>], checkpoints: &CheckpointStatus) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
-        let (mut read, mut bad) = (0, 0);
-        for (_, source) in sources(graph, metrics) {
-            read += source.records.get() + source.bad.get() + source.tombstones.get();
-            bad += source.bad.get();
-        }
+        let (read, bad) = read(graph, metrics);
         let rate = short((read as f64) / seconds.max(1e-6));
-        let mut out = format!("{name}: {how} after {}, {} records read ({rate}/s)\n", time(self.started.elapsed()), grouped(read));
-        let width = graph.nodes().iter().map(|n| n.name.chars().count()).max().unwrap_or(0);
-        for (node, metrics) in graph.nodes().iter().zip(metrics) {
-            let account = match metrics {
-                Some(NodeMetrics::Source(m)) => source_account(m),
-                Some(NodeMetrics::Operator(m)) => operator_account(node.role, m),
-                None => continue,
-            };
-            let _ = writeln!(out, "  {:<width$}  {account}", node.name);
+        let mut out =
+            format!("{}: {} after {}, {} records read ({rate}/s)\n", run.job, run.how, time(self.started.elapsed()), grouped(read));
+        let parts = account::parts(graph, metrics);
+        let width = parts.iter().map(|part| part.name.chars().count()).max().unwrap_or(0);
+        for part in &parts {
+            if let Some(account) = part.account(run.kept) {
+                let _ = writeln!(out, "  {:<width$}  {account}", part.name);
+            }
         }
         let sum = |f: fn(&OperatorMetrics) -> u64| {
             metrics.iter().flatten().map(|m| if let NodeMetrics::Operator(m) = m { f(m) } else { 0 }).sum::<u64>()
@@ -91,7 +87,7 @@ impl Report {
         if let Some(line) = checkpoint_account(checkpoints) {
             let _ = writeln!(out, "  {line}");
         }
-        if let Some(line) = self.memory_account(metrics) {
+        if let Some(line) = self.memory_account(metrics, run.verbose) {
             let _ = writeln!(out, "  {line}");
         }
         if bad + late + failed > 0 {
@@ -109,15 +105,17 @@ impl Report {
         }
         out
     }
-}
 
-impl Report {
-    /// How much of the memory for state was used, where it has a bound.
-    fn memory_account(&self, metrics: &[Option<NodeMetrics>]) -> Option<String> {
+    /// How much of the memory for state was used, where it has a bound: if it was half of it or more, or if it is asked for.
+    fn memory_account(&self, metrics: &[Option<NodeMetrics>], asked: bool) -> Option<String> {
         let budget = self.budget?;
         let states = metrics.iter().flatten().filter_map(|m| if let NodeMetrics::Operator(m) = m { Some(&m.state) } else { None });
         let (held, disk) = states.fold((0, 0), |(held, disk), m| (held + m.memory.get(), disk + m.disk.get()));
-        let mut account = format!("state.memory: values {} of {}", bytes(held), bytes((budget.values * budget.instances) as u64));
+        let bound = (budget.values * budget.instances) as u64;
+        if !asked && disk == 0 && held < bound / 2 {
+            return None;
+        }
+        let mut account = format!("state.memory: values {} of {}", bytes(held), bytes(bound));
         match disk {
             0 => account.push_str(", nothing in RocksDB"),
             disk => {
@@ -126,6 +124,24 @@ impl Report {
         }
         Some(account)
     }
+}
+
+/// How a run ended.
+pub struct Ended<'a> {
+    /// The job's name.
+    pub job: &'a str,
+    /// In a word.
+    pub how: &'static str,
+    /// Does what is in state live on?
+    pub kept: bool,
+    /// Is all to be told?
+    pub verbose: bool,
+}
+
+/// How many records the sources have read, and how many of these were bad.
+pub fn read(graph: &Graph, metrics: &[Option<NodeMetrics>]) -> (u64, u64) {
+    let all = |m: &SourceMetrics| m.records.get() + m.bad.get() + m.tombstones.get();
+    sources(graph, metrics).fold((0, 0), |(read, bad), (_, m)| (read + all(m), bad + m.bad.get()))
 }
 
 fn sources<'a>(graph: &'a Graph, metrics: &'a [Option<NodeMetrics>]) -> impl Iterator<Item = (&'a str, &'a SourceMetrics)> {
@@ -158,78 +174,6 @@ fn checkpoint_account(status: &CheckpointStatus) -> Option<String> {
         let _ = write!(account, " ({failure})");
     }
     Some(account)
-}
-
-/// What an operator keeps, if it keeps anything.
-fn state_account(m: &StateMetrics) -> Option<String> {
-    let entries = m.entries.get();
-    if entries == 0 && m.disk.get() == 0 {
-        return None;
-    }
-    let mut account = format!("state {} entries in {}", grouped(entries), bytes(m.memory.get()));
-    if m.disk.get() > 0 {
-        let _ = write!(account, ", {} on disk", bytes(m.disk.get()));
-    }
-    let (lookups, misses) = (m.lookups.get(), m.misses.get());
-    if lookups > 0 {
-        let _ = write!(account, ", {:.1} % found in memory", 100.0 * (lookups.saturating_sub(misses)) as f64 / lookups as f64);
-    }
-    if m.evicted.get() > 0 {
-        let _ = write!(account, ", {} evicted", grouped(m.evicted.get()));
-    }
-    Some(account)
-}
-
-fn source_account(m: &Arc<SourceMetrics>) -> String {
-    let (records, bad, tombstones) = (m.records.get(), m.bad.get(), m.tombstones.get());
-    let mut account = format!("read {} = {} on + {} bad", grouped(records + bad + tombstones), grouped(records), grouped(bad));
-    if tombstones > 0 {
-        let _ = write!(account, " + {} tombstones", grouped(tombstones));
-    }
-    if m.bytes.get() > 0 {
-        let _ = write!(account, "  ({})", bytes(m.bytes.get()));
-    }
-    if let Some(remark) = m.remarked() {
-        let _ = write!(account, "; {remark}");
-    }
-    account
-}
-
-fn operator_account(role: Role, m: &Arc<OperatorMetrics>) -> String {
-    let (records_in, out) = (m.records_in.get(), m.records_out.get());
-    let (filtered, late, failed) = (m.filtered.get(), m.late.get(), m.failed.get());
-    match role {
-        Role::Sink => format!("in {} = {} written", grouped(records_in), grouped(out)),
-        // What goes into state comes out as something else.
-        Role::Keyed => {
-            let taken = records_in.saturating_sub(filtered + late + failed);
-            let mut account = format!("in {} = {} taken", grouped(records_in), grouped(taken));
-            for (n, what) in [(filtered, "filtered"), (late, "late"), (failed, "failed")] {
-                if n > 0 || what == "late" {
-                    let _ = write!(account, " + {} {what}", grouped(n));
-                }
-            }
-            let _ = write!(account, "; out {}", grouped(out));
-            if let Some(state) = state_account(&m.state) {
-                let _ = write!(account, "; {state}");
-            }
-            if m.dropped.get() > 0 {
-                let _ = write!(account, "; {} partial matches dropped", grouped(m.dropped.get()));
-            }
-            account
-        }
-        Role::Source | Role::Stateless => {
-            let passed = records_in.saturating_sub(filtered + failed);
-            let mut account = format!("in {} = {} on + {} filtered", grouped(records_in), grouped(passed), grouped(filtered));
-            if failed > 0 {
-                let _ = write!(account, " + {} failed", grouped(failed));
-            }
-            if out != passed {
-                let _ = write!(account, "; out {}", grouped(out));
-            }
-            account
-        }
-    }
 }
 
 /// 1234567 as 1,234,567.

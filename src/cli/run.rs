@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -17,7 +17,8 @@ use tidegate::runtime::{Job, JobError, Role, RunConfig, Running};
 use super::home::Home;
 use super::job::{JobArgs, Loaded, tell};
 use super::log::{self, LogFormat, note, progress};
-use super::report::Report;
+use super::losses::{Barren, barren};
+use super::report::{Ended, Report, read};
 use super::restore::RestoreArgs;
 use super::supervisor::{Stopping, Supervisor};
 use super::unread;
@@ -43,13 +44,16 @@ pub struct Run {
     /// So history can be loaded first, and live input continued from there by `--from`.
     #[arg(long, value_name = "DIR")]
     savepoint_at_end: Option<String>,
-    /// Neither how memory is used, nor progress, nor the summary, only problems
+    /// Fail, with exit code 1, if a stream lost all its records to errors in expressions; without it that is only told
+    #[arg(long)]
+    strict: bool,
+    /// Neither progress nor the summary, only problems
     #[arg(long)]
     quiet: bool,
     /// How log lines on standard error are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     log: LogFormat,
-    /// Log more than warnings
+    /// Log more than warnings, and say how memory is used
     #[arg(short, long)]
     verbose: bool,
 }
@@ -98,7 +102,7 @@ impl Run {
         }
         loop {
             match self.attempt(loaded, &home, &mut supervisor) {
-                Ok(()) => return ExitCode::SUCCESS,
+                Ok(barren) => return self.own_up(&barren),
                 Err(error) => match supervisor.after(&error) {
                     Some(wait) => {
                         tracing::warn!("{}; restarting in {wait:?}", super::chain(&error));
@@ -112,8 +116,20 @@ impl Run {
         }
     }
 
-    /// Runs the job once, to its end or to its failure.
-    fn attempt(&self, loaded: &Loaded, home: &Home, supervisor: &mut Supervisor<'_>) -> anyhow::Result<()> {
+    /// The job has ended well, unless it was to be strict and streams have lost everything.
+    fn own_up(&self, barren: &[Barren]) -> ExitCode {
+        for stream in barren {
+            if self.strict {
+                super::fail(&anyhow!("{stream}"), super::FAILED);
+            } else {
+                tracing::warn!("{stream}");
+            }
+        }
+        if self.strict && !barren.is_empty() { ExitCode::from(super::FAILED) } else { ExitCode::SUCCESS }
+    }
+
+    /// Runs the job once, to its end or to its failure; tells which streams have lost all their records on the way.
+    fn attempt(&self, loaded: &Loaded, home: &Home, supervisor: &mut Supervisor<'_>) -> anyhow::Result<Vec<Barren>> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let workers = self.parallelism.map(usize::from).or(loaded.plan.parallelism).unwrap_or(cores);
         let mut config = RunConfig::workers(workers);
@@ -121,7 +137,7 @@ impl Run {
         config.savepoint_at_end.clone_from(&self.savepoint_at_end);
         supervisor.configure(&mut config)?;
         let mut report = Report::new(&config, loaded.job.graph());
-        if let Some(memory) = report.memory(&config).filter(|_| !self.quiet) {
+        if let Some(memory) = report.memory(&config).filter(|_| self.verbose && !self.quiet) {
             note(&format!("{}: {memory}", loaded.plan.name));
         }
         let running = loaded.job.start(config)?;
@@ -139,25 +155,34 @@ impl Run {
             Err(JobError::Operator { operator, error, .. }) => only_stdout && is_sink(operator) && is_broken_pipe(error),
             other => other.is_ok(),
         };
-        if !self.quiet {
+        // Of a job that failed before it had anything to do, there is nothing to account for.
+        let begun = read(loaded.job.graph(), &metrics).0 > 0 || checkpoints.completed > 0;
+        if !self.quiet && (done || begun) {
             let how = match (done, stopped && self.savepoint_at_end.is_none()) {
                 (false, _) => "failed",
                 (true, true) => "stopped",
                 (true, false) => "done",
             };
-            note(report.summary(&loaded.plan.name, how, loaded.job.graph(), &metrics, &checkpoints).trim_end());
+            let kept = how != "done" || self.savepoint_at_end.is_some();
+            let ended = Ended { job: &loaded.plan.name, how, kept, verbose: self.verbose };
+            note(report.summary(&ended, loaded.job.graph(), &metrics, &checkpoints).trim_end());
         }
-        if done && !stopped {
+        if !done {
+            result?;
+        }
+        if !stopped {
             unread::check(&loaded.plan, loaded.job.graph(), &metrics)?;
         }
-        if done { Ok(()) } else { Ok(result?) }
+        Ok(barren(loaded.job.graph(), &metrics))
     }
 
     /// Waits for the job's end. Tells what checkpoints fail of, and draws a progress line if there is somebody to see it.
     fn watch(&self, job: &Job, running: &Running, report: &mut Report) {
         const LOOK: Duration = Duration::from_millis(2);
         const DRAW: Duration = Duration::from_millis(250);
-        let shown = !self.quiet && !log::is_json() && std::io::stderr().is_terminal();
+        // Where results come to the terminal, a line that is drawn again and again would run into them.
+        let results = std::io::stdout().is_terminal() && job.graph().nodes().iter().any(|n| n.role == Role::Sink && n.kind == STDOUT);
+        let shown = !self.quiet && !log::is_json() && std::io::stderr().is_terminal() && !results;
         let (mut drawn, mut failed) = (Instant::now(), 0);
         while !running.is_finished() {
             std::thread::sleep(LOOK);

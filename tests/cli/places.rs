@@ -125,7 +125,7 @@ fn log_lines_in_json_are_json_all_of_them() {
     let count = JOB
         .replace("sinks:", "streams: { s: { from: in, key: n, aggregate: { c: count() } } }\nsinks:")
         .replace("from: in, connector: file, path: out", "from: s, connector: file, path: out");
-    let done = lines(&dir.job(&count).args(["--log", "json"]).run().exits(0).stderr);
+    let done = lines(&dir.job(&count).args(["--log", "json", "--verbose"]).run().exits(0).stderr);
     assert!(said(&done, "state.memory") && said(&done, "1 records read"), "{done:?}");
     dir.file("in.jsonl", "nonsense\n");
     let failed = lines(&dir.job(&JOB.replace("n: int }", "n: int }, on_bad_record: fail")).args(["--log", "json"]).run().exits(1).stderr);

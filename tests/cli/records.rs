@@ -92,6 +92,113 @@ fn a_record_that_an_expression_fails_on_fails_the_job_that_says_so() {
 }
 
 #[test]
+fn a_stream_that_loses_every_record_to_errors_is_told_of_and_fails_a_strict_run() {
+    let dir = Dir::new();
+    let lost = "stream `s` dropped all of its 2 records, as an expression failed on each";
+    dir.file("in.jsonl", "{\"n\":0}\n{\"n\":0}\n");
+    dir.job(&dividing("")).run().exits(0).stdout_is("").stderr_has(lost);
+    dir.job(&dividing("")).args(["--quiet"]).run().exits(0).stderr_has(lost);
+    dir.job(&dividing("")).args(["--strict"]).run().exits(1).stderr_has(&format!("error: {lost}"));
+    // So are the keys and the aggregates of a stream.
+    for keys in
+        ["key: '1 / n', window: { tumbling: 1s }, aggregate: { c: count() }", "window: { tumbling: 1s }, aggregate: { c: sum(1 / n) }"]
+    {
+        let job = dividing("")
+            .replace("select: { q: 100 / n }", keys)
+            .replace("schema: { n: int }", "schema: { n: int, ts: int }, event_time: { field: ts }");
+        dir.file("in.jsonl", "{\"n\":0,\"ts\":1}\n{\"n\":0,\"ts\":2}\n");
+        dir.job(&job).args(["--strict"]).run().exits(1).stderr_has(lost);
+    }
+    // One record that went through is enough, and so is having none.
+    for records in ["{\"n\":0}\n{\"n\":1}\n", ""] {
+        dir.file("in.jsonl", records);
+        dir.job(&dividing("")).args(["--strict"]).run().exits(0).stderr_lacks("dropped all");
+    }
+}
+
+#[test]
+fn warnings_show_records_as_json() {
+    let dir = Dir::new();
+    dir.file("in.jsonl", "{\"n\":0,\"user\":\"ann\"}\n");
+    let outcome = dir.job(&dividing("").replace("{ n: int }", "{ user: string, n: int }")).run().exits(0);
+    outcome.stderr_has(r#"skipped the record {"user":"ann","n":0}"#);
+}
+
+#[test]
+fn the_summary_has_a_line_for_each_part_of_the_file_and_no_other() {
+    let dir = Dir::new();
+    dir.file("in.jsonl", "{\"n\":1,\"ts\":1}\n{\"n\":2,\"ts\":2}\n{\"n\":0,\"ts\":3}\n");
+    let job = "
+name: t
+sources: { in: { connector: file, path: in.jsonl, schema: { n: int, ts: int }, event_time: { field: ts } } }
+streams:
+  s: { from: in, key: '10 / n', window: { tumbling: 1s }, aggregate: { c: count() }, where: 'key > 5' }
+  best: { from: in, window: { tumbling: 1s }, top: { n: 1, by: n } }
+sinks: { out: { from: [s, best], connector: stdout } }
+";
+    let outcome = dir.job(job).run().exits(0);
+    let account = outcome.account();
+    assert_eq!(account.keys().collect::<Vec<_>>(), ["best", "in", "s", "sinks.out"]);
+    // One record has no key, and of the two results one is not wanted.
+    let s = &account["s"];
+    assert_eq!((s.total, s.part("taken"), s.part("failed"), s.out), (3, 2, 1, Some(1)));
+    outcome.stderr_has("1 of 2 results filtered").stderr_lacks("state ");
+}
+
+#[test]
+fn a_job_that_fails_at_its_start_has_nothing_to_account_for() {
+    let dir = Dir::new();
+    let outcome = dir.job(&dividing("").replace("in.jsonl", "missing.jsonl")).run().exits(1);
+    outcome.stderr_has("missing.jsonl").stderr_lacks("0 records").stderr_lacks("sinks.out");
+}
+
+#[test]
+fn a_table_is_for_people() {
+    let dir = Dir::new();
+    dir.file("in.jsonl", "{\"user\":\"ann\",\"n\":3,\"ts\":0}\n{\"user\":\"b\\u001b[2J\",\"ts\":1000}\n");
+    let job = |connector: &str| {
+        format!(
+            "name: t\nsources: {{ in: {{ connector: file, path: in.jsonl, schema: {{ user: string, n: int, ts: timestamp_ms }} }} }}\nsinks: {{ out: {{ from: in, connector: {connector}, format: table }} }}\n"
+        )
+    };
+    let expected = "user               n  ts\n\
+                    ----------  --------  --------------------\n\
+                    ann                3  1970-01-01T00:00:00Z\n\
+                    b\\u{1b}[2J            1970-01-01T00:00:01Z\n";
+    dir.job(&job("stdout")).run().exits(0).stdout_is(expected);
+    dir.job(&job("file, path: out.txt")).run().exits(2).stderr_has("`format: table` is for people at standard output");
+}
+
+#[test]
+fn a_number_that_may_be_seconds_is_no_timestamp() {
+    let dir = Dir::new();
+    let job = job("").replace("n: int", "n: timestamp");
+    dir.file("in.jsonl", "{\"n\":1767225600}\n{\"n\":1767225600000}\n{\"n\":1000}\n");
+    let outcome = dir.job(&job).run().exits(0);
+    assert_eq!(outcome.values().iter().map(|v| v["n"].clone()).collect::<Vec<_>>(), [json!(1_767_225_600_000_i64), json!(1000)]);
+    outcome.stderr_has("1767225600 is not a timestamp").stderr_has("timestamp_s or timestamp_ms");
+}
+
+#[test]
+fn fields_with_any_name_can_be_used() {
+    let dir = Dir::new();
+    dir.file(
+        "in.jsonl",
+        "{\"user-agent\":\"curl\",\"@timestamp\":\"2026-01-01T00:00:00Z\",\"src.ip\":\"10.0.0.1\",\"größe\":3,\"a b\":1,\"in\":2}\n",
+    );
+    let expected = [json!({"agent": "curl", "n": 6, "ip": "10.0.0.1", "t": "2026-01-01T00:00:00Z"})];
+    let select = "select: { agent: '`user-agent`', n: '`a b` + `in` + `größe`', ip: '`src.ip`', t: 'string(`@timestamp`)' }";
+    for schema in ["", ", schema: { user-agent: string, '@timestamp': string, src.ip: string, größe: int, a b: int, in: int }"] {
+        let job = format!(
+            "name: t\nsources: {{ in: {{ connector: file, path: in.jsonl{schema} }} }}\nstreams: {{ größe: {{ from: in, where: '`in` == 2', {select} }} }}\nsinks: {{ out: {{ from: größe, connector: stdout }} }}\n"
+        );
+        assert_eq!(dir.job(&job).run().exits(0).values(), expected, "{schema}");
+    }
+    let keyed = "name: t\nsources: { in: { connector: file, path: in.jsonl } }\nstreams: { s: { from: in, key: '`user-agent`', aggregate: { n: count() } } }\nsinks: { out: { from: s, connector: stdout } }\n";
+    assert_eq!(dir.job(keyed).run().exits(0).values(), [json!({"user-agent": "curl", "n": 1})]);
+}
+
+#[test]
 fn a_window_in_which_no_record_counts_is_not_there() {
     let dir = Dir::new();
     dir.file("in.jsonl", "{\"k\":\"a\",\"n\":0,\"ts\":1}\n{\"k\":\"b\",\"n\":4,\"ts\":1}\n{\"k\":\"b\",\"n\":0,\"ts\":1}\n");

@@ -325,7 +325,8 @@ impl Account {
         let rest = rest.strip_prefix("read ").or_else(|| rest.strip_prefix("in "))?;
         let (total, rest) = rest.split_once(" = ")?;
         let rest = rest.split_once("  (").map_or(rest, |(rest, _)| rest);
-        let (parts, out) = rest.split_once("; out ").map_or((rest, None), |(parts, out)| (parts, number(out)));
+        let (parts, out) =
+            rest.split_once("; out ").map_or((rest, None), |(parts, out)| (parts, number(out.split(';').next().unwrap_or_default())));
         let part = |part: &str| part.split_once(' ').and_then(|(n, what)| Some((what.to_owned(), number(n)?)));
         let parts = parts.split(" + ").map(part).collect::<Option<_>>()?;
         Some((name.trim_end().to_owned(), Self { total: number(total)?, parts, out }))

@@ -21,7 +21,8 @@ pub enum Conversion {
     String,
     /// Octets: base64 in JSON, in text formats the octets of the cell as they are.
     Bytes,
-    /// RFC 3339 text (UTC if it has no offset), or a number of milliseconds since 1970. The last 26 hours of the year 9999 are all the same: never.
+    /// RFC 3339 text (UTC if it has no offset), or a number of milliseconds since 1970, unless it is more likely one of seconds. The last 26 hours of the year
+    /// 9999 are all the same: never.
     Timestamp,
     /// A number since 1970, in a unit.
     TimestampIn(TimeUnit),
@@ -189,7 +190,7 @@ impl Conversion {
             Self::Double => "a double".into(),
             Self::String => "a string".into(),
             Self::Bytes => "bytes (base64)".into(),
-            Self::Timestamp => "a timestamp (RFC 3339, or milliseconds)".into(),
+            Self::Timestamp => "a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)".into(),
             Self::TimestampIn(TimeUnit::Seconds) => "a timestamp in seconds".into(),
             Self::TimestampIn(TimeUnit::Millis) => "a timestamp in milliseconds".into(),
             Self::TimestampIn(TimeUnit::Micros) => "a timestamp in microseconds".into(),
@@ -242,7 +243,10 @@ impl Conversion {
                 Err(_) => return None,
             },
             Self::Double => Value::Double(double(text)?),
-            Self::Timestamp => Value::Timestamp(numeric(text, TimeUnit::Millis).or_else(|| instant(text))?),
+            Self::Timestamp => match text.parse::<f64>() {
+                Ok(v) if is_ambiguous(v) => return None,
+                _ => Value::Timestamp(numeric(text, TimeUnit::Millis).or_else(|| instant(text))?),
+            },
             Self::TimestampIn(unit) => Value::Timestamp(numeric(text, *unit)?),
             Self::TextTime(time) => Value::Timestamp(time.parse(text)?),
             Self::Duration => Value::Duration(match text.parse() {
@@ -275,6 +279,7 @@ impl Conversion {
         match self {
             Self::Int | Self::Any => Some(Value::Int(v)),
             Self::Double => Some(Value::Double(v as f64)),
+            Self::Timestamp if is_ambiguous(v as f64) => None,
             Self::Timestamp => TimeUnit::Millis.instant(v).map(Value::Timestamp),
             Self::TimestampIn(unit) => unit.instant(v).map(Value::Timestamp),
             Self::Duration => Some(Value::Duration(SignedDuration::from_millis(v))),
@@ -288,6 +293,7 @@ impl Conversion {
         match self {
             Self::Double | Self::Any => Some(Value::Double(v)),
             Self::Int => whole(v).map(Value::Int),
+            Self::Timestamp if is_ambiguous(v) => None,
             Self::Timestamp => TimeUnit::Millis.fractional_instant(v).map(Value::Timestamp),
             Self::TimestampIn(unit) => unit.fractional_instant(v).map(Value::Timestamp),
             Self::Duration => whole((v * 1e6).round()).map(|ns| Value::Duration(SignedDuration::from_nanos(ns))),
@@ -300,6 +306,12 @@ impl Conversion {
 fn double(text: &str) -> Option<f64> {
     let v: f64 = text.parse().ok()?;
     (v.is_finite() || !text.bytes().any(|b| b.is_ascii_digit())).then_some(v)
+}
+
+/// May this be a number of seconds? From 1980 to 2100 these are days early in 1970 if they are taken for milliseconds: which is meant, only a
+/// schema can say.
+fn is_ambiguous(v: f64) -> bool {
+    (315_532_800.0..4_102_444_800.0).contains(&v)
 }
 
 /// The instant that a number in text means.
@@ -352,6 +364,8 @@ mod tests {
             ("timestamp", "2024-02-29T12:00:00+02:00", at("2024-02-29T10:00:00Z")),
             ("timestamp", "2024-02-29 12:00:00", at("2024-02-29T12:00:00Z")),
             ("timestamp", "1500", at("1970-01-01T00:00:01.5Z")),
+            ("timestamp", "1767225600000", at("2026-01-01T00:00:00Z")),
+            ("timestamp_ms", "1767225600", at("1970-01-21T10:53:45.6Z")),
             ("timestamp_s", "1522540831", at("2018-04-01T00:00:31Z")),
             ("timestamp_s", "1522540831.000000001", at("2018-04-01T00:00:31Z")),
             ("timestamp_s", "-0.25", at("1969-12-31T23:59:59.75Z")),
@@ -379,7 +393,16 @@ mod tests {
             ("int", "9223372036854775808", "9223372036854775808 does not fit an int (64 bits, signed)"),
             ("double", "1,5", "\"1,5\" is not a double"),
             ("double", "-1e400", "-1e400 does not fit a double"),
-            ("timestamp", "noon", "\"noon\" is not a timestamp (RFC 3339, or milliseconds)"),
+            (
+                "timestamp",
+                "noon",
+                "\"noon\" is not a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)",
+            ),
+            (
+                "timestamp",
+                "1767225600",
+                "\"1767225600\" is not a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)",
+            ),
             ("timestamp_s", "2024-01-01", "\"2024-01-01\" is not a timestamp in seconds"),
             ("timestamp_ms", "99999999999999999", "\"99999999999999999\" is not a timestamp in milliseconds"),
             ("timestamp_us", "x", "\"x\" is not a timestamp in microseconds"),

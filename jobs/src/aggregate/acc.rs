@@ -318,5 +318,12 @@ fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let rank = q * (sorted.len().checked_sub(1)? as f64);
     let below = sorted.get(rank.floor() as usize)?;
     let above = sorted.get(rank.ceil() as usize)?;
-    Some(below + (above - below) * rank.fract())
+    let (part, distance) = (rank.fract(), above - below);
+    // The distance of two doubles may be more than a double holds; of infinite ones there is none.
+    let between = if distance.is_infinite() && below.is_finite() && above.is_finite() {
+        below * (1.0 - part) + above * part
+    } else {
+        below + distance * part
+    };
+    Some(between)
 }

@@ -132,7 +132,12 @@ pub(crate) fn located(text: &Spanned<String>, offset: usize, problem: Problem) -
 fn function(text: &Spanned<String>, call: &Call, schema: &Schema, problems: &mut Vec<FileProblem>) -> Option<(Function, Option<Expr>)> {
     let Some((_, function, arity, usage)) = FUNCTIONS.iter().find(|(name, ..)| *name == call.name) else {
         let mut problem = text.problem_at(call.name_span.clone(), format!("there is no aggregate `{}`", call.name));
-        problem.nearest = nearest(&call.name, FUNCTIONS.iter().map(|(name, ..)| *name));
+        let foreign = || crate::file::foreign_aggregate(&call.name).map(str::to_owned);
+        problem.nearest = nearest(&call.name, FUNCTIONS.iter().map(|(name, ..)| *name)).or_else(foreign);
+        if problem.nearest.is_none() {
+            let names: Vec<String> = FUNCTIONS.iter().map(|(name, ..)| format!("`{name}`")).collect();
+            problem.message.push_str(&format!("; there are {}", names.join(", ")));
+        }
         problems.push(problem);
         return None;
     };

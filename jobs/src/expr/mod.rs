@@ -28,6 +28,7 @@ mod node;
 mod ops;
 mod parse;
 mod problem;
+mod quoted;
 mod reference;
 mod set;
 #[cfg(test)]
@@ -46,7 +47,7 @@ pub use batch::eval_batch_line;
 pub use call::{Arg, Call, parse_call};
 pub use error::EvalError;
 pub use expr_set::{ExprSet, Over, Scratch};
-pub use identifiers::identifiers;
+pub use identifiers::{field_name, identifiers};
 pub use problem::Problem;
 pub use reference::{examples, reference};
 pub use with::{EvalWithError, eval_with};

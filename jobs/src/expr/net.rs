@@ -24,10 +24,10 @@ impl fmt::Display for Net {
 pub(super) struct Ip(IpAddr);
 
 impl Ip {
-    /// Reads an address. Version 4 in its dotted form has no place in one of version 6, nor have zones.
+    /// Reads an address. The last 32 bits of one of version 6 may be in the dotted form of version 4, as dual-stack servers log
+    /// `::ffff:10.0.0.1`. Zones are refused.
     pub fn parse(text: &str) -> Option<Self> {
-        let mixed = text.contains(':') && text.contains('.');
-        text.parse::<IpAddr>().ok().filter(|_| !mixed).map(|ip| Self(ip.to_canonical()))
+        text.parse::<IpAddr>().ok().map(|ip| Self(ip.to_canonical()))
     }
 
     pub fn version(self) -> i64 {
@@ -151,13 +151,28 @@ mod tests {
             assert!(range.contains(Ip::parse(inside).unwrap()), "{range} {inside}");
             assert!(!range.contains(Ip::parse(outside).unwrap()), "{range} {outside}");
         }
+        let dotted = Ip::parse("::ffff:10.0.0.1").unwrap();
+        assert!(dotted == Ip::parse("10.0.0.1").unwrap() && dotted == Ip::parse("::ffff:a00:1").unwrap());
+        assert_eq!(Ip::parse("64:ff9b::10.0.0.1"), Ip::parse("64:ff9b::a00:1"));
         assert_eq!(Cidr::parse("10.1.2.3/12").unwrap().masked().to_string(), "10.0.0.0/12");
         assert_eq!(Cidr::parse("2001:db8:ff::1/40").unwrap().masked().to_string(), "2001:db8::/40");
     }
 
     #[test]
     fn what_is_no_address_or_range_is_refused() {
-        for text in ["", "1.2.3", "1.2.3.04", "1.2.3.4.5", "::ffff:1.2.3.4", "fe80::1%en0", "1.2.3.4/8", " 1.2.3.4", "g::"] {
+        for text in [
+            "",
+            "1.2.3",
+            "1.2.3.04",
+            "1.2.3.4.5",
+            "::ffff:1.2.3",
+            "::ffff:1.2.3.256",
+            "1.2.3.4::",
+            "fe80::1%en0",
+            "1.2.3.4/8",
+            " 1.2.3.4",
+            "g::",
+        ] {
             assert_eq!(Ip::parse(text), None, "{text}");
         }
         for text in

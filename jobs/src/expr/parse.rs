@@ -12,16 +12,21 @@ use cel::parser::PrattParser;
 use cel::parser::pratt_parser::{Lexer, Token, TokenKind};
 
 use super::problem::Problem;
+use super::quoted::Quoted;
 
 /// The longest source, in bytes.
 pub(super) const MAX_SOURCE: usize = 1 << 20;
 /// The deepest syntax tree. A chain such as `a + b + c` is as deep as it is long; `&&`, `||` and commas do not count.
 pub(super) const MAX_DEPTH: usize = 160;
 
+/// How fields are named that no identifier spells.
+const IN_BACKTICKS: &str = "a name that is no identifier is written in backticks, as in `` `user-agent` ``";
+
 /// A syntax tree with what is needed to say where its nodes are.
 pub(super) struct Parsed<'s> {
     pub ast: IdedExpr,
-    source: &'s str,
+    pub source: &'s str,
+    quoted: Option<Quoted>,
     tokens: Tokens,
     offsets: OnceCell<Option<Arc<SourceInfo>>>,
 }
@@ -51,7 +56,10 @@ impl Tokens {
                     while !source.is_char_boundary(end) {
                         end += 1;
                     }
-                    let message = lexer.get_error().map_or("unexpected character", |e| e.message.as_str());
+                    let mut message = lexer.get_error().map_or("unexpected character", |e| e.message.as_str()).to_owned();
+                    if message == "unexpected character" {
+                        message.push_str(&format!("; {IN_BACKTICKS}"));
+                    }
                     return Err(Problem::new(token.start..end, message));
                 }
                 _ => list.push(token),
@@ -188,8 +196,14 @@ impl Deepens for TokenKind {
 /// Parses `source`.
 pub(super) fn parse(source: &str) -> Result<Parsed<'_>, Problem> {
     let tokens = Tokens::read(source)?;
-    match parser().parse(source) {
-        Ok(ast) => Ok(Parsed { ast, source, tokens, offsets: OnceCell::new() }),
+    let quoted = Quoted::new(source, &tokens);
+    match parser().parse(quoted.as_ref().map_or(source, |quoted| &quoted.text)) {
+        Ok(mut ast) => {
+            if let Some(quoted) = &quoted {
+                quoted.restore(&mut ast);
+            }
+            Ok(Parsed { ast, source, quoted, tokens, offsets: OnceCell::new() })
+        }
         Err(errors) => Err(first_problem(source, &tokens, &errors)),
     }
 }
@@ -209,14 +223,15 @@ fn first_problem(source: &str, tokens: &Tokens, errors: &cel::ParseErrors) -> Pr
     let message = if text.is_empty() && span.start >= source.len() {
         "the expression ends too early".into()
     } else if error.msg.starts_with("Syntax error: mismatched input") || error.msg == "unexpected token" {
-        format!("unexpected `{text}`")
+        let hint = if text == "in" { format!("; {IN_BACKTICKS}") } else { String::new() };
+        format!("unexpected `{text}`{hint}")
     } else if error.msg.starts_with("invalid argument to has()") {
         "has() tests a field of a value, as in has(a.b); to test a field of the record, compare it with null".into()
     } else if error.msg == "argument must be a simple name" {
         "the first argument here is a name for the element".into()
     } else {
         match error.msg.strip_prefix("reserved identifier: ") {
-            Some(word) => format!("`{word}` is a reserved word"),
+            Some(word) => format!("`{word}` is a reserved word: a field called so is written in backticks, as in `` `{word}` ``"),
             None => error.msg.clone(),
         }
     };
@@ -288,7 +303,7 @@ impl Parsed<'_> {
     }
 
     fn offset(&self, id: u64) -> Option<(usize, usize)> {
-        let info = self.offsets.get_or_init(|| offsets(self.source)).as_ref()?;
+        let info = self.offsets.get_or_init(|| offsets(self.quoted.as_ref().map_or(self.source, |quoted| &quoted.text))).as_ref()?;
         info.offset_for(id).map(|(start, end)| (start as usize, end as usize))
     }
 }

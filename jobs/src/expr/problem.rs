@@ -12,12 +12,14 @@ pub struct Problem {
     pub message: String,
     /// What may have been meant by an unknown name.
     pub nearest: Option<String>,
+    /// Is it a constant part that has no value, such as `1 / 0`? What is written is sound then, but fails for every record.
+    pub constant: bool,
 }
 
 impl Problem {
     /// A problem without a suggestion.
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), nearest: None }
+        Self { span, message: message.into(), nearest: None, constant: false }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What expressions promise: where problems are, what null does, that nothing overflows, and that hostile input ends.
 
 mod agreement;
+mod constants;
 mod hostile;
 mod located;
 mod sets;
@@ -45,7 +46,11 @@ fn compile(source: &str) -> Expr {
 
 /// The result over a row, errors as text.
 fn eval_over(source: &str, row: &Row) -> Result<Value, String> {
-    compile(source).eval(row).map_err(|error| error.to_string())
+    match Expr::compile(source, &schema()) {
+        Ok(expr) => expr.eval(row).map_err(|error| error.to_string()),
+        Err(problems) if problems.iter().all(|p| p.constant) => Err(problems[0].to_string()),
+        Err(problems) => panic!("{source}: {problems:?}"),
+    }
 }
 
 fn eval(source: &str) -> Result<Value, String> {

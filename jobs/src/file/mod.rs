@@ -26,6 +26,7 @@
 mod avro;
 mod cut;
 mod dedupe;
+mod foreign;
 mod generator;
 mod graph;
 mod join;
@@ -53,6 +54,7 @@ mod yaml;
 
 pub use avro::{AvroSink, AvroSource, SchemaRegistry};
 pub use dedupe::Dedupe;
+pub(crate) use foreign::aggregate as foreign_aggregate;
 pub use generator::{Distribution, Generator};
 pub use join::{Equality, Join, JoinKind, Near};
 pub use kafka::{Delivery, KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};

@@ -127,6 +127,14 @@ pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     let fields = reader.fields(root, &first_key(root), &[&keys::JOB], "the job")?;
     let name = reader.required(&fields, "name").and_then(|node| {
         let name = reader.text(node, "a name")?;
+        if name.value.len() > values::MAX_JOB_NAME {
+            let message = format!(
+                "the name has {} characters, and directories are called by it: at most {} will do",
+                name.value.chars().count(),
+                values::MAX_JOB_NAME
+            );
+            return reader.fail(&name.span, message);
+        }
         if values::is_job_name(&name.value) {
             return Some(name);
         }

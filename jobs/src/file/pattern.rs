@@ -18,8 +18,12 @@ use super::yaml::{Node, Value};
 pub struct Pattern {
     /// Where the key `pattern` stands.
     pub place: Spanned<()>,
-    /// What is looked for; a pattern that means something.
+    /// What is looked for; a pattern that means something, if it is `sound`.
     pub shape: PatternShape<Spanned<String>>,
+    /// Is nothing wrong with it but for expressions?
+    pub sound: bool,
+    /// Could every step be read, so that all names are known?
+    pub(super) named: bool,
     /// The field that orders events of one time.
     pub tie_break: Option<Spanned<String>>,
     /// Are events taken as they come, at the time of the wall clock?
@@ -62,6 +66,8 @@ struct Places {
     target: Option<Span>,
     /// In the order of the file.
     steps: Vec<StepPlaces>,
+    /// Was a step not readable?
+    lost: bool,
 }
 
 struct StepPlaces {
@@ -75,7 +81,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
     let fields = reader.fields(node, at, &[&keys::PATTERN], &place)?;
     let before = reader.problems.len();
     let within = fields.get("within").and_then(|node| read_window(reader, node));
-    let mut places = Places { pattern: at.clone(), within: fields.get("within").map(|n| n.span.clone()), target: None, steps: Vec::new() };
+    let mut places =
+        Places { pattern: at.clone(), within: fields.get("within").map(|n| n.span.clone()), target: None, steps: Vec::new(), lost: false };
     let after_match = fields.get("after_match").and_then(|node| read_after_match(reader, node, at, &place, &mut places));
     let tie_break = fields.get("tie_break").and_then(|node| reader.text(node, "a field"));
     let processing_time = fields.get("time").and_then(|node| reader.word(node, "pattern.time", &TIMES_OF)).is_some_and(|t| t.value);
@@ -93,7 +100,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
     {
         places.report(reader, &found);
     }
-    Some(Pattern { place: Spanned::new((), at.clone()), shape, tie_break, processing_time, limit })
+    let (sound, named) = (reader.problems.len() == before, !places.lost && !shape.steps.is_empty());
+    Some(Pattern { place: Spanned::new((), at.clone()), shape, sound, named, tie_break, processing_time, limit })
 }
 
 fn read_limit(reader: &mut Reader, node: &Node, at: &Span, place: &str) -> Option<Limit> {
@@ -133,7 +141,9 @@ fn read_steps(reader: &mut Reader, node: &Node, place: &str, places: &mut Places
         reader.wrong::<()>(node, "a list of steps");
         return Vec::new();
     };
-    items.iter().filter_map(|item| read_step(reader, item, place, places)).collect()
+    let steps: Vec<_> = items.iter().filter_map(|item| read_step(reader, item, place, places)).collect();
+    places.lost |= steps.len() < items.len();
+    steps
 }
 
 fn read_step(reader: &mut Reader, node: &Node, place: &str, places: &mut Places) -> Option<Step<Spanned<String>>> {
@@ -193,7 +203,9 @@ fn read_kinds(reader: &mut Reader, node: &Node, place: &str, places: &mut Places
         let condition = fields.get("where").and_then(|node| reader.text(node, "an expression"));
         Some(Alternative { name: name.value, condition })
     };
-    items.iter().filter_map(&mut kind).collect()
+    let kinds: Vec<_> = items.iter().filter_map(&mut kind).collect();
+    places.lost |= kinds.len() < items.len();
+    kinds
 }
 
 fn places_of(fields: &Fields<'_>) -> Vec<(&'static str, Span)> {

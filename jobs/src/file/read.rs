@@ -6,12 +6,14 @@ use std::ops::RangeBounds;
 use jiff::SignedDuration;
 
 use super::cut;
+use super::foreign;
 use super::keys::Table;
 use super::not_yet;
 use super::problem::Problem;
 use super::span::{Span, Spanned};
 use super::values::{self, Literal};
 use super::yaml::{Entry, Node, Value};
+use crate::nearest::nearest;
 
 /// The problems found so far, and the readers.
 #[derive(Default)]
@@ -28,8 +30,10 @@ pub(super) struct Fields<'n> {
     pub(super) place: String,
     /// Whether a key asks for something that is not in this version.
     pub(super) missing: bool,
-    /// The keys that unknown keys were probably meant to be.
+    /// The keys that unknown keys were probably meant to be, perhaps with a value: `times: { min: 1 }`.
     meant: Vec<String>,
+    /// How many keys are unknown.
+    unknown: usize,
 }
 
 impl<'n> Fields<'n> {
@@ -53,9 +57,34 @@ impl<'n> Fields<'n> {
         keys.iter().copied().filter(|key| self.entry(key).is_some()).collect()
     }
 
+    /// Was an unknown key probably meant to be one of these?
+    pub(super) fn is_meant(&self, keys: &[&str]) -> bool {
+        self.meant.iter().any(|meant| keys.iter().any(|key| meant.split(':').next() == Some(*key)))
+    }
+
+    /// Are all keys known ones, or such as were probably meant to be one of these?
+    pub(super) fn knows_all_but(&self, keys: &[&str]) -> bool {
+        self.unknown == self.meant.iter().filter(|meant| keys.iter().any(|key| meant.split(':').next() == Some(*key))).count()
+    }
+
     fn entry(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| entry.key.value == key && !entry.value.is_null())
     }
+}
+
+/// A key that is in none of the tables: what was meant by it, or else which there are.
+fn unknown_key(key: &Spanned<String>, tables: &[&'static Table], place: &str) -> Problem {
+    let name = key.value.as_str();
+    let known = || tables.iter().flat_map(|table| table.keys.iter().map(move |known| (table.name, known.name)));
+    let mut problem = key.problem(format!("unknown key `{name}` in {place}"));
+    let foreign = tables.iter().find_map(|table| foreign::key(table.name, name));
+    problem.nearest = foreign.or_else(|| nearest(name, known().map(|(_, known)| known)));
+    if problem.nearest.is_none() {
+        let there: Vec<String> =
+            known().filter(|(table, known)| not_yet::missing(table, known).is_none()).map(|(_, known)| format!("`{known}`")).collect();
+        problem.message.push_str(&format!("; there are {}", there.join(", ")));
+    }
+    problem
 }
 
 impl Reader {
@@ -91,13 +120,13 @@ impl Reader {
     pub(super) fn fields<'n>(&mut self, node: &'n Node, at: &Span, tables: &[&'static Table], place: &str) -> Option<Fields<'n>> {
         let entries = self.entries(node, &format!("a mapping for {place}"))?;
         let mut missing = false;
-        let mut meant = Vec::new();
+        let (mut meant, mut unknown) = (Vec::new(), 0);
         for Entry { key, .. } in entries {
             let name = key.value.as_str();
             let Some(table) = tables.iter().find(|table| table.keys.iter().any(|known| known.name == name)) else {
-                let known = tables.iter().flat_map(|table| table.keys).map(|known| known.name);
-                let problem = key.problem(format!("unknown key `{name}` in {place}")).near(name, known);
+                let problem = unknown_key(key, tables, place);
                 meant.extend(problem.nearest.clone());
+                unknown += 1;
                 self.push(problem);
                 continue;
             };
@@ -106,13 +135,18 @@ impl Reader {
                 self.push(key.problem(message));
             }
         }
-        Some(Fields { entries, at: at.clone(), place: place.to_owned(), missing, meant })
+        Some(Fields { entries, at: at.clone(), place: place.to_owned(), missing, meant, unknown })
+    }
+
+    /// A name of something that is written into records: any text but none at all.
+    pub(super) fn field_name(&mut self, name: &Spanned<String>) -> Option<Spanned<String>> {
+        if name.value.is_empty() { self.fail(&name.span, "a field needs a name") } else { Some(name.clone()) }
     }
 
     /// The value of a key that must be there. If it is not, but a typo of it is, that has been said.
     pub(super) fn required<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<&'n Node> {
         let found = fields.get(key);
-        if found.is_none() && !fields.meant.iter().any(|meant| meant == key) {
+        if found.is_none() && !fields.is_meant(&[key]) {
             self.push(fields.at.problem(format!("{} has no `{key}`", fields.place)));
         }
         found
@@ -174,7 +208,11 @@ impl Reader {
                 return self
                     .fail(&node.span, format!("the duration `{}` is too long: the longest is 106751d, 292 years", node.span.text()));
             }
-            return self.wrong(node, "a duration such as `5s`");
+            let meant = scalar(node).and_then(foreign::duration);
+            let mut problem = node.span.problem(format!("expected a duration such as `5s`, found {}", describe(node)));
+            problem.nearest = meant;
+            self.push(problem);
+            return None;
         };
         if !range.contains(&span) {
             return self.fail(&node.span, format!("the duration `{}` is out of range: {rule}", node.span.text()));
@@ -253,7 +291,11 @@ impl Reader {
         let listed: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let expected = format!("expected {}, found {}", listed.join(" or "), describe(node));
         let known = words.iter().map(|(word, _)| *word).chain(not_yet::names(table));
-        self.push(node.span.problem(expected).near(text.unwrap_or_default(), known));
+        let mut problem = node.span.problem(expected).near(text.unwrap_or_default(), known);
+        if let Some(ours) = text.and_then(|text| foreign::word(table, text)) {
+            problem.nearest = Some(ours.to_owned());
+        }
+        self.push(problem);
         None
     }
 

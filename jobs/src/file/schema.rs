@@ -79,6 +79,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, source: &Fields<'_>) -> Vec
     }
     // A field whose type cannot be read stays, so that what names it is not reported as well.
     let field = |reader: &mut Reader, Entry { key, value, .. }: &Entry| {
+        reader.field_name(key);
         let ty = read_type(reader, key, value).unwrap_or(FieldType::Plain(Type::Any));
         SchemaField { name: key.clone(), ty }
     };

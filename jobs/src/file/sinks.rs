@@ -20,8 +20,8 @@ pub struct Sink {
     pub connector: SinkConnector,
     /// How.
     pub format: SinkFormat,
-    /// How times are written.
-    pub timestamps: Timestamps,
+    /// How times are written; if the file does not say, as the format has them.
+    pub timestamps: Option<Timestamps>,
 }
 
 /// Where a sink writes to.
@@ -52,6 +52,10 @@ pub enum SinkFormat {
     },
     /// A line made of these parts; `None`: the record's only field.
     Text(Option<Vec<TextPart>>),
+    /// A table for people, on standard output.
+    Table,
+    /// On standard output, if nothing is said: a table where it is a terminal, else JSON.
+    TableOrJson,
     /// A message of Avro.
     Avro(AvroSink),
 }
@@ -87,6 +91,8 @@ enum Word {
     Json,
     Csv,
     Text,
+    Table,
+    Unsaid,
     Avro,
 }
 
@@ -117,12 +123,12 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         Some(Kind::Kafka) => kafka::read_sink(reader, &fields).map(|kafka| SinkConnector::Kafka(Box::new(kafka))),
         None => None,
     };
-    let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text)];
+    let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text), ("table", Word::Table)];
     let word = match fields.get("format") {
         Some(Node { value: Value::Map(_), .. }) => Some(Word::Avro),
         Some(node) if avro::is_bare(reader, node) => None,
         Some(node) => reader.word(node, "format", &words).map(|word| word.value),
-        None => Some(Word::Json),
+        None => Some(Word::Unsaid),
     };
     let format = word.and_then(|word| {
         let (header, delimiter) = csv_options(reader, &fields, word == Word::Csv, kind != Some(Kind::Kafka));
@@ -130,7 +136,10 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
             reader.push(at.problem("`text` belongs to `format: text`"));
         }
         match word {
-            Word::Json => Some(SinkFormat::Json),
+            Word::Unsaid if kind == Some(Kind::Stdout) => Some(SinkFormat::TableOrJson),
+            Word::Json | Word::Unsaid => Some(SinkFormat::Json),
+            Word::Table if kind == Some(Kind::Stdout) => Some(SinkFormat::Table),
+            Word::Table => reader.fail(fields.key("format")?, "`format: table` is for people at standard output: nothing reads it back"),
             Word::Csv => Some(SinkFormat::Csv { header, delimiter }),
             Word::Text => match fields.get("text") {
                 Some(node) => Some(SinkFormat::Text(Some(read_template(reader, node)?))),
@@ -141,7 +150,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     });
     let ways = [("ms", Timestamps::Millis), ("iso", Timestamps::Iso)];
     let timestamps = fields.get("timestamps").and_then(|node| reader.word(node, "timestamps", &ways));
-    let timestamps = timestamps.map(|way| way.value).unwrap_or_default();
+    let timestamps = timestamps.map(|way| way.value);
     Some(Sink { name, from, connector: connector?, format: format?, timestamps })
 }
 
@@ -179,7 +188,7 @@ pub(super) fn read_template(reader: &mut Reader, node: &Node) -> Option<Vec<Text
             return None;
         };
         let name = field.trim();
-        if !values::is_name(name) {
+        if name.is_empty() || name.contains('{') {
             reader.push(text.problem_at(at..at + field.len() + 2, format!("`{name}` is no field")));
             return None;
         }

@@ -22,6 +22,10 @@ pub struct Source {
     pub connector: SourceConnector,
     /// Which field is a record's time, if one is.
     pub event_time: Option<EventTime>,
+    /// Has it the key `event_time`, whether that could be read or not?
+    pub timed: bool,
+    /// Was all read that says which fields its records have? Then what reads it can be judged, whatever else is wrong with it.
+    pub whole: bool,
 }
 
 /// Where the records of a source come from, with the options of each connector.
@@ -158,7 +162,8 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         Kind::Generator => generator::read(reader, &fields).map(SourceConnector::Generator),
     };
     let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, connector.as_ref()));
-    Some(Source { name, connector: connector?, event_time })
+    let whole = !fields.missing && fields.knows_all_but(&["path", "event_time", "on_bad_record", "dead_letter", "header", "delimiter"]);
+    Some(Source { name, connector: connector?, event_time, timed: fields.key("event_time").is_some(), whole })
 }
 
 /// Where lines come from.

@@ -6,11 +6,13 @@ use super::keys;
 use super::lookup::{self, Lookup};
 use super::model::OnError;
 use super::pattern::{self, Pattern};
+use super::problem::Severity;
 use super::read::{Fields, Reader, scalar};
 use super::span::{Span, Spanned};
 use super::top::{self, Top};
 use super::window::{self, Window};
 use super::yaml::{Node, Value};
+use crate::nearest::nearest;
 
 /// The field a `flat_map` in its short form adds.
 pub const FLAT_MAP_FIELD: &str = "value";
@@ -51,6 +53,10 @@ pub struct Stream {
     pub timeouts_to: Option<Spanned<String>>,
     /// What an error in an expression does at run time.
     pub on_error: OnError,
+    /// Has it the key `window`, whether that could be read or not?
+    pub windowed: bool,
+    /// Was all read that says which fields its records have? Then its expressions can be judged, whatever else is wrong with it.
+    pub whole: bool,
 }
 
 /// A named aggregate.
@@ -109,9 +115,34 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let timeouts_to = fields.get("timeouts_to").and_then(|node| reader.name(node));
     let actions = [("skip", OnError::Skip), ("fail", OnError::Fail)];
     let on_error = fields.get("on_error").and_then(|node| reader.word(node, "on_error", &actions));
+    let before = reader.problems.len();
     if !fields.missing {
         check_company(reader, &fields);
     }
+    let fitting = reader.problems.iter().skip(before).all(|problem| problem.severity == Severity::Warning);
+    let entries = |key: &str| match fields.get(key).map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries.len(),
+        Some(_) => usize::MAX,
+        None => 0,
+    };
+    let selected = select.as_ref().map_or(0, |select| select.fields.len());
+    let stars = fields
+        .get("select")
+        .map_or(0, |node| if let Value::Map(entries) = &node.value { entries.iter().filter(|e| e.key.value == "*").count() } else { 0 });
+    let read = [
+        ("key", !key.is_empty()),
+        ("window", window.is_some() || top.is_none()),
+        ("pattern", pattern.as_ref().is_some_and(|pattern| pattern.named)),
+        ("join", join.is_some()),
+        ("lookup", lookup.is_some()),
+        ("dedupe", dedupe.is_some()),
+        ("top", top.is_some()),
+        ("flat_map", flat_map.is_some()),
+        ("aggregate", aggregate.len() == entries("aggregate")),
+        ("select", selected + stars == entries("select")),
+    ];
+    let read = read.iter().all(|(key, read)| fields.get(key).is_none() || *read);
+    let whole = fitting && read && !from.is_empty() && !fields.missing && fields.knows_all_but(&ASIDE);
     let on_error = on_error.map(|action| action.value).unwrap_or_default();
     Some(Stream {
         name,
@@ -130,8 +161,13 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         late_to,
         timeouts_to,
         on_error,
+        windowed: fields.key("window").is_some(),
+        whole,
     })
 }
+
+/// The keys that say nothing about the fields of a stream's records.
+const ASIDE: [&str; 4] = ["where", "on_error", "late_to", "timeouts_to"];
 
 /// What a stream can be.
 const WORK: [&str; 6] = ["pattern", "join", "lookup", "dedupe", "top", "aggregate"];
@@ -173,7 +209,7 @@ fn read_aggregates(reader: &mut Reader, node: &Node) -> Vec<Aggregate> {
 
 fn read_aggregate(reader: &mut Reader, name: &Spanned<String>, node: &Node) -> Option<Aggregate> {
     const CALL: &str = "an aggregate such as `count()`";
-    let name = name.clone();
+    let name = reader.field_name(name)?;
     if !matches!(node.value, Value::Map(_)) {
         return Some(Aggregate { name, call: reader.text(node, CALL)?, filter: None });
     }
@@ -193,8 +229,8 @@ fn read_select(reader: &mut Reader, node: &Node) -> Option<Select> {
     for entry in entries {
         if entry.key.value == "*" {
             select.all = reader.bool(&entry.value).filter(|all| all.value);
-        } else if let Some(expression) = reader.text(&entry.value, EXPRESSION) {
-            select.fields.push((entry.key.clone(), expression));
+        } else if let (Some(name), Some(expression)) = (reader.field_name(&entry.key), reader.text(&entry.value, EXPRESSION)) {
+            select.fields.push((name, expression));
         }
     }
     Some(select)
@@ -203,7 +239,7 @@ fn read_select(reader: &mut Reader, node: &Node) -> Option<Select> {
 fn read_flat_map(reader: &mut Reader, node: &Node) -> Option<FlatMap> {
     match &node.value {
         Value::Map(entries) => match entries.as_slice() {
-            [entry] => Some(FlatMap { field: entry.key.clone(), list: reader.text(&entry.value, EXPRESSION)? }),
+            [entry] => Some(FlatMap { field: reader.field_name(&entry.key)?, list: reader.text(&entry.value, EXPRESSION)? }),
             _ => reader.fail(&node.span, "`flat_map` takes an expression or one field with its expression"),
         },
         Value::Scalar { .. } | Value::List(_) => {
@@ -216,7 +252,10 @@ fn read_flat_map(reader: &mut Reader, node: &Node) -> Option<FlatMap> {
 /// Names a stream makes besides its own, as far as they can be told from the tree alone.
 pub(super) fn side_names(node: &Node) -> Vec<(&str, &Span)> {
     let Value::Map(entries) = &node.value else { return Vec::new() };
-    let makes = |key: &str| matches!(key, "late_to" | "timeouts_to" | "dead_letter");
+    const SIDES: [&str; 3] = ["late_to", "timeouts_to", "dead_letter"];
+    let known = |key: &str| [&keys::STREAM, &keys::SOURCE_TEXT].iter().any(|table| table.keys.iter().any(|known| known.name == key));
+    // A key that is probably meant to be one of these is told of; the name behind it is no mistake.
+    let makes = |key: &str| SIDES.contains(&key) || !known(key) && nearest(key, SIDES).is_some();
     let named = entries.iter().filter(|entry| makes(&entry.key.value) && !entry.value.is_null());
     named.filter_map(|entry| Some((scalar(&entry.value)?, &entry.value.span))).collect()
 }

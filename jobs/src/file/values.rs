@@ -66,12 +66,14 @@ pub fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// Whether this can name a source, a stream, a sink: `[A-Za-z_][A-Za-z0-9_-]*`.
+/// Whether this can name a source, a stream, a sink: letters of any script, digits, `_` and `-`, the first no digit and no `-`.
 pub(super) fn is_name(text: &str) -> bool {
     let mut letters = text.chars();
-    letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && letters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    letters.next().is_some_and(|c| c.is_alphabetic() || c == '_') && letters.all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
+
+/// The longest name of a job: it names directories and files, some with more behind it, and file systems take 255 bytes.
+pub(super) const MAX_JOB_NAME: usize = 128;
 
 /// Whether this can name a job: `[a-z0-9-]+`.
 pub(super) fn is_job_name(text: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 
+use super::foreign;
 use super::keys;
 use super::read::{Fields, Reader};
 use super::span::{Span, Spanned};
@@ -180,8 +181,13 @@ pub(super) fn read(reader: &mut Reader, node: &Node, at: &Span, stream: &str) ->
 }
 
 fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
-    let given = fields.given(&["tumbling", "sliding", "cumulative", "session", "count", "global"]);
+    const KINDS: [&str; 6] = ["tumbling", "sliding", "cumulative", "session", "count", "global"];
+    let given = fields.given(&KINDS);
     let [kind] = given.as_slice() else {
+        // A word for one of them has been told of.
+        if given.is_empty() && fields.is_meant(&KINDS) {
+            return None;
+        }
         let found = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
         let message =
             format!("{} needs exactly one of tumbling, sliding, cumulative, session, count, global; it has {found}", fields.place);
@@ -239,7 +245,8 @@ fn read_gap(reader: &mut Reader, node: &Node) -> Option<Gap> {
     let text = reader.text(node, "a duration such as `30s`")?;
     let digits = text.value.trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count();
     let is_word = text.value.trim_start_matches('-').bytes().all(|b| b.is_ascii_alphanumeric());
-    if values::parse_duration(&text.value).is_some() || digits > 0 && is_word {
+    let in_words = foreign::duration(&text.value).is_some();
+    if values::parse_duration(&text.value).is_some() || in_words || digits > 0 && is_word {
         return reader.positive(node).map(|gap| Gap::Fixed(gap.value));
     }
     Some(Gap::Dynamic(text))

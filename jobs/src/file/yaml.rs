@@ -3,6 +3,7 @@
 //! The tree is built from the parser's events and stays small whatever the text does: depth and node count are bounded, an alias counts as
 //! a copy of what it names, and a document that would pass the bounds is refused with a problem at that place.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -81,15 +82,56 @@ pub(super) fn parse(source: &Arc<Source>, base: usize, problems: &mut Vec<Proble
         problems.push(source.span(base + at..base + at + 1).problem("a NUL character"));
         return None;
     }
-    let offsets = text.char_indices().map(|(at, _)| base + at).collect();
+    let (text, offsets) = join_surrogates(text, base);
     let mut builder = Builder { source, offsets, stack: Vec::new(), root: None, anchors: HashMap::new(), nodes: 0, problems };
-    match builder.run(text) {
+    match builder.run(&text) {
         Ok(()) => builder.root,
         Err(problem) => {
             problems.push(*problem);
             None
         }
     }
+}
+
+/// The text in which a character written as two escapes of UTF-16, as JSON has them (`\ud83d\ude00`), is one escape of YAML; and the byte offset in the
+/// source of each of its characters.
+fn join_surrogates(text: &str, base: usize) -> (Cow<'_, str>, Vec<usize>) {
+    const LENGTH: usize = r"\ud83d\ude00".len();
+    let mut joined = String::new();
+    let mut offsets = Vec::with_capacity(text.len());
+    let mut copied = 0;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        if at < copied {
+            continue;
+        }
+        let pair = if c == '\\' && !escaped { text.get(at..at + LENGTH).and_then(surrogates) } else { None };
+        escaped = c == '\\' && !escaped;
+        match pair {
+            Some(pair) => {
+                let escape = format!("\\U{:08x}", u32::from(pair));
+                offsets.extend((0..escape.len()).map(|i| base + at + i));
+                joined.push_str(&escape);
+                (copied, escaped) = (at + LENGTH, false);
+            }
+            None => {
+                offsets.push(base + at);
+                joined.push(c);
+            }
+        }
+    }
+    if copied == 0 { (Cow::Borrowed(text), offsets) } else { (Cow::Owned(joined), offsets) }
+}
+
+/// The character that two escapes of UTF-16 are.
+fn surrogates(escapes: &str) -> Option<char> {
+    let unit = |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?, 16).ok();
+    let (high, low) = escapes.split_at_checked(escapes.len() / 2)?;
+    let pair = [unit(high)?, unit(low)?];
+    if !(0xd800..0xdc00).contains(&pair[0]) {
+        return None;
+    }
+    char::decode_utf16(pair).next()?.ok()
 }
 
 type Stop = Box<Problem>;

@@ -21,7 +21,8 @@ impl<'a> Written<'a> {
         let ending = match format {
             SinkFormat::Csv { .. } => "csv",
             SinkFormat::Text(_) => "txt",
-            SinkFormat::Json | SinkFormat::Avro(_) => "jsonl",
+            // The last two are never those of files.
+            SinkFormat::Json | SinkFormat::Avro(_) | SinkFormat::Table | SinkFormat::TableOrJson => "jsonl",
         };
         Self { name, path: resolved(Path::new(path)), parts: is_directory(path).then_some(ending) }
     }

@@ -121,7 +121,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
         name: file.name.value.clone(),
         parallelism: file.parallelism.as_ref().map(|p| usize::try_from(p.value).unwrap_or(usize::MAX)),
         durability: Durability::new(file),
-        looks: sources_planned.iter().filter_map(|source| source.look.clone()).chain(tables.into_iter().filter_map(Look::table)).collect(),
+        looks: parts.sources.iter().filter_map(|source| source.look.clone()).chain(file.tables.iter().filter_map(Look::table)).collect(),
         ttl: file.state.ttl.as_ref().map(|ttl| Ttl::after(ttl.value.unsigned_abs())),
         sources: parts.sources,
         streams: parts.streams,
@@ -143,7 +143,16 @@ impl Parts {
         let whole = |name: &Spanned<String>| !broken.contains(name.as_str());
         let mut known = Streams::new();
         let (mut parts, mut found) = (Self::default(), Vec::new());
-        for source in file.sources.iter().filter(|s| whole(&s.name)) {
+        for source in &file.sources {
+            if !whole(&source.name) {
+                // Its fields may be known all the same.
+                let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked).ok());
+                known.extend(planned.map(|planned| {
+                    let origin = Origin::source(&source.name);
+                    (planned.name, Known::new(planned.schema, planned.timed, &origin))
+                }));
+                continue;
+            }
             match sources::plan(source, asked) {
                 Ok(source) => {
                     known.insert(source.name.clone(), Known::new(source.schema.clone(), source.timed, &Origin::source(&source.name)));
@@ -156,7 +165,7 @@ impl Parts {
             }
         }
         let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
-        for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
+        for stream in file.streams_in_order().into_iter().filter(|s| s.whole || whole(&s.name)) {
             match streams::plan(stream, &known, &tables, asked) {
                 Ok(Some((stream, origin))) => {
                     known.insert(stream.name.clone(), Known::new(stream.schema.clone(), stream.timed, &origin));
@@ -170,7 +179,10 @@ impl Parts {
                 }
                 // It reads a stream that could not be planned, whose problems are known.
                 Ok(None) => {}
-                Err(more) => found.extend(more),
+                Err(refused) => {
+                    found.extend(refused.problems);
+                    known.extend(refused.gives);
+                }
             }
         }
         for sink in file.sinks.iter().filter(|s| whole(&s.name)) {

@@ -89,7 +89,10 @@ impl Events {
 }
 
 /// Plans the pattern of a stream; also tells the fields that `where` and `select` see.
-pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> Result<(Patterned, Schema), (Vec<Problem>, Schema)> {
+///
+/// # Errors
+/// What is wrong with it, those fields, and how many of them are handed on.
+pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> Result<(Patterned, Schema), (Vec<Problem>, Schema, usize)> {
     let mut problems = Vec::new();
     let mut schema = Schema::default();
     let (slots, computed) = streams::plan_key(stream, input, &mut schema, &mut problems);
@@ -129,14 +132,14 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
         seen.add(&**step, lists());
     }
     let mut engine = None;
-    if problems.is_empty() {
+    if problems.is_empty() && pattern.sound {
         match Search::<Row, _>::new(asked.clone()) {
             Ok(search) => engine = Some(run_as(search, stream.timeouts_to.is_some(), pattern.limit).engine()),
             Err(Invalid(found)) => problems.extend(found.iter().map(|misuse| pattern.place.problem(misuse.to_string()))),
         }
     }
-    if !problems.is_empty() {
-        return Err((problems, seen));
+    if !problems.is_empty() || !pattern.sound {
+        return Err((problems, seen, schema.width()));
     }
     let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
     let by = if by.is_empty() { String::new() } else { format!(" by {by}") };

@@ -161,7 +161,10 @@ pub(super) fn arranging(arrangement: Option<Arrangement>) -> Option<Pipeline> {
 }
 
 /// Compiles the `where`, `select` and `flat_map` of a stream; also tells the schema of what comes out.
-pub(super) fn compile(stream: &Stream, base: Base) -> Result<(Pipeline, Schema), Vec<Problem>> {
+///
+/// # Errors
+/// All that is wrong, and the schema of what would come out, in which a field that is wrong is of any type.
+pub(super) fn compile(stream: &Stream, base: Base) -> Result<(Pipeline, Schema), (Vec<Problem>, Schema)> {
     let Base { arranged, mut schema, handed_on } = base;
     let mut steps: Vec<Step> = arranged.map(Step::Arrange).into_iter().collect();
     let mut problems = Vec::new();
@@ -172,23 +175,20 @@ pub(super) fn compile(stream: &Stream, base: Base) -> Result<(Pipeline, Schema),
         }
     }
     if let Some(select) = &stream.select {
-        if let Some((step, selected)) = compile_select(select, &schema, handed_on, &mut problems) {
-            steps.push(step);
-            schema = selected;
-        }
+        let (step, selected) = compile_select(select, &schema, handed_on, &mut problems);
+        steps.push(step);
+        schema = selected;
     } else if handed_on < schema.width() {
         let width = schema.width();
         schema = first(&schema, handed_on);
         steps.extend(Arrangement::new((0..handed_on).map(Take::Slot).collect(), width).map(Step::Arrange));
     }
-    if problems.is_empty()
-        && let Some(flat_map) = &stream.flat_map
-        && let Some((step, exploded)) = compile_flat_map(flat_map, &schema, &mut problems)
-    {
-        steps.push(step);
+    if let Some(flat_map) = &stream.flat_map {
+        let (step, exploded) = compile_flat_map(flat_map, &schema, &mut problems);
+        steps.extend(step);
         schema = exploded;
     }
-    if problems.is_empty() { Ok((Pipeline::new(steps), schema)) } else { Err(problems) }
+    if problems.is_empty() { Ok((Pipeline::new(steps), schema)) } else { Err((problems, schema)) }
 }
 
 /// The schema of the first so many slots.
@@ -208,21 +208,20 @@ pub(super) fn expression(text: &Spanned<String>, schema: &Schema, problems: &mut
     }
 }
 
-fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: &mut Vec<Problem>) -> Option<(Step, Schema)> {
-    let before = problems.len();
-    let mut new: Vec<(&str, Expr)> = Vec::new();
+fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: &mut Vec<Problem>) -> (Step, Schema) {
+    // A field whose expression is wrong has none, and is of any type.
+    let mut new: Vec<(&str, Option<Expr>)> = Vec::new();
     for (name, text) in &select.fields {
-        let Some(expr) = expression(text, schema, problems) else { continue };
-        new.push((&name.value, expr));
+        new.push((&name.value, expression(text, schema, problems)));
     }
-    if problems.len() > before {
-        return None;
-    }
-    let field = |(name, expr): &(&str, Expr)| Field { name: (*name).to_owned(), ty: expr.ty().clone(), optional: false };
+    let field = |(name, expr): &(&str, Option<Expr>)| {
+        let ty = expr.as_ref().map_or(Type::Any, |expr| expr.ty().clone());
+        Field { name: (*name).to_owned(), ty, optional: false }
+    };
     if !select.all.as_ref().is_some_and(|all| all.value) {
         let mut selected = Schema::default();
         new.iter().for_each(|new| _ = selected.add_field(field(new)));
-        return Some((Step::Select(ExprSet::new(new.into_iter().map(|(_, expr)| expr)), None), selected));
+        return (Step::Select(ExprSet::new(new.into_iter().filter_map(|(_, expr)| expr)), None), selected);
     }
     // A field that is set anew stands where the old one did, the others behind.
     let old = first(schema, handed_on);
@@ -234,7 +233,7 @@ fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: 
             Some(at) => {
                 let new = new.remove(at);
                 selected.add_field(field(&new));
-                exprs.push(new.1);
+                exprs.extend(new.1);
                 kept.push(Kept::New);
             }
             None => {
@@ -245,20 +244,20 @@ fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: 
     }
     for new in new {
         selected.add_field(field(&new));
-        exprs.push(new.1);
+        exprs.extend(new.1);
         kept.push(Kept::New);
     }
-    Some((Step::Select(ExprSet::new(exprs), Some(kept.into())), selected))
+    (Step::Select(ExprSet::new(exprs), Some(kept.into())), selected)
 }
 
-fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Problem>) -> Option<(Step, Schema)> {
-    let list = expression(&flat_map.list, schema, problems)?;
-    let element = match list.ty() {
-        Type::List(element) => (**element).clone(),
-        Type::Any => Type::Any,
-        other => {
+fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Problem>) -> (Option<Step>, Schema) {
+    let list = expression(&flat_map.list, schema, problems);
+    let element = match list.as_ref().map(Expr::ty) {
+        Some(Type::List(element)) => (**element).clone(),
+        Some(Type::Any) | None => Type::Any,
+        Some(other) => {
             problems.push(flat_map.list.problem(format!("`flat_map` is over a list, and this is of type {other}")));
-            return None;
+            Type::Any
         }
     };
     let name = flat_map.field.value.as_str();
@@ -266,7 +265,6 @@ fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Prob
         let message =
             format!("there is a field `{}` already: name the element otherwise, as in `flat_map: {{ item: ... }}`", flat_map.field.value);
         problems.push(flat_map.field.problem(message));
-        return None;
     }
     // A field that rows may lack makes way for the element.
     let mut exploded = schema.without_fields();
@@ -276,7 +274,7 @@ fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Prob
         kept.push(slot);
     }
     exploded.add(name, element);
-    Some((Step::Explode(list, kept.into()), exploded))
+    (list.map(|list| Step::Explode(list, kept.into())), exploded)
 }
 
 impl std::fmt::Display for Pipeline {

@@ -1,8 +1,9 @@
 //! Sinks: connectors and encoders as a file's sink describes them.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
-use tidegate_connectors::format::{CsvEncoder, Encoder, JsonEncoder, TextEncoder, TextPart, Timestamps};
+use tidegate_connectors::format::{CsvEncoder, Encoder, JsonEncoder, TableEncoder, TextEncoder, TextPart, Timestamps};
 use tidegate_connectors::row::{Row, Schema};
 use tidegate_connectors::sink::{FileSink, StdoutSink};
 use tidegate_runtime::sink::Sink;
@@ -29,12 +30,22 @@ pub(super) struct PlannedSink {
 pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams, asked: &mut Asked) -> Result<Option<PlannedSink>, Vec<Problem>> {
     let Some((input, inputs)) = super::union(&sink.from, known, &open::named_in_sink(sink), asked) else { return Ok(None) };
     let schema = input.schema;
+    let table = match sink.format {
+        SinkFormat::Table => true,
+        SinkFormat::TableOrJson => std::io::stdout().is_terminal(),
+        _ => false,
+    };
     let timestamps = match sink.timestamps {
-        file::Timestamps::Millis => Timestamps::Millis,
-        file::Timestamps::Iso => Timestamps::Iso,
+        Some(file::Timestamps::Millis) => Timestamps::Millis,
+        Some(file::Timestamps::Iso) => Timestamps::Iso,
+        None if table => Timestamps::Iso,
+        None => Timestamps::Millis,
     };
     let made = match &sink.format {
-        SinkFormat::Json => made(sink, job, JsonEncoder::new(&schema, timestamps), &schema, timestamps)?,
+        _ if table => made(sink, job, TableEncoder::new(&schema, timestamps), &schema, timestamps)?,
+        SinkFormat::Json | SinkFormat::Table | SinkFormat::TableOrJson => {
+            made(sink, job, JsonEncoder::new(&schema, timestamps), &schema, timestamps)?
+        }
         SinkFormat::Csv { .. } | SinkFormat::Text(None) if schema.rest().is_some() => {
             let format = if matches!(sink.format, SinkFormat::Csv { .. }) { "csv" } else { "text" };
             let message = format!(

@@ -14,8 +14,8 @@ use super::single::{self, PlannedDedupe, PlannedTop};
 use super::windows::{self, PlannedWindow};
 use super::{Known, PlannedInput, Streams};
 use crate::aggregate::{self, Compiled};
-use crate::expr::{Expr, identifiers};
-use crate::file::{OnError, Problem, Stream, Table};
+use crate::expr::{Expr, field_name, identifiers};
+use crate::file::{OnError, Problem, Spanned, Stream, Table};
 
 /// A stream, compiled.
 #[derive(Clone)]
@@ -84,13 +84,47 @@ pub(super) struct Aggregation {
     pub(super) words: String,
 }
 
+/// Why a stream can't be planned, and what is known of what it would give: so what reads it can be judged at once.
+pub(super) struct Refused {
+    pub(super) problems: Vec<Problem>,
+    pub(super) gives: Vec<(String, Known)>,
+}
+
+impl From<Vec<Problem>> for Refused {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self { problems, gives: Vec::new() }
+    }
+}
+
+impl Refused {
+    /// A stream whose work can't be planned, but gives the fields of `base` to `where` and `select`.
+    fn looked_through(stream: &Stream, input: &Known, mut problems: Vec<Problem>, base: Base, timed: bool) -> Self {
+        let aside = |name: &Option<Spanned<String>>, known: Known| name.as_ref().map(|name| (name.value.clone(), known));
+        // Late records of a join are of another form.
+        let late = aside(&stream.late_to, input.clone()).filter(|_| stream.join.is_none());
+        let mut gives: Vec<(String, Known)> = late.into_iter().collect();
+        if stream.timeouts_to.is_some() {
+            gives.extend(aside(&stream.timeouts_to, Known::closed(pipeline::first(&base.schema, base.handed_on), timed)));
+        }
+        let schema = match pipeline::compile(stream, base) {
+            Ok((_, schema)) => schema,
+            Err((more, schema)) => {
+                problems.extend(more);
+                schema
+            }
+        };
+        gives.push((stream.name.value.clone(), Known::new(schema, timed, &input.origin)));
+        Self { problems, gives }
+    }
+}
+
 /// Plans a stream, and tells where its fields come from if they are open. `None` if an input could not be planned.
 pub(super) fn plan(
     stream: &Stream,
     known: &Streams,
     tables: &[&Table],
     asked: &mut Asked,
-) -> Result<Option<(PlannedStream, Origin)>, Vec<Problem>> {
+) -> Result<Option<(PlannedStream, Origin)>, Refused> {
     let said = open::named_in(stream);
     let Some((input, inputs)) = super::union(&stream.from, known, &said, asked) else { return Ok(None) };
     let mut timed = input.timed;
@@ -98,9 +132,9 @@ pub(super) fn plan(
     let mut origin = input.origin.clone();
     let mut work = Work::Nothing;
     if let Some(pattern) = &stream.pattern {
-        let (planned, schema) = patterns::plan(stream, pattern, &input).map_err(|(mut problems, schema)| {
-            problems.extend(pipeline::compile(stream, Base::new(schema)).err().into_iter().flatten());
-            problems
+        let (planned, schema) = patterns::plan(stream, pattern, &input).map_err(|(problems, schema, handed_on)| {
+            let base = Base { handed_on, ..Base::new(schema) };
+            Refused::looked_through(stream, &input, problems, base, !pattern.processing_time)
         })?;
         // The steps are there to be selected.
         base = Base { handed_on: planned.schema.width(), ..Base::new(schema) };
@@ -128,20 +162,26 @@ pub(super) fn plan(
         base = Base::arranged(joined);
         work = Work::Lookup(Box::new(planned));
     } else if let Some(dedupe) = &stream.dedupe {
-        work = Work::Dedupe(single::plan_dedupe(stream, dedupe, &input)?);
+        let planned = single::plan_dedupe(stream, dedupe, &input)
+            .map_err(|problems| Refused::looked_through(stream, &input, problems, base.clone(), timed))?;
+        work = Work::Dedupe(planned);
     } else if let Some(top) = &stream.top {
         let (planned, ranked) = single::plan_top(stream, top, &input)?;
         base = Base::arranged(ranked);
         timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Top(Box::new(planned));
     } else if !stream.aggregate.is_empty() {
-        let (planned, schema) = plan_aggregation(stream, &input)?;
+        let (planned, schema) = plan_aggregation(stream, &input).map_err(|(problems, schema)| {
+            Refused::looked_through(stream, &input, problems, Base::new(schema), timed || stream.windowed)
+        })?;
         base = Base::new(schema);
         timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Aggregation(planned);
     }
+    timed |= stream.windowed && stream.window.is_none();
     let pipeline_schema = base.schema.clone();
-    let (pipeline, schema) = pipeline::compile(stream, base)?;
+    let (pipeline, schema) =
+        pipeline::compile(stream, base.clone()).map_err(|_| Refused::looked_through(stream, &input, Vec::new(), base, timed))?;
     let name = stream.name.value.clone();
     let planned = PlannedStream { name, inputs, input, work, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error };
     Ok(Some((planned, origin)))
@@ -153,7 +193,11 @@ fn stated<'a>(of_left: Vec<String>, with: &'a str, origin: &'a Origin, asked: &'
     move |name| of_left.iter().any(|of_left| of_left == name) || asked.is_named(origin, &format!("{with}_{name}"))
 }
 
-fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), Vec<Problem>> {
+/// Plans an aggregation.
+///
+/// # Errors
+/// What is wrong with it, and the fields it would give.
+fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), (Vec<Problem>, Schema)> {
     let mut problems = Vec::new();
     let mut schema = Schema::default();
     let (slots, computed) = plan_key(stream, input, &mut schema, &mut problems);
@@ -164,7 +208,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         }
         Some(planned)
     });
-    let has_bounds = window.as_ref().map_or(stream.window.is_some(), PlannedWindow::has_bounds);
+    let has_bounds = window.as_ref().map_or(stream.windowed, PlannedWindow::has_bounds);
     if has_bounds {
         schema.add("window_start", Type::Timestamp);
         schema.add("window_end", Type::Timestamp);
@@ -191,9 +235,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         }
     }
     if !problems.is_empty() {
-        // The rest of the stream is looked at too, that all problems are told at once.
-        problems.extend(pipeline::compile(stream, Base::new(schema)).err().into_iter().flatten());
-        return Err(problems);
+        return Err((problems, schema));
     }
     let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
     let what = stream.aggregate.iter().map(|a| format!("{} = {}", a.name.value, a.call.value)).collect::<Vec<_>>().join(", ");
@@ -213,14 +255,22 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
 pub(super) fn plan_key(stream: &Stream, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Vec<Expr>) {
     let (mut slots, mut computed) = (Vec::new(), Vec::new());
     for (i, key) in stream.key.iter().enumerate() {
-        if let Some(slot) = input.schema.slot(&key.value) {
+        let name = field_name(&key.value);
+        if let Some(slot) = input.schema.slot(name) {
             slots.push(slot);
-            schema.add(key.value.clone(), input.schema.named(&key.value).map_or(Type::Any, |field| field.ty.clone()));
-        } else if let Some(expr) = pipeline::expression(key, &input.schema, problems) {
+            schema.add(name, input.schema.named(name).map_or(Type::Any, |field| field.ty.clone()));
+            continue;
+        }
+        let known = problems.len();
+        if let Some(expr) = pipeline::expression(key, &input.schema, problems) {
             slots.push(input.schema.width() + computed.len());
             let name = if stream.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };
             schema.add(name, expr.ty().clone());
             computed.push(expr);
+        } else {
+            // What was meant is there for `where` and `select`, as is what was written: so that one mistake is told once.
+            let meant = problems[known..].iter().filter_map(|problem| problem.nearest.clone());
+            meant.chain([name.to_owned()]).for_each(|name| _ = schema.add(name, Type::Any));
         }
     }
     (slots, computed)

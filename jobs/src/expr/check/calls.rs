@@ -3,11 +3,10 @@
 use cel::common::ast::{CallExpr, IdedExpr};
 use tidegate_connectors::row::Value;
 
-use super::{Checker, Typed, fold, is_operator};
+use super::{Checker, Typed, is_operator};
 use crate::expr::error::EvalError;
 use crate::expr::fast::{Affix, BoolNode, TextNode};
 use crate::expr::functions::{self, Function};
-use crate::expr::net::{Cidr, Net};
 use crate::expr::node::Node;
 use crate::expr::problem::Problem;
 use crate::expr::ty::Ty;
@@ -80,7 +79,7 @@ impl Checker<'_> {
             } else {
                 self.parsed.name_span(e, 1 + namespace.as_ref().map_or(0, |n| n.split('.').count()))
             };
-            self.problems.push(Problem { span, message: message.clone(), nearest });
+            self.problems.push(Problem { nearest, ..Problem::new(span, message.clone()) });
             // What is wrong below is worth knowing, too, unless the target was a namespace.
             if namespace.is_none() {
                 // In the arguments of a macro are names that are none without it.
@@ -105,81 +104,16 @@ impl Checker<'_> {
             "math.greatest" | "math.least" => self.extreme(e, function, &sources, &args),
             _ => self.overload(e, function, &sources, &args),
         };
-        if matches!(function.name, "ip_in" | "containsCIDR")
-            && let Some(range) = args.get_mut(1)
-        {
-            self.read_ranges(sources[1], range);
-        }
+        self.constant_arguments(e, function, &sources, &mut args);
         let is_const = args.iter().all(Typed::is_const);
         if is_const {
             let nodes = args.into_iter().map(|arg| arg.node).collect();
-            return Typed::new(ty, fold(Node::Call(function, nodes), true));
+            return Typed::new(ty, self.fold_call(e, Node::Call(function, nodes)));
         }
-        self.text_test(function, &sources, args).unwrap_or_else(|args| {
+        text_test(function, args).unwrap_or_else(|args| {
             let nodes = args.into_iter().map(|arg| arg.node).collect();
             Typed::new(ty, Node::Call(function, nodes))
         })
-    }
-
-    /// Reads constant ranges of addresses now rather than for every row.
-    fn read_ranges(&mut self, e: &IdedExpr, range: &mut Typed) {
-        let Node::Const(Val::Own(value)) = &range.node else { return };
-        let items = match value {
-            Value::List(items) => items.as_slice(),
-            other => std::slice::from_ref(other),
-        };
-        let mut ranges = Vec::with_capacity(items.len());
-        for item in items {
-            let Value::String(text) = item else { return };
-            match Cidr::parse(text) {
-                Some(cidr) => ranges.push(Val::Net(Net::Cidr(cidr))),
-                None => return self.report(e, functions::no_cidr(text)),
-            }
-        }
-        let read = if matches!(value, Value::List(_)) { Some(Val::list(ranges)) } else { ranges.pop() };
-        range.node = read.map_or_else(|| Node::Const(Val::NULL), Node::Const);
-    }
-
-    /// The specialised node of a test on text that is there already; otherwise the arguments.
-    fn text_test(&mut self, function: &'static Function, sources: &[&IdedExpr], mut args: Vec<Typed>) -> Result<Typed, Vec<Typed>> {
-        let affix = match function.name {
-            "startsWith" => Some(Affix::StartsWith),
-            "endsWith" => Some(Affix::EndsWith),
-            "contains" => Some(Affix::Contains),
-            "matches" => None,
-            _ => return Err(args),
-        };
-        let borrowed = |arg: &Typed| {
-            matches!(arg.ty, Ty::String | Ty::Any) && matches!(arg.node, Node::Slot(_) | Node::Const(Val::Own(Value::String(_))))
-        };
-        if args.len() != 2 {
-            return Err(args);
-        }
-        let Some(affix) = affix else {
-            let Node::Const(Val::Own(Value::String(pattern))) = &args[1].node else { return Err(args) };
-            let regex = match functions::compile_regex(pattern) {
-                Ok(regex) => Box::new(regex),
-                Err(message) => {
-                    self.report(sources[1], message);
-                    return Err(args);
-                }
-            };
-            if !borrowed(&args[0]) {
-                return Err(args);
-            }
-            return match TextNode::try_from(args.swap_remove(0).node) {
-                Ok(text) => Ok(Typed::bool(BoolNode::Matches(text, regex))),
-                Err(_) => Err(args),
-            };
-        };
-        if !args.iter().all(borrowed) {
-            return Err(args);
-        }
-        let mut texts = args.into_iter().map(|arg| TextNode::try_from(arg.node));
-        match (texts.next(), texts.next()) {
-            (Some(Ok(text)), Some(Ok(part))) => Ok(Typed::bool(BoolNode::Affix(affix, text, part))),
-            _ => Err(Vec::new()),
-        }
     }
 
     /// The result type of the overloads that fit.
@@ -235,6 +169,42 @@ impl Checker<'_> {
             self.report(e, format!("`{}` takes at least one argument", function.name));
             Ty::Any
         })
+    }
+}
+
+/// The specialised node of a test on text that is there already; otherwise the arguments.
+fn text_test(function: &'static Function, mut args: Vec<Typed>) -> Result<Typed, Vec<Typed>> {
+    let affix = match function.name {
+        "startsWith" => Some(Affix::StartsWith),
+        "endsWith" => Some(Affix::EndsWith),
+        "contains" => Some(Affix::Contains),
+        "matches" => None,
+        _ => return Err(args),
+    };
+    let borrowed =
+        |arg: &Typed| matches!(arg.ty, Ty::String | Ty::Any) && matches!(arg.node, Node::Slot(_) | Node::Const(Val::Own(Value::String(_))));
+    if args.len() != 2 {
+        return Err(args);
+    }
+    let Some(affix) = affix else {
+        let Node::Const(Val::Own(Value::String(pattern))) = &args[1].node else { return Err(args) };
+        // One that does not compile has been reported.
+        let Ok(regex) = functions::compile_regex(pattern) else { return Err(args) };
+        if !borrowed(&args[0]) {
+            return Err(args);
+        }
+        return match TextNode::try_from(args.swap_remove(0).node) {
+            Ok(text) => Ok(Typed::bool(BoolNode::Matches(text, Box::new(regex)))),
+            Err(_) => Err(args),
+        };
+    };
+    if !args.iter().all(borrowed) {
+        return Err(args);
+    }
+    let mut texts = args.into_iter().map(|arg| TextNode::try_from(arg.node));
+    match (texts.next(), texts.next()) {
+        (Some(Ok(text)), Some(Ok(part))) => Ok(Typed::bool(BoolNode::Affix(affix, text, part))),
+        _ => Err(Vec::new()),
     }
 }
 

@@ -2,21 +2,28 @@
 //!
 //! A checker is strict or lenient. The strict one collects every problem of an expression. The lenient one, for expressions whose
 //! types nobody declared, lets all pass: what is wrong fails when, and only if, it is evaluated.
+//!
+//! A constant part that has no value is a problem too, as it has none for any record. But an operator may stand where its error means
+//! nothing: below `&&` and `||`, which absorb errors, in a branch of `?:`, or in a macro over what may be empty. There it fails when it is
+//! evaluated, as CEL has it. A call is a problem even there: `timestamp('2026-02-30')` is a slip of the pen wherever it stands.
 
 mod calls;
+mod constants;
 mod macros;
 mod operators;
 
 use std::ops::Range;
 
 use cel::common::ast::{EntryExpr, Expr as Ast, IdedExpr, LiteralValue, SelectExpr, operators as op};
-use tidegate_connectors::row::{Row, Schema, Value};
+use tidegate_connectors::row::{Schema, Value};
 
 use super::error::{EvalError, Tag};
 use super::fast::BoolNode;
-use super::node::{Env, Node};
+use super::node::Node;
 use super::parse::Parsed;
 use super::problem::Problem;
+use super::quoted::{is_identifier, spelt};
+use super::set::Keys;
 use super::ty::Ty;
 use super::val::Val;
 use crate::nearest::nearest;
@@ -51,7 +58,7 @@ impl Typed {
 
 /// Compiles a syntax tree.
 pub(super) fn check(parsed: &Parsed<'_>, scope: &Scope<'_>) -> Result<Typed, Vec<Problem>> {
-    let mut checker = Checker { parsed, scope, locals: Vec::new(), problems: Vec::new() };
+    let mut checker = Checker { parsed, scope, locals: Vec::new(), guarded: false, problems: Vec::new() };
     let typed = checker.expr(&parsed.ast);
     if checker.problems.is_empty() { Ok(typed) } else { Err(checker.problems) }
 }
@@ -61,6 +68,8 @@ struct Checker<'c> {
     scope: &'c Scope<'c>,
     /// The variables of the macros around, innermost last.
     locals: Vec<(String, Ty)>,
+    /// Is this a part that may never be evaluated, or whose errors are absorbed?
+    guarded: bool,
     problems: Vec<Problem>,
 }
 
@@ -83,22 +92,28 @@ impl Checker<'_> {
                 }
                 let element = if items.is_empty() { Ty::Any } else { element };
                 let is_const = items.iter().all(|(node, optional)| !optional && matches!(node, Node::Const(_)));
-                Typed::new(Ty::list(element), fold(Node::List(items.into()), is_const))
+                Typed::new(Ty::list(element), self.fold(e, Node::List(items.into()), is_const))
             }
-            Ast::Map(map) => self.map(&map.entries),
+            Ast::Map(map) => self.map(e, &map.entries),
             Ast::Struct(message) => self.refuse(e, format!("there are no messages here, so no `{}{{..}}`", message.type_name)),
             Ast::Unspecified => self.refuse(e, "the expression is incomplete"),
         }
     }
 
-    fn map(&mut self, entries: &[cel::common::ast::IdedEntryExpr]) -> Typed {
+    fn map(&mut self, e: &IdedExpr, entries: &[cel::common::ast::IdedEntryExpr]) -> Typed {
         let (mut key_ty, mut value_ty) = (Ty::Null, Ty::Null);
+        let mut keys = Keys::default();
         let mut nodes = Vec::with_capacity(entries.len());
         for entry in entries {
             let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
             let key = self.expr(&entry.key);
             if !matches!(key.ty, Ty::Bool | Ty::Int | Ty::Uint | Ty::String | Ty::Any) {
                 self.report(&entry.key, format!("{} cannot be the key of a map", key.ty));
+            }
+            if let Node::Const(Val::Own(constant)) = &key.node
+                && let Err(twice) = keys.add(constant)
+            {
+                self.report_constant(&entry.key, &twice);
             }
             let value = self.expr(&entry.value);
             key_ty = key_ty.join(key.ty);
@@ -109,7 +124,7 @@ impl Checker<'_> {
             (key_ty, value_ty) = (Ty::Any, Ty::Any);
         }
         let is_const = nodes.iter().all(|(k, v, o)| !o && matches!((k, v), (Node::Const(_), Node::Const(_))));
-        Typed::new(Ty::map(key_ty, value_ty), fold(Node::Map(nodes.into()), is_const))
+        Typed::new(Ty::map(key_ty, value_ty), self.fold(e, Node::Map(nodes.into()), is_const))
     }
 
     /// The type an element adds to its container: of one marked with `?`, what is in the optional.
@@ -135,9 +150,30 @@ impl Checker<'_> {
         let nearest = nearest(name, candidates);
         if !self.scope.lenient {
             let span = self.parsed.span(e);
-            self.problems.push(Problem { span, message: format!("unknown field `{name}`"), nearest });
+            let problem = match self.unquoted(&span) {
+                Some((place, field)) => {
+                    let message =
+                        format!("the field `{field}` is written in backticks, as in `` {} ``: its name is no identifier", spelt(field));
+                    Problem::new(place, message)
+                }
+                None => Problem { nearest: nearest.map(|name| spelt(&name)), ..Problem::new(span, format!("unknown field `{name}`")) },
+            };
+            // `user` and `agent` are one mistake.
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
         }
         Typed::new(Ty::Any, Node::Fail(EvalError::message(format!("unknown field `{name}`"))))
+    }
+
+    /// The field without backticks that this place is in, where `user-agent` is read as a difference.
+    fn unquoted(&self, span: &Range<usize>) -> Option<(Range<usize>, &str)> {
+        let source = self.parsed.source;
+        self.scope.schema.names().filter(|name| !is_identifier(name)).find_map(|name| {
+            let mut places = source.match_indices(name).map(|(at, _)| at..at + name.len());
+            let found = places.find(|place| place.start <= span.start && span.end <= place.end)?;
+            (!source[..found.start].ends_with('`')).then_some((found, name))
+        })
     }
 
     /// A field or a type by its full name, looked up in the container from the inside out.
@@ -214,7 +250,7 @@ impl Checker<'_> {
             return Typed::bool(BoolNode::Has(parts));
         }
         let is_const = matches!(parts.0, Node::Const(_));
-        Typed::new(ty, fold(Node::Select(parts), is_const))
+        Typed::new(ty, self.fold(e, Node::Select(parts), is_const))
     }
 
     /// A part that has to be a bool.
@@ -244,11 +280,11 @@ impl Checker<'_> {
         Typed::new(Ty::Any, Node::Fail(EvalError::message(message)))
     }
 
-    /// Compiles `inner` with variables of these names and types.
+    /// Compiles `inner`, the body of a macro, with variables of these names and types.
     fn with_locals<R>(&mut self, locals: impl IntoIterator<Item = (String, Ty)>, inner: impl FnOnce(&mut Self) -> R) -> R {
         let before = self.locals.len();
         self.locals.extend(locals);
-        let result = inner(self);
+        let result = self.guarded(inner);
         self.locals.truncate(before);
         result
     }
@@ -275,16 +311,6 @@ pub(super) fn into_bool(node: Node) -> BoolNode {
         Node::Const(Val::Own(Value::Bool(v))) => BoolNode::Const(v),
         other => BoolNode::Node(Box::new(other)),
     }
-}
-
-/// Evaluates a node with constant parts. One that fails is kept: it may never be reached, or its error absorbed.
-fn fold(node: Node, is_const: bool) -> Node {
-    if !is_const {
-        return node;
-    }
-    let (row, steps) = (Row::default(), Env::steps());
-    let value = node.eval(&Env::new(&row, &steps)).map(Val::into_static);
-    value.map_or(node, Node::Const)
 }
 
 /// The operator a function name of the parser stands for.

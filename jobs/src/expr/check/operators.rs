@@ -3,7 +3,7 @@
 use cel::common::ast::{IdedExpr, operators as op};
 use tidegate_connectors::row::Value;
 
-use super::{Checker, Typed, fold, into_bool};
+use super::{Checker, Typed, into_bool};
 use crate::expr::error::Op;
 use crate::expr::fast::{BoolNode, DoubleNode, IntNode, TextNode};
 use crate::expr::node::Node;
@@ -41,8 +41,10 @@ impl Checker<'_> {
     /// `&&` or `||`, all of one kind that hang together in one node.
     fn logical(&mut self, e: &IdedExpr, name: &str, decisive: bool) -> Typed {
         let mut terms = Vec::new();
-        self.terms(e, name, &mut terms);
+        let known = self.problems.len();
+        self.guarded(|checker| checker.terms(e, name, &mut terms));
         if terms.iter().any(|t| matches!(t, BoolNode::Const(v) if *v == decisive)) {
+            self.forget_constants(known);
             return Typed::bool(BoolNode::Const(decisive));
         }
         terms.retain(|t| !matches!(t, BoolNode::Const(_)));
@@ -66,16 +68,31 @@ impl Checker<'_> {
 
     fn conditional(&mut self, condition: &IdedExpr, yes: &IdedExpr, no: &IdedExpr) -> Typed {
         let condition = self.condition(condition);
-        let (yes, no) = (self.expr(yes), self.expr(no));
-        match condition {
-            BoolNode::Const(true) => return yes,
-            BoolNode::Const(false) => return no,
-            _ => {}
+        let decided = if let BoolNode::Const(v) = condition { Some(v) } else { None };
+        let yes = self.branch(yes, decided);
+        let no = self.branch(no, decided.map(|v| !v));
+        match decided {
+            Some(true) => return yes,
+            Some(false) => return no,
+            None => {}
         }
         if yes.ty == Ty::Bool && no.ty == Ty::Bool {
             return Typed::bool(BoolNode::Cond(Box::new([condition, into_bool(yes.node), into_bool(no.node)])));
         }
         Typed::new(yes.ty.join(no.ty), Node::Cond(Box::new((condition, yes.node, no.node))))
+    }
+
+    /// A branch of `?:`, and whether it is the one taken, if that is known.
+    fn branch(&mut self, e: &IdedExpr, taken: Option<bool>) -> Typed {
+        if taken == Some(true) {
+            return self.expr(e);
+        }
+        let known = self.problems.len();
+        let typed = self.guarded(|checker| checker.expr(e));
+        if taken == Some(false) {
+            self.forget_constants(known);
+        }
+        typed
     }
 
     fn negation(&mut self, e: &IdedExpr, operand: &IdedExpr) -> Typed {
@@ -84,7 +101,7 @@ impl Checker<'_> {
             self.report(e, format!("no `-` for {}", operand.ty));
         }
         let is_const = operand.is_const();
-        Typed::new(operand.ty, fold(Node::Neg(Box::new(operand.node)), is_const))
+        Typed::new(operand.ty, self.fold(e, Node::Neg(Box::new(operand.node)), is_const))
     }
 
     fn index(&mut self, e: &IdedExpr, container: &IdedExpr, key: &IdedExpr, optional: bool) -> Typed {
@@ -115,7 +132,7 @@ impl Checker<'_> {
         let ty = if optional || chained { Ty::Optional(Box::new(element)) } else { element };
         let is_const = of.is_const() && by.is_const();
         let parts = Box::new((of.node, by.node));
-        Typed::new(ty, fold(if optional { Node::OptionalIndex(parts) } else { Node::Index(parts) }, is_const))
+        Typed::new(ty, self.fold(e, if optional { Node::OptionalIndex(parts) } else { Node::Index(parts) }, is_const))
     }
 
     fn membership(&mut self, e: &IdedExpr, needle: &IdedExpr, haystack: &IdedExpr) -> Typed {
@@ -142,7 +159,7 @@ impl Checker<'_> {
             }
         }
         let is_const = item.is_const() && list.is_const();
-        Typed::new(Ty::Bool, fold(Node::Bool(Box::new(BoolNode::In(Box::new((item.node, list.node))))), is_const))
+        Typed::new(Ty::Bool, self.fold(e, Node::Bool(Box::new(BoolNode::In(Box::new((item.node, list.node))))), is_const))
     }
 
     fn comparison(&mut self, e: &IdedExpr, op: Op, left: &IdedExpr, right: &IdedExpr) -> Typed {
@@ -154,7 +171,7 @@ impl Checker<'_> {
         }
         if l.is_const() && r.is_const() {
             let node = BoolNode::Compare(op, Box::new((l.node, r.node)));
-            return Typed::new(Ty::Bool, fold(Node::Bool(Box::new(node)), true));
+            return Typed::new(Ty::Bool, self.fold(e, Node::Bool(Box::new(node)), true));
         }
         Typed::bool(compare(op, l, r))
     }
@@ -169,6 +186,9 @@ impl Checker<'_> {
             }
         };
         let is_const = l.is_const() && r.is_const();
+        if !is_const && matches!(l.ty, Ty::Int | Ty::Uint) {
+            self.divisor(e, op, &r);
+        }
         let node = match (&l.ty, &r.ty) {
             _ if is_const => Node::Arith(op, Box::new((l.node, r.node))),
             (Ty::Int, Ty::Int) => Node::Int(Box::new(IntNode::Arith(op, Box::new((into_int(l.node), into_int(r.node)))))),
@@ -177,7 +197,7 @@ impl Checker<'_> {
             }
             _ => Node::Arith(op, Box::new((l.node, r.node))),
         };
-        Typed::new(ty, fold(node, is_const))
+        Typed::new(ty, self.fold(e, node, is_const))
     }
 }
 

@@ -25,24 +25,64 @@ fn format(args: &[Val<'_>]) -> Outcome {
     let (Some(Value::String(pattern)), Some(values)) = (pattern.data(), values.items()) else { return no_match() };
     let mut text = String::with_capacity(pattern.len());
     let mut next = 0;
-    let mut rest = pattern.as_str();
+    pieces(pattern, |piece| {
+        match piece {
+            Piece::Text(piece) => text.push_str(piece),
+            Piece::Placeholder(precision, clause) => {
+                let value = values.get(next).ok_or_else(|| missing(next, values.len()))?;
+                next += 1;
+                one(clause, precision, &value, &mut text)?;
+            }
+        }
+        bounded_text(text.len())
+    })?;
+    Ok(Val::text(text))
+}
+
+/// Looks whether a template can be filled with values like these, as far as they are known.
+pub(in crate::expr) fn check(pattern: &str, values: &[Option<Val<'static>>]) -> Result<(), EvalError> {
+    let mut next = 0;
+    pieces(pattern, |piece| {
+        let Piece::Placeholder(precision, clause) = piece else { return Ok(()) };
+        let value = values.get(next).ok_or_else(|| missing(next, values.len()))?;
+        next += 1;
+        // Of a value that is not known, that the placeholder is one.
+        one(clause, precision, value.as_ref().unwrap_or(&sample(clause)), &mut String::new())
+    })
+}
+
+/// A value that a placeholder takes.
+fn sample(clause: char) -> Val<'static> {
+    if matches!(clause, 'f' | 'e') { Val::Own(Value::Double(0.0)) } else { Val::int(0) }
+}
+
+fn missing(index: usize, values: usize) -> EvalError {
+    EvalError::message(format!("there are {values} values, and placeholder {} needs another", index + 1))
+}
+
+/// A part of a template.
+enum Piece<'p> {
+    Text(&'p str),
+    /// With the digits after the point, and the kind.
+    Placeholder(usize, char),
+}
+
+/// Takes a template apart.
+fn pieces<'p>(pattern: &'p str, mut each: impl FnMut(Piece<'p>) -> Result<(), EvalError>) -> Result<(), EvalError> {
+    let mut rest = pattern;
     while let Some(at) = rest.find('%') {
-        text.push_str(&rest[..at]);
+        each(Piece::Text(&rest[..at]))?;
         rest = &rest[at + 1..];
         if let Some(after) = rest.strip_prefix('%') {
-            text.push('%');
+            each(Piece::Text("%"))?;
             rest = after;
             continue;
         }
         let (precision, clause, after) = placeholder(rest)?;
         rest = after;
-        let value = values.get(next).ok_or_else(|| EvalError::message(format!("index {next} out of range")))?;
-        next += 1;
-        one(clause, precision, &value, &mut text)?;
-        bounded_text(text.len())?;
+        each(Piece::Placeholder(precision, clause))?;
     }
-    text.push_str(rest);
-    Ok(Val::text(text))
+    each(Piece::Text(rest))
 }
 
 /// What follows a percent sign: precision, kind, and the text after it.

@@ -26,10 +26,12 @@ use super::ty::Ty;
 use super::val::Val;
 
 pub(super) use encode::{decode as base64_decode, encode as base64_encode};
+pub(super) use format::check as check_template;
 pub(super) use json::from_json;
 pub(super) use macros::MACROS;
-pub(super) use net::no_cidr;
-pub(super) use regexes::{SIZE as MAX_REGEX, compile as compile_regex};
+pub(super) use net::{no_cidr, no_ip};
+pub(super) use regexes::{SIZE as MAX_REGEX, check_replacement, compile as compile_regex};
+pub(super) use time::time_zone;
 
 /// What running a function gives.
 pub(super) type Outcome = Result<Val<'static>, EvalError>;

@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         overloads: &[(&[T::String], T::Ip), (&[T::Ip], T::Ip)],
         call: ip,
         doc: "An address of version 4 or 6. One of version 4 written as one of version 6 is one of version 4.",
-        examples: &[("string(ip('2001:DB8::68'))", "'2001:db8::68'"), ("ip('::ffff:c0a8:1') == ip('192.168.0.1')", "true")],
+        examples: &[("string(ip('2001:DB8::68'))", "'2001:db8::68'"), ("ip('::ffff:192.168.0.1') == ip('192.168.0.1')", "true")],
     },
     Function {
         name: "isIP",
@@ -185,7 +185,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-fn no_ip(text: &str) -> EvalError {
+/// What is wrong with the text of an address.
+pub(in crate::expr) fn no_ip(text: &str) -> EvalError {
     EvalError::message(format!("`{text}` is not an IP address"))
 }
 

@@ -166,21 +166,40 @@ fn replace(args: &[Val<'_>]) -> Outcome {
     Ok(Val::text(result))
 }
 
+/// Looks whether a replacement means something for matches with so many groups, the match itself being one.
+pub(in crate::expr) fn check_replacement(with: &str, groups: usize) -> Result<(), EvalError> {
+    pieces(with, groups, |_| Ok(()))
+}
+
 /// Adds a replacement, in which `\1` stands for a group and `\\` for a backslash.
 fn expand(with: &str, groups: &Captures<'_>, result: &mut String) -> Result<(), EvalError> {
+    pieces(with, groups.len(), |piece| {
+        match piece {
+            Piece::Char(c) => result.push(c),
+            Piece::Group(group) => result.push_str(groups.get(group).map_or("", |m| m.as_str())),
+        }
+        bounded_text(result.len())
+    })
+}
+
+/// A part of a replacement.
+enum Piece {
+    Char(char),
+    Group(usize),
+}
+
+/// Takes a replacement apart.
+fn pieces(with: &str, groups: usize, mut each: impl FnMut(Piece) -> Result<(), EvalError>) -> Result<(), EvalError> {
     let mut chars = with.chars();
     while let Some(c) = chars.next() {
         if c != '\\' {
-            result.push(c);
+            each(Piece::Char(c))?;
             continue;
         }
         match chars.next().map(|c| (c, c.to_digit(10))) {
-            Some(('\\', _)) => result.push('\\'),
-            Some((_, Some(group))) if (group as usize) < groups.len() => {
-                result.push_str(groups.get(group as usize).map_or("", |m| m.as_str()));
-                bounded_text(result.len())?;
-            }
-            _ => return Err(EvalError::message(format!("`{with}` is no replacement for {} groups", groups.len() - 1))),
+            Some(('\\', _)) => each(Piece::Char('\\'))?,
+            Some((_, Some(group))) if (group as usize) < groups => each(Piece::Group(group as usize))?,
+            _ => return Err(EvalError::message(format!("`{with}` is no replacement for {} groups", groups - 1))),
         }
     }
     Ok(())

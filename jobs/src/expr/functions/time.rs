@@ -111,18 +111,15 @@ fn part(args: &[Val<'_>], of_instant: fn(&Zoned) -> i64, of_span: Option<fn(Sign
 }
 
 /// A zone by its name in the time zone database, or an offset such as `-09:30`.
-fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
-    let unknown = || EvalError::message(format!("unknown time zone: {name}"));
+pub(in crate::expr) fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
+    let unknown = || EvalError::message(format!("unknown time zone `{name}`: give one such as Europe/Berlin or +02:00"));
     if let Some((hours, minutes)) = name.split_once(':') {
         let (sign, hours) = match hours.strip_prefix('-') {
             Some(hours) => (-1, hours),
             None => (1, hours.strip_prefix('+').unwrap_or(hours)),
         };
-        let hours: i32 = hours.parse::<u8>().map_err(|_| unknown())?.into();
-        let minutes: i32 = minutes.parse::<u8>().map_err(|_| unknown())?.into();
-        if hours > 23 || minutes > 59 {
-            return Err(unknown());
-        }
+        let number = |text: &str, most: i32| text.parse::<i32>().ok().filter(|n| *n <= most && text.bytes().all(|b| b.is_ascii_digit()));
+        let (hours, minutes) = number(hours, 23).zip(number(minutes, 59)).ok_or_else(unknown)?;
         return Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).map(Offset::to_time_zone).map_err(|_| unknown());
     }
     if name == "UTC" { Ok(TimeZone::UTC) } else { TimeZone::get(name).map_err(|_| unknown()) }

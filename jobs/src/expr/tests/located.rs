@@ -1,5 +1,7 @@
 //! Problems point at the part of the source they are about.
 
+use tidegate_connectors::row::{Row, Schema, Type, Value};
+
 use super::schema;
 use crate::expr::Expr;
 
@@ -71,14 +73,56 @@ fn syntax_problems_are_located() {
         ("[1, 2}", "}: unexpected `}`"),
         ("name == 'x", "'x: unterminated string literal"),
         ("name == 'x' & ok", "&: unexpected single '&', expected '&&'"),
-        ("amount § 1", "§: unexpected character"),
+        ("amount § 1", "§: unexpected character; a name that is no identifier is written in backticks, as in `` `user-agent` ``"),
         ("99999999999999999999", "99999999999999999999: invalid int literal"),
         ("name == '\\q'", "'\\q': unable to unescape string"),
         ("has(name)", "name: has() tests a field of a value, as in has(a.b); to test a field of the record, compare it with null"),
         ("tags.all(1, true)", "1: the first argument here is a name for the element"),
-        ("for > 1", "for: `for` is a reserved word"),
+        ("for > 1", "for: `for` is a reserved word: a field called so is written in backticks, as in `` `for` ``"),
     ] {
         assert_eq!(problems(source), [expected], "{source}");
+    }
+}
+
+#[test]
+fn names_that_no_identifier_spells_stand_in_backticks() {
+    let schema = Schema::new([
+        ("user-agent", Type::String),
+        ("@timestamp", Type::Timestamp),
+        ("in", Type::Int),
+        ("src.ip", Type::String),
+        ("größe", Type::Int),
+        ("m", Type::Map(Box::new(Type::String), Box::new(Type::Int))),
+    ]);
+    let map = Value::map([(Value::string("a-b"), Value::Int(1)), (Value::string("@c"), Value::Int(2))]);
+    let row: Row =
+        [Value::string("curl"), Value::timestamp_ms(0), Value::Int(3), Value::string("10.0.0.1"), Value::Int(4), map].into_iter().collect();
+    for (source, value) in [
+        ("`user-agent`", Value::string("curl")),
+        ("`user-agent` + '-' + `src.ip`", Value::string("curl-10.0.0.1")),
+        ("`@timestamp` == timestamp(0) && `in` > 2", Value::Bool(true)),
+        ("`größe` * `in`", Value::Int(12)),
+        ("m.`a-b` + m.`@c`", Value::Int(3)),
+        ("m.?`@c`.orValue(0)", Value::Int(2)),
+        ("has(m.`@d`)", Value::Bool(false)),
+        ("[1, 2].map(`größe`, `größe` + `in`)", Value::list([Value::Int(4), Value::Int(5)])),
+        ("'`in`' + string(`in`)", Value::string("`in`3")),
+    ] {
+        let expr = Expr::compile(source, &schema).unwrap_or_else(|problems| panic!("{source}: {problems:?}"));
+        assert_eq!(expr.eval(&row), Ok(value), "{source}");
+    }
+    for (source, expected) in [
+        (
+            "user-agent == 'x'",
+            "user-agent: the field `user-agent` is written in backticks, as in `` `user-agent` ``: its name is no identifier",
+        ),
+        ("`user_agent` == 'x'", "`user_agent`: unknown field `user_agent`; did you mean ``user-agent``?"),
+        ("@timestamp", "@: unexpected character; a name that is no identifier is written in backticks, as in `` `user-agent` ``"),
+        ("1 + in", "in: unexpected `in`; a name that is no identifier is written in backticks, as in `` `user-agent` ``"),
+    ] {
+        let problems = Expr::compile(source, &schema).unwrap_err();
+        let found: Vec<String> = problems.iter().map(|p| format!("{}: {p}", &source[p.span.clone()])).collect();
+        assert_eq!(found, [expected], "{source}");
     }
 }
 

@@ -66,7 +66,7 @@ fn overflow_and_division_are_errors() {
         ("duration(-9223372036854775807 - 1)", "value out of range of duration"),
         ("duration(9223372036854775807)", "value out of range of duration"),
         ("timestamp(-9223372036854775807 - 1)", "value out of range of timestamp"),
-        ("ts.getHours('--2147483648:00')", "unknown time zone: --2147483648:00"),
+        ("ts.getHours('--2147483648:00')", "unknown time zone `--2147483648:00`: give one such as Europe/Berlin or +02:00"),
         ("double('1e400')", "`1e400` is not a double"),
     ] {
         assert_eq!(eval(source), Err(error.to_owned()), "{source}");

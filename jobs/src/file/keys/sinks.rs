@@ -8,8 +8,13 @@ pub(in crate::file) static SINK: Table = Table {
     keys: &[
         key("from", "name | [name, ...]", "", "what it writes"),
         key("connector", "stdout | file | kafka", "", "where records go"),
-        key("format", "json | csv | text | { avro: mapping }", "json", "how a record is written; avro to Kafka only"),
-        key("timestamps", "ms | iso", "ms", "how times are written"),
+        key(
+            "format",
+            "json | csv | text | table | { avro: mapping }",
+            "json; on a terminal table",
+            "how a record is written; table to standard output, avro to Kafka only",
+        ),
+        key("timestamps", "ms | iso", "ms; of a table iso", "how times are written"),
         key("header", "bool", "true", "csv: whether the first line names the fields"),
         key("delimiter", "character", "`,`", "csv: what stands between fields"),
         key("text", "field | template", "the only field", "text: one field, or text with {field}s in it"),

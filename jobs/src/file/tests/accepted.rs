@@ -281,3 +281,17 @@ fn a_time_to_live_is_a_duration_or_none() {
     assert!(ttl("ttl: 0s").1);
     assert!(ttl("ttl: soon").1);
 }
+
+#[test]
+fn json_may_escape_characters_as_utf_16_does() {
+    let text = r#"{"name": "t", "sources": {"in": {"connector": "stdin"}}, "streams": {"s": {"from": "in", "where": "k == '\ud83d\ude00' && \"\\ud83d\\ude00\" == nope"}},
+  "sinks": {"out": {"from": "s", "connector": "stdout"}}}"#;
+    let job = job(text);
+    let filter = job.stream("s").unwrap().filter.clone().unwrap();
+    assert_eq!(filter.value, r#"k == '😀' && "\ud83d\ude00" == nope"#);
+    // Places behind it are those of the file.
+    let sink = job.sinks.first().unwrap().name.clone();
+    assert_eq!((sink.span.line(), sink.span.column(), sink.span.text()), (2, 13, "\"out\""));
+    let half = text.replace(r"\ud83d\ude00'", r"\ud83d'");
+    assert!(messages(&half)[0].contains("not YAML"), "{:?}", messages(&half));
+}

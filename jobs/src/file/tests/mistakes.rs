@@ -1,6 +1,7 @@
 //! Files that are wrong: the exact words.
 
 use super::{messages, problems, with_stream};
+use crate::file::parse;
 
 #[test]
 fn a_dozen_mistakes_are_told_at_once() {
@@ -241,6 +242,52 @@ fn values_of_windows() {
         ["a trigger is `event_time`, `processing_time` or one of `count`, `every`, `delta` with `threshold`, `purging`"]
     );
     assert_eq!(message("tumbling: 5s, evictor: { threshold: 3 }"), ["an evictor is one of `count`, `time`, and `delta` with `threshold`"]);
+}
+
+#[test]
+fn words_of_other_systems_are_understood() {
+    let nearest = |keys: &str| {
+        let (_, problems) = parse("job.yaml", &with_stream(keys), &[]);
+        problems.iter().map(|p| format!("{}: {}", p.text, p.nearest.as_deref().unwrap_or("?"))).collect::<Vec<_>>()
+    };
+    let window = |window: &str| nearest(&format!("aggregate: {{ n: count() }}, window: {{ {window} }}"));
+    assert_eq!(window("tumble: 5m"), ["tumble: tumbling"]);
+    assert_eq!(window("hop: 5m"), ["hop: sliding: 10m, every: 1m"]);
+    assert_eq!(window("sliding: 5m, slide: 1m"), ["slide: every"]);
+    assert_eq!(window("over: 5m"), ["over: sliding: 10m, every: 1m"]);
+    assert_eq!(window("tumbling: 15 min"), ["15 min: 15m"]);
+    assert_eq!(window("session: 15 minutes"), ["15 minutes: 15m"]);
+    assert_eq!(window("tumbling: PT15M"), ["PT15M: 15m"]);
+    assert_eq!(nearest("group_by: user, aggregate: { n: count() }"), ["group_by: key"]);
+    let step = |step: &str| nearest(&format!("key: user, pattern: {{ steps: [{{ name: a, {step} }}, {{ name: b }}] }}"));
+    assert_eq!(step("oneOrMore: true"), ["oneOrMore: times: { min: 1 }"]);
+    assert_eq!(step("contiguity: followedBy"), ["followedBy: followed_by"]);
+}
+
+#[test]
+fn an_unknown_key_that_is_like_no_other_brings_those_there_are() {
+    let message = messages(&with_stream("aggregate: { n: count() }, window: { tumbling: 5m, colour: red }")).remove(0);
+    assert!(
+        message.ends_with(
+            "unknown key `colour` in `window` of stream `s`; there are `tumbling`, `sliding`, `cumulative`, `session`, `count`, `global`, `every`, \
+             `offset`, `time`, `allowed_lateness`, `trigger`, `evictor`"
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn names_of_jobs_streams_and_fields() {
+    let long = "n".repeat(200);
+    assert_eq!(
+        messages(&with_stream("where: x").replace("name: t", &format!("name: {long}"))),
+        ["error: job.yaml:1:7: the name has 200 characters, and directories are called by it: at most 128 will do"]
+    );
+    assert_eq!(messages(&with_stream("where: x").replace("  s:", "  größe:").replace("from: s", "from: größe")), [""; 0]);
+    for keys in ["select: { '': x }", "aggregate: { '': count() }", "flat_map: { '': x }"] {
+        let found = messages(&with_stream(keys));
+        assert!(matches!(found.as_slice(), [one] if one.ends_with(": a field needs a name")), "{keys}: {found:?}");
+    }
 }
 
 #[test]
