@@ -170,7 +170,10 @@ fn values_of_sources_and_sinks() {
     };
     one("connector: file", ": source `in` has no `path`");
     one("path: x", ": source `in` has no `connector`");
-    one("connector: stdin, rate: 5", ": unknown key `rate` in source `in`");
+    one(
+        "connector: stdin, rate: 5",
+        ": unknown key `rate` in source `in`; there are `connector`, `event_time`, `format`, `header`, `delimiter`, `schema`, `on_bad_record`, `dead_letter`",
+    );
     one("connector: stdin, format: { regex: '(' }", ": not a regular expression: unclosed group");
     one(
         "connector: stdin, format: { regex: '(a)' }",
@@ -202,7 +205,8 @@ fn values_of_sources_and_sinks() {
     let sink = |keys: &str| messages(&with_stream("where: x").replace("connector: stdout", keys));
     let template = sink("connector: stdout, format: text, text: 'n {n'");
     assert_eq!(template, ["error: job.yaml:5:68: a single brace: `{field}` stands for a field, `{{` and `}}` for braces"]);
-    assert_eq!(sink("connector: stdout, path: x"), ["error: job.yaml:5:45: unknown key `path` in sink `out`"]);
+    let unknown = "error: job.yaml:5:45: unknown key `path` in sink `out`; there are `from`, `connector`, `format`, `timestamps`, `header`, `delimiter`, `text`";
+    assert_eq!(sink("connector: stdout, path: x"), [unknown]);
     assert_eq!(sink("connector: stdout, text: x"), ["error: job.yaml:5:45: `text` belongs to `format: text`"]);
 }
 
