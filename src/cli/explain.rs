@@ -98,7 +98,7 @@ fn short(schema: &str) -> String {
 
 /// The states of an operator, each with what it holds.
 fn kept(node: &Node) -> Option<String> {
-    let states: Vec<String> = node.states.iter().map(|state| format!("{} ({})", state.name, short(&state.schema))).collect();
+    let states: Vec<String> = node.states.iter().map(|state| format!("{} ({})", state.name, short(&state.words()))).collect();
     (!states.is_empty()).then(|| states.join(", "))
 }
 
@@ -174,7 +174,7 @@ fn dot(graph: &Graph) -> String {
 fn json(name: &str, graph: &Graph) -> String {
     let input = |i: &Input| json!({ "from": graph.node(i.from).map(|n| &n.name), "port": i.port, "route": route(i) });
     let node = |n: &Node| {
-        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": state.schema }));
+        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": state.words() }));
         json!({
             "name": n.name,
             "role": role(n),

@@ -22,6 +22,8 @@ pub struct Sink {
     pub format: SinkFormat,
     /// How times are written.
     pub timestamps: Timestamps,
+    /// The name its state is kept under, if not its own.
+    pub uid: Option<Spanned<String>>,
 }
 
 /// Where a sink writes to.
@@ -142,7 +144,8 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let ways = [("ms", Timestamps::Millis), ("iso", Timestamps::Iso)];
     let timestamps = fields.get("timestamps").and_then(|node| reader.word(node, "timestamps", &ways));
     let timestamps = timestamps.map(|way| way.value).unwrap_or_default();
-    Some(Sink { name, from, connector: connector?, format: format?, timestamps })
+    let uid = fields.get("uid").and_then(|node| reader.name(node));
+    Some(Sink { name, from, connector: connector?, format: format?, timestamps, uid })
 }
 
 fn read_avro(reader: &mut Reader, fields: &Fields<'_>, kind: Option<Kind>) -> Option<SinkFormat> {

@@ -22,6 +22,8 @@ pub struct Source {
     pub connector: SourceConnector,
     /// Which field is a record's time, if one is.
     pub event_time: Option<EventTime>,
+    /// The name its state is kept under, if not its own.
+    pub uid: Option<Spanned<String>>,
 }
 
 /// Where the records of a source come from, with the options of each connector.
@@ -156,7 +158,8 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         Kind::Generator => generator::read(reader, &fields).map(SourceConnector::Generator),
     };
     let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, connector.as_ref()));
-    Some(Source { name, connector: connector?, event_time })
+    let uid = fields.get("uid").and_then(|node| reader.name(node));
+    Some(Source { name, connector: connector?, event_time, uid })
 }
 
 /// Where lines come from.

@@ -3,6 +3,7 @@
 //! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. A [`Plan`]
 //! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
 
+mod about;
 mod avro;
 mod build;
 mod conflicts;
@@ -16,6 +17,7 @@ mod pipeline;
 mod single;
 mod sinks;
 mod sources;
+mod stored;
 mod streams;
 mod windows;
 
@@ -35,6 +37,7 @@ pub use key::RowKey;
 use sinks::PlannedSink;
 pub use sinks::STDOUT;
 use sources::PlannedSource;
+pub use stored::records;
 use streams::PlannedStream;
 
 /// A job, compiled.
@@ -81,6 +84,7 @@ fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
 /// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     problems.extend(conflicts::conflicts(file));
+    problems.extend(about::conflicts(file));
     problems.extend(durability::unknown_storage(file));
     problems.extend(kafka::exactly_once_problems(file));
     let broken = broken(file, problems);
@@ -91,7 +95,8 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     let mut sources_planned = Vec::new();
     for source in file.sources.iter().filter(|s| whole(&s.name)) {
         match sources::plan(source, open.get(source.name.as_str())) {
-            Ok(source) => {
+            Ok(mut source) => {
+                source.about = about::source(file, &source.name);
                 let timed = source.timed;
                 known.insert(source.name.clone(), Known { schema: source.schema.clone(), timed });
                 if let Some(name) = &source.dead_letter {
@@ -106,7 +111,9 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     let mut streams_planned = Vec::new();
     for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
         match streams::plan(stream, &known, &tables) {
-            Ok(Some(stream)) => {
+            Ok(Some(mut planned)) => {
+                planned.about = about::stream(file, stream, &planned);
+                let stream = planned;
                 let out = Known { schema: stream.schema.clone(), timed: stream.timed };
                 known.insert(stream.name.clone(), out);
                 if let Some(late) = stream.late_to() {
@@ -126,7 +133,10 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     let mut sinks_planned = Vec::new();
     for sink in file.sinks.iter().filter(|s| whole(&s.name)) {
         match sinks::plan(sink, &file.name.value, &known) {
-            Ok(sink) => sinks_planned.extend(sink),
+            Ok(planned) => sinks_planned.extend(planned.map(|planned| {
+                let about = about::sink(file, &planned.name);
+                PlannedSink { about, ..planned }
+            })),
             Err(more) => found.extend(more),
         }
     }

@@ -16,7 +16,7 @@ use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_connectors::stdin::StdinSource;
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
-use tidegate_runtime::{Error, Record};
+use tidegate_runtime::{About, Error, Record};
 
 use super::avro;
 use super::kafka;
@@ -35,6 +35,7 @@ pub(super) type RowSource = Arc<dyn Source<Entry<Row>>>;
 #[derive(Clone)]
 pub(super) struct PlannedSource {
     pub(super) name: String,
+    pub(super) about: About,
     pub(super) source: RowSource,
     pub(super) schema: Schema,
     pub(super) strategy: WatermarkStrategy,
@@ -78,7 +79,16 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
         (SourceConnector::Generator(generator), None) if timed => WatermarkStrategy::bounded(unsigned(jitter(generator))),
         _ => strategy,
     };
-    Ok(PlannedSource { name, source: made, schema, strategy, timed, dead_letter: dead_letter.map(|d| d.value), words })
+    Ok(PlannedSource {
+        name,
+        about: About::default(),
+        source: made,
+        schema,
+        strategy,
+        timed,
+        dead_letter: dead_letter.map(|d| d.value),
+        words,
+    })
 }
 
 fn jitter(generator: &file::Generator) -> jiff::SignedDuration {

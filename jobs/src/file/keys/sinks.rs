@@ -10,6 +10,7 @@ pub(in crate::file) static SINK: Table = Table {
         key("connector", "stdout | file | kafka", "", "where records go"),
         key("format", "json | csv | text | { avro: mapping }", "json", "how a record is written; avro to Kafka only"),
         key("timestamps", "ms | iso", "ms", "how times are written"),
+        key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the sink is renamed"),
         key("header", "bool", "true", "csv: whether the first line names the fields"),
         key("delimiter", "character", "`,`", "csv: what stands between fields"),
         key("text", "field | template", "the only field", "text: one field, or text with {field}s in it"),
