@@ -297,7 +297,7 @@ sinks: {{ out: {{ from: in, connector: kafka, brokers: '{}', topic: {}, delivery
     };
     dir.file("first.yaml", yaml("first", 100_000)).file("second.yaml", yaml("second", 600));
     let first = dir.tidegate(["run", "first.yaml", "--quiet", "-p", "1"]).start();
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(2));
     let second = dir.tidegate(["run", "second.yaml", "--quiet", "-p", "1"]).start();
     first.wait().exits(1).stderr_has("is the job running twice?").stderr_lacks("restarting");
     second.wait().exits(0);
