@@ -203,8 +203,8 @@ fn a_check_says_what_starts_now_and_what_would_be_lost() {
     let new = against("total: sum(amount), last: max(ts)", &[]).exits(0);
     assert!(new.stdout.contains("migrated: `last` starts now"), "{}", new.stdout);
     // What an aggregate keeps is the same, whatever is made of it.
-    let quantile = saved(&yaml("memory", "", "q: quantile(amount, 0.5)"));
-    quantile.file("job.yaml", yaml("memory", "", "q: quantile(amount, 0.99)"));
+    let quantile = saved(&yaml("memory", "", "q: 'quantile(amount, 0.5)'"));
+    quantile.file("job.yaml", yaml("memory", "", "q: 'quantile(amount, 0.99)'"));
     let same = quantile.tidegate(["check", "job.yaml", "--against", "save"]).run().exits(0);
     assert!(same.stdout.contains("restored") && !same.stdout.contains("migrated"), "{}", same.stdout);
     for (aggregates, says) in [
