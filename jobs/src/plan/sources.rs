@@ -303,6 +303,10 @@ impl Source<Row> for Good {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Row>>, Error> {
         Ok(Box::new(GoodReader(self.0.open(context)?)))
     }
+
+    fn accepts(&self, positions: &[Json]) -> Result<(), Error> {
+        Source::<Entry<Row>>::accepts(&*self.0, positions)
+    }
 }
 
 impl Reader<Row> for GoodReader {
