@@ -6,6 +6,7 @@
 //!
 //! Does not live here: anything that runs. This crate knows no dataflow; its decisions are pure, and I/O is at its edge.
 
+mod basis;
 mod directory;
 mod epoch;
 pub mod failpoint;
@@ -23,6 +24,7 @@ mod storage;
 mod test_manifest;
 mod verdict;
 
+pub use basis::{Basis, Field, places};
 pub use directory::{Damage, Directory, DirectoryError, Fault, Found, Unusable};
 pub use epoch::Epoch;
 pub use file_ref::{FileError, FileRef, verify};

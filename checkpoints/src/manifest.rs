@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Epoch, FileRef, KeyGroups, OperatorId};
+use crate::{Basis, Epoch, Field, FileRef, KeyGroups, OperatorId};
 
 /// A complete checkpoint or savepoint: who kept what, and in which files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,9 @@ pub struct OperatorState {
     pub kind: String,
     /// What it is to the job: `source`, `operator` or `sink`.
     pub role: String,
+    /// What its states rest on.
+    #[serde(default, skip_serializing_if = "Basis::is_unknown")]
+    pub basis: Basis,
     /// Its keyed states.
     pub states: Vec<StateInfo>,
     /// What its instances kept, one part per worker that kept anything.
@@ -70,6 +73,9 @@ pub struct StateInfo {
     pub name: String,
     /// What its stored bytes mean; another text is another meaning.
     pub schema: String,
+    /// The parts of a value that are known by name, in their order: a job that has others goes on with those it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
 }
 
 /// What the instance of an operator on one worker kept.

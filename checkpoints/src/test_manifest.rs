@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Epoch, FileRef, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo};
+use crate::{Basis, Epoch, FileRef, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo};
 
 /// A checkpoint of job `fraud` on one worker, with one operator and no files.
 pub(crate) fn manifest(generation: u64, epoch: u32) -> Manifest {
@@ -38,11 +38,17 @@ pub(crate) fn file(path: &str) -> FileRef {
 }
 
 pub(crate) fn operator(id: &str, states: &[(&str, &str)], entries: u64) -> OperatorState {
-    let state = |(id, (name, schema)): (u8, &(&str, &str))| StateInfo { id, name: (*name).to_owned(), schema: (*schema).to_owned() };
+    let state = |(id, (name, schema)): (u8, &(&str, &str))| StateInfo {
+        id,
+        name: (*name).to_owned(),
+        schema: (*schema).to_owned(),
+        fields: Vec::new(),
+    };
     OperatorState {
         id: OperatorId::new(id).unwrap(),
         kind: "window".to_owned(),
         role: "operator".to_owned(),
+        basis: Basis::default(),
         states: (0..).zip(states).map(state).collect(),
         parts: vec![Part {
             worker: 0,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Manifest, OperatorId, OperatorState, Part};
+use crate::{Basis, Field, Manifest, OperatorId, OperatorState, Part, StateInfo, places};
 
 /// An operator of the job that is to be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,14 @@ pub struct Declared {
     pub kind: String,
     /// What it is to the job: `source`, `operator` or `sink`.
     pub role: String,
+    /// What its states rest on.
+    pub basis: Basis,
     /// Its keyed states.
     pub states: Vec<DeclaredState>,
+    /// Why it can't go on with what is stored under its name, as far as only it can tell: a source that reads another topic, for example.
+    pub objections: Vec<String>,
+    /// What it can't tell now.
+    pub unknown: Option<String>,
 }
 
 /// A keyed state of a declared operator.
@@ -24,6 +30,8 @@ pub struct DeclaredState {
     pub name: String,
     /// What its stored bytes mean.
     pub schema: String,
+    /// The parts of a value that are known by name.
+    pub fields: Vec<Field>,
 }
 
 /// What becomes of an operator.
@@ -31,6 +39,8 @@ pub struct DeclaredState {
 pub enum Outcome {
     /// It goes on with what it kept.
     Restored,
+    /// It goes on with what it kept of what it still has; what is new in it starts empty.
+    Migrated,
     /// It begins empty: nothing was kept under its name.
     New,
     /// The job has it no more; what it kept is left behind, as was allowed.
@@ -52,6 +62,8 @@ pub struct Line {
     pub list: usize,
     /// What becomes of it.
     pub outcome: Outcome,
+    /// What in it changes, if it is migrated.
+    pub changes: Vec<String>,
     /// Why, where it isn't plain.
     pub notes: Vec<String>,
 }
@@ -77,47 +89,138 @@ pub fn judge(manifest: &Manifest, declared: &[Declared], key_groups: u16, allow_
 }
 
 fn judge_operator(declared: &Declared, stored: Option<&OperatorState>, allow_dropped: bool) -> Line {
-    let line = |outcome, notes| {
-        let (entries, list) = stored.map_or((0, 0), held);
-        Line { id: declared.id.clone(), kind: declared.kind.clone(), entries, list, outcome, notes }
+    let (entries, list) = stored.map_or((0, 0), held);
+    let new = Line {
+        id: declared.id.clone(),
+        kind: declared.kind.clone(),
+        entries,
+        list,
+        outcome: Outcome::New,
+        changes: Vec::new(),
+        notes: Vec::new(),
     };
     // What kept nothing can be anything now.
     let Some(stored) = stored.filter(|stored| held(stored) != (0, 0)) else {
-        return line(if stored.is_some() { Outcome::Restored } else { Outcome::New }, Vec::new());
+        return if stored.is_some() { Line { outcome: Outcome::Restored, ..new } } else { new };
     };
     if (&stored.kind, &stored.role) != (&declared.kind, &declared.role) {
-        let note =
-            format!("it was a {} ({}), now it is a {} ({}): give it another name", stored.kind, stored.role, declared.kind, declared.role);
-        return line(Outcome::Refused, vec![note]);
+        let was = format!("it was a {} ({}), now it is a {} ({})", stored.kind, stored.role, declared.kind, declared.role);
+        return Line { outcome: Outcome::Refused, notes: vec![was, ANOTHER_NAME.to_owned()], ..new };
     }
-    let mut refused = false;
-    let mut notes = Vec::new();
-    for state in &stored.states {
-        match declared.states.iter().find(|now| now.name == state.name) {
-            Some(now) if now.schema == state.schema => {}
-            Some(now) => {
-                refused = true;
-                notes.push(format!("state `{}` is stored as {} but declared as {}", state.name, state.schema, now.schema));
-            }
-            None if allow_dropped => notes.push(format!("state `{}` is dropped", state.name)),
-            None => {
-                refused = true;
-                notes.push(format!("state `{}` isn't declared any more, and dropping state isn't allowed", state.name));
-            }
+    let mut judged = Judged { allow_dropped, ..Judged::default() };
+    judged.basis(&declared.basis, &stored.basis);
+    judged.states(&declared.states, &stored.states);
+    judged.objections.extend(declared.objections.iter().cloned());
+    let unknown = declared.unknown.iter().map(|why| format!("warning: whether it can go on can't be told now: {why}"));
+    judged.line(new, declared.basis.warnings(&stored.basis).into_iter().chain(unknown).collect())
+}
+
+/// What helps where an operator can't go on with its state, and wants none of it.
+const ANOTHER_NAME: &str =
+    "to begin without that state, give it another name (or another `uid`), and leave what is stored behind by `--allow-dropped-state`";
+
+/// What has been found of an operator.
+#[derive(Default)]
+struct Judged {
+    allow_dropped: bool,
+    objections: Vec<String>,
+    /// What helps against them.
+    remedies: Vec<&'static str>,
+    changes: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Judged {
+    fn object(&mut self, why: String, remedy: &'static str) {
+        self.objections.push(why);
+        if !self.remedies.contains(&remedy) {
+            self.remedies.push(remedy);
         }
     }
-    let new = declared.states.iter().filter(|now| stored.states.iter().all(|state| state.name != now.name));
-    notes.extend(new.map(|now| format!("state `{}` is new and begins empty", now.name)));
-    line(if refused { Outcome::Refused } else { Outcome::Restored }, notes)
+
+    fn basis(&mut self, now: &Basis, stored: &Basis) {
+        for why in now.objections(stored) {
+            self.object(why, ANOTHER_NAME);
+        }
+    }
+
+    fn states(&mut self, now: &[DeclaredState], stored: &[StateInfo]) {
+        for state in stored {
+            let name = &state.name;
+            match now.iter().find(|now| now.name == *name) {
+                Some(now) if now.schema == state.schema => self.fields(now, state),
+                Some(now) => {
+                    self.object(format!("state `{name}` is stored as {} but declared as {}", state.schema, now.schema), ANOTHER_NAME);
+                }
+                None if self.allow_dropped => self.notes.push(format!("state `{name}` is dropped")),
+                None => self.object(format!("state `{name}` isn't declared any more"), "`--allow-dropped-state` drops it"),
+            }
+        }
+        let new = now.iter().filter(|now| stored.iter().all(|state| state.name != now.name));
+        self.notes.extend(new.map(|now| format!("state `{}` is new and begins empty", now.name)));
+    }
+
+    /// The parts of a state that are known by name: those that are what they were go on.
+    fn fields(&mut self, now: &DeclaredState, stored: &StateInfo) {
+        let mut changes = Vec::new();
+        for (field, place) in now.fields.iter().zip(places(&stored.fields, &now.fields)) {
+            let name = &field.name;
+            match stored.fields.iter().find(|stored| stored.name == *name) {
+                _ if place.is_some() => {}
+                None => changes.push(format!("`{name}` starts now")),
+                Some(was) if self.allow_dropped => changes.push(format!("`{name}` was {} and starts now as {}", was.is, field.is)),
+                Some(was) => self.object(
+                    format!("`{name}` is stored as {}, and is {} now", was.is, field.is),
+                    "give what is computed now another name, or let `--allow-dropped-state` drop what is stored: either way it starts empty",
+                ),
+            }
+        }
+        for gone in stored.fields.iter().filter(|stored| now.fields.iter().all(|now| now.name != stored.name)) {
+            let name = &gone.name;
+            match self.allow_dropped {
+                true => changes.push(format!("`{name}` is dropped")),
+                false => self.object(format!("`{name}` is stored, and not computed any more"), "`--allow-dropped-state` drops it"),
+            }
+        }
+        // Several states of an operator may hold the same.
+        changes.retain(|change| !self.changes.contains(change));
+        self.changes.extend(changes);
+    }
+
+    fn line(self, new: Line, warnings: Vec<String>) -> Line {
+        let Self { mut objections, remedies, changes, mut notes, .. } = self;
+        if !objections.is_empty() {
+            let mut seen: Vec<String> = Vec::new();
+            objections.retain(|why| {
+                let first = !seen.contains(why);
+                seen.push(why.clone());
+                first
+            });
+            objections.extend(remedies.into_iter().map(str::to_owned));
+            return Line { outcome: Outcome::Refused, notes: objections, ..new };
+        }
+        notes.extend(warnings);
+        let outcome = if changes.is_empty() { Outcome::Restored } else { Outcome::Migrated };
+        Line { outcome, changes, notes, ..new }
+    }
 }
 
 fn judge_gone(stored: &OperatorState, allow_dropped: bool) -> Line {
     let (entries, list) = held(stored);
     let (outcome, notes) = match allow_dropped || (entries, list) == (0, 0) {
         true => (Outcome::Dropped, Vec::new()),
-        false => (Outcome::Refused, vec!["the job has no such operator any more, and dropping state isn't allowed".to_owned()]),
+        false => {
+            let remedy = "leave its state behind by `--allow-dropped-state`; or, if it was renamed, give the new one";
+            let id = &stored.id;
+            (Outcome::Refused, vec!["the job has no such operator any more".to_owned(), format!("{remedy} `uid: {}`", uid(id))])
+        }
     };
-    Line { id: stored.id.clone(), kind: stored.kind.clone(), entries, list, outcome, notes }
+    Line { id: stored.id.clone(), kind: stored.kind.clone(), entries, list, outcome, changes: Vec::new(), notes }
+}
+
+/// An id as a job file has it.
+fn uid(id: &OperatorId) -> &str {
+    id.as_str().strip_prefix("sinks.").unwrap_or(id.as_str())
 }
 
 /// Entries of keyed state and pieces of operator state.
@@ -126,6 +229,15 @@ fn held(stored: &OperatorState) -> (u64, usize) {
 }
 
 impl Verdict {
+    /// What somebody should know who goes on: what is migrated, and what is warned of.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        let remarks = |line: &Line| -> Vec<String> {
+            let migrated = (line.outcome == Outcome::Migrated).then(|| line.becomes());
+            migrated.into_iter().chain(line.notes.iter().cloned()).map(|remark| format!("{}: {remark}", line.id)).collect()
+        };
+        self.lines.iter().flat_map(remarks)
+    }
+
     /// Whether the restore can go on.
     #[must_use]
     pub fn can_go_on(&self) -> bool {
@@ -135,8 +247,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: Vec<[String; 4]> =
-            self.lines.iter().map(|l| [l.id.to_string(), l.kind.clone(), l.holds(), l.outcome.to_string()]).collect();
+        let rows: Vec<[String; 4]> = self.lines.iter().map(|l| [l.id.to_string(), l.kind.clone(), l.holds(), l.becomes()]).collect();
         let header = ["operator", "kind", "stored", "verdict"];
         let width = |column: usize| {
             let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -162,6 +273,11 @@ impl fmt::Display for Verdict {
 }
 
 impl Line {
+    /// The outcome, and what changes.
+    fn becomes(&self) -> String {
+        if self.changes.is_empty() { self.outcome.to_string() } else { format!("{}: {}", self.outcome, self.changes.join(", ")) }
+    }
+
     fn holds(&self) -> String {
         let some = |count: u64, one: &str, many: &str| match count {
             0 => None,
@@ -178,6 +294,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Restored => "restored",
+            Self::Migrated => "migrated",
             Self::New => "new",
             Self::Dropped => "dropped",
             Self::Refused => "refused",

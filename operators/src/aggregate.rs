@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::state::Meaning;
 use tidegate_runtime::{Data, Error};
 
 /// How windows that overlap share what they have in common.
@@ -44,6 +45,10 @@ pub trait Aggregate<T>: 'static {
     fn describe(&self) -> String {
         String::new()
     }
+    /// What its accumulators stand for, if their type does not tell: sums of other fields are of the same type. Its own words, unless there is more to it.
+    fn meaning(&self) -> Option<Meaning<Self::Acc>> {
+        Some(self.describe()).filter(|words| !words.is_empty()).map(Meaning::new)
+    }
 
     /// The accumulator of no records.
     fn create(&self) -> Self::Acc;
@@ -73,11 +78,6 @@ pub trait Aggregate<T>: 'static {
     }
     /// The result.
     fn finish(&self, acc: &Self::Acc) -> Self::Out;
-}
-
-/// What the accumulators of an aggregate stand for, in its own words if it has any: sums of other fields are of the same type.
-pub(crate) fn meaning<T, A: Aggregate<T>>(aggregate: &A) -> Option<String> {
-    Some(aggregate.describe()).filter(|words| !words.is_empty())
 }
 
 /// The number of records.

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use tidegate_runtime::state::{States, Ttl, ValueState};
 use tidegate_runtime::{Data, Error};
 
-use crate::aggregate::{Aggregate, meaning};
+use crate::aggregate::Aggregate;
 
 /// One accumulator per key.
 pub struct AggregatingState<K, T, A: Aggregate<T>> {
@@ -22,7 +22,7 @@ impl<K: Data + Eq + Hash, T, A: Aggregate<T>> AggregatingState<K, T, A> {
     /// # Errors
     /// The name is taken.
     pub fn new(states: &mut States, name: &str, aggregate: A, ttl: impl Into<Option<Ttl>>) -> Result<Self, Error> {
-        let state = states.expiring(ttl).value_of(name, meaning(&aggregate).as_deref())?;
+        let state = states.expiring(ttl).value_of(name, aggregate.meaning())?;
         Ok(Self { state, aggregate: RefCell::new(aggregate), values: PhantomData })
     }
 

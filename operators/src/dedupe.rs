@@ -22,10 +22,10 @@ pub enum Keep {
 
 /// The records of a key that lie less than the length of a span from the one that began it.
 #[derive(Clone, Serialize, Deserialize)]
-struct Span<T> {
-    start: i64,
+pub(crate) struct Span<T> {
+    pub(crate) start: i64,
     /// What goes on at its end.
-    last: Option<Record<T>>,
+    pub(crate) last: Option<Record<T>>,
 }
 
 pub(crate) struct DedupeLogic<K, F, T> {

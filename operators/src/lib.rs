@@ -19,6 +19,7 @@ pub mod lookup;
 mod process;
 mod reduce;
 mod running;
+pub mod stored;
 mod stream;
 mod top;
 pub mod window;

@@ -6,7 +6,7 @@ use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Ttl, ValueState};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
-use crate::aggregate::{Aggregate, meaning};
+use crate::aggregate::Aggregate;
 
 pub(crate) struct RunningLogic<K, F, T, A: Aggregate<T>> {
     key: F,
@@ -21,7 +21,7 @@ where
 {
     pub(crate) fn new(key: F, mut aggregate: A, ttl: Option<Ttl>, context: &mut Context) -> Result<Self, Error> {
         aggregate.open(&context.metrics);
-        let state = context.states.expiring(ttl).value_of("aggregate", meaning(&aggregate).as_deref())?;
+        let state = context.states.expiring(ttl).value_of("aggregate", aggregate.meaning())?;
         Ok(Self { key, aggregate, state })
     }
 }

@@ -1,6 +1,7 @@
 //! What a job is built on: the scope of one worker, the graph as it grows, and the edges between operators.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use timely::dataflow::{Scope, StreamVec};
 use crate::align::Senders;
 use crate::control::Control;
 use crate::error::Error;
-use crate::graph::{Graph, Input, Node, NodeId, Role, Route};
+use crate::graph::{About, Graph, Input, Judge, Node, NodeId, Role, Route};
 use crate::record::Record;
 use crate::state::Schema;
 use crate::time::Time;
@@ -27,6 +28,8 @@ pub struct Dataflow<'s> {
 /// What all operators of one worker share.
 pub(crate) struct Shared {
     pub(crate) graph: RefCell<Graph>,
+    /// What was said of operators that are yet to be built, by their names.
+    about: RefCell<HashMap<String, About>>,
     pub(crate) control: Arc<Control>,
     /// Where the sinks are; sources measure by it what is in flight.
     pub(crate) probe: Handle<Time>,
@@ -34,7 +37,7 @@ pub(crate) struct Shared {
 
 impl<'s> Dataflow<'s> {
     pub(crate) fn new(scope: Scope<'s, Time>, control: Arc<Control>) -> Self {
-        let shared = Shared { graph: RefCell::default(), control, probe: Handle::new() };
+        let shared = Shared { graph: RefCell::default(), about: RefCell::default(), control, probe: Handle::new() };
         Self { scope, shared: Rc::new(shared) }
     }
 
@@ -60,7 +63,24 @@ impl<'s> Dataflow<'s> {
 
     /// Enters an operator into the graph.
     pub(crate) fn add(&self, name: &str, role: Role, kind: &str, inputs: Vec<Input>) -> NodeId {
-        self.shared.graph.borrow_mut().add(Node { name: name.to_owned(), role, kind: kind.to_owned(), inputs, states: Vec::new() })
+        let About { id, basis } = self.shared.about.borrow_mut().remove(name).unwrap_or_default();
+        let (id, name, kind) = (id.unwrap_or_else(|| name.to_owned()), name.to_owned(), kind.to_owned());
+        self.shared.graph.borrow_mut().add(Node { name, id, basis, judge: None, role, kind, inputs, states: Vec::new() })
+    }
+
+    /// Says something of the operator that will be built under this name: what its state is kept under, what that rests on.
+    pub fn describe(&self, operator: &str, about: About) {
+        self.shared.about.borrow_mut().insert(operator.to_owned(), about);
+    }
+
+    /// The name that the state of an operator is kept under.
+    pub(crate) fn id(&self, node: NodeId) -> String {
+        self.shared.graph.borrow().node(node).map_or_else(String::new, |node| node.id.clone())
+    }
+
+    /// The operator judges what a snapshot holds for it.
+    pub(crate) fn judged(&self, node: NodeId, judge: Judge) {
+        self.shared.graph.borrow_mut().judged(node, judge);
     }
 
     /// The operator keeps these states.

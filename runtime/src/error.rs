@@ -13,6 +13,8 @@ pub enum Domain {
     External,
     /// What the job goes on from is damaged: an older checkpoint may do.
     Snapshot,
+    /// Whoever runs the job a second time: another run has taken over what this one did. To try again would only begin a fight.
+    Superseded,
     /// Tidegate: a broken invariant.
     Internal,
 }
@@ -41,6 +43,11 @@ impl Error {
     /// What the job goes on from is not what was written.
     pub fn damaged(message: impl Into<String>) -> Self {
         Self { domain: Domain::Snapshot, message: message.into(), cause: None }
+    }
+
+    /// Another run of the job has taken this one's place.
+    pub fn superseded(message: impl Into<String>) -> Self {
+        Self { domain: Domain::Superseded, message: message.into(), cause: None }
     }
 
     /// An invariant of ours is broken.
@@ -115,6 +122,9 @@ pub enum GraphError {
     /// Two operators of one name.
     #[error("two operators are called `{0}`: names are unique in a job, as state and metrics are kept under them")]
     DuplicateName(String),
+    /// Two operators that would keep their state under one name.
+    #[error("two operators keep their state under `{0}`: give one of them another `uid`")]
+    DuplicateId(String),
     /// A name that can't be one.
     #[error("{0}")]
     InvalidName(InvalidOperatorId),

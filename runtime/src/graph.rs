@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidegate_checkpoints::OperatorId;
+use serde_json::Value as Json;
+use tidegate_checkpoints::{Basis, OperatorId};
 
-use crate::error::GraphError;
+use crate::error::{Error, GraphError};
 use crate::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
 use crate::state::Schema;
 
@@ -48,11 +49,50 @@ pub struct Input {
     pub route: Route,
 }
 
+/// What is known of an operator beyond what it does.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The name that its state is kept under, if not that of the operator. It stays when that changes.
+    pub id: Option<String>,
+    /// What its state rests on.
+    pub basis: Basis,
+}
+
+/// Says whether a source or a sink can go on from the items of its list in a snapshot.
+#[derive(Clone)]
+pub struct Judge(Arc<dyn Fn(&[Json]) -> Result<(), Error> + Send + Sync>);
+
+impl Judge {
+    pub(crate) fn new(judge: impl Fn(&[Json]) -> Result<(), Error> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(judge))
+    }
+
+    /// Can it go on from these?
+    ///
+    /// # Errors
+    /// Why it can't.
+    pub(crate) fn judge(&self, list: &[Json]) -> Result<(), Error> {
+        (self.0)(list)
+    }
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Judge")
+    }
+}
+
 /// An operator of the graph.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Its name, unique in the job.
     pub name: String,
+    /// The name that its state is kept under, unique in the job, too.
+    pub id: String,
+    /// What its state rests on.
+    pub basis: Basis,
+    /// Judges what a snapshot holds for it, if more is to be said of that than its state tells.
+    pub judge: Option<Judge>,
     /// What it is to the runtime.
     pub role: Role,
     /// What it does, in a few words: `filter`, `window`, `file source`.
@@ -97,6 +137,13 @@ impl Graph {
         }
     }
 
+    /// The operator judges what a snapshot holds for it.
+    pub(crate) fn judged(&mut self, id: NodeId, judge: Judge) {
+        if let Some(node) = self.nodes.get_mut(id.0) {
+            node.judge = Some(judge);
+        }
+    }
+
     /// The operator can't be made.
     pub(crate) fn fail(&mut self, id: NodeId, why: String) {
         self.failure.get_or_insert((id, why));
@@ -108,11 +155,16 @@ impl Graph {
             let name = self.node(*id).map_or_else(String::new, |node| node.name.clone());
             return Err(GraphError::Operator { name, why: why.clone() });
         }
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for node in &self.nodes {
-            OperatorId::new(&node.name).map_err(GraphError::InvalidName)?;
+            for name in [&node.name, &node.id] {
+                OperatorId::new(name).map_err(GraphError::InvalidName)?;
+            }
             if !seen.insert(&node.name) {
                 return Err(GraphError::DuplicateName(node.name.clone()));
+            }
+            if !ids.insert(&node.id) {
+                return Err(GraphError::DuplicateId(node.id.clone()));
             }
         }
         if self.nodes.iter().any(|n| n.role == Role::Source) { Ok(()) } else { Err(GraphError::NoSource) }
@@ -185,7 +237,16 @@ mod tests {
 
     fn node(name: &str, role: Role, inputs: &[usize]) -> Node {
         let inputs = inputs.iter().map(|&i| Input { from: NodeId(i), port: None, route: Route::Local }).collect();
-        Node { name: name.into(), role, kind: String::new(), inputs, states: Vec::new() }
+        Node {
+            name: name.into(),
+            id: name.into(),
+            basis: Basis::default(),
+            judge: None,
+            role,
+            kind: String::new(),
+            inputs,
+            states: Vec::new(),
+        }
     }
 
     #[test]

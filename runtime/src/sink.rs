@@ -21,6 +21,15 @@ pub trait Sink<T>: Send + Sync + 'static {
     /// The sink can't be written at all; the job fails with this cause.
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error>;
 
+    /// Can it go on from what its writers had sealed and not committed in a snapshot? Asked before the job runs, and by who only wants to know; nothing is
+    /// changed by it. These are the values alone, without files.
+    ///
+    /// # Errors
+    /// Why it can't.
+    fn accepts(&self, _committables: &[Json]) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Called once in a run that goes on from a snapshot, on one worker, before it is opened on any. What of `restored` has not arrived where readers see it
     /// is to be brought there, once.
     ///
@@ -39,6 +48,10 @@ pub trait Sink<T>: Send + Sync + 'static {
 impl<T, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         (**self).open(context)
+    }
+
+    fn accepts(&self, committables: &[Json]) -> Result<(), Error> {
+        (**self).accepts(committables)
     }
 
     fn recover(&self, restored: &Restored) -> Result<(), Error> {

@@ -19,11 +19,23 @@ pub trait Source<T>: Send + Sync + 'static {
     /// # Errors
     /// The source can't be read at all; the job fails with this cause.
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error>;
+
+    /// Can it go on from these positions, which a snapshot has? Asked before the job runs, and by who only wants to know; nothing is changed by it.
+    ///
+    /// # Errors
+    /// Why it can't.
+    fn accepts(&self, _positions: &[serde_json::Value]) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl<T, S: Source<T> + ?Sized> Source<T> for Arc<S> {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error> {
         (**self).open(context)
+    }
+
+    fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
+        (**self).accepts(positions)
     }
 }
 

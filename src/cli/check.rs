@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::job::{JobArgs, tell};
-use super::restore::{verdict, whole};
+use super::restore::whole;
+use tidegate::runtime::checkpoint::verdict;
 
 /// Validate a job file and print every problem in it
 ///
@@ -40,7 +41,7 @@ impl Check {
                         Ok(snapshot) => snapshot,
                         Err(e) => return super::fail(&e.into(), super::RESTORE),
                     };
-                    let verdict = verdict(snapshot.manifest(), &loaded.job, self.allow_dropped_state);
+                    let verdict = verdict(loaded.job.graph(), snapshot.manifest(), self.allow_dropped_state);
                     text.push_str(&format!("{verdict}\n"));
                     if !verdict.can_go_on() {
                         code = ExitCode::from(super::RESTORE);

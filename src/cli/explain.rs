@@ -91,18 +91,19 @@ fn is_rust(schema: &str) -> bool {
 }
 
 /// What a state is called, in words of the job if there are any; none of those that only remind an operator of a time.
-fn called(state: &Schema) -> Option<&str> {
-    match words(&state.schema) {
-        None if matches!(state.schema.as_str(), "timers" | "moments") || state.schema.starts_with("broadcast i64") => None,
-        None if state.schema.contains("tidegate_cep") => Some("partial matches"),
-        None => Some(&state.name),
-        words => words,
+fn called(state: &Schema) -> Option<String> {
+    let schema = state.words();
+    match words(&schema) {
+        None if matches!(schema.as_str(), "timers" | "moments") || schema.starts_with("broadcast i64") => None,
+        None if schema.contains("tidegate_cep") => Some("partial matches".to_owned()),
+        None => Some(state.name.clone()),
+        Some(words) => Some(words.to_owned()),
     }
 }
 
 /// What an operator keeps; what several of its states hold is said once.
 fn kept(node: &Node) -> Option<String> {
-    let mut said: Vec<&str> = Vec::new();
+    let mut said: Vec<String> = Vec::new();
     for what in node.states.iter().filter_map(called) {
         if !said.contains(&what) {
             said.push(what);
@@ -183,7 +184,7 @@ fn dot(graph: &Graph) -> String {
 fn json(name: &str, graph: &Graph) -> String {
     let input = |i: &Input| json!({ "from": graph.node(i.from).map(|n| &n.name), "port": i.port, "route": route(i) });
     let node = |n: &Node| {
-        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": words(&state.schema) }));
+        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": words(&state.words()) }));
         json!({
             "name": n.name,
             "role": role(n),

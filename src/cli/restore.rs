@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tidegate::checkpoints::{Directory, Epoch, Kind, Manifest, Snapshot, SnapshotError, Storage, Verdict, judge};
+use tidegate::checkpoints::{Directory, Epoch, Kind, Manifest, Snapshot, SnapshotError, Storage, Verdict};
 use tidegate::jobs::plan::{Checkpoints, Plan};
-use tidegate::runtime::checkpoint::{CheckpointConfig, Restore, declared};
-use tidegate::runtime::{Job, KeyGroups};
+use tidegate::runtime::Job;
+use tidegate::runtime::checkpoint::{CheckpointConfig, Restore, verdict};
 
 use super::log::note;
 
@@ -21,7 +21,7 @@ pub struct RestoreArgs {
     /// Go on from the job's latest checkpoint; without one, start afresh
     #[arg(long)]
     pub resume: bool,
-    /// Leave state behind that no operator of the job claims
+    /// Leave state behind that no operator of the job claims, and drop what of it is not what it was: see `check --against`
     #[arg(long)]
     allow_dropped_state: bool,
 }
@@ -68,16 +68,18 @@ impl RestoreArgs {
         for unusable in snapshot.passed_over() {
             note(&format!("checkpoint passed over: {unusable}"));
         }
-        self.judged(snapshot, job).map(Some)
+        let (restore, verdict) = self.judged(snapshot, job)?;
+        verdict.remarks().for_each(|remark| note(&remark));
+        Ok(Some(restore))
     }
 
     /// Goes on from a snapshot, if it fits the job.
-    pub fn judged(&self, snapshot: Snapshot, job: &Job) -> Result<Arc<Restore>, Refused> {
-        let verdict = verdict(snapshot.manifest(), job, self.allow_dropped_state);
+    pub fn judged(&self, snapshot: Snapshot, job: &Job) -> Result<(Arc<Restore>, Verdict), Refused> {
+        let verdict = verdict(job.graph(), snapshot.manifest(), self.allow_dropped_state);
         if !verdict.can_go_on() {
             return Err(Refused::Judged(Box::new(verdict), snapshot.place().to_owned()));
         }
-        Ok(Arc::new(Restore::new(snapshot)))
+        Ok((Arc::new(Restore::new(snapshot)), verdict))
     }
 }
 
@@ -86,11 +88,6 @@ pub fn whole(place: &str) -> Result<Snapshot, SnapshotError> {
     let snapshot = Snapshot::open(place)?;
     snapshot.verify()?;
     Ok(snapshot)
-}
-
-/// Whether a job can go on from this.
-pub fn verdict(manifest: &Manifest, job: &Job, allow_dropped: bool) -> Verdict {
-    judge(manifest, &declared(job.graph()), KeyGroups::default().max_parallelism(), allow_dropped)
 }
 
 fn latest(plan: &Plan) -> Result<Option<Snapshot>> {

@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tidegate::checkpoints::{Kind, Manifest, OperatorState, Part, RowReader, Snapshot};
+use tidegate::checkpoints::{Field, Kind, Manifest, OperatorState, Part, RowReader, Snapshot, StateInfo};
 use tidegate::jobs::file::parse;
+use tidegate::jobs::plan::records;
+use tidegate::runtime::state::{decode_namespace, read_rows as read_rows_of};
 
 use super::report::{bytes, grouped, instant};
 
@@ -36,7 +38,7 @@ enum Inspect {
         /// Its directory or URL
         #[arg(value_name = "DIR")]
         place: String,
-        /// Print the stored rows of an operator as JSON Lines: key group, state, and the bytes of key and value
+        /// Print what an operator has stored as JSON Lines: a record for each key, or key and window, with what is aggregated
         #[arg(long, value_name = "OPERATOR")]
         rows: Option<String>,
     },
@@ -101,8 +103,12 @@ fn summary(manifest: &Manifest, place: &str) -> String {
     );
     for operator in &manifest.operators {
         let _ = writeln!(out, "\n{}  ({})", operator.id, operator.kind);
+        if let Some(key) = &operator.basis.key {
+            let _ = writeln!(out, "  by {}", if key.is_empty() { "nothing: the whole stream is one key".to_owned() } else { list(key) });
+        }
         for state in &operator.states {
-            let _ = writeln!(out, "  state `{}`: {}", state.name, state.schema);
+            let what = if state.fields.is_empty() { state.schema.clone() } else { list(&state.fields) };
+            let _ = writeln!(out, "  state `{}`: {what}", state.name);
         }
         let entries: u64 = operator.parts.iter().map(|part| part.entries).sum();
         let size: u64 = operator.parts.iter().flat_map(Part::files).map(|file| file.bytes).sum();
@@ -110,13 +116,18 @@ fn summary(manifest: &Manifest, place: &str) -> String {
             let counted = if entries > 0 { format!("{} rows, ", grouped(entries)) } else { String::new() };
             let _ = writeln!(out, "  {counted}{}", bytes(size));
         }
-        for part in &operator.parts {
+        // What keyed operators keep there is for themselves.
+        for part in operator.parts.iter().filter(|_| operator.role != "operator") {
             for item in part.list.iter().filter(|item| !item.as_object().is_some_and(serde_json::Map::is_empty)) {
                 let _ = writeln!(out, "  worker {}: {item}", part.worker);
             }
         }
     }
     out
+}
+
+fn list(fields: &[Field]) -> String {
+    fields.iter().map(Field::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn rows_of(snapshot: &Snapshot, name: &str) -> Result<String> {
@@ -134,30 +145,41 @@ fn rows_of(snapshot: &Snapshot, name: &str) -> Result<String> {
 
 fn read_rows(snapshot: &Snapshot, operator: &OperatorState, scratch: &Path) -> Result<String> {
     std::fs::create_dir_all(scratch)?;
-    let names: BTreeMap<u8, &str> = operator.states.iter().map(|state| (state.id, state.name.as_str())).collect();
-    let mut out = String::new();
-    let mut line = |group: u16, state: u8, key: &[u8], value: &[u8]| {
-        let state = names.get(&state).copied().unwrap_or("?");
-        let row = json!({ "group": group, "state": state, "key": hex(key), "value": hex(value) });
-        let _ = writeln!(out, "{row}");
+    let states: BTreeMap<u8, &StateInfo> = operator.states.iter().map(|state| (state.id, state)).collect();
+    let (mut out, mut failure) = (Vec::new(), None);
+    let mut line = |floors: &BTreeMap<u8, i64>, state: u8, key: &[u8], value: &[u8]| {
+        // What is over may still be in a file, and so may be what a job has dropped.
+        let over = floors.get(&state).is_some_and(|floor| decode_namespace(key).is_ok_and(|(namespace, _)| namespace < *floor));
+        let Some(state) = states.get(&state).filter(|_| failure.is_none() && !over) else { return };
+        match records(operator, state, key, value, &mut out) {
+            Ok(Some(())) => {}
+            // The types of a job in Rust are known to that alone.
+            Ok(None) => out.extend(format!("{}\n", json!({ "@state": state.name, "key": hex(key), "value": hex(value) })).into_bytes()),
+            Err(error) => failure = Some(error),
+        }
     };
     for (i, part) in operator.parts.iter().enumerate() {
+        let floor = |state: &StateInfo| part.list.iter().find_map(|meta| meta.get(&state.name)?.get("floor")?.as_i64());
+        let floors: BTreeMap<u8, i64> = operator.states.iter().filter_map(|state| Some((state.id, floor(state)?))).collect();
         for (j, file) in part.rows.iter().enumerate() {
             let local = scratch.join(format!("{i}-{j}.rows"));
             snapshot.download(file, &local)?;
             for row in RowReader::open(&local)?.groups(0..u16::MAX) {
                 let row = row?;
-                line(row.group, row.state, &row.key, &row.value);
+                line(&floors, row.state, &row.key, &row.value);
             }
         }
         if !part.db.is_empty() {
             let dir = scratch.join(format!("{i}-db"));
             std::fs::create_dir_all(&dir)?;
             snapshot.download_all(&part.db, &dir)?;
-            tidegate::runtime::state::read_rows(&dir, &mut line)?;
+            read_rows_of(&dir, &mut |_: u16, state: u8, key: &[u8], value: &[u8]| line(&floors, state, key, value))?;
         }
     }
-    Ok(out)
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(String::from_utf8(out)?),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

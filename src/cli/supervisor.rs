@@ -118,7 +118,12 @@ impl<'a> Supervisor<'a> {
         // To take over in turn would only begin a fight.
         own.directory.check_fence(own.last)?;
         let newest = restore::newest(&own.directory, self.since(own), &self.damaged)?;
-        newest.map(|snapshot| self.args.judged(snapshot, &self.loaded.job)).transpose().map_err(Refused::into_error)
+        let Some(snapshot) = newest else { return Ok(None) };
+        // What this process has taken is of this job.
+        if snapshot.manifest().generation >= own.first {
+            return Ok(Some(Arc::new(Restore::new(snapshot))));
+        }
+        self.args.judged(snapshot, &self.loaded.job).map(|(restore, _)| Some(restore)).map_err(Refused::into_error)
     }
 
     /// The run has found that what it went on from is damaged: the next one goes on from the checkpoint before, unless another was asked for.
@@ -159,7 +164,7 @@ impl<'a> Supervisor<'a> {
         }
         // The same data would fail again.
         let hopeless = match error.downcast_ref::<JobError>() {
-            Some(JobError::Operator { error, .. }) => error.domain() == Domain::User,
+            Some(JobError::Operator { error, .. }) => matches!(error.domain(), Domain::User | Domain::Superseded),
             Some(JobError::Graph(_)) => true,
             _ if error.is::<Unread>() => true,
             _ => matches!(error.downcast_ref::<DirectoryError>(), Some(DirectoryError::Fenced { .. })),

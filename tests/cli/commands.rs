@@ -42,10 +42,10 @@ fn explain_shows_every_operator_in_each_format() {
     assert_eq!(named("often")["role"], "keyed");
     assert_eq!(named("often")["inputs"], json!([{ "from": "fails", "port": null, "route": "by key" }]));
     let states = json!([
-        { "name": "slices", "schema": "n = count() by user" },
+        { "name": "slices", "schema": "n = count()" },
         { "name": "due", "schema": null },
         { "name": "reached", "schema": null },
-        { "name": "late", "schema": "n = count() by user" },
+        { "name": "late", "schema": "n = count()" },
         { "name": "late due", "schema": null },
     ]);
     assert_eq!((&named("often")["states"], &named("fails")["states"]), (&states, &json!([])));
@@ -56,7 +56,7 @@ fn explain_shows_every_operator_in_each_format() {
     assert_eq!(default, explain("text"));
     let (kept, shown): (Vec<&str>, Vec<&str>) = default.lines().partition(|line| line.trim_start().starts_with("keeps "));
     assert_eq!((kept.len(), shown.len()), (1, operators.len()));
-    let keeps = "n = count() by user";
+    let keeps = "n = count()";
     assert_eq!(kept[0].split_once("keeps").expect("what is kept").1.trim(), keeps);
     let edges: usize = operators.iter().map(|o| o["inputs"].as_array().map_or(0, Vec::len)).sum();
     let (mermaid, dot) = (explain("mermaid"), explain("dot"));

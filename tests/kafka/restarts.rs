@@ -204,8 +204,9 @@ fn what_is_yet_to_be_written_exactly_once_is_not_dropped_by_another_delivery() {
     let yaml = dies_with_a_pending_unit(broker, &dir, &topic);
     let before = found(&topic);
     let other = yaml.split(", markers").next().expect("a part").replace("exactly_once", "at_least_once") + " } }\n";
-    let refused = dir.job(&other).args(["--resume"]).run().exits(1);
+    let refused = dir.job(&other).args(["--resume"]).run().exits(3);
     refused.stderr_has("have yet to be written").stderr_has("delivery: exactly_once").stderr_has(&topic.name);
+    refused_by_check(&dir, &other, "delivery: exactly_once");
     assert_eq!(found(&topic), before);
     dir.job(&yaml).args(["--resume"]).run().exits(0);
     assert_eq!(found(&topic), (0..100).collect::<Vec<_>>());
@@ -220,11 +221,84 @@ fn what_is_yet_to_be_written_to_one_topic_is_not_written_to_another() {
     let (dir, topic, other) = (Dir::new(), Topic::new(broker, 1), Topic::new(broker, 1));
     let yaml = dies_with_a_pending_unit(broker, &dir, &topic);
     let elsewhere = yaml.replace(&format!("topic: {},", topic.name), &format!("topic: {},", other.name));
-    let refused = dir.job(&elsewhere).args(["--resume"]).run().exits(1);
-    refused.stderr_has("have yet to be written").stderr_has(&format!("topic: {}", topic.name));
+    let ids = yaml.replace("delivery: exactly_once", "delivery: exactly_once, transactional_id: other");
+    let markers = yaml.replace("-markers }", "-others }");
+    for (changed, says) in
+        [(&elsewhere, format!("topic: {}", topic.name)), (&ids, "set `transactional_id: ".to_owned()), (&markers, "`markers: ".to_owned())]
+    {
+        assert_ne!(*changed, yaml);
+        dir.job(changed).args(["--resume"]).run().exits(3).stderr_has("have yet to be written").stderr_has(&says);
+        refused_by_check(&dir, changed, &says);
+    }
     assert!(other.values().is_empty());
     dir.job(&yaml).args(["--resume"]).run().exits(0);
     assert_eq!(found(&topic), (0..100).collect::<Vec<_>>());
-    dir.job(&elsewhere).args(["--resume"]).run().exits(0);
+    for changed in [&markers, &elsewhere] {
+        dir.file("job.yaml", changed);
+        dir.tidegate(["check", "job.yaml", "--against", &latest(&dir)]).run().exits(0);
+        dir.job(changed).args(["--resume"]).run().exits(0);
+    }
     assert!(other.values().is_empty());
+    assert_eq!(found(&topic), (0..100).collect::<Vec<_>>());
+}
+
+/// The directory of the latest checkpoint of the one job there.
+fn latest(dir: &Dir) -> String {
+    let job = std::fs::read_dir(dir.path("ckpt")).expect("checkpoints").next().expect("a job").expect("an entry").path();
+    let checkpoints = std::fs::read_dir(job.join("checkpoints")).expect("checkpoints");
+    let whole = checkpoints.map(|entry| entry.expect("an entry").path()).filter(|path| path.join("manifest.json").exists());
+    let epoch = |path: &std::path::PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+    whole.max_by_key(epoch).expect("a checkpoint").display().to_string()
+}
+
+/// `check` judges as `run` does.
+fn refused_by_check(dir: &Dir, yaml: &str, says: &str) {
+    dir.file("job.yaml", yaml);
+    let checked = dir.tidegate(["check", "job.yaml", "--against", &latest(dir)]).run().exits(3);
+    assert!(checked.stdout.contains("refused") && checked.stdout.contains(says), "{}", checked.stdout);
+}
+
+#[test]
+fn another_source_topic_and_one_that_is_gone_are_refused_before_anything_runs() {
+    let Some(broker) = broker() else { return };
+    let (dir, topic, other) = (Dir::new(), Topic::new(broker, 2), Topic::new(broker, 2));
+    fill(&topic, 0..10);
+    let job = printing(&broker.plain, &topic.name, ", stop: latest");
+    dir.job(&job).args(["--savepoint-at-end", "save"]).run().exits(0);
+    let elsewhere = job.replace(&topic.name, &other.name);
+    let gone = job.replace(&topic.name, "no-such-topic");
+    for (changed, says) in [(&elsewhere, "has read partition 0 of topic"), (&gone, "there is no topic `no-such-topic`")] {
+        dir.file("job.yaml", changed);
+        let checked = dir.tidegate(["check", "job.yaml", "--against", "save"]).run().exits(3);
+        assert!(checked.stdout.contains(says), "{}", checked.stdout);
+        dir.tidegate(["run", "job.yaml", "--from", "save"]).run().exits(3).stdout_is("").stderr_has(says);
+    }
+    // Under another name it is another source.
+    let renamed = elsewhere.replace("sources: { in:", "sources: { other:").replace("from: in", "from: other");
+    assert_ne!(renamed, elsewhere);
+    fill(&other, 10..20);
+    let read = dir.job(&renamed).args(["--from", "save", "--allow-dropped-state"]).run().exits(0);
+    assert_eq!(lines(&read.stdout), numbers(10..20));
+}
+
+/// Two copies of one job: whoever came first is fenced by the other, and ends.
+#[test]
+fn a_job_that_runs_twice_under_one_transactional_id_ends_once() {
+    let Some(broker) = broker() else { return };
+    let (dir, topic) = (Dir::new(), Topic::new(broker, 1));
+    let name = fresh_name("twice");
+    let yaml = |copy: &str, count: u64| {
+        format!(
+            "name: {name}\nstate: {{ dir: state-{copy} }}\ncheckpoints: {{ every: 50ms, dir: ckpt-{copy} }}\nrestart: {{ attempts: 10, delay: 10ms }}
+sources: {{ in: {{ connector: generator, rate: 200, count: {count}, fields: {{ n: {{ sequence: [0, 1] }} }} }} }}
+sinks: {{ out: {{ from: in, connector: kafka, brokers: '{}', topic: {}, delivery: exactly_once, markers: {name}-markers }} }}\n",
+            broker.plain, topic.name
+        )
+    };
+    dir.file("first.yaml", yaml("first", 100_000)).file("second.yaml", yaml("second", 600));
+    let first = dir.tidegate(["run", "first.yaml", "--quiet", "-p", "1"]).start();
+    std::thread::sleep(Duration::from_secs(2));
+    let second = dir.tidegate(["run", "second.yaml", "--quiet", "-p", "1"]).start();
+    first.wait().exits(1).stderr_has("is the job running twice?").stderr_lacks("restarting");
+    second.wait().exits(0);
 }

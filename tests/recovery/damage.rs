@@ -92,7 +92,7 @@ fn a_restore_that_does_not_fit_starts_nothing() {
     let before = written(&dir);
     let outcome = dir.tidegate(["run", "other.yaml", "--resume"]).run().exits(3);
     assert!(
-        outcome.stderr.contains("tumbling") && outcome.stderr.contains("sum(n)") && outcome.stderr.contains("max(n)"),
+        outcome.stderr.contains("tumbling") && outcome.stderr.contains("sum(n: int)") && outcome.stderr.contains("max(n: int)"),
         "{}",
         outcome.stderr
     );

@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod harness;
 
+mod changes;
 mod crashes;
 mod damage;
 mod dropped;

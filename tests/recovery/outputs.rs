@@ -127,7 +127,7 @@ fn an_output_that_is_gone_is_named_when_the_job_is_resumed_and_another_path_goes
     kill(numbers(&dir));
     fs::rename(dir.path("out.csv"), dir.path("archive.csv")).expect("it can be moved");
     let resume = ["run", "job.yaml", "--resume", "--quiet", "-p", "1"];
-    dir.tidegate(resume).run().exits(1).stderr_has("`out.csv` is not there").stderr_lacks("restarting");
+    dir.tidegate(resume).run().exits(3).stderr_has("`out.csv` is not there").stderr_lacks("restarting");
     dir.tidegate(resume).args(["--set", "sinks.out.path=next.csv"]).run().exits(0);
     let lines = |name: &str| dir.read(name).lines().skip(1).map(|line| line.parse().expect("a number")).collect::<Vec<u32>>();
     let (before, after) = (lines("archive.csv"), lines("next.csv"));
@@ -165,6 +165,6 @@ sinks:
         let sums: Vec<Value> = dir.values("out.jsonl");
         assert_eq!(sums.iter().map(|sum| (sum["n"].as_u64(), sum["sum"].as_u64())).collect::<Vec<_>>(), [(Some(5), Some(10))]);
         dir.file("log.jsonl", lines(0..1));
-        dir.job(job).args(["--quiet", "--from", "two"]).run().exits(1).stderr_has("`log.jsonl` is shorter than it was");
+        dir.job(job).args(["--quiet", "--from", "two"]).run().exits(3).stderr_has("`log.jsonl` is shorter than it was");
     }
 }

@@ -38,7 +38,8 @@ fn manifest() -> Manifest {
             id: OperatorId::new("per_hour").unwrap(),
             kind: "window".to_owned(),
             role: "operator".to_owned(),
-            states: vec![StateInfo { id: 0, name: "slices".to_owned(), schema: "(i64, \"f64\")".to_owned() }],
+            basis: Basis::default(),
+            states: vec![StateInfo { id: 0, name: "slices".to_owned(), schema: "(i64, \"f64\")".to_owned(), fields: Vec::new() }],
             parts: vec![part(0, 0..64), part(1, 64..128)],
         }],
     }
@@ -67,6 +68,20 @@ fn golden_manifest_can_be_read_for_ever() {
     let golden = include_str!("golden.json");
     assert_eq!(String::from_utf8(small.to_json().unwrap()).unwrap(), golden);
     assert_eq!(Manifest::from_json(golden.as_bytes()).unwrap(), small);
+}
+
+/// Manifests of before what states are made of was in them are read, see the golden one.
+#[test]
+fn what_states_are_made_of_is_read_back() {
+    let mut manifest = manifest();
+    manifest.operators[0].basis = Basis {
+        key: Some(vec![Field::new("user", "int")]),
+        records: Some(Vec::new()),
+        form: None,
+        reads: Some(vec!["where a > 1".to_owned()]),
+    };
+    manifest.operators[0].states[0].fields = vec![Field::new("total", "sum(x: double)")];
+    assert_eq!(Manifest::from_json(&manifest.to_json().unwrap()).unwrap(), manifest);
 }
 
 proptest! {
@@ -115,8 +130,12 @@ fn what_cannot_be_is_neither_written_nor_read() {
     refused("worker 1", &|m| m.workers = 1);
     refused("key groups 64..128 of 100", &|m| m.key_groups = 100);
     refused("key groups 9..8", &|m| m.operators[0].parts[0].groups = Range { start: 9, end: 8 });
-    refused("two states", &|m| m.operators[0].states.push(StateInfo { id: 0, name: "b".into(), schema: String::new() }));
-    refused("two states", &|m| m.operators[0].states.push(StateInfo { id: 1, name: "slices".into(), schema: String::new() }));
+    refused("two states", &|m| {
+        m.operators[0].states.push(StateInfo { id: 0, name: "b".into(), schema: String::new(), fields: Vec::new() })
+    });
+    refused("two states", &|m| {
+        m.operators[0].states.push(StateInfo { id: 1, name: "slices".into(), schema: String::new(), fields: Vec::new() })
+    });
     // A manifest that was tampered with must not lead out of its directory.
     for path in ["/etc/passwd", "../x", "shared/../../x", ""] {
         refused("doesn't lie in the directory", &|m| m.operators[0].parts[0].rows[0].path = path.to_owned());

@@ -57,6 +57,14 @@ impl<F: Format> FileSource<F> {
 }
 
 impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
+    /// Files that were read are as long as they were, if they are among those that are read now.
+    fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
+        let mut positions = position::read(Some(positions))?;
+        // That there is nothing to read has nothing to do with what was read.
+        let Ok(all) = listing::files(&self.path) else { return Ok(()) };
+        positions.iter_mut().filter(|(path, _)| all.contains(path)).try_for_each(|(path, position)| position.meet(path))
+    }
+
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
         let all = context.shared.get_or_make(|| Listing::of(&self.path))?;
         if let Some(remark) = all.remark() {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde_json::Value as Json;
 use tidegate_checkpoints::Epoch;
 use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
 use tidegate_runtime::{Error, Record};
 
 use super::client::{Cluster, Context};
-use super::exactly_once::{ExactlyOnce, nothing_pends};
+use super::exactly_once::{ExactlyOnce, nothing_pends, values};
 use super::partitions::no_topic;
 use crate::format::{MessageEncoder, TextPart, Timestamps, plain_as};
 use crate::row::{Row, Value};
@@ -152,8 +153,12 @@ impl Address<Row> for RowAddress {
 
 impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A> {
     /// It keeps nothing itself; but it may have written exactly once before.
+    fn accepts(&self, committables: &[Json]) -> Result<(), Error> {
+        nothing_pends(&self.cluster, committables)
+    }
+
     fn recover(&self, restored: &Restored) -> Result<(), Error> {
-        nothing_pends(&self.cluster, restored)
+        Sink::<T>::accepts(self, &values(restored))
     }
 
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {

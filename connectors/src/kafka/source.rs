@@ -111,22 +111,35 @@ impl<F, C> KafkaSource<F, C> {
     }
 }
 
-impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, C> {
-    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
-        let (committer, completed) = unbounded();
-        let (alive, ended) = bounded::<()>(0);
-        // What is sent is taken.
-        let (outset, fresh) = bounded(0);
-        let worker = Worker {
+impl<F: MessageFormat, C: Complete<F::Item>> KafkaSource<F, C> {
+    /// The share of one of `workers` workers.
+    fn share(&self, worker: usize, workers: usize, completed: Receiver<Vec<Position>>) -> Worker<F, C> {
+        Worker {
             cluster: self.cluster.clone(),
             topics: self.topics.clone(),
             format: Arc::clone(&self.format),
             complete: self.complete.clone(),
             settings: self.settings.clone(),
-            worker: context.worker,
-            workers: context.workers,
+            worker,
+            workers,
             completed,
-        };
+        }
+    }
+}
+
+impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, C> {
+    /// Looks for what is to be read as the first worker does when the job runs.
+    fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
+        let whole = self.share(0, 1, unbounded().1);
+        whole.resolve(&whole.consumer(1)?, Some(positions)).map(|_| ())
+    }
+
+    fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
+        let (committer, completed) = unbounded();
+        let (alive, ended) = bounded::<()>(0);
+        // What is sent is taken.
+        let (outset, fresh) = bounded(0);
+        let worker = self.share(context.worker, context.workers, completed);
         let (shared, restored) = (context.shared.clone(), context.restored.clone());
         let mine = restored.as_ref().map(|restored| worker.resumed(restored));
         let inlet = read_on_thread("kafka source", context, Vec::new(), move |outlet| {
@@ -306,7 +319,8 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         if let Some(gone) = restored.iter().flat_map(BTreeMap::keys).find(|p| !listed.contains(p)) {
             let Partition { topic, number } = gone;
             return Err(Error::user(format!(
-                "the checkpoint has read partition {number} of topic `{topic}`, which is not among those that `topic` says are there now"
+                "the checkpoint has read partition {number} of topic `{topic}`, which is not among those that `topic` says are there now: to read another \
+                 topic, give the source another name (or another `uid`), and leave the positions behind by `--allow-dropped-state`"
             )));
         }
         // Partitions that are younger than the checkpoint lie beyond an end that was settled before they were there.

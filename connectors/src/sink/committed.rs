@@ -17,37 +17,40 @@ use crate::unique::unique;
 /// How much is compared at a time.
 const BLOCK: usize = 64 << 10;
 
-/// Brings the file at `path`, which `part` is of, to where the part leaves it.
-pub(super) fn recover(path: &Path, part: &Part, header: &[u8]) -> Result<(), Error> {
+/// Can the file at `path`, which `part` is of and which has this length, be brought to where the part leaves it? Returns the length it has then.
+pub(super) fn fits(path: &Path, part: &Part, length: Option<u64>, header: &[u8]) -> Result<Option<u64>, Error> {
     let shown = path.display();
     let short = |has: u64, wants: u64| {
         Error::user(format!(
             "`{shown}` has {has} bytes, and {wants} were written before the snapshot: put the file back, or give the sink another path"
         ))
     };
-    match (&part.segment, length(path)?) {
-        (None, Some(length)) if length < part.end() => Err(short(length, part.end())),
-        // Or it has been moved away as a whole, with all that was committed.
-        (None, _) => Ok(()),
-        (Some(segment), Some(length)) if length >= part.at => {
-            if holds(path, part, segment)? {
-                Ok(())
-            } else {
-                append(path, part.at, segment)
-            }
-        }
-        (Some(_), Some(length)) => Err(short(length, part.at)),
+    match length {
+        Some(length) if length < part.at => Err(short(length, part.at)),
+        Some(length) => Ok(Some(length.max(part.end()))),
+        // It has been moved away as a whole, with all that was committed.
+        None if part.bytes == 0 => Ok(None),
         // Nothing was committed before.
-        (Some(segment), None) if part.at == header.len() as u64 => {
-            begin(path, header)?;
-            append(path, part.at, segment)
-        }
-        (Some(_), None) => Err(Error::user(format!(
+        None if part.at == header.len() as u64 => Ok(Some(part.end())),
+        None => Err(Error::user(format!(
             "`{shown}` is not there, and the snapshot has {} bytes to append to it: put the file back, or give the sink another path, which \
              then begins with them",
             part.bytes
         ))),
     }
+}
+
+/// Brings the file at `path`, which `part` is of, to where the part leaves it.
+pub(super) fn recover(path: &Path, part: &Part, header: &[u8]) -> Result<(), Error> {
+    let length = length(path)?;
+    fits(path, part, length, header)?;
+    let Some(segment) = &part.segment else { return Ok(()) };
+    match length {
+        None => begin(path, header)?,
+        Some(_) if holds(path, part, segment)? => return Ok(()),
+        Some(_) => {}
+    }
+    append(path, part.at, segment)
 }
 
 /// Begins the file at `path` with what the snapshot holds for files of other paths, and those lack. They are left as they are: another job may write them.

@@ -1,7 +1,9 @@
 //! Files of encoded lines: one, written by one worker, or a directory with one of each worker.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
 use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
 use tidegate_runtime::{Epoch, Error, Record};
 
@@ -74,7 +76,13 @@ impl<E> FileSink<E> {
     where
         E: Encoder<T>,
     {
-        let mut parts = restored.committables.iter().map(Part::read).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.sorted::<T>(restored.committables.iter().map(Part::read).collect::<Result<_, _>>()?))
+    }
+
+    fn sorted<T>(&self, mut parts: Vec<Part>) -> Known
+    where
+        E: Encoder<T>,
+    {
         parts.sort();
         let mut known = Known::default();
         for part in parts {
@@ -83,7 +91,7 @@ impl<E> FileSink<E> {
                 None => known.moved.push(part),
             }
         }
-        Ok(known)
+        known
     }
 
     fn header<T>(&self) -> Vec<u8>
@@ -128,6 +136,19 @@ fn number(path: &Path) -> Option<usize> {
 }
 
 impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
+    fn accepts(&self, committables: &[Json]) -> Result<(), Error> {
+        let (known, header) = (self.sorted::<T>(committables.iter().map(Part::told).collect::<Result<_, _>>()?), self.header::<T>());
+        let mut lengths: BTreeMap<&Path, Option<u64>> = BTreeMap::new();
+        for (path, part) in &known.own {
+            let length = match lengths.get(path.as_path()) {
+                Some(length) => *length,
+                None => committed::length(path)?,
+            };
+            lengths.insert(path, committed::fits(path, part, length, &header)?);
+        }
+        Ok(())
+    }
+
     fn recover(&self, restored: &Restored) -> Result<(), Error> {
         let (known, header) = (self.known::<T>(restored)?, self.header::<T>());
         known.own.iter().try_for_each(|(path, part)| committed::recover(path, part, &header))?;

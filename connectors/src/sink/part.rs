@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use tidegate_runtime::Error;
 use tidegate_runtime::sink::Committable;
 
@@ -53,9 +54,13 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// What a snapshot says of it, without the bytes.
+    pub(super) fn told(value: &Json) -> Result<Self, Error> {
+        Self::deserialize(value).map_err(|e| Error::user(format!("what a snapshot says of a file does not read: {e}")))
+    }
+
     pub(super) fn read(committable: &Committable) -> Result<Self, Error> {
-        let part: Self = serde_json::from_value(committable.value.clone())
-            .map_err(|e| Error::external("what a snapshot says of a file does not read", e))?;
+        let part = Self::told(&committable.value)?;
         if part.bytes > 0 && committable.file.is_none() {
             let (path, bytes) = (part.place.path.display(), part.bytes);
             return Err(Error::user(format!("the snapshot lacks the {bytes} bytes that it is to append to `{path}`")));

@@ -274,6 +274,15 @@ impl Acc {
         }
     }
 
+    /// What it holds, as far as that can be told without its function: of `quantile` the values.
+    pub(crate) fn shown(&self) -> Value {
+        match self {
+            Self::Quantile(values) => Value::list(values.iter().copied().map(Value::Double)),
+            Self::Frequencies(_) => self.finish(&Function::Top(usize::MAX)),
+            other => other.finish(&Function::Variance),
+        }
+    }
+
     /// The result of `function`.
     pub(super) fn finish(&self, function: &Function) -> Value {
         match self {

@@ -62,6 +62,25 @@ const FUNCTIONS: &[(&str, Function, std::ops::RangeInclusive<usize>, &str)] = &[
 ];
 
 impl Function {
+    /// What its accumulator is called: that of the function which is most of it.
+    pub(super) fn kept(&self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum { .. } => "sum",
+            Self::Avg { .. } => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::First => "first",
+            Self::Last => "last",
+            Self::CountDistinct => "count_distinct",
+            Self::Collect => "collect",
+            // One is the root of the other.
+            Self::Stddev | Self::Variance => "variance",
+            Self::Quantile(_) => "quantile",
+            Self::Top(_) => "top",
+        }
+    }
+
     /// Does it look at null values?
     pub(super) fn takes_null(&self) -> bool {
         matches!(self, Self::Collect)

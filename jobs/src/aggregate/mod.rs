@@ -11,8 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use smallvec::SmallVec;
 use tidegate_connectors::row::{Row, Type, Value};
 use tidegate_operators::{Aggregate, Sliding};
-use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::state::Meaning;
+use tidegate_runtime::{Error, Field};
 
 use crate::canonical::{canonical, has_forms};
 use crate::expr::Expr;
@@ -42,6 +43,8 @@ pub struct RowAggregate {
     /// What the aggregates are given of the current record.
     given: Vec<Given>,
     words: String,
+    /// What each keeps, by name.
+    kept: Vec<Field>,
     sliding: Sliding,
     arrived: u64,
     failures: Failures,
@@ -57,14 +60,15 @@ enum Given {
 }
 
 impl RowAggregate {
-    /// These aggregates, called `words` in the graph; `failures` says what to do when an expression fails.
+    /// These aggregates, called `words` in the graph, which keep this by their names; `failures` says what to do when an expression fails.
     #[must_use]
-    pub fn new(aggregates: Arc<[Compiled]>, words: &str, failures: Failures) -> Self {
+    pub fn new(aggregates: Arc<[Compiled]>, kept: Vec<Field>, words: &str, failures: Failures) -> Self {
         Self {
             given: Vec::with_capacity(aggregates.len()),
             sliding: aggregates.iter().map(Compiled::sliding).reduce(Sliding::and).unwrap_or(Sliding::Retract),
             aggregates,
             words: words.to_owned(),
+            kept,
             arrived: 0,
             failures,
             metrics: Arc::default(),
@@ -89,6 +93,17 @@ impl RowAggregate {
 }
 
 impl Compiled {
+    /// What its accumulator holds, in words: of what, of which type, of which records. Not what is made of that in the end.
+    #[must_use]
+    pub fn kept(&self) -> String {
+        let argument = self.argument.as_ref().map_or_else(String::new, |of| format!("{}: {}", of.source().trim(), of.ty()));
+        let call = format!("{}({argument})", self.function.kept());
+        match &self.condition {
+            Some(condition) => format!("{call} where {}", condition.source().trim()),
+            None => call,
+        }
+    }
+
     fn sliding(&self) -> Sliding {
         let of_ints = self.argument.as_ref().is_some_and(|argument| matches!(argument.ty(), Type::Int | Type::Uint));
         match self.function {
@@ -136,6 +151,16 @@ impl Aggregate<Row> for RowAggregate {
 
     fn describe(&self) -> String {
         self.words.clone()
+    }
+
+    /// Accumulators go with the names of their aggregates. What an aggregate makes of its accumulator is not asked: it may be another quantile now.
+    fn meaning(&self) -> Option<Meaning<Accs>> {
+        let aggregates = Arc::clone(&self.aggregates);
+        let arrange = move |accs: &mut Accs, places: &[Option<usize>]| {
+            let kept = |place: &Option<usize>| place.and_then(|place| accs.get(place).cloned());
+            *accs = aggregates.iter().zip(places).map(|(a, place)| kept(place).unwrap_or_else(|| Acc::new(&a.function))).collect();
+        };
+        Some(Meaning::new("aggregates").with_parts(self.kept.clone(), arrange))
     }
 
     fn create(&self) -> Accs {

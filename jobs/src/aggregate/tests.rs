@@ -23,7 +23,7 @@ fn aggregate(calls: &[(&str, Option<&str>)], policy: OnError) -> RowAggregate {
             compiled
         })
         .collect();
-    RowAggregate::new(compiled.into(), "", Failures::new("test", &schema(), policy))
+    RowAggregate::new(compiled.into(), Vec::new(), "", Failures::new("test", &schema(), policy))
 }
 
 fn records() -> impl Strategy<Value = Vec<(Row, i64, bool)>> {

@@ -22,6 +22,8 @@ pub struct Sink {
     pub format: SinkFormat,
     /// How times are written; if the file does not say, as the format has them.
     pub timestamps: Option<Timestamps>,
+    /// The name its state is kept under, if not its own.
+    pub uid: Option<Spanned<String>>,
 }
 
 /// Where a sink writes to.
@@ -151,7 +153,8 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let ways = [("ms", Timestamps::Millis), ("iso", Timestamps::Iso)];
     let timestamps = fields.get("timestamps").and_then(|node| reader.word(node, "timestamps", &ways));
     let timestamps = timestamps.map(|way| way.value);
-    Some(Sink { name, from, connector: connector?, format: format?, timestamps })
+    let uid = fields.get("uid").and_then(|node| reader.name(node));
+    Some(Sink { name, from, connector: connector?, format: format?, timestamps, uid })
 }
 
 fn read_avro(reader: &mut Reader, fields: &Fields<'_>, kind: Option<Kind>) -> Option<SinkFormat> {

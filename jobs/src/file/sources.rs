@@ -26,6 +26,8 @@ pub struct Source {
     pub timed: bool,
     /// Was all read that says which fields its records have? Then what reads it can be judged, whatever else is wrong with it.
     pub whole: bool,
+    /// The name its state is kept under, if not its own.
+    pub uid: Option<Spanned<String>>,
 }
 
 /// Where the records of a source come from, with the options of each connector.
@@ -162,8 +164,9 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         Kind::Generator => generator::read(reader, &fields).map(SourceConnector::Generator),
     };
     let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, connector.as_ref()));
-    let whole = !fields.missing && fields.knows_all_but(&["path", "event_time", "on_bad_record", "dead_letter", "header", "delimiter"]);
-    Some(Source { name, connector: connector?, event_time, timed: fields.key("event_time").is_some(), whole })
+    let whole = !fields.missing && fields.knows_all_but(&["path", "event_time", "on_bad_record", "dead_letter", "header", "delimiter", "uid"]);
+    let uid = fields.get("uid").and_then(|node| reader.name(node));
+    Some(Source { name, connector: connector?, event_time, timed: fields.key("event_time").is_some(), whole, uid })
 }
 
 /// Where lines come from.

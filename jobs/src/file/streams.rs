@@ -51,6 +51,8 @@ pub struct Stream {
     pub late_to: Option<Spanned<String>>,
     /// The name of a stream of timed-out partial matches.
     pub timeouts_to: Option<Spanned<String>>,
+    /// The name its state is kept under, if not its own.
+    pub uid: Option<Spanned<String>>,
     /// What an error in an expression does at run time.
     pub on_error: OnError,
     /// Has it the key `window`, whether that could be read or not?
@@ -113,6 +115,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let flat_map = fields.get("flat_map").and_then(|node| read_flat_map(reader, node));
     let late_to = fields.get("late_to").and_then(|node| reader.name(node));
     let timeouts_to = fields.get("timeouts_to").and_then(|node| reader.name(node));
+    let uid = fields.get("uid").and_then(|node| reader.name(node));
     let actions = [("skip", OnError::Skip), ("fail", OnError::Fail)];
     let on_error = fields.get("on_error").and_then(|node| reader.word(node, "on_error", &actions));
     let before = reader.problems.len();
@@ -160,6 +163,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         flat_map,
         late_to,
         timeouts_to,
+        uid,
         on_error,
         windowed: fields.key("window").is_some(),
         whole,
@@ -191,6 +195,9 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
             let needed: Vec<_> = needed.iter().map(|key| format!("`{key}`")).collect();
             reader.push(at.problem(format!("`{key}` in {} needs {}", fields.place, needed.join(" or "))));
         }
+    }
+    if let Some(at) = fields.key("uid").filter(|_| work.iter().all(|work| *work == "lookup")) {
+        reader.push(at.warning(format!("`uid` in {} has no effect: it keeps no state", fields.place)));
     }
     let keyed = work.iter().any(|work| *work != "lookup") || fields.key("window").is_some();
     if let Some(at) = fields.key("key").filter(|_| !keyed) {

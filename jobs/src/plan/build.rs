@@ -19,7 +19,7 @@ use super::pipeline::Pipeline;
 use super::single::{PlannedDedupe, PlannedKey, PlannedTop};
 use super::streams::{Aggregation, PlannedStream, Work};
 use super::windows::{PlannedTrigger, PlannedWindow, RowAssigner, RowEvictor, RowTrigger, TimeWindows};
-use super::{Plan, PlannedInput, sources};
+use super::{Plan, PlannedInput, about, sources};
 use crate::aggregate::RowAggregate;
 use crate::failures::Failures;
 use crate::file::Clock;
@@ -30,6 +30,7 @@ impl Plan {
     pub(super) fn build(&self, flow: &Dataflow<'_>) {
         let mut streams: HashMap<&str, Rows<'_>> = HashMap::new();
         for source in &self.sources {
+            flow.describe(&source.name, source.about.clone());
             let Some(dead_letter) = &source.dead_letter else {
                 let rows = sources::Good(Arc::clone(&source.source));
                 streams.insert(&source.name, Stream::from_edge(operator::source(flow, &source.name, &source.words, rows, source.strategy)));
@@ -44,6 +45,7 @@ impl Plan {
             streams.insert(dead_letter, Stream::from_edge(bad));
         }
         for stream in &self.streams {
+            flow.describe(&stream.name, stream.about.clone());
             let input = gather(&stream.inputs, &stream.name, &stream.input.schema, &streams);
             let (out, late) = match &stream.work {
                 Work::Nothing => (piped(input, &stream.name, &stream.name, stream), None),
@@ -69,8 +71,8 @@ impl Plan {
             }
         }
         for sink in &self.sinks {
-            // Sinks are named apart from sources and streams in the file, and so here.
-            let name = format!("sinks.{}", sink.name);
+            let name = about::sink_name(&sink.name);
+            flow.describe(&name, sink.about.clone());
             let input = gather(&sink.inputs, &name, &sink.schema, &streams);
             operator::sink(input.into_edge(), &name, &sink.words, Arc::clone(&sink.sink));
         }
@@ -127,7 +129,7 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
     let failures = || Failures::new(name, &stream.input.schema, stream.on_error);
     let keyed = if aggregation.keys.is_empty() { input } else { through(input, &format!("{name}/key"), &aggregation.keys, failures()) };
     let key = aggregation.key.clone();
-    let aggregate = RowAggregate::new(Arc::clone(&aggregation.aggregates), &aggregation.words, failures());
+    let aggregate = RowAggregate::new(Arc::clone(&aggregation.aggregates), aggregation.kept.clone(), &aggregation.words, failures());
     let keyed = keyed.key_by(move |row: &Row| key.of(row));
     let emit = format!("{name}/emit");
     let row = |(key, values): (RowKey, Vec<Value>)| key.values().iter().cloned().chain(values).collect();

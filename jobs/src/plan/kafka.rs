@@ -95,8 +95,9 @@ pub(super) fn sink<E: MessageEncoder<Row>>(
 }
 
 /// What the transactional ids of a sink begin with, unless the file says otherwise. No name has a dot, so no two are the same.
-pub(super) fn default_id(job: &str, sink: &str) -> String {
-    format!("{job}.{sink}")
+pub(super) fn default_id(job: &str, sink: &file::Sink) -> String {
+    let name = sink.uid.as_ref().unwrap_or(&sink.name);
+    format!("{job}.{}", name.value)
 }
 
 /// What stands in the way of writing exactly once: no checkpoints, or writers that would take each other's place.
@@ -114,7 +115,7 @@ pub(super) fn exactly_once_problems(file: &JobFile) -> Vec<Problem> {
             None => problems
                 .push(at.problem("`delivery: exactly_once` needs `checkpoints`: a record is written when one is complete that has it")),
         }
-        let id = transactional_id.as_ref().map_or_else(|| default_id(&file.name.value, &sink.name.value), |id| id.value.clone());
+        let id = transactional_id.as_ref().map_or_else(|| default_id(&file.name.value, sink), |id| id.value.clone());
         let given = transactional_id.as_ref();
         if let Some((other, _, other_given)) = taken.iter().find(|(_, taken, _)| *taken == id)
             && let Some((place, has)) = given.map(|given| (given, other)).or(other_given.map(|given| (given, &sink)))

@@ -3,6 +3,7 @@
 //! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. A [`Plan`]
 //! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
 
+mod about;
 mod arrange;
 mod avro;
 mod build;
@@ -20,6 +21,7 @@ mod pipeline;
 mod single;
 mod sinks;
 mod sources;
+mod stored;
 mod streams;
 mod windows;
 
@@ -41,6 +43,7 @@ use open::{Asked, Origin};
 use sinks::PlannedSink;
 pub use sinks::STDOUT;
 use sources::PlannedSource;
+pub use stored::records;
 use streams::PlannedStream;
 
 /// A job, compiled.
@@ -104,6 +107,7 @@ fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
 /// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     problems.extend(conflicts::conflicts(file));
+    problems.extend(about::conflicts(file));
     problems.extend(durability::unknown_storage(file));
     problems.extend(kafka::exactly_once_problems(file));
     let broken = broken(file, problems);
@@ -154,7 +158,8 @@ impl Parts {
                 continue;
             }
             match sources::plan(source, asked) {
-                Ok(source) => {
+                Ok(mut source) => {
+                    source.about = about::source(file, &source.name);
                     known.insert(source.name.clone(), Known::new(source.schema.clone(), source.timed, &Origin::source(&source.name)));
                     if let Some(name) = &source.dead_letter {
                         known.insert(name.clone(), Known::closed(sources::dead_letter_schema(), false));
@@ -167,7 +172,9 @@ impl Parts {
         let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
         for stream in file.streams_in_order().into_iter().filter(|s| s.whole || whole(&s.name)) {
             match streams::plan(stream, &known, &tables, asked) {
-                Ok(Some((stream, origin))) => {
+                Ok(Some((mut planned, origin))) => {
+                    planned.about = about::stream(file, stream, &planned);
+                    let stream = planned;
                     known.insert(stream.name.clone(), Known::new(stream.schema.clone(), stream.timed, &origin));
                     if let Some(late) = stream.late_to() {
                         known.insert(late.to_owned(), Known::new(stream.late_schema().clone(), stream.input.timed, &origin));
@@ -187,7 +194,10 @@ impl Parts {
         }
         for sink in file.sinks.iter().filter(|s| whole(&s.name)) {
             match sinks::plan(sink, &file.name.value, &known, asked) {
-                Ok(sink) => parts.sinks.extend(sink),
+                Ok(planned) => parts.sinks.extend(planned.map(|planned| {
+                    let about = about::sink(file, &planned.name);
+                    PlannedSink { about, ..planned }
+                })),
                 Err(more) => found.extend(more),
             }
         }

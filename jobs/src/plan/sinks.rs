@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidegate_connectors::format::{CsvEncoder, Encoder, JsonEncoder, TableEncoder, TextEncoder, TextPart, Timestamps};
 use tidegate_connectors::row::{Row, Schema};
 use tidegate_connectors::sink::{FileSink, StdoutSink};
+use tidegate_runtime::About;
 use tidegate_runtime::sink::Sink;
 
 use super::open::{self, Asked};
@@ -19,6 +20,7 @@ pub const STDOUT: &str = "standard output";
 #[derive(Clone)]
 pub(super) struct PlannedSink {
     pub(super) name: String,
+    pub(super) about: About,
     pub(super) inputs: Vec<PlannedInput>,
     pub(super) schema: Schema,
     pub(super) sink: Arc<dyn Sink<Row>>,
@@ -61,7 +63,7 @@ pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams, asked: &mut As
         SinkFormat::Avro(format) => match &sink.connector {
             SinkConnector::Kafka(to) => {
                 let encoder = avro::encoder(format, &sink.name, &to.topic.value, &schema)?;
-                kafka::sink(to, &kafka::default_id(job, &sink.name.value), encoder, &schema, timestamps)?
+                kafka::sink(to, &kafka::default_id(job, sink), encoder, &schema, timestamps)?
             }
             SinkConnector::Stdout | SinkConnector::File { .. } => {
                 return Err(vec![sink.name.problem("avro is written to Kafka only")]);
@@ -83,7 +85,8 @@ pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams, asked: &mut As
         SinkConnector::File { path } => format!("file {}", path.value),
         SinkConnector::Kafka(kafka) => format!("kafka topic {}", kafka.topic.value),
     };
-    Ok(Some(PlannedSink { name: sink.name.value.clone(), inputs, schema, sink: made, words }))
+    let (name, about) = (sink.name.value.clone(), About::default());
+    Ok(Some(PlannedSink { name, about, inputs, schema, sink: made, words }))
 }
 
 /// The parts of a text, with fields as slots.
@@ -115,6 +118,6 @@ fn made<E: Encoder<Row>>(
     Ok(match &sink.connector {
         SinkConnector::Stdout => Arc::new(StdoutSink::new(encoder)),
         SinkConnector::File { path } => Arc::new(FileSink::new(path.value.clone(), encoder)),
-        SinkConnector::Kafka(kafka) => return kafka::sink(kafka, &kafka::default_id(job, &sink.name.value), encoder, schema, timestamps),
+        SinkConnector::Kafka(kafka) => return kafka::sink(kafka, &kafka::default_id(job, sink), encoder, schema, timestamps),
     })
 }

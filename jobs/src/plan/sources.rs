@@ -14,7 +14,7 @@ use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_connectors::stdin::StdinSource;
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
-use tidegate_runtime::{Error, Record};
+use tidegate_runtime::{About, Error, Record};
 
 use super::avro;
 use super::first_time::Watched;
@@ -31,6 +31,7 @@ pub(super) type RowSource = Arc<dyn Source<Entry<Row>>>;
 #[derive(Clone)]
 pub(super) struct PlannedSource {
     pub(super) name: String,
+    pub(super) about: About,
     pub(super) source: RowSource,
     pub(super) schema: Schema,
     pub(super) strategy: WatermarkStrategy,
@@ -91,7 +92,17 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
     let made = if read { Arc::new(Watched { name: name.clone(), source: made }) as RowSource } else { made };
     let time = source.event_time.as_ref().map(|time| time.field.clone());
     let look = sampler.map(|(path, keeps_bad, sampler)| Look::Source { path, time, keeps_bad, sampler });
-    Ok(PlannedSource { name, source: made, schema, strategy, timed, dead_letter: dead_letter.map(|d| d.value), words, look })
+    Ok(PlannedSource {
+        name,
+        about: About::default(),
+        source: made,
+        schema,
+        strategy,
+        timed,
+        dead_letter: dead_letter.map(|d| d.value),
+        words,
+        look,
+    })
 }
 
 fn jitter(generator: &file::Generator) -> jiff::SignedDuration {
@@ -321,6 +332,10 @@ struct GoodReader(Box<dyn Reader<Entry<Row>>>);
 impl Source<Row> for Good {
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Row>>, Error> {
         Ok(Box::new(GoodReader(self.0.open(context)?)))
+    }
+
+    fn accepts(&self, positions: &[Json]) -> Result<(), Error> {
+        Source::<Entry<Row>>::accepts(&*self.0, positions)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_connectors::row::{Schema, Type};
+use tidegate_runtime::{About, Field};
 
 use super::joins::{self, PlannedJoin};
 use super::key::KeySlots;
@@ -21,6 +22,8 @@ use crate::file::{OnError, Problem, Spanned, Stream, Table};
 #[derive(Clone)]
 pub(super) struct PlannedStream {
     pub(super) name: String,
+    /// What its state rests on.
+    pub(super) about: About,
     pub(super) inputs: Vec<PlannedInput>,
     /// What is known of the inputs together.
     pub(super) input: Known,
@@ -79,6 +82,8 @@ pub(super) struct Aggregation {
     pub(super) key: KeySlots,
     pub(super) window: Option<PlannedWindow>,
     pub(super) aggregates: Arc<[Compiled]>,
+    /// What each keeps, by the names of the aggregates.
+    pub(super) kept: Vec<Field>,
     pub(super) late_to: Option<String>,
     /// What it does, in words.
     pub(super) words: String,
@@ -182,8 +187,8 @@ pub(super) fn plan(
     let pipeline_schema = base.schema.clone();
     let (pipeline, schema) =
         pipeline::compile(stream, base.clone()).map_err(|_| Refused::looked_through(stream, &input, Vec::new(), base, timed))?;
-    let name = stream.name.value.clone();
-    let planned = PlannedStream { name, inputs, input, work, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error };
+    let (name, about) = (stream.name.value.clone(), About::default());
+    let planned = PlannedStream { name, about, inputs, input, work, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error };
     Ok(Some((planned, origin)))
 }
 
@@ -213,7 +218,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         schema.add("window_start", Type::Timestamp);
         schema.add("window_end", Type::Timestamp);
     }
-    let mut aggregates = Vec::new();
+    let (mut aggregates, mut kept) = (Vec::new(), Vec::new());
     for aggregate in &stream.aggregate {
         if schema.slot(&aggregate.name.value).is_some() {
             let message = format!(
@@ -225,6 +230,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         match aggregate::compile(&aggregate.call, aggregate.filter.as_ref(), &input.schema) {
             Ok((compiled, ty)) => {
                 schema.add(aggregate.name.value.clone(), ty);
+                kept.push(Field::new(aggregate.name.value.clone(), compiled.kept()));
                 aggregates.push(compiled);
             }
             Err(found) => {
@@ -245,6 +251,7 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
         keys: pipeline::append(computed),
         window,
         aggregates: aggregates.into(),
+        kept,
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
         words: format!("{what}{by}"),
     };

@@ -5,7 +5,7 @@
 pub(super) struct Aligned {
     pub(super) size: i64,
     pub(super) every: i64,
-    offset: i64,
+    pub(super) offset: i64,
 }
 
 impl Aligned {

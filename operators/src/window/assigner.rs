@@ -158,11 +158,17 @@ pub(super) fn length(duration: Duration) -> Result<i64, InvalidWindow> {
 impl std::fmt::Display for Window {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Kind::Aligned(a) if a.tumbling() => write!(f, "tumbling {}", words(a.size)),
-            Kind::Aligned(a) => write!(f, "sliding {} every {}", words(a.size), words(a.every)),
-            Kind::Session { gap } => write!(f, "session {}", words(gap)),
-            Kind::Cumulative { max, step } => write!(f, "cumulative {} by {}", words(max.size), words(step.size)),
-            Kind::Global => f.write_str("global"),
+            Kind::Aligned(a) if a.tumbling() => write!(f, "tumbling {}", words(a.size))?,
+            Kind::Aligned(a) => write!(f, "sliding {} every {}", words(a.size), words(a.every))?,
+            Kind::Session { gap } => write!(f, "session {}", words(gap))?,
+            Kind::Cumulative { max, step } => write!(f, "cumulative {} by {}", words(max.size), words(step.size))?,
+            Kind::Global => f.write_str("global")?,
+        }
+        match self.0 {
+            Kind::Aligned(Aligned { offset, .. }) | Kind::Cumulative { step: Aligned { offset, .. }, .. } if offset != 0 => {
+                write!(f, " offset {}", words(offset))
+            }
+            _ => Ok(()),
         }
     }
 }

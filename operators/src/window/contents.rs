@@ -3,12 +3,13 @@
 use std::marker::PhantomData;
 
 use tidegate_runtime::operator::Context;
+use tidegate_runtime::state::Meaning;
 use tidegate_runtime::{Data, Error, Record};
 
 use super::evictor::Evictor;
 use super::function::{WindowContext, WindowFunction};
 use super::{Bounds, WindowResult};
-use crate::aggregate::{Aggregate, meaning};
+use crate::aggregate::Aggregate;
 
 /// What the windows of an operator keep of their records, and their function.
 pub trait Contents<K, T>: 'static {
@@ -26,7 +27,7 @@ pub trait Contents<K, T>: 'static {
     fn open(&mut self, context: &mut Context) -> Result<(), Error>;
 
     /// What `Kept` stands for, if its type does not tell.
-    fn meaning(&self) -> Option<String>;
+    fn meaning(&self) -> Option<Meaning<Self::Kept>>;
 
     /// The content of a window of this record alone; `None` if the record does not count.
     ///
@@ -85,8 +86,8 @@ where
         self.function.open(&mut context.states)
     }
 
-    fn meaning(&self) -> Option<String> {
-        meaning(&self.aggregate)
+    fn meaning(&self) -> Option<Meaning<A::Acc>> {
+        self.aggregate.meaning()
     }
 
     fn one(&mut self, record: &Record<T>) -> Result<Option<A::Acc>, Error> {
@@ -156,7 +157,7 @@ where
         self.function.open(&mut context.states)
     }
 
-    fn meaning(&self) -> Option<String> {
+    fn meaning(&self) -> Option<Meaning<Vec<Record<T>>>> {
         None
     }
 

@@ -10,7 +10,7 @@ use tidegate_runtime::state::{Handle, Keyed};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::aligned::gcd;
-use crate::aggregate::{Aggregate, meaning};
+use crate::aggregate::Aggregate;
 
 /// How many records a window counts, and after how many the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ impl std::fmt::Display for CountWindow {
 
 /// The records of a key that an open window is over, in slices in which no window begins or ends.
 #[derive(Clone, Serialize, Deserialize)]
-struct Slices<Acc> {
+pub(crate) struct Slices<Acc> {
     /// How many records there were.
-    seen: u64,
+    pub(crate) seen: u64,
     /// The first record of the first slice.
     first: u64,
-    slices: VecDeque<Acc>,
+    pub(crate) slices: VecDeque<Acc>,
 }
 
 pub(super) struct CountLogic<K, F, T, A: Aggregate<T>> {
@@ -59,8 +59,9 @@ where
 {
     pub(super) fn new(key: F, window: CountWindow, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
         aggregate.open(&context.metrics);
-        let meaning = meaning(&aggregate).map(|words| format!("{words}; {window}"));
-        let state = context.states.keyed("counts", meaning.as_deref())?;
+        let each = |state: &mut Slices<A::Acc>, each: &dyn Fn(&mut A::Acc)| state.slices.iter_mut().for_each(each);
+        let meaning = aggregate.meaning().map(|meaning| meaning.inside(&format!("slices of windows ({window})"), each));
+        let state = context.states.keyed("counts", meaning)?;
         Ok(Self { key, window, slice: gcd(window.size, window.every), aggregate, state })
     }
 }

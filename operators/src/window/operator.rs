@@ -79,8 +79,11 @@ where
     /// # Errors
     /// The states can't be declared.
     pub fn new(key: F, mut spec: WindowSpec<W, X, C>, context: &mut Context) -> Result<Self, Error> {
-        let meaning = spec.contents.meaning().map(|words| format!("{words}, {}", std::any::type_name::<(X::State, C::State)>()));
-        let panes = context.states.keyed("windows", meaning.as_deref())?;
+        let each = |windows: &mut PanesOf<K, T, X, C>, each: &dyn Fn(&mut C::Kept)| {
+            windows.all.iter_mut().filter_map(|pane| pane.kept.as_mut()).for_each(each);
+        };
+        let words = format!("windows, {},", std::any::type_name::<(X::State, C::State)>());
+        let panes = context.states.keyed("windows", spec.contents.meaning().map(|meaning| meaning.inside(&words, each)))?;
         let event_timers = context.states.timers("event timers")?;
         let clock_timers = context.states.timers("clock timers")?;
         spec.contents.open(context)?;

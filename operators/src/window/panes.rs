@@ -10,9 +10,9 @@ use super::trigger::{Domain, WindowTimers};
 /// A window of one key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pane<C, S, U> {
-    pub(super) window: Bounds,
+    pub(crate) window: Bounds,
     /// What it holds, if it is not empty.
-    pub(super) kept: Option<C>,
+    pub(crate) kept: Option<C>,
     pub(super) trigger: S,
     pub(super) timers: WindowTimers,
     /// What the window function remembers.
@@ -22,7 +22,7 @@ pub struct Pane<C, S, U> {
 /// All windows of one key, in order, and when the key is next to be looked at.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyWindows<C, S, U> {
-    pub(super) all: Vec<Pane<C, S, U>>,
+    pub(crate) all: Vec<Pane<C, S, U>>,
     wake_event: Option<i64>,
     wake_clock: Option<i64>,
 }

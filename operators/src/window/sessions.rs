@@ -11,14 +11,14 @@ use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::WindowResult;
 use super::assigner::timed;
-use crate::aggregate::{Aggregate, meaning};
+use crate::aggregate::Aggregate;
 
 /// The window of a session and what it has come to.
 #[derive(Clone, Serialize, Deserialize)]
-struct Session<Acc> {
-    start: i64,
-    end: i64,
-    acc: Acc,
+pub(crate) struct Session<Acc> {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) acc: Acc,
     /// Has it fired, as it is? If not, a timer is set for its end or before: the watermark does not tell, as it may begin anew after a restore.
     fired: bool,
 }
@@ -45,7 +45,8 @@ where
 {
     pub(super) fn new(key: F, gap: i64, lateness: i64, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
         aggregate.open(&context.metrics);
-        let sessions = context.states.keyed("sessions", meaning(&aggregate).as_deref())?;
+        let each = |sessions: &mut Vec<Session<A::Acc>>, each: &dyn Fn(&mut A::Acc)| sessions.iter_mut().for_each(|s| each(&mut s.acc));
+        let sessions = context.states.keyed("sessions", aggregate.meaning().map(|meaning| meaning.inside("sessions", each)))?;
         let timers = context.states.timers("timers")?;
         Ok(Self { key, gap, lateness, aggregate, metrics: Arc::clone(&context.metrics), sessions, timers })
     }

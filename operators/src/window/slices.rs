@@ -14,7 +14,7 @@ use super::WindowResult;
 use super::aligned::{Aligned, Slice};
 use super::assigner::timed;
 use super::running::Running;
-use crate::aggregate::{Aggregate, Sliding, meaning};
+use crate::aggregate::{Aggregate, Sliding};
 
 pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     key: F,
@@ -50,11 +50,11 @@ where
 {
     pub(super) fn new(key: F, windows: Aligned, lateness: i64, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
         aggregate.open(&context.metrics);
-        let (states, meaning) = (&mut context.states, meaning(&aggregate));
-        let slices = states.windowed("slices", meaning.as_deref())?;
+        let states = &mut context.states;
+        let slices = states.windowed("slices", aggregate.meaning())?;
         let due = states.due("due")?;
         let stored = states.broadcast("reached")?;
-        let late = states.windowed("late", meaning.as_deref())?;
+        let late = states.windowed("late", aggregate.meaning())?;
         let late_due = states.timers("late due")?;
         let (metrics, last) = (Arc::clone(&context.metrics), windows.slice_of(0));
         let (reached, expected, running) = (None, None, None);

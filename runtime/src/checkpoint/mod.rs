@@ -34,7 +34,7 @@ use coordinator::{Complete, Coordinator, Failed};
 pub(crate) use coordinator::{Member, Plan, Report};
 pub use requests::SavepointResult;
 use requests::{Request, Requests};
-pub use restore::{Restore, declared};
+pub use restore::{Restore, verdict};
 pub(crate) use sealed::{Recoveries, Sealed};
 pub(crate) use shipping::{Arrival, Finish, Message, Shipment};
 use threads::Threads;

@@ -9,6 +9,7 @@ use super::config::Completed;
 use super::coordinator::{Complete, Plan};
 use super::{Checkpoints, PARTLY_ENDED, lock, message, restore, wall_clock};
 use crate::graph::NodeId;
+use crate::state::Schema;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -88,11 +89,14 @@ impl Checkpoints {
                 continue;
             }
             let states = node.states.iter().zip(self.ids(NodeId(i)));
+            let state =
+                |(s, id): (&Schema, &u8)| StateInfo { id: *id, name: s.name.clone(), schema: s.schema.clone(), fields: s.fields.clone() };
             operators.push(OperatorState {
-                id: OperatorId::new(&node.name).map_err(|e| e.to_string())?,
+                id: OperatorId::new(&node.id).map_err(|e| e.to_string())?,
                 kind: restore::kind(node),
                 role: restore::role(node.role).to_owned(),
-                states: states.map(|(s, id)| StateInfo { id: *id, name: s.name.clone(), schema: s.schema.clone() }).collect(),
+                basis: node.basis.clone(),
+                states: states.map(state).collect(),
                 parts,
             });
         }

@@ -6,16 +6,17 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 use tidegate_checkpoints::{
-    Declared, DeclaredState, FileError, FileRef, OperatorId, OperatorState, Part, RowReader, RowsError, Snapshot, SnapshotError,
+    Declared, DeclaredState, FileError, FileRef, KeyGroups, Manifest, OperatorId, OperatorState, Part, RowReader, RowsError, Snapshot,
+    SnapshotError, Verdict, judge, places,
 };
 
 use super::message;
-use crate::error::Error;
+use crate::error::{Domain, Error};
 use crate::graph::{Graph, Node, Role};
 use crate::sink::{Committable, Restored};
-use crate::state::{Floor, Instance, Rows, States, read_files, wanted};
+use crate::state::{Floor, Instance, Rows, Schema, States, read_files, wanted};
 
-/// A snapshot to go on from. It has been judged: see [`declared`] and [`tidegate_checkpoints::judge`].
+/// A snapshot to go on from. It has been judged: see [`verdict`].
 #[derive(Clone, Debug)]
 pub struct Restore {
     snapshot: Snapshot,
@@ -36,25 +37,40 @@ pub(super) fn role(role: Role) -> &'static str {
     }
 }
 
-/// The operators of a job that keep something, as a restore has to know them.
+/// Whether a job of these operators can go on from a snapshot. This is the judgement, whoever asks for it: nothing is run or changed by it, but sources and
+/// sinks may look at what they are connected with. `allow_dropped` lets state be left behind.
 #[must_use]
-pub fn declared(graph: &Graph) -> Vec<Declared> {
+pub fn verdict(graph: &Graph, manifest: &Manifest, allow_dropped: bool) -> Verdict {
     let keeps = graph.nodes().iter().filter(|node| node.role != Role::Stateless);
-    keeps
-        .filter_map(|node| {
-            Some(Declared {
-                id: OperatorId::new(&node.name).ok()?,
-                kind: kind(node),
-                role: role(node.role).to_owned(),
-                states: node.states.iter().map(|s| DeclaredState { name: s.name.clone(), schema: s.schema.clone() }).collect(),
-            })
-        })
-        .collect()
+    let declared: Vec<Declared> = keeps.filter_map(|node| declared(node, manifest)).collect();
+    judge(manifest, &declared, KeyGroups::default().max_parallelism(), allow_dropped)
+}
+
+/// An operator as a restore has to know it.
+fn declared(node: &Node, manifest: &Manifest) -> Option<Declared> {
+    let id = OperatorId::new(&node.id).ok()?;
+    let role = role(node.role);
+    // Under its name something else may be stored: that is told without it.
+    let stored = manifest.operators.iter().find(|stored| stored.id == id && stored.role == role && stored.kind == kind(node));
+    let list: Vec<Json> = stored.iter().flat_map(|stored| &stored.parts).flat_map(|part| part.list.iter().cloned()).collect();
+    let judged = node.judge.as_ref().filter(|_| !list.is_empty()).and_then(|judge| judge.judge(&list).err());
+    // What is out of reach now may be there when the job runs, or comes back to it.
+    let (unknown, objections): (Vec<_>, Vec<_>) = judged.into_iter().partition(|why| why.domain() == Domain::External);
+    let state = |s: &Schema| DeclaredState { name: s.name.clone(), schema: s.schema.clone(), fields: s.fields.clone() };
+    Some(Declared {
+        id,
+        kind: kind(node),
+        role: role.to_owned(),
+        basis: node.basis.clone(),
+        states: node.states.iter().map(state).collect(),
+        objections: objections.iter().map(|why| message(why)).collect(),
+        unknown: unknown.first().map(|why| message(why)),
+    })
 }
 
 /// The numbers of an operator's states in stored rows: those they are stored under, or numbers not yet used.
 pub(super) fn ids(node: &Node, restore: Option<&Restore>) -> Vec<u8> {
-    let stored = restore.and_then(|restore| restore.operator(&node.name));
+    let stored = restore.and_then(|restore| restore.operator(&node.id));
     let known: BTreeMap<&str, u8> = stored.iter().flat_map(|s| &s.states).map(|s| (s.name.as_str(), s.id)).collect();
     let mut free = (0..=u8::MAX).filter(|id| !known.values().any(|used| used == id));
     node.states.iter().map(|state| known.get(state.name.as_str()).copied().or_else(|| free.next()).unwrap_or(u8::MAX)).collect()
@@ -68,6 +84,17 @@ pub(crate) struct Parts<'a> {
     groups: Range<u16>,
     /// The numbers of the operator's states, in the order they are declared.
     ids: &'a [u8],
+    /// Where the parts of the values of states lie that have others now than they had, by the numbers of the states.
+    places: BTreeMap<u8, Vec<Option<usize>>>,
+}
+
+/// Which parts of the values of an operator's states are to be put where: of the states that have others now than they had.
+fn moved(stored: &OperatorState, schemas: &[Schema]) -> BTreeMap<u8, Vec<Option<usize>>> {
+    let moved = |schema: &Schema| {
+        let stored = stored.states.iter().find(|stored| stored.name == schema.name)?;
+        (stored.fields != schema.fields).then(|| (stored.id, places(&stored.fields, &schema.fields)))
+    };
+    schemas.iter().filter_map(moved).collect()
 }
 
 impl Restore {
@@ -108,13 +135,13 @@ impl Restore {
         Ok(Some(Restored { committables, workers: self.snapshot.manifest().workers }))
     }
 
-    /// What the instance that owns `groups` goes on from, whose states have these numbers.
-    pub(crate) fn parts<'a>(&'a self, name: &str, groups: Range<u16>, ids: &'a [u8]) -> Option<Parts<'a>> {
-        let operator = self.operator(name)?;
+    /// What the instance that owns `groups` goes on from, whose states are these and have these numbers.
+    pub(crate) fn parts<'a>(&'a self, id: &str, groups: Range<u16>, ids: &'a [u8], schemas: &[Schema]) -> Option<Parts<'a>> {
+        let operator = self.operator(id)?;
         let meets = |part: &&Part| part.groups.start < groups.end && groups.start < part.groups.end;
         let mut parts: Vec<&Part> = operator.parts.iter().filter(meets).collect();
         parts.sort_by_key(|part| part.groups.start);
-        Some(Parts { restore: self, operator, parts, groups, ids })
+        Some(Parts { restore: self, operator, parts, groups, ids, places: moved(operator, schemas) })
     }
 }
 
@@ -146,12 +173,12 @@ impl Parts<'_> {
         self.parts.iter().any(|part| !part.db.is_empty() || !part.rows.is_empty())
     }
 
-    /// The files of a RocksDB directory that can be used as they are: all of one former instance with the same key groups, and nothing of a state that the
-    /// operator has no more. Its rows would stay, and be those of the next state that is given its number.
+    /// The files of a RocksDB directory that can be used as they are: all of one former instance with the same key groups, no value of which has parts in
+    /// other places now, and nothing of a state that the operator has no more. Its rows would stay, and be those of the next state that is given its number.
     pub(crate) fn as_they_are(&self) -> Option<&[FileRef]> {
         let declared = self.operator.states.iter().all(|state| self.ids.contains(&state.id));
         match self.parts.as_slice() {
-            [part] if !part.db.is_empty() && part.groups == self.groups && declared => Some(&part.db),
+            [part] if !part.db.is_empty() && part.groups == self.groups && declared && self.places.is_empty() => Some(&part.db),
             _ => None,
         }
     }
@@ -177,6 +204,11 @@ impl Parts<'_> {
             Some(place) if instance.in_memory() || states.full(*place) => states.restore_row(*place, key, value).map(|()| true),
             Some(_) => Ok(false),
         };
+        // The bytes of a row's value, its parts where they are now.
+        let arranged = |state: u8, value: &[u8]| match (self.places.get(&state), places.get(&state)) {
+            (Some(moved), Some(place)) => states.arranged(*place, value, moved).map(Some),
+            _ => Ok(None),
+        };
         let as_they_are = !instance.in_memory() && self.as_they_are().is_some();
         let ingest = |put: &mut Put<'_>| -> Result<(), Error> {
             for (i, part) in self.parts.iter().enumerate() {
@@ -188,7 +220,12 @@ impl Parts<'_> {
                     read_files(&dir, groups.clone(), |key, value| {
                         let row = crate::state::Row { key, value: Some(value) };
                         let (_, state, rest) = row.address()?;
-                        if !wanted(&floors, key) || done(state, rest, value)? { Ok(()) } else { put(key, value) }
+                        if !wanted(&floors, key) {
+                            return Ok(());
+                        }
+                        let arranged = arranged(state, value)?;
+                        let value = arranged.as_deref().unwrap_or(value);
+                        if done(state, rest, value)? { Ok(()) } else { put(key, value) }
                     })?;
                 }
                 let mut readers = Vec::new();
@@ -206,8 +243,10 @@ impl Parts<'_> {
                 };
                 for row in groups.flat_map(|group| readers.iter().flat_map(move |reader| reader.groups(group..group + 1))) {
                     let row = row.map_err(unread)?;
-                    if !done(row.state, &row.key, &row.value)? {
-                        rows.put_row(row.group, row.state, &row.key, &row.value)?;
+                    let arranged = arranged(row.state, &row.value)?;
+                    let value = arranged.as_deref().unwrap_or(&row.value);
+                    if !done(row.state, &row.key, value)? {
+                        rows.put_row(row.group, row.state, &row.key, value)?;
                     }
                     if rows.bytes() > SORTED {
                         sorted(&mut rows)?;

@@ -44,7 +44,8 @@ struct Snapshot {
 
 pub(super) struct Keeper {
     control: Arc<Control>,
-    name: String,
+    /// The name that the states are kept under.
+    id: String,
     member: Member,
     states: States,
     metrics: Arc<OperatorMetrics>,
@@ -59,7 +60,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(
         control: Arc<Control>,
-        name: &str,
+        id: &str,
         node: NodeId,
         worker: usize,
         states: States,
@@ -67,7 +68,7 @@ impl Keeper {
     ) -> Self {
         Self {
             control,
-            name: name.to_owned(),
+            id: id.to_owned(),
             member: Member { node, worker },
             states,
             metrics: Arc::clone(metrics),
@@ -87,10 +88,12 @@ impl Keeper {
         let control = Arc::clone(&self.control);
         let checkpoints = control.checkpoints();
         let groups = control.owned(self.member.worker);
-        let instance = control.instance(self.member, &self.name, Arc::clone(&self.metrics.state));
-        let ids = checkpoints.ids(self.member.node);
-        let parts =
-            control.restore().and_then(|restore| restore.parts(&self.name, groups, ids)).filter(|parts| parts.stored() || !ids.is_empty());
+        let instance = control.instance(self.member, &self.id, Arc::clone(&self.metrics.state));
+        let (ids, schemas) = (checkpoints.ids(self.member.node), self.states.schemas());
+        let parts = control
+            .restore()
+            .and_then(|restore| restore.parts(&self.id, groups, ids, &schemas))
+            .filter(|parts| parts.stored() || !ids.is_empty());
         let Some(parts) = parts else {
             self.states.bind(instance, ids, false);
             return Ok(true);

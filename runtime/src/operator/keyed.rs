@@ -233,7 +233,7 @@ where
     let mut context = Context { metrics: Arc::clone(&metrics), states: States::with_clock(control.time_of_day.clone()) };
     let logic = flow.made(node, make(&mut context));
     flow.declare(node, context.states.schemas());
-    let keeper = Keeper::new(Arc::clone(&control), name, node, flow.worker(), context.states, &metrics);
+    let keeper = Keeper::new(Arc::clone(&control), &flow.id(node), node, flow.worker(), context.states, &metrics);
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
     let (main, main_stream) = builder.new_output::<Vec<Record<L::Out>>>();

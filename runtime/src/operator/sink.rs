@@ -17,7 +17,7 @@ use crate::checkpoint::{Member, Message, Report, Sealed};
 use crate::control::Control;
 use crate::dataflow::Edge;
 use crate::error::Error;
-use crate::graph::{Role, Route};
+use crate::graph::{Judge, Role, Route};
 use crate::metrics::OperatorMetrics;
 use crate::progress::Progress;
 use crate::record::{Data, Record};
@@ -55,9 +55,12 @@ where
 {
     let flow = edge.flow.clone();
     let node = flow.add(name, Role::Sink, kind, edge.inputs(route));
+    let sink = Arc::new(sink);
+    let judging = Arc::clone(&sink);
+    flow.judged(node, Judge::new(move |list| Sink::<T>::accepts(&*judging, list)));
     let align = Align::new(flow.shared.control.mode, edge.senders(route), flow.shared.control.first());
     let (control, worker, workers, name) = (flow.control(), flow.worker(), flow.workers(), name.to_owned());
-    let metrics = control.metrics.operator(node);
+    let (metrics, id) = (control.metrics.operator(node), flow.id(node));
     let member = Member { node, worker };
 
     let mut builder = OperatorBuilder::new(name.clone(), flow.scope);
@@ -69,7 +72,7 @@ where
         let held = capabilities.into_iter().next();
         let mut driver = Driver {
             output: Output::Unopened(Box::new(sink)),
-            name: name.clone(),
+            id,
             member,
             workers,
             control: Arc::clone(&control),
@@ -123,7 +126,8 @@ enum Work<T> {
 
 /// One instance of a sink.
 struct Driver<T> {
-    name: String,
+    /// The name that what it has yet to commit is kept under.
+    id: String,
     member: Member,
     workers: usize,
     control: Arc<Control>,
@@ -345,7 +349,7 @@ impl<T: 'static> Driver<T> {
             let restored = checkpoints.recoveries.once(node, || {
                 let Some(restore) = self.control.restore() else { return Ok(None) };
                 let dir = scratch.join(format!("{}-restored", node.0));
-                let restored = restore.committables(&self.name, &dir)?;
+                let restored = restore.committables(&self.id, &dir)?;
                 restored.iter().try_for_each(|restored| sink.recover(restored))?;
                 // What stays is removed with the directory above.
                 let _ = std::fs::remove_dir_all(&dir);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use tidegate_checkpoints::Epoch;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::Capability;
@@ -19,7 +20,7 @@ use crate::control::Control;
 use crate::dataflow::{Dataflow, Edge, Origin};
 use crate::error::Error;
 use crate::flow::{Pacer, TICK};
-use crate::graph::Role;
+use crate::graph::{Judge, Role};
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId, Waker};
@@ -47,6 +48,13 @@ pub fn source<'s, T: Clone + 'static>(
     let ordinal = flow.graph().nodes().iter().filter(|n| n.role == Role::Source).count();
     let node = flow.add(name, Role::Source, kind, Vec::new());
     let control = flow.control();
+    let source = Arc::new(source);
+    let judging = Arc::clone(&source);
+    let judge = move |list: &[Json]| match Positions::new("the snapshot", list.to_vec())?.restored() {
+        Some(positions) => Source::<T>::accepts(&*judging, &positions),
+        None => Ok(()),
+    };
+    flow.judged(node, Judge::new(judge));
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
     let (output, stream) = builder.new_output::<Vec<Record<T>>>();
@@ -62,6 +70,7 @@ pub fn source<'s, T: Clone + 'static>(
     };
     let activator = flow.scope.activator_for(address);
     let (probe, name, worker, workers) = (flow.shared.probe.clone(), name.to_owned(), flow.worker(), flow.workers());
+    let id = flow.id(node);
     builder.build_reschedule(move |capabilities| {
         let mut driver = Driver {
             shared: context.shared.clone(),
@@ -69,7 +78,7 @@ pub fn source<'s, T: Clone + 'static>(
             outset: Outset::Awaited,
             capability: capabilities.into_iter().next(),
             now: Time { epoch: control.first(), ..<Time as timely::progress::Timestamp>::minimum() },
-            name: name.clone(),
+            id,
             positions: Positions::default(),
             splits: Splits::new(strategy),
             strategy,
@@ -144,7 +153,8 @@ enum Outset {
 
 /// One instance of a source.
 struct Driver<T: 'static> {
-    name: String,
+    /// The name that its positions are kept under.
+    id: String,
     input: Input<T>,
     outset: Outset,
     shared: Shared,
@@ -270,7 +280,7 @@ impl<T: 'static> Driver<T> {
             && let Input::Unopened(source, mut context) = std::mem::replace(&mut self.input, Input::Closed)
         {
             if let Some(restore) = self.control.restore() {
-                let parts = restore.list(&self.name).unwrap_or_default();
+                let parts = restore.list(&self.id).unwrap_or_default();
                 self.positions = Positions::new(restore.snapshot().place(), parts)?;
             }
             context.restored = self.positions.restored();

@@ -20,13 +20,30 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Res
 }
 
 /// Reads a value back. All bytes must be used.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+///
+/// # Errors
+/// These are not the bytes of one.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let failed = |why: String| Error::internal(format!("stored state does not read as `{}`: {why}", std::any::type_name::<T>()));
     match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
         Ok((value, used)) if used == bytes.len() => Ok(value),
         Ok((_, used)) => Err(failed(format!("{} bytes are left over", bytes.len() - used))),
         Err(e) => Err(failed(e.to_string())),
     }
+}
+
+/// The bytes of a stored value once `arrange` has put its parts where `places` says.
+pub(super) fn arranged<V: Serialize + DeserializeOwned>(
+    value: &[u8],
+    arrange: Option<&dyn Fn(&mut V, &[Option<usize>])>,
+    places: &[Option<usize>],
+) -> Result<Vec<u8>, Error> {
+    let mut decoded: V = decode(value)?;
+    if let Some(arrange) = arrange {
+        arrange(&mut decoded, places);
+    }
+    let mut out = Vec::with_capacity(value.len());
+    encode(&decoded, &mut out).map(|()| out)
 }
 
 /// Appends what stands before every key of a state.
@@ -40,8 +57,11 @@ pub(super) fn encode_ordered(n: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&((n as u64) ^ (1 << 63)).to_be_bytes());
 }
 
-/// Splits an ordered number off the front.
-pub(super) fn decode_ordered(bytes: &[u8]) -> Result<(i64, &[u8]), Error> {
+/// Splits the namespace, or another ordered number, off the front of what a row is stored under.
+///
+/// # Errors
+/// There is none.
+pub fn decode_ordered(bytes: &[u8]) -> Result<(i64, &[u8]), Error> {
     let (n, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| Error::internal("a stored key is cut short"))?;
     Ok(((u64::from_be_bytes(*n) ^ (1 << 63)) as i64, rest))
 }

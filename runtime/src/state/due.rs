@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn bound(owned: Range<u16>) -> Due {
-        let mut due = Due::new(Schema { name: "due".to_owned(), schema: String::new() });
+        let mut due = Due::new(Schema { name: "due".to_owned(), schema: String::new(), fields: Vec::new() });
         due.owned = owned;
         due
     }

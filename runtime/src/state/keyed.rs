@@ -6,7 +6,9 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 use super::cache::Victims;
+use super::codec;
 use super::instance::{Address, Instance};
+use super::meaning::Arrange;
 use super::persistent::{Persistent, Schema};
 use super::shard::{Shard, Size};
 use super::ttl::{Expiry, over};
@@ -17,6 +19,7 @@ use crate::record::Data;
 /// One value per key, in memory as far as it fits and on disk beyond.
 pub struct Keyed<K, V> {
     schema: Schema,
+    arrange: Option<Arrange<V>>,
     instance: Rc<Instance>,
     shard: Shard<K, V>,
     weight: Weight,
@@ -27,10 +30,10 @@ pub struct Keyed<K, V> {
 
 impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
     /// With an `expiry`, whoever reads it leaves out what has expired.
-    pub(super) fn new(schema: Schema, expiry: Option<Expiry<V>>) -> Self {
+    pub(super) fn new(schema: Schema, arrange: Option<Arrange<V>>, expiry: Option<Expiry<V>>) -> Self {
         let instance = Rc::new(Instance::unbound());
         let shard = Shard::new(&instance, Address { state: 0, namespace: None }, false);
-        Self { schema, instance, shard, weight: Weight::of::<K, V>(), size: Size::default(), expiry }
+        Self { schema, arrange, instance, shard, weight: Weight::of::<K, V>(), size: Size::default(), expiry }
     }
 
     /// The value of `key`.
@@ -112,6 +115,10 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
 
     fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.shard.restore(&self.instance, key, value)
+    }
+
+    fn arranged(&self, value: &[u8], places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
+        codec::arranged(value, self.arrange.as_deref(), places)
     }
 
     fn restore_meta(&mut self, _: &Json) -> Result<(), Error> {

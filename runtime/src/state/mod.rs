@@ -13,6 +13,7 @@ mod extendible;
 mod handles;
 mod instance;
 mod keyed;
+mod meaning;
 mod persistent;
 mod registry;
 mod rows;
@@ -31,17 +32,19 @@ use hashbrown::HashMap;
 
 pub use alone::Frozen;
 pub use broadcast::Broadcast;
+pub use codec::{decode, decode_ordered as decode_namespace};
 pub use disk::read_rows;
 pub(crate) use disk::{Disk, Floor, Resources, read_files, wanted};
 pub use due::{Due, Scope};
 pub use handles::{ExpiringStates, ListState, MapState, ReducingState, ValueState};
 pub(crate) use instance::{Captured, Instance, Spill};
 pub use keyed::Keyed;
+pub use meaning::Meaning;
 pub use persistent::Schema;
 pub use registry::{Handle, States};
 pub(crate) use rows::{Row, Rows};
 pub use timers::Timers;
-pub use ttl::{Clock, Ttl};
+pub use ttl::{Clock, Ttl, without_stamp};
 pub use weight::Weight;
 pub use windowed::Windowed;
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use serde_json::Value as Json;
+use tidegate_checkpoints::Field;
 
 use super::cache::Victims;
 use super::instance::Instance;
@@ -15,6 +16,19 @@ pub struct Schema {
     pub name: String,
     /// The types, or what they stand for, as text.
     pub schema: String,
+    /// The parts of a value that are known by name.
+    pub fields: Vec<Field>,
+}
+
+impl Schema {
+    /// What the state holds, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        if self.fields.is_empty() {
+            return self.schema.clone();
+        }
+        self.fields.iter().map(|field| format!("{} = {}", field.name, field.is)).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A state, whatever its types.
@@ -32,6 +46,11 @@ pub(super) trait Persistent {
 
     /// Takes over a row of a snapshot. `key` is without its prefix.
     fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error>;
+
+    /// The bytes of a stored value with its parts in other places: see [`Meaning`](super::Meaning).
+    fn arranged(&self, _value: &[u8], _places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
+        Err(Error::internal(format!("the values of state `{}` have no parts", self.schema().name)))
+    }
 
     /// Takes over what [`Persistent::freeze`] of one former instance returned.
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error>;

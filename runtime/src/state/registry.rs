@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
+use tidegate_checkpoints::Field;
 
 use super::broadcast::Broadcast;
 use super::cache::Victims;
@@ -12,6 +13,7 @@ use super::disk::Floor;
 use super::due::Due;
 use super::instance::Instance;
 use super::keyed::Keyed;
+use super::meaning::{Arrange, Meaning};
 use super::persistent::{Persistent, Schema};
 use super::timers::Timers;
 use super::ttl::{Clock, Expiry, Life, Ttl};
@@ -60,14 +62,14 @@ fn types<K, V>() -> String {
 }
 
 impl States {
-    fn claim(&self, name: &str, schema: String) -> Result<Schema, Error> {
+    fn claim(&self, name: &str, schema: String, fields: Vec<Field>) -> Result<Schema, Error> {
         if self.states.iter().any(|state| state.borrow().schema().name == name) {
             return Err(Error::user(format!("two states of one operator are called `{name}`")));
         }
         if self.states.len() >= usize::from(u8::MAX) {
             return Err(Error::user("an operator can have 255 states"));
         }
-        Ok(Schema { name: name.to_owned(), schema })
+        Ok(Schema { name: name.to_owned(), schema, fields })
     }
 
     fn add<S: Persistent + 'static>(&mut self, state: S) -> Handle<S> {
@@ -76,29 +78,34 @@ impl States {
         Handle(state)
     }
 
+    /// The schema of a state by key, and how its values are put together.
+    fn meant<K, V: 'static>(&self, name: &str, meaning: Option<Meaning<V>>) -> Result<(Schema, Option<Arrange<V>>), Error> {
+        let Meaning { words, fields, arrange } = meaning.unwrap_or_else(|| Meaning::new(types::<K, V>()));
+        Ok((self.claim(name, words, fields)?, arrange))
+    }
+
     /// One value per key. `meaning` tells what the values stand for if their type does not: stored values of another meaning are not read.
     ///
     /// # Errors
     /// The name is taken.
-    pub fn keyed<K: Data + Eq + Hash, V: Data>(&mut self, name: &str, meaning: Option<&str>) -> Result<Handle<Keyed<K, V>>, Error> {
-        let schema = self.claim(name, meaning.map_or_else(types::<K, V>, str::to_owned))?;
-        Ok(self.add(Keyed::new(schema, None)))
+    pub fn keyed<K: Data + Eq + Hash, V: Data>(&mut self, name: &str, meaning: Option<Meaning<V>>) -> Result<Handle<Keyed<K, V>>, Error> {
+        let (schema, arrange) = self.meant::<K, V>(name, meaning)?;
+        Ok(self.add(Keyed::new(schema, arrange, None)))
     }
 
     /// One value per key, that expires.
     pub(super) fn keyed_expiring<K, V>(
         &mut self,
         name: &str,
-        meaning: Option<&str>,
+        meaning: Option<Meaning<V>>,
         expiry: Expiry<V>,
     ) -> Result<Handle<Keyed<K, V>>, Error>
     where
         K: Data + Eq + Hash,
         V: Data,
     {
-        // Its bytes are others than those of the same state that does not expire.
-        let schema = self.claim(name, meaning.map_or_else(types::<K, V>, |meaning| format!("{meaning}, expiring")))?;
-        Ok(self.add(Keyed::new(schema, Some(expiry))))
+        let (schema, arrange) = self.meant::<K, V>(name, meaning)?;
+        Ok(self.add(Keyed::new(schema, arrange, Some(expiry))))
     }
 
     /// States whose time to live is measured by this clock.
@@ -116,9 +123,13 @@ impl States {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn windowed<K: Data + Eq + Hash, V: Data>(&mut self, name: &str, meaning: Option<&str>) -> Result<Handle<Windowed<K, V>>, Error> {
-        let schema = self.claim(name, meaning.map_or_else(types::<K, V>, str::to_owned))?;
-        Ok(self.add(Windowed::new(schema)))
+    pub fn windowed<K, V>(&mut self, name: &str, meaning: Option<Meaning<V>>) -> Result<Handle<Windowed<K, V>>, Error>
+    where
+        K: Data + Eq + Hash,
+        V: Data,
+    {
+        let (schema, arrange) = self.meant::<K, V>(name, meaning)?;
+        Ok(self.add(Windowed::new(schema, arrange)))
     }
 
     /// Timers.
@@ -126,7 +137,7 @@ impl States {
     /// # Errors
     /// The name is taken.
     pub fn timers<K: Data + Eq + Hash>(&mut self, name: &str) -> Result<Handle<Timers<K>>, Error> {
-        let schema = self.claim(name, "timers".to_owned())?;
+        let schema = self.claim(name, "timers".to_owned(), Vec::new())?;
         Ok(self.add(Timers::new(schema)))
     }
 
@@ -135,7 +146,7 @@ impl States {
     /// # Errors
     /// The name is taken.
     pub fn broadcast<M: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<Handle<Broadcast<M, V>>, Error> {
-        let schema = self.claim(name, format!("broadcast {}", types::<M, V>()))?;
+        let schema = self.claim(name, format!("broadcast {}", types::<M, V>()), Vec::new())?;
         Ok(self.add(Broadcast::new(schema)))
     }
 
@@ -144,7 +155,7 @@ impl States {
     /// # Errors
     /// The name is taken.
     pub fn due(&mut self, name: &str) -> Result<Handle<Due>, Error> {
-        let schema = self.claim(name, "moments".to_owned())?;
+        let schema = self.claim(name, "moments".to_owned(), Vec::new())?;
         Ok(self.add(Due::new(schema)))
     }
 
@@ -174,6 +185,11 @@ impl States {
     /// The state of this place in [`States::schemas`] takes over a row.
     pub(crate) fn restore_row(&self, place: usize, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.states.get(place).map_or(Ok(()), |state| state.borrow_mut().restore_row(key, value))
+    }
+
+    /// The bytes of a value of the state of this place in [`States::schemas`], with its parts in other places.
+    pub(crate) fn arranged(&self, place: usize, value: &[u8], places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
+        self.states.get(place).map_or_else(|| Ok(value.to_vec()), |state| state.borrow().arranged(value, places))
     }
 
     /// Is the state of this place part of every snapshot in full?

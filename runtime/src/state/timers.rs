@@ -285,7 +285,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn timers() -> Timers<u8> {
-        Timers::new(Schema { name: "timers".to_owned(), schema: String::new() })
+        Timers::new(Schema { name: "timers".to_owned(), schema: String::new(), fields: Vec::new() })
     }
 
     fn due(timers: &mut Timers<u8>, now: i64) -> Vec<(i64, u8)> {

@@ -114,6 +114,12 @@ impl Stamp {
     }
 }
 
+/// The bytes of a stored value that expires, without its stamp.
+#[must_use]
+pub fn without_stamp(value: &[u8]) -> &[u8] {
+    value.split_first_chunk::<{ size_of::<Stamp>() }>().map_or(value, |(_, value)| value)
+}
+
 /// A value and when it was used last; of lists and maps, when their newest element was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stamped<V> {

@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 use super::cache::Victims;
 use super::codec;
 use super::instance::{Address, Instance};
+use super::meaning::Arrange;
 use super::persistent::{Persistent, Schema};
 use super::shard::Shard;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::record::Data;
 /// One value per key and namespace, in memory as far as it fits and on disk beyond.
 pub struct Windowed<K, V> {
     schema: Schema,
+    arrange: Option<Arrange<V>>,
     instance: Rc<Instance>,
     id: u8,
     shards: Shards<K, V>,
@@ -43,10 +45,11 @@ pub struct Windowed<K, V> {
 }
 
 impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
-    pub(super) fn new(schema: Schema) -> Self {
+    pub(super) fn new(schema: Schema, arrange: Option<Arrange<V>>) -> Self {
         let instance = Rc::new(Instance::unbound());
         Self {
             schema,
+            arrange,
             instance,
             id: 0,
             shards: Shards::default(),
@@ -212,6 +215,10 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         }
         self.begin(namespace)?;
         self.shards.get_mut(namespace).map_or(Ok(()), |shard| shard.restore(&self.instance, key, value))
+    }
+
+    fn arranged(&self, value: &[u8], places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
+        codec::arranged(value, self.arrange.as_deref(), places)
     }
 
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {

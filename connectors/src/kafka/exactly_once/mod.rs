@@ -17,4 +17,4 @@ mod unit;
 
 pub use marker::MARKERS;
 pub use sink::ExactlyOnce;
-pub(super) use sink::nothing_pends;
+pub(super) use sink::{nothing_pends, values};

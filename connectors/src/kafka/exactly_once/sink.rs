@@ -1,12 +1,13 @@
 //! The sink: what is settled before a run begins to write, and the writers.
 
+use serde_json::Value as Json;
 use tidegate_runtime::Error;
 use tidegate_runtime::sink::{Restored, Sink, SinkContext, Writer};
 
 use super::marker::{self, MARKERS};
 use super::outbox::Outbox;
 use super::transaction::Place;
-use super::unit::{Decision, Unit, decide};
+use super::unit::{Decision, Unit, decide, prefix};
 use crate::format::MessageEncoder;
 use crate::kafka::client::Cluster;
 use crate::kafka::sink::{Address, Composer};
@@ -73,29 +74,48 @@ fn sent(cluster: &Cluster, units: &[Unit], remedy: impl Fn(&Unit) -> String) -> 
     Ok(())
 }
 
-fn units(restored: &Restored) -> Result<Vec<Unit>, Error> {
-    restored.committables.iter().map(Unit::read).collect()
+fn told(committables: &[Json]) -> Result<Vec<Unit>, Error> {
+    committables.iter().map(Unit::told).collect()
+}
+
+/// What the committables of a snapshot say, without their records.
+pub(in crate::kafka) fn values(restored: &Restored) -> Vec<Json> {
+    restored.committables.iter().map(|committable| committable.value.clone()).collect()
 }
 
 /// What a sink that sends at once has to know of a snapshot of one that did not: nothing of it may be left to send.
-pub(in crate::kafka) fn nothing_pends(cluster: &Cluster, restored: &Restored) -> Result<(), Error> {
-    sent(cluster, &units(restored)?, |Unit { topic, .. }| {
-        format!("go on with `delivery: exactly_once` and `topic: {topic}`, stop the job, and change it then")
+pub(in crate::kafka) fn nothing_pends(cluster: &Cluster, committables: &[Json]) -> Result<(), Error> {
+    sent(cluster, &told(committables)?, |Unit { topic, id, .. }| {
+        let prefix = prefix(id);
+        format!(
+            "go on with `delivery: exactly_once`, `topic: {topic}` and `transactional_id: {prefix}`, stop the job, and change it then; or, to lose them, \
+             give the sink another name and let its state go by `--allow-dropped-state`"
+        )
     })
 }
 
 impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for ExactlyOnce<E, A> {
-    fn recover(&self, restored: &Restored) -> Result<(), Error> {
-        let Place { cluster, topic, .. } = &self.place;
-        let (own, others): (Vec<_>, Vec<_>) = units(restored)?.into_iter().partition(|unit| unit.prefix() == self.prefix);
+    fn accepts(&self, committables: &[Json]) -> Result<(), Error> {
+        let Place { cluster, topic, markers } = &self.place;
+        let (own, others): (Vec<_>, Vec<_>) = told(committables)?.into_iter().partition(|unit| unit.prefix() == self.prefix);
         sent(cluster, &others, |unit| {
             let prefix = unit.prefix();
             format!(
                 "let that job complete a checkpoint first; or, if it runs no more and this one takes its place, set `transactional_id: {prefix}`"
             )
         })?;
-        let (own, elsewhere): (Vec<_>, Vec<_>) = own.into_iter().partition(|unit| unit.topic == *topic);
-        sent(cluster, &elsewhere, |Unit { topic, .. }| format!("go on with `topic: {topic}`, stop the job, and change it then"))?;
+        let elsewhere: Vec<_> = own.into_iter().filter(|unit| !self.place.is_of(unit)).collect();
+        sent(cluster, &elsewhere, |unit| {
+            let changed = [("topic", &unit.topic, topic), ("markers", &unit.markers, markers)];
+            let changed = changed.iter().filter(|(_, was, is)| was != is).map(|(key, was, _)| format!("`{key}: {was}`"));
+            format!("go on with {}, stop the job, and change it then", changed.collect::<Vec<_>>().join(" and "))
+        })
+    }
+
+    fn recover(&self, restored: &Restored) -> Result<(), Error> {
+        Sink::<T>::accepts(self, &values(restored))?;
+        let units = restored.committables.iter().map(Unit::read).collect::<Result<Vec<_>, _>>()?;
+        let own = units.into_iter().filter(|unit| unit.prefix() == self.prefix && self.place.is_of(unit)).collect();
         self.settle(own, restored.workers)
     }
 

@@ -1,5 +1,6 @@
 //! A writer's place in the topic: its transactional id, which only one process holds at a time, and its marker.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -20,7 +21,9 @@ const CALL: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a transaction may take in all, unless `options` say otherwise; then the broker gives it up.
-const TIMEOUTS: [(&str, &str); 2] = [("transaction.timeout.ms", "60000"), ("message.timeout.ms", "60000")];
+const TIMEOUTS: [(&str, &str); 2] = [(TIMEOUT, "60000"), ("message.timeout.ms", "60000")];
+const TIMEOUT: &str = "transaction.timeout.ms";
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a unit is tried, with a new producer each time.
 const ATTEMPTS: usize = 3;
@@ -41,6 +44,8 @@ pub(super) struct Committer {
     /// As it stands in the topic, if it does.
     marker: Option<Marker>,
     abandoned: Abandoned,
+    /// When the last transaction was begun.
+    begun: Cell<Instant>,
 }
 
 /// Says that the run is over: a writer of it must not fence the writers of the next one.
@@ -58,6 +63,11 @@ impl Abandoned {
 }
 
 impl Place {
+    /// Is this where the unit is to be written?
+    pub(super) fn is_of(&self, unit: &Unit) -> bool {
+        (&self.topic, &self.markers) == (&unit.topic, &unit.markers)
+    }
+
     /// Fences: whoever wrote as `id` before can't any more, and what it had begun is aborted or committed.
     fn fence(&self, id: &str) -> Result<Outlet, Error> {
         let outlet = Outlet::open(&self.cluster, &self.topic, &TIMEOUTS, &[("transactional.id", id)])?;
@@ -79,6 +89,7 @@ impl Place {
                 outlet,
                 marker,
                 abandoned: Abandoned::default(),
+                begun: Cell::new(Instant::now()),
             })
             .collect())
     }
@@ -154,18 +165,30 @@ impl Committer {
 
     /// Why a transaction failed, in words.
     fn said(&self, failure: Failure) -> Error {
-        let fenced = self.is_fenced(&failure).then(|| {
-            format!(
-                "another process writes topic `{}` as `{}`: is the job running twice? Or a transaction took longer than `transaction.timeout.ms`",
-                self.place.topic, self.id
-            )
-        });
-        match (fenced, failure) {
-            (Some(message), Failure::Kafka(e)) => Error::external(message, e),
-            (Some(message), Failure::Error(e)) => Error::external(message, e),
-            (None, Failure::Kafka(e)) => self.outlet.failed(e),
-            (None, Failure::Error(e)) => e,
+        let Place { topic, cluster, .. } = &self.place;
+        let id = &self.id;
+        if !self.is_fenced(&failure) {
+            return match failure {
+                Failure::Kafka(e) => self.outlet.failed(e),
+                Failure::Error(e) => e,
+            };
         }
+        // A broker that gives up a transaction fences its writer, too: then nobody has taken this one's place.
+        let timeout = cluster.option(TIMEOUT).and_then(|ms| ms.parse().ok()).map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+        if self.begun.get().elapsed() >= timeout {
+            let message = format!(
+                "a transaction of `{id}` into topic `{topic}` took longer than `{TIMEOUT}`, {timeout:?}, and was given up by the broker"
+            );
+            return match failure {
+                Failure::Kafka(e) => Error::external(message, e),
+                Failure::Error(e) => Error::external(message, e),
+            };
+        }
+        Error::superseded(format!(
+            "another process has taken over as `{id}`, a writer of topic `{topic}` ({}): is the job running twice? Then one of the two needs another \
+             `transactional_id`",
+            failure.into_text()
+        ))
     }
 
     /// Has somebody else begun to write as this writer? The first error tells it, whatever those say that follow from it.
@@ -183,6 +206,7 @@ impl Committer {
         if unit.is_some() {
             failpoint::hit("transaction-before");
         }
+        self.begun.set(Instant::now());
         producer.begin_transaction()?;
         if let Some(unit) = unit {
             failpoint::hit("transaction-begun");
@@ -205,6 +229,15 @@ impl Committer {
 enum Failure {
     Kafka(KafkaError),
     Error(Error),
+}
+
+impl Failure {
+    fn into_text(self) -> String {
+        match self {
+            Self::Kafka(e) => e.to_string(),
+            Self::Error(e) => e.to_string(),
+        }
+    }
 }
 
 impl From<KafkaError> for Failure {

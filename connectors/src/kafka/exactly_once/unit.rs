@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use tidegate_runtime::sink::Committable;
 use tidegate_runtime::{Epoch, Error};
 
@@ -28,9 +29,14 @@ pub(super) struct Unit {
 }
 
 impl Unit {
+    /// What a snapshot says of it, without its records.
+    pub(super) fn told(value: &Json) -> Result<Self, Error> {
+        let unreadable = |e| Error::user(format!("what a snapshot says of a topic does not read: {e}"));
+        Self::deserialize(value).map_err(unreadable)
+    }
+
     pub(super) fn read(committable: &Committable) -> Result<Self, Error> {
-        let unreadable = |e| Error::external("what a snapshot says of a topic does not read", e);
-        let unit: Self = serde_json::from_value(committable.value.clone()).map_err(unreadable)?;
+        let unit = Self::told(&committable.value)?;
         let segment =
             committable.file.clone().ok_or_else(|| Error::internal(format!("epoch {} of `{}` has no records", unit.epoch.0, unit.id)))?;
         Ok(Self { segment, ..unit })
@@ -43,8 +49,13 @@ impl Unit {
 
     /// What the ids of all writers of its sink begin with.
     pub(super) fn prefix(&self) -> &str {
-        self.id.rsplit_once('-').map_or(&self.id, |(prefix, _)| prefix)
+        prefix(&self.id)
     }
+}
+
+/// What the ids of all writers of the sink begin with that this one writes for.
+pub(super) fn prefix(id: &str) -> &str {
+    id.rsplit_once('-').map_or(id, |(prefix, _)| prefix)
 }
 
 /// What a marker says: the last epoch committed of each run, the latest run last.

@@ -49,7 +49,12 @@ pub(in crate::file) static RESTART: Table = Table {
     name: "restart",
     title: "restart",
     keys: &[
-        key("attempts", "count", "10", "how often the job is started again; 0 if neither `restart` nor `checkpoints` is given"),
+        key(
+            "attempts",
+            "count",
+            "10",
+            "how often in a row the job is started again; a checkpoint that completes begins the count anew. 0 if neither `restart` nor `checkpoints` is given",
+        ),
         key("delay", "duration", "1s", "the wait before the first attempt, doubled for each further one"),
         key("max_delay", "duration", "1m", "the longest wait"),
     ],

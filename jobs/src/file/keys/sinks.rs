@@ -15,6 +15,7 @@ pub(in crate::file) static SINK: Table = Table {
             "how a record is written; table to standard output, avro to Kafka only",
         ),
         key("timestamps", "ms | iso", "ms; of a table iso", "how times are written"),
+        key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the sink is renamed"),
         key("header", "bool", "true", "csv: whether the first line names the fields"),
         key("delimiter", "character", "`,`", "csv: what stands between fields"),
         key("text", "field | template", "the only field", "text: one field, or text with {field}s in it"),

@@ -8,6 +8,7 @@ pub(in crate::file) static SOURCE: Table = Table {
     keys: &[
         key("connector", "file | stdin | kafka | generator", "", "where the records come from"),
         key("event_time", "mapping", "none", "which field is the record's time and how watermarks follow from it"),
+        key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the source is renamed"),
     ],
 };
 

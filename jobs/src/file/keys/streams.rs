@@ -31,6 +31,7 @@ pub(in crate::file) static STREAM: Table = Table {
         key("on_error", "skip | fail", "skip", "what an error in an expression does at run time"),
         key("late_to", "name", "none", "names a stream of the records too late for their window, `pattern` or `join`"),
         key("timeouts_to", "name", "none", "names a stream of the partial matches of `pattern` that ran out of time"),
+        key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the stream is renamed"),
         key("pattern", "mapping", "none", "what to look for in the events of each key; instead of `aggregate`"),
         key("join", "mapping", "none", "pairs its records with those of another stream; instead of `aggregate`"),
         key("lookup", "mapping", "none", "adds the fields of a row that a table has for each record; instead of `aggregate`"),

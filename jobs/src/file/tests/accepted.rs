@@ -53,6 +53,20 @@ fn the_example_is_taken_without_a_word() {
 }
 
 #[test]
+fn every_part_that_keeps_state_can_have_a_uid() {
+    let with = EXAMPLE
+        .replace("    connector: file\n", "    connector: file\n    uid: old_logins\n")
+        .replace("  per_hour:\n", "  per_hour:\n    uid: hourly\n")
+        .replace("alerts: {", "alerts: { uid: mails,");
+    let job = job(&with);
+    let uids = [&job.sources[0].uid, &job.streams[1].uid, &job.sinks[0].uid].map(|uid| uid.as_ref().unwrap().value.as_str());
+    assert_eq!(uids, ["old_logins", "hourly", "mails"]);
+    assert_eq!(job.streams[2].uid, None);
+    let (_, problems) = parse("job.yaml", &EXAMPLE.replace("fails:    {", "fails:    { uid: x,"), &[]);
+    assert!(first_lines(&problems)[0].contains("`uid` in stream `fails` has no effect"), "{problems}");
+}
+
+#[test]
 fn the_example_is_a_job() {
     let job = job(EXAMPLE);
     assert_eq!(job.name.value, "login-risk");

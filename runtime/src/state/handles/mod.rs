@@ -12,6 +12,7 @@ pub use map::MapState;
 pub use reducing::ReducingState;
 pub use value::ValueState;
 
+use super::meaning::Meaning;
 use super::registry::States;
 use super::ttl::Ttl;
 use crate::error::Error;
@@ -88,7 +89,7 @@ impl ExpiringStates<'_> {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn value_of<K: Data + Eq + Hash, V: Data>(self, name: &str, meaning: Option<&str>) -> Result<ValueState<K, V>, Error> {
+    pub fn value_of<K: Data + Eq + Hash, V: Data>(self, name: &str, meaning: Option<Meaning<V>>) -> Result<ValueState<K, V>, Error> {
         ValueState::declare(self.states, name, meaning, self.ttl)
     }
 

@@ -4,9 +4,9 @@ use std::hash::Hash;
 
 use crate::error::Error;
 use crate::record::Data;
-use crate::state::Keyed;
 use crate::state::registry::{Handle, States};
 use crate::state::ttl::{Expiry, Life, Stamp, Stamped, Ttl, over};
+use crate::state::{Keyed, Meaning};
 
 /// One value per key.
 pub struct ValueState<K, V>(Kept<K, V>);
@@ -17,10 +17,11 @@ enum Kept<K, V> {
 }
 
 impl<K: Data + Eq + Hash, V: Data> ValueState<K, V> {
-    pub(super) fn declare(states: &mut States, name: &str, meaning: Option<&str>, ttl: Option<Ttl>) -> Result<Self, Error> {
+    pub(super) fn declare(states: &mut States, name: &str, meaning: Option<Meaning<V>>, ttl: Option<Ttl>) -> Result<Self, Error> {
         let Some(ttl) = ttl else { return Ok(Self(Kept::Forever(states.keyed(name, meaning)?))) };
         let life = states.life(ttl);
         let expiry = Expiry { life: life.clone(), stamp: |v: &Stamped<V>| v.stamp, strip: |_, _| {} };
+        let meaning = meaning.map(|meaning| meaning.expiring(|stamped: &mut Stamped<V>, each| each(&mut stamped.value)));
         Ok(Self(Kept::Expiring(states.keyed_expiring(name, meaning, expiry)?, life)))
     }
 
