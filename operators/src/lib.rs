@@ -15,11 +15,13 @@ mod connect;
 mod dedupe;
 pub mod join;
 mod keyed;
+mod latest;
 pub mod lookup;
 mod process;
 mod reduce;
 mod running;
 mod stream;
+mod ties;
 mod top;
 pub mod window;
 
@@ -30,7 +32,9 @@ pub use broadcast::{BroadcastConnectedStreams, BroadcastContext, BroadcastProces
 pub use connect::{CoProcessFunction, ConnectedStreams};
 pub use dedupe::Keep;
 pub use keyed::KeyedStream;
+pub use latest::Latest;
 pub use process::{ProcessContext, ProcessFunction, Timer};
 pub use stream::{DataflowExt, Stream};
+pub use ties::Ties;
 pub use top::{Measured, Top};
 pub use window::{Window, WindowResult, WindowedStream};

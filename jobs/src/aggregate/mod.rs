@@ -3,6 +3,7 @@
 //! Null doesn't count: an aggregate of a field is over the records in which the field isn't null, except `count()` and `collect(x)`.
 
 mod acc;
+mod exact;
 mod function;
 
 use std::sync::Arc;
@@ -43,7 +44,8 @@ pub struct RowAggregate {
     given: Vec<Given>,
     words: String,
     sliding: Sliding,
-    arrived: u64,
+    /// How many records have come; `None`: the order in which they come means nothing.
+    arrived: Option<u64>,
     failures: Failures,
     metrics: Arc<OperatorMetrics>,
 }
@@ -65,10 +67,24 @@ impl RowAggregate {
             sliding: aggregates.iter().map(Compiled::sliding).reduce(Sliding::and).unwrap_or(Sliding::Retract),
             aggregates,
             words: words.to_owned(),
-            arrived: 0,
+            arrived: Some(0),
             failures,
             metrics: Arc::default(),
         }
+    }
+
+    /// Over records that come in another order in every run: where it would matter they are in order of event time, and of equal times in that of
+    /// their values.
+    #[must_use]
+    pub fn in_any_order(self) -> Self {
+        Self { arrived: None, ..self }
+    }
+
+    /// The accumulator of no records.
+    fn empty(&self, aggregate: &Compiled) -> Acc {
+        // Sums of ints are exact anyway, and can be taken back.
+        let unordered = self.arrived.is_none() && aggregate.sliding() != Sliding::Retract;
+        if unordered { Acc::unordered(&aggregate.function) } else { Acc::new(&aggregate.function) }
     }
 
     fn evaluate(&mut self, row: &Row) -> Result<bool, Error> {
@@ -131,7 +147,8 @@ impl Aggregate<Row> for RowAggregate {
     fn open(&mut self, metrics: &Arc<OperatorMetrics>) {
         self.metrics = Arc::clone(metrics);
         // Arrivals are compared across restarts: faster than a record a nanosecond nobody counts.
-        self.arrived = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
+        self.arrived = self.arrived.map(|_| now());
     }
 
     fn describe(&self) -> String {
@@ -139,15 +156,20 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     fn create(&self) -> Accs {
-        self.aggregates.iter().map(|a| Acc::new(&a.function)).collect()
+        self.aggregates.iter().map(|a| self.empty(a)).collect()
     }
 
     fn add(&mut self, acc: &mut Accs, row: &Row, time: i64) -> Result<bool, Error> {
         if !self.evaluate(row)? {
             return Ok(false);
         }
-        self.arrived += 1;
-        let at = acc::At { time, arrival: self.arrived };
+        let at = match &mut self.arrived {
+            Some(arrived) => {
+                *arrived += 1;
+                acc::At { time, arrival: *arrived }
+            }
+            None => acc::At::unordered(time),
+        };
         for (acc, given) in acc.iter_mut().zip(self.given.drain(..)) {
             match given {
                 Given::Nothing => {}
@@ -172,7 +194,7 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     fn rest(&self, part: &Accs) -> Accs {
-        let of = |(a, part): (&Compiled, &Acc)| if a.sliding() == Sliding::Retract { Acc::new(&a.function) } else { part.clone() };
+        let of = |(a, part): (&Compiled, &Acc)| if a.sliding() == Sliding::Retract { self.empty(a) } else { part.clone() };
         self.aggregates.iter().zip(part).map(of).collect()
     }
 

@@ -9,9 +9,12 @@ use tidegate_operators::window::Bounds;
 use tidegate_operators::{KeyedStream, Stream};
 
 use super::key::{KeySlots, RowKey};
+use super::known::{Known, Order, Timing};
 use super::pipeline::{self, Pipeline};
+use super::single::by_value;
+use super::updates::Updates;
 use super::windows::{self, PlannedShape, PlannedWindow};
-use super::{Known, PlannedInput, Streams};
+use super::{PlannedInput, Streams};
 use crate::aggregate::located;
 use crate::canonical::has_forms;
 use crate::expr::Expr;
@@ -50,25 +53,26 @@ enum PlannedNear {
         clock: Clock,
         lateness: Duration,
     },
-    /// `deleted`: the slot behind the rows of the right that says which end a version.
+    /// `deleted`: the slot behind the rows of the right that says which end a version; `settled`: do versions of a key come in an order of their own?
     Temporal {
         deleted: Option<usize>,
+        settled: bool,
     },
 }
 
-/// Plans a join; the schema is that of its rows. `None` if the other stream could not be planned.
-pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Streams) -> Option<Result<(PlannedJoin, Schema), Vec<Problem>>> {
+/// Plans a join, and tells what is known of its rows. `None` if the other stream could not be planned.
+pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Streams) -> Option<Result<(PlannedJoin, Known), Vec<Problem>>> {
     let right = known.get(join.with.as_str())?;
     let mut problems = Vec::new();
     let near = plan_near(join, &mut problems);
     let by_clock = matches!(near, Some(PlannedNear::Window { clock: Clock::Processing, .. }) | None);
-    let timed = left.timed && right.timed;
-    if !(by_clock || timed) {
-        let untimed = if left.timed { join.with.as_str() } else { stream.from.first().map_or("", |from| from.as_str()) };
-        problems.push(
-            join.place.problem(format!("a join is by event time, and records of `{untimed}` have none: give the source `event_time`")),
-        );
+    let timing = left.timing.clone().and(&right.timing);
+    if let (false, Timing::Untimed(remedy)) = (by_clock, &timing) {
+        let untimed = if left.timing.is_timed() { join.with.as_str() } else { stream.from.first().map_or("", |from| from.as_str()) };
+        problems.push(join.place.problem(format!("a join is by event time, and records of `{untimed}` have none: {remedy}")));
     }
+    let updates = left.updates.as_ref().or(right.updates.as_ref());
+    Updates::refuse(updates, &join.place, "a join", &mut problems);
     let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
     for equality in &join.on {
         let text = |range: &Range<usize>| equality.text.value.get(range.clone()).unwrap_or_default();
@@ -106,11 +110,15 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
         JoinKind::Right => JoinType::Right,
         JoinKind::Full => JoinType::Full,
     };
+    let fields: Vec<usize> = of_right.iter().filter_map(Expr::as_slot).collect();
     let forms: Vec<bool> = of_left.iter().zip(&of_right).map(|(l, r)| has_forms(l.ty()) || has_forms(r.ty())).collect();
     let (right_side, slot) = JoinSide::new(of_right, &forms, deleted, &right.schema);
-    if let PlannedNear::Temporal { deleted } = &mut near {
-        *deleted = slot;
+    if let PlannedNear::Temporal { deleted, settled } = &mut near {
+        (*deleted, *settled) = (slot, right.order.is_settled(&fields));
     }
+    let again = matches!(&near, PlannedNear::Window { lateness, .. } if !lateness.is_zero());
+    let no_identity = || Err(format!("nothing tells the pairs of `{}` apart", stream.name.value));
+    let updates = again.then(|| Updates::new(stream, "`allowed_lateness`", no_identity(), []));
     let planned = PlannedJoin {
         left: JoinSide::new(of_left, &forms, None, &left.schema).0,
         right: right_side,
@@ -121,7 +129,7 @@ pub(super) fn plan(stream: &FileStream, join: &Join, left: &Known, known: &Strea
         schema: schema.clone(),
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
     };
-    Some(Ok((planned, schema)))
+    Some(Ok((planned, Known { schema, timing, order: Order::Arrival, updates })))
 }
 
 fn condition(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
@@ -145,7 +153,7 @@ fn plan_near(join: &Join, problems: &mut Vec<Problem>) -> Option<PlannedNear> {
             },
             PlannedWindow::Count(_) => None,
         },
-        Near::Temporal(_) => Some(PlannedNear::Temporal { deleted: None }),
+        Near::Temporal(_) => Some(PlannedNear::Temporal { deleted: None, settled: false }),
     }
 }
 
@@ -201,11 +209,12 @@ impl PlannedJoin {
             PlannedNear::Interval(interval) => {
                 both.interval(name, *interval, self.kind, move |_: &RowKey, left, right| Row(row(left, right).into()))
             }
-            PlannedNear::Temporal { deleted } => {
+            PlannedNear::Temporal { deleted, settled } => {
+                let ties = (!settled).then(by_value);
                 let unmatched = if self.kind.keeps_left() { Unmatched::Keep } else { Unmatched::Drop };
                 let deleted = *deleted;
                 let deletes = move |row: &Row| deleted.is_some_and(|slot| *row.get(slot) == Value::Bool(true));
-                both.temporal(name, unmatched, deletes, move |_: &RowKey, left, right| Row(row(Some(left), right).into()))
+                both.temporal(name, unmatched, deletes, move |_: &RowKey, left, right| Row(row(Some(left), right).into()), ties)
             }
             PlannedNear::Window { window, clock, lateness } => {
                 let pair = move |_: &RowKey, window: Bounds, left: Option<&Row>, right: Option<&Row>| {

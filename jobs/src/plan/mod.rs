@@ -10,6 +10,7 @@ mod durability;
 mod joins;
 mod kafka;
 mod key;
+mod known;
 mod lookups;
 mod patterns;
 mod pipeline;
@@ -17,6 +18,7 @@ mod single;
 mod sinks;
 mod sources;
 mod streams;
+mod updates;
 mod windows;
 
 use std::collections::{HashMap, HashSet};
@@ -32,10 +34,12 @@ use crate::file::{self, JobFile, Problems, Severity, Spanned};
 
 pub use durability::{Checkpoints, Durability, Restart};
 pub use key::RowKey;
+use known::{Known, Order, Timing};
 use sinks::PlannedSink;
 pub use sinks::STDOUT;
 use sources::PlannedSource;
 use streams::PlannedStream;
+use updates::Updates;
 
 /// A job, compiled.
 #[derive(Clone)]
@@ -51,14 +55,6 @@ pub struct Plan {
     sources: Vec<PlannedSource>,
     streams: Vec<PlannedStream>,
     sinks: Vec<PlannedSink>,
-}
-
-/// What is known of a stream that others can read.
-#[derive(Clone, Debug)]
-struct Known {
-    schema: Schema,
-    /// Do all its records have an event time?
-    timed: bool,
 }
 
 /// The streams planned so far, by name.
@@ -92,10 +88,12 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     for source in file.sources.iter().filter(|s| whole(&s.name)) {
         match sources::plan(source, open.get(source.name.as_str())) {
             Ok(source) => {
-                let timed = source.timed;
-                known.insert(source.name.clone(), Known { schema: source.schema.clone(), timed });
+                let (schema, timing) = (source.schema.clone(), Timing::of_source(source.timed));
+                known.insert(source.name.clone(), Known { schema, timing, order: source.order.clone(), updates: None });
                 if let Some(name) = &source.dead_letter {
-                    known.insert(name.clone(), Known { schema: sources::dead_letter_schema(), timed: false });
+                    let timing = Timing::Untimed("they are lines that could not be read".to_owned());
+                    let schema = sources::dead_letter_schema();
+                    known.insert(name.clone(), Known { schema, timing, order: Order::Arrival, updates: None });
                 }
                 sources_planned.push(source);
             }
@@ -107,15 +105,20 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     for stream in file.streams_in_order().into_iter().filter(|s| whole(&s.name)) {
         match streams::plan(stream, &known, &tables) {
             Ok(Some(stream)) => {
-                let out = Known { schema: stream.schema.clone(), timed: stream.timed };
-                known.insert(stream.name.clone(), out);
+                let of_side = |schema: &Schema, timing: &Timing, updates: Option<&Updates>| Known {
+                    schema: schema.clone(),
+                    timing: timing.clone(),
+                    order: Order::Arrival,
+                    updates: updates.cloned(),
+                };
                 if let Some(late) = stream.late_to() {
-                    let known_late = Known { schema: stream.late_schema().clone(), timed: stream.input.timed };
+                    let known_late = of_side(stream.late_schema(), &stream.input.timing, stream.input.updates.as_ref());
                     known.insert(late.to_owned(), known_late);
                 }
                 if let Some((timeouts, schema)) = stream.timeouts_to() {
-                    known.insert(timeouts.to_owned(), Known { schema: schema.clone(), timed: stream.timed });
+                    known.insert(timeouts.to_owned(), of_side(schema, &stream.out.timing, None));
                 }
+                known.insert(stream.name.clone(), stream.out.clone());
                 streams_planned.push(stream);
             }
             // It reads a stream that could not be planned, whose problems are known.
@@ -168,10 +171,14 @@ fn union(names: &[Spanned<String>], known: &Streams) -> Option<(Known, Vec<Plann
     let inputs: Vec<(&str, &Known)> = names.iter().map(|n| known.get(n.as_str()).map(|k| (n.as_str(), k))).collect::<Option<_>>()?;
     let schemas: Vec<&Schema> = inputs.iter().map(|(_, k)| &k.schema).collect();
     let schema = pipeline::common_schema(&schemas);
-    let timed = inputs.iter().all(|(_, k)| k.timed);
+    let timing = inputs.iter().fold(Timing::Timed, |timing, (_, k)| timing.and(&k.timing));
+    let (order, updates) = match inputs.as_slice() {
+        [(_, one)] => (one.order.clone(), one.updates.clone()),
+        several => (Order::Arrival, several.iter().find_map(|(_, k)| k.updates.as_ref()).map(Updates::united)),
+    };
     let planned =
         inputs.iter().map(|(name, k)| PlannedInput { name: (*name).to_owned(), rearrange: pipeline::rearrange(&k.schema, &schema) });
-    Some((Known { schema: schema.clone(), timed }, planned.collect()))
+    Some((Known { schema: schema.clone(), timing, order, updates }, planned.collect()))
 }
 
 /// A stream that another reads.

@@ -40,6 +40,15 @@ impl Pipeline {
         self.steps.is_empty()
     }
 
+    /// Where the value in a slot stands behind the steps, if it is still there.
+    pub(super) fn place_of(&self, slot: usize) -> Option<usize> {
+        self.steps.iter().try_fold(slot, |slot, step| match step {
+            Step::Where(_) | Step::Append(_) | Step::Explode(_) => Some(slot),
+            Step::Select(fields) => fields.exprs().iter().position(|field| field.as_slot() == Some(slot)),
+            Step::Rearrange(slots) => slots.iter().position(|from| *from == Some(slot)),
+        })
+    }
+
     /// Takes one record through the steps.
     #[inline]
     pub(super) fn run(

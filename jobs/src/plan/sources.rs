@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
-use tidegate_connectors::file::{FileSource, first_line};
+use tidegate_connectors::file::{FileSource, Meaning, first_line};
 use tidegate_connectors::format::{
     AvroFormat, Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit,
 };
@@ -20,6 +20,7 @@ use tidegate_runtime::{Error, Record};
 
 use super::avro;
 use super::kafka;
+use super::known::Order;
 use super::patterns;
 use super::windows::unsigned;
 use crate::expr::{identifiers, parse_call};
@@ -39,6 +40,7 @@ pub(super) struct PlannedSource {
     pub(super) schema: Schema,
     pub(super) strategy: WatermarkStrategy,
     pub(super) timed: bool,
+    pub(super) order: Order,
     pub(super) dead_letter: Option<String>,
     /// What it reads, in words.
     pub(super) words: String,
@@ -78,7 +80,14 @@ pub(super) fn plan(source: &file::Source, open: Option<&BTreeSet<String>>) -> Re
         (SourceConnector::Generator(generator), None) if timed => WatermarkStrategy::bounded(unsigned(jitter(generator))),
         _ => strategy,
     };
-    Ok(PlannedSource { name, source: made, schema, strategy, timed, dead_letter: dead_letter.map(|d| d.value), words })
+    let order = match &source.connector {
+        // Several files are merged, and dealt to several workers; so is what is generated.
+        SourceConnector::File { path, .. } if !matches!(Meaning::of(&path.value), Meaning::File(_)) => Order::Arrival,
+        SourceConnector::Generator(_) => Order::Arrival,
+        SourceConnector::File { .. } | SourceConnector::Stdin { .. } => Order::Total,
+        SourceConnector::Kafka(_) => Order::Partitioned,
+    };
+    Ok(PlannedSource { name, source: made, schema, strategy, timed, order, dead_letter: dead_letter.map(|d| d.value), words })
 }
 
 fn jitter(generator: &file::Generator) -> jiff::SignedDuration {
