@@ -146,6 +146,9 @@ where
 
     fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
         let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
+        if let Some(queue) = &self.queue {
+            queue.waiting.borrow_mut().prefetch(keys.iter())?;
+        }
         self.spans.borrow_mut().prefetch(keys.iter())
     }
 
@@ -162,14 +165,14 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<T, T>) -> Result<(), Error> {
-        let former = out.watermark().0;
         loop {
             let due = self.queue.as_ref().and_then(|queue| queue.due.borrow_mut().take_due(watermark.0));
             let Some((_, keys)) = due else { break };
             for key in keys {
                 let Some(queue) = &self.queue else { continue };
                 for record in queue.take(&key, watermark.0)? {
-                    self.look(key.clone(), record, former, out)?;
+                    // It was not late when it came.
+                    self.look(key.clone(), record, Watermark::NONE.0, out)?;
                 }
             }
         }
@@ -256,11 +259,12 @@ mod tests {
                 for (i, (key, time, number, moves)) in steps.iter().enumerate() {
                     let least = steps[i..].iter().map(|step| step.1).min().unwrap() - 1;
                     if *moves && Watermark(least) > out.watermark() {
-                        logic.watermark(Watermark(least), &mut out).unwrap();
                         out.set_watermark(Watermark(least));
+                        logic.watermark(Watermark(least), &mut out).unwrap();
                     }
                     logic.record(Record::new(*time, (*key, *number)), &mut out).unwrap();
                 }
+                out.set_watermark(Watermark::END);
                 logic.watermark(Watermark::END, &mut out).unwrap();
                 let mut records: Vec<_> = steps.iter().map(|(key, time, number, _)| (*key, *time, *number)).collect();
                 records.sort_unstable_by_key(|(key, time, number)| (*key, *time, *number));
