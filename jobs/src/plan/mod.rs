@@ -152,7 +152,7 @@ impl Parts {
                 // Its fields may be known all the same.
                 let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked).ok());
                 known.extend(planned.map(|planned| {
-                    let origin = Origin::source(&source.name);
+                    let origin = Origin::source(&planned.name);
                     (planned.name, Known::new(planned.schema, planned.timed, &origin))
                 }));
                 continue;

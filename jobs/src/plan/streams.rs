@@ -176,9 +176,8 @@ pub(super) fn plan(
         timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Top(Box::new(planned));
     } else if !stream.aggregate.is_empty() {
-        let (planned, schema) = plan_aggregation(stream, &input).map_err(|(problems, schema)| {
-            Refused::looked_through(stream, &input, problems, Base::new(schema), timed || stream.windowed)
-        })?;
+        let (planned, schema) = plan_aggregation(stream, &input)
+            .map_err(|(problems, schema)| Refused::looked_through(stream, &input, problems, Base::new(schema), timed || stream.windowed))?;
         base = Base::new(schema);
         timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
         work = Work::Aggregation(planned);
