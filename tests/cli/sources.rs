@@ -35,8 +35,17 @@ fn a_file_and_links_to_it_are_read_once_and_the_summary_says_so() {
 
 /// A log with a record every so many milliseconds, in which every seventh record lies 12 s back, and every thirteenth 3 s.
 fn log(records: i64, every: i64) -> Vec<Value> {
-    let record = |i: i64| json!({ "k": ["a", "b", "c"][(i % 3) as usize], "ts": 100_000 + i * every - if i % 7 == 0 { 12_000 } else if i % 13 == 0 { 3_000 } else { 0 } });
-    (0..records).map(record).collect()
+    let late = |i: i64| {
+        if i % 7 == 0 {
+            12_000
+        } else if i % 13 == 0 {
+            3_000
+        } else {
+            0
+        }
+    };
+    let user = |i: i64| ["a", "b", "c"][(i % 3) as usize];
+    (0..records).map(|i| json!({ "k": user(i), "ts": 100_000 + i * every - late(i) })).collect()
 }
 
 const LATE: &str = "name: t

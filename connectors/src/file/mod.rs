@@ -61,8 +61,8 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
     fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
         let mut positions = position::read(Some(positions))?;
         // That there is nothing to read has nothing to do with what was read.
-        let Ok(all) = listing::files(&self.path) else { return Ok(()) };
-        positions.iter_mut().filter(|(path, _)| all.contains(path)).try_for_each(|(path, position)| position.meet(path))
+        let Ok(all) = Listing::of(&self.path) else { return Ok(()) };
+        all.files.iter().try_for_each(|file| positions.get_mut(&file.resolved).map_or(Ok(()), |position| position.meet(&file.path)))
     }
 
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {

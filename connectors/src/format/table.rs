@@ -9,7 +9,8 @@ use crate::row::{Row, Schema, Type, Value};
 /// Writes a table, whose header comes first. The writers of a sink share the widths of its columns; a column that grows stays wide.
 #[derive(Clone, Debug)]
 pub struct TableEncoder {
-    columns: Arc<[Column]>,
+    /// With their slots.
+    columns: Arc<[(usize, Column)]>,
     timestamps: Timestamps,
 }
 
@@ -32,8 +33,6 @@ impl Column {
             Type::Int | Type::Uint | Type::Double => 8,
             _ => 10,
         };
-        // The fields that nobody has declared stand together.
-        let name = if name == Schema::REST { "(others)" } else { name };
         let right = matches!(ty, Type::Int | Type::Uint | Type::Double);
         Self { name: name.to_owned(), right, width: AtomicUsize::new(usual.max(name.chars().count())) }
     }
@@ -56,11 +55,14 @@ impl TableEncoder {
     /// A table of the fields of `schema`.
     #[must_use]
     pub fn new(schema: &Schema, timestamps: Timestamps) -> Self {
-        Self { columns: schema.fields().iter().map(|field| Column::new(&field.name, &field.ty)).collect(), timestamps }
+        let named = schema.fields().map(|(slot, field)| (slot, Column::new(&field.name, &field.ty)));
+        // The fields that nobody has declared stand together.
+        let others = schema.rest().map(|slot| (slot, Column::new("(others)", &Type::Any)));
+        Self { columns: named.chain(others).collect(), timestamps }
     }
 
     fn line<T: AsRef<str>>(&self, cells: impl Iterator<Item = T>, out: &mut Vec<u8>) {
-        for (i, (column, cell)) in self.columns.iter().zip(cells).enumerate() {
+        for (i, (column, cell)) in self.columns.iter().map(|(_, column)| column).zip(cells).enumerate() {
             column.cell(cell.as_ref(), i + 1 == self.columns.len(), out);
         }
         out.push(b'\n');
@@ -82,13 +84,13 @@ impl TableEncoder {
 
 impl Encoder<Row> for TableEncoder {
     fn header(&self, out: &mut Vec<u8>) {
-        self.line(self.columns.iter().map(|column| &column.name), out);
-        let lines: Vec<String> = self.columns.iter().map(|column| "-".repeat(column.width.load(Relaxed))).collect();
+        self.line(self.columns.iter().map(|(_, column)| &column.name), out);
+        let lines: Vec<String> = self.columns.iter().map(|(_, column)| "-".repeat(column.width.load(Relaxed))).collect();
         self.line(lines.iter(), out);
     }
 
     fn encode(&self, row: &Row, out: &mut Vec<u8>) {
-        self.line((0..self.columns.len()).map(|slot| self.text(row.get(slot))), out);
+        self.line(self.columns.iter().map(|(slot, _)| self.text(row.get(*slot))), out);
     }
 
     fn extension(&self) -> &'static str {

@@ -164,7 +164,8 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
         Kind::Generator => generator::read(reader, &fields).map(SourceConnector::Generator),
     };
     let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, connector.as_ref()));
-    let whole = !fields.missing && fields.knows_all_but(&["path", "event_time", "on_bad_record", "dead_letter", "header", "delimiter", "uid"]);
+    let whole =
+        !fields.missing && fields.knows_all_but(&["path", "event_time", "on_bad_record", "dead_letter", "header", "delimiter", "uid"]);
     let uid = fields.get("uid").and_then(|node| reader.name(node));
     Some(Source { name, connector: connector?, event_time, timed: fields.key("event_time").is_some(), whole, uid })
 }

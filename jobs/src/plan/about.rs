@@ -83,7 +83,7 @@ pub(super) fn conflicts(file: &JobFile) -> Vec<Problem> {
 }
 
 fn fields(schema: &Schema) -> impl Iterator<Item = Field> {
-    schema.fields().iter().map(|field| Field::new(field.name.clone(), field.ty.to_string()))
+    schema.fields().map(|(_, field)| Field::new(field.name.clone(), field.ty.to_string()))
 }
 
 /// The keys that are expressions: their values stand behind the row.
@@ -94,7 +94,7 @@ fn computed<'a>(stream: &'a file::Stream, input: &'a Schema) -> impl Iterator<It
 
 /// The type of a field or an expression. What can't be compiled has been told.
 fn type_of(text: &str, schema: &Schema) -> String {
-    match schema.slot(text).and_then(|slot| schema.fields().get(slot)) {
+    match schema.named(text) {
         Some(field) => field.ty.to_string(),
         None => Expr::compile(text, schema).map_or_else(|_| "any".to_owned(), |expr| expr.ty().to_string()),
     }

@@ -137,12 +137,7 @@ impl<'a> Origin<'a> {
 }
 
 /// A source of lines, or of the values of messages.
-fn lines_source(
-    source: &file::Source,
-    lines: &file::Lines,
-    origin: Origin<'_>,
-    asked: &Asked,
-) -> Result<(Made, Schema), Vec<Problem>> {
+fn lines_source(source: &file::Source, lines: &file::Lines, origin: Origin<'_>, asked: &Asked) -> Result<(Made, Schema), Vec<Problem>> {
     let at = |message: String| vec![source.name.problem(message)];
     let mut layout = layout_of(source, lines, origin, asked)?;
     let (mut schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());

@@ -25,7 +25,7 @@ impl Checker<'_> {
                 return Typed::new(Ty::Any, self.expr(value).node);
             }
             if name == "coalesce" && !call.args.is_empty() {
-                return self.coalesce(&call.args);
+                return self.coalesce(e, &call.args);
             }
             return match functions::find(name, false) {
                 Some(function) => self.function(e, function, call.args.iter()),
@@ -51,11 +51,12 @@ impl Checker<'_> {
         }
     }
 
-    fn coalesce(&mut self, args: &[IdedExpr]) -> Typed {
+    fn coalesce(&mut self, e: &IdedExpr, args: &[IdedExpr]) -> Typed {
         let args: Vec<Typed> = args.iter().map(|arg| self.expr(arg)).collect();
         let ty = args.iter().fold(Ty::Null, |ty, arg| ty.join(arg.ty.clone()));
         let is_const = args.iter().all(Typed::is_const);
-        Typed::new(ty, fold(Node::Coalesce(args.into_iter().map(|arg| arg.node).collect()), is_const))
+        let node = Node::Coalesce(args.into_iter().map(|arg| arg.node).collect());
+        Typed::new(ty, self.fold(e, node, is_const))
     }
 
     fn unknown_function(&mut self, e: &IdedExpr, name: &str, call: &CallExpr) -> Typed {

@@ -144,7 +144,7 @@ impl Checker<'_> {
             Node::Int(_) => Value::Int(0),
             Node::Double(_) => Value::Double(0.0),
             Node::Bool(_) => Value::Bool(false),
-            Node::Slot(slot) => match self.scope.schema.fields().get(*slot).map(|field| Ty::from(&field.ty))? {
+            Node::Slot(slot) => match self.scope.schema.field(*slot).map(|field| Ty::from(&field.ty))? {
                 Ty::Bool => Value::Bool(false),
                 Ty::Int => Value::Int(0),
                 Ty::Uint => Value::Uint(0),
