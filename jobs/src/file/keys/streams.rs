@@ -87,5 +87,8 @@ pub(in crate::file) static DEDUPE: Table = Table {
 pub(in crate::file) static TOP: Table = Table {
     name: "top",
     title: "top",
-    keys: &[key("n", "count", "", "how many"), key("by", "expression", "", "the greatest by this; equal ones by the other fields, the least first")],
+    keys: &[
+        key("n", "count", "", "how many"),
+        key("by", "expression", "", "the greatest by this; equal ones by the other fields, the least first"),
+    ],
 };
