@@ -48,17 +48,26 @@ struct Queue<K, T> {
     /// The order of those of one time.
     ties: Ties<T>,
     /// Of each key, in order.
-    waiting: Handle<Keyed<K, Vec<Record<T>>>>,
+    waiting: Handle<Keyed<K, Vec<Waiting<T>>>>,
     due: Handle<Timers<K>>,
 }
 
+/// A record whose time has not come.
+#[derive(Clone, Serialize, Deserialize)]
+struct Waiting<T> {
+    record: Record<T>,
+    /// Is it late, unless it lies in a span that another began?
+    late: bool,
+}
+
 impl<K: Data + Eq + Hash, T: Data> Queue<K, T> {
-    fn wait(&self, key: K, record: Record<T>) -> Result<(), Error> {
+    fn wait(&self, key: K, new: Waiting<T>) -> Result<(), Error> {
         let mut waiting = self.waiting.borrow_mut();
         let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
-        let time = record.time;
-        let at = waiting.partition_point(|other| other.time.cmp(&time).then_with(|| (self.ties)(&other.value, &record.value)).is_le());
-        waiting.insert(at, record);
+        let time = new.record.time;
+        let order = |other: &Record<T>| other.time.cmp(&time).then_with(|| (self.ties)(&other.value, &new.record.value));
+        let at = waiting.partition_point(|other| order(&other.record).is_le());
+        waiting.insert(at, new);
         if at == 0 {
             self.due.borrow_mut().set(time, key);
         }
@@ -66,13 +75,13 @@ impl<K: Data + Eq + Hash, T: Data> Queue<K, T> {
     }
 
     /// Takes the records of a key whose time has come, in order.
-    fn take(&self, key: &K, now: i64) -> Result<Vec<Record<T>>, Error> {
+    fn take(&self, key: &K, now: i64) -> Result<Vec<Waiting<T>>, Error> {
         let mut all = self.waiting.borrow_mut();
         let Some(waiting) = all.get_mut(key)? else { return Ok(Vec::new()) };
-        let rest = waiting.split_off(waiting.partition_point(|record| record.time <= now));
+        let rest = waiting.split_off(waiting.partition_point(|waiting| waiting.record.time <= now));
         let taken = std::mem::replace(waiting, rest);
         match waiting.first() {
-            Some(next) => self.due.borrow_mut().set(next.time, key.clone()),
+            Some(next) => self.due.borrow_mut().set(next.record.time, key.clone()),
             None => _ = all.remove(key)?,
         }
         Ok(taken)
@@ -102,8 +111,8 @@ impl<K: Data + Eq + Hash, F, T: Data> DedupeLogic<K, F, T> {
         old.time < new.time || old.time == new.time && self.queue.as_ref().is_none_or(in_order)
     }
 
-    /// Looks at a record that came under this watermark.
-    fn look(&self, key: K, record: Record<T>, watermark: i64, out: &mut Outbox<T, T>) -> Result<(), Error> {
+    /// Looks at a record; `late`: the span that it would begin was over when it was sent.
+    fn look(&self, key: K, record: Record<T>, late: bool, out: &mut Outbox<T, T>) -> Result<(), Error> {
         let time = record.time;
         let mut states = self.spans.borrow_mut();
         let spans = states.get_mut(&key)?;
@@ -114,7 +123,7 @@ impl<K: Data + Eq + Hash, F, T: Data> DedupeLogic<K, F, T> {
             self.metrics.filtered.add(1);
             return Ok(());
         }
-        if self.over(time) <= horizon {
+        if late {
             self.metrics.late.add(1);
             out.emit_side(time, record.value);
             return Ok(());
@@ -157,10 +166,14 @@ where
             return Err(Error::user("a record without an event time came to `dedupe`: give its source an event time"));
         }
         let key = (self.key)(&record.value);
-        let watermark = out.watermark().0;
+        let over = self.over(record.time);
+        let late = over <= out.horizon().0;
         match &self.queue {
-            Some(queue) if record.time > watermark => queue.wait(key, record),
-            _ => self.look(key, record, watermark, out),
+            Some(queue) if record.time > out.watermark().0 => {
+                self.timers.borrow_mut().foresee(over);
+                queue.wait(key, Waiting { record, late })
+            }
+            _ => self.look(key, record, late, out),
         }
     }
 
@@ -174,9 +187,8 @@ where
             let Some((_, keys)) = due else { break };
             for key in keys {
                 let Some(queue) = &self.queue else { continue };
-                for record in queue.take(&key, watermark.0)? {
-                    // It was not late when it came.
-                    self.look(key.clone(), record, Watermark::NONE.0, out)?;
+                for Waiting { record, late } in queue.take(&key, watermark.0)? {
+                    self.look(key.clone(), record, late, out)?;
                 }
             }
         }

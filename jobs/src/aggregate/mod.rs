@@ -222,7 +222,8 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     fn rest(&self, part: &Accs) -> Accs {
-        let of = |(a, part): (&Compiled, &Acc)| if a.sliding() == Sliding::Retract { self.empty(a) } else { part.clone() };
+        let empty = self.empty();
+        let of = |(a, part): (&Compiled, &Acc)| if a.sliding() == Sliding::Retract { empty(a) } else { part.clone() };
         self.aggregates.iter().zip(part).map(of).collect()
     }
 
