@@ -8,6 +8,7 @@ use tidegate_runtime::state::{Meaning, Table};
 use tidegate_runtime::{Data, Error};
 
 use crate::aggregate::{Aggregate, Sliding};
+use crate::stored::LATEST;
 
 /// An aggregate over the latest records: one takes the place of another with the same identity and event time. So are the results of windows
 /// that fire again, whose time is that of their window. Of each identity and time a record's part is kept.
@@ -37,12 +38,12 @@ where
     }
 
     fn describe(&self) -> String {
-        format!("{} of the latest", self.aggregate.describe())
+        format!("{} of {LATEST}", self.aggregate.describe())
     }
 
     fn meaning(&self) -> Option<Meaning<Self::Acc>> {
         let each = |latest: &mut Self::Acc, each: &dyn Fn(&mut A::Acc)| latest.values_mut().for_each(each);
-        self.aggregate.meaning().map(|meaning| meaning.inside("the latest", each))
+        self.aggregate.meaning().map(|meaning| meaning.inside(LATEST, each))
     }
 
     fn create(&self) -> Self::Acc {

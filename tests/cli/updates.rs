@@ -107,6 +107,24 @@ fn a_trigger_before_the_end_is_no_second_result() {
     assert_eq!(run("{ purging: { count: 1 } }"), [json!({"sum": 6, "results": 6})]);
 }
 
+#[test]
+fn results_of_open_rows_are_replaced_as_well() {
+    let sale = |page: &str, n: i64, ts: i64| json!({"page": page, "n": n, "ts": ts});
+    let sales = [sale("/a", 5, 1_000), sale("/a", 3, 2_000), sale("/a", 1, 15_000), json!({"w": 10_000}), sale("/a", 9, 4_000)];
+    let streams = "best: { from: in, key: page, window: { tumbling: 10s, allowed_lateness: 1m }, top: { n: 1, by: n } }, s: { from: best, key: page, window: { tumbling: 1m }, aggregate: { sum: sum(n), ranks: sum(rank) }, select: { sum: sum, ranks: ranks } }";
+    let dir = Dir::new();
+    dir.json_lines("in.jsonl", &sales);
+    let declared = job(streams);
+    let open = declared.replace("schema: { page: string, n: int, ts: int }, ", "");
+    assert_ne!(declared, open);
+    for job in [declared, open] {
+        for workers in ["1", "2"] {
+            // The best of the first ten seconds was 5, and is 9.
+            assert_eq!(dir.job(&job).args(["--quiet", "-p", workers]).run().exits(0).values(), [json!({"sum": 10, "ranks": 2})]);
+        }
+    }
+}
+
 /// The error of a job whose streams these are, at this place.
 fn refused(streams: &str, at: &str, parts: &[&str]) {
     let outcome = Dir::new().check(&job(streams)).exits(2);

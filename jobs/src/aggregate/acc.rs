@@ -402,9 +402,11 @@ impl Acc {
         }
     }
 
-    /// What it holds, as far as that can be told without its function: of `quantile` the values.
-    pub(crate) fn shown(&self) -> Value {
+    /// What it holds, as far as that can be told without its function, by what is `kept` of it: of `quantile` the values.
+    pub(crate) fn shown(&self, kept: &str) -> Value {
         match self {
+            Self::Exact(sums) if kept.starts_with("sum(") => sums.finish(&Function::Sum { doubles: false }),
+            Self::Exact(sums) if kept.starts_with("avg(") => sums.finish(&Function::Avg { ints: false }),
             Self::Quantile(values) => Value::list(values.iter().copied().map(Value::Double)),
             Self::Frequencies(_) => self.finish(&Function::Top(usize::MAX)),
             other => other.finish(&Function::Variance),

@@ -8,6 +8,7 @@ use tidegate_operators::join::{Either, Interval, JoinType, Pairs, Unmatched};
 use tidegate_operators::window::Bounds;
 use tidegate_operators::{KeyedStream, Stream};
 
+use super::PlannedInput;
 use super::arrange::{Arrangement, Sides};
 use super::key::{KeySlots, RowKey};
 use super::known::{Known, Order, Timing};
@@ -15,7 +16,6 @@ use super::pipeline::{self, Pipeline};
 use super::single::by_value;
 use super::updates::Updates;
 use super::windows::{self, PlannedShape, PlannedWindow};
-use super::PlannedInput;
 use crate::aggregate::located;
 use crate::canonical::{has_forms, is_matchless};
 use crate::expr::{Expr, comparable};
