@@ -45,10 +45,17 @@ sinks: {{ out: {{ from: s, connector: stdout }} }}
 }
 
 /// The fields of a record in the order of their names, without nulls: a row that a join has nothing for has nulls for the fields of a schema, and without one no
-/// fields.
-fn without_nulls(record: &Value) -> Value {
-    let fields: BTreeMap<&String, &Value> = record.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).collect();
-    json!(fields)
+/// fields. So it is in the maps within.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<&String, Value> =
+                fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name, without_nulls(value))).collect();
+            json!(fields)
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Runs `streams`, of which the last is called `s`, with each of the sources declared or not.

@@ -304,8 +304,12 @@ fn mistakes_are_told_at_the_key_they_are_about() {
         ("steps: [{ any_of: [{ name: a }], where: 'true' }]".into(), "any_of: [{", "has neither `where` nor steps"),
         ("steps: [{ any_of: [{ name: a }, { name: a }] }]".into(), "a }] }]", "two steps are called `a`"),
         ("steps: [{ any_of: [{ where: 'true' }] }]".into(), "{ where: 'true'", "has no `name`"),
-        (step("optional: true") + ", limit: { matches: 0 }", "0 }", "from 1 to"),
-        (step("optional: true") + ", limit: { matches: 5, overflow: drop }", "drop }", "expected `fail` or `drop_oldest` or `drop_newest`"),
+        (step("optional: true") + ", limit: { memory: 0 }", "0 }", "a size such as"),
+        (
+            step("optional: true") + ", limit: { memory: 5MiB, overflow: drop }",
+            "drop }",
+            "expected `drop_oldest` or `drop_newest` or `fail`",
+        ),
         (step("optional: true") + ", time: procesing", "procesing", "did you mean `processing`?"),
         (step("optional: true") + ", time: processing, tie_break: amount", "tie_break", "does not go with `time: processing`"),
         ("within: 5m".into(), "pattern:", "has no `steps`"),
@@ -355,18 +359,43 @@ fn a_step_takes_one_of_several_kinds_of_event() {
 #[test]
 fn partial_matches_beyond_the_limit_are_dropped_and_counted() {
     let steps = "steps: [{ name: a, where: 'what == \"a\"' }, { name: b, where: 'what == \"b\"' }]";
-    let events: Vec<Value> = (0..).zip(["a", "a", "a", "b"]).map(|(ts, what)| event("k", what, ts, ts)).collect();
+    let mut events: Vec<Value> = (0..500).map(|ts| event("k", "a", ts, ts)).collect();
+    events.push(event("k", "b", 500, 500));
     let select = "    select: { first: 'a[0].amount' }\n";
-    for (overflow, firsts) in [("drop_oldest", [1, 2]), ("drop_newest", [0, 1])] {
+    for overflow in ["drop_oldest", "drop_newest"] {
         let dir = Dir::new();
         dir.json_lines("in.jsonl", &events);
-        let job = job(&format!("{steps}, limit: {{ matches: 2, overflow: {overflow} }}"), select);
-        let outcome = dir.job(&job).run().exits(0).stderr_has("; 1 partial matches dropped");
-        assert_eq!(outcome.values(), firsts.map(|first| json!({"first": first})));
+        let job = job(&format!("{steps}, limit: {{ memory: 32KiB, overflow: {overflow} }}"), select);
+        let outcome = dir.job(&job).run().exits(0).stderr_has("partial matches dropped").stderr_has("more than its limit");
+        let firsts: Vec<i64> = outcome.values().iter().map(|found| found["first"].as_i64().expect("a number")).collect();
+        let kept = i64::try_from(firsts.len()).expect("few");
+        assert!((10..490).contains(&kept), "{kept}");
+        // What is left is what began last, or what began first and what came after the last drop.
+        let expected: Vec<i64> = if overflow == "drop_oldest" { (500 - kept..500).collect() } else { firsts.clone() };
+        assert_eq!(firsts, expected);
+        assert_eq!(firsts[0] == 0, overflow == "drop_newest");
     }
     let dir = Dir::new();
     dir.json_lines("in.jsonl", &events);
-    dir.job(&job(&format!("{steps}, limit: {{ matches: 2 }}"), select)).run().exits(1).stderr_has("more than 2 open partial matches");
+    let failing = job(&format!("{steps}, limit: {{ memory: 32KiB, overflow: fail }}"), select);
+    dir.job(&failing).run().exits(1).stderr_has("more than the 32768 bytes of its limit");
+}
+
+/// An ordinary attack: one address, and far more failures than a quadratic cost would allow.
+#[test]
+fn a_busy_key_is_no_trouble() {
+    let steps = "steps: [{ name: fail, where: 'what == \"fail\"', times: { min: 2 }, inner: consecutive, greedy: true }, \
+                 { name: success, where: 'what == \"ok\"', contiguity: next }], within: 20m";
+    let mut events: Vec<Value> = (0..20_000).map(|i| event("k", "fail", i, i * 5)).collect();
+    events.push(event("k", "ok", 0, 100_000));
+    let select = "    select: { tries: 'size(fail)', first: 'fail[0].amount' }\n    timeouts_to: timeouts\n";
+    for after in ["skip_past_last_event", "{ skip_to_last: fail }", "{ skip_to_first: success }"] {
+        assert_eq!(
+            found(&job(&format!("{steps}, after_match: {after}"), select), &events),
+            [json!({"tries": 20_000, "first": 0})],
+            "{after}"
+        );
+    }
 }
 
 #[test]
@@ -389,9 +418,9 @@ fn how_partial_matches_are_followed_is_explained() {
         let stdout = dir.tidegate(["explain", "job.yaml"]).run().exits(0).stdout;
         assert!(stdout.contains(what), "{stdout}");
     };
-    explained(steps, "partial matches shared");
-    explained(&format!("{steps}, limit: {{ matches: 5 }}"), "partial matches one by one: they are limited");
-    explained(&steps.replace("> 3", "> a[0].amount"), "partial matches one by one: conditions look at events matched before");
+    explained(steps, "linear, partial matches are shared");
+    explained(&format!("{steps}, after_match: skip_to_next, within: 1h"), "linear, partial matches are shared");
+    explained(&steps.replace("> 3", "> a[0].amount"), "partial matches one by one, as conditions look at earlier events");
 }
 
 #[test]

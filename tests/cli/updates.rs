@@ -33,11 +33,20 @@ fn visits() -> Vec<Value> {
 
 const COUNTS: &str = "counts: { from: in, key: page, window: { tumbling: 10s, allowed_lateness: 1m }, aggregate: { c: count() } }";
 
-/// The rows of a job with [`COUNTS`] and a stream `s`, in the order in which they are written.
-fn rows(workers: &str, s: &str) -> Vec<Value> {
+fn dir() -> Dir {
     let dir = Dir::new();
     dir.json_lines("in.jsonl", &visits());
-    dir.job(&job(&format!("{COUNTS}, s: {{ from: counts, {s} }}"))).args(["--quiet", "-p", workers]).run().exits(0).stderr_is("").values()
+    dir
+}
+
+/// The rows of a job with [`COUNTS`] and these streams, of which the last is `s`, in the order in which they are written.
+fn rows_of(workers: &str, streams: &str) -> Vec<Value> {
+    dir().job(&job(&format!("{COUNTS}, {streams}"))).args(["--quiet", "-p", workers]).run().exits(0).values()
+}
+
+/// The same where `s` reads the counts.
+fn rows(workers: &str, s: &str) -> Vec<Value> {
+    rows_of(workers, &format!("s: {{ from: counts, {s} }}"))
 }
 
 /// Of the rows of one window and rank the last. How often windows fire on several workers depends on how they keep step; what they come to does not.
@@ -53,7 +62,10 @@ fn latest(rows: Vec<Value>) -> Vec<Value> {
 fn a_rank_is_of_the_latest_result() {
     let row = |end: i64, rank: i64, page: &str, c: i64| json!({"end": end, "rank": rank, "page": page, "c": c});
     let select = "select: { end: window_end, rank: rank, page: page, c: c }";
-    let run = |workers: &str, window: &str| rows(workers, &format!("window: {{ {window} }}, top: {{ n: 3, by: c }}, {select}"));
+    let run = |workers: &str, window: &str| {
+        let plain = "plain: { from: counts, select: { page: page, c: c } }";
+        rows_of(workers, &format!("{plain}, s: {{ from: plain, window: {{ {window} }}, top: {{ n: 3, by: c }}, {select} }}"))
+    };
     let again = [row(10_000, 1, "/a", 3), row(10_000, 2, "/b", 1), row(20_000, 1, "/a", 1), row(40_000, 1, "/b", 1)];
     let first = [row(10_000, 1, "/a", 2), row(10_000, 2, "/b", 1)];
     assert_eq!(run("1", "tumbling: 10s, allowed_lateness: 1m"), [&first[..], &again].concat());
@@ -91,8 +103,7 @@ fn dedupe_hands_the_first_result_on_or_the_last() {
 
 #[test]
 fn a_trigger_before_the_end_is_no_second_result() {
-    let dir = Dir::new();
-    dir.json_lines("in.jsonl", &visits());
+    let dir = dir();
     let run = |trigger: &str| {
         let counts =
             format!("counts: {{ from: in, key: page, window: {{ tumbling: 1m, trigger: {trigger} }}, aggregate: {{ c: count() }} }}");
@@ -127,7 +138,7 @@ fn results_of_open_rows_are_replaced_as_well() {
 
 /// The error of a job whose streams these are, at this place.
 fn refused(streams: &str, at: &str, parts: &[&str]) {
-    let outcome = Dir::new().check(&job(streams)).exits(2);
+    let outcome = dir().check(&job(streams)).exits(2);
     parts.iter().fold(outcome.stderr_has(at), |outcome, part| outcome.stderr_has(part));
 }
 
@@ -162,7 +173,7 @@ fn who_can_not_replace_a_result_is_refused() {
     for between in
         ["from: counts, where: page != '/c' && window_end > timestamp('1970-01-01T00:00:00Z')", "from: counts, select: { p: page, c: c }"]
     {
-        Dir::new().check(&job(&format!("{COUNTS}, t: {{ {between} }}, s: {{ from: t, {hour} }}"))).exits(0);
+        dir().check(&job(&format!("{COUNTS}, t: {{ {between} }}, s: {{ from: t, {hour} }}"))).exits(0);
     }
 }
 
@@ -181,8 +192,7 @@ fn results_of_a_global_window_have_no_event_time() {
     ] {
         refused(&format!("{}, s: {{ from: all, {s} }}", global("{ purging: { count: 2 } }")), "job.yaml:3:", &parts);
     }
-    let dir = Dir::new();
-    dir.json_lines("in.jsonl", &visits());
+    let dir = dir();
     let job = job(&format!("{}, s: {{ from: all, key: page, aggregate: {{ n: sum(c) }} }}", global("{ purging: { count: 2 } }")));
     let found = dir.job(&job).args(["--quiet"]).run().exits(0).values();
     assert_eq!(sorted(found), sorted(vec![json!({"page": "/a", "n": 2}), json!({"page": "/a", "n": 4}), json!({"page": "/b", "n": 2})]));

@@ -225,7 +225,7 @@ fn state_is_never_read_under_another_key_or_window() {
     let by_user = yaml("rocksdb", "{ tumbling: 10s }", "total: sum(amount)");
     let dir = saved(&by_user);
     for (from, to, says) in [
-        ("user: int", "user: string", "it is stored by the key `user` (int), and the key is `user` (string) now"),
+        ("user: int", "user: double", "it is stored by the key `user` (int), and the key is `user` (double) now"),
         ("key: user", "key: amount", "the key is `amount` (int) now"),
         ("key: user", "key: [user, amount]", "`user` (int), `amount` (int) now"),
         ("key: user, ", "", "the key is of nothing now"),

@@ -53,6 +53,10 @@ impl Source<Entry<Row>> for Watched {
         let seen = context.restored.is_some();
         Ok(Box::new(WatchedReader { name: self.name.clone(), reader: self.source.open(context)?, seen }))
     }
+
+    fn accepts(&self, positions: &[Json]) -> Result<(), Error> {
+        self.source.accepts(positions)
+    }
 }
 
 impl Reader<Entry<Row>> for WatchedReader {

@@ -26,10 +26,21 @@ pub(super) enum Look {
         path: Spanned<String>,
         /// The field of the event time.
         time: Option<Spanned<String>>,
-        /// Are bad records wanted, in a stream of their own?
-        keeps_bad: bool,
+        /// What bad records are to the source.
+        bad: Bad,
         sampler: Sampler,
     },
+}
+
+/// What bad records are to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// A sign that the file is not what the job takes it for.
+    Unwanted,
+    /// A stream of their own.
+    Kept,
+    /// Nothing: a pattern picks the lines it is for.
+    PassedOver,
 }
 
 impl Look {
@@ -42,25 +53,25 @@ impl Look {
         match self {
             Self::Table(path) if Path::new(&path.value).exists() => Vec::new(),
             Self::Table(path) => vec![path.problem(format!("`{}` does not exist", path.value))],
-            Self::Source { path, time, keeps_bad, sampler } => match sampler() {
+            Self::Source { path, time, bad, sampler } => match sampler() {
                 Err(error) => vec![path.problem(error.to_string())],
-                Ok(sample) => of_sample(&sample, path, time.as_ref(), *keeps_bad),
+                Ok(sample) => of_sample(&sample, path, time.as_ref(), *bad),
             },
         }
     }
 }
 
-fn of_sample(sample: &Sample, path: &Spanned<String>, time: Option<&Spanned<String>>, keeps_bad: bool) -> Vec<Problem> {
+fn of_sample(sample: &Sample, path: &Spanned<String>, time: Option<&Spanned<String>>, is: Bad) -> Vec<Problem> {
     let mut problems = Vec::new();
     let Sample { good, bad, first_bad, first_time } = sample;
-    if let Some(first) = first_bad {
+    if let Some(first) = first_bad.as_ref().filter(|_| is != Bad::PassedOver) {
         let what = match (good, bad) {
             (0, 1) => "the only record looked at is bad".to_owned(),
             (0, bad) => format!("all of the first {bad} records are bad"),
             (good, bad) => format!("{bad} of the first {} records are bad", good + bad),
         };
         let message = format!("{what}: {first}");
-        problems.push(if *good == 0 && !keeps_bad { path.problem(message) } else { path.warning(message) });
+        problems.push(if *good == 0 && is == Bad::Unwanted { path.problem(message) } else { path.warning(message) });
     }
     if let Some((field, strange)) = time.zip(first_time.and_then(first_time::strange)) {
         problems.push(field.warning(strange));

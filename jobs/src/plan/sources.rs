@@ -20,7 +20,7 @@ use super::avro;
 use super::first_time::Watched;
 use super::kafka;
 use super::known::Order;
-use super::look::{self, Look, Sampler};
+use super::look::{self, Bad, Look, Sampler};
 use super::open::Asked;
 use super::windows::unsigned;
 use crate::file::{self, AvroSource, FieldType, Literal, OnError, Problem, SourceConnector, SourceFormat, Spanned};
@@ -66,7 +66,12 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         SourceConnector::File { path, lines } => {
             let (made, schema) = lines_source(source, lines, Origin::File(&path.value), asked)?;
             let Made { source: made, sampler: of_files } = made;
-            sampler = of_files.map(|sampler| (path.clone(), lines.dead_letter.is_some(), sampler));
+            let bad = match (&lines.format, &lines.dead_letter) {
+                (SourceFormat::Regex(_), _) => Bad::PassedOver,
+                (_, Some(_)) => Bad::Kept,
+                (_, None) => Bad::Unwanted,
+            };
+            sampler = of_files.map(|sampler| (path.clone(), bad, sampler));
             (made, schema, source.event_time.is_some(), lines.dead_letter.clone(), format!("file {}", path.value))
         }
         SourceConnector::Stdin { lines } => {
@@ -100,7 +105,7 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
     let read = timed && !matches!(source.connector, SourceConnector::Generator(_));
     let made = if read { Arc::new(Watched { name: name.clone(), source: made }) as RowSource } else { made };
     let time = source.event_time.as_ref().map(|time| time.field.clone());
-    let look = sampler.map(|(path, keeps_bad, sampler)| Look::Source { path, time, keeps_bad, sampler });
+    let look = sampler.map(|(path, bad, sampler)| Look::Source { path, time, bad, sampler });
     Ok(PlannedSource {
         name,
         about: About::default(),

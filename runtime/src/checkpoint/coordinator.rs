@@ -162,9 +162,10 @@ impl Coordinator {
         epochs.into_iter().filter_map(|epoch| self.complete(epoch, now)).collect()
     }
 
-    /// Has any member ended?
+    /// Has any member ended that had something to do? A source with a single reader has none on the other workers.
     pub(crate) fn any_ended(&self) -> bool {
-        !self.last.is_empty()
+        let had_nothing = |report: &Report| report.list.is_empty() && report.rows.is_empty() && report.db.is_empty();
+        !self.last.values().all(|(_, report)| had_nothing(report))
     }
 
     fn complete(&mut self, epoch: Epoch, now: Duration) -> Option<Complete> {

@@ -97,10 +97,12 @@ impl Checker<'_> {
 
     fn negation(&mut self, e: &IdedExpr, operand: &IdedExpr) -> Typed {
         let operand = self.expr(operand);
+        let is_const = operand.is_const();
         if !matches!(operand.ty, Ty::Int | Ty::Double | Ty::Duration | Ty::Any) {
             self.report(e, format!("no `-` for {}", operand.ty));
+            // What it is compared with is no second mistake.
+            return Typed::new(Ty::Any, Node::Neg(Box::new(operand.node)));
         }
-        let is_const = operand.is_const();
         Typed::new(operand.ty, self.fold(e, Node::Neg(Box::new(operand.node)), is_const))
     }
 

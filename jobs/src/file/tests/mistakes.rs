@@ -104,7 +104,7 @@ error: job.yaml:23:3: the name `orders` is taken by a source in line 6
 error: job.yaml:25:3: sink `out` has no `path`
   25 |   out: { from: hourly, connector: file, format: jsn }
      |   ^^^
-error: job.yaml:25:49: expected `json` or `csv` or `text`, found `jsn`: did you mean `json`?
+error: job.yaml:25:49: expected `json` or `csv` or `text` or `table`, found `jsn`: did you mean `json`?
   25 |   out: { from: hourly, connector: file, format: jsn }
      |                                                 ^^^
 error: job.yaml:26:3: the key `out` stands twice, first in line 25
@@ -172,7 +172,7 @@ fn values_of_sources_and_sinks() {
     one("path: x", ": source `in` has no `connector`");
     one(
         "connector: stdin, rate: 5",
-        ": unknown key `rate` in source `in`; there are `connector`, `event_time`, `format`, `header`, `delimiter`, `schema`, `on_bad_record`, `dead_letter`",
+        ": unknown key `rate` in source `in`; there are `connector`, `event_time`, `uid`, `format`, `header`, `delimiter`, `schema`, `on_bad_record`, `dead_letter`",
     );
     one("connector: stdin, format: { regex: '(' }", ": not a regular expression: unclosed group");
     one(
