@@ -10,13 +10,15 @@ use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Timers};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
+use crate::ties::Ties;
+
 /// Which record of a span goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// The first to arrive, at once.
+    /// The one that begins it, at once.
     #[default]
     First,
-    /// The one of the greatest event time, of equal ones the last to arrive; when the span is over, at its last millisecond.
+    /// The one of the greatest event time, of equal ones the last; when the span is over, at its last millisecond.
     Last,
 }
 
@@ -37,54 +39,91 @@ pub(crate) struct DedupeLogic<K, F, T> {
     spans: Handle<Keyed<K, Vec<Span<T>>>>,
     timers: Handle<Timers<K>>,
     metrics: Arc<OperatorMetrics>,
+    /// If records are looked at in order of event time, and not as they come.
+    queue: Option<Queue<K, T>>,
+}
+
+/// The records whose time has not come.
+struct Queue<K, T> {
+    /// The order of those of one time.
+    ties: Ties<T>,
+    /// Of each key, in order.
+    waiting: Handle<Keyed<K, Vec<Waiting<T>>>>,
+    due: Handle<Timers<K>>,
+}
+
+/// A record whose time has not come.
+#[derive(Clone, Serialize, Deserialize)]
+struct Waiting<T> {
+    record: Record<T>,
+    /// Is it late, unless it lies in a span that another began?
+    late: bool,
+}
+
+impl<K: Data + Eq + Hash, T: Data> Queue<K, T> {
+    fn wait(&self, key: K, new: Waiting<T>) -> Result<(), Error> {
+        let mut waiting = self.waiting.borrow_mut();
+        let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
+        let time = new.record.time;
+        let order = |other: &Record<T>| other.time.cmp(&time).then_with(|| (self.ties)(&other.value, &new.record.value));
+        let at = waiting.partition_point(|other| order(&other.record).is_le());
+        waiting.insert(at, new);
+        if at == 0 {
+            self.due.borrow_mut().set(time, key);
+        }
+        Ok(())
+    }
+
+    /// Takes the records of a key whose time has come, in order.
+    fn take(&self, key: &K, now: i64) -> Result<Vec<Waiting<T>>, Error> {
+        let mut all = self.waiting.borrow_mut();
+        let Some(waiting) = all.get_mut(key)? else { return Ok(Vec::new()) };
+        let rest = waiting.split_off(waiting.partition_point(|waiting| waiting.record.time <= now));
+        let taken = std::mem::replace(waiting, rest);
+        match waiting.first() {
+            Some(next) => self.due.borrow_mut().set(next.record.time, key.clone()),
+            None => _ = all.remove(key)?,
+        }
+        Ok(taken)
+    }
 }
 
 impl<K: Data + Eq + Hash, F, T: Data> DedupeLogic<K, F, T> {
-    pub(crate) fn new(key: F, keep: Keep, length: Duration, context: &mut Context) -> Result<Self, Error> {
+    pub(crate) fn new(key: F, keep: Keep, length: Duration, ties: Option<Ties<T>>, context: &mut Context) -> Result<Self, Error> {
         let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX).max(1);
         let spans = context.states.keyed("spans", None)?;
         let timers = context.states.timers("timers")?;
-        Ok(Self { key, keep, length, spans, timers, metrics: Arc::clone(&context.metrics) })
+        let queue = match ties {
+            Some(ties) => Some(Queue { ties, waiting: context.states.keyed("waiting", None)?, due: context.states.timers("due")? }),
+            None => None,
+        };
+        Ok(Self { key, keep, length, spans, timers, metrics: Arc::clone(&context.metrics), queue })
     }
 
     /// The last millisecond of a span.
     fn over(&self, start: i64) -> i64 {
         start.saturating_add(self.length - 1)
     }
-}
 
-impl<K, F, T> Logic for DedupeLogic<K, F, T>
-where
-    K: Data + Eq + Hash,
-    T: Data,
-    F: Fn(&T) -> K + 'static,
-{
-    type In = T;
-    type Out = T;
-    type Side = T;
-
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.spans.borrow_mut().prefetch(keys.iter())
+    /// Is `new` after `old`, in time or else in the order of records of one time?
+    fn is_after(&self, new: &Record<T>, old: &Record<T>) -> bool {
+        let in_order = |queue: &Queue<K, T>| (queue.ties)(&old.value, &new.value).is_le();
+        old.time < new.time || old.time == new.time && self.queue.as_ref().is_none_or(in_order)
     }
 
-    fn record(&mut self, record: Record<T>, out: &mut Outbox<T, T>) -> Result<(), Error> {
-        if record.time == Record::UNTIMED {
-            return Err(Error::user("a record without an event time came to `dedupe`: give its source an event time"));
-        }
+    /// Looks at a record; `late`: the span that it would begin was over when it was sent.
+    fn look(&self, key: K, record: Record<T>, late: bool, out: &mut Outbox<T, T>) -> Result<(), Error> {
         let time = record.time;
-        let key = (self.key)(&record.value);
         let mut states = self.spans.borrow_mut();
         let spans = states.get_mut(&key)?;
         if let Some(span) = spans.and_then(|spans| spans.iter_mut().find(|span| span.start.abs_diff(time) < self.length.unsigned_abs())) {
-            match &mut span.last {
-                Some(last) if last.time <= time => *last = record,
-                _ => {}
+            if let Some(last) = span.last.as_mut().filter(|last| self.is_after(&record, last)) {
+                *last = record;
             }
             self.metrics.filtered.add(1);
             return Ok(());
         }
-        if self.over(time) <= out.horizon().0 {
+        if late {
             self.metrics.late.add(1);
             out.emit_side(time, record.value);
             return Ok(());
@@ -102,12 +141,57 @@ where
         self.timers.borrow_mut().set(self.over(time), key);
         Ok(())
     }
+}
+
+impl<K, F, T> Logic for DedupeLogic<K, F, T>
+where
+    K: Data + Eq + Hash,
+    T: Data,
+    F: Fn(&T) -> K + 'static,
+{
+    type In = T;
+    type Out = T;
+    type Side = T;
+
+    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
+        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
+        if let Some(queue) = &self.queue {
+            queue.waiting.borrow_mut().prefetch(keys.iter())?;
+        }
+        self.spans.borrow_mut().prefetch(keys.iter())
+    }
+
+    fn record(&mut self, record: Record<T>, out: &mut Outbox<T, T>) -> Result<(), Error> {
+        if record.time == Record::UNTIMED {
+            return Err(Error::user("a record without an event time came to `dedupe`: give its source an event time"));
+        }
+        let key = (self.key)(&record.value);
+        let over = self.over(record.time);
+        let late = over <= out.horizon().0;
+        match &self.queue {
+            Some(queue) if record.time > out.watermark().0 => {
+                self.timers.borrow_mut().foresee(over);
+                queue.wait(key, Waiting { record, late })
+            }
+            _ => self.look(key, record, late, out),
+        }
+    }
 
     fn waits_until(&self) -> Option<i64> {
         self.timers.borrow().latest()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<T, T>) -> Result<(), Error> {
+        loop {
+            let due = self.queue.as_ref().and_then(|queue| queue.due.borrow_mut().take_due(watermark.0));
+            let Some((_, keys)) = due else { break };
+            for key in keys {
+                let Some(queue) = &self.queue else { continue };
+                for Waiting { record, late } in queue.take(&key, watermark.0)? {
+                    self.look(key.clone(), record, late, out)?;
+                }
+            }
+        }
         loop {
             let due = self.timers.borrow_mut().take_due(watermark.0);
             let Some((now, keys)) = due else { return Ok(()) };
@@ -130,8 +214,34 @@ mod tests {
     use proptest::prelude::*;
 
     #[allow(clippy::type_complexity)]
-    fn logic(keep: Keep) -> DedupeLogic<u8, impl Fn(&(u8, usize)) -> u8, (u8, usize)> {
-        DedupeLogic::new(|value: &(u8, usize)| value.0, keep, Duration::from_millis(10), &mut Context::default()).unwrap()
+    fn logic(keep: Keep, ties: Option<Ties<(u8, usize)>>) -> DedupeLogic<u8, impl Fn(&(u8, usize)) -> u8, (u8, usize)> {
+        DedupeLogic::new(|value: &(u8, usize)| value.0, keep, Duration::from_millis(10), ties, &mut Context::default()).unwrap()
+    }
+
+    /// The one record of each span of ten: `records` are of key, time and number, in the order in which they are looked at.
+    fn of_spans(keep: Keep, records: &[(u8, i64, usize)]) -> Vec<(i64, (u8, usize))> {
+        let mut expected = Vec::new();
+        for key in 0..3 {
+            let mut rest: Vec<&(u8, i64, usize)> = records.iter().filter(|r| r.0 == key).collect();
+            while let Some((_, start, first)) = rest.first().copied() {
+                let (span, after): (Vec<&(u8, i64, usize)>, Vec<_>) = rest.into_iter().partition(|r| r.1 < start + 10);
+                expected.push(match keep {
+                    Keep::First => (*start, (key, *first)),
+                    Keep::Last => (start + 9, (key, span.last().unwrap().2)),
+                });
+                rest = after;
+            }
+        }
+        expected.sort_unstable();
+        expected
+    }
+
+    fn found(mut out: Outbox<(u8, usize), (u8, usize)>) -> Vec<(i64, (u8, usize))> {
+        let (main, late) = out.take();
+        assert!(late.is_empty());
+        let mut found: Vec<_> = main.into_iter().map(|r| (r.time, r.value)).collect();
+        found.sort_unstable();
+        found
     }
 
     proptest! {
@@ -139,7 +249,7 @@ mod tests {
         #[test]
         fn one_record_of_a_key_in_each_span(steps in proptest::collection::vec((0u8..3, 0i64..8, any::<bool>()), 0..60)) {
             for keep in [Keep::First, Keep::Last] {
-                let (mut logic, mut out) = (logic(keep), Outbox::default());
+                let (mut logic, mut out) = (logic(keep, None), Outbox::default());
                 let (mut time, mut records) = (0, Vec::new());
                 for (i, (key, step, moves)) in steps.iter().enumerate() {
                     time += step;
@@ -151,31 +261,37 @@ mod tests {
                     records.push((*key, time, i));
                 }
                 logic.watermark(Watermark::END, &mut out).unwrap();
-                let (main, late) = out.take();
-                prop_assert!(late.is_empty());
-                let mut found: Vec<_> = main.into_iter().map(|r| (r.time, r.value)).collect();
-                found.sort_unstable();
-                let mut expected = Vec::new();
-                for key in 0..3 {
-                    let mut rest: Vec<&(u8, i64, usize)> = records.iter().filter(|r| r.0 == key).collect();
-                    while let Some((_, start, first)) = rest.first().copied() {
-                        let (span, after): (Vec<&(u8, i64, usize)>, Vec<_>) = rest.into_iter().partition(|r| r.1 < start + 10);
-                        expected.push(match keep {
-                            Keep::First => (*start, (key, *first)),
-                            Keep::Last => (start + 9, (key, span.last().unwrap().2)),
-                        });
-                        rest = after;
+                prop_assert_eq!(found(out), of_spans(keep, &records));
+            }
+        }
+
+        /// However they come, as long as none is late: records of one time are ordered by their numbers.
+        #[test]
+        fn in_order_of_event_time_arrival_does_not_show(
+            steps in proptest::collection::vec((0u8..3, 0i64..60, 0usize..4, any::<bool>()), 0..60),
+        ) {
+            for keep in [Keep::First, Keep::Last] {
+                let (mut logic, mut out) = (logic(keep, Some(Box::new(|a, b| a.1.cmp(&b.1)))), Outbox::default());
+                for (i, (key, time, number, moves)) in steps.iter().enumerate() {
+                    let least = steps[i..].iter().map(|step| step.1).min().unwrap() - 1;
+                    if *moves && Watermark(least) > out.watermark() {
+                        out.set_watermark(Watermark(least));
+                        logic.watermark(Watermark(least), &mut out).unwrap();
                     }
+                    logic.record(Record::new(*time, (*key, *number)), &mut out).unwrap();
                 }
-                expected.sort_unstable();
-                prop_assert_eq!(found, expected);
+                out.set_watermark(Watermark::END);
+                logic.watermark(Watermark::END, &mut out).unwrap();
+                let mut records: Vec<_> = steps.iter().map(|(key, time, number, _)| (*key, *time, *number)).collect();
+                records.sort_unstable_by_key(|(key, time, number)| (*key, *time, *number));
+                prop_assert_eq!(found(out), of_spans(keep, &records));
             }
         }
     }
 
     #[test]
     fn a_record_whose_span_is_over_is_late() {
-        let (mut logic, mut out) = (logic(Keep::First), Outbox::default());
+        let (mut logic, mut out) = (logic(Keep::First, None), Outbox::default());
         out.set_watermark(Watermark(29));
         for time in [20, 21] {
             logic.record(Record::new(time, (1, 0)), &mut out).unwrap();

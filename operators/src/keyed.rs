@@ -14,6 +14,7 @@ use crate::process::{ProcessFunction, ProcessLogic};
 use crate::reduce::ReduceLogic;
 use crate::running::RunningLogic;
 use crate::stream::Stream;
+use crate::ties::Ties;
 use crate::top::TopLogic;
 use crate::window::{Assigner, CountWindow, CountedStream, WindowedStream};
 
@@ -92,21 +93,25 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     }
 
     /// Lets one record of each key through within a span of event time, which begins with the first; the second stream is the late records.
+    ///
+    /// Records are looked at as they come, or, given `ties`, in order of event time, once the watermark has come to it: then the order in which
+    /// they come does not show.
     #[must_use]
-    pub fn dedupe<K>(self, name: &str, keep: Keep, span: Duration) -> (Stream<'s, T>, Stream<'s, T>)
+    pub fn dedupe<K>(self, name: &str, keep: Keep, span: Duration, ties: Option<Ties<T>>) -> (Stream<'s, T>, Stream<'s, T>)
     where
         K: Data + Eq + Hash,
         F: Fn(&T) -> K + Clone + 'static,
     {
         let key = self.key.clone();
-        let (main, late) = keyed(self.edge, name, "dedupe", Some("late"), self.key, |context| DedupeLogic::new(key, keep, span, context));
+        let kind = if ties.is_some() { "dedupe in order of event time" } else { "dedupe" };
+        let (main, late) = keyed(self.edge, name, kind, Some("late"), self.key, |context| DedupeLogic::new(key, keep, span, ties, context));
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 
-    /// Emits a record with its rank, from 1 on, when it comes among the `n` of its key with the greatest `measure`. In windows it is an aggregate:
-    /// [`Top`](crate::Top).
+    /// Emits a record with its rank, from 1 on, when it comes among the `n` of its key with the greatest `measure`, of equal ones the first by
+    /// `ties`. In windows it is an aggregate: [`Top`](crate::Top).
     #[must_use]
-    pub fn top<K, O, M>(self, name: &str, n: usize, measure: M) -> Stream<'s, (u64, T)>
+    pub fn top<K, O, M>(self, name: &str, n: usize, measure: M, ties: Ties<T>) -> Stream<'s, (u64, T)>
     where
         K: Data + Eq + Hash,
         O: Data + Ord,
@@ -115,7 +120,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     {
         let key = self.key.clone();
         let kind = format!("top {n}");
-        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| TopLogic::new(key, n, measure, context));
+        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| TopLogic::new(key, n, measure, ties, context));
         Stream::from_edge(main)
     }
 

@@ -15,12 +15,14 @@ mod connect;
 mod dedupe;
 pub mod join;
 mod keyed;
+mod latest;
 pub mod lookup;
 mod process;
 mod reduce;
 mod running;
 pub mod stored;
 mod stream;
+mod ties;
 mod top;
 pub mod window;
 
@@ -31,7 +33,9 @@ pub use broadcast::{BroadcastConnectedStreams, BroadcastContext, BroadcastProces
 pub use connect::{CoProcessFunction, ConnectedStreams};
 pub use dedupe::Keep;
 pub use keyed::KeyedStream;
+pub use latest::Latest;
 pub use process::{ProcessContext, ProcessFunction, Timer};
 pub use stream::{DataflowExt, Stream};
+pub use ties::Ties;
 pub use top::{Measured, Top};
 pub use window::{Window, WindowResult, WindowedStream};

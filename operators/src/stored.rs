@@ -7,6 +7,9 @@ use tidegate_runtime::{Error, Record};
 use crate::dedupe::Span;
 use crate::window::{Bounds, KeyWindows, counts, sessions};
 
+/// The meaning of a state has these words if windows keep the latest of results that come again: their accumulators are tables then.
+pub const LATEST: &str = "the latest";
+
 /// The sessions of a key with their accumulators.
 ///
 /// # Errors

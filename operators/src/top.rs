@@ -1,5 +1,6 @@
 //! The greatest records by some measure.
 
+use std::cmp::Ordering;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use tidegate_runtime::state::{Handle, Keyed};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use crate::aggregate::Aggregate;
+use crate::ties::Ties;
 
 /// A record and what it is measured by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +21,12 @@ pub struct Measured<O, T> {
     pub value: T,
 }
 
-/// Keeps the `n` greatest; of equal ones those that came first. Returns the place of the new one from 0 on, if it is among them.
-fn insert<O: Ord, T>(greatest: &mut Vec<Measured<O, T>>, n: usize, new: Measured<O, T>) -> Option<usize> {
-    let at = greatest.partition_point(|other| other.measure >= new.measure);
+/// Keeps the `n` greatest. Returns the place of the new one from 0 on, if it is among them.
+fn insert<O: Ord, T>(greatest: &mut Vec<Measured<O, T>>, n: usize, new: Measured<O, T>, ties: &Ties<T>) -> Option<usize> {
+    let at = greatest.partition_point(|other| match other.measure.cmp(&new.measure) {
+        Ordering::Equal => ties(&other.value, &new.value).is_le(),
+        order => order.is_gt(),
+    });
     if at >= n {
         return None;
     }
@@ -30,20 +35,22 @@ fn insert<O: Ord, T>(greatest: &mut Vec<Measured<O, T>>, n: usize, new: Measured
     Some(at)
 }
 
-/// The greatest records, as an aggregate: of windows, for example. The greatest first; of equal ones those that came first.
-pub struct Top<M> {
+/// The greatest records, as an aggregate: of windows, for example. The greatest first.
+pub struct Top<T, M> {
     n: usize,
     measure: M,
+    ties: Ties<T>,
 }
 
-impl<M> Top<M> {
-    /// The `n` records of the greatest `measure`. A record that has none does not count.
-    pub fn new(n: usize, measure: M) -> Self {
-        Self { n, measure }
+impl<T, M> Top<T, M> {
+    /// The `n` records of the greatest `measure`. A record that has none does not count. Those of equal measure stand in the order of `ties`; those that
+    /// it calls equal, in the order of arrival.
+    pub fn new(n: usize, measure: M, ties: Ties<T>) -> Self {
+        Self { n, measure, ties }
     }
 }
 
-impl<T, M, O> Aggregate<T> for Top<M>
+impl<T, M, O> Aggregate<T> for Top<T, M>
 where
     T: Data,
     O: Data + Ord,
@@ -60,12 +67,12 @@ where
     }
     fn add(&mut self, acc: &mut Self::Acc, value: &T, _: i64) -> Result<bool, Error> {
         let Some(measure) = (self.measure)(value)? else { return Ok(false) };
-        insert(acc, self.n, Measured { measure, value: value.clone() });
+        insert(acc, self.n, Measured { measure, value: value.clone() }, &self.ties);
         Ok(true)
     }
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
         for new in other {
-            insert(acc, self.n, new.clone());
+            insert(acc, self.n, new.clone(), &self.ties);
         }
     }
     fn finish(&self, acc: &Self::Acc) -> Vec<T> {
@@ -78,14 +85,15 @@ pub(crate) struct TopLogic<K, F, T, M, O> {
     key: F,
     n: usize,
     measure: M,
+    ties: Ties<T>,
     greatest: Handle<Keyed<K, Vec<Measured<O, T>>>>,
     metrics: Arc<OperatorMetrics>,
 }
 
 impl<K: Data + Eq + Hash, F, T: Data, M, O: Data + Ord> TopLogic<K, F, T, M, O> {
-    pub(crate) fn new(key: F, n: usize, measure: M, context: &mut Context) -> Result<Self, Error> {
+    pub(crate) fn new(key: F, n: usize, measure: M, ties: Ties<T>, context: &mut Context) -> Result<Self, Error> {
         let greatest = context.states.keyed("greatest", None)?;
-        Ok(Self { key, n, measure, greatest, metrics: Arc::clone(&context.metrics) })
+        Ok(Self { key, n, measure, ties, greatest, metrics: Arc::clone(&context.metrics) })
     }
 }
 
@@ -114,7 +122,7 @@ where
         let key = (self.key)(&record.value);
         let mut states = self.greatest.borrow_mut();
         let greatest = states.get_or_insert_with(&key, Vec::new)?;
-        match insert(greatest, self.n, Measured { measure, value: record.value.clone() }) {
+        match insert(greatest, self.n, Measured { measure, value: record.value.clone() }, &self.ties) {
             Some(at) => out.emit(record.time, (at as u64 + 1, record.value)),
             None => self.metrics.filtered.add(1),
         }
@@ -131,12 +139,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Item = (u8, i64, usize);
+    /// Key, measure, and what decides between equal measures.
+    type Item = (u8, i64, u8);
 
-    /// The greatest by sorting: stable, so that of equal ones the first stay in front.
+    fn ties() -> Ties<Item> {
+        Box::new(|a, b| (a.2, a.0).cmp(&(b.2, b.0)))
+    }
+
+    /// The greatest by sorting.
     fn sorted(items: &[Item], n: usize) -> Vec<Item> {
         let mut all = items.to_vec();
-        all.sort_by_key(|item| -item.1);
+        all.sort_by_key(|item| (-item.1, item.2, item.0));
         all.truncate(n);
         all
     }
@@ -144,28 +157,37 @@ mod tests {
     proptest! {
         #[test]
         fn the_greatest_are_those_in_front_when_sorted(
-            items in proptest::collection::vec((0u8..2, 0i64..10), 0..40), n in 1usize..5, cut in 0usize..40,
+            items in proptest::collection::vec((0u8..2, 0i64..6, 0u8..3), 0..40), n in 1usize..5, cut in 0usize..40, swapped in any::<bool>(),
         ) {
-            let items: Vec<Item> = items.into_iter().enumerate().map(|(i, (key, v))| (key, v, i)).collect();
-            let mut top = Top::new(n, |item: &Item| Ok(Some(item.1)));
+            let mut top = Top::new(n, |item: &Item| Ok(Some(item.1)), ties());
             let (first, second) = items.split_at(cut.min(items.len()));
             let mut parts = [first, second].map(|part| {
                 let mut acc = top.create();
                 part.iter().for_each(|item| assert!(top.add(&mut acc, item, 0).unwrap()));
                 acc
             });
+            // Whichever came first.
+            if swapped {
+                parts.reverse();
+            }
             let later = std::mem::take(&mut parts[1]);
             top.merge(&mut parts[0], &later);
             prop_assert_eq!(top.finish(&parts[0]), sorted(&items, n));
 
-            let mut logic = TopLogic::new(|item: &Item| item.0, n, |item: &Item| Ok(Some(item.1)), &mut Context::default()).unwrap();
+            let measure = |item: &Item| Ok(Some(item.1));
+            let mut logic = TopLogic::new(|item: &Item| item.0, n, measure, ties(), &mut Context::default()).unwrap();
             let mut out = Outbox::default();
             for (i, item) in items.iter().enumerate() {
                 logic.record(Record::new(0, *item), &mut out).unwrap();
                 let of_key: Vec<Item> = items[..=i].iter().filter(|other| other.0 == item.0).copied().collect();
-                let rank = sorted(&of_key, n).iter().position(|other| other == item).map(|at| at as u64 + 1);
+                let rank = sorted(&of_key, n).iter().rposition(|other| other == item).map(|at| at as u64 + 1);
                 let found: Vec<_> = out.take().0.into_iter().map(|r| r.value).collect();
-                prop_assert_eq!(found, rank.map(|rank| (rank, *item)).into_iter().collect::<Vec<_>>());
+                let last = rank.filter(|rank| {
+                    let same = of_key.iter().filter(|other| *other == item).count() as u64;
+                    let before = of_key.iter().filter(|other| (-other.1, other.2) < (-item.1, item.2)).count() as u64;
+                    *rank == before + same
+                });
+                prop_assert_eq!(found, last.map(|rank| (rank, *item)).into_iter().collect::<Vec<_>>());
             }
         }
     }

@@ -341,3 +341,29 @@ fn stored_rows_are_shown_as_records() {
         }
     }
 }
+
+#[test]
+fn windows_over_results_that_come_again_keep_them_under_another_job() {
+    let job = |aggregates: &str| {
+        yaml("rocksdb", "{ tumbling: 10s }", aggregates)
+            .replace("unit: ms", "unit: ms, watermark: every_record")
+            .replace("{ from: payments, key", "{ from: seconds, key")
+            .replace(
+                "streams:\n",
+                "streams:\n  seconds: { from: payments, key: user, window: { tumbling: 1s, allowed_lateness: 1m }, aggregate: { amount: sum(amount) } }\n",
+            )
+    };
+    let dir = saved(&job("total: sum(amount)"));
+    // A user pays once a second at most before the savepoint, and the last second that is over then is the seventh.
+    let rows = dir.tidegate(["savepoint", "inspect", "save", "--rows", "per_user"]).run().exits(0).values();
+    let found = rows.iter().map(|row| json!({ "user": row["user"], "start": row["window_start"], "total": row["total"] }));
+    let expected = before().into_iter().filter(|event| event.2 < 7_000);
+    let expected = expected.map(|(user, amount, _)| json!({ "user": user, "start": 0, "total": amount }));
+    assert_eq!(sorted(found.collect()), sorted(expected.collect()));
+    let totals = |rows: Vec<Value>| {
+        let of = |row: &Value| json!([row["user"], row["window_start"], row["window_end"], row["total"]]);
+        sorted(rows.iter().map(of).collect())
+    };
+    let found = changed(&dir, &job("most: max(amount), total: sum(amount)"), &[]);
+    assert_eq!(totals(found), totals(windows(tumbling)));
+}

@@ -8,6 +8,8 @@ mod value;
 pub use schema::{Field, Schema, Type};
 pub use value::{Map, Value};
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 /// The values of one record, in the order of its schema's fields.
@@ -43,6 +45,13 @@ impl Row {
     #[inline]
     pub fn copy(&self, slot: usize) -> Value {
         self.0.get(slot).cloned().unwrap_or(Value::Absent)
+    }
+
+    /// The order of rows by their values, field by field: by [`Value::strict_cmp`].
+    #[must_use]
+    pub fn strict_cmp(&self, other: &Self) -> Ordering {
+        let unequal = self.0.iter().zip(&other.0).map(|(a, b)| a.strict_cmp(b)).find(|order| order.is_ne());
+        unequal.unwrap_or_else(|| self.0.len().cmp(&other.0.len()))
     }
 }
 

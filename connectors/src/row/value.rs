@@ -141,6 +141,12 @@ impl Value {
         }
     }
 
+    /// As [`Value::total_cmp`], and of equal numbers the int comes before the uint before the double: only the same is equal.
+    #[must_use]
+    pub fn strict_cmp(&self, other: &Self) -> Ordering {
+        self.total_cmp(other).then_with(|| self.rank().cmp(&other.rank()))
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Self::Null => 0,

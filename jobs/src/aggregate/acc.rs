@@ -1,17 +1,33 @@
 //! Accumulators: what an aggregate keeps of the records it has seen.
 
+use std::cmp::Ordering;
+
 use hashbrown::hash_map::EntryRef;
 use serde::{Deserialize, Serialize};
 use tidegate_connectors::row::Value;
 use tidegate_runtime::state::Table;
 
 use super::Function;
+use super::exact::Exact;
 
-/// When a record was: its event time, and its number in the order of arrival.
+/// When a record was: its event time, and its number in the order of arrival. Of records that come in no order of their own that is the rank of
+/// their time, and values decide between equal ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct At {
     pub(super) time: i64,
     pub(super) arrival: u64,
+}
+
+impl At {
+    /// Of a record whose arrival means nothing.
+    pub(super) fn unordered(time: i64) -> Self {
+        Self { time, arrival: time.cast_unsigned() ^ (1 << 63) }
+    }
+}
+
+/// Which of two collected values is the first.
+fn in_order(a: &(u64, Value), b: &(u64, Value)) -> Ordering {
+    a.0.cmp(&b.0).then_with(|| a.1.strict_cmp(&b.1))
 }
 
 /// A sum of ints that can't overflow: 128 bits, in halves so that it is aligned as its neighbours are.
@@ -78,7 +94,7 @@ pub enum Acc {
     Last(Option<Box<(At, Value)>>),
     /// Of `count_distinct`: in how many of the parts merged into it each value is.
     Distinct(Box<Table<Value, u32>>),
-    /// Of `collect`, by arrival.
+    /// Of `collect`, with their numbers in the order of arrival.
     Collect(Vec<(u64, Value)>),
     /// Of `stddev` and `variance`: count, mean and the sum of squared differences from it (Welford 1962; merged as in Chan, Golub, LeVeque 1979).
     Moments {
@@ -93,6 +109,74 @@ pub enum Acc {
     Quantile(Vec<f64>),
     /// Of `top`.
     Frequencies(Box<Table<Value, i64>>),
+    /// Of `sum`, `avg`, `stddev` and `variance` over doubles that come in no order of their own.
+    Exact(Box<Sums>),
+}
+
+/// Exact sums.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Sums {
+    /// The number of values.
+    count: u64,
+    /// Of the ints, where they are summed apart from the others.
+    ints: Wide,
+    /// Is there a double?
+    double: bool,
+    sum: Exact,
+    /// Of the squares, where they are wanted.
+    squares: Option<Exact>,
+}
+
+impl Sums {
+    fn add(&mut self, value: &Value) {
+        self.count += 1;
+        match (value, value.as_f64()) {
+            (Value::Int(_) | Value::Uint(_), _) if self.squares.is_none() => self.ints.add_value(value),
+            (_, Some(term)) => {
+                self.double = true;
+                self.sum.add(term);
+                if let Some(squares) = &mut self.squares {
+                    squares.add_square(term);
+                }
+            }
+            (_, None) => {}
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.ints.add(other.ints.get());
+        self.double |= other.double;
+        self.sum.merge(&other.sum);
+        if let (Some(squares), Some(more)) = (&mut self.squares, &other.squares) {
+            squares.merge(more);
+        }
+    }
+
+    /// The sum of all, rounded twice at most: once for the ints.
+    fn total(&self) -> f64 {
+        let mut all = self.sum.clone();
+        all.add(self.ints.get() as f64);
+        all.rounded()
+    }
+
+    fn finish(&self, function: &Function) -> Value {
+        match function {
+            Function::Sum { doubles } if !(*doubles || self.double) => whole(self.ints),
+            Function::Sum { .. } => Value::Double(self.total()),
+            Function::Avg { .. } if self.count > 0 => Value::Double(self.total() / self.count as f64),
+            Function::Variance | Function::Stddev if self.count > 1 => {
+                let variance = self.squares.as_ref().map_or(f64::NAN, |squares| self.sum.variance(squares, self.count));
+                Value::Double(if *function == Function::Stddev { variance.sqrt() } else { variance })
+            }
+            _ => Value::Null,
+        }
+    }
+}
+
+/// A sum of ints: a double if it is too large for one.
+fn whole(sum: Wide) -> Value {
+    i64::try_from(sum.get()).map_or(Value::Double(sum.get() as f64), Value::Int)
 }
 
 impl Acc {
@@ -117,6 +201,15 @@ impl Acc {
         }
     }
 
+    /// The accumulator of no records that may come in any order.
+    pub(super) fn unordered(function: &Function) -> Self {
+        match function {
+            Function::Sum { .. } | Function::Avg { ints: false } => Self::Exact(Box::default()),
+            Function::Stddev | Function::Variance => Self::Exact(Box::new(Sums { squares: Some(Exact::default()), ..Sums::default() })),
+            _ => Self::new(function),
+        }
+    }
+
     /// Adds a value that the function takes.
     #[inline]
     pub(super) fn add(&mut self, value: &Value, at: At) {
@@ -137,22 +230,22 @@ impl Acc {
                 *count += 1;
             }
             Self::Min(least) => {
-                if least.is_null() || value.total_cmp(least).is_lt() {
+                if least.is_null() || value.strict_cmp(least).is_lt() {
                     *least = value.clone();
                 }
             }
             Self::Max(greatest) => {
-                if greatest.is_null() || value.total_cmp(greatest).is_gt() {
+                if greatest.is_null() || value.strict_cmp(greatest).is_gt() {
                     *greatest = value.clone();
                 }
             }
             Self::First(first) => {
-                if first.as_ref().is_none_or(|first| at < first.0) {
+                if first.as_ref().is_none_or(|first| at.cmp(&first.0).then_with(|| value.strict_cmp(&first.1)).is_lt()) {
                     *first = Some(Box::new((at, value.clone())));
                 }
             }
             Self::Last(last) => {
-                if last.as_ref().is_none_or(|last| at >= last.0) {
+                if last.as_ref().is_none_or(|last| at.cmp(&last.0).then_with(|| value.strict_cmp(&last.1)).is_ge()) {
                     *last = Some(Box::new((at, value.clone())));
                 }
             }
@@ -169,6 +262,7 @@ impl Acc {
             }
             Self::Quantile(values) => values.extend(value.as_f64()),
             Self::Frequencies(counts) => *counts.entry_ref(value).or_insert(0) += 1,
+            Self::Exact(sums) => sums.add(value),
         }
     }
 
@@ -206,7 +300,7 @@ impl Acc {
             }
             (Self::Collect(values), Self::Collect(others)) => {
                 values.extend(others.iter().cloned());
-                values.sort_by_key(|(arrival, _)| *arrival);
+                values.sort_by(in_order);
             }
             (Self::Moments { count, mean, squares }, Self::Moments { count: n, mean: m, squares: s }) => {
                 let total = *count + n;
@@ -223,9 +317,41 @@ impl Acc {
                     *counts.entry_ref(value).or_insert(0) += n;
                 }
             }
+            (Self::Exact(sums), Self::Exact(others)) => sums.merge(others),
+            // The job had another order of records when one of them was stored.
+            (Self::Exact(sums), other) => other.sums().iter().for_each(|others| sums.merge(others)),
+            (acc, Self::Exact(_)) => {
+                if let Some(sums) = acc.sums() {
+                    *acc = Self::Exact(Box::new(sums));
+                    acc.merge(other);
+                }
+            }
             // One function has one kind of accumulator.
             _ => {}
         }
+    }
+
+    /// The same as exact sums, as far as it is.
+    fn sums(&self) -> Option<Sums> {
+        let mut sums = Sums { double: true, ..Sums::default() };
+        match self {
+            Self::Sum { ints, doubles } => {
+                (sums.ints, sums.double) = (*ints, doubles.is_some());
+                sums.sum.add(doubles.as_deref().copied().unwrap_or_default());
+            }
+            Self::SumOfDoubles(sum) => sums.sum.add(*sum),
+            Self::Avg { sum, count } => {
+                sums.count = *count;
+                sums.sum.add(*sum);
+            }
+            Self::Moments { count, mean, squares } => {
+                sums.count = *count as u64;
+                sums.sum.add(mean * count);
+                sums.squares.insert(Exact::default()).add(squares + mean * mean * count);
+            }
+            _ => return None,
+        }
+        Some(sums)
     }
 
     /// Takes back what another accumulator of the same function has seen, which has been merged into this one.
@@ -257,10 +383,12 @@ impl Acc {
                     }
                 }
             }
-            // Both are in the order of arrival.
             (Self::Collect(values), Self::Collect(others)) => {
-                let mut others = others.iter().peekable();
-                values.retain(|(arrival, _)| others.next_if(|(other, _)| other == arrival).is_none());
+                let mut gone: Vec<_> = others.iter().collect();
+                gone.sort_by(|a, b| in_order(a, b));
+                values.sort_by(in_order);
+                let mut gone = gone.into_iter().peekable();
+                values.retain(|value| gone.next_if(|other| in_order(other, value).is_eq()).is_none());
             }
             (Self::Quantile(values), Self::Quantile(others)) => {
                 let mut gone = others.clone();
@@ -274,9 +402,11 @@ impl Acc {
         }
     }
 
-    /// What it holds, as far as that can be told without its function: of `quantile` the values.
-    pub(crate) fn shown(&self) -> Value {
+    /// What it holds, as far as that can be told without its function, by what is `kept` of it: of `quantile` the values.
+    pub(crate) fn shown(&self, kept: &str) -> Value {
         match self {
+            Self::Exact(sums) if kept.starts_with("sum(") => sums.finish(&Function::Sum { doubles: false }),
+            Self::Exact(sums) if kept.starts_with("avg(") => sums.finish(&Function::Avg { ints: false }),
             Self::Quantile(values) => Value::list(values.iter().copied().map(Value::Double)),
             Self::Frequencies(_) => self.finish(&Function::Top(usize::MAX)),
             other => other.finish(&Function::Variance),
@@ -287,7 +417,7 @@ impl Acc {
     pub(super) fn finish(&self, function: &Function) -> Value {
         match self {
             Self::Count(n) => Value::Int(*n),
-            Self::Sum { ints, doubles: None } => i64::try_from(ints.get()).map_or(Value::Double(ints.get() as f64), Value::Int),
+            Self::Sum { ints, doubles: None } => whole(*ints),
             Self::Sum { ints, doubles: Some(sum) } => Value::Double(ints.get() as f64 + **sum),
             Self::SumOfDoubles(sum) => Value::Double(*sum),
             Self::Avg { count: 0, .. } => Value::Null,
@@ -297,7 +427,11 @@ impl Acc {
             Self::Min(v) | Self::Max(v) => v.clone(),
             Self::First(v) | Self::Last(v) => v.as_ref().map_or(Value::Null, |v| v.1.clone()),
             Self::Distinct(seen) => Value::Int(seen.len() as i64),
-            Self::Collect(values) => Value::list(values.iter().map(|(_, v)| v.clone())),
+            Self::Collect(values) => {
+                let mut values: Vec<_> = values.iter().collect();
+                values.sort_by(|a, b| in_order(a, b));
+                Value::list(values.into_iter().map(|(_, value)| value.clone()))
+            }
             Self::Moments { count, .. } if *count < 2.0 => Value::Null,
             Self::Moments { count, squares, .. } => {
                 let variance = squares / (count - 1.0);
@@ -316,6 +450,7 @@ impl Acc {
                 };
                 Value::list(ranked.into_iter().take(most).map(entry))
             }
+            Self::Exact(sums) => sums.finish(function),
         }
     }
 }

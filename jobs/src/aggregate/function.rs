@@ -26,13 +26,13 @@ pub enum Function {
     Min,
     /// The greatest value.
     Max,
-    /// The value of the record with the least event time; of equal ones the first to arrive.
+    /// The value of the record with the least event time; of equal ones the first in order.
     First,
-    /// The value of the record with the greatest event time; of equal ones the last to arrive.
+    /// The value of the record with the greatest event time; of equal ones the last in order.
     Last,
     /// The number of distinct values, exact.
     CountDistinct,
-    /// All values in the order of arrival, nulls too.
+    /// All values in order, nulls too.
     Collect,
     /// The sample standard deviation; null of fewer than two values.
     Stddev,

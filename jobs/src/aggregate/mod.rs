@@ -3,6 +3,7 @@
 //! Null doesn't count: an aggregate of a field is over the records in which the field isn't null, except `count()` and `collect(x)`.
 
 mod acc;
+mod exact;
 mod function;
 
 use std::sync::Arc;
@@ -46,7 +47,8 @@ pub struct RowAggregate {
     /// What each keeps, by name.
     kept: Vec<Field>,
     sliding: Sliding,
-    arrived: u64,
+    /// How many records have come; `None`: the order in which they come means nothing.
+    arrived: Option<u64>,
     failures: Failures,
     metrics: Arc<OperatorMetrics>,
 }
@@ -69,9 +71,26 @@ impl RowAggregate {
             aggregates,
             words: words.to_owned(),
             kept,
-            arrived: 0,
+            arrived: Some(0),
             failures,
             metrics: Arc::default(),
+        }
+    }
+
+    /// Over records that come in another order in every run: where it would matter they are in order of event time, and of equal times in that of
+    /// their values.
+    #[must_use]
+    pub fn in_any_order(self) -> Self {
+        Self { arrived: None, ..self }
+    }
+
+    /// Makes accumulators of no records.
+    fn empty(&self) -> impl Fn(&Compiled) -> Acc + use<> {
+        let in_any_order = self.arrived.is_none();
+        move |aggregate| {
+            // Sums of ints are exact anyway, and can be taken back.
+            let unordered = in_any_order && aggregate.sliding() != Sliding::Retract;
+            if unordered { Acc::unordered(&aggregate.function) } else { Acc::new(&aggregate.function) }
         }
     }
 
@@ -146,7 +165,8 @@ impl Aggregate<Row> for RowAggregate {
     fn open(&mut self, metrics: &Arc<OperatorMetrics>) {
         self.metrics = Arc::clone(metrics);
         // Arrivals are compared across restarts: faster than a record a nanosecond nobody counts.
-        self.arrived = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
+        self.arrived = self.arrived.map(|_| now());
     }
 
     fn describe(&self) -> String {
@@ -155,24 +175,29 @@ impl Aggregate<Row> for RowAggregate {
 
     /// Accumulators go with the names of their aggregates. What an aggregate makes of its accumulator is not asked: it may be another quantile now.
     fn meaning(&self) -> Option<Meaning<Accs>> {
-        let aggregates = Arc::clone(&self.aggregates);
+        let (aggregates, empty) = (Arc::clone(&self.aggregates), self.empty());
         let arrange = move |accs: &mut Accs, places: &[Option<usize>]| {
             let kept = |place: &Option<usize>| place.and_then(|place| accs.get(place).cloned());
-            *accs = aggregates.iter().zip(places).map(|(a, place)| kept(place).unwrap_or_else(|| Acc::new(&a.function))).collect();
+            *accs = aggregates.iter().zip(places).map(|(a, place)| kept(place).unwrap_or_else(|| empty(a))).collect();
         };
         Some(Meaning::new("aggregates").with_parts(self.kept.clone(), arrange))
     }
 
     fn create(&self) -> Accs {
-        self.aggregates.iter().map(|a| Acc::new(&a.function)).collect()
+        self.aggregates.iter().map(self.empty()).collect()
     }
 
     fn add(&mut self, acc: &mut Accs, row: &Row, time: i64) -> Result<bool, Error> {
         if !self.evaluate(row)? {
             return Ok(false);
         }
-        self.arrived += 1;
-        let at = acc::At { time, arrival: self.arrived };
+        let at = match &mut self.arrived {
+            Some(arrived) => {
+                *arrived += 1;
+                acc::At { time, arrival: *arrived }
+            }
+            None => acc::At::unordered(time),
+        };
         for (acc, given) in acc.iter_mut().zip(self.given.drain(..)) {
             match given {
                 Given::Nothing => {}
@@ -197,7 +222,8 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     fn rest(&self, part: &Accs) -> Accs {
-        let of = |(a, part): (&Compiled, &Acc)| if a.sliding() == Sliding::Retract { Acc::new(&a.function) } else { part.clone() };
+        let empty = self.empty();
+        let of = |(a, part): (&Compiled, &Acc)| if a.sliding() == Sliding::Retract { empty(a) } else { part.clone() };
         self.aggregates.iter().zip(part).map(of).collect()
     }
 

@@ -64,6 +64,34 @@ fn close(found: &Value, expected: Option<f64>) -> bool {
     }
 }
 
+/// Records with values that are equal and not the same, and doubles that can't be summed up without rounding; and the same in another order.
+fn shuffled() -> impl Strategy<Value = [Vec<(Row, i64, bool)>; 2]> {
+    let number = prop_oneof![(0i64..3).prop_map(Value::Int), (0i32..3).prop_map(|d| Value::Double(f64::from(d))), Just(Value::Null)];
+    let double = prop_oneof![(-30i32..30).prop_map(|d| f64::from(d) * 0.1), Just(1e16), Just(-1e16), Just(f64::MIN_POSITIVE)];
+    let row = (number, double).prop_map(|(a, d)| Row::from_iter([Value::Null, Value::Double(d), Value::Null, a]));
+    let records = proptest::collection::vec((row, 0i64..4, any::<bool>()), 0..40);
+    records.prop_flat_map(|records| [Just(records.clone()).boxed(), Just(records).prop_shuffle().boxed()])
+}
+
+proptest! {
+    #[test]
+    fn in_any_order_no_result_depends_on_it([records, others] in shuffled()) {
+        let calls = [
+            "count(a)", "sum(d)", "sum(a)", "avg(d)", "avg(a)", "min(a)", "max(a)", "first(a)", "last(a)", "first(d)", "last(d)", "collect(a)",
+            "collect(d)", "variance(d)", "stddev(a)", "quantile(d, 0.25)", "top(a, 2)", "count_distinct(a)",
+        ];
+        let mut aggregate = aggregate(&calls.map(|call| (call, None)), OnError::Fail).in_any_order();
+        let found = run(&mut aggregate, &records);
+        prop_assert_eq!(&found, &run(&mut aggregate, &others));
+        let mut in_time: Vec<_> = records.iter().map(|(row, time, _)| (*time, row.get(3).clone())).collect();
+        in_time.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.strict_cmp(&b.1)));
+        prop_assert_eq!(&found[11], &Value::list(in_time.iter().map(|(_, a)| a.clone())));
+        let present: Vec<_> = in_time.into_iter().filter(|(_, a)| !a.is_null()).map(|(_, a)| a).collect();
+        prop_assert_eq!(&found[7], present.first().unwrap_or(&Value::Null));
+        prop_assert_eq!(&found[8], present.last().unwrap_or(&Value::Null));
+    }
+}
+
 proptest! {
     #[test]
     fn every_function_is_what_it_says(records in records()) {

@@ -2,11 +2,13 @@
 //! of records in it, and what made the records that were read.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tidegate_cep::pattern::Body;
 use tidegate_cep::{Pattern, Step};
-use tidegate_connectors::row::Schema;
+use tidegate_connectors::row::{self, Schema};
+use tidegate_operators::Keep;
 use tidegate_runtime::{About, Basis, Field};
 
 use super::patterns;
@@ -23,8 +25,13 @@ pub(super) fn stream(file: &JobFile, stream: &file::Stream, planned: &PlannedStr
     let windowed = |window: &PlannedWindow| matches!(window, PlannedWindow::Time(windows) if windows.evictor.is_some());
     let (key, records, form): (Vec<Field>, Option<Vec<Field>>, Option<String>) = match &planned.work {
         Work::Nothing | Work::Lookup(_) => return About { id: id(stream.uid.as_ref()), basis: Basis::default() },
-        Work::Aggregation(aggregation) => (by(), aggregation.window.as_ref().is_some_and(windowed).then(rows), None),
-        Work::Dedupe(_) => (by(), stream.dedupe.as_ref().is_some_and(|dedupe| dedupe.last).then(rows), None),
+        Work::Aggregation(aggregation) => {
+            let identity = |slots: &Arc<[usize]>| slots.iter().filter_map(|slot| input.field(*slot)).map(field).collect();
+            let evicts = aggregation.window.as_ref().is_some_and(windowed);
+            (by(), if evicts { Some(rows()) } else { aggregation.latest.as_ref().map(identity) }, None)
+        }
+        // The first one, too, waits where the order of arrival means nothing.
+        Work::Dedupe(dedupe) => (by(), (dedupe.keep == Keep::Last || !dedupe.key.settled).then(rows), None),
         Work::Top(_) => (by(), Some(rows()), stream.top.as_ref().map(|top| format!("by {}", top.by.value.trim()))),
         Work::Pattern(_) => (by(), Some(rows()), stream.pattern.as_ref().map(|pattern| form(&pattern.shape))),
         Work::Join(join) => {
@@ -83,7 +90,11 @@ pub(super) fn conflicts(file: &JobFile) -> Vec<Problem> {
 }
 
 fn fields(schema: &Schema) -> impl Iterator<Item = Field> {
-    schema.fields().map(|(_, field)| Field::new(field.name.clone(), field.ty.to_string()))
+    schema.fields().map(|(_, own)| field(own))
+}
+
+fn field(field: &row::Field) -> Field {
+    Field::new(field.name.clone(), field.ty.to_string())
 }
 
 /// The keys that are expressions: their values stand behind the row.

@@ -61,6 +61,11 @@ impl Arrangement {
         (!in_place).then(|| Self(takes.into()))
     }
 
+    /// Where the value in a slot stands in the row that is made, if it is always there.
+    pub(super) fn place_of(&self, slot: usize) -> Option<usize> {
+        self.0.iter().position(|take| *take == Take::Slot(slot))
+    }
+
     /// The row that is made of another.
     pub(super) fn of(&self, row: &Row) -> Row {
         self.0.iter().map(|take| take.of(row)).collect()

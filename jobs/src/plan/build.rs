@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidegate_cep::{CepLogic, Found};
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::row::{Row, Schema, Value};
-use tidegate_operators::{Aggregate, KeyedStream, Stream, Top, WindowResult};
+use tidegate_operators::{Aggregate, KeyedStream, Latest, Stream, Top, WindowResult};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{Dataflow, Error, Record, operator};
@@ -16,7 +16,7 @@ use super::key::RowKey;
 use super::lookups::PlannedLookup;
 use super::patterns::Patterned;
 use super::pipeline::Pipeline;
-use super::single::{PlannedDedupe, PlannedKey, PlannedTop};
+use super::single::{Identity, PlannedDedupe, PlannedKey, PlannedTop, by_value};
 use super::streams::{Aggregation, PlannedStream, Work};
 use super::windows::{PlannedTrigger, PlannedWindow, RowAssigner, RowEvictor, RowTrigger, TimeWindows};
 use super::{Plan, PlannedInput, about, sources};
@@ -130,6 +130,7 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
     let keyed = if aggregation.keys.is_empty() { input } else { through(input, &format!("{name}/key"), &aggregation.keys, failures()) };
     let key = aggregation.key.clone();
     let aggregate = RowAggregate::new(Arc::clone(&aggregation.aggregates), aggregation.kept.clone(), &aggregation.words, failures());
+    let aggregate = if aggregation.settled { aggregate } else { aggregate.in_any_order() };
     let keyed = keyed.key_by(move |row: &Row| key.of(row));
     let emit = format!("{name}/emit");
     let row = |(key, values): (RowKey, Vec<Value>)| key.values().iter().cloned().chain(values).collect();
@@ -146,17 +147,23 @@ fn aggregated<'s>(input: Rows<'s>, stream: &PlannedStream, aggregation: &Aggrega
                 let bounds = [bound(r.start), bound(r.end)].into_iter().filter(|_| has_bounds);
                 r.key.values().iter().cloned().chain(bounds).chain(r.value).collect()
             };
-            let (results, behind) = windowed(keyed, name, window, aggregate, failures);
+            let (results, behind) = match &aggregation.latest {
+                None => windowed(keyed, name, window, aggregation.settled, aggregate, failures),
+                Some(identity) => {
+                    windowed(keyed, name, window, aggregation.settled, Latest::new(aggregate, Identity::of(identity)), failures)
+                }
+            };
             (emitted(results, &emit, row, stream), Some(late(behind)))
         }
     }
 }
 
-/// The aggregates of windows of time; also the late rows.
+/// The aggregates of windows of time; also the late rows. `settled`: do the rows of a key come in an order of their own?
 fn windowed<'s, A: Aggregate<Row>>(
     keyed: KeyedStream<'s, Row, impl Fn(&Row) -> RowKey + Clone + 'static>,
     name: &str,
     window: &TimeWindows,
+    settled: bool,
     aggregate: A,
     failures: impl Fn() -> Failures,
 ) -> (Stream<'s, WindowResult<RowKey, A::Out>>, Rows<'s>) {
@@ -167,7 +174,7 @@ fn windowed<'s, A: Aggregate<Row>>(
         (None, None) => windows.aggregate_with_late(name, aggregate),
         (Some(given), None) => windows.trigger(trigger(given)).aggregate_with_late(name, aggregate),
         (_, Some(evictor)) => {
-            let evictor = RowEvictor { evictor: evictor.clone(), failures: failures() };
+            let evictor = RowEvictor { evictor: evictor.clone(), settled, failures: failures() };
             windows.trigger(trigger(&window.trigger_or_default())).evictor(evictor).aggregate_with_late(name, aggregate)
         }
     }
@@ -176,10 +183,10 @@ fn windowed<'s, A: Aggregate<Row>>(
 /// One row of each key within a span, and what follows; also the late rows.
 fn deduped<'s>(input: Rows<'s>, stream: &PlannedStream, dedupe: &PlannedDedupe) -> (Rows<'s>, Option<Rows<'s>>) {
     let name = stream.name.as_str();
-    let PlannedKey { keys, key, width } = dedupe.key.clone();
+    let PlannedKey { keys, key, width, .. } = dedupe.key.clone();
     let failures = Failures::new(name, &stream.input.schema, stream.on_error);
     let keyed = if keys.is_empty() { input } else { through(input, &format!("{name}/key"), &keys, failures) };
-    let (kept, late) = keyed.key_by(move |row: &Row| key.of(row)).dedupe(name, dedupe.keep, dedupe.ttl);
+    let (kept, late) = keyed.key_by(move |row: &Row| key.of(row)).dedupe(name, dedupe.keep, dedupe.ttl, dedupe.ties());
     let row = move |row: Row| row.0.into_iter().take(width).collect();
     let late = if keys.is_empty() { late } else { without_keys(late, stream) };
     (emitted(kept, &format!("{name}/emit"), row, stream), Some(late))
@@ -188,7 +195,7 @@ fn deduped<'s>(input: Rows<'s>, stream: &PlannedStream, dedupe: &PlannedDedupe) 
 /// The greatest rows of each key or window with their ranks, and what follows; also the late rows.
 fn topped<'s>(input: Rows<'s>, stream: &PlannedStream, top: &PlannedTop) -> (Rows<'s>, Option<Rows<'s>>) {
     let name = stream.name.as_str();
-    let PlannedKey { keys, key, width } = top.key.clone();
+    let PlannedKey { keys, key, width, settled, .. } = top.key.clone();
     let failures = || Failures::new(name, &stream.input.schema, stream.on_error);
     let keyed = if keys.is_empty() { input } else { through(input, &format!("{name}/key"), &keys, failures()) };
     let keyed = keyed.key_by(move |row: &Row| key.of(row));
@@ -196,11 +203,11 @@ fn topped<'s>(input: Rows<'s>, stream: &PlannedStream, top: &PlannedTop) -> (Row
     let ranked = move |rank: u64, row: Row| row.0.into_iter().take(width).chain([Value::Int(i64::try_from(rank).unwrap_or(i64::MAX))]);
     let all = move |values: Vec<Row>| values.into_iter().zip(1..).map(move |(row, rank)| ranked(rank, row));
     let late = |late: Rows<'s>| if keys.is_empty() { late } else { without_keys(late, stream) };
-    let greatest = || Top::new(top.n, top.measure(failures()));
+    let greatest = || Top::new(top.n, top.measure(failures()), by_value());
     match &top.window {
         None => {
             let row = move |(rank, row): (u64, Row)| ranked(rank, row).collect();
-            (emitted(keyed.top(name, top.n, top.measure(failures())), &emit, row, stream), None)
+            (emitted(keyed.top(name, top.n, top.measure(failures()), by_value()), &emit, row, stream), None)
         }
         Some(PlannedWindow::Count(window)) => {
             let (results, none) = keyed.count_window(*window).aggregate_with_late(name, greatest());
@@ -209,7 +216,10 @@ fn topped<'s>(input: Rows<'s>, stream: &PlannedStream, top: &PlannedTop) -> (Row
         }
         Some(PlannedWindow::Time(window)) => {
             let has_bounds = window.has_bounds();
-            let (results, behind) = windowed(keyed, name, window, greatest(), failures);
+            let (results, behind) = match &top.latest {
+                None => windowed(keyed, name, window, settled, greatest(), failures),
+                Some(identity) => windowed(keyed, name, window, settled, Latest::new(greatest(), Identity::of(identity)), failures),
+            };
             let results = results.flat_map(&rows, move |r| {
                 let bounds = [bound(r.start), bound(r.end)];
                 all(r.value).map(move |row| row.chain(bounds.clone().into_iter().filter(|_| has_bounds)).collect::<Row>())

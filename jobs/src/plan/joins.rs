@@ -8,11 +8,14 @@ use tidegate_operators::join::{Either, Interval, JoinType, Pairs, Unmatched};
 use tidegate_operators::window::Bounds;
 use tidegate_operators::{KeyedStream, Stream};
 
+use super::PlannedInput;
 use super::arrange::{Arrangement, Sides};
 use super::key::{KeySlots, RowKey};
+use super::known::{Known, Order, Timing};
 use super::pipeline::{self, Pipeline};
+use super::single::by_value;
+use super::updates::Updates;
 use super::windows::{self, PlannedShape, PlannedWindow};
-use super::{Known, PlannedInput};
 use crate::aggregate::located;
 use crate::canonical::{has_forms, is_matchless};
 use crate::expr::{Expr, comparable};
@@ -53,30 +56,31 @@ enum PlannedNear {
         clock: Clock,
         lateness: Duration,
     },
-    /// `deleted`: the slot behind the rows of the right that says which end a version.
+    /// `deleted`: the slot behind the rows of the right that says which end a version; `settled`: do versions of a key come in an order of their own?
     Temporal {
         deleted: Option<usize>,
+        settled: bool,
     },
 }
 
-/// Plans a join of two streams; `stated` are fields that the left is said to have.
+/// Plans a join of two streams, and tells what is known of its rows as they are handed on; `stated` are fields that the left is said to have.
 pub(super) fn plan(
     stream: &FileStream,
     join: &Join,
     left: &Known,
     right: &Known,
     stated: &dyn Fn(&str) -> bool,
-) -> Result<PlannedJoin, Vec<Problem>> {
+) -> Result<(PlannedJoin, Known), Vec<Problem>> {
     let mut problems = Vec::new();
     let near = plan_near(join, &mut problems);
     let by_clock = matches!(near, Some(PlannedNear::Window { clock: Clock::Processing, .. }) | None);
-    let timed = left.timed && right.timed;
-    if !(by_clock || timed) {
-        let untimed = if left.timed { join.with.as_str() } else { stream.from.first().map_or("", |from| from.as_str()) };
-        problems.push(
-            join.place.problem(format!("a join is by event time, and records of `{untimed}` have none: give the source `event_time`")),
-        );
+    let timing = left.timing.clone().and(&right.timing);
+    if let (false, Timing::Untimed(remedy)) = (by_clock, &timing) {
+        let untimed = if left.timing.is_timed() { join.with.as_str() } else { stream.from.first().map_or("", |from| from.as_str()) };
+        problems.push(join.place.problem(format!("a join is by event time, and records of `{untimed}` have none: {remedy}")));
     }
+    let updates = left.updates.as_ref().or(right.updates.as_ref());
+    Updates::refuse(updates, &join.place, "a join", &mut problems);
     let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
     for equality in &join.on {
         let text = |range: &Range<usize>| equality.text.value.get(range.clone()).unwrap_or_default();
@@ -122,12 +126,17 @@ pub(super) fn plan(
     let behind = if has_bounds { bounds.as_slice() } else { &[] };
     let with = join.with.as_str();
     let (schema, arranged) = Sides { left: &left.schema, right: &right.schema, with, stated, either: &either, behind }.joined();
+    let fields: Vec<usize> = of_right.iter().filter_map(Expr::as_slot).collect();
     let forms: Vec<bool> = of_left.iter().zip(&of_right).map(|(l, r)| l.ty() != r.ty() || has_forms(l.ty())).collect();
     let (right_side, slot) = JoinSide::new(of_right, &forms, deleted, &right.schema);
-    if let PlannedNear::Temporal { deleted } = &mut near {
-        *deleted = slot;
+    if let PlannedNear::Temporal { deleted, settled } = &mut near {
+        (*deleted, *settled) = (slot, right.order.is_settled(&fields));
     }
-    Ok(PlannedJoin {
+    let again = matches!(&near, PlannedNear::Window { lateness, .. } if !lateness.is_zero());
+    let no_identity = || Err(format!("nothing tells the pairs of `{}` apart", stream.name.value));
+    let updates = again.then(|| Updates::new(stream, "`allowed_lateness`", no_identity(), []));
+    let joined = Known { updates, ..Known::new(schema.clone(), timing, Order::Arrival) };
+    let planned = PlannedJoin {
         left: JoinSide::new(of_left, &forms, None, &left.schema).0,
         right: right_side,
         with: PlannedInput { name: join.with.value.clone(), rearrange: None },
@@ -137,7 +146,8 @@ pub(super) fn plan(
         schema,
         arranged,
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
-    })
+    };
+    Ok((planned, joined))
 }
 
 fn condition(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
@@ -161,7 +171,7 @@ fn plan_near(join: &Join, problems: &mut Vec<Problem>) -> Option<PlannedNear> {
             },
             PlannedWindow::Count(_) => None,
         },
-        Near::Temporal(_) => Some(PlannedNear::Temporal { deleted: None }),
+        Near::Temporal(_) => Some(PlannedNear::Temporal { deleted: None, settled: false }),
     }
 }
 
@@ -219,11 +229,12 @@ impl PlannedJoin {
             PlannedNear::Interval(interval) => {
                 both.interval(name, *interval, self.kind, move |_: &RowKey, left, right| Row(row(left, right).into()))
             }
-            PlannedNear::Temporal { deleted } => {
+            PlannedNear::Temporal { deleted, settled } => {
+                let ties = (!settled).then(by_value);
                 let unmatched = if self.kind.keeps_left() { Unmatched::Keep } else { Unmatched::Drop };
                 let deleted = *deleted;
                 let deletes = move |row: &Row| deleted.is_some_and(|slot| *row.get(slot) == Value::Bool(true));
-                both.temporal(name, unmatched, deletes, move |_: &RowKey, left, right| Row(row(Some(left), right).into()))
+                both.temporal(name, unmatched, deletes, move |_: &RowKey, left, right| Row(row(Some(left), right).into()), ties)
             }
             PlannedNear::Window { window, clock, lateness } => {
                 let pair = move |_: &RowKey, window: Bounds, left: Option<&Row>, right: Option<&Row>| {

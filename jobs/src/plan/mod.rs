@@ -13,6 +13,7 @@ mod first_time;
 mod joins;
 mod kafka;
 mod key;
+mod known;
 mod look;
 mod lookups;
 mod open;
@@ -23,6 +24,7 @@ mod sinks;
 mod sources;
 mod stored;
 mod streams;
+mod updates;
 mod windows;
 
 use std::collections::{HashMap, HashSet};
@@ -38,6 +40,7 @@ use crate::file::{self, JobFile, Problem, Problems, Severity, Spanned};
 
 pub use durability::{Checkpoints, Durability, Restart};
 pub use key::RowKey;
+use known::{Known, Order, Timing};
 use look::Look;
 use open::{Asked, Origin};
 use sinks::PlannedSink;
@@ -45,6 +48,7 @@ pub use sinks::STDOUT;
 use sources::PlannedSource;
 pub use stored::records;
 use streams::PlannedStream;
+use updates::Updates;
 
 /// A job, compiled.
 #[derive(Clone)]
@@ -62,29 +66,6 @@ pub struct Plan {
     sources: Vec<PlannedSource>,
     streams: Vec<PlannedStream>,
     sinks: Vec<PlannedSink>,
-}
-
-/// What is known of a stream that others can read.
-#[derive(Clone, Debug)]
-struct Known {
-    schema: Schema,
-    /// Do all its records have an event time?
-    timed: bool,
-    /// Where its fields come from, if its schema is open.
-    origin: Origin,
-}
-
-impl Known {
-    /// A stream all of whose fields are known.
-    fn closed(schema: Schema, timed: bool) -> Self {
-        Self { schema, timed, origin: Origin::default() }
-    }
-
-    /// A stream whose fields come from there, unless they are all known.
-    fn new(schema: Schema, timed: bool, origin: &Origin) -> Self {
-        let origin = if schema.rest().is_some() { origin.clone() } else { Origin::default() };
-        Self { schema, timed, origin }
-    }
 }
 
 /// The streams planned so far, by name.
@@ -152,17 +133,18 @@ impl Parts {
                 // Its fields may be known all the same.
                 let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked).ok());
                 known.extend(planned.map(|planned| {
-                    let origin = Origin::source(&planned.name);
-                    (planned.name, Known::new(planned.schema, planned.timed, &origin))
+                    let known = known_of(&planned);
+                    (planned.name, known)
                 }));
                 continue;
             }
             match sources::plan(source, asked) {
                 Ok(mut source) => {
                     source.about = about::source(file, &source.name);
-                    known.insert(source.name.clone(), Known::new(source.schema.clone(), source.timed, &Origin::source(&source.name)));
+                    known.insert(source.name.clone(), known_of(&source));
                     if let Some(name) = &source.dead_letter {
-                        known.insert(name.clone(), Known::closed(sources::dead_letter_schema(), false));
+                        let timing = Timing::Untimed("they are lines that could not be read".to_owned());
+                        known.insert(name.clone(), Known::new(sources::dead_letter_schema(), timing, Order::Arrival));
                     }
                     parts.sources.push(source);
                 }
@@ -175,12 +157,14 @@ impl Parts {
                 Ok(Some((mut planned, origin))) => {
                     planned.about = about::stream(file, stream, &planned);
                     let stream = planned;
-                    known.insert(stream.name.clone(), Known::new(stream.schema.clone(), stream.timed, &origin));
+                    known.insert(stream.name.clone(), stream.out.clone());
                     if let Some(late) = stream.late_to() {
-                        known.insert(late.to_owned(), Known::new(stream.late_schema().clone(), stream.input.timed, &origin));
+                        let of_late = Known::new(stream.late_schema().clone(), stream.input.timing.clone(), Order::Arrival);
+                        let of_late = Known { updates: stream.input.updates.clone(), ..of_late };
+                        known.insert(late.to_owned(), of_late.of(&origin));
                     }
                     if let Some((timeouts, schema)) = stream.timeouts_to() {
-                        known.insert(timeouts.to_owned(), Known::closed(schema.clone(), stream.timed));
+                        known.insert(timeouts.to_owned(), Known::new(schema.clone(), stream.out.timing.clone(), Order::Arrival));
                     }
                     parts.streams.push(stream);
                 }
@@ -226,13 +210,18 @@ impl Plan {
     }
 }
 
+/// What is known of a source.
+fn known_of(source: &PlannedSource) -> Known {
+    Known::new(source.schema.clone(), Timing::of_source(source.timed), source.order.clone()).of(&Origin::source(&source.name))
+}
+
 /// The union of what `names` give, and for each whether its rows must be rearranged; `said` of it are these names. `None` if one of them is not
 /// known, for want of a plan.
 fn union(names: &[Spanned<String>], known: &Streams, said: &[String], asked: &mut Asked) -> Option<(Known, Vec<PlannedInput>)> {
     let inputs: Vec<(&str, &Known)> = names.iter().map(|n| known.get(n.as_str()).map(|k| (n.as_str(), k))).collect::<Option<_>>()?;
     let schemas: Vec<&Schema> = inputs.iter().map(|(_, k)| &k.schema).collect();
     let schema = arrange::united(&schemas);
-    let timed = inputs.iter().all(|(_, k)| k.timed);
+    let timing = inputs.iter().fold(Timing::Timed, |timing, (_, k)| timing.and(&k.timing));
     let origin = inputs.iter().fold(Origin::default(), |origin, (_, k)| origin.and(&k.origin));
     asked.name(&origin, said);
     asked.meet(&inputs.iter().map(|(_, k)| (&k.schema, &k.origin)).collect::<Vec<_>>());
@@ -241,7 +230,11 @@ fn union(names: &[Spanned<String>], known: &Streams, said: &[String], asked: &mu
         PlannedInput { name: (*name).to_owned(), rearrange }
     });
     let planned = planned.collect();
-    Some((Known::new(schema, timed, &origin), planned))
+    let (order, updates) = match inputs.as_slice() {
+        [(_, one)] => (one.order.clone(), one.updates.clone()),
+        several => (Order::Arrival, several.iter().find_map(|(_, k)| k.updates.as_ref()).map(Updates::united)),
+    };
+    Some((Known { updates, ..Known::new(schema, timing, order) }.of(&origin), planned))
 }
 
 /// A stream that another reads.

@@ -10,10 +10,11 @@ use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
 
-use super::Known;
 use super::key::{KeySlots, RowKey};
+use super::known::{Known, Timing};
 use super::pipeline::Pipeline;
 use super::streams;
+use super::updates::Updates;
 use crate::aggregate::located;
 use crate::expr::{Expr, identifiers};
 use crate::failures::Failures;
@@ -28,6 +29,8 @@ pub(super) struct Patterned {
     pattern: Pattern<Asked>,
     /// The slot that orders events of one time.
     tie_break: Option<usize>,
+    /// Do the events of a key come in an order of their own?
+    settled: bool,
     pub(super) processing_time: bool,
     limit: Limit,
     events: Events,
@@ -96,13 +99,11 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
     let mut problems = Vec::new();
     let mut schema = Schema::default();
     let (slots, computed) = streams::plan_key(stream, input, &mut schema, &mut problems);
-    if !input.timed && !pattern.processing_time {
-        problems.push(
-            pattern
-                .place
-                .problem(format!("a pattern is over event time unless it says `time: processing`, and {}", streams::untimed(stream))),
-        );
+    if let (false, Timing::Untimed(remedy)) = (pattern.processing_time, &input.timing) {
+        let untimed = streams::untimed(stream, remedy);
+        problems.push(pattern.place.problem(format!("a pattern is over event time unless it says `time: processing`, and {untimed}")));
     }
+    Updates::refuse(input.updates.as_ref(), &pattern.place, "a pattern", &mut problems);
     for (name, ty) in [("match", Type::map()), ("start", Type::Timestamp), ("end", Type::Timestamp)] {
         if schema.slot(name).is_some() {
             let key = stream.key.iter().find(|key| key.value == name).map_or(&stream.name.span, |key| &key.span);
@@ -151,6 +152,7 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
         keys: super::pipeline::append(computed),
         pattern: asked,
         tie_break,
+        settled: input.order.is_settled(&slots),
         processing_time: pattern.processing_time,
         limit: pattern.limit,
         events: Events::new(&input.schema),
@@ -333,9 +335,12 @@ impl Patterned {
         let search = Search::new(with(&self.pattern, &mut judged))?;
         let search = run_as(search, self.timeouts_to.is_some(), self.limit);
         let search = if self.processing_time { search.processing_time() } else { search };
-        Ok(match self.tie_break {
-            Some(slot) => search.tie_break(move |a: &Row, b: &Row| a.get(slot).total_cmp(b.get(slot))),
-            None => search,
+        let by_field = |slot: usize| move |a: &Row, b: &Row| a.get(slot).total_cmp(b.get(slot));
+        Ok(match (self.tie_break.map(by_field), self.settled || self.processing_time) {
+            (None, true) => search,
+            (Some(order), true) => search.tie_break(order),
+            (None, false) => search.tie_break(Row::strict_cmp),
+            (Some(order), false) => search.tie_break(move |a, b| order(a, b).then_with(|| a.strict_cmp(b))),
         })
     }
 

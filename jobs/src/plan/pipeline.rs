@@ -61,6 +61,11 @@ impl Base {
     pub(super) fn arranged((schema, arranged): (Schema, Option<Arrangement>)) -> Self {
         Self { handed_on: schema.width(), schema, arranged }
     }
+
+    /// Where the value in a slot stands once the rows are made, if it is still there.
+    pub(super) fn place_of(&self, slot: usize) -> Option<usize> {
+        self.arranged.as_ref().map_or(Some(slot), |arranged| arranged.place_of(slot))
+    }
 }
 
 impl Pipeline {
@@ -70,6 +75,24 @@ impl Pipeline {
 
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Where the value in a slot stands behind the steps, if it is still there.
+    pub(super) fn place_of(&self, slot: usize) -> Option<usize> {
+        self.steps.iter().try_fold(slot, |slot, step| match step {
+            Step::Where(_) | Step::Append(_) => Some(slot),
+            Step::Select(fields, None) => fields.exprs().iter().position(|field| field.as_slot() == Some(slot)),
+            Step::Select(fields, Some(kept)) => {
+                let mut new = fields.exprs().iter();
+                let from = |kept: &Kept| match kept {
+                    Kept::Slot(slot) => Some(*slot),
+                    Kept::New => new.next().and_then(Expr::as_slot),
+                };
+                kept.iter().map(from).position(|from| from == Some(slot))
+            }
+            Step::Arrange(arrangement) => arrangement.place_of(slot),
+            Step::Explode(_, kept) => kept.iter().position(|from| *from == slot),
+        })
     }
 
     /// Takes one record through the steps.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
-use tidegate_connectors::file::{FileSource, first_line};
+use tidegate_connectors::file::{FileSource, Meaning, first_line};
 use tidegate_connectors::format::{
     AvroFormat, Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit,
 };
@@ -19,6 +19,7 @@ use tidegate_runtime::{About, Error, Record};
 use super::avro;
 use super::first_time::Watched;
 use super::kafka;
+use super::known::Order;
 use super::look::{self, Bad, Look, Sampler};
 use super::open::Asked;
 use super::windows::unsigned;
@@ -36,6 +37,7 @@ pub(super) struct PlannedSource {
     pub(super) schema: Schema,
     pub(super) strategy: WatermarkStrategy,
     pub(super) timed: bool,
+    pub(super) order: Order,
     pub(super) dead_letter: Option<String>,
     /// What it reads, in words.
     pub(super) words: String,
@@ -92,6 +94,13 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         (SourceConnector::Generator(generator), None) if timed => WatermarkStrategy::bounded(unsigned(jitter(generator))),
         _ => strategy,
     };
+    let order = match &source.connector {
+        // Several files are dealt to several workers.
+        SourceConnector::File { path, .. } if !matches!(Meaning::of(&path.value), Meaning::File(_)) => Order::Arrival,
+        // One worker makes all rows of a generator.
+        SourceConnector::File { .. } | SourceConnector::Stdin { .. } | SourceConnector::Generator(_) => Order::Total,
+        SourceConnector::Kafka(_) => Order::Partitioned,
+    };
     // What a generator makes is what the job file says.
     let read = timed && !matches!(source.connector, SourceConnector::Generator(_));
     let made = if read { Arc::new(Watched { name: name.clone(), source: made }) as RowSource } else { made };
@@ -104,6 +113,7 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         schema,
         strategy,
         timed,
+        order,
         dead_letter: dead_letter.map(|d| d.value),
         words,
         look,

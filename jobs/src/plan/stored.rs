@@ -1,17 +1,19 @@
 //! Stored rows of jobs from files, as records: for those who look into a savepoint. The job file is not at hand then; what the rows are is said by the
 //! manifest.
 
+use serde::de::DeserializeOwned;
 use tidegate_checkpoints::{Field, OperatorState, StateInfo};
 use tidegate_connectors::format::{Encoder, JsonEncoder, Timestamps};
 use tidegate_connectors::row::{Row, Schema, Type, Value};
+use tidegate_operators::window::Bounds;
 use tidegate_operators::{Measured, stored};
 use tidegate_runtime::Error;
-use tidegate_runtime::state::{decode, decode_namespace, without_stamp};
+use tidegate_runtime::state::{Table, decode, decode_namespace, without_stamp};
 
 use super::key::RowKey;
-use super::single::Measure;
+use super::single::{Identity, Measure};
 use super::windows::RowTriggerState;
-use crate::aggregate::{Acc, Accs};
+use crate::aggregate::Accs;
 
 /// Appends the records that a row of a state holds as lines of JSON. `None`: nobody knows what it holds, as it is of no job from a file. Timers have none.
 ///
@@ -28,31 +30,29 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
     };
     let value = if state.schema.ends_with(", expiring") { without_stamp(value) } else { value };
     let printer = Printer { of_key, key: decode(key)?, state: &state.name };
-    let aggregates = |accs: Accs| state.fields.iter().map(|field| field.name.clone()).zip(accs.iter().map(Acc::shown).collect::<Vec<_>>());
+    let aggregates = |accs: Accs| {
+        let shown: Vec<_> = state.fields.iter().zip(&accs).map(|(field, acc)| (field.name.clone(), acc.shown(&field.is))).collect();
+        shown.into_iter()
+    };
     let at = |name: &str, ms: i64| (name.to_owned(), Value::timestamp_ms(ms));
-    let bounds = |window: tidegate_operators::window::Bounds| {
+    let bounds = |window: Bounds| {
         let (start, end) = (at("window_start", window.start), at("window_end", window.end));
         [start, end].into_iter().filter(move |_| window.start != i64::MIN)
     };
     let rows = || operator.basis.records.iter().flatten().map(|field| field.name.clone());
     match state.name.as_str() {
         "aggregate" => printer.print(aggregates(decode(value)?), out),
-        "slices" | "late" => {
+        "slices" | "late" | "sessions" | "windows" if !state.fields.is_empty() => {
             let what = match state.name.as_str() {
                 "late" => "window_end",
                 _ if operator.kind.starts_with("tumbling") => "window_start",
                 _ => "slice_start",
             };
-            printer.print(namespace.map(|ms| at(what, ms)).into_iter().chain(aggregates(decode(value)?)), out);
-        }
-        "sessions" => {
-            for (window, accs) in stored::sessions(value)? {
-                printer.print(bounds(window).chain(aggregates(accs)), out);
-            }
-        }
-        "windows" if !state.fields.is_empty() => {
-            for (window, accs) in stored::windows::<Accs, RowTriggerState>(value)? {
-                printer.print(bounds(window).chain(aggregates(accs)), out);
+            let latest = state.schema.contains(stored::LATEST);
+            let all = if latest { held::<LatestAccs>(&state.name, value)? } else { held::<Accs>(&state.name, value)? };
+            for (window, accs) in all {
+                let of_slice = namespace.map(|ms| at(what, ms));
+                printer.print(of_slice.into_iter().chain(window.into_iter().flat_map(bounds)).chain(aggregates(accs)), out);
             }
         }
         "counts" => {
@@ -76,6 +76,38 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
         _ => printer.print([("@bytes".to_owned(), Value::Int(i64::try_from(value.len()).unwrap_or(i64::MAX)))].into_iter(), out),
     }
     Ok(Some(()))
+}
+
+/// The accumulators of the latest results, each by its time and what tells it apart.
+type LatestAccs = Table<(i64, Identity), Accs>;
+
+/// What windows hold of their records.
+trait Held: DeserializeOwned {
+    fn accs(self) -> Vec<Accs>;
+}
+
+impl Held for Accs {
+    fn accs(self) -> Vec<Accs> {
+        vec![self]
+    }
+}
+
+impl Held for LatestAccs {
+    fn accs(self) -> Vec<Accs> {
+        let mut all: Vec<_> = self.into_iter().collect();
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        all.into_iter().map(|(_, accs)| accs).collect()
+    }
+}
+
+/// The accumulators of a key in the state of this name, each with its window if it is not one of a slice.
+fn held<H: Held>(state: &str, value: &[u8]) -> Result<Vec<(Option<Bounds>, Accs)>, Error> {
+    let windows: Vec<(Option<Bounds>, H)> = match state {
+        "sessions" => stored::sessions(value)?.into_iter().map(|(window, held)| (Some(window), held)).collect(),
+        "windows" => stored::windows::<H, RowTriggerState>(value)?.into_iter().map(|(window, held)| (Some(window), held)).collect(),
+        _ => vec![(None, decode(value)?)],
+    };
+    Ok(windows.into_iter().flat_map(|(window, held)| held.accs().into_iter().map(move |accs| (window, accs))).collect())
 }
 
 /// Prints what is stored of a key.

@@ -7,16 +7,18 @@ use tidegate_runtime::{About, Field};
 
 use super::joins::{self, PlannedJoin};
 use super::key::KeySlots;
+use super::known::{Known, Order, Timing};
 use super::lookups::{self, PlannedLookup};
 use super::open::{self, Asked, Origin};
 use super::patterns::{self, Patterned};
 use super::pipeline::{self, Base, Pipeline};
 use super::single::{self, PlannedDedupe, PlannedTop};
+use super::updates::Updates;
 use super::windows::{self, PlannedWindow};
-use super::{Known, PlannedInput, Streams};
+use super::{PlannedInput, Streams};
 use crate::aggregate::{self, Compiled};
 use crate::expr::{Expr, field_name, identifiers};
-use crate::file::{OnError, Problem, Spanned, Stream, Table};
+use crate::file::{OnError, Pattern, Problem, Spanned, Stream, Table};
 
 /// A stream, compiled.
 #[derive(Clone)]
@@ -32,8 +34,8 @@ pub(super) struct PlannedStream {
     pub(super) pipeline: Pipeline,
     /// What the pipeline is over.
     pub(super) pipeline_schema: Schema,
-    pub(super) schema: Schema,
-    pub(super) timed: bool,
+    /// What its readers see.
+    pub(super) out: Known,
     pub(super) on_error: OnError,
 }
 
@@ -81,6 +83,10 @@ pub(super) struct Aggregation {
     pub(super) keys: Pipeline,
     pub(super) key: KeySlots,
     pub(super) window: Option<PlannedWindow>,
+    /// The slots that tell results apart of which the latest is kept.
+    pub(super) latest: Option<Arc<[usize]>>,
+    /// Do the records of a key come in an order of their own?
+    pub(super) settled: bool,
     pub(super) aggregates: Arc<[Compiled]>,
     /// What each keeps, by the names of the aggregates.
     pub(super) kept: Vec<Field>,
@@ -103,13 +109,14 @@ impl From<Vec<Problem>> for Refused {
 
 impl Refused {
     /// A stream whose work can't be planned, but gives the fields of `base` to `where` and `select`.
-    fn looked_through(stream: &Stream, input: &Known, mut problems: Vec<Problem>, base: Base, timed: bool) -> Self {
+    fn looked_through(stream: &Stream, input: &Known, mut problems: Vec<Problem>, base: Base, timing: Timing) -> Self {
         let aside = |name: &Option<Spanned<String>>, known: Known| name.as_ref().map(|name| (name.value.clone(), known));
         // Late records of a join are of another form.
         let late = aside(&stream.late_to, input.clone()).filter(|_| stream.join.is_none());
         let mut gives: Vec<(String, Known)> = late.into_iter().collect();
         if stream.timeouts_to.is_some() {
-            gives.extend(aside(&stream.timeouts_to, Known::closed(pipeline::first(&base.schema, base.handed_on), timed)));
+            let schema = pipeline::first(&base.schema, base.handed_on);
+            gives.extend(aside(&stream.timeouts_to, Known::new(schema, timing.clone(), Order::Arrival)));
         }
         let schema = match pipeline::compile(stream, base) {
             Ok((_, schema)) => schema,
@@ -118,7 +125,7 @@ impl Refused {
                 schema
             }
         };
-        gives.push((stream.name.value.clone(), Known::new(schema, timed, &input.origin)));
+        gives.push((stream.name.value.clone(), Known::new(schema, timing, Order::Arrival).of(&input.origin)));
         Self { problems, gives }
     }
 }
@@ -132,18 +139,19 @@ pub(super) fn plan(
 ) -> Result<Option<(PlannedStream, Origin)>, Refused> {
     let said = open::named_in(stream);
     let Some((input, inputs)) = super::union(&stream.from, known, &said, asked) else { return Ok(None) };
-    let mut timed = input.timed;
     let mut base = Base::new(input.schema.clone());
+    // Of the rows as the work gives them, before they are arranged.
+    let mut out = input.clone();
     let mut origin = input.origin.clone();
     let mut work = Work::Nothing;
     if let Some(pattern) = &stream.pattern {
         let (planned, schema) = patterns::plan(stream, pattern, &input).map_err(|(problems, schema, handed_on)| {
             let base = Base { handed_on, ..Base::new(schema) };
-            Refused::looked_through(stream, &input, problems, base, !pattern.processing_time)
+            Refused::looked_through(stream, &input, problems, base, timing_of_matches(stream, pattern))
         })?;
         // The steps are there to be selected.
-        base = Base { handed_on: planned.schema.width(), ..Base::new(schema) };
-        timed = !planned.processing_time;
+        base = Base { handed_on: planned.schema.width(), ..Base::new(schema.clone()) };
+        out = Known::new(schema, timing_of_matches(stream, pattern), keyed(stream));
         work = Work::Pattern(planned);
     } else if let Some(join) = &stream.join {
         let Some(right) = known.get(join.with.as_str()) else { return Ok(None) };
@@ -151,9 +159,9 @@ pub(super) fn plan(
         asked.name(&origin, &said);
         asked.meet_in_join([(&input.schema, &input.origin), (&right.schema, &right.origin)], join.with.as_str());
         let stated = stated(open::of_left(stream, join), &join.with.value, &origin, asked);
-        let planned = joins::plan(stream, join, &input, right, &stated)?;
+        let (planned, joined) = joins::plan(stream, join, &input, right, &stated)?;
         base = Base::arranged((planned.schema.clone(), planned.arranged.clone()));
-        timed = true;
+        out = joined;
         work = Work::Join(Box::new(planned));
     } else if let Some(lookup) = &stream.lookup {
         let Some(table) = tables.iter().find(|table| table.name.value == lookup.table.value) else { return Ok(None) };
@@ -165,30 +173,54 @@ pub(super) fn plan(
         let stated = stated(named, &table.name.value, &origin, asked);
         let (planned, joined) = lookups::plan(lookup, table, &input, &stated)?;
         base = Base::arranged(joined);
+        out.updates =
+            out.updates.map(|updates| if lookup.left { updates } else { updates.unless_dropped(stream, &lookup.on, &input.schema) });
+        out.order = if lookup.unordered { Order::Arrival } else { out.order };
         work = Work::Lookup(Box::new(planned));
     } else if let Some(dedupe) = &stream.dedupe {
         let planned = single::plan_dedupe(stream, dedupe, &input)
-            .map_err(|problems| Refused::looked_through(stream, &input, problems, base.clone(), timed))?;
+            .map_err(|problems| Refused::looked_through(stream, &input, problems, base.clone(), input.timing.clone()))?;
+        (out.order, out.updates) = (planned.order(), planned.updates.clone());
         work = Work::Dedupe(planned);
     } else if let Some(top) = &stream.top {
         let (planned, ranked) = single::plan_top(stream, top, &input)?;
         base = Base::arranged(ranked);
-        timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
+        (out.timing, out.order, out.updates) = (planned.timing.clone(), planned.order(), planned.updates.clone());
         work = Work::Top(Box::new(planned));
     } else if !stream.aggregate.is_empty() {
-        let (planned, schema) = plan_aggregation(stream, &input)
-            .map_err(|(problems, schema)| Refused::looked_through(stream, &input, problems, Base::new(schema), timed || stream.windowed))?;
-        base = Base::new(schema);
-        timed |= planned.window.as_ref().is_some_and(PlannedWindow::gives_event_time);
+        let (planned, aggregated) = plan_aggregation(stream, &input).map_err(|(problems, schema)| {
+            let timing = if stream.windowed { Timing::Timed } else { input.timing.clone() };
+            Refused::looked_through(stream, &input, problems, Base::new(schema), timing)
+        })?;
+        base = Base::new(aggregated.schema.clone());
+        out = aggregated;
         work = Work::Aggregation(planned);
     }
-    timed |= stream.windowed && stream.window.is_none();
-    let pipeline_schema = base.schema.clone();
-    let (pipeline, schema) =
-        pipeline::compile(stream, base.clone()).map_err(|_| Refused::looked_through(stream, &input, Vec::new(), base, timed))?;
-    let (name, about) = (stream.name.value.clone(), About::default());
-    let planned = PlannedStream { name, about, inputs, input, work, pipeline, pipeline_schema, schema, timed, on_error: stream.on_error };
+    if stream.windowed && stream.window.is_none() {
+        // What is wrong with the window has been told.
+        out.timing = Timing::Timed;
+    }
+    let (pipeline, schema) = pipeline::compile(stream, base.clone())
+        .map_err(|_| Refused::looked_through(stream, &input, Vec::new(), base.clone(), out.timing.clone()))?;
+    let updates = out.updates.map(|updates| updates.through(stream, &base, &pipeline));
+    let out = Known { updates, ..Known::new(schema, out.timing, out.order.through(&pipeline)) }.of(&origin);
+    let (name, about, pipeline_schema) = (stream.name.value.clone(), About::default(), base.schema);
+    let planned = PlannedStream { name, about, inputs, input, work, pipeline, pipeline_schema, out, on_error: stream.on_error };
     Ok(Some((planned, origin)))
+}
+
+/// Whether matches have an event time.
+fn timing_of_matches(stream: &Stream, pattern: &Pattern) -> Timing {
+    if !pattern.processing_time {
+        return Timing::Timed;
+    }
+    let name = &stream.name.value;
+    Timing::Untimed(format!("the pattern of `{name}` goes by the wall clock: let it, or not what reads it, go by event time"))
+}
+
+/// The order of results that begin with the values of the key.
+fn keyed(stream: &Stream) -> Order {
+    Order::behind(Some((0..stream.key.len()).collect()))
 }
 
 /// Whether the job says that the left side of a join with `with` has a field: in the key, `of_left`, or as it calls the field of the right by the name that it
@@ -197,21 +229,18 @@ fn stated<'a>(of_left: Vec<String>, with: &'a str, origin: &'a Origin, asked: &'
     move |name| of_left.iter().any(|of_left| of_left == name) || asked.is_named(origin, &format!("{with}_{name}"))
 }
 
-/// Plans an aggregation.
+/// Plans an aggregation, and tells what is known of its results.
 ///
 /// # Errors
 /// What is wrong with it, and the fields it would give.
-fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Schema), (Vec<Problem>, Schema)> {
+fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Known), (Vec<Problem>, Schema)> {
     let mut problems = Vec::new();
     let mut schema = Schema::default();
     let (slots, computed) = plan_key(stream, input, &mut schema, &mut problems);
-    let window = stream.window.as_ref().and_then(|window| {
-        let planned = windows::plan(window, &input.schema, &mut problems)?;
-        if planned.needs_event_time() && !input.timed {
-            problems.push(window.place.problem(format!("these windows are of event time, and {}", untimed(stream))));
-        }
-        Some(planned)
-    });
+    let (window, latest) = plan_windows(stream, input, &mut problems);
+    if let (false, Some(first)) = (stream.windowed, stream.aggregate.first()) {
+        Updates::refuse(input.updates.as_ref(), &first.name, "a running aggregate", &mut problems);
+    }
     let has_bounds = window.as_ref().map_or(stream.windowed, PlannedWindow::has_bounds);
     if has_bounds {
         schema.add("window_start", Type::Timestamp);
@@ -245,16 +274,41 @@ fn plan_aggregation(stream: &Stream, input: &Known) -> Result<(Aggregation, Sche
     let by = stream.key.iter().map(|k| k.value.as_str()).collect::<Vec<_>>().join(", ");
     let what = stream.aggregate.iter().map(|a| format!("{} = {}", a.name.value, a.call.value)).collect::<Vec<_>>().join(", ");
     let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+    let keys = stream.key.len();
+    let updates = window.as_ref().and_then(|window| {
+        let bounds = if has_bounds { keys..keys + 2 } else { keys..keys };
+        Some(Updates::new(stream, window.fires_again()?, window.identity(stream, (0..keys).collect()), bounds))
+    });
+    let timing = window.as_ref().map_or_else(|| input.timing.clone(), |window| window.timing(stream, &input.timing));
+    let settled = input.order.is_settled(&slots);
+    let in_order = settled || window.as_ref().is_some_and(PlannedWindow::is_by_event_time);
+    let order = if in_order { keyed(stream) } else { Order::Arrival };
     let aggregation = Aggregation {
         key: KeySlots::over(&slots, &input.schema, &computed),
         keys: pipeline::append(computed),
         window,
+        latest,
+        settled,
         aggregates: aggregates.into(),
         kept,
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
         words: format!("{what}{by}"),
     };
-    Ok((aggregation, schema))
+    Ok((aggregation, Known { updates, ..Known::new(schema, timing, order) }))
+}
+
+/// The windows of a stream, and the slots that tell results apart of which they are to keep the latest, if any come again.
+pub(super) fn plan_windows(stream: &Stream, input: &Known, problems: &mut Vec<Problem>) -> (Option<PlannedWindow>, Option<Arc<[usize]>>) {
+    let Some(window) = &stream.window else { return (None, None) };
+    let Some(planned) = windows::plan(window, &input.schema, problems) else { return (None, None) };
+    if let (true, Timing::Untimed(remedy)) = (planned.needs_event_time(), &input.timing) {
+        problems.push(window.place.problem(format!("these windows are of event time, and {}", untimed(stream, remedy))));
+    }
+    let Some(updates) = &input.updates else { return (Some(planned), None) };
+    let refused = planned.counts_anew().map(|reader| updates.refused(reader));
+    let refused = refused.or_else(|| updates.irreplaceable(&stream.key, &input.schema));
+    problems.extend(refused.map(|message| window.place.problem(message)));
+    (Some(planned), updates.identity().map(Into::into))
 }
 
 /// The slots of the key, and the expressions whose values are put behind the row for it; adds its fields to what the stream gives.
@@ -283,7 +337,7 @@ pub(super) fn plan_key(stream: &Stream, input: &Known, schema: &mut Schema, prob
 }
 
 /// What is missing where the input of a stream has no event time.
-pub(super) fn untimed(stream: &Stream) -> String {
+pub(super) fn untimed(stream: &Stream, remedy: &str) -> String {
     let sources: Vec<_> = stream.from.iter().map(|f| format!("`{}`", f.value)).collect();
-    format!("records of {} have none: give the source `event_time`", sources.join(", "))
+    format!("records of {} have none: {remedy}", sources.join(", "))
 }

@@ -13,10 +13,13 @@ use tidegate_operators::window::{
 };
 use tidegate_runtime::{Error, Record};
 
+use super::known::Timing;
 use super::pipeline;
 use crate::expr::Expr;
 use crate::failures::Failures;
-use crate::file::{Clock, Drops, Evictor as FileEvictor, Gap, Problem, Shape, Spanned, Trigger as FileTrigger, Window as FileWindow};
+use crate::file::{
+    Clock, Drops, Evictor as FileEvictor, Gap, Problem, Shape, Spanned, Stream, Trigger as FileTrigger, Window as FileWindow,
+};
 
 /// The windows of a stream.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub(super) struct TimeWindows {
     pub(super) lateness: Duration,
     pub(super) trigger: Option<PlannedTrigger>,
     pub(super) evictor: Option<PlannedEvictor>,
+    /// Why they may fire again without having been emptied; `None`: they do not.
+    again: Option<&'static str>,
 }
 
 /// Which windows a row belongs to.
@@ -43,6 +48,16 @@ pub(super) enum PlannedShape {
     Plain(Window),
     /// Sessions with a gap by row.
     Session(Expr),
+}
+
+impl PlannedShape {
+    /// Do windows of a key that meet become one?
+    fn merges(&self) -> bool {
+        match self {
+            Self::Plain(window) => Assigner::<Row>::merges(window),
+            Self::Session(_) => true,
+        }
+    }
 }
 
 /// When windows fire.
@@ -78,9 +93,46 @@ impl PlannedWindow {
         matches!(self, Self::Time(windows) if windows.clock == Clock::Event && windows.has_bounds())
     }
 
-    /// Have their results an event time, if the records have one or not?
-    pub(super) fn gives_event_time(&self) -> bool {
-        matches!(self, Self::Time(_))
+    /// Whether the results of those of a stream have an event time.
+    pub(super) fn timing(&self, stream: &Stream, input: &Timing) -> Timing {
+        match self {
+            Self::Time(windows) if !windows.has_bounds() => Timing::Untimed(format!(
+                "the windows of `{}` are `global` and have no end: give them one that has, such as `tumbling: 1h`, or let what reads them go by `time: processing`",
+                stream.name.value
+            )),
+            // The wall clock's times are of use only beside a watermark.
+            _ => input.clone(),
+        }
+    }
+
+    /// Why they may fire again without having been emptied; `None`: they do not.
+    pub(super) fn fires_again(&self) -> Option<&'static str> {
+        if let Self::Time(windows) = self { windows.again } else { None }
+    }
+
+    /// Of their results that come again, which values tell one from others of its time: those in the slots of the `key`, unless windows become one.
+    pub(super) fn identity(&self, stream: &Stream, key: Vec<usize>) -> Result<Vec<usize>, String> {
+        match self {
+            Self::Time(windows) if windows.shape.merges() => {
+                Err(format!("the sessions of `{}` may grow before they fire again, and are others then", stream.name.value))
+            }
+            _ => Ok(key),
+        }
+    }
+
+    /// What can't tell that a result comes again, in words; `None`: they can, and keep the latest.
+    pub(super) fn counts_anew(&self) -> Option<&'static str> {
+        match self {
+            Self::Count(_) => Some("a window that counts"),
+            Self::Time(windows) if windows.clock == Clock::Processing => Some("a window of the wall clock"),
+            Self::Time(windows) if windows.trigger.as_ref().is_some_and(|trigger| trigger.purges) => Some("a window that is emptied"),
+            Self::Time(_) => None,
+        }
+    }
+
+    /// Do their results come in an order that is the same in every run, for each key, whatever that of the records is?
+    pub(super) fn is_by_event_time(&self) -> bool {
+        matches!(self, Self::Time(windows) if windows.clock == Clock::Event)
     }
 
     /// Have they a start and an end in time?
@@ -125,8 +177,20 @@ pub(super) fn plan(window: &FileWindow, schema: &Schema, problems: &mut Vec<Prob
     let evictor = window.evictor.as_ref().map(|evictor| plan_evictor(evictor, schema, problems));
     let shape = shape.map_err(|error| problems.push(window.place.problem(error.to_string()))).ok()?;
     let lateness = unsigned(window.allowed_lateness);
-    let windows = TimeWindows { shape, clock: window.clock, lateness, trigger: trigger.flatten(), evictor: evictor.flatten() };
+    let again = fires_again(window);
+    let windows = TimeWindows { shape, clock: window.clock, lateness, trigger: trigger.flatten(), evictor: evictor.flatten(), again };
     (problems.len() == before).then(|| PlannedWindow::Time(Box::new(windows)))
+}
+
+fn fires_again(window: &FileWindow) -> Option<&'static str> {
+    match (&window.trigger, window.clock) {
+        // What they hold is given once.
+        (Some(FileTrigger::Purging(_)), _) => None,
+        (Some(FileTrigger::Count(_) | FileTrigger::Every(_) | FileTrigger::Delta(..)), _)
+        | (Some(FileTrigger::ProcessingTime), Clock::Event)
+        | (Some(FileTrigger::EventTime), Clock::Processing) => Some("`trigger`"),
+        _ => (!window.allowed_lateness.is_zero()).then_some("`allowed_lateness`"),
+    }
 }
 
 fn gap_of(gap: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
@@ -243,10 +307,7 @@ impl Assigner<Row> for RowAssigner {
     }
 
     fn merges(&self) -> bool {
-        match &self.shape {
-            PlannedShape::Plain(window) => Assigner::<Row>::merges(window),
-            PlannedShape::Session(_) => true,
-        }
+        self.shape.merges()
     }
 
     fn ends(&self) -> bool {
@@ -346,11 +407,16 @@ impl Trigger<Row> for RowTrigger {
 /// Drops rows of windows.
 pub(super) struct RowEvictor {
     pub(super) evictor: PlannedEvictor,
+    /// Does the order in which rows came mean anything? If not they are put in order of time and value.
+    pub(super) settled: bool,
     pub(super) failures: Failures,
 }
 
 impl RowEvictor {
     fn evict(&mut self, records: &mut Vec<Record<Row>>) -> Result<(), Error> {
+        if !self.settled {
+            records.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| a.value.strict_cmp(&b.value)));
+        }
         match &mut self.evictor.drops {
             PlannedDrops::Count(evictor) => evictor.before(records),
             PlannedDrops::Time(evictor) => evictor.before(records),

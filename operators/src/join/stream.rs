@@ -7,6 +7,7 @@ use tidegate_runtime::{Data, Edge};
 
 use super::{Either, Interval, IntervalLogic, JoinType, TemporalLogic, Unmatched};
 use crate::stream::Stream;
+use crate::ties::Ties;
 use crate::window::{Assigner, WindowedStream};
 
 /// Two streams with keys of one type, as one stream of their records.
@@ -40,9 +41,10 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
     }
 
     /// Joins each record of the left with what a table says of its key at its time, in event time. The right is the table: each record a
-    /// version, valid until the next one; one that `deletes` ends the validity of the one before it. The second stream is the late records.
+    /// version, valid until the next one; one that `deletes` ends the validity of the one before it. Of versions of one time the last to come holds, or
+    /// given `ties` the last by them. The second stream is the late records.
     #[must_use]
-    pub fn temporal<K, O, D, G>(self, name: &str, unmatched: Unmatched, deletes: D, pair: G) -> Joined<'s, L, R, O>
+    pub fn temporal<K, O, D, G>(self, name: &str, unmatched: Unmatched, deletes: D, pair: G, ties: Option<Ties<R>>) -> Joined<'s, L, R, O>
     where
         K: Data + Eq + Hash,
         O: Clone + 'static,
@@ -52,8 +54,9 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
     {
         let key = self.key.clone();
         let words = format!("{unmatched} temporal join");
-        let (main, late) =
-            keyed(self.edge, name, &words, Some("late"), self.key, |context| TemporalLogic::new(key, deletes, unmatched, pair, context));
+        let (main, late) = keyed(self.edge, name, &words, Some("late"), self.key, |context| {
+            TemporalLogic::new(key, deletes, unmatched, pair, ties, context)
+        });
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 

@@ -12,6 +12,7 @@ use tidegate_runtime::{Data, Error, Record, Watermark};
 use super::buffer::{Buffer, Waiting};
 use super::versions::Versions;
 use super::{Either, Unmatched, untimed};
+use crate::ties::Ties;
 
 /// Of one key: the records that wait for the watermark, the versions of the table, and when they are next looked at.
 #[derive(Clone, Serialize, Deserialize)]
@@ -22,13 +23,14 @@ struct Row<L, R> {
 }
 
 /// The logic of a temporal join. The left waits until the watermark has come to its time: then all versions up to it are known. A version is
-/// valid from its time on, until that of the next; of equal times the last to come holds. A left record behind the watermark is late, and so
-/// is a version behind one that the watermark has passed; both go to the side output.
+/// valid from its time on, until that of the next; of equal times the last to come holds, or the last by `ties`. A left record behind the watermark is
+/// late, and so is a version behind one that the watermark has passed; both go to the side output.
 pub struct TemporalLogic<K, L, R, F, D, G, O> {
     key: F,
     deletes: D,
     pair: G,
     unmatched: Unmatched,
+    ties: Option<Ties<R>>,
     rows: Handle<Keyed<K, Row<L, R>>>,
     timers: Handle<Timers<K>>,
     metrics: Arc<OperatorMetrics>,
@@ -47,11 +49,11 @@ where
     ///
     /// # Errors
     /// The states can't be declared.
-    pub fn new(key: F, deletes: D, unmatched: Unmatched, pair: G, context: &mut Context) -> Result<Self, Error> {
+    pub fn new(key: F, deletes: D, unmatched: Unmatched, pair: G, ties: Option<Ties<R>>, context: &mut Context) -> Result<Self, Error> {
         let rows = context.states.keyed("rows", None)?;
         let timers = context.states.timers("timers")?;
         let metrics = Arc::clone(&context.metrics);
-        Ok(Self { key, deletes, pair, unmatched, rows, timers, metrics, emits: std::marker::PhantomData })
+        Ok(Self { key, deletes, pair, unmatched, ties, rows, timers, metrics, emits: std::marker::PhantomData })
     }
 
     /// How many records wait, and how many versions are kept, over all keys.
@@ -148,7 +150,7 @@ where
                     Either::Right(value) if row.versions.replaced(time, now) => Some(Either::Right(value)),
                     Either::Right(value) => {
                         let deletes = (self.deletes)(&value);
-                        row.versions.insert(time, (!deletes).then_some(value));
+                        row.versions.insert(time, (!deletes).then_some(value), self.ties.as_ref());
                         None
                     }
                 };

@@ -43,7 +43,7 @@ fn key(item: &Either<Left, Right>) -> u8 {
 }
 
 fn logic(unmatched: Unmatched) -> impl Logic<In = Either<Left, Right>, Out = Found, Side = Either<Left, Right>> {
-    TemporalLogic::new(key, |right: &Right| right.3, unmatched, pair, &mut Context::default()).unwrap()
+    TemporalLogic::new(key, |right: &Right| right.3, unmatched, pair, None, &mut Context::default()).unwrap()
 }
 
 /// What the table says of a key at a time, of those of its versions with a number below: the latest, of equal times the last to come.
@@ -103,7 +103,7 @@ proptest! {
     #[test]
     fn the_table_is_as_small_as_it_can_be(steps in steps(), to in -20i64..40) {
         let mut context = Context::default();
-        let mut logic = TemporalLogic::new(key, |right: &Right| right.3, Unmatched::Drop, pair, &mut context).unwrap();
+        let mut logic = TemporalLogic::new(key, |right: &Right| right.3, Unmatched::Drop, pair, None, &mut context).unwrap();
         let mut out = Outbox::default();
         for (i, (step, _)) in steps.iter().enumerate() {
             logic.record(Record::new(step.time(), item(i, step)), &mut out).unwrap();

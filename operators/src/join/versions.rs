@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ties::Ties;
+
 /// What a row is from a moment on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Version<R> {
@@ -28,12 +30,20 @@ impl<R> Versions<R> {
         self.up_to(now).and_then(|at| self.0.get(at)).is_some_and(|version| version.from > from)
     }
 
-    /// The row is `value` from a moment on; `None`: it is not there.
-    pub(super) fn insert(&mut self, from: i64, value: Option<R>) {
+    /// The row is `value` from a moment on; `None`: it is not there. Of two versions of one moment the last to come holds, or given `ties` the one
+    /// that is last by them: a row before a deletion.
+    pub(super) fn insert(&mut self, from: i64, value: Option<R>, ties: Option<&Ties<R>>) {
         let at = self.0.partition_point(|other| other.from < from);
-        match self.0.get_mut(at).filter(|other| other.from == from) {
-            Some(other) => other.value = value,
-            None => self.0.insert(at, Version { from, value }),
+        let Some(other) = self.0.get_mut(at).filter(|other| other.from == from) else {
+            return self.0.insert(at, Version { from, value });
+        };
+        let holds = match (ties, &other.value, &value) {
+            (Some(ties), Some(old), Some(new)) => ties(old, new).is_gt(),
+            (Some(_), Some(_), None) => true,
+            _ => false,
+        };
+        if !holds {
+            other.value = value;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where a window lies.
 
 use serde::{Deserialize, Serialize};
+use tidegate_runtime::Record;
 
 /// A window: `[start, end)` in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,10 +16,17 @@ impl Bounds {
     /// The window over everything.
     pub const GLOBAL: Self = Self { start: i64::MIN, end: i64::MAX };
 
-    /// The last millisecond in it, which is the event time of its results; the end of time for one that has no end.
+    /// The last millisecond in it; the end of time for one that has no end.
     #[must_use]
     #[inline]
     pub fn last(self) -> i64 {
         if self.end == i64::MAX { i64::MAX } else { self.end.saturating_sub(1) }
+    }
+
+    /// The event time of its results: its last millisecond. Those of the window over everything have none.
+    #[must_use]
+    #[inline]
+    pub fn result_time(self) -> i64 {
+        if self == Self::GLOBAL { Record::UNTIMED } else { self.last() }
     }
 }

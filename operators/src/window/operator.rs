@@ -248,7 +248,7 @@ where
                 pane.kept = None;
                 self.emptied = true;
             }
-            self.emitted.drain(..).for_each(|value| out.emit(window.last(), value));
+            self.emitted.drain(..).for_each(|value| out.emit(window.result_time(), value));
         }
         if decision.purges() {
             pane.kept = None;

@@ -61,7 +61,8 @@ where
     W: Assigner<T>,
     X: Trigger<T>,
 {
-    /// For how long after its end a window of event time still takes records and fires again.
+    /// For how long after its end a window of event time still takes records and fires again. A later result takes the place of the former one of its key
+    /// and window: an aggregate over the results wants to be a [`Latest`](crate::Latest).
     #[must_use]
     pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
         self.allowed_lateness = lateness;

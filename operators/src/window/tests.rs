@@ -397,7 +397,7 @@ fn a_window_without_end_fires_at_its_interval_and_at_the_end_of_input() {
     logic.watermark(Watermark::END, &mut out).unwrap();
     let (main, _) = out.take();
     assert_eq!(main.len(), 2);
-    assert!(main.iter().all(|r| r.time == i64::MAX && r.value.value == [5]));
+    assert!(main.iter().all(|r| r.time == Record::UNTIMED && r.value.value == [5]));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use drive::{Outcome, Output};
 use serde_json::{Value as Json, json};
 use tidegate_operators::window::Bounds;
+use tidegate_runtime::Record;
 
 fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
     list.sort();
@@ -32,7 +33,9 @@ fn expected(case: &Json) -> Outcome {
         }
         let (start, end) = (out["window_start"].as_i64(), out["window_end"].as_i64());
         let window = start.zip(end).map_or(Bounds::GLOBAL, |(start, end)| Bounds { start, end });
-        outcome.outputs.push((step(out), out["key"].to_string(), window, out["value"].to_string(), out["ts"].as_i64().unwrap()));
+        // What the cases call the end of time is none here.
+        let time = if window == Bounds::GLOBAL { Record::UNTIMED } else { out["ts"].as_i64().unwrap() };
+        outcome.outputs.push((step(out), out["key"].to_string(), window, out["value"].to_string(), time));
     }
     let event = |late: &Json| json!([late["key"], late["value"], late["ts"]]).to_string();
     outcome.late = case["late"].as_array().unwrap().iter().map(|late| (step(late), event(late))).collect();

@@ -14,7 +14,7 @@ pub(in crate::file) static PATTERN: Table = Table {
             "no_skip",
             "which of the matches that overlap one are dropped",
         ),
-        key("tie_break", "field", "order of arrival", "orders events of one time"),
+        key("tie_break", "field", "[order](#order)", "orders events of one time"),
         key("time", "event | processing", "event", "processing: events are taken as they come, at the time of the wall clock"),
         key("limit", "mapping", "128MiB, then drop_oldest", "how much memory the partial matches of a key may take"),
     ],

@@ -79,7 +79,7 @@ pub(in crate::file) static DEDUPE: Table = Table {
     name: "dedupe",
     title: "dedupe",
     keys: &[
-        key("keep", "first | last", "first", "the first at once, or the last when the time is over"),
+        key("keep", "first | last", "first", "the first, or the last when the time is over"),
         key("ttl", "duration", "", "how long after a key's first record its others count as the same, in event time"),
     ],
 };
@@ -87,5 +87,8 @@ pub(in crate::file) static DEDUPE: Table = Table {
 pub(in crate::file) static TOP: Table = Table {
     name: "top",
     title: "top",
-    keys: &[key("n", "count", "", "how many"), key("by", "expression", "", "the greatest by this; of equal ones those that came first")],
+    keys: &[
+        key("n", "count", "", "how many"),
+        key("by", "expression", "", "the greatest by this; equal ones by the other fields, the least first"),
+    ],
 };
