@@ -258,7 +258,7 @@ fn a_bad_pattern_hides_no_unknown_field() {
         [
             "unknown field `usr`: did you mean `user`?",
             "unknown field `reslt`: did you mean `result`?",
-            "`times` of step `fail` is zero: leave the step out, or let it occur at least once",
+            "step `fail` is to be taken zero times: say at least once, or leave it out",
             "unknown field `okk`: did you mean `ok`?",
             "unknown field `useer`: did you mean `user`?",
         ]
@@ -308,8 +308,8 @@ fn a_mistake_brings_no_others() {
             "  counts: { from: logins, key: user, aggregat: { n: count() }, where: 'n > 1' }\n  alerts: { from: counts, where: 'n > 3' }"
         ),
         [
-            "unknown key `aggregat` in stream `counts`: did you mean `aggregate`?",
             "`key` in stream `counts` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate`",
+            "unknown key `aggregat` in stream `counts`: did you mean `aggregate`?",
         ]
     );
     assert_eq!(
@@ -339,8 +339,8 @@ sinks:
         found,
         [
             "expected a duration such as `5s`, found `15 min`: \"15m\"",
-            "unknown key `slide` in `window` of stream `alerts`: \"every\"",
             "`window` of stream `alerts` needs exactly one of tumbling, sliding, cumulative, session, count, global; it has none: \"\"",
+            "unknown key `slide` in `window` of stream `alerts`: \"every\"",
             "cannot compare int and string: \"\"",
         ]
     );

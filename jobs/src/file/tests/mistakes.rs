@@ -205,7 +205,7 @@ fn values_of_sources_and_sinks() {
     let sink = |keys: &str| messages(&with_stream("where: x").replace("connector: stdout", keys));
     let template = sink("connector: stdout, format: text, text: 'n {n'");
     assert_eq!(template, ["error: job.yaml:5:68: a single brace: `{field}` stands for a field, `{{` and `}}` for braces"]);
-    let unknown = "error: job.yaml:5:45: unknown key `path` in sink `out`; there are `from`, `connector`, `format`, `timestamps`, `header`, `delimiter`, `text`";
+    let unknown = "error: job.yaml:5:45: unknown key `path` in sink `out`; there are `from`, `connector`, `format`, `timestamps`, `uid`, `header`, `delimiter`, `text`";
     assert_eq!(sink("connector: stdout, path: x"), [unknown]);
     assert_eq!(sink("connector: stdout, text: x"), ["error: job.yaml:5:45: `text` belongs to `format: text`"]);
 }
