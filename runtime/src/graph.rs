@@ -60,7 +60,9 @@ pub struct About {
 
 /// Says whether a source or a sink can go on from the items of its list in a snapshot.
 #[derive(Clone)]
-pub struct Judge(Arc<dyn Fn(&[Json]) -> Result<(), Error> + Send + Sync>);
+pub struct Judge(Arc<Judging>);
+
+type Judging = dyn Fn(&[Json]) -> Result<(), Error> + Send + Sync;
 
 impl Judge {
     pub(crate) fn new(judge: impl Fn(&[Json]) -> Result<(), Error> + Send + Sync + 'static) -> Self {

@@ -75,6 +75,11 @@ impl Run {
     /// Runs a job that has been read and planned.
     pub fn loaded(&self, loaded: &Loaded) -> ExitCode {
         tell(&loaded.problems);
+        // Before all else: a signal that comes with the first record, or while a broker is asked, must find somebody.
+        let signals = match Signals::new([SIGINT, SIGTERM]) {
+            Ok(signals) => signals,
+            Err(e) => return super::fail(&e.into(), super::FAILED),
+        };
         let restore = match self.restore.find(&loaded.plan, &loaded.job) {
             Ok(restore) => restore,
             Err(refused) => return refused.tell(),
@@ -89,11 +94,7 @@ impl Run {
             Err(error) => return super::fail(&error, super::FAILED),
         };
         let mut supervisor = Supervisor::new(loaded, &self.restore, restore);
-        // Before the job starts: a signal that comes with its first record must already find somebody.
-        match Signals::new([SIGINT, SIGTERM]) {
-            Ok(signals) => stop_on_signal(signals, supervisor.stopping()),
-            Err(e) => return super::fail(&e.into(), super::FAILED),
-        }
+        stop_on_signal(signals, supervisor.stopping());
         log_panics();
         if home.shared()
             && let Err(error) = super::control::listen(home.dir(), supervisor.stopping())

@@ -176,7 +176,10 @@ sinks: {{ out: {{ from: in, connector: stdout }} }}\n",
     topic.trim(0, 15);
     let bounded = |options: &str| dir.job(&job(&format!(", stop: latest{options}"))).args(["--resume"]).run();
     let remedy = "options: { auto.offset.reset: earliest }";
-    fails(bounded(""), &[&topic.name, "offset 10", "from 15 to before 20", remedy]);
+    let refused = bounded("").exits(3);
+    for part in [topic.name.as_str(), "offset 10", "from 15 to before 20", remedy] {
+        assert!(refused.stderr.contains(part), "`{part}`: {}", refused.stderr);
+    }
     let rest = bounded(&format!(", {remedy}")).exits(0).stderr_has("older records have been deleted");
     assert_eq!(rest.values().len(), 5);
 }

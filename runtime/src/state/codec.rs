@@ -32,10 +32,13 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     }
 }
 
+/// Puts the parts of a value where they are said to be: for each place, which of the former it is.
+pub(super) type Arranging<V> = dyn Fn(&mut V, &[Option<usize>]);
+
 /// The bytes of a stored value once `arrange` has put its parts where `places` says.
 pub(super) fn arranged<V: Serialize + DeserializeOwned>(
     value: &[u8],
-    arrange: Option<&dyn Fn(&mut V, &[Option<usize>])>,
+    arrange: Option<&Arranging<V>>,
     places: &[Option<usize>],
 ) -> Result<Vec<u8>, Error> {
     let mut decoded: V = decode(value)?;

@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use tidegate_checkpoints::Field;
 
+use super::codec::Arranging;
+
 /// Puts a value that was stored with other parts together anew: for each part of now where it lies among the stored ones, if it does.
-pub(super) type Arrange<V> = Rc<dyn Fn(&mut V, &[Option<usize>])>;
+pub(super) type Arrange<V> = Rc<Arranging<V>>;
 
 /// What the values of a state stand for: stored values of another meaning are not read. They may have parts that are known by name; then a job that
 /// has others goes on with those it has.
