@@ -37,11 +37,14 @@ pub fn counted<Acc: DeserializeOwned>(bytes: &[u8]) -> Result<(u64, Vec<Acc>), E
     Ok((state.seen, state.slices.into()))
 }
 
+/// The start of a span, and the record that is kept for it.
+pub type Kept<T> = (i64, Option<Record<T>>);
+
 /// The last records of the spans of a key.
 ///
 /// # Errors
 /// These are other bytes.
-pub fn spans<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<(i64, Option<Record<T>>)>, Error> {
+pub fn spans<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<Kept<T>>, Error> {
     let spans: Vec<Span<T>> = decode(bytes)?;
     Ok(spans.into_iter().map(|span| (span.start, span.last)).collect())
 }

@@ -154,7 +154,7 @@ fn straight_from_one_file_its_order_decides() {
             let at = |time: Option<i64>| events.iter().filter(move |event| Some(event.3) == time).map(|event| event.2);
             let times = || events.iter().map(|event| event.3);
             let all: Vec<_> = events.iter().map(|event| event.2).collect();
-            row(k, start, json!({"first": at(times().min()).next(), "last": at(times().max()).last(), "all": all}))
+            row(k, start, json!({"first": at(times().min()).next(), "last": at(times().max()).next_back(), "all": all}))
         })
         .collect();
     let streams = "t: { from: in, where: 'v >= 0' }, s: { from: t, key: k, window: { tumbling: 10s }, aggregate: { first: first(n), last: last(n), all: collect(n) } }";

@@ -53,7 +53,7 @@ fn rows(workers: &str, s: &str) -> Vec<Value> {
 fn latest(rows: Vec<Value>) -> Vec<Value> {
     let mut latest: BTreeMap<(i64, i64), Value> = BTreeMap::new();
     for row in rows {
-        latest.insert((row["end"].as_i64().unwrap(), row["rank"].as_i64().unwrap_or(0)), row);
+        latest.insert((row["end"].as_i64().expect("the end of a window"), row["rank"].as_i64().unwrap_or(0)), row);
     }
     latest.into_values().collect()
 }

@@ -16,7 +16,14 @@ pub struct Candidate<'a, E> {
 }
 
 /// The events a partial match holds.
-pub struct Matched<'a, E>(Option<(&'a Past<E>, &'a [Arc<str>], Chain)>);
+pub struct Matched<'a, E>(Option<Events<'a, E>>);
+
+/// Events that lie in the past of a key.
+struct Events<'a, E> {
+    past: &'a Past<E>,
+    names: &'a [Arc<str>],
+    chain: Chain,
+}
 
 impl<'a, E> Matched<'a, E> {
     pub(super) fn none() -> Self {
@@ -24,15 +31,16 @@ impl<'a, E> Matched<'a, E> {
     }
 
     pub(super) fn of_chain(past: &'a Past<E>, names: &'a [Arc<str>], chain: Chain) -> Self {
-        Self(Some((past, names, chain)))
+        Self(Some(Events { past, names, chain }))
     }
 
     /// All of them with the names of their steps, the latest first.
     pub fn backwards(&self) -> impl Iterator<Item = (&'a str, &'a E)> + use<'a, E> {
-        let of = |(past, names, chain): (&'a Past<E>, &'a [Arc<str>], Chain)| {
+        let of = |Events { past, names, chain }: &Events<'a, E>| {
+            let (past, names) = (*past, *names);
             chain.nodes(past).map(move |node| (&*names[node.step as usize], &past.events[node.event as usize].0))
         };
-        self.0.into_iter().flat_map(of)
+        self.0.as_ref().map(of).into_iter().flatten()
     }
 
     /// Those of a step, in order; none if it has none, or there is no such step.

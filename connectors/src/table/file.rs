@@ -19,10 +19,13 @@ use crate::row::Row;
 /// once it has not changed from one look to the next it takes the place of the old one. A line that can't be understood fails the job.
 pub struct FileTable<F>(Arc<Shared<F>>);
 
+/// Computes the key of a row; none if it meets nothing.
+type KeyOf = dyn Fn(&Row) -> Option<Row> + Send + Sync;
+
 struct Shared<F> {
     path: PathBuf,
     format: F,
-    key: Box<dyn Fn(&Row) -> Option<Row> + Send + Sync>,
+    key: Box<KeyOf>,
     look_every: Duration,
     state: RwLock<State>,
 }

@@ -204,7 +204,7 @@ fn upstream<'f>(file: &'f JobFile, stream: &'f file::Stream, seen: &mut HashSet<
         reads.extend(file.source(&name.value).and_then(event_time));
         let Some(before) = file.stream(&name.value) else { continue };
         let keeps = before.pattern.is_some() || before.join.is_some() || before.dedupe.is_some() || before.top.is_some();
-        if !(keeps || !before.aggregate.is_empty()) {
+        if !keeps && before.aggregate.is_empty() {
             upstream(file, before, seen, reads);
         }
         if let Some(lookup) = &before.lookup {

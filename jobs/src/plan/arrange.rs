@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use tidegate_connectors::row::{Field, Row, Schema, Type, Value};
 
+/// Rows of a schema, and what makes them, if they don't come as they are.
+pub(super) type Arranged = (Schema, Option<Arrangement>);
+
 /// Where each value of a row comes from. Cloning shares it.
 #[derive(Clone, Debug)]
 pub(super) struct Arrangement(Arc<[Take]>);
@@ -141,7 +144,7 @@ pub(super) fn between(from: &Schema, to: &Schema) -> Option<Arrangement> {
 
 /// The schema of rows of `schema` with further fields behind them. A field that rows may lack makes way for one of its name: then also
 /// what leaves it out.
-pub(super) fn extended<'a>(schema: &Schema, added: impl IntoIterator<Item = (&'a str, Type)>) -> (Schema, Option<Arrangement>) {
+pub(super) fn extended<'a>(schema: &Schema, added: impl IntoIterator<Item = (&'a str, Type)>) -> Arranged {
     let added: Vec<(&str, Type)> = added.into_iter().collect();
     let replaced = |field: &Field| !schema.declares(&field.name) && added.iter().any(|(name, _)| *name == field.name);
     let mut extended = schema.without_fields();
@@ -189,7 +192,7 @@ impl<'a> Sides<'a> {
     ///
     /// A field of the right that the left has, too, is called `<right>_<field>`. What the left has its schema tells, or the job. Where only the row can
     /// tell, a name means the left's field if the row has one, else the right's.
-    pub(super) fn joined(&self) -> (Schema, Option<Arrangement>) {
+    pub(super) fn joined(&self) -> Arranged {
         let open = self.left.rest().or(self.right.rest()).is_some();
         let mut named: Vec<(String, Vec<Source<'a>>)> = self.left.names().map(|name| (name.to_owned(), self.sources(name))).collect();
         for (_, field) in self.right.fields() {

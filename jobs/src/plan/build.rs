@@ -279,8 +279,8 @@ fn matched<'s>(input: Rows<'s>, stream: &PlannedStream, pattern: &Patterned) -> 
         |context| {
             let search = pattern.search(failures(), Arc::clone(&context.metrics)).expect("a planned pattern is one");
             let tell = move |key: &RowKey, found: &Found<'_, Row>| match found {
-                Found::Match(sequence) => Told::Match(rows.row(key, sequence, true)),
-                Found::Timeout(sequence) => Told::Timeout(rows.row(key, sequence, false)),
+                Found::Match(sequence) => Told::Match(rows.row(key, sequence)),
+                Found::Timeout(sequence) => Told::Timeout(rows.timeout(key, sequence)),
             };
             CepLogic::new(move |row: &Row| of_row.of(row), search, tell, context)
         },

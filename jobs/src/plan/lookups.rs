@@ -12,7 +12,7 @@ use tidegate_operators::lookup::{CacheConfig, Cached, LookupTable, Rows};
 use tidegate_operators::{AsyncOptions, Order, Retries, Stream};
 use tidegate_runtime::Error;
 
-use super::arrange::{Arrangement, Sides};
+use super::arrange::{Arranged, Sides};
 use super::pipeline::{self, Pipeline};
 use super::{Known, sources, windows};
 use crate::canonical::{canonical, has_forms, is_matchless};
@@ -47,7 +47,7 @@ pub(super) fn plan(
     table: &Table,
     input: &Known,
     stated: &dyn Fn(&str) -> bool,
-) -> Result<(PlannedLookup, (Schema, Option<Arrangement>)), Vec<Problem>> {
+) -> Result<(PlannedLookup, Arranged), Vec<Problem>> {
     let mut problems = Vec::new();
     let mut fields = Vec::new();
     for field in &table.schema {

@@ -16,7 +16,7 @@ use super::pipeline::Pipeline;
 use super::streams;
 use super::updates::Updates;
 use crate::aggregate::located;
-use crate::expr::{Expr, identifiers};
+use crate::expr::{Expr, identifiers, identifiers_and_sizes, size_field};
 use crate::failures::Failures;
 use crate::file::{self, Problem, Spanned, Stream};
 
@@ -34,8 +34,10 @@ pub(super) struct Patterned {
     pub(super) processing_time: bool,
     limit: Limit,
     events: Events,
-    /// The steps that take events, each a list behind the fields of a match.
-    steps: Arc<[Arc<str>]>,
+    /// What stands behind the fields of a match.
+    columns: Arc<[Column]>,
+    /// Does anyone look at `match`?
+    by_step: bool,
     /// The fields of a match as it is handed on: the first ones.
     pub(super) schema: Schema,
     pub(super) late_to: Option<String>,
@@ -55,6 +57,17 @@ impl Condition for Asked {
     fn is_iterative(&self) -> bool {
         !self.steps.is_empty()
     }
+}
+
+/// What is told of the events of a step.
+#[derive(Clone)]
+enum Column {
+    /// They themselves, as a list.
+    Events(Arc<str>),
+    /// How many they are.
+    Count(Arc<str>),
+    /// Nothing: nobody asks.
+    Nothing,
 }
 
 /// How events are written as maps.
@@ -129,8 +142,17 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
     let conditions = Conditions { fields: &fields, steps: &steps };
     let asked = with(&pattern.shape, &mut |text: &Spanned<String>| conditions.compile(text, &mut problems));
     let mut seen = schema.clone();
-    for step in &steps {
-        seen.add(&**step, lists());
+    let asks = Asks::of(stream);
+    // A step named as a field of the match is in `match` only.
+    let listed: Vec<&Arc<str>> = steps.iter().filter(|step| schema.slot(step).is_none()).collect();
+    let mut columns = Vec::new();
+    for step in &listed {
+        seen.add(&***step, lists());
+        columns.push(if asks.names(step) { Column::Events(Arc::clone(step)) } else { Column::Nothing });
+    }
+    for step in listed.iter().filter(|step| asks.sizes(step)) {
+        seen.add(size_field(step), Type::Int);
+        columns.push(Column::Count(Arc::clone(step)));
     }
     let mut engine = None;
     if problems.is_empty() && pattern.sound {
@@ -156,14 +178,45 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
         processing_time: pattern.processing_time,
         limit: pattern.limit,
         events: Events::new(&input.schema),
-        // A step named as a field of the match is in `match` only.
-        steps: steps.into_iter().filter(|step| schema.slot(step).is_none()).collect(),
+        columns: columns.into(),
+        by_step: asks.names("match") || asks.sizes("match"),
         schema,
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
         timeouts_to: stream.timeouts_to.as_ref().map(|name| name.value.clone()),
         words,
     };
     Ok((patterned, seen))
+}
+
+/// What the `where`, `select` and `flat_map` of a stream ask of its matches.
+struct Asks {
+    names: Vec<String>,
+    sizes: Vec<String>,
+    /// All fields are handed on as they are.
+    all: bool,
+}
+
+impl Asks {
+    fn of(stream: &Stream) -> Self {
+        let selected = stream.select.iter().flat_map(|select| select.fields.iter().map(|(_, text)| text));
+        let texts = stream.filter.iter().chain(selected).chain(stream.flat_map.iter().map(|flat_map| &flat_map.list));
+        let (mut names, mut sizes) = (Vec::new(), Vec::new());
+        for text in texts {
+            let (named, sized) = identifiers_and_sizes(&text.value);
+            names.extend(named);
+            sizes.extend(sized);
+        }
+        let all = stream.select.as_ref().is_none_or(|select| select.all.as_ref().is_some_and(|all| all.value));
+        Self { names, sizes, all }
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.names.iter().any(|named| named == name) || (self.all && name == "match")
+    }
+
+    fn sizes(&self, name: &str) -> bool {
+        self.sizes.iter().any(|sized| sized == name)
+    }
 }
 
 /// A search that emits timeouts if they are asked for, within the limit.
@@ -344,10 +397,25 @@ impl Patterned {
         })
     }
 
-    /// A match as a row: the key, `match`, `start`, `end`, and if it is asked for the events of each step.
-    pub(super) fn row(&self, key: &RowKey, found: &Sequence<'_, Row>, with_steps: bool) -> Row {
+    /// A match as a row: the key, `match`, `start`, `end`, and what is asked of the events of each step.
+    pub(super) fn row(&self, key: &RowKey, found: &Sequence<'_, Row>) -> Row {
+        let lists = |step: &Arc<str>| Value::list(found.of(step).map(|event| self.events.map(event)));
+        let columns = self.columns.iter().map(|column| match column {
+            Column::Events(step) => lists(step),
+            Column::Count(step) => Value::Int(i64::try_from(found.count(step)).unwrap_or(i64::MAX)),
+            Column::Nothing => Value::Null,
+        });
+        self.start(key, found, self.by_step).chain(columns).collect()
+    }
+
+    /// A partial match that ran out of time as a row: the key, `match`, `start` and `end`.
+    pub(super) fn timeout(&self, key: &RowKey, found: &Sequence<'_, Row>) -> Row {
+        self.start(key, found, true).collect()
+    }
+
+    fn start(&self, key: &RowKey, found: &Sequence<'_, Row>, by_step: bool) -> impl Iterator<Item = Value> {
         let mut steps: Vec<(&Arc<str>, Vec<Value>)> = Vec::new();
-        for (name, event) in found.events() {
+        for (name, event) in found.events().filter(|_| by_step) {
             let event = self.events.map(event);
             // The latest steps are at the end.
             match steps.iter_mut().rev().find(|(known, _)| *known == name) {
@@ -355,14 +423,8 @@ impl Patterned {
                 None => steps.push((name, vec![event])),
             }
         }
-        let steps: Vec<(&Arc<str>, Value)> = steps.into_iter().map(|(name, events)| (name, Value::list(events))).collect();
-        let by_step = Value::map(steps.iter().map(|(name, events)| (Value::string(name), events.clone())));
+        let by_step = Value::map(steps.into_iter().map(|(name, events)| (Value::string(name), Value::list(events))));
         let times = [found.start(), found.end()].map(super::build::bound);
-        let named = self.steps.iter().filter(|_| with_steps);
-        let lists = named.map(|step| {
-            let events = steps.iter().find(|(name, _)| *name == step).map(|(_, events)| events.clone());
-            events.unwrap_or_else(|| Value::list([]))
-        });
-        key.values().iter().cloned().chain([by_step]).chain(times).chain(lists).collect()
+        key.values().to_vec().into_iter().chain([by_step]).chain(times)
     }
 }

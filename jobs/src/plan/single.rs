@@ -9,7 +9,7 @@ use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_operators::{Keep, Ties};
 use tidegate_runtime::Error;
 
-use super::arrange::{self, Arrangement};
+use super::arrange::{self, Arranged};
 use super::key::KeySlots;
 use super::known::{Known, Order, Timing};
 use super::pipeline::{self, Pipeline};
@@ -124,7 +124,7 @@ pub(super) struct PlannedTop {
 
 /// Plans a `top`; the schema is that of its rows: of the input, with the rank and the window's bounds. Also tells how they are made of the fields of the
 /// input and those.
-pub(super) fn plan_top(stream: &Stream, top: &Top, input: &Known) -> Result<(PlannedTop, (Schema, Option<Arrangement>)), Vec<Problem>> {
+pub(super) fn plan_top(stream: &Stream, top: &Top, input: &Known) -> Result<(PlannedTop, Arranged), Vec<Problem>> {
     let mut problems = Vec::new();
     let key = PlannedKey::plan(stream, input, &mut problems);
     let (window, latest) = plan_windows(stream, input, &mut problems);

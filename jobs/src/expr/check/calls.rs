@@ -1,6 +1,6 @@
 //! Calls: operators, macros, functions with and without a namespace; choosing among the overloads.
 
-use cel::common::ast::{CallExpr, IdedExpr};
+use cel::common::ast::{CallExpr, Expr as Ast, IdedExpr};
 use tidegate_connectors::row::Value;
 
 use super::{Checker, Typed, is_operator};
@@ -9,6 +9,7 @@ use crate::expr::fast::{Affix, BoolNode, TextNode};
 use crate::expr::functions::{self, Function};
 use crate::expr::node::Node;
 use crate::expr::problem::Problem;
+use crate::expr::size_field;
 use crate::expr::ty::Ty;
 use crate::expr::val::Val;
 use crate::nearest::nearest;
@@ -23,6 +24,11 @@ impl Checker<'_> {
             let name = name.trim_start_matches('.');
             if let ("dyn", [value]) = (name, call.args.as_slice()) {
                 return Typed::new(Ty::Any, self.expr(value).node);
+            }
+            if let ("size", [value]) = (name, call.args.as_slice())
+                && let Some(known) = self.known_size(value)
+            {
+                return known;
             }
             if name == "coalesce" && !call.args.is_empty() {
                 return self.coalesce(e, &call.args);
@@ -49,6 +55,14 @@ impl Checker<'_> {
             Some(function) => self.function(e, function, call.args.iter()),
             None => self.unknown_function(e, name, call),
         }
+    }
+
+    /// The size of a field, where the row has it in a field of its own.
+    fn known_size(&self, value: &IdedExpr) -> Option<Typed> {
+        let Ast::Ident(name) = &value.expr else { return None };
+        let local = self.locals.iter().any(|(local, _)| local == name);
+        let slot = self.scope.schema.slot(&size_field(name)).filter(|_| !local)?;
+        Some(Typed::new(Ty::Int, Node::Slot(slot)))
     }
 
     fn coalesce(&mut self, e: &IdedExpr, args: &[IdedExpr]) -> Typed {
