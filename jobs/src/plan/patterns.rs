@@ -415,7 +415,7 @@ impl Patterned {
 
     fn start(&self, key: &RowKey, found: &Sequence<'_, Row>, by_step: bool) -> impl Iterator<Item = Value> {
         let mut steps: Vec<(&Arc<str>, Vec<Value>)> = Vec::new();
-        for (name, event) in found.events().filter(|_| by_step) {
+        for (name, event) in by_step.then(|| found.events()).into_iter().flatten() {
             let event = self.events.map(event);
             // The latest steps are at the end.
             match steps.iter_mut().rev().find(|(known, _)| *known == name) {
