@@ -24,10 +24,12 @@ fn a_then_b() -> Pattern<Where<Event>> {
     Pattern::begin("a").when(step('a')).followed_by("b").when(step('b'))
 }
 
-type AbLogic<F, T> = CepLogic<u64, Event, Where<Event>, F, T>;
+type Tell = fn(&u64, &Found<'_, Event>) -> Emitted<u64, Event>;
+type AbLogic<F> = CepLogic<u64, Event, Where<Event>, F, Tell>;
 
-fn logic(pattern: Pattern<Where<Event>>) -> AbLogic<impl Fn(&Event) -> u64, impl FnMut(&u64, &Found<'_, Event>) -> Emitted<u64, Event>> {
-    CepLogic::new(|(key, _): &Event| *key, Search::new(pattern).unwrap(), Emitted::of, &mut Context::default()).unwrap()
+fn logic(pattern: Pattern<Where<Event>>) -> AbLogic<impl Fn(&Event) -> u64> {
+    let tell: Tell = Emitted::of;
+    CepLogic::new(|(key, _): &Event| *key, Search::new(pattern).unwrap(), tell, &mut Context::default()).unwrap()
 }
 
 struct Driven<L: Logic> {
