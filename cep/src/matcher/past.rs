@@ -127,12 +127,20 @@ impl<E> Past<E> {
     }
 
     fn join(&mut self, event: u32, step: StepId, left: u32, right: u32) -> u32 {
-        let mut node = Node { event, step, left, right, oldest: NONE, newest: 0 };
-        for child in node.children() {
-            let child = self.node(child);
-            (node.oldest, node.newest) = (node.oldest.min(child.oldest), node.newest.max(child.newest));
-        }
+        let node = self.spanning(Node { event, step, left, right, oldest: event, newest: event });
         self.add(node)
+    }
+
+    /// The node with the oldest and the newest first event of what it leads to; a first event is itself both.
+    fn spanning(&self, mut node: Node) -> Node {
+        if !node.is_first() {
+            (node.oldest, node.newest) = (NONE, 0);
+            for child in node.children() {
+                let child = self.node(child);
+                (node.oldest, node.newest) = (node.oldest.min(child.oldest), node.newest.max(child.newest));
+            }
+        }
+        node
     }
 
     fn add(&mut self, node: Node) -> u32 {
@@ -244,15 +252,7 @@ impl<E> Past<E> {
             let Node { event, step, left, right, .. } = self.nodes[at];
             let event = if event == NONE { NONE } else { events[event as usize] };
             let [left, right] = [left, right].map(|child| if child == NONE { NONE } else { numbers[child as usize] });
-            let mut node = Node { event, step, left, right, oldest: event, newest: event };
-            if !node.is_first() {
-                (node.oldest, node.newest) = (NONE, 0);
-                for child in node.children() {
-                    let child = self.nodes[child as usize];
-                    (node.oldest, node.newest) = (node.oldest.min(child.oldest), node.newest.max(child.newest));
-                }
-            }
-            self.nodes[len as usize] = node;
+            self.nodes[len as usize] = self.spanning(Node { event, step, left, right, oldest: event, newest: event });
             numbers[at] = len;
             len += 1;
         }

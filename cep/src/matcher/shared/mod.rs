@@ -48,8 +48,8 @@ pub(super) struct SharedEngine<C> {
     timeouts: bool,
     /// May a match have to wait for one that began earlier?
     may_wait: bool,
-    /// The states that have windows of their own, and those in which a match is complete when time has run out.
-    timed: Vec<StateId>,
+    /// Does any state have a window of its own?
+    windowed_states: bool,
     /// Must it be known at once that time has run out?
     eager: bool,
     fate: Fate,
@@ -63,8 +63,6 @@ pub(super) struct SharedEngine<C> {
 impl<C> SharedEngine<C> {
     pub fn new(nfa: Arc<Nfa<C>>, limit: Limit, timeouts: bool) -> Self {
         let may_wait = engine::may_wait(&nfa);
-        let is_timed = |id: &StateId| nfa.state(*id).within.is_some() || nfa.state(*id).kind == Kind::Pending;
-        let timed: Vec<StateId> = (0..nfa.states.len() as StateId).filter(is_timed).collect();
         let pending = nfa.states.iter().any(|state| state.kind == Kind::Pending);
         Self {
             limit,
@@ -74,7 +72,7 @@ impl<C> SharedEngine<C> {
             eager: timeouts || may_wait || pending,
             fate: Fate { by_latest: engine::by_latest(&nfa), one_each: engine::emits_one_each(&nfa) },
             automaton: Automaton::new(&nfa),
-            timed,
+            windowed_states: nfa.states.iter().any(|state| state.within.is_some()),
             nfa,
             scratch: Scratch::default(),
             listing: Listing::default(),

@@ -47,7 +47,7 @@ impl<C> SharedEngine<C> {
             Some(bound).filter(|bound| *bound > 0)
         };
         let is_over = |waits: &Waits| bound(waits.state, &sets.past).is_some_and(|bound| waits.oldest_latest(&sets.past) < Some(bound));
-        let steps_over: Vec<(StateId, u32)> = if self.timed.is_empty() {
+        let steps_over: Vec<(StateId, u32)> = if !self.windowed_states {
             Vec::new()
         } else {
             sets.waits
@@ -125,8 +125,8 @@ impl<C> SharedEngine<C> {
             let by_pattern = self.nfa.within.zip(first).map(|(within, first)| first.saturating_add(within));
             by_step.into_iter().chain(by_pattern).min().unwrap_or(i64::MAX)
         };
-        let times: Vec<(u32, i64)> = self.listing.firsts.iter().enumerate().map(|(at, entry)| (*entry, over(at, *entry))).collect();
-        let time_of: hashbrown::HashMap<u32, i64, foldhash::fast::FixedState> = times.into_iter().collect();
+        let times = self.listing.firsts.iter().enumerate().map(|(at, entry)| (*entry, over(at, *entry)));
+        let time_of: hashbrown::HashMap<u32, i64, foldhash::fast::FixedState> = times.collect();
         self.listing.sort();
         for entry in &self.listing.firsts {
             let time = time_of.get(entry).copied().unwrap_or(i64::MAX);
