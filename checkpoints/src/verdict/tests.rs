@@ -105,7 +105,7 @@ operator  kind    stored         verdict
 logins    file    2 items        restored
 per_hour  window  12034 entries  refused
   state `x` is stored as i64 but declared as f64
-  state `y` is new and begins empty
+  to begin without that state, give it another name (or another `uid`), and leave what is stored behind by `--allow-dropped-state`
 alerts    window  -              new
 The restore can't go on.";
     assert_eq!(verdict.to_string(), table);
