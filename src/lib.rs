@@ -54,15 +54,16 @@
 pub use tidegate_cep as cep;
 pub use tidegate_checkpoints as checkpoints;
 pub use tidegate_connectors as connectors;
+pub use tidegate_expr as expr;
 pub use tidegate_jobs as jobs;
 pub use tidegate_operators as operators;
+pub use tidegate_rows as rows;
 pub use tidegate_runtime as runtime;
 
 /// What a job written in Rust needs.
 pub mod prelude {
     pub use tidegate_cep::{CepExt, Match, Pattern, Search};
     pub use tidegate_connectors::file::FileSource;
-    pub use tidegate_connectors::format::{JsonLines, JsonLinesEncoder};
     pub use tidegate_connectors::generator::FnSource;
     pub use tidegate_connectors::sink::{CollectSink, FileSink, FnSink, StdoutSink};
     pub use tidegate_operators::{
@@ -70,6 +71,7 @@ pub mod prelude {
         Count, DataflowExt, Fold, KeyedStream, Max, Min, ProcessContext, ProcessFunction, Retries, Stream, Sum, Timer, Window,
         WindowResult, WindowedStream,
     };
+    pub use tidegate_rows::format::{JsonLines, JsonLinesEncoder};
     pub use tidegate_runtime::sink::{Sink, Writer};
     pub use tidegate_runtime::source::{Reader, Source};
     pub use tidegate_runtime::state::{ListState, MapState, ReducingState, States, Ttl, ValueState};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate::connectors::entry::Entry;
-use tidegate::connectors::row::{Row, Value};
+use tidegate::rows::{Row, Value};
 use tidegate::runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
 use tidegate::runtime::{Error, Record};
 

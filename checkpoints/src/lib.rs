@@ -18,7 +18,6 @@ pub mod retention;
 mod rows;
 mod savepoint;
 mod snapshot;
-mod stable_hash;
 mod storage;
 #[cfg(test)]
 mod test_manifest;
@@ -34,6 +33,6 @@ pub use operator_id::{InvalidOperatorId, OperatorId};
 pub use rows::{Finished, Row, RowReader, RowWriter, Rows, RowsError};
 pub use savepoint::{check_vacant, publish_savepoint};
 pub use snapshot::{Snapshot, SnapshotError};
-pub use stable_hash::stable_hash;
 pub use storage::{Storage, StorageError, Stored};
+pub use tidegate_hash::stable_hash;
 pub use verdict::{Declared, DeclaredState, Line, Outcome, Verdict, judge};

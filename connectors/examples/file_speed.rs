@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::file::FileSource;
-use tidegate_connectors::format::{Conversion, JsonFormat, Layout, TimeUnit};
 use tidegate_connectors::generator::{Distribution, FnSource, GeneratorSource};
+use tidegate_rows::format::{Conversion, JsonFormat, Layout, TimeUnit};
 use tidegate_runtime::Record;
 use tidegate_runtime::metrics::SourceMetrics;
 use tidegate_runtime::source::{Poll, Source, SourceContext, Waker};

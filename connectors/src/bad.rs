@@ -1,8 +1,9 @@
 //! What becomes of lines that can't be understood: counted, sampled to the log, handed on, or the end of the job.
 
+use tidegate_rows::format::cut;
 use tidegate_runtime::{Error, Sampled};
 
-use crate::entry::{BadRecord, OnBad, cut};
+use crate::entry::{BadRecord, OnBad};
 
 /// The bad records of one reader.
 pub(crate) struct BadRecords {

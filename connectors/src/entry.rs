@@ -43,11 +43,3 @@ pub enum OnBad {
     /// Count it and hand it on as [`Entry::Bad`].
     Keep,
 }
-
-/// The first `max` characters of `text`, with an ellipsis if that is not all: for messages.
-pub(crate) fn cut(text: &str, max: usize) -> std::borrow::Cow<'_, str> {
-    match text.char_indices().nth(max) {
-        Some((end, _)) => format!("{}...", &text[..end]).into(),
-        None => text.into(),
-    }
-}

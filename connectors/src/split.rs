@@ -7,14 +7,15 @@ use std::io::{self, Read};
 
 use tidegate_runtime::Error;
 use tidegate_runtime::Record;
+use tidegate_runtime::Watermark;
 use tidegate_runtime::source::{Batch, SplitId};
 
 use crate::bad::BadRecords;
 use crate::entry::Entry;
 use crate::file::Sample;
-use crate::format::{Decoded, Decoder};
 use crate::handover::{Count, Parcel, Stop};
 use crate::lines::{Line, Lines, Position};
+use tidegate_rows::format::{Decoded, Decoder};
 
 /// Records in a batch, at most.
 const RECORDS: usize = 1024;
@@ -118,18 +119,19 @@ impl<R: Origin, D: Decoder> Split<R, D> {
                     break;
                 }
                 Step::Decoded(Decoded::Nothing) => {}
-                Step::Decoded(Decoded::Record(record)) => {
-                    self.newest = self.newest.max(record.time);
-                    self.last_good = record.time;
+                Step::Decoded(Decoded::Record { time, value }) => {
+                    let time = time.unwrap_or(Record::UNTIMED);
+                    self.newest = self.newest.max(time);
+                    self.last_good = time;
                     count.records += 1;
-                    batch.records.push(Record::new(record.time, Entry::Good(record.value)));
+                    batch.records.push(Record::new(time, Entry::Good(value)));
                     if pace == Pace::First {
                         break;
                     }
                 }
                 Step::Decoded(Decoded::Watermark(watermark)) => {
-                    self.newest = self.newest.max(watermark.0);
-                    batch.watermark = Some(watermark);
+                    self.newest = self.newest.max(watermark);
+                    batch.watermark = Some(Watermark(watermark));
                     // It holds after these records, so nothing may follow.
                     break;
                 }
@@ -154,8 +156,8 @@ impl<R: Origin, D: Decoder> Split<R, D> {
     pub(crate) fn begins(mut self) -> Result<i64, Error> {
         while self.lines.position().offset < PEEK {
             match self.step()? {
-                Step::Decoded(Decoded::Record(record)) => return Ok(record.time),
-                Step::Decoded(Decoded::Watermark(watermark)) => return Ok(watermark.0),
+                Step::Decoded(Decoded::Record { time, .. }) => return Ok(time.unwrap_or(Record::UNTIMED)),
+                Step::Decoded(Decoded::Watermark(watermark)) => return Ok(watermark),
                 Step::Decoded(Decoded::Nothing) | Step::Bad { .. } => {}
                 Step::End => break,
             }
@@ -170,11 +172,9 @@ impl<R: Origin, D: Decoder> Split<R, D> {
             match self.step()? {
                 Step::End => break,
                 Step::Decoded(Decoded::Nothing | Decoded::Watermark(_)) => continue,
-                Step::Decoded(Decoded::Record(record)) => {
+                Step::Decoded(Decoded::Record { time, .. }) => {
                     sample.good += 1;
-                    if record.time != Record::UNTIMED {
-                        sample.first_time.get_or_insert(record.time);
-                    }
+                    sample.first_time = sample.first_time.or(time);
                 }
                 Step::Bad { error, .. } => {
                     sample.bad += 1;

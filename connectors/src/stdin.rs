@@ -8,9 +8,9 @@ use tidegate_runtime::source::{Batch, Reader, Source, SourceContext, SplitId};
 
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
-use crate::format::Format;
 use crate::handover::{Count, Nothing, Parcel, read_on_thread};
 use crate::split::{Origin, Pace, Split};
+use tidegate_rows::format::Format;
 
 /// Lines of standard input, handed over as they come: a batch is never waited full.
 pub struct StdinSource<F> {

@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
 use tidegate_connectors::file::FileSource;
-use tidegate_connectors::format::{Conversion, CsvFormat, JsonFormat, Layout, TextFormat, TimeUnit};
-use tidegate_connectors::row::{Row, Value};
+use tidegate_rows::format::{Conversion, CsvFormat, JsonFormat, Layout, TextFormat, TimeUnit};
+use tidegate_rows::{Row, Value};
 use tidegate_runtime::Record;
 use tidegate_runtime::Watermark;
 

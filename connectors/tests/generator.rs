@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use drive::{drive, drive_all, open};
 use jiff::SignedDuration;
 use tidegate_connectors::entry::Entry;
-use tidegate_connectors::format::TimeUnit;
 use tidegate_connectors::generator::{Distribution, FnSource, GeneratorSource};
-use tidegate_connectors::row::{Row, Type, Value};
+use tidegate_rows::format::TimeUnit;
+use tidegate_rows::{Row, Type, Value};
 use tidegate_runtime::Record;
 use tidegate_runtime::source::Poll;
 

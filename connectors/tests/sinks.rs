@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use tidegate_connectors::format::{CsvEncoder, JsonEncoder, Layout, TextEncoder, TextPart, Timestamps};
-use tidegate_connectors::row::{Row, Value};
 use tidegate_connectors::sink::{CollectSink, FileSink, FnSink, StdoutSink, is_broken_pipe};
+use tidegate_rows::format::{CsvEncoder, JsonEncoder, Layout, TextEncoder, TextPart, Timestamps};
+use tidegate_rows::{Row, Value};
 use tidegate_runtime::Record;
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 use tidegate_runtime::{Domain, Error};

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use drive::{drive, open};
 use tidegate_connectors::entry::Entry;
-use tidegate_connectors::format::TextFormat;
-use tidegate_connectors::row::Row;
 use tidegate_connectors::stdin::StdinSource;
+use tidegate_rows::Row;
+use tidegate_rows::format::TextFormat;
 use tidegate_runtime::source::{Batch, Poll, Reader};
 
 fn next(reader: &mut Box<dyn Reader<Entry<Row>>>) -> Option<Batch<Entry<Row>>> {

@@ -1,11 +1,11 @@
 //! What happens when an expression fails on a record: the record is dropped, counted and now and then logged, or the job fails.
 
-use tidegate_connectors::format::{Encoder, JsonEncoder, Timestamps};
-use tidegate_connectors::row::{Row, Schema};
+use tidegate_rows::format::{Encoder, JsonEncoder, Timestamps};
+use tidegate_rows::{Row, Schema};
 use tidegate_runtime::{Error, Sampled};
 
-use crate::expr::Expr;
 use crate::file::OnError;
+use tidegate_expr::Expr;
 
 /// The policy of one stream.
 #[derive(Clone, Debug)]

@@ -1,9 +1,8 @@
 //! Job files: what a user writes without code, from YAML to running operators.
 //!
-//! Lives here, in the order of a job's way: [`file`](mod@file) reads a job file and reports all its problems with their places, [`expr`] compiles expressions
-//! to slot access, [`aggregate`] compiles aggregates to accumulators, and [`plan`] makes operators over rows of it all.
+//! Lives here, in the order of a job's way: [`file`](mod@file) reads a job file and reports all its problems with their places, [`aggregate`] compiles aggregates to accumulators, and [`plan`] makes operators over rows of it all.
 //!
-//! Does not live here: rows, formats and connectors (`tidegate-connectors`), the operators themselves (`tidegate-operators`), anything that
+//! Does not live here: rows and formats (`tidegate-rows`), expressions (`tidegate-expr`), connectors (`tidegate-connectors`), the operators themselves (`tidegate-operators`), anything that
 //! prints.
 //!
 //! ```
@@ -23,9 +22,6 @@
 //! ```
 
 pub mod aggregate;
-mod canonical;
-pub mod expr;
 mod failures;
 pub mod file;
-mod nearest;
 pub mod plan;

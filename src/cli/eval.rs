@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use tidegate::connectors::format::{Encoder, TextEncoder, TextPart, Timestamps};
-use tidegate::connectors::row::Row;
-use tidegate::jobs::expr::{EvalWithError, eval_batch_line, eval_with};
+use tidegate::expr::{EvalWithError, eval_batch_line, eval_with};
+use tidegate::rows::Row;
+use tidegate::rows::format::{Encoder, TextEncoder, TextPart, Timestamps};
 
 /// Evaluate an expression, as job files have them (CEL)
 ///

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn types_of_rust_are_no_words() {
         assert_eq!(words("n = count(), sum = sum(x.y) by user"), Some("n = count(), sum = sum(x.y) by user"));
-        assert_eq!(words("n = count() by user, ((), alloc::vec::Vec<tidegate_connectors::row::Row>)"), Some("n = count() by user"));
+        assert_eq!(words("n = count() by user, ((), alloc::vec::Vec<tidegate_rows::Row>)"), Some("n = count() by user"));
         for types in ["alloc::vec::Vec<a_b::Span<c::Row>> by tidegate_jobs::plan::key::RowKey", "broadcast i64 by ()", "timers", "moments"]
         {
             assert_eq!(words(types), None, "{types}");

@@ -218,8 +218,8 @@ fn time(duration: Duration) -> String {
 
 /// Milliseconds since 1970 in ISO form.
 pub fn instant(ms: i64) -> String {
-    use tidegate::connectors::format::{Encoder, TextEncoder, TextPart, Timestamps};
-    use tidegate::connectors::row::{Row, Value};
+    use tidegate::rows::format::{Encoder, TextEncoder, TextPart, Timestamps};
+    use tidegate::rows::{Row, Value};
     let mut text = Vec::new();
     TextEncoder::new(vec![TextPart::Field(0)], Timestamps::Iso).encode(&Row::from_iter([Value::timestamp_ms(ms)]), &mut text);
     String::from_utf8_lossy(&text).trim_end().to_owned()

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rdkafka::message::Message;
 use serde_json::{Value, json};
 use tidegate::connectors::entry::Entry;
-use tidegate::connectors::format::TextFormat;
 use tidegate::connectors::kafka::{Cluster, KafkaSource, Start, Stop, Topics};
-use tidegate::connectors::row::Row;
+use tidegate::rows::Row;
+use tidegate::rows::format::TextFormat;
 use tidegate::runtime::source::{Poll, Reader, Source, SourceContext, Waker};
 
 use crate::broker::broker;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tidegate_cep::pattern::{Body, Step};
 use tidegate_cep::{AfterMatch, Candidate, Condition, Contiguity, Inner, Judge, Pattern, SkipTo, Times};
-use tidegate_connectors::row::{Row, Schema, Type, Value};
-use tidegate_jobs::expr::Expr;
+use tidegate_expr::Expr;
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 
 /// An event: its number in the case and its fields.

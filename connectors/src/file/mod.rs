@@ -17,7 +17,6 @@ use tidegate_runtime::source::{Batch, Reader, Resumed, Source, SourceContext, Sp
 
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
-use crate::format::Format;
 use crate::handover::{Count, Nothing, Outlet, Parcel, Stop, read_on_thread};
 use crate::lines::{Line, Lines};
 use crate::path::same_file;
@@ -28,6 +27,7 @@ use listing::{Listed, Listing, unreadable};
 use position::Position;
 pub use sample::Sample;
 use schedule::Schedule;
+use tidegate_rows::format::Format;
 
 /// A bounded source of files, decompressed by extension (`.gz`, `.zst`).
 ///

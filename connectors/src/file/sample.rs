@@ -4,7 +4,7 @@ use tidegate_runtime::Error;
 
 use super::listing::{Listed, Listing, unreadable};
 use super::{FileSource, open};
-use crate::format::Format;
+use tidegate_rows::format::Format;
 
 /// The files that are looked into. Of all but the first it is one record, to know their header.
 const FILES: usize = 100;

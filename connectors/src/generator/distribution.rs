@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::draw::Draw;
 use super::zipf::Zipf;
-use crate::row::{Type, Value};
+use tidegate_rows::{Type, Value};
 
 /// Where the values of one field come from. The value in row `i` is a function of the seed and `i`.
 #[derive(Clone, Debug)]
@@ -216,7 +216,7 @@ fn append(value: &Value, text: &mut CompactString) {
         Value::String(v) => text.push_str(v),
         other => {
             let mut out = Vec::new();
-            crate::format::plain(other, &mut out);
+            tidegate_rows::format::plain(other, &mut out);
             text.push_str(&String::from_utf8_lossy(&out));
         }
     }

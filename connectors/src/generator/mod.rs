@@ -16,14 +16,14 @@ use tidegate_runtime::Record;
 use tidegate_runtime::source::{Reader, Source, SourceContext};
 
 use crate::entry::Entry;
-use crate::format::{EventTime, TimeUnit};
 use crate::handover::Nothing;
-use crate::row::{Row, Schema, Type};
 pub use distribution::Distribution;
 use distribution::Sampler;
 use draw::Draw;
 pub use draw::mix;
 use pace::{Generate, Plan};
+use tidegate_rows::format::{EventTime, TimeUnit};
+use tidegate_rows::{Row, Schema, Type};
 
 /// Rows with fields of given distributions.
 #[derive(Clone, Debug)]

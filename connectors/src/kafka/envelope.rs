@@ -6,7 +6,7 @@ use compact_str::CompactString;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tidegate_runtime::Record;
 
-use crate::row::{Row, Type, Value};
+use tidegate_rows::{Row, Type, Value};
 
 /// A part of a message beside its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

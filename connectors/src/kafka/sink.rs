@@ -13,8 +13,9 @@ use tidegate_runtime::{Error, Record};
 use super::client::{Cluster, Context};
 use super::exactly_once::{ExactlyOnce, nothing_pends, values};
 use super::partitions::no_topic;
-use crate::format::{MessageEncoder, TextPart, Timestamps, plain_as};
-use crate::row::{Row, Value};
+use crate::message::MessageEncoder;
+use tidegate_rows::format::{TextPart, Timestamps, plain_as};
+use tidegate_rows::{Row, Value};
 
 /// How long one wait for the brokers lasts before errors are looked for.
 const WAIT: Duration = Duration::from_millis(5);

@@ -19,8 +19,8 @@ use super::reader::KafkaReader;
 use super::split::{End, Fault, Split, fault};
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
-use crate::format::MessageFormat;
 use crate::handover::{self, Count, Outlet, Parcel, read_on_thread};
+use crate::message::MessageFormat;
 
 /// How long the thread sleeps when there is nothing to read; a message wakes it at once.
 const REST: Duration = Duration::from_millis(100);

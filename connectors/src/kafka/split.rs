@@ -9,7 +9,7 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use tidegate_runtime::source::{Batch, SplitId};
-use tidegate_runtime::{Error, Record};
+use tidegate_runtime::{Error, Record, Watermark};
 
 use super::client::{Context, is_passing};
 use super::envelope::{Complete, Envelope};
@@ -17,8 +17,9 @@ use super::offsets::{self, PASS_OVER, Position, Range};
 use super::partitions::Partition;
 use crate::bad::BadRecords;
 use crate::entry::Entry;
-use crate::format::{DecodeError, Decoded, MessageDecoder};
 use crate::handover::{Count, Parcel, Stop};
+use crate::message::{DecodeError, MessageDecoder};
+use tidegate_rows::format::Decoded;
 
 /// Records in a batch, at most.
 const RECORDS: usize = 1024;
@@ -125,13 +126,14 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
             let decoded = decode(&mut self.decoder, &self.complete, &message, &self.topic);
             match decoded {
                 Ok(Decoded::Nothing) => count.tombstones += 1,
-                Ok(Decoded::Record(record)) => {
+                Ok(Decoded::Record { time, value }) => {
+                    let time = time.unwrap_or(Record::UNTIMED);
                     count.records += 1;
-                    self.last_good = record.time;
-                    batch.records.push(Record::new(record.time, Entry::Good(record.value)));
+                    self.last_good = time;
+                    batch.records.push(Record::new(time, Entry::Good(value)));
                 }
                 // It holds after these records, so nothing may follow.
-                Ok(Decoded::Watermark(watermark)) => batch.watermark = Some(watermark),
+                Ok(Decoded::Watermark(watermark)) => batch.watermark = Some(Watermark(watermark)),
                 Err(DecodeError::Failed(error)) => return Err(Fault::Stop(error.into())),
                 Err(DecodeError::Bad(error)) => {
                     count.bad += 1;
@@ -169,11 +171,11 @@ fn decode<D: MessageDecoder>(
     topic: &CompactString,
 ) -> Result<Decoded<D::Item>, DecodeError> {
     let Some(value) = message.payload() else { return Ok(Decoded::Nothing) };
-    let mut decoded = decoder.decode_message(value)?;
-    if let Decoded::Record(record) = &mut decoded {
-        complete.complete(record, &Envelope { message, topic })?;
-    }
-    Ok(decoded)
+    let decoded = decoder.decode_message(value)?;
+    let Decoded::Record { time, value } = decoded else { return Ok(decoded) };
+    let mut record = Record::new(time.unwrap_or(Record::UNTIMED), value);
+    complete.complete(&mut record, &Envelope { message, topic })?;
+    Ok(Decoded::Record { time: Some(record.time), value: record.value })
 }
 
 /// Why a partition can't be read any more.

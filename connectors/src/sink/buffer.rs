@@ -2,7 +2,7 @@
 
 use tidegate_runtime::Record;
 
-use crate::format::Encoder;
+use tidegate_rows::format::Encoder;
 
 /// How much is gathered before it is written.
 const FULL: usize = 128 << 10;

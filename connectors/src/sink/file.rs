@@ -10,7 +10,7 @@ use tidegate_runtime::{Epoch, Error, Record};
 use super::buffer::Buffer;
 use super::committed::{self, Committed};
 use super::part::{Part, Place};
-use crate::format::Encoder;
+use tidegate_rows::format::Encoder;
 
 /// Writes a file, anew in every run that does not go on from a snapshot. Directories on the way to it are made.
 ///

@@ -8,7 +8,7 @@ use tidegate_runtime::Record;
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 
 use super::buffer::Buffer;
-use crate::format::Encoder;
+use tidegate_rows::format::Encoder;
 
 /// Writes lines to standard output. Each worker writes under a lock, so lines never mix; a header comes once, first.
 #[derive(Clone)]

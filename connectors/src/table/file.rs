@@ -6,14 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use tidegate_operators::lookup::{LookupTable, Rows};
-use tidegate_runtime::{Error, Record};
+use tidegate_runtime::Error;
 
-use crate::entry::cut;
 use crate::file::input::Input;
 use crate::file::listing::unreadable;
-use crate::format::{Decoded, Decoder, Format};
 use crate::lines::{Line, Lines};
-use crate::row::Row;
+use tidegate_rows::Row;
+use tidegate_rows::format::cut;
+use tidegate_rows::format::{Decoded, Decoder, Format};
 
 /// The rows of one file by their keys. The workers share one copy. A thread looks every so often whether the file is another;
 /// once it has not changed from one look to the next it takes the place of the old one. A line that can't be understood fails the job.
@@ -81,7 +81,7 @@ impl<F: Format<Item = Row>> Shared<F> {
                 Some(Ok(false)) | None => decoder.decode(line),
             };
             match decoded {
-                Ok(Decoded::Record(Record { value: row, .. })) => {
+                Ok(Decoded::Record { value: row, .. }) => {
                     if let Some(key) = (self.key)(&row) {
                         rows.entry(key).or_default().push(row);
                     }
@@ -163,8 +163,8 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::format::{Conversion, CsvFormat, Layout};
-    use crate::row::Value;
+    use tidegate_rows::Value;
+    use tidegate_rows::format::{Conversion, CsvFormat, Layout};
 
     fn found(table: &impl LookupTable<Row, Row = Row>, key: &str) -> Vec<i64> {
         let key = Row::from_iter([Value::string(key)]);

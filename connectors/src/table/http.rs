@@ -6,9 +6,9 @@ use reqwest::{Client, StatusCode};
 use tidegate_operators::lookup::{LookupTable, Rows};
 use tidegate_runtime::Error;
 
-use crate::format::{Decoded, Decoder, Format, JsonFormat, TextPart, plain};
 use crate::http;
-use crate::row::{Row, Value};
+use tidegate_rows::format::{Decoded, Decoder, Format, JsonFormat, TextPart, plain};
+use tidegate_rows::{Row, Value};
 
 /// What a server says of a key: an object is a row, an array of objects several; an empty array or body, null, and 404 (Not Found) are none.
 /// Requests that get no answer, 429 (Too Many Requests) and the errors of servers can be tried again; other answers fail the job. A key with a null in it has
@@ -45,7 +45,7 @@ impl HttpTable {
         let wrong = |what: String| Error::user(format!("the answer of {url} is no row: {what}"));
         let mut decoder = self.format.decoder();
         let mut row = |json: &[u8]| match decoder.decode(json) {
-            Ok(Decoded::Record(record)) => Ok(Some(record.value)),
+            Ok(Decoded::Record { value, .. }) => Ok(Some(value)),
             Ok(Decoded::Watermark(_) | Decoded::Nothing) => Ok(None),
             Err(error) => Err(wrong(error)),
         };
@@ -113,7 +113,7 @@ impl LookupTable<Row> for HttpTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{Conversion, Layout};
+    use tidegate_rows::format::{Conversion, Layout};
 
     fn table() -> HttpTable {
         let layout = Layout::new([("score", Conversion::Int), ("why", Conversion::String)]);

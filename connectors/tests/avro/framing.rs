@@ -3,11 +3,11 @@
 use std::error::Error as _;
 
 use serde_json::{Value as Json, json};
-use tidegate_connectors::format::{
-    AvroDecoder, AvroEncoder, AvroFormat, AvroSchema, DecodeError, Layout, MessageDecoder, MessageEncoder, MessageFormat,
-    Registry as Client,
+use tidegate_connectors::message::{
+    AvroDecoder, AvroEncoder, AvroFormat, DecodeError, MessageDecoder, MessageEncoder, MessageFormat, Registry as Client,
 };
-use tidegate_connectors::row::{Row, Schema, Type, Value};
+use tidegate_rows::format::{AvroSchema, Layout, RecordWriter};
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::{Domain, Error};
 
 use super::record;
@@ -58,8 +58,8 @@ fn each_schema_is_asked_for_once() {
     for _ in 0..3 {
         let mut decoder = format.message_decoder();
         for _ in 0..3 {
-            assert_eq!(record(decoder.decode_message(&message(first, &[1]))).unwrap().value, row(&[1, -1]));
-            assert_eq!(record(decoder.decode_message(&message(second, &[3, 2, 1]))).unwrap().value, row(&[1, 2]));
+            assert_eq!(record(decoder.decode_message(&message(first, &[1]))).unwrap(), row(&[1, -1]));
+            assert_eq!(record(decoder.decode_message(&message(second, &[3, 2, 1]))).unwrap(), row(&[1, 2]));
         }
     }
     assert_eq!(registry.asked(), ["/schemas/ids/1", "/schemas/ids/2"]);
@@ -112,7 +112,7 @@ fn schemas_that_refer_to_others() {
     let octets = [&message(whole, &[]), [1, 2, 3, 4, 2, 5, 6].as_slice()].concat();
     let bytes = |octets: [u8; 2]| Value::Bytes(octets.as_slice().into());
     let pair = Value::map([(Value::string("x"), bytes([1, 2])), (Value::string("y"), bytes([3, 4]))]);
-    assert_eq!(record(decoder.decode_message(&octets)).unwrap().value, Row::from_iter([pair, bytes([5, 6])]));
+    assert_eq!(record(decoder.decode_message(&octets)).unwrap(), Row::from_iter([pair, bytes([5, 6])]));
 }
 
 /// Trouble of the registry's is waited out; what lasts is no fault of the messages, and ends the job.
@@ -123,7 +123,7 @@ fn a_registry_in_trouble_is_asked_again() {
     registry.trouble(500, r#"{ "message": "starting" }"#);
     registry.trouble(429, "");
     let format = format(client(&registry));
-    assert_eq!(record(format.message_decoder().decode_message(&message(id, &[1]))).unwrap().value, row(&[1, -1]));
+    assert_eq!(record(format.message_decoder().decode_message(&message(id, &[1]))).unwrap(), row(&[1, -1]));
 
     let other = registry.add("t-value", &ints(&["b"]));
     (0..6).for_each(|_| registry.trouble(503, r#"{ "message": "no leader" }"#));
@@ -133,7 +133,7 @@ fn a_registry_in_trouble_is_asked_again() {
     assert_eq!(error.to_string(), what);
     assert_eq!(error.source().unwrap().to_string(), "503 Service Unavailable: no leader");
     // It was not remembered.
-    assert_eq!(record(format.message_decoder().decode_message(&message(other, &[1]))).unwrap().value, row(&[-1, 1]));
+    assert_eq!(record(format.message_decoder().decode_message(&message(other, &[1]))).unwrap(), row(&[-1, 1]));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_registry_that_asks_for_a_password() {
     registry.authorize("Basic YW5uOnNlY3JldA==");
     let with = Client::new(registry.url(), Some(("ann".into(), "secret".into()))).unwrap();
     assert!(!format!("{with:?}").contains("secret"));
-    assert_eq!(record(format(with).message_decoder().decode_message(&message(id, &[1]))).unwrap().value, row(&[1, -1]));
+    assert_eq!(record(format(with).message_decoder().decode_message(&message(id, &[1]))).unwrap(), row(&[1, -1]));
     let error = failed(&mut format(client(&registry)).message_decoder(), &message(id, &[1]));
     assert_eq!(error.domain(), Domain::User);
     let what = format!("the schema registry refuses to answer: {}/schemas/ids/{id} answers 401 Unauthorized: Unauthorized", registry.url());
@@ -174,8 +174,8 @@ fn rows() -> Schema {
 }
 
 fn encoder(registry: &Registry, subject: &str, register: bool) -> AvroEncoder {
-    let encoder = AvroEncoder::new(AvroSchema::of_rows("topic", &rows()).unwrap(), &rows()).unwrap();
-    encoder.framed(client(registry).subject(subject, register))
+    let writer = RecordWriter::new(AvroSchema::of_rows("topic", &rows()).unwrap(), &rows()).unwrap();
+    AvroEncoder::framed(writer, client(registry).subject(subject, register))
 }
 
 fn open(encoder: &AvroEncoder) -> Result<(), Error> {
@@ -201,7 +201,7 @@ fn what_is_written_has_the_id_that_its_schema_got() {
         ] })]
     );
     let mut decoder = format(client(&registry)).message_decoder();
-    assert_eq!(record(decoder.decode_message(&out)).unwrap().value, Row::from_iter([Value::Int(5), Value::Null]));
+    assert_eq!(record(decoder.decode_message(&out)).unwrap(), Row::from_iter([Value::Int(5), Value::Null]));
 }
 
 #[test]

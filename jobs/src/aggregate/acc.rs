@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use hashbrown::hash_map::EntryRef;
 use serde::{Deserialize, Serialize};
-use tidegate_connectors::row::Value;
+use tidegate_rows::Value;
 use tidegate_runtime::state::Table;
 
 use super::Function;

@@ -1,11 +1,11 @@
 //! The aggregate functions: their names, what they take, what they give.
 
-use tidegate_connectors::row::{Schema, Type, Value};
+use tidegate_rows::{Schema, Type, Value};
 
 use super::Compiled;
-use crate::expr::{Call, Expr, Problem, parse_call};
 use crate::file::{Problem as FileProblem, Spanned};
-use crate::nearest::nearest;
+use tidegate_expr::nearest;
+use tidegate_expr::{Call, Expr, Problem, parse_call};
 
 /// An aggregate function with its constants.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
-use tidegate_connectors::row::{Row, Type, Value};
 use tidegate_operators::{Aggregate, Sliding};
+use tidegate_rows::{Row, Type, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Meaning;
 use tidegate_runtime::{Error, Field};
 
-use crate::canonical::{canonical, has_forms};
-use crate::expr::Expr;
 use crate::failures::Failures;
+use tidegate_expr::Expr;
+use tidegate_expr::{canonical, has_forms};
 
 pub use acc::Acc;
 pub(crate) use function::located;

@@ -1,8 +1,8 @@
 //! Every function against the definition, over any cut of the records into parts that are merged.
 
 use proptest::prelude::*;
-use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_operators::Aggregate;
+use tidegate_rows::{Row, Schema, Type, Value};
 
 use super::*;
 use crate::file::OnError;
@@ -16,7 +16,7 @@ fn aggregate(calls: &[(&str, Option<&str>)], policy: OnError) -> RowAggregate {
     let compiled: Vec<Compiled> = calls
         .iter()
         .map(|(call, condition)| {
-            let parsed = crate::expr::parse_call(call).unwrap();
+            let parsed = tidegate_expr::parse_call(call).unwrap();
             let text = crate::file::spanned_text(call);
             let condition = condition.map(crate::file::spanned_text);
             let (compiled, _) = compile(&text, condition.as_ref(), &schema()).unwrap_or_else(|p| panic!("{} {p:?}", parsed.name));

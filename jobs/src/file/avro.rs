@@ -1,6 +1,6 @@
 //! `format: { avro: ... }`, of sources and of sinks.
 
-use tidegate_connectors::format::Registry;
+use tidegate_connectors::message::Registry;
 
 use super::keys::{self, Table};
 use super::read::{Fields, Reader, scalar};

@@ -16,7 +16,7 @@
 //! ```
 
 use jiff::{SignedDuration, Timestamp};
-use tidegate_connectors::row::Type;
+use tidegate_rows::Type;
 
 use super::keys;
 use super::read::{Fields, Reader, scalar};

@@ -7,7 +7,7 @@ use super::read::{Reader, scalar};
 use super::span::{Span, Spanned};
 use super::streams::{Stream, side_names};
 use super::yaml::{Entry, Node, Value};
-use crate::nearest::nearest;
+use tidegate_expr::nearest;
 
 /// Something that can be read, by the mapping and the entry that makes it.
 struct Made<'n> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_connectors::kafka::{Cluster, Metadata, Side, Start, Stop, Topics};
-use tidegate_connectors::row::Type;
+use tidegate_rows::Type;
 
 use super::read::{Fields, Reader, scalar};
 use super::sinks::{TextPart, read_template};

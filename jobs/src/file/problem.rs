@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter, Result as FmtResult};
 
 use super::span::Span;
-use crate::nearest::nearest;
+use tidegate_expr::nearest;
 
 /// Whether a job can run in spite of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::span::{Span, Spanned};
 use super::values::{self, Literal};
 use super::yaml::{Entry, Node, Value};
-use crate::nearest::nearest;
+use tidegate_expr::nearest;
 
 /// The problems found so far, and the readers.
 #[derive(Default)]

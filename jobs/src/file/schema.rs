@@ -2,14 +2,14 @@
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tidegate_connectors::row::Type;
+use tidegate_rows::Type;
 
 use super::keys;
 use super::read::{Fields, Reader, scalar};
 use super::sources::TimeUnit;
 use super::span::{Span, Spanned};
 use super::yaml::{Entry, Node, Value};
-use crate::nearest::nearest;
+use tidegate_expr::nearest;
 
 /// A field of a schema.
 #[derive(Clone, Debug, PartialEq)]

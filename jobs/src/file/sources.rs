@@ -1,7 +1,7 @@
 //! Sources: where records come from and how a line becomes one.
 
 use jiff::SignedDuration;
-use tidegate_connectors::row::Type;
+use tidegate_rows::Type;
 
 use super::avro::{self, AvroSource};
 use super::generator::{self, Generator};

@@ -12,7 +12,7 @@ use super::span::{Span, Spanned};
 use super::top::{self, Top};
 use super::window::{self, Window};
 use super::yaml::{Node, Value};
-use crate::nearest::nearest;
+use tidegate_expr::nearest;
 
 /// The field a `flat_map` in its short form adds.
 pub const FLAT_MAP_FIELD: &str = "value";

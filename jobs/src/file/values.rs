@@ -1,7 +1,7 @@
 //! The small languages of single values: durations, sizes, names, numbers. Pure functions from text.
 
 use jiff::SignedDuration;
-use tidegate_connectors::format::duration;
+use tidegate_rows::format::duration;
 
 const NANOS: [(&str, i64); 6] =
     [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];

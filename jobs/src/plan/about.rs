@@ -7,15 +7,15 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use tidegate_cep::pattern::Body;
 use tidegate_cep::{Pattern, Step};
-use tidegate_connectors::row::{self, Schema};
 use tidegate_operators::Keep;
+use tidegate_rows::Schema;
 use tidegate_runtime::{About, Basis, Field};
 
 use super::patterns;
 use super::streams::{PlannedStream, Work};
 use super::windows::PlannedWindow;
-use crate::expr::Expr;
 use crate::file::{self, FieldType, JobFile, Near, Problem, Spanned, TimeUnit};
+use tidegate_expr::Expr;
 
 /// What is known of a stream's state. The operators of a stream are named after it, and one of them keeps state at most.
 pub(super) fn stream(file: &JobFile, stream: &file::Stream, planned: &PlannedStream) -> About {
@@ -93,7 +93,7 @@ fn fields(schema: &Schema) -> impl Iterator<Item = Field> {
     schema.fields().map(|(_, own)| field(own))
 }
 
-fn field(field: &row::Field) -> Field {
+fn field(field: &tidegate_rows::Field) -> Field {
     Field::new(field.name.clone(), field.ty.to_string())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tidegate_connectors::row::{Field, Row, Schema, Type, Value};
+use tidegate_rows::{Field, Row, Schema, Type, Value};
 
 /// Rows of a schema, and what makes them, if they don't come as they are.
 pub(super) type Arranged = (Schema, Option<Arrangement>);

@@ -1,7 +1,8 @@
 //! Schemas of Avro in the plans of sources and sinks.
 
-use tidegate_connectors::format::{AvroEncoder, AvroSchema, Registry};
-use tidegate_connectors::row::Schema;
+use tidegate_connectors::message::{AvroEncoder, Registry};
+use tidegate_rows::Schema;
+use tidegate_rows::format::{AvroSchema, RecordWriter};
 
 use crate::file::{AvroSink, Problem, SchemaRegistry, Spanned};
 
@@ -18,20 +19,20 @@ pub(super) fn schema(path: &Spanned<String>) -> Result<AvroSchema, Vec<Problem>>
 
 /// The encoder of what a sink writes to a topic.
 pub(super) fn encoder(avro: &AvroSink, sink: &Spanned<String>, topic: &str, rows: &Schema) -> Result<AvroEncoder, Vec<Problem>> {
-    let of_file = |path: &Spanned<String>| AvroEncoder::new(schema(path)?, rows).map_err(|e| vec![path.problem(e)]);
+    let of_file = |path: &Spanned<String>| RecordWriter::new(schema(path)?, rows).map_err(|e| vec![path.problem(e)]);
     let (registry, file, subject, register) = match avro {
-        AvroSink::File(path) => return of_file(path),
+        AvroSink::File(path) => return of_file(path).map(AvroEncoder::plain),
         AvroSink::Registered { registry, file, subject, register } => (registry, file, subject, register),
     };
-    let encoder = match file {
+    let writer = match file {
         Some(path) => of_file(path)?,
         None => {
             let schema = AvroSchema::of_rows(&record_name(topic), rows);
-            schema.and_then(|schema| AvroEncoder::new(schema, rows)).map_err(|e| vec![sink.problem(e)])?
+            schema.and_then(|schema| RecordWriter::new(schema, rows)).map_err(|e| vec![sink.problem(e)])?
         }
     };
     let subject = subject.clone().unwrap_or_else(|| format!("{topic}-value"));
-    Ok(encoder.framed(self::registry(registry)?.subject(subject, *register)))
+    Ok(AvroEncoder::framed(writer, self::registry(registry)?.subject(subject, *register)))
 }
 
 /// A topic as the name of a record: the same in every version, as those of other names are not compatible.

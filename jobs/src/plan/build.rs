@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tidegate_cep::{CepLogic, Found};
 use tidegate_connectors::entry::Entry;
-use tidegate_connectors::row::{Row, Schema, Value};
 use tidegate_operators::{Aggregate, KeyedStream, Latest, Stream, Top, WindowResult};
+use tidegate_rows::{Row, Schema, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{Dataflow, Error, Record, operator};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 use tidegate_connectors::entry::Entry;
-use tidegate_connectors::row::Row;
+use tidegate_rows::Row;
 use tidegate_runtime::source::{Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::{Error, Record};
 

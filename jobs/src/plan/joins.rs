@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_operators::join::{Either, Interval, JoinType, Pairs, Unmatched};
 use tidegate_operators::window::Bounds;
 use tidegate_operators::{KeyedStream, Stream};
+use tidegate_rows::{Row, Schema, Type, Value};
 
 use super::PlannedInput;
 use super::arrange::{Arrangement, Sides};
@@ -17,9 +17,9 @@ use super::single::by_value;
 use super::updates::Updates;
 use super::windows::{self, PlannedShape, PlannedWindow};
 use crate::aggregate::located;
-use crate::canonical::{has_forms, is_matchless};
-use crate::expr::{Expr, comparable};
 use crate::file::{Clock, Join, JoinKind, Near, Problem, Spanned, Stream as FileStream};
+use tidegate_expr::{Expr, comparable};
+use tidegate_expr::{has_forms, is_matchless};
 
 /// A join, compiled.
 #[derive(Clone)]

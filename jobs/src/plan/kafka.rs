@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tidegate_connectors::entry::OnBad;
-use tidegate_connectors::format::{MessageEncoder, MessageFormat, Timestamps};
 use tidegate_connectors::kafka::{Cluster, Fields, KafkaSink, KafkaSource, Metadata, RowAddress, Template, Topics};
-use tidegate_connectors::row::{Row, Schema, Type};
+use tidegate_connectors::message::{MessageEncoder, MessageFormat};
+use tidegate_rows::format::Timestamps;
+use tidegate_rows::{Row, Schema, Type};
 use tidegate_runtime::sink::Sink;
 
 use super::sinks::text_parts;

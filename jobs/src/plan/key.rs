@@ -1,10 +1,10 @@
 //! The keys of rows.
 
 use serde::{Deserialize, Serialize};
-use tidegate_connectors::row::{Row, Schema, Value};
+use tidegate_rows::{Row, Schema, Value};
 
-use crate::canonical::{canonical, has_forms};
-use crate::expr::Expr;
+use tidegate_expr::Expr;
+use tidegate_expr::{canonical, has_forms};
 
 /// The key of a row: one value, a few, or none where the whole stream is one key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl KeySlots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidegate_connectors::row::Type;
+    use tidegate_rows::Type;
 
     #[test]
     fn equal_values_of_any_type_are_one_key() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use tidegate_connectors::row::Schema;
+use tidegate_rows::Schema;
 
 use super::open::Origin;
 use super::pipeline::Pipeline;

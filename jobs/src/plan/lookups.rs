@@ -4,20 +4,20 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_connectors::format::{CsvFormat, JsonFormat, Layout, TextPart};
-use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_connectors::table::{FileTable, HttpTable};
 use tidegate_operators::join::Unmatched;
 use tidegate_operators::lookup::{CacheConfig, Cached, LookupTable, Rows};
 use tidegate_operators::{AsyncOptions, Order, Retries, Stream};
+use tidegate_rows::format::{CsvFormat, JsonFormat, Layout, TextPart};
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 
 use super::arrange::{Arranged, Sides};
 use super::pipeline::{self, Pipeline};
 use super::{Known, sources, windows};
-use crate::canonical::{canonical, has_forms, is_matchless};
-use crate::expr::comparable;
 use crate::file::{self, Lookup, Problem, SourceFormat, Spanned, Table, TableConnector};
+use tidegate_expr::comparable;
+use tidegate_expr::{canonical, has_forms, is_matchless};
 
 /// A lookup, compiled.
 #[derive(Clone)]

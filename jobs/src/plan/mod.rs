@@ -31,7 +31,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tidegate_connectors::entry::Entry;
-use tidegate_connectors::row::{Row, Schema};
+use tidegate_rows::{Row, Schema};
 use tidegate_runtime::source::Source;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{GraphError, Job};

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_connectors::row::Schema;
+use tidegate_rows::Schema;
 
 use super::patterns;
-use crate::expr::{identifiers, parse_call};
 use crate::file::{Join, Near, Sink, SinkConnector, SinkFormat, Spanned, Stream, TextPart};
+use tidegate_expr::{identifiers, parse_call};
 
 /// Where the fields of an open stream come from.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidegate_cep::pattern::{Alternative, Body};
 use tidegate_cep::{Candidate, Condition, Invalid, Judge, Limit, Matched, Pattern, Search, Sequence, Step};
-use tidegate_connectors::row::{Row, Schema, Type, Value};
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
 
@@ -16,9 +16,9 @@ use super::pipeline::Pipeline;
 use super::streams;
 use super::updates::Updates;
 use crate::aggregate::located;
-use crate::expr::{Expr, identifiers, identifiers_and_sizes, size_field};
 use crate::failures::Failures;
 use crate::file::{self, Problem, Spanned, Stream};
+use tidegate_expr::{Expr, identifiers, identifiers_and_sizes, size_field};
 
 /// A pattern by key, compiled.
 #[derive(Clone)]

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use tidegate_connectors::row::{Field, Row, Schema, Type, Value};
+use tidegate_rows::{Field, Row, Schema, Type, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::{Error, Record};
 
 use super::arrange::{Arrangement, Take};
 use crate::aggregate::located;
-use crate::expr::{Expr, ExprSet};
 use crate::failures::Failures;
 use crate::file::{FlatMap, Problem, Select, Spanned, Stream};
+use tidegate_expr::{Expr, ExprSet};
 
 /// Steps that every row takes in order. Cloning shares them.
 #[derive(Clone, Debug, Default)]

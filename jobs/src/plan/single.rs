@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_operators::{Keep, Ties};
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 
 use super::arrange::{self, Arranged};
@@ -16,9 +16,9 @@ use super::pipeline::{self, Pipeline};
 use super::streams::{plan_key, plan_windows, untimed};
 use super::updates::Updates;
 use super::windows::{self, PlannedWindow};
-use crate::expr::Expr;
 use crate::failures::Failures;
 use crate::file::{Dedupe, Problem, Stream, Top};
+use tidegate_expr::Expr;
 
 /// The key of a stream whose rows go on as they are.
 #[derive(Clone)]

@@ -3,9 +3,9 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use tidegate_connectors::format::{CsvEncoder, Encoder, JsonEncoder, TableEncoder, TextEncoder, TextPart, Timestamps};
-use tidegate_connectors::row::{Row, Schema};
 use tidegate_connectors::sink::{FileSink, StdoutSink};
+use tidegate_rows::format::{CsvEncoder, Encoder, JsonEncoder, TableEncoder, TextEncoder, TextPart, Timestamps};
+use tidegate_rows::{Row, Schema};
 use tidegate_runtime::About;
 use tidegate_runtime::sink::Sink;
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use tidegate_connectors::entry::{BadRecord, Entry, OnBad};
 use tidegate_connectors::file::{FileSource, Meaning, first_line};
-use tidegate_connectors::format::{
-    AvroFormat, Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit,
-};
 use tidegate_connectors::generator::{Distribution, GeneratorSource};
 use tidegate_connectors::kafka::{Fields, Metadata};
-use tidegate_connectors::row::{Row, Schema, Type, Value};
+use tidegate_connectors::message::AvroFormat;
 use tidegate_connectors::stdin::StdinSource;
+use tidegate_rows::format::{Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit};
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{About, Error, Record};

@@ -3,10 +3,10 @@
 
 use serde::de::DeserializeOwned;
 use tidegate_checkpoints::{Field, OperatorState, StateInfo};
-use tidegate_connectors::format::{Encoder, JsonEncoder, Timestamps};
-use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_operators::window::Bounds;
 use tidegate_operators::{Measured, stored};
+use tidegate_rows::format::{Encoder, JsonEncoder, Timestamps};
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 use tidegate_runtime::state::{Table, decode, decode_namespace, without_stamp};
 

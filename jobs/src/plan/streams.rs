@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_connectors::row::{Schema, Type};
+use tidegate_rows::{Schema, Type};
 use tidegate_runtime::{About, Field};
 
 use super::joins::{self, PlannedJoin};
@@ -17,8 +17,8 @@ use super::updates::Updates;
 use super::windows::{self, PlannedWindow};
 use super::{PlannedInput, Streams};
 use crate::aggregate::{self, Compiled};
-use crate::expr::{Expr, field_name, identifiers};
 use crate::file::{OnError, Pattern, Problem, Spanned, Stream, Table};
+use tidegate_expr::{Expr, field_name, identifiers};
 
 /// A stream, compiled.
 #[derive(Clone)]

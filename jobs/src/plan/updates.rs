@@ -15,11 +15,11 @@
 
 use std::collections::BTreeSet;
 
-use tidegate_connectors::row::Schema;
+use tidegate_rows::Schema;
 
 use super::pipeline::{Base, Pipeline};
-use crate::expr::identifiers;
 use crate::file::{Problem, Spanned, Stream};
+use tidegate_expr::identifiers;
 
 /// The results in a stream that may come again.
 #[derive(Clone, Debug)]

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_operators::Window;
 use tidegate_operators::window::{
     Assigner, Bounds, CountEvictor, CountWindow, Decision, DynamicSession, Evictor, InvalidWindow, StandardState, StandardTrigger,
     TimeEvictor, Trigger, TriggerContext,
 };
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::{Error, Record};
 
 use super::known::Timing;
 use super::pipeline;
-use crate::expr::Expr;
 use crate::failures::Failures;
 use crate::file::{
     Clock, Drops, Evictor as FileEvictor, Gap, Problem, Shape, Spanned, Stream, Trigger as FileTrigger, Window as FileWindow,
 };
+use tidegate_expr::Expr;
 
 /// The windows of a stream.
 #[derive(Clone)]

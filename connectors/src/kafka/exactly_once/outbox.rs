@@ -10,8 +10,8 @@ use super::segment;
 use super::sender::Sender;
 use super::transaction::{Committer, Place};
 use super::unit::Unit;
-use crate::format::MessageEncoder;
 use crate::kafka::sink::{Address, Composer, too_large, unwritable};
+use crate::message::MessageEncoder;
 use crate::unique::unique;
 
 /// The bytes of the largest message that librdkafka takes, unless `message.max.bytes` says otherwise.

@@ -8,9 +8,9 @@ use super::marker::{self, MARKERS};
 use super::outbox::Outbox;
 use super::transaction::Place;
 use super::unit::{Decision, Unit, decide, prefix};
-use crate::format::MessageEncoder;
 use crate::kafka::client::Cluster;
 use crate::kafka::sink::{Address, Composer};
+use crate::message::MessageEncoder;
 
 /// A topic that is written exactly once: readers who leave out what is not committed, as Kafka's own do by `isolation.level=read_committed`, see each
 /// record once.

@@ -1,7 +1,7 @@
 //! Files that are right: every key reaches the model.
 
 use jiff::SignedDuration;
-use tidegate_connectors::row::Type;
+use tidegate_rows::Type;
 
 use super::{first_lines, job, job_with, messages, with_stream};
 use crate::file::*;

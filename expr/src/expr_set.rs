@@ -1,0 +1,323 @@
+//! Several expressions over one row, which evaluate what they have in common once.
+//!
+//! Parts that occur at least twice and cost more than to remember are moved out of the trees into a list of their own. In their place
+//! stands their number. The first expression that comes to such a part evaluates it, the others find the result in a [`Scratch`].
+//! Nothing is evaluated that would not have been otherwise, and errors are not remembered, so that every result is the one the
+//! expression has by itself.
+//!
+//! `cargo bench -p tidegate-jobs` measures the gain: 1,000 rules with predicates in common take a half (cheap predicates) to a seventh (ranges
+//! of addresses) of the time they take one by one. Where nothing is shared a set costs some nanoseconds an expression.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write};
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use tidegate_rows::{Row, Value};
+
+use super::error::EvalError;
+use super::fast::{BoolNode, DoubleNode, IntNode};
+use super::node::{Env, Node};
+use super::val::Val;
+use super::visit::Part;
+use super::{Code, Expr};
+
+/// Expressions that share what they have in common.
+///
+/// ```
+/// use tidegate_rows::{Row, Schema, Type, Value};
+/// use tidegate_expr::{Expr, ExprSet};
+///
+/// let schema = Schema::new([("agent", Type::String), ("amount", Type::Double)]);
+/// let rule = |limit: u32| Expr::condition(&format!("agent.matches('(?i)bot|crawl') && amount > {limit}.0"), &schema);
+/// let rules = ExprSet::new([rule(10).unwrap(), rule(20).unwrap()]);
+/// assert_eq!(rules.shared(), 1);
+///
+/// let mut scratch = rules.scratch();
+/// let row: Row = [Value::string("GoogleBot"), Value::Double(15.0)].into_iter().collect();
+/// let over = rules.over(&row, &mut scratch);
+/// assert_eq!((over.test(0), over.test(1)), (Ok(true), Ok(false)));
+/// ```
+#[derive(Clone)]
+pub struct ExprSet {
+    exprs: Box<[Expr]>,
+    /// Their trees, in which what is shared is a number.
+    codes: Box<[Code]>,
+    parts: Parts,
+}
+
+/// The parts that expressions share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parts {
+    bools: Vec<BoolNode>,
+    nodes: Vec<Node>,
+}
+
+/// The results of the shared parts of an [`ExprSet`] for one row. It can be used for one row after the other.
+#[derive(Debug)]
+pub struct Scratch {
+    bools: Box<[Cell<Option<bool>>]>,
+    nodes: Box<[RefCell<Option<Val<'static>>>]>,
+}
+
+/// An [`ExprSet`] over a row.
+pub struct Over<'s> {
+    set: &'s ExprSet,
+    row: &'s Row,
+    scratch: &'s Scratch,
+}
+
+impl ExprSet {
+    /// The set of these expressions, which are known by their place.
+    #[must_use]
+    pub fn new(exprs: impl IntoIterator<Item = Expr>) -> Self {
+        let exprs: Box<[Expr]> = exprs.into_iter().collect();
+        let mut codes: Vec<Code> = exprs.iter().map(|expr| expr.0.code.clone()).collect();
+        let mut sharing = Sharing::default();
+        codes.iter_mut().for_each(|code| sharing.count(code.part()));
+        sharing.counts.retain(|_, count| *count > 1);
+        codes.iter_mut().for_each(|code| sharing.share(code.part(), 1));
+        Self { exprs, codes: codes.into(), parts: sharing.parts }
+    }
+
+    /// The expressions.
+    #[must_use]
+    pub fn exprs(&self) -> &[Expr] {
+        &self.exprs
+    }
+
+    /// How many parts are shared.
+    #[must_use]
+    pub fn shared(&self) -> usize {
+        self.parts.bools.len() + self.parts.nodes.len()
+    }
+
+    /// Room for the results of shared parts.
+    #[must_use]
+    pub fn scratch(&self) -> Scratch {
+        Scratch {
+            bools: self.parts.bools.iter().map(|_| Cell::new(None)).collect(),
+            nodes: self.parts.nodes.iter().map(|_| RefCell::new(None)).collect(),
+        }
+    }
+
+    /// The expressions over a row. What `scratch`, which has to be of this set, remembers of another row is forgotten.
+    #[inline]
+    pub fn over<'s>(&'s self, row: &'s Row, scratch: &'s mut Scratch) -> Over<'s> {
+        scratch.bools.fill(Cell::new(None));
+        scratch.nodes.iter_mut().for_each(|value| *value.get_mut() = None);
+        Over { set: self, row, scratch }
+    }
+
+    /// The values of all expressions.
+    ///
+    /// # Errors
+    ///
+    /// The first expression that fails, and why.
+    pub fn values(&self, row: &Row) -> Result<Vec<Value>, (&Expr, EvalError)> {
+        if self.shared() == 0 {
+            return self.exprs.iter().map(|expr| expr.eval(row).map_err(|error| (expr, error))).collect();
+        }
+        let mut scratch = self.scratch();
+        let over = self.over(row, &mut scratch);
+        self.exprs.iter().enumerate().map(|(i, expr)| over.eval(i).map_err(|error| (expr, error))).collect()
+    }
+}
+
+impl fmt::Debug for ExprSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExprSet").field("exprs", &self.exprs).field("shared", &self.shared()).finish_non_exhaustive()
+    }
+}
+
+impl Over<'_> {
+    /// The value of the expression at this place, as [`Expr::eval`] gives it; null if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expr::eval`].
+    #[inline]
+    pub fn eval(&self, index: usize) -> Result<Value, EvalError> {
+        let steps = Env::steps();
+        let env = Env::new(self.row, &steps).sharing(&self.set.parts, self.scratch);
+        self.set.codes.get(index).map_or(Ok(Value::Null), |code| code.eval(&env))
+    }
+
+    /// The truth of the condition at this place, as [`Expr::test`] gives it; false if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expr::test`].
+    #[inline]
+    pub fn test(&self, index: usize) -> Result<bool, EvalError> {
+        let steps = Env::steps();
+        let env = Env::new(self.row, &steps).sharing(&self.set.parts, self.scratch);
+        self.set.codes.get(index).map_or(Ok(false), |code| code.test(&env))
+    }
+}
+
+impl Parts {
+    /// The truth of a shared condition.
+    #[inline]
+    pub fn test<'a>(&'a self, index: usize, scratch: &Scratch, env: &Env<'a, '_>) -> Result<bool, EvalError> {
+        let (Some(node), Some(known)) = (self.bools.get(index), scratch.bools.get(index)) else { return Err(foreign()) };
+        if let Some(v) = known.get() {
+            return Ok(v);
+        }
+        let v = node.test(env)?;
+        known.set(Some(v));
+        Ok(v)
+    }
+
+    /// The value of a shared part.
+    pub fn eval<'a>(&'a self, index: usize, scratch: &Scratch, env: &Env<'a, '_>) -> Result<Val<'a>, EvalError> {
+        let (Some(node), Some(known)) = (self.nodes.get(index), scratch.nodes.get(index)) else { return Err(foreign()) };
+        if let Some(value) = &*known.borrow() {
+            return Ok(value.clone());
+        }
+        let value = node.eval(env)?.into_static();
+        *known.borrow_mut() = Some(value.clone());
+        Ok(value)
+    }
+}
+
+/// A tree met without the set it belongs to.
+pub(super) fn foreign() -> EvalError {
+    EvalError::message("the expression is part of another set")
+}
+
+/// What is known while a set is made.
+#[derive(Default)]
+struct Sharing {
+    /// How often each part occurs, by its structure.
+    counts: HashMap<Key, usize, FixedState>,
+    /// The number of each part that was moved out.
+    numbers: HashMap<Key, usize, FixedState>,
+    parts: Parts,
+}
+
+impl Sharing {
+    fn count(&mut self, mut part: Part<'_>) {
+        if let Some(key) = key(&mut part) {
+            *self.counts.entry(key).or_default() += 1;
+        }
+        part.each(&mut |inner, _| self.count(inner));
+    }
+
+    /// Moves what occurs more than `outer` times, the number of times of the part around it, out of this part.
+    fn share(&mut self, mut part: Part<'_>, outer: usize) {
+        let found = key(&mut part).and_then(|key| Some((*self.counts.get(&key)?, key))).filter(|(count, _)| *count > outer);
+        let Some((count, key)) = found else {
+            return part.each(&mut |inner, _| self.share(inner, outer));
+        };
+        let known = self.numbers.get(&key).copied();
+        if known.is_none() {
+            // The parts in it may occur elsewhere, too.
+            part.again().each(&mut |inner, _| self.share(inner, count));
+        }
+        match part {
+            Part::Bool(node) => {
+                let number = known.unwrap_or(self.parts.bools.len());
+                let node = std::mem::replace(node, BoolNode::Shared(number));
+                if known.is_none() {
+                    self.parts.bools.push(node);
+                    self.numbers.insert(key, number);
+                }
+            }
+            Part::Node(node) => {
+                let number = known.unwrap_or(self.parts.nodes.len());
+                let node = std::mem::replace(node, Node::Shared(number));
+                if known.is_none() {
+                    self.parts.nodes.push(node);
+                    self.numbers.insert(key, number);
+                }
+            }
+            Part::Int(_) | Part::Double(_) => {}
+        }
+    }
+}
+
+/// What remembering a result costs, in the unit of [`cost`]: parts that are cheaper are not shared.
+const REMEMBER_BOOL: usize = 6;
+const REMEMBER_VALUE: usize = 25;
+
+/// The structure of a part, as two independent hashes of its text: together they are wide enough to tell all parts apart.
+type Key = (u64, u64);
+
+/// Makes a [`Key`] of a text in pieces, up to a length.
+struct KeyWriter(<FixedState as BuildHasher>::Hasher, <FixedState as BuildHasher>::Hasher, usize);
+
+impl KeyWriter {
+    /// Larger parts are not looked at as a whole, only what is in them: so a set is made in time linear in its expressions.
+    const LONGEST: usize = 1 << 14;
+}
+
+impl Write for KeyWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        self.1.write(text.as_bytes());
+        self.2 += text.len();
+        if self.2 > Self::LONGEST { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// The structure of a part, if it is worth sharing and none of its variables is bound around it.
+fn key(part: &mut Part<'_>) -> Option<Key> {
+    let dear = match part {
+        Part::Bool(BoolNode::Shared(_) | BoolNode::Const(_) | BoolNode::Slot(_)) => false,
+        Part::Bool(_) => measure(part.again()).0 >= REMEMBER_BOOL,
+        // These are the nodes below by another name.
+        Part::Node(Node::Bool(_) | Node::Int(_) | Node::Double(_) | Node::Shared(_)) => false,
+        Part::Node(_) => measure(part.again()).0 >= REMEMBER_VALUE,
+        // Machine arithmetic is cheaper than any memory of it; what is dear below it is looked at by itself.
+        Part::Int(_) | Part::Double(_) => false,
+    };
+    if !dear || measure(part.again()).1 > 0 {
+        return None;
+    }
+    let mut writer = KeyWriter(FixedState::with_seed(1).build_hasher(), FixedState::with_seed(2).build_hasher(), 0);
+    match part {
+        Part::Bool(node) => write!(writer, "{node:?}").ok()?,
+        Part::Node(node) => write!(writer, "={node:?}").ok()?,
+        Part::Int(_) | Part::Double(_) => return None,
+    }
+    Some((writer.0.finish(), writer.1.finish()))
+}
+
+/// What evaluating a part costs, in nanoseconds, very roughly; and how many variables around it, from the inside, it may use.
+fn measure(mut part: Part<'_>) -> (usize, usize) {
+    let mut total = cost(&mut part);
+    let mut free = if let Part::Node(Node::Var(distance)) = &part { *distance + 1 } else { 0 };
+    part.each(&mut |inner, vars| {
+        let (cost, uses) = measure(inner);
+        total += cost;
+        free = free.max(uses.saturating_sub(vars));
+    });
+    (total, free)
+}
+
+fn cost(part: &mut Part<'_>) -> usize {
+    match part {
+        Part::Bool(node) => match node {
+            BoolNode::Const(_) | BoolNode::Slot(_) | BoolNode::Shared(_) | BoolNode::Not(_) | BoolNode::Cond(_) | BoolNode::IsNull(..) => 1,
+            BoolNode::All(terms) | BoolNode::Any(terms) => terms.len(),
+            BoolNode::Int(..) | BoolNode::Double(..) => 2,
+            BoolNode::Text(..) | BoolNode::Compare(..) => 4,
+            BoolNode::Affix(..) | BoolNode::InText(..) => 6,
+            BoolNode::InSet(..) => 10,
+            BoolNode::In(_) | BoolNode::Has(_) | BoolNode::Node(_) => 15,
+            BoolNode::Matches(..) | BoolNode::Quantifier(_) => 50,
+        },
+        Part::Node(node) => match node {
+            Node::Const(_) | Node::Slot(_) | Node::Var(_) | Node::Shared(_) | Node::Fail(_) => 0,
+            Node::Bool(_) | Node::Int(_) | Node::Double(_) | Node::Cond(_) | Node::Coalesce(_) => 1,
+            Node::Arith(..) | Node::Neg(_) => 10,
+            Node::Index(_) | Node::OptionalIndex(_) | Node::Select(_) => 15,
+            Node::Call(..) | Node::List(_) | Node::Map(_) | Node::Let(..) => 30,
+            Node::Comprehension(_) => 60,
+        },
+        Part::Int(IntNode::Arith(..)) | Part::Double(DoubleNode::Arith(..)) => 2,
+        Part::Int(_) | Part::Double(_) => 0,
+    }
+}

@@ -1,0 +1,229 @@
+//! Expressions: CEL (Common Expression Language), compiled once against the fields of a stream.
+//!
+//! Compiling resolves names to slots, checks types, evaluates what is constant and picks specialised code for operands of known types;
+//! evaluating reads the row in place. Conditions and arithmetic over slots of known types allocate nothing. Fields of type `any` are
+//! looked at when the expression runs, by the same rules.
+//!
+//! What an expression can cost is bounded: the length and depth of the source when it is compiled, the steps of macros and the size
+//! of results when it runs. Regular expressions are linear in the text.
+//!
+//! Null stands in any slot. It equals only null; any other operation on it is an [`EvalError`].
+//!
+//! Beyond CEL, arithmetic and comparisons mix ints and doubles, `duration` knows days, and lists have aggregates (`first`, `last`,
+//! `sum`, `avg`, `min`, `max`, `count`, `stddev`).
+
+mod arith;
+mod batch;
+mod call;
+mod canonical;
+mod check;
+mod comprehension;
+mod display;
+mod error;
+mod expr_set;
+mod fast;
+mod functions;
+mod identifiers;
+mod nearest;
+mod net;
+mod node;
+mod ops;
+mod parse;
+mod problem;
+mod quoted;
+mod reference;
+mod set;
+#[cfg(test)]
+mod tests;
+mod ty;
+mod val;
+mod visit;
+mod with;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tidegate_rows::{Row, Schema, Type, Value};
+
+pub use batch::eval_batch_line;
+pub use call::{Arg, Call, parse_call};
+pub use canonical::{canonical, has_forms, is_matchless};
+pub use error::EvalError;
+pub use expr_set::{ExprSet, Over, Scratch};
+pub use identifiers::{field_name, identifiers, identifiers_and_sizes, size_field};
+pub use nearest::nearest;
+pub use problem::Problem;
+pub use reference::{examples, reference};
+pub use with::{EvalWithError, eval_with};
+
+use fast::{BoolNode, DoubleNode};
+use node::{Env, Node};
+
+/// May values of these types be equal, as `==` has it?
+#[must_use]
+pub fn comparable(a: &Type, b: &Type) -> bool {
+    ty::Ty::from(a).comparable(&ty::Ty::from(b))
+}
+
+/// A compiled expression; clones share it.
+///
+/// ```
+/// use tidegate_rows::{Row, Schema, Type, Value};
+/// use tidegate_expr::Expr;
+///
+/// let schema = Schema::new([("user", Type::String), ("amount", Type::Double)]);
+/// let large = Expr::condition("amount > 100.0 && user != 'bank'", &schema).unwrap();
+/// let row: Row = [Value::string("ann"), Value::Double(250.0)].into_iter().collect();
+/// assert_eq!(large.test(&row), Ok(true));
+///
+/// let problems = Expr::compile("amuont * 2.0", &schema).unwrap_err();
+/// assert_eq!(problems[0].to_string(), "unknown field `amuont`; did you mean `amount`?");
+/// assert_eq!(problems[0].span, 0..6);
+/// ```
+#[derive(Clone)]
+pub struct Expr(Arc<Compiled>);
+
+struct Compiled {
+    source: String,
+    ty: Type,
+    code: Code,
+}
+
+/// The tree, by what it is asked for most.
+#[derive(Clone, Debug)]
+enum Code {
+    Bool(BoolNode),
+    Number(DoubleNode),
+    Any(Node),
+}
+
+impl Code {
+    #[inline]
+    fn eval<'a>(&'a self, env: &Env<'a, '_>) -> Result<Value, EvalError> {
+        match self {
+            Self::Bool(node) => node.test(env).map(Value::Bool),
+            Self::Number(node) => Ok(node.eval(env)?.map_or(Value::Null, Value::Double)),
+            Self::Any(node) => node.eval(env).map(val::Val::into_value),
+        }
+    }
+
+    #[inline]
+    fn test<'a>(&'a self, env: &Env<'a, '_>) -> Result<bool, EvalError> {
+        match self {
+            Self::Bool(node) => node.test(env),
+            Self::Any(node) => node.eval(env)?.truth(),
+            Self::Number(_) => Err(error::Kind::Expected(&error::Tag::Bool, error::Tag::Double).into()),
+        }
+    }
+
+    fn part(&mut self) -> visit::Part<'_> {
+        match self {
+            Self::Bool(node) => visit::Part::Bool(node),
+            Self::Number(node) => visit::Part::Double(node),
+            Self::Any(node) => visit::Part::Node(node),
+        }
+    }
+}
+
+impl Expr {
+    /// Compiles `source` against the fields of `schema`.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the expression: one problem of syntax, or every unknown name and wrong type.
+    pub fn compile(source: &str, schema: &Schema) -> Result<Self, Vec<Problem>> {
+        let parsed = parse::parse(source).map_err(|problem| vec![problem])?;
+        let typed = check::check(&parsed, &check::Scope { schema, container: "", lenient: false })?;
+        let ty = typed.ty.to_row();
+        let code = match typed.node {
+            Node::Bool(node) => Code::Bool(*node),
+            Node::Double(node) => Code::Number(*node),
+            other => Code::Any(other),
+        };
+        Ok(Self(Arc::new(Compiled { source: source.to_owned(), ty, code })))
+    }
+
+    /// Compiles a condition: the result must be bool, or `any`, which is then checked when it runs.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Expr::compile`], and if the result is of another type.
+    pub fn condition(source: &str, schema: &Schema) -> Result<Self, Vec<Problem>> {
+        let expr = Self::compile(source, schema)?;
+        match expr.ty() {
+            Type::Bool | Type::Any => Ok(expr),
+            other => {
+                let start = source.len() - source.trim_start().len();
+                Err(vec![Problem::new(start..source.trim_end().len(), format!("expected bool, found {other}"))])
+            }
+        }
+    }
+
+    /// The type of the result; null may come instead.
+    #[must_use]
+    pub fn ty(&self) -> &Type {
+        &self.0.ty
+    }
+
+    /// The text it was compiled from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// The value for a row.
+    ///
+    /// # Errors
+    ///
+    /// What the language calls an error: overflow, division by zero, a missing key, an operand that an operator does not take.
+    pub fn eval(&self, row: &Row) -> Result<Value, EvalError> {
+        let steps = Env::steps();
+        self.0.code.eval(&Env::new(row, &steps))
+    }
+
+    /// The truth of a condition for a row.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expr::eval`], and if the result is not bool.
+    #[inline]
+    pub fn test(&self, row: &Row) -> Result<bool, EvalError> {
+        let steps = Env::steps();
+        self.0.code.test(&Env::new(row, &steps))
+    }
+
+    /// The number for a row, none for null: what sums and averages add up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expr::eval`], and if the result is not a number.
+    #[inline]
+    pub fn number(&self, row: &Row) -> Result<Option<f64>, EvalError> {
+        let steps = Env::steps();
+        let env = Env::new(row, &steps);
+        match &self.0.code {
+            Code::Number(node) => node.eval(&env),
+            Code::Any(Node::Slot(slot)) => DoubleNode::of(env.slot(*slot)),
+            Code::Any(node) => {
+                let value = node.eval(&env)?;
+                value.data().map_or_else(|| Err(error::Kind::Expected(&error::Tag::Number, value.tag()).into()), DoubleNode::of)
+            }
+            Code::Bool(_) => Err(error::Kind::Expected(&error::Tag::Number, error::Tag::Bool).into()),
+        }
+    }
+
+    /// The slot, if the expression is just a field: then keys and aggregates can read it by reference.
+    #[must_use]
+    pub fn as_slot(&self) -> Option<usize> {
+        match &self.0.code {
+            Code::Any(Node::Slot(slot)) => Some(*slot),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expr").field("source", &self.0.source).field("ty", &self.0.ty).finish_non_exhaustive()
+    }
+}

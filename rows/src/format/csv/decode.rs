@@ -1,0 +1,226 @@
+//! Decodes a line of cells into a row.
+
+use std::collections::{HashMap, HashSet};
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use memchr::{memchr, memchr_iter};
+
+use crate::format::{Decoded, Decoder, Format, Layout, is_blank};
+use crate::{Row, Value};
+
+/// CSV of a layout.
+#[derive(Clone, Debug)]
+pub struct CsvFormat {
+    layout: Layout,
+    header: bool,
+    delimiter: u8,
+}
+
+impl CsvFormat {
+    /// CSV with a header line and commas.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, header: true, delimiter: b',' }
+    }
+
+    /// Does the first line of each file name the columns? Then they may stand in any order, and columns the layout does not name are
+    /// skipped. Without a header they are the fields of the layout, in order.
+    #[must_use]
+    pub fn with_header(self, header: bool) -> Self {
+        Self { header, ..self }
+    }
+
+    /// What separates cells.
+    #[must_use]
+    pub fn with_delimiter(self, delimiter: u8) -> Self {
+        Self { delimiter, ..self }
+    }
+}
+
+impl CsvFormat {
+    /// The names in a header line, in order: the fields of a layout without a schema.
+    ///
+    /// # Errors
+    /// The line is no line of csv, or names nothing.
+    pub fn header_names(line: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
+        let names = Cells::new(delimiter).names(line)?;
+        match repeated(&names, |name| !name.is_empty()) {
+            Some(name) => Err(repetition(name)),
+            None if names.iter().all(String::is_empty) => Err("the file has no header line".into()),
+            None => Ok(names),
+        }
+    }
+}
+
+impl Format for CsvFormat {
+    type Item = Row;
+    type Decoder = CsvDecoder;
+
+    fn decoder(&self) -> CsvDecoder {
+        let columns: Vec<_> = (0..self.layout.schema().width()).map(Some).collect();
+        let watermark = self.layout.watermark_field().and_then(|name| self.layout.schema().slot(name));
+        CsvDecoder { header: self.header, watermark, columns, layout: self.layout.clone(), cells: Cells::new(self.delimiter) }
+    }
+
+    fn timed(&self) -> bool {
+        self.layout.event_time().is_some()
+    }
+}
+
+/// Decodes CSV into rows.
+#[derive(Debug)]
+pub struct CsvDecoder {
+    layout: Layout,
+    header: bool,
+    /// The slot of each column.
+    columns: Vec<Option<usize>>,
+    /// The column of the watermark field.
+    watermark: Option<usize>,
+    cells: Cells,
+}
+
+impl Decoder for CsvDecoder {
+    type Item = Row;
+
+    fn header(&mut self, line: &[u8]) -> Result<bool, String> {
+        if !self.header {
+            return Ok(false);
+        }
+        let names = self.cells.names(line)?;
+        // By tables, as there may be tens of thousands of columns.
+        let slots: HashMap<&str, usize> = self.layout.schema().names().zip(0..).collect();
+        if let Some(name) = repeated(&names, |name| slots.contains_key(name)) {
+            return Err(repetition(name));
+        }
+        let there: HashSet<&str> = names.iter().map(String::as_str).collect();
+        if let Some(name) = self.layout.schema().names().find(|name| !there.contains(name)) {
+            return Err(format!("the header has no column `{name}`; it has {}", listed(&names)));
+        }
+        self.columns = names.iter().map(|name| slots.get(name.as_str()).copied()).collect();
+        self.watermark = self.layout.watermark_field().and_then(|name| names.iter().position(|n| n == name));
+        Ok(true)
+    }
+
+    fn decode(&mut self, line: &[u8]) -> Result<Decoded<Row>, String> {
+        if is_blank(line) {
+            return Ok(Decoded::Nothing);
+        }
+        let mut row = Row::nulls(self.layout.schema().width());
+        let (columns, layout, watermark) = (&self.columns, &mut self.layout, self.watermark);
+        // Is there a cell with something in it, beside the watermark's?
+        let mut others = watermark.is_none();
+        let mut mark = None;
+        let count = self.cells.split(line, |column, cell| {
+            if Some(column) == watermark {
+                mark = (!is_blank(cell)).then(|| String::from_utf8_lossy(cell).trim().to_owned());
+            } else {
+                others |= !cell.is_empty();
+            }
+            if let Some(Some(slot)) = columns.get(column) {
+                row.0[*slot] = layout.convert(*slot, cell)?;
+            }
+            Ok(())
+        });
+        let count = match count {
+            Ok(count) => count,
+            // A cell too many or too few puts the others into wrong columns, and is what is wrong then.
+            Err(error) => match self.cells.split(line, |_, _| Ok(())) {
+                Ok(count) if count != self.columns.len() => count,
+                _ => return Err(error),
+            },
+        };
+        if count != self.columns.len() {
+            let what = if self.header { "the header" } else { "the schema" };
+            return Err(format!("the line has {count} columns, {what} has {}", self.columns.len()));
+        }
+        match mark {
+            Some(text) if !others => self.layout.watermark(Value::string(text)),
+            _ => self.layout.record(row),
+        }
+    }
+}
+
+/// The first name that a column before has, of those that matter.
+fn repeated(names: &[String], matters: impl Fn(&str) -> bool) -> Option<&str> {
+    let mut before = HashSet::new();
+    names.iter().map(String::as_str).find(|name| matters(name) && !before.insert(*name))
+}
+
+/// The first names, for a message.
+fn listed(names: &[String]) -> String {
+    const NAMED: usize = 20;
+    let (named, more) = names.split_at(names.len().min(NAMED));
+    if more.is_empty() { named.join(", ") } else { format!("{} and {} more", named.join(", "), more.len()) }
+}
+
+fn repetition(name: &str) -> String {
+    format!("two columns of the header are called `{name}`: give each a name of its own, or set `header: false`")
+}
+
+/// Splits lines into cells.
+#[derive(Debug)]
+struct Cells {
+    delimiter: u8,
+    reader: Reader,
+    /// The cells of a line with quotes, one after the other, and where each ends.
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Cells {
+    fn new(delimiter: u8) -> Self {
+        let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
+        Self { delimiter, reader, text: vec![0; 1024], ends: vec![0; 64] }
+    }
+
+    /// The cells of a header line.
+    fn names(&mut self, line: &[u8]) -> Result<Vec<String>, String> {
+        let mut names = Vec::new();
+        self.split(line, |_, cell| {
+            names.push(String::from_utf8_lossy(cell).trim().to_owned());
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
+    /// Gives the cells of `line` to `take`, and returns their number.
+    fn split(&mut self, line: &[u8], mut take: impl FnMut(usize, &[u8]) -> Result<(), String>) -> Result<usize, String> {
+        if memchr(b'"', line).is_some() {
+            let count = self.unquote(line)?;
+            let mut start = 0;
+            for (i, &end) in self.ends[..count].iter().enumerate() {
+                take(i, &self.text[start..end])?;
+                start = end;
+            }
+            return Ok(count);
+        }
+        // Without quotes, as nearly always, cells lie in the line as they are.
+        let (mut start, mut count) = (0, 0);
+        for end in memchr_iter(self.delimiter, line) {
+            take(count, &line[start..end])?;
+            (start, count) = (end + 1, count + 1);
+        }
+        take(count, &line[start..])?;
+        Ok(count + 1)
+    }
+
+    /// Fills `text` and `ends`; returns the number of cells.
+    fn unquote(&mut self, line: &[u8]) -> Result<usize, String> {
+        self.reader.reset();
+        // Cells are no longer than the line, and there is one more of them than there are delimiters, at most.
+        if self.text.len() < line.len() + 1 {
+            self.text.resize(line.len() + 1, 0);
+        }
+        let most = memchr_iter(self.delimiter, line).count() + 2;
+        if self.ends.len() < most {
+            self.ends.resize(most, 0);
+        }
+        let (_, _, text, ends) = self.reader.read_record(line, &mut self.text, &mut self.ends);
+        // The end of the line ends the record, unless a quote is open.
+        let (result, _, _, more) = self.reader.read_record(b"\n", &mut self.text[text..], &mut self.ends[ends..]);
+        match result {
+            ReadRecordResult::Record => Ok(ends + more),
+            _ => Err("a quote is not closed on this line (a record is one line)".into()),
+        }
+    }
+}

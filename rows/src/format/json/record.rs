@@ -1,0 +1,309 @@
+//! Decodes a line into a row: a visitor that knows the slots.
+
+use std::fmt;
+
+use compact_str::CompactString;
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::any::{self, AnySeed};
+use super::complaint;
+use crate::format::conversion::{quoted, too_large};
+use crate::format::layout::Meaning;
+use crate::format::{Conversion, Decoded, Decoder, Format, Layout, is_blank};
+use crate::{Row, Value};
+
+/// JSON Lines of a layout.
+#[derive(Clone, Debug)]
+pub struct JsonFormat(Layout);
+
+impl JsonFormat {
+    /// Lines of this layout.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self(layout)
+    }
+}
+
+impl Format for JsonFormat {
+    type Item = Row;
+    type Decoder = JsonDecoder;
+
+    fn decoder(&self) -> JsonDecoder {
+        JsonDecoder { blank: self.0.schema().blank(), layout: self.0.clone(), names: Names::default() }
+    }
+
+    fn timed(&self) -> bool {
+        self.0.event_time().is_some()
+    }
+}
+
+/// Decodes JSON Lines into rows.
+#[derive(Debug)]
+pub struct JsonDecoder {
+    layout: Layout,
+    /// The row of a line without a field.
+    blank: Row,
+    names: Names,
+}
+
+impl Decoder for JsonDecoder {
+    type Item = Row;
+
+    fn decode(&mut self, line: &[u8]) -> Result<Decoded<Row>, String> {
+        // Once over the line here is cheaper than once over each text in it.
+        let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8 text".to_owned())?;
+        self.names.unknown.clear();
+        let mut visit = Visit {
+            row: self.blank.clone(),
+            layout: &mut self.layout,
+            names: &mut self.names,
+            watermark: None,
+            others: false,
+            rest: Vec::new(),
+            fault: None,
+        };
+        let mut json = serde_json::Deserializer::from_str(line);
+        if let Err(e) = json.deserialize_map(&mut visit).and_then(|()| json.end()) {
+            return match visit.fault {
+                Some(fault) => Err(fault),
+                None if is_blank(line.as_bytes()) => Ok(Decoded::Nothing),
+                None if !line.trim_ascii_start().starts_with('{') => Err("the line is not a JSON object".into()),
+                None => Err(format!("the line is not JSON: {}", complaint(&e))),
+            };
+        }
+        let Visit { mut row, watermark, others, rest, .. } = visit;
+        if let Some(slot) = self.layout.schema().rest() {
+            let names = self.names.unknown.drain(..).map(Value::String);
+            row.0[slot] = Value::map(names.zip(rest));
+        }
+        match watermark {
+            Some(value) if !others => self.layout.watermark(value),
+            _ => self.layout.record(row),
+        }
+    }
+}
+
+/// What the field names of a line stand for. Lines of one origin have the same fields in much the same order, so the names of the lines
+/// before are tried first, in their order, also those that are to be skipped: one comparison per field, as a rule.
+#[derive(Debug, Default)]
+struct Names {
+    known: Vec<(Box<str>, Meaning)>,
+    /// The names in this line that go into the rest.
+    unknown: Vec<CompactString>,
+}
+
+impl Names {
+    /// Beyond this many names one is looked up afresh.
+    const REMEMBERED: usize = 256;
+
+    /// How many names in a row may be left out of a line without losing the place.
+    const LEFT_OUT: usize = 4;
+
+    /// What `name` means, where the names from `position` are expected; moves that on.
+    #[inline]
+    fn meaning(&mut self, position: &mut usize, name: &str, layout: &Layout) -> Meaning {
+        for (skipped, (known, meaning)) in self.known[*position..].iter().take(Self::LEFT_OUT).enumerate() {
+            if **known == *name {
+                *position += skipped + 1;
+                return *meaning;
+            }
+        }
+        self.look_up(position, name, layout)
+    }
+
+    #[cold]
+    fn look_up(&mut self, position: &mut usize, name: &str, layout: &Layout) -> Meaning {
+        let meaning = layout.meaning(name);
+        // A name in the middle is an exception, which the next one does not follow; learning it would only lose the place.
+        if *position == self.known.len() && *position < Self::REMEMBERED {
+            self.known.push((name.into(), meaning));
+            *position += 1;
+        }
+        meaning
+    }
+}
+
+/// One line being read.
+struct Visit<'a> {
+    layout: &'a mut Layout,
+    names: &'a mut Names,
+    row: Row,
+    /// The watermark field's value, if it was there.
+    watermark: Option<Value>,
+    /// Was there another field, known and not null, or unknown?
+    others: bool,
+    /// The values of the names that go into the rest.
+    rest: Vec<Value>,
+    /// What is wrong: kept here, as an error of serde's would come back with a position added.
+    fault: Option<String>,
+}
+
+impl<'de> Visitor<'de> for &mut Visit<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut position = 0;
+        while let Some(meaning) = map.next_key_seed(NameSeed { position: &mut position, names: self.names, layout: self.layout })? {
+            match meaning {
+                Meaning::Slot(slot) => {
+                    let value = self.field(slot, &mut map)?;
+                    self.others |= !value.is_null();
+                    self.row.0[slot] = value;
+                }
+                Meaning::Watermark(slot) => {
+                    let value = match slot {
+                        Some(slot) => self.field(slot, &mut map)?,
+                        None => map.next_value_seed(AnySeed)?,
+                    };
+                    if let Some(slot) = slot {
+                        self.row.0[slot] = value.clone();
+                    }
+                    self.watermark = (!value.is_null()).then_some(value);
+                }
+                Meaning::Rest => {
+                    self.rest.push(map.next_value_seed(AnySeed)?);
+                    self.others = true;
+                }
+                Meaning::Skip => {
+                    map.next_value::<IgnoredAny>()?;
+                    self.others = true;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Visit<'_> {
+    #[inline]
+    fn field<'de, A: MapAccess<'de>>(&mut self, slot: usize, map: &mut A) -> Result<Value, A::Error> {
+        let mut fault = None;
+        let seed = FieldSeed { conversion: &mut self.layout.conversions()[slot], fault: &mut fault };
+        let result = map.next_value_seed(seed);
+        if let Some(fault) = fault {
+            self.fault = Some(format!("field `{}`: {fault}", self.layout.name(slot)));
+        }
+        result
+    }
+}
+
+struct NameSeed<'a> {
+    position: &'a mut usize,
+    names: &'a mut Names,
+    layout: &'a Layout,
+}
+
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = Meaning;
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Meaning, D::Error> {
+        d.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = Meaning;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+    #[inline]
+    fn visit_str<E: Error>(self, name: &str) -> Result<Meaning, E> {
+        let meaning = self.names.meaning(self.position, name, self.layout);
+        if meaning == Meaning::Rest {
+            self.names.unknown.push(name.into());
+        }
+        Ok(meaning)
+    }
+}
+
+/// Reads one field by its conversion.
+struct FieldSeed<'a> {
+    conversion: &'a mut Conversion,
+    fault: &'a mut Option<String>,
+}
+
+impl FieldSeed<'_> {
+    /// `value`, or the complaint that `what` is none of this type.
+    #[inline]
+    fn or_fault<E: Error>(self, value: Option<Value>, what: impl FnOnce() -> String) -> Result<Value, E> {
+        match value {
+            Some(value) => Ok(value),
+            None => self.fail(&what()),
+        }
+    }
+
+    #[cold]
+    fn fail<E: Error>(self, what: &str) -> Result<Value, E> {
+        *self.fault = Some(format!("{what} is not {}", self.conversion.expected()));
+        Err(E::custom(""))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
+    type Value = Value;
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FieldSeed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E: Error>(self, v: bool) -> Result<Value, E> {
+        let value = matches!(self.conversion, Conversion::Bool | Conversion::Any).then_some(Value::Bool(v));
+        self.or_fault(value, || v.to_string())
+    }
+    #[inline]
+    fn visit_i64<E: Error>(self, v: i64) -> Result<Value, E> {
+        let value = self.conversion.of_int(v);
+        self.or_fault(value, || v.to_string())
+    }
+    #[inline]
+    fn visit_u64<E: Error>(self, v: u64) -> Result<Value, E> {
+        match i64::try_from(v) {
+            Ok(v) => self.visit_i64(v),
+            Err(_) => match self.conversion {
+                Conversion::Any => Ok(Value::Uint(v)),
+                Conversion::Int => {
+                    *self.fault = Some(too_large(&v.to_string()));
+                    Err(E::custom(""))
+                }
+                _ => self.visit_f64(v as f64),
+            },
+        }
+    }
+    #[inline]
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Value, E> {
+        let value = self.conversion.of_double(v);
+        self.or_fault(value, || v.to_string())
+    }
+    #[inline]
+    fn visit_str<E: Error>(self, v: &str) -> Result<Value, E> {
+        let value = self.conversion.of_json_text(v);
+        self.or_fault(value, || quoted(v))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Value, A::Error> {
+        match self.conversion {
+            Conversion::List | Conversion::Any => any::list(seq),
+            _ => self.fail("a list"),
+        }
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+        match self.conversion {
+            Conversion::Map | Conversion::Any => any::map(map),
+            _ => self.fail("a map"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Values as text, the same in every encoder: into a buffer, without allocating.
+
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+
+use super::{duration, json, layout::floor_ms, rfc3339};
+use crate::Value;
+
+/// How timestamps are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamps {
+    /// As integer milliseconds since 1970; what is finer is rounded down.
+    #[default]
+    Millis,
+    /// As RFC 3339 text in UTC, as fine as they are.
+    Iso,
+}
+
+/// Appends an instant. As ISO it is bare, without quotes.
+pub(super) fn timestamp(t: Timestamp, form: Timestamps, out: &mut Vec<u8>) {
+    match form {
+        Timestamps::Millis if t == rfc3339::NEVER => int(rfc3339::NEVER_MS, out),
+        Timestamps::Iso if t == rfc3339::NEVER => out.extend_from_slice(rfc3339::NEVER_TEXT.as_bytes()),
+        Timestamps::Millis => int(floor_ms(t), out),
+        Timestamps::Iso => {
+            static PRINTER: DateTimePrinter = DateTimePrinter::new();
+            // Writing to a vector does not fail.
+            let _ = PRINTER.print_timestamp(&t, &mut *out);
+        }
+    }
+}
+
+pub(super) fn int(v: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(v).as_bytes());
+}
+
+pub(super) fn uint(v: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(v).as_bytes());
+}
+
+/// Appends a float by the fewest digits that are read back as the same float; `NaN`, `inf`, `-inf`.
+pub(super) fn double(v: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(ryu::Buffer::new().format(v).as_bytes());
+}
+
+/// Appends a value as plain text, for cells and for people: nothing for null, octets as they are, lists and maps as JSON.
+pub(super) fn plain(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
+    match value {
+        Value::Null | Value::Absent => {}
+        Value::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
+        Value::Int(v) => int(*v, out),
+        Value::Uint(v) => uint(*v, out),
+        Value::Double(v) => double(*v, out),
+        Value::String(v) => out.extend_from_slice(v.as_bytes()),
+        Value::Bytes(v) => out.extend_from_slice(v),
+        Value::Timestamp(v) => timestamp(*v, timestamps, out),
+        Value::Duration(v) => duration::print(*v, out),
+        Value::List(_) | Value::Map(_) => json::write_value(value, timestamps, out),
+    }
+}

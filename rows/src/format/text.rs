@@ -1,0 +1,91 @@
+//! Plain text: a line is a row of one field, `line`, and a row is a line.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+
+use super::print::{self, Timestamps};
+use super::{Decoded, Decoder, Encoder, Format};
+use crate::{Row, Schema, Type, Value};
+
+/// Lines as they are. A blank line is a record like any other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TextFormat;
+
+impl TextFormat {
+    /// The schema of the rows: a string called `line`.
+    #[must_use]
+    pub fn schema() -> Schema {
+        Schema::new([("line", Type::String)])
+    }
+}
+
+impl Format for TextFormat {
+    type Item = Row;
+    type Decoder = TextDecoder;
+
+    fn decoder(&self) -> TextDecoder {
+        TextDecoder
+    }
+
+    fn timed(&self) -> bool {
+        false
+    }
+}
+
+/// Decodes lines of text into rows.
+#[derive(Debug)]
+pub struct TextDecoder;
+
+impl Decoder for TextDecoder {
+    type Item = Row;
+
+    fn decode(&mut self, line: &[u8]) -> Result<Decoded<Row>, String> {
+        let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8 text".to_owned())?;
+        let row = Row(Box::new([Value::String(CompactString::new(text))]));
+        Ok(Decoded::Record { time: None, value: row })
+    }
+}
+
+/// A piece of a line of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextPart {
+    /// As it stands.
+    Literal(Box<str>),
+    /// The value in this slot.
+    Field(usize),
+}
+
+/// Writes a row as a line made of parts. Null is `null`.
+#[derive(Clone, Debug)]
+pub struct TextEncoder {
+    parts: Arc<[TextPart]>,
+    timestamps: Timestamps,
+}
+
+impl TextEncoder {
+    /// Lines of these parts.
+    #[must_use]
+    pub fn new(parts: Vec<TextPart>, timestamps: Timestamps) -> Self {
+        Self { parts: parts.into(), timestamps }
+    }
+}
+
+impl Encoder<Row> for TextEncoder {
+    fn encode(&self, row: &Row, out: &mut Vec<u8>) {
+        for part in &*self.parts {
+            match part {
+                TextPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                TextPart::Field(slot) => match row.get(*slot) {
+                    Value::Null => out.extend_from_slice(b"null"),
+                    value => print::plain(value, self.timestamps, out),
+                },
+            }
+        }
+        out.push(b'\n');
+    }
+
+    fn extension(&self) -> &'static str {
+        "txt"
+    }
+}
