@@ -22,6 +22,10 @@
 //! ```
 
 pub mod aggregate;
-mod failures;
+mod connect;
 pub mod file;
 pub mod plan;
+mod relation;
+mod stage;
+mod text;
+mod yaml;

@@ -3,9 +3,10 @@
 use tidegate_rows::{Schema, Type, Value};
 
 use super::Compiled;
-use crate::file::{Problem as FileProblem, Spanned};
-use tidegate_expr::nearest;
-use tidegate_expr::{Call, Expr, Problem, parse_call};
+use crate::relation::expression::{condition as compiled, located};
+use crate::text::{Problem as FileProblem, Spanned};
+use crate::yaml::foreign;
+use tidegate_expr::{Call, Expr, nearest, parse_call};
 
 /// An aggregate function with its constants.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,13 +119,7 @@ impl Function {
 /// All that is wrong with the call.
 pub fn compile(call: &Spanned<String>, condition: Option<&Spanned<String>>, schema: &Schema) -> Result<(Compiled, Type), Vec<FileProblem>> {
     let mut problems = Vec::new();
-    let condition = condition.and_then(|text| match Expr::condition(&text.value, schema) {
-        Ok(expr) => Some(expr),
-        Err(found) => {
-            problems.extend(found.into_iter().map(|p| located(text, 0, p)));
-            None
-        }
-    });
+    let condition = condition.and_then(|text| compiled(text, schema, &mut problems));
     let function = match parse_call(&call.value) {
         Ok(parsed) => function(call, &parsed, schema, &mut problems),
         Err(found) => {
@@ -141,17 +136,10 @@ pub fn compile(call: &Spanned<String>, condition: Option<&Spanned<String>>, sche
     }
 }
 
-/// A problem of an expression that stands in `text` from `offset` on, placed in the file.
-pub(crate) fn located(text: &Spanned<String>, offset: usize, problem: Problem) -> FileProblem {
-    let mut placed = text.problem_at(problem.span.start + offset..problem.span.end + offset, problem.message);
-    placed.nearest = problem.nearest;
-    placed
-}
-
 fn function(text: &Spanned<String>, call: &Call, schema: &Schema, problems: &mut Vec<FileProblem>) -> Option<(Function, Option<Expr>)> {
     let Some((_, function, arity, usage)) = FUNCTIONS.iter().find(|(name, ..)| *name == call.name) else {
         let mut problem = text.problem_at(call.name_span.clone(), format!("there is no aggregate `{}`", call.name));
-        let foreign = || crate::file::foreign_aggregate(&call.name).map(str::to_owned);
+        let foreign = || foreign::aggregate(&call.name).map(str::to_owned);
         problem.nearest = nearest(&call.name, FUNCTIONS.iter().map(|(name, ..)| *name)).or_else(foreign);
         if problem.nearest.is_none() {
             let names: Vec<String> = FUNCTIONS.iter().map(|(name, ..)| format!("`{name}`")).collect();

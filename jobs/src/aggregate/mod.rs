@@ -16,12 +16,11 @@ use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Meaning;
 use tidegate_runtime::{Error, Field};
 
-use crate::failures::Failures;
+use crate::relation::failures::Failures;
 use tidegate_expr::Expr;
 use tidegate_expr::{canonical, has_forms};
 
 pub use acc::Acc;
-pub(crate) use function::located;
 pub use function::{Function, compile};
 
 /// One aggregate of a stream, compiled.

@@ -17,8 +17,8 @@ fn aggregate(calls: &[(&str, Option<&str>)], policy: OnError) -> RowAggregate {
         .iter()
         .map(|(call, condition)| {
             let parsed = tidegate_expr::parse_call(call).unwrap();
-            let text = crate::file::spanned_text(call);
-            let condition = condition.map(crate::file::spanned_text);
+            let text = crate::text::spanned_text(call);
+            let condition = condition.map(crate::text::spanned_text);
             let (compiled, _) = compile(&text, condition.as_ref(), &schema()).unwrap_or_else(|p| panic!("{} {p:?}", parsed.name));
             compiled
         })

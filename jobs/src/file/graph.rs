@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::keys::JOB;
-use super::read::{Reader, scalar};
-use super::span::{Span, Spanned};
 use super::streams::{Stream, side_names};
-use super::yaml::{Entry, Node, Value};
+use crate::text::{Span, Spanned};
+use crate::yaml::{Entry, Node, Value};
+use crate::yaml::{Reader, scalar};
 use tidegate_expr::nearest;
 
 /// Something that can be read, by the mapping and the entry that makes it.
@@ -18,7 +18,7 @@ struct Made<'n> {
 }
 
 /// Checks the names of a whole tree, parts that could not be read included, so that one mistake is not reported twice.
-pub(super) fn check(reader: &mut Reader, root: &Node) {
+pub(crate) fn check(reader: &mut Reader, root: &Node) {
     let mut made: HashMap<&str, Made<'_>> = HashMap::new();
     for section in ["sources", "streams"] {
         for Entry { key, value, .. } in part(root, section) {
@@ -151,11 +151,11 @@ fn cycles(reader: &mut Reader, root: &Node, made: &HashMap<&str, Made<'_>>) {
 }
 
 /// Streams ordered so that each comes after what it reads; otherwise in the order of the file.
-pub(super) fn in_order(streams: &[Stream]) -> Vec<&Stream> {
+pub(crate) fn in_order(streams: &[Stream]) -> Vec<&Stream> {
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (at, stream) in streams.iter().enumerate() {
-        let side = [&stream.late_to, &stream.timeouts_to].into_iter().flatten().map(Spanned::as_str);
-        makers.extend(std::iter::once(stream.name.as_str()).chain(side).map(|name| (name, at)));
+        let side = [&stream.head.late_to, &stream.head.timeouts_to].into_iter().flatten().map(Spanned::as_str);
+        makers.extend(std::iter::once(stream.head.name.as_str()).chain(side).map(|name| (name, at)));
     }
     let mut ordered = Vec::with_capacity(streams.len());
     let mut visited = vec![false; streams.len()];
@@ -167,7 +167,7 @@ pub(super) fn in_order(streams: &[Stream]) -> Vec<&Stream> {
                 continue;
             };
             visited[*at] = true;
-            let from = stream.from.iter().chain(stream.join.iter().map(|join| &join.with)).nth(*next);
+            let from = stream.reads().nth(*next);
             *next += 1;
             match from {
                 Some(from) => path.extend(makers.get(from.as_str()).filter(|maker| !visited[**maker]).map(|maker| (*maker, 0))),

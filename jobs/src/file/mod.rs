@@ -23,68 +23,43 @@
 //! "#);
 //! ```
 
-mod avro;
-mod cut;
-mod dedupe;
-mod foreign;
-mod generator;
 mod graph;
-mod join;
-mod kafka;
 mod keys;
-mod lookup;
 mod model;
-mod not_yet;
 mod overrides;
-mod pattern;
-mod problem;
-mod read;
-mod schema;
-mod sinks;
-mod sources;
-mod span;
 mod streams;
-mod tables;
 #[cfg(test)]
 mod tests;
-mod top;
-mod values;
-mod window;
-mod yaml;
 
-pub use avro::{AvroSink, AvroSource, SchemaRegistry};
-pub use dedupe::Dedupe;
-pub(crate) use foreign::aggregate as foreign_aggregate;
-pub use generator::{Distribution, Generator};
-pub use join::{Equality, Join, JoinKind, Near};
-pub use kafka::{Delivery, KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};
+pub use crate::connect::{
+    AvroSink, AvroSource, Cache, Delivery, Distribution, EventTime, FieldType, Generator, KafkaCluster, KafkaSink, KafkaSource,
+    KafkaTopics, Lines, SchemaField, SchemaRegistry, Sink, SinkConnector, SinkFormat, Source, SourceConnector, SourceFormat, Table,
+    TableConnector, TextPart, TimeText, TimeUnit, Timestamps,
+};
+pub use crate::relation::each::{Each, FLAT_MAP_FIELD, FlatMap, Select};
+pub use crate::relation::failures::OnError;
+pub use crate::stage::aggregate::{Aggregate, Aggregation};
+pub use crate::stage::dedupe::Dedupe;
+pub use crate::stage::join::{Equality, Join, JoinKind, Near};
+pub use crate::stage::lookup::Lookup;
+pub use crate::stage::pattern::Pattern;
+pub use crate::stage::top::Top;
+pub use crate::stage::{Clock, Drops, Evictor, Gap, Head, Shape, Stage, Trigger, Window};
+pub use crate::text::{Problem, Problems, Severity, Span, Spanned};
+pub use crate::yaml::{Literal, duration_text, parse_duration, parse_size};
 pub use keys::reference;
-pub use lookup::Lookup;
-pub use model::{Backend, Checkpoints, JobFile, Mode, OnError, Restart, State};
+pub use model::{Backend, Checkpoints, JobFile, Mode, Restart, State};
 pub use overrides::Override;
-pub use pattern::Pattern;
-pub use problem::{Problem, Problems, Severity};
-pub use schema::{FieldType, SchemaField, TimeText};
-pub use sinks::{Sink, SinkConnector, SinkFormat, TextPart, Timestamps};
-pub use sources::{EventTime, Lines, Source, SourceConnector, SourceFormat, TimeUnit};
-pub use span::{Span, Spanned};
-pub use streams::{Aggregate, FLAT_MAP_FIELD, FlatMap, Select, Stream};
-pub use tables::{Cache, Table, TableConnector};
-pub use top::Top;
-pub use values::{Literal, duration_text, parse_duration, parse_size};
-pub use window::{Clock, Drops, Evictor, Gap, Shape, Trigger, Window};
+pub use streams::Stream;
 
-/// Text that stands nowhere, for tests of what is compiled from it.
-#[cfg(test)]
-pub(crate) fn spanned_text(text: &str) -> Spanned<String> {
-    Spanned::new(text.to_owned(), span::Source::new(None, text).span(0..text.len()))
-}
+use crate::text::Source as Text;
+use crate::yaml::{self, Reader};
 
 /// Reads a job file, with keys overridden from outside. The job is sound if no problem is an error; else it is what could be read, or none.
 #[must_use]
 pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<JobFile>, Problems) {
-    let source = span::Source::new(Some(file_name), text);
-    let mut reader = read::Reader::default();
+    let source = Text::new(Some(file_name), text);
+    let mut reader = Reader::default();
     let job = match yaml::parse(&source, 0, &mut reader.problems) {
         None if reader.problems.is_empty() => reader.fail(&source.span(0..0), "the file is empty"),
         None => None,

@@ -3,24 +3,12 @@
 use jiff::SignedDuration;
 
 use super::keys;
-use super::read::Reader;
-use super::sinks::{self, Sink};
-use super::sources::{self, Source};
-use super::span::{Span, Spanned};
 use super::streams::{self, Stream};
-use super::tables::{self, Table};
-use super::values;
-use super::yaml::Node;
-
-/// What every part of a job can do about an error in an expression or a bad record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OnError {
-    /// Drop the record, count it, log a sample.
-    #[default]
-    Skip,
-    /// Fail the job.
-    Fail,
-}
+use crate::connect::{Sink, Source, Table, sinks, sources, tables};
+use crate::text::{Span, Spanned};
+use crate::yaml as values;
+use crate::yaml::Reader;
+use crate::yaml::{Node, Value};
 
 /// A checked job file.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +43,7 @@ impl JobFile {
     /// The stream of this name; not those made by `late_to` and the like.
     #[must_use]
     pub fn stream(&self, name: &str) -> Option<&Stream> {
-        self.streams.iter().find(|stream| stream.name.value == name)
+        self.streams.iter().find(|stream| stream.head.name.value == name)
     }
 
     /// The streams ordered so that each comes after what it reads.
@@ -123,7 +111,7 @@ pub struct Restart {
 }
 
 /// Reads the whole file, as far as it can be read; `None` if it is no mapping.
-pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
+pub(crate) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     let fields = reader.fields(root, &first_key(root), &[&keys::JOB], "the job")?;
     let name = reader.required(&fields, "name").and_then(|node| {
         let name = reader.text(node, "a name")?;
@@ -157,7 +145,7 @@ pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     }
     for (key, kind) in [("sources", "source"), ("sinks", "sink")] {
         if let Some(node) = fields.get(key)
-            && matches!(&node.value, super::yaml::Value::Map(entries) if entries.is_empty())
+            && matches!(&node.value, Value::Map(entries) if entries.is_empty())
         {
             reader.push(node.span.problem(format!("a job needs at least one {kind}")));
         }
@@ -170,7 +158,7 @@ pub(super) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
 /// Where to point when the whole file lacks something.
 fn first_key(root: &Node) -> Span {
     match &root.value {
-        super::yaml::Value::Map(entries) => entries.first().map_or_else(|| root.span.clone(), |entry| entry.key.span.clone()),
+        Value::Map(entries) => entries.first().map_or_else(|| root.span.clone(), |entry| entry.key.span.clone()),
         _ => root.span.clone(),
     }
 }

@@ -3,9 +3,9 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::problem::Problem;
-use super::span::{Source, Span, Spanned};
-use super::yaml::{self, Entry, Node, Value};
+use crate::text::Problem;
+use crate::text::{Source, Span, Spanned};
+use crate::yaml::{self, Entry, Node, Value};
 
 /// A key path and the YAML value it gets. The steps of the path are joined by dots; a step with dots in it stands in double quotes, and a
 /// step into a list is a number from 0. Below the `options` of a source or a sink the remaining steps are one name, as `sasl.password` is.
@@ -70,7 +70,7 @@ impl Override {
     }
 
     /// Puts the value into the tree, making the mappings on the way to it.
-    pub(super) fn apply(&self, root: &mut Node) -> Result<(), Problem> {
+    pub(crate) fn apply(&self, root: &mut Node) -> Result<(), Problem> {
         let mut node = root;
         for (depth, step) in self.path.iter().enumerate() {
             if node.is_null() {

@@ -6,7 +6,8 @@ use tidegate_connectors::file::{Meaning, is_read};
 use tidegate_connectors::path::{resolved, same_file};
 use tidegate_connectors::sink::is_directory;
 
-use crate::file::{JobFile, Problem, SinkConnector, SinkFormat, SourceConnector, Spanned, TableConnector};
+use crate::connect::plan::kafka::default_id;
+use crate::file::{Delivery, JobFile, Mode, Problem, Sink, SinkConnector, SinkFormat, SourceConnector, Spanned, TableConnector};
 
 /// What a sink writes.
 struct Written<'a> {
@@ -50,7 +51,7 @@ impl<'a> Written<'a> {
 }
 
 /// Two sources of standard input, two sinks of one path, a sink that writes what a source or a table reads.
-pub(super) fn conflicts(file: &JobFile) -> Vec<Problem> {
+pub(crate) fn conflicts(file: &JobFile) -> Vec<Problem> {
     let mut problems = Vec::new();
     let stdins = file.sources.iter().filter(|s| matches!(s.connector, SourceConnector::Stdin { .. }));
     for second in stdins.skip(1) {
@@ -84,6 +85,34 @@ pub(super) fn conflicts(file: &JobFile) -> Vec<Problem> {
             problems.push(path.problem(format!("the sink `{other}` writes this path too: give one sink both streams, as `from: [a, b]`")));
         }
         written.push(new);
+    }
+    problems
+}
+
+/// What stands in the way of writing exactly once: no checkpoints, or writers that would take each other's place.
+pub(super) fn writers(file: &JobFile) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut taken: Vec<(&Sink, String, Option<&Spanned<String>>)> = Vec::new();
+    for sink in &file.sinks {
+        let SinkConnector::Kafka(kafka) = &sink.connector else { continue };
+        let Delivery::ExactlyOnce { at, transactional_id, .. } = &kafka.delivery else { continue };
+        match file.checkpoints.as_ref().map(|checkpoints| checkpoints.mode) {
+            Some(Mode::ExactlyOnce) => {}
+            Some(Mode::AtLeastOnce) => problems.push(at.problem("`delivery: exactly_once` needs `checkpoints` with `mode: exactly_once`")),
+            None => problems
+                .push(at.problem("`delivery: exactly_once` needs `checkpoints`: a record is written when one is complete that has it")),
+        }
+        let id = transactional_id.as_ref().map_or_else(|| default_id(&file.name.value, sink), |id| id.value.clone());
+        let given = transactional_id.as_ref();
+        if let Some((other, _, other_given)) = taken.iter().find(|(_, taken, _)| *taken == id)
+            && let Some((place, has)) = given.map(|given| (given, other)).or(other_given.map(|given| (given, &sink)))
+        {
+            let name = &has.name.value;
+            problems.push(
+                place.problem(format!("the transactional ids of the sink `{name}` begin so too: they would write in each other's place")),
+            );
+        }
+        taken.push((sink, id, given));
     }
     problems
 }

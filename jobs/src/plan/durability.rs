@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use tidegate_checkpoints::Storage;
 use tidegate_runtime::{Backend, Mode, StateConfig};
 
-use super::windows::unsigned;
 use crate::file::{self, JobFile, Problem};
+use crate::yaml::unsigned;
 
 /// How a job is made durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,13 +48,13 @@ pub struct Restart {
 }
 
 /// Are checkpoints to go to storage that is not known?
-pub(super) fn unknown_storage(file: &JobFile) -> Option<Problem> {
+pub(crate) fn unknown_storage(file: &JobFile) -> Option<Problem> {
     let dir = file.checkpoints.as_ref()?.dir.as_ref()?;
     Some(dir.problem(Storage::check(&dir.value).err()?.to_string()))
 }
 
 impl Durability {
-    pub(super) fn new(file: &JobFile) -> Self {
+    pub(crate) fn new(file: &JobFile) -> Self {
         let defaults = StateConfig::default();
         let state = StateConfig {
             backend: match file.state.backend {

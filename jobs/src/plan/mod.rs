@@ -4,51 +4,35 @@
 //! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
 
 mod about;
-mod arrange;
-mod avro;
 mod build;
 mod conflicts;
 mod durability;
-mod first_time;
-mod joins;
-mod kafka;
-mod key;
-mod known;
 mod look;
-mod lookups;
-mod open;
-mod patterns;
-mod pipeline;
-mod single;
-mod sinks;
-mod sources;
 mod stored;
 mod streams;
-mod updates;
-mod windows;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidegate_connectors::entry::Entry;
-use tidegate_rows::{Row, Schema};
+use tidegate_rows::Row;
 use tidegate_runtime::source::Source;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{GraphError, Job};
 
-use crate::file::{self, JobFile, Problem, Problems, Severity, Spanned};
+use crate::connect::plan::Look;
+use crate::connect::plan::sinks::{self, PlannedSink};
+use crate::connect::plan::sources::{self, PlannedSource};
+use crate::file::{JobFile, Problem, Problems, Severity, Spanned, Table};
+use crate::relation::known::{Known, Order, Timing};
+use crate::relation::open::{Asked, Origin};
+use crate::relation::union::Streams;
 
+pub use crate::connect::plan::sinks::STDOUT;
+pub use crate::relation::key::RowKey;
 pub use durability::{Checkpoints, Durability, Restart};
-pub use key::RowKey;
-use known::{Known, Order, Timing};
-use look::Look;
-use open::{Asked, Origin};
-use sinks::PlannedSink;
-pub use sinks::STDOUT;
-use sources::PlannedSource;
 pub use stored::records;
 use streams::PlannedStream;
-use updates::Updates;
 
 /// A job, compiled.
 #[derive(Clone)]
@@ -68,15 +52,12 @@ pub struct Plan {
     sinks: Vec<PlannedSink>,
 }
 
-/// The streams planned so far, by name.
-type Streams = HashMap<String, Known>;
-
 /// The parts of a file that problems are known of: looking further into them would only bring follow-up mistakes.
 fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
     let sources = file.sources.iter().map(|s| &s.name);
     let sources = sources.chain(file.tables.iter().map(|t| &t.name));
     let names: Vec<&Spanned<String>> =
-        sources.chain(file.streams.iter().map(|s| &s.name)).chain(file.sinks.iter().map(|s| &s.name)).collect();
+        sources.chain(file.streams.iter().map(|s| &s.head.name)).chain(file.sinks.iter().map(|s| &s.name)).collect();
     let errors = problems.iter().filter(|p| p.severity == Severity::Error).map(|p| p.span().range().start);
     // What stands behind a name and before the next one belongs to it.
     errors
@@ -90,7 +71,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     problems.extend(conflicts::conflicts(file));
     problems.extend(about::conflicts(file));
     problems.extend(durability::unknown_storage(file));
-    problems.extend(kafka::exactly_once_problems(file));
+    problems.extend(conflicts::writers(file));
     let broken = broken(file, problems);
     let mut asked = Asked::default();
     // What is asked of open sources shows when the job is planned: it is planned again until nothing new is asked. There is an end to the names of a file.
@@ -151,22 +132,13 @@ impl Parts {
                 Err(more) => found.extend(more),
             }
         }
-        let tables: Vec<&file::Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
-        for stream in file.streams_in_order().into_iter().filter(|s| s.whole || whole(&s.name)) {
+        let tables: Vec<&Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
+        for stream in file.streams_in_order().into_iter().filter(|s| s.whole || whole(&s.head.name)) {
             match streams::plan(stream, &known, &tables, asked) {
-                Ok(Some((mut planned, origin))) => {
-                    planned.about = about::stream(file, stream, &planned);
-                    let stream = planned;
-                    known.insert(stream.name.clone(), stream.out.clone());
-                    if let Some(late) = stream.late_to() {
-                        let of_late = Known::new(stream.late_schema().clone(), stream.input.timing.clone(), Order::Arrival);
-                        let of_late = Known { updates: stream.input.updates.clone(), ..of_late };
-                        known.insert(late.to_owned(), of_late.of(&origin));
-                    }
-                    if let Some((timeouts, schema)) = stream.timeouts_to() {
-                        known.insert(timeouts.to_owned(), Known::new(schema.clone(), stream.out.timing.clone(), Order::Arrival));
-                    }
-                    parts.streams.push(stream);
+                Ok(Some(mut planned)) => {
+                    planned.about = about::stream(file, stream, planned.basis.take());
+                    known.extend(planned.gives());
+                    parts.streams.push(planned);
                 }
                 // It reads a stream that could not be planned, whose problems are known.
                 Ok(None) => {}
@@ -213,34 +185,4 @@ impl Plan {
 /// What is known of a source.
 fn known_of(source: &PlannedSource) -> Known {
     Known::new(source.schema.clone(), Timing::of_source(source.timed), source.order.clone()).of(&Origin::source(&source.name))
-}
-
-/// The union of what `names` give, and for each whether its rows must be rearranged; `said` of it are these names. `None` if one of them is not
-/// known, for want of a plan.
-fn union(names: &[Spanned<String>], known: &Streams, said: &[String], asked: &mut Asked) -> Option<(Known, Vec<PlannedInput>)> {
-    let inputs: Vec<(&str, &Known)> = names.iter().map(|n| known.get(n.as_str()).map(|k| (n.as_str(), k))).collect::<Option<_>>()?;
-    let schemas: Vec<&Schema> = inputs.iter().map(|(_, k)| &k.schema).collect();
-    let schema = arrange::united(&schemas);
-    let timing = inputs.iter().fold(Timing::Timed, |timing, (_, k)| timing.and(&k.timing));
-    let origin = inputs.iter().fold(Origin::default(), |origin, (_, k)| origin.and(&k.origin));
-    asked.name(&origin, said);
-    asked.meet(&inputs.iter().map(|(_, k)| (&k.schema, &k.origin)).collect::<Vec<_>>());
-    let planned = inputs.iter().map(|(name, k)| {
-        let rearrange = pipeline::arranging(arrange::between(&k.schema, &schema));
-        PlannedInput { name: (*name).to_owned(), rearrange }
-    });
-    let planned = planned.collect();
-    let (order, updates) = match inputs.as_slice() {
-        [(_, one)] => (one.order.clone(), one.updates.clone()),
-        several => (Order::Arrival, several.iter().find_map(|(_, k)| k.updates.as_ref()).map(Updates::united)),
-    };
-    Some((Known { updates, ..Known::new(schema, timing, order) }.of(&origin), planned))
-}
-
-/// A stream that another reads.
-#[derive(Clone, Debug)]
-struct PlannedInput {
-    name: String,
-    /// Lays the rows that come out as the reader expects them, if they aren't.
-    rearrange: Option<pipeline::Pipeline>,
 }

@@ -10,10 +10,10 @@ use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 use tidegate_runtime::state::{Table, decode, decode_namespace, without_stamp};
 
-use super::key::RowKey;
-use super::single::{Identity, Measure};
-use super::windows::RowTriggerState;
 use crate::aggregate::Accs;
+use crate::relation::key::RowKey;
+use crate::stage::top::Measure;
+use crate::stage::{Identity, RowTriggerState};
 
 /// Appends the records that a row of a state holds as lines of JSON. `None`: nobody knows what it holds, as it is of no job from a file. Timers have none.
 ///

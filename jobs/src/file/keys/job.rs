@@ -1,8 +1,8 @@
 //! The keys of the job itself: its state, checkpoints and restarts.
 
-use super::{Table, key};
+use crate::yaml::{Table, key};
 
-pub(in crate::file) static JOB: Table = Table {
+pub(crate) static JOB: Table = Table {
     name: "job",
     title: "The job",
     keys: &[
@@ -18,7 +18,7 @@ pub(in crate::file) static JOB: Table = Table {
     ],
 };
 
-pub(in crate::file) static STATE: Table = Table {
+pub(crate) static STATE: Table = Table {
     name: "state",
     title: "state",
     keys: &[
@@ -29,7 +29,7 @@ pub(in crate::file) static STATE: Table = Table {
     ],
 };
 
-pub(in crate::file) static CHECKPOINTS: Table = Table {
+pub(crate) static CHECKPOINTS: Table = Table {
     name: "checkpoints",
     title: "checkpoints",
     keys: &[
@@ -45,7 +45,7 @@ pub(in crate::file) static CHECKPOINTS: Table = Table {
     ],
 };
 
-pub(in crate::file) static RESTART: Table = Table {
+pub(crate) static RESTART: Table = Table {
     name: "restart",
     title: "restart",
     keys: &[

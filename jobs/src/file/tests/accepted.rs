@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use tidegate_rows::Type;
 
-use super::{first_lines, job, job_with, messages, with_stream};
+use super::{aggregation, first_lines, job, job_with, messages, window, with_stream};
 use crate::file::*;
 
 const EXAMPLE: &str = r#"
@@ -59,9 +59,9 @@ fn every_part_that_keeps_state_can_have_a_uid() {
         .replace("  per_hour:\n", "  per_hour:\n    uid: hourly\n")
         .replace("alerts: {", "alerts: { uid: mails,");
     let job = job(&with);
-    let uids = [&job.sources[0].uid, &job.streams[1].uid, &job.sinks[0].uid].map(|uid| uid.as_ref().unwrap().value.as_str());
+    let uids = [&job.sources[0].uid, &job.streams[1].head.uid, &job.sinks[0].uid].map(|uid| uid.as_ref().unwrap().value.as_str());
     assert_eq!(uids, ["old_logins", "hourly", "mails"]);
-    assert_eq!(job.streams[2].uid, None);
+    assert_eq!(job.streams[2].head.uid, None);
     let (_, problems) = parse("job.yaml", &EXAMPLE.replace("fails:    {", "fails:    { uid: x,"), &[]);
     assert!(first_lines(&problems)[0].contains("`uid` in stream `fails` has no effect"), "{problems}");
 }
@@ -82,13 +82,13 @@ fn the_example_is_a_job() {
     assert_eq!(schema.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["user", "ip", "result", "ts"]);
     assert_eq!(schema[3].ty, FieldType::Epoch(TimeUnit::Seconds));
     assert_eq!(source.event_time.as_ref().unwrap().max_delay, SignedDuration::from_secs(5));
-    assert_eq!(job.streams[0].filter.as_ref().unwrap().value, r#"result == "fail""#);
+    assert_eq!(job.streams[0].each.filter.as_ref().unwrap().value, r#"result == "fail""#);
     let hour = &job.streams[1];
-    let window = hour.window.as_ref().unwrap();
+    let window = window(hour);
     let (size, every) = (SignedDuration::from_hours(1), SignedDuration::from_mins(5));
     assert_eq!(window.shape, Shape::Sliding { size, every, offset: SignedDuration::ZERO });
-    assert_eq!(hour.aggregate.iter().map(|a| a.call.as_str()).collect::<Vec<_>>(), ["count()", "count_distinct(ip)"]);
-    assert_eq!(job.streams[2].select.as_ref().unwrap().fields[1].1.value, "fail[0].ts");
+    assert_eq!(aggregation(hour).aggregates.iter().map(|a| a.call.as_str()).collect::<Vec<_>>(), ["count()", "count_distinct(ip)"]);
+    assert_eq!(job.streams[2].each.select.as_ref().unwrap().fields[1].1.value, "fail[0].ts");
     assert_eq!(job.sinks[1].connector, SinkConnector::File { path: Spanned::new("out/per_hour.jsonl".into(), path.span.clone()) });
 }
 
@@ -96,12 +96,12 @@ fn the_example_is_a_job() {
 fn json_is_yaml() {
     let text = r#"{"name": "conformance", "parallelism": 1, "state": {"backend": "memory"}, "sources": {"in": {"connector": "file", "path": "in0.jsonl", "format": "json", "schema": {"key": "string", "value": "double", "ts": "int"}, "event_time": {"field": "ts", "unit": "ms", "watermark_field": "watermark"}}}, "streams": {"out": {"from": "in", "window": {"tumbling": "5m", "offset": "-2m", "allowed_lateness": "10ms"}, "aggregate": {"value": "sum(value)"}, "late_to": "late", "key": "key", "where": "\"a\" == k\u0065y"}}, "sinks": {"out": {"from": "out", "connector": "file", "path": "out", "format": "json"}, "late": {"from": "late", "connector": "file", "path": "late", "format": "json"}}}"#;
     let job = job(text);
-    let window = job.streams[0].window.as_ref().unwrap();
+    let window = window(&job.streams[0]);
     assert_eq!(window.shape, Shape::Tumbling { size: SignedDuration::from_mins(5), offset: SignedDuration::from_mins(-2) });
     assert_eq!(window.allowed_lateness, SignedDuration::from_millis(10));
-    assert_eq!(job.streams[0].late_to.as_ref().unwrap().value, "late");
+    assert_eq!(job.streams[0].head.late_to.as_ref().unwrap().value, "late");
     // The expression is followed through the escaped quotes; behind \u the whole scalar is shown.
-    let filter = job.streams[0].filter.as_ref().unwrap();
+    let filter = job.streams[0].each.filter.as_ref().unwrap();
     assert_eq!(filter.problem_at(4..6, "x").text, "==");
     assert_eq!(filter.problem_at(9..12, "x").text, filter.span.text());
     // A line this long is cut around the place.
@@ -195,16 +195,16 @@ streams:
     late_to: late
 sinks: { out: { from: last, connector: stdout } }
 "#);
-    assert_eq!(job.streams_in_order().iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["named", "gaps", "parts", "last"]);
+    assert_eq!(job.streams_in_order().iter().map(|s| s.head.name.as_str()).collect::<Vec<_>>(), ["named", "gaps", "parts", "last"]);
     let gaps = job.stream("gaps").unwrap();
-    assert_eq!(gaps.key.iter().map(Spanned::as_str).collect::<Vec<_>>(), ["a", "b + 1"]);
-    assert_eq!(gaps.window.as_ref().unwrap().shape, Shape::Session(Gap::Fixed(SignedDuration::from_secs(30))));
-    assert_eq!(gaps.aggregate[1].filter.as_ref().unwrap().value, r#"result == "fail""#);
-    let of = |name: &str| job.stream(name).unwrap().flat_map.clone().unwrap();
+    assert_eq!(gaps.head.key.iter().map(Spanned::as_str).collect::<Vec<_>>(), ["a", "b + 1"]);
+    assert_eq!(window(gaps).shape, Shape::Session(Gap::Fixed(SignedDuration::from_secs(30))));
+    assert_eq!(aggregation(gaps).aggregates[1].filter.as_ref().unwrap().value, r#"result == "fail""#);
+    let of = |name: &str| job.stream(name).unwrap().each.flat_map.clone().unwrap();
     assert_eq!((of("parts").field.value.as_str(), of("named").field.value.as_str()), ("value", "item"));
     let last = job.stream("last").unwrap();
-    assert!(last.select.as_ref().unwrap().all.is_some());
-    assert_eq!(last.on_error, OnError::Fail);
+    assert!(last.each.select.as_ref().unwrap().all.is_some());
+    assert_eq!(last.head.on_error, OnError::Fail);
 }
 
 #[test]
@@ -241,8 +241,7 @@ fn overrides_change_and_make_keys() {
 
 #[test]
 fn windows_of_every_shape() {
-    let window =
-        |text: &str| job(&with_stream(&format!("window: {{ {text} }}, aggregate: {{ n: count() }}"))).streams[0].window.clone().unwrap();
+    let window = |text: &str| window(&job(&with_stream(&format!("window: {{ {text} }}, aggregate: {{ n: count() }}"))).streams[0]).clone();
     let seconds = SignedDuration::from_secs;
     assert_eq!(window("count: 3").shape, Shape::Count { size: 3, every: 3 });
     assert_eq!(window("count: 3, every: 1, allowed_lateness: 0s").shape, Shape::Count { size: 3, every: 1 });
@@ -301,7 +300,7 @@ fn json_may_escape_characters_as_utf_16_does() {
     let text = r#"{"name": "t", "sources": {"in": {"connector": "stdin"}}, "streams": {"s": {"from": "in", "where": "k == '\ud83d\ude00' && \"\\ud83d\\ude00\" == nope"}},
   "sinks": {"out": {"from": "s", "connector": "stdout"}}}"#;
     let job = job(text);
-    let filter = job.stream("s").unwrap().filter.clone().unwrap();
+    let filter = job.stream("s").unwrap().each.filter.clone().unwrap();
     assert_eq!(filter.value, r#"k == '😀' && "\ud83d\ude00" == nope"#);
     // Places behind it are those of the file.
     let sink = job.sinks.first().unwrap().name.clone();

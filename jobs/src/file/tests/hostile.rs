@@ -121,7 +121,7 @@ proptest! {
         let quoted = serde_json::to_string(&expression).unwrap();
         let (job, problems) = parse("job.yaml", &with_stream(&format!("where: {quoted}")), &[]);
         if let Some(job) = job.filter(|_| !problems.has_errors()) {
-            let filter = job.streams[0].filter.as_ref().unwrap();
+            let filter = job.streams[0].each.filter.as_ref().unwrap();
             prop_assert_eq!(&filter.value, &expression);
             let _ = filter.problem_at(from..from + length, "x").to_string();
         }

@@ -339,7 +339,7 @@ sinks: { out: { from: anchored, connector: stdout } }
 ";
     let job = super::job(text);
     let place = |stream: &str, word: &str| {
-        let filter = job.stream(stream).unwrap().filter.clone().unwrap();
+        let filter = job.stream(stream).unwrap().each.filter.clone().unwrap();
         let at = filter.value.find(word).unwrap();
         let problem = filter.problem_at(at..at + word.len(), "x");
         assert_eq!(problem.text, word);

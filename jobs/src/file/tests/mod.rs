@@ -7,7 +7,7 @@ mod kafka;
 mod mistakes;
 mod remedies;
 
-use super::{JobFile, Override, Problems, parse};
+use super::{Aggregation, JobFile, Override, Problems, Stage, Stream, Window, parse};
 
 /// The problems of a text, printed.
 fn problems(text: &str) -> String {
@@ -39,4 +39,15 @@ fn with_stream(keys: &str) -> String {
     format!(
         "name: t\nsources: {{ in: {{ connector: stdin }} }}\nstreams:\n  s: {{ from: in, {keys} }}\nsinks: {{ out: {{ from: s, connector: stdout }} }}\n"
     )
+}
+
+/// The aggregation of a stream that is one.
+fn aggregation(stream: &Stream) -> &Aggregation {
+    let Some(Stage::Aggregation(aggregation)) = &stream.stage else { panic!("`{}` aggregates nothing", stream.head.name.value) };
+    aggregation
+}
+
+/// Its windows.
+fn window(stream: &Stream) -> &Window {
+    aggregation(stream).window.as_ref().unwrap()
 }

@@ -27,7 +27,7 @@ fn an_expression_that_a_comma_has_cut() {
 #[test]
 fn an_offset_is_smaller_than_the_step() {
     let window = |window: &str| with_stream(&format!("window: {{ {window} }}, aggregate: {{ n: count() }}"));
-    let spot = |text: &str| job(&window(text)).streams[0].window.clone().unwrap().shape;
+    let spot = |text: &str| super::window(&job(&window(text)).streams[0]).shape.clone();
     assert!(matches!(spot("sliding: 3ms, every: 10ms, offset: 8ms"), Shape::Sliding { .. }));
     assert!(matches!(spot("sliding: 3ms, every: 10ms, offset: -9ms"), Shape::Sliding { .. }));
     for (text, step) in [

@@ -1,0 +1,63 @@
+//! What happens when an expression fails on a record: the record is dropped, counted and now and then logged, or the job fails.
+
+use tidegate_rows::format::{Encoder, JsonEncoder, Timestamps};
+use tidegate_rows::{Row, Schema};
+use tidegate_runtime::{Error, Sampled};
+
+use tidegate_expr::Expr;
+
+/// What an error in an expression, or a bad record, does at run time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnError {
+    /// Drop the record, count it, log a sample.
+    #[default]
+    Skip,
+    /// Fail the job.
+    Fail,
+}
+
+/// The policy of one stream.
+#[derive(Clone, Debug)]
+pub struct Failures {
+    stream: String,
+    schema: Schema,
+    policy: OnError,
+    log: Sampled,
+}
+
+impl Failures {
+    /// The policy for rows of this schema, in this stream.
+    #[must_use]
+    pub fn new(stream: &str, schema: &Schema, policy: OnError) -> Self {
+        Self { stream: stream.to_owned(), schema: schema.clone(), policy, log: Sampled::default() }
+    }
+
+    /// `expr` failed on `row`.
+    ///
+    /// # Errors
+    /// The policy is to fail.
+    pub fn report(&mut self, expr: &Expr, error: &str, row: &Row) -> Result<(), Error> {
+        if self.policy == OnError::Fail {
+            let (stream, record) = (&self.stream, self.show(row));
+            return Err(Error::user(format!("`{}` in stream `{stream}` failed: {error}; the record: {record}", expr.source())));
+        }
+        if let Some(more) = self.log.say() {
+            let (stream, record) = (&self.stream, self.show(row));
+            tracing::warn!("`{}` in stream `{stream}` failed: {error}; skipped the record {record}{more}", expr.source());
+        }
+        Ok(())
+    }
+
+    /// The record as JSON, cut if it is long.
+    fn show(&self, row: &Row) -> String {
+        const LONGEST: usize = 300;
+        let mut line = Vec::new();
+        JsonEncoder::new(&self.schema, Timestamps::Iso).encode(row, &mut line);
+        let mut text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if text.len() > LONGEST {
+            text.truncate(text.floor_char_boundary(LONGEST));
+            text.push_str("...");
+        }
+        text
+    }
+}

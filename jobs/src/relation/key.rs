@@ -1,0 +1,97 @@
+//! The keys of rows.
+
+use serde::{Deserialize, Serialize};
+use tidegate_rows::{Row, Schema, Value};
+
+use tidegate_expr::Expr;
+use tidegate_expr::{canonical, has_forms};
+
+/// The key of a row: one value, a few, or none where the whole stream is one key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RowKey {
+    /// The whole stream.
+    Whole,
+    /// By one field.
+    One(Value),
+    /// By two.
+    Two([Value; 2]),
+    /// By more.
+    Many(Box<[Value]>),
+}
+
+impl RowKey {
+    /// The values, in the order of the key's fields.
+    #[must_use]
+    pub fn values(&self) -> &[Value] {
+        match self {
+            Self::Whole => &[],
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Two(values) => values,
+            Self::Many(values) => values,
+        }
+    }
+}
+
+/// Where the key of a row lies.
+#[derive(Clone, Debug)]
+pub(crate) enum KeySlots {
+    Whole,
+    One(usize),
+    Two(usize, usize),
+    Many(Box<[usize]>),
+    /// Of some, equal values have more than one form.
+    Forms(Box<[(usize, bool)]>),
+}
+
+impl KeySlots {
+    /// The slots of a row of `schema`, behind which the values of `computed` are put.
+    pub(crate) fn over(slots: &[usize], schema: &Schema, computed: &[Expr]) -> Self {
+        let ty = |slot: &usize| schema.field(*slot).map(|field| &field.ty).or_else(|| computed.get(*slot - schema.width()).map(Expr::ty));
+        let forms: Vec<bool> = slots.iter().map(|slot| ty(slot).is_some_and(has_forms)).collect();
+        Self::new(slots, &forms)
+    }
+
+    /// These slots; of which can equal values have more than one form?
+    pub(crate) fn new(slots: &[usize], forms: &[bool]) -> Self {
+        match *slots {
+            _ if forms.contains(&true) => Self::Forms(slots.iter().copied().zip(forms.iter().copied()).collect()),
+            [] => Self::Whole,
+            [a] => Self::One(a),
+            [a, b] => Self::Two(a, b),
+            _ => Self::Many(slots.into()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn of(&self, row: &Row) -> RowKey {
+        match self {
+            Self::Whole => RowKey::Whole,
+            Self::One(a) => RowKey::One(row.get(*a).clone()),
+            Self::Two(a, b) => RowKey::Two([row.get(*a).clone(), row.get(*b).clone()]),
+            Self::Forms(slots) => {
+                let value = |(slot, forms): &(usize, bool)| if *forms { canonical(row.get(*slot)) } else { row.get(*slot).clone() };
+                match &**slots {
+                    [a] => RowKey::One(value(a)),
+                    [a, b] => RowKey::Two([value(a), value(b)]),
+                    slots => RowKey::Many(slots.iter().map(value).collect()),
+                }
+            }
+            Self::Many(slots) => RowKey::Many(slots.iter().map(|slot| row.get(*slot).clone()).collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_rows::Type;
+
+    #[test]
+    fn equal_values_of_any_type_are_one_key() {
+        let schema = Schema::new([("a", Type::Any), ("d", Type::Double)]);
+        let keys = |slots: &[usize], a: Value| KeySlots::over(slots, &schema, &[]).of(&Row::from_iter([a, Value::Double(2.0)]));
+        assert_eq!(keys(&[0], Value::Double(1.0)), keys(&[0], Value::Int(1)));
+        assert_eq!(keys(&[0, 1], Value::Uint(1)), RowKey::Two([Value::Int(1), Value::Double(2.0)]));
+        assert_eq!(keys(&[1], Value::Null), RowKey::One(Value::Double(2.0)));
+    }
+}

@@ -1,0 +1,12 @@
+//! Streams of rows as the planner sees them: what is known of the rows, and what is done to each.
+
+pub(crate) mod arrange;
+pub(crate) mod each;
+pub(crate) mod expression;
+pub(crate) mod failures;
+pub(crate) mod key;
+pub(crate) mod known;
+pub(crate) mod open;
+pub(crate) mod pipeline;
+pub(crate) mod union;
+pub(crate) mod updates;

@@ -1,0 +1,155 @@
+//! How the operators of a stage are put into a dataflow, as every worker does it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tidegate_operators::Stream;
+use tidegate_rows::{Row, Schema, Value};
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::state::Ttl;
+use tidegate_runtime::{Error, Record, operator};
+
+use crate::relation::failures::{Failures, OnError};
+use crate::relation::pipeline::Pipeline;
+use crate::relation::union::PlannedInput;
+
+/// A stream of rows that is being built.
+pub(crate) type Rows<'s> = Stream<'s, Row>;
+
+/// A stage, ready to be built.
+pub(crate) trait Work: Send + Sync {
+    /// Its operators, behind `input`. They are named after the stream.
+    fn build<'s>(&self, site: &Site<'_, 's>, input: Rows<'s>) -> Built<'s>;
+}
+
+/// What the operators of a stage give.
+pub(crate) struct Built<'s> {
+    /// The stream itself, behind `where`, `select` and `flat_map`.
+    pub(crate) out: Rows<'s>,
+    /// Its late records.
+    pub(crate) late: Option<Rows<'s>>,
+    /// The partial results that ran out of time.
+    pub(crate) timeouts: Option<Rows<'s>>,
+}
+
+impl<'s> Built<'s> {
+    /// These rows, and nothing on the side.
+    pub(crate) fn only(out: Rows<'s>) -> Self {
+        Self { out, late: None, timeouts: None }
+    }
+
+    /// These rows, and late ones.
+    pub(crate) fn with_late(out: Rows<'s>, late: Rows<'s>) -> Self {
+        Self { out, late: Some(late), timeouts: None }
+    }
+}
+
+/// Where a stage is built.
+pub(crate) struct Site<'b, 's> {
+    /// The stream.
+    pub(crate) name: &'b str,
+    /// The rows that come in.
+    pub(crate) input: &'b Schema,
+    /// What follows the stage.
+    pub(crate) pipeline: &'b Pipeline,
+    /// What that is over.
+    pub(crate) pipeline_schema: &'b Schema,
+    /// What an error in an expression does.
+    pub(crate) on_error: OnError,
+    /// The name of the stream of partial results that ran out of time, if there is one.
+    pub(crate) timeouts_to: Option<&'b str>,
+    /// How long running aggregates keep a key that is not written.
+    pub(crate) ttl: Option<Ttl>,
+    /// The streams built before.
+    pub(crate) streams: &'b HashMap<&'b str, Rows<'s>>,
+}
+
+impl<'s> Site<'_, 's> {
+    /// The policy for rows of the input.
+    pub(crate) fn failures(&self) -> Failures {
+        self.failures_over(self.input)
+    }
+
+    /// The policy for rows of this schema.
+    pub(crate) fn failures_over(&self, schema: &Schema) -> Failures {
+        Failures::new(self.name, schema, self.on_error)
+    }
+
+    /// The input with the values of keys that are expressions behind it.
+    pub(crate) fn with_keys(&self, input: Rows<'s>, keys: &Pipeline) -> Rows<'s> {
+        if keys.is_empty() { input } else { through(input, &format!("{}/key", self.name), keys, self.failures()) }
+    }
+
+    /// Late rows without those values.
+    pub(crate) fn without_keys(&self, late: Rows<'s>, keys: &Pipeline) -> Rows<'s> {
+        if keys.is_empty() {
+            return late;
+        }
+        let width = self.input.width();
+        late.map(&format!("{}/late", self.name), move |row: Row| row.0.into_iter().take(width).collect())
+    }
+
+    /// Turns results into rows and takes them through what follows the stage; those that `row` has nothing for are left out.
+    pub(crate) fn emitted<R: Clone + 'static>(&self, results: Stream<'s, R>, row: impl Fn(R) -> Option<Row> + 'static) -> Rows<'s> {
+        let pipeline = self.pipeline.clone();
+        let words = if pipeline.is_empty() { "rows".to_owned() } else { pipeline.to_string() };
+        let mut failures = self.failures_over(self.pipeline_schema);
+        let node = format!("{}/emit", self.name);
+        Stream::from_edge(operator::stateless(results.into_edge(), &node, &words, |metrics: Arc<OperatorMetrics>| {
+            move |records: &mut Vec<Record<R>>, out: &mut Vec<Record<Row>>| {
+                records.drain(..).try_for_each(|record| match row(record.value) {
+                    Some(row) => pipeline.run(Record::new(record.time, row), out, &metrics, &mut failures),
+                    None => Ok(()),
+                })
+            }
+        }))
+    }
+}
+
+/// Turns records one by one; those that `f` has nothing for are filtered.
+pub(crate) fn filtered<A, B>(
+    f: impl Fn(A) -> Option<B>,
+    metrics: Arc<OperatorMetrics>,
+) -> impl FnMut(&mut Vec<Record<A>>, &mut Vec<Record<B>>) -> Result<(), Error> {
+    move |records, out| {
+        let before = records.len();
+        out.extend(records.drain(..).filter_map(|r| Some(Record::new(r.time, f(r.value)?))));
+        metrics.filtered.add((before - out.len()) as u64);
+        Ok(())
+    }
+}
+
+/// Rows through a pipeline, as one operator.
+pub(crate) fn through<'s>(rows: Rows<'s>, name: &str, pipeline: &Pipeline, mut failures: Failures) -> Rows<'s> {
+    let pipeline = pipeline.clone();
+    let words = pipeline.to_string();
+    Stream::from_edge(operator::stateless(rows.into_edge(), name, &words, |metrics| {
+        move |records: &mut Vec<Record<Row>>, out: &mut Vec<Record<Row>>| {
+            records.drain(..).try_for_each(|record| pipeline.run(record, out, &metrics, &mut failures))
+        }
+    }))
+}
+
+/// The union of a node's inputs, each laid out as the node expects it.
+pub(crate) fn gather<'s>(inputs: &[PlannedInput], name: &str, schema: &Schema, streams: &HashMap<&str, Rows<'s>>) -> Rows<'s> {
+    let gathered = inputs.iter().filter_map(|input| {
+        let rows = streams.get(input.name.as_str())?.clone();
+        Some(match &input.rearrange {
+            None => rows,
+            Some(pipeline) => {
+                let failures = Failures::new(name, schema, OnError::Skip);
+                through(rows, &format!("{name}/from/{}", input.name), pipeline, failures)
+            }
+        })
+    });
+    // The planner has looked every name up, and a node has at least one input.
+    gathered.reduce(Stream::union).expect("a planned node has inputs")
+}
+
+/// The bound of a window or a match: an instant, or beyond the year 9999 the bare number.
+pub(crate) fn bound(ms: i64) -> Value {
+    match Value::timestamp_ms(ms) {
+        Value::Null => Value::Int(ms),
+        instant => instant,
+    }
+}

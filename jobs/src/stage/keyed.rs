@@ -1,0 +1,133 @@
+//! Stages by the key of their stream.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_expr::{Expr, field_name};
+use tidegate_operators::Ties;
+use tidegate_rows::{Row, Schema, Type};
+use tidegate_runtime::{Basis, Field};
+
+use super::kind::Head;
+use crate::relation::expression::expression;
+use crate::relation::key::KeySlots;
+use crate::relation::known::{Known, Order};
+use crate::relation::pipeline::{self, Pipeline};
+use crate::text::Problem;
+
+/// The slots of the key, and the expressions whose values are put behind the row for it; adds its fields to what the stream gives.
+pub(crate) fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Vec<Expr>) {
+    let (mut slots, mut computed) = (Vec::new(), Vec::new());
+    for (i, key) in head.key.iter().enumerate() {
+        let name = field_name(&key.value);
+        if let Some(slot) = input.schema.slot(name) {
+            slots.push(slot);
+            schema.add(name, input.schema.named(name).map_or(Type::Any, |field| field.ty.clone()));
+            continue;
+        }
+        let known = problems.len();
+        if let Some(expr) = expression(key, &input.schema, problems) {
+            slots.push(input.schema.width() + computed.len());
+            let name = if head.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };
+            schema.add(name, expr.ty().clone());
+            computed.push(expr);
+        } else {
+            // What was meant is there for `where` and `select`, as is what was written: so that one mistake is told once.
+            let meant = problems[known..].iter().filter_map(|problem| problem.nearest.clone());
+            meant.chain([name.to_owned()]).for_each(|name| _ = schema.add(name, Type::Any));
+        }
+    }
+    (slots, computed)
+}
+
+/// The key of a stream whose rows go on as they are.
+#[derive(Clone)]
+pub(crate) struct PlannedKey {
+    /// Computes the keys that are expressions.
+    pub(crate) keys: Pipeline,
+    pub(crate) key: KeySlots,
+    /// The fields of a row, without those.
+    pub(crate) width: usize,
+    slots: Vec<usize>,
+    /// Do the rows of a key come in an order of their own?
+    pub(crate) settled: bool,
+}
+
+impl PlannedKey {
+    pub(crate) fn plan(head: &Head, input: &Known, problems: &mut Vec<Problem>) -> Self {
+        let (slots, computed) = plan_key(head, input, &mut Schema::default(), problems);
+        let key = KeySlots::over(&slots, &input.schema, &computed);
+        let settled = input.order.is_settled(&slots);
+        Self { keys: pipeline::append(computed), key, width: input.schema.width(), slots, settled }
+    }
+
+    /// Where the values of the key stand in a row, if all of them do.
+    pub(crate) fn fields(&self) -> Option<Vec<usize>> {
+        self.slots.iter().all(|slot| *slot < self.width).then(|| self.slots.clone())
+    }
+
+    /// Behind an operator by this key that keeps the order of its rows.
+    pub(crate) fn order(&self) -> Order {
+        Order::behind(self.fields().map(|slots| slots.into_iter().collect()))
+    }
+}
+
+/// Rows in the order of their values.
+pub(crate) fn by_value() -> Ties<Row> {
+    Box::new(Row::strict_cmp)
+}
+
+/// What tells results that come again from others of their time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Identity(Row);
+
+impl Identity {
+    /// The values of these slots.
+    pub(crate) fn of(slots: &Arc<[usize]>) -> impl Fn(&Row) -> Self + use<> {
+        let slots = Arc::clone(slots);
+        move |row| Self(slots.iter().map(|slot| row.get(*slot).clone()).collect())
+    }
+}
+
+impl PartialOrd for Identity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Identity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.strict_cmp(&other.0)
+    }
+}
+
+/// What state by the key rests on; `records` are the fields of the rows in it, if it holds any.
+pub(crate) fn basis(head: &Head, input: &Schema, records: Option<Vec<Field>>, form: Option<String>) -> Basis {
+    let key = head.key.iter().map(|key| Field::new(key.value.trim(), type_of(&key.value, input))).collect();
+    Basis { key: Some(key), records, form, reads: None }
+}
+
+/// The fields of rows with the values of keys that are expressions behind them.
+pub(crate) fn rows(head: &Head, input: &Schema) -> Vec<Field> {
+    let keys = head.key.iter().filter(|key| input.slot(&key.value).is_none());
+    fields(input).chain(keys.map(|key| Field::new(key.value.trim(), type_of(&key.value, input)))).collect()
+}
+
+/// The fields of rows.
+pub(crate) fn fields(schema: &Schema) -> impl Iterator<Item = Field> {
+    schema.fields().map(|(_, own)| field(own))
+}
+
+/// A field of rows.
+pub(crate) fn field(field: &tidegate_rows::Field) -> Field {
+    Field::new(field.name.clone(), field.ty.to_string())
+}
+
+/// The type of a field or an expression. What can't be compiled has been told.
+pub(crate) fn type_of(text: &str, schema: &Schema) -> String {
+    match schema.named(text) {
+        Some(field) => field.ty.to_string(),
+        None => Expr::compile(text, schema).map_or_else(|_| "any".to_owned(), |expr| expr.ty().to_string()),
+    }
+}

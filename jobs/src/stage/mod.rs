@@ -1,0 +1,77 @@
+//! Stages: what a stream does with its records before `where`.
+//!
+//! A kind of stage is a file, or a folder: it knows its keys, reads them, names what it says of its input, plans and builds itself. To add one,
+//! write the file and name it below; [`kind`] is the contract.
+
+mod build;
+mod keyed;
+mod kind;
+pub(crate) mod window;
+
+pub(crate) use build::{Rows, Site, Work, filtered, gather, through};
+pub(crate) use keyed::Identity;
+pub use kind::Head;
+pub(crate) use kind::{Around, Kind, Late, Planned, Read, Refused, Scope};
+pub(crate) use window::RowTriggerState;
+pub use window::{Clock, Drops, Evictor, Gap, Shape, Trigger, Window};
+
+use crate::text::Span;
+use crate::yaml::{Key, Node, Reader, Table};
+
+macro_rules! stages {
+    ($($module:ident: $kind:ident),* $(,)?) => {
+        $(pub(crate) mod $module;)*
+
+        /// What a stream does with its records before `where`.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "one for each stream of a file")]
+        pub enum Stage {
+            $(
+                #[doc = concat!("`", stringify!($module), "`.")]
+                $kind($module::$kind),
+            )*
+        }
+
+        impl Stage {
+            /// What is common to all kinds.
+            pub(crate) fn get(&self) -> &dyn kind::Stage {
+                match self {
+                    $(Self::$kind(stage) => stage,)*
+                }
+            }
+
+            /// Reads the stage that stands under the key of this kind.
+            pub(crate) fn read(kind: &Kind, reader: &mut Reader, node: &Node, at: &Span, around: &Around<'_>) -> Option<Read<Self>> {
+                match kind.key.name {
+                    $(name if name == $module::KIND.key.name => {
+                        $module::read(reader, node, at, around).map(|read| Read { stage: Self::$kind(read.stage), whole: read.whole })
+                    })*
+                    _ => None,
+                }
+            }
+        }
+
+        /// The kinds there are.
+        pub(crate) static KINDS: [&Kind; [$(stringify!($kind)),*].len()] = [$(&$module::KIND),*];
+
+        static KEYS: [Key; KINDS.len()] = [$($module::KIND.key),*];
+    };
+}
+
+stages! {
+    pattern: Pattern,
+    join: Join,
+    lookup: Lookup,
+    dedupe: Dedupe,
+    top: Top,
+    aggregate: Aggregation,
+}
+
+/// The keys of a stream that ask for a stage.
+pub(crate) static STAGE: Table = Table { name: "stream", title: "A stream", keys: &KEYS };
+
+/// The keys of all stages, and of the windows they may be over.
+pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
+    let own = KINDS.iter().flat_map(|kind| kind.tables.iter().copied());
+    std::iter::once(&STAGE).chain(window::TABLES).chain(own)
+}
