@@ -71,7 +71,7 @@ error: job.yaml:15:5: unknown key `wher` in stream `fails`: did you mean `where`
 error: job.yaml:16:11: no source or stream is called `login`: did you mean `logins`?
   16 |     from: login
      |           ^^^^^
-error: job.yaml:19:5: `window` in stream `hourly` needs `aggregate` or `top`
+error: job.yaml:19:5: `window` in stream `hourly` needs `top` or `aggregate`
   19 |     window: { sliding: 1h, evry: 5m }
      |     ^^^^^^
 error: job.yaml:19:28: unknown key `evry` in `window` of stream `hourly`: did you mean `every`?
@@ -298,7 +298,7 @@ fn names_of_jobs_streams_and_fields() {
 fn keys_that_need_another() {
     assert_eq!(
         messages(&with_stream("window: { tumbling: 1s }")),
-        ["error: job.yaml:4:18: `window` in stream `s` needs `aggregate` or `top`"]
+        ["error: job.yaml:4:18: `window` in stream `s` needs `top` or `aggregate`"]
     );
     assert_eq!(
         messages(&with_stream("where: x, key: a")),
