@@ -124,7 +124,7 @@ impl Compiler {
         let step = place.step();
         let wait = self.add_waiting(step);
         let absent = place.absent(step);
-        // At the end of a pattern, only an event can show that the next one is not the unwanted one.
+        // At the end of a pattern, the next event must come before it is known not to be the unwanted one.
         let action = if self.kind(sink) == Kind::Final { Action::Ignore } else { Action::Proceed };
         self.edge(wait, action, sink, absent.unwanted.not());
         self.stop(wait, &absent);

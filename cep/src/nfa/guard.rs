@@ -45,7 +45,8 @@ impl Guard {
 
     /// The negation. If the guard always holds, its negation never does.
     pub fn not(&self) -> Self {
-        // The guard fails if some clause has no literal that holds. Multiplied out: one negated literal of each combination.
+        // Some clause must have no literal that holds. As a conjunction: however one literal is picked of every clause, the negation of a picked one
+        // must hold.
         let mut clauses = vec![Vec::new()];
         for clause in &self.0 {
             let with = |literal: &Literal| {

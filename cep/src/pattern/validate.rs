@@ -48,7 +48,7 @@ pub enum Misuse {
     /// A step has two `until` conditions.
     #[error("step `{0}` has two `until` conditions")]
     UntilTwice(Arc<str>),
-    /// An absence is to be taken several times.
+    /// The automaton would have too many states.
     #[error("the pattern is too large: repeated groups multiply, and it would take more than {0} states")]
     TooLarge(usize),
     /// An absence is to be taken several times.
