@@ -50,7 +50,7 @@ pub(super) struct SharedEngine<C> {
     may_wait: bool,
     /// Whether any state has a window of its own.
     windowed_states: bool,
-    /// Whether it matters at once that time has run out.
+    /// Whether running out of time must be noticed at once.
     eager: bool,
     fate: Fate,
     automaton: Automaton,
