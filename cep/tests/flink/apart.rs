@@ -84,7 +84,7 @@ fn may_be_empty(step: &Step<Kinds>) -> bool {
     step.may_be_left_out() || step.contiguity.is_not() || step.inside().is_some_and(|inside| inside.iter().all(may_be_empty))
 }
 
-/// Whether two steps in a row satisfy `test`.
+/// Whether there are two such steps in a row.
 fn any_pair(steps: &Steps, is: &dyn Fn(&Step<Kinds>, &Step<Kinds>) -> bool) -> bool {
     steps.windows(2).any(|pair| is(&pair[0], &pair[1])) || steps.iter().any(|step| step.inside().is_some_and(|inside| any_pair(inside, is)))
 }
