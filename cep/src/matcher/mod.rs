@@ -51,12 +51,12 @@ pub enum MatchError<X> {
     /// The match would skip to its own first event.
     #[error("a match can't skip to step `{0}`: its event is the first one of the match")]
     SkipToStart(Arc<str>),
-    /// The limit is reached.
+    /// The open partial matches of a key exceed the limit (in bytes), and [`Overflow::Fail`] makes that an error.
     #[error(
         "the open partial matches of a key take more than the {0} bytes of its limit: give the pattern a window, let matches skip, raise the limit, or let it drop the oldest"
     )]
     TooMuch(usize),
-    /// What is complete can't be listed within the limit.
+    /// The matches that are complete at one moment exceed the limit (in bytes), and [`Overflow::Fail`] makes that an error.
     #[error(
         "the matches that are complete at one moment take more than the {0} bytes of the limit of a key: ask for fewer combinations, let matches skip, or raise the limit"
     )]

@@ -150,7 +150,7 @@ pub struct Matches<'s, K: 'static, E: 'static> {
 
 /// Adds patterns to keyed streams.
 pub trait CepExt<'s, E: Data, F> {
-    /// Looks for a pattern in the events of each key. The operator's state is kept under `name`.
+    /// Looks for a pattern in the events of each key. The operator's state is kept under `name`. The [front page](crate) has an example.
     #[must_use]
     fn pattern<K, C>(self, name: &str, search: Search<E, C>) -> Matches<'s, K, E>
     where
