@@ -34,7 +34,7 @@ check: setup-build ## what CI checks besides the tests
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 
-bench: setup ## the figures of the README
+bench: setup ## the figures of docs/performance.md
 	$(CARGO) bench --bench tumbling
 	$(CARGO) bench --bench json_lines
 	$(CARGO) bench --bench checkpoints
@@ -42,4 +42,4 @@ bench: setup ## the figures of the README
 	$(CARGO) bench --bench cep
 	$(CARGO) bench --bench sliding
 	$(CARGO) bench --bench kafka
-	$(CARGO) bench -p tidegate-jobs --bench expr
+	$(CARGO) bench -p tidegate-expr --bench expr

@@ -1,4 +1,4 @@
-//! How many events a second the keyed logic takes: many keys with little open, and one key with much open.
+//! Measures how many events a second the keyed logic takes: for many keys with little open, and for one key with much open.
 #![allow(clippy::print_stdout, reason = "a measurement is there to be read")]
 
 use std::time::{Duration, Instant};

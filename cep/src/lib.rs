@@ -1,11 +1,11 @@
 //! Patterns over the events of a key (complex event processing).
 //!
-//! Lives here, each layer resting on the one before: [`pattern`] is the language as plain data, [`nfa`] the automaton it is compiled to, [`matcher`]
-//! runs that over the events of one key, and [`operator`] does so for every key of a stream, in order of event time.
+//! **Here,** each layer built on the one before: [`pattern`] is the language as plain data, [`nfa`] the automaton that a pattern is compiled to,
+//! [`matcher`] runs the automaton over the events of one key, and [`operator`] does so for every key of a stream, in order of event time.
 //!
-//! Does not live here: expressions and job files (`tidegate-jobs`), which put conditions of their own into a [`Pattern`].
+//! **Not here:** expressions (`tidegate-expr`) and job files (`tidegate-jobs`), which put their own conditions into a [`Pattern`].
 //!
-//! The semantics are those of Flink's CEP library, down to which of several overlapping matches come out. Three failed logins in a row and then a
+//! The semantics are those of Flink's CEP library, down to which of several overlapping matches are emitted. Three failed logins in a row and then a
 //! success, all within ten seconds:
 //!
 //! ```
@@ -26,7 +26,7 @@
 //! let alerts = CollectSink::new();
 //! let sink = alerts.clone();
 //! let job = Job::new(move |flow| {
-//!     // Of two users at one login a second each, number 1 succeeds at every fifth attempt, number 0 always.
+//!     // Two users log in once a second each. Number 0 always succeeds, number 1 at every fifth attempt.
 //!     let logins = FnSource::new(|i| Record::new(i as i64 * 500, (i % 2, i % 2 == 0 || i % 10 == 9))).with_count(20);
 //!     flow.source("logins", logins, WatermarkStrategy::bounded(Duration::from_secs(1)))
 //!         .key_by(|(user, _): &Login| *user)

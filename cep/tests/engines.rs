@@ -1,5 +1,5 @@
-//! What follows all partial matches at once finds what following each by itself finds, event by event; and what one wrote down, a new one of either kind
-//! reads right.
+//! The two engines find the same, event by event: the one that follows all partial matches at once, and the one that follows each by itself. And either
+//! goes on from the state that the other has written.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod patterns;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tidegate_cep::{AfterMatch, Candidate, Engine, Found, Judge, Limit, Matcher, Nfa, Overflow, Pattern, Runs, Sequence};
 use tidegate_runtime::Error;
 
-/// A match or a timeout: its first event, its length, its steps with the places of their events, and its times.
+/// A match or a timeout: its first event, its length, its steps with the numbers of their events, and its times.
 type Told = (bool, usize, Reverse<usize>, Vec<(String, Vec<usize>)>, (i64, i64, i64));
 
 struct Follower {
@@ -23,7 +23,7 @@ struct Follower {
 
 impl Follower {
     fn one_by_one(nfa: &Arc<Nfa<Kinds>>) -> Self {
-        // What takes more is left to other cases.
+        // Cases that take more are skipped.
         let limit = Limit { memory: 2 << 20, overflow: Overflow::Fail };
         Self { matcher: Matcher::one_by_one(Arc::clone(nfa), limit), runs: Runs::default() }
     }
@@ -43,7 +43,7 @@ impl Follower {
         Some(told)
     }
 
-    /// What an event brings, in order; `None` beyond the limit.
+    /// What an event brings, in order; `None` if it exceeds the limit.
     fn event(&mut self, event: Event) -> Option<Vec<Told>> {
         let before = serde_json::to_string(&self.runs).unwrap();
         let mut told = Vec::new();
@@ -52,7 +52,7 @@ impl Follower {
         let mut eval = |kinds: &Kinds, candidate: &Candidate<'_, Event>| kinds.holds(candidate);
         let changed = self.matcher.event(&mut self.runs, event, event.time, &mut eval, &mut found).ok()?;
         if !advanced && !changed {
-            // What says that nothing has changed need not be written down again.
+            // If the engine says that nothing has changed, the state is not written again.
             let held: Runs<Event> = serde_json::from_str(&before).unwrap();
             assert_eq!((held.open(), held.holds_matches()), (self.runs.open(), self.runs.holds_matches()));
         }
@@ -73,7 +73,7 @@ fn tell(found: Found<'_, Event>) -> Told {
     (is_match, first, Reverse(length), steps.clone(), (sequence.start(), sequence.end(), sequence.time))
 }
 
-/// Every way to look at a match shows the same.
+/// All methods of a match agree about its events.
 fn agrees(sequence: &Sequence<'_, Event>, steps: &[(String, Vec<usize>)]) {
     for (name, events) in steps {
         assert_eq!(sequence.count(name), events.len());
@@ -83,14 +83,14 @@ fn agrees(sequence: &Sequence<'_, Event>, steps: &[(String, Vec<usize>)]) {
     assert_eq!((sequence.count("none"), sequence.ends("none").is_none()), (0, true));
 }
 
-/// Of one moment, what ran out of time comes first. Matches come in their order, and timeouts in any: Flink's come as its queue has them.
+/// At one moment, timeouts come before matches. Matches come in their order, timeouts in any order: Flink's come as its queue has them.
 fn timeouts_sorted(mut told: Vec<Told>) -> Vec<Told> {
     let matches = told.iter().position(|t| t.0).unwrap_or(told.len());
     told[..matches].sort();
     told
 }
 
-/// Matches of one first event and one length may come in any order where none drops another.
+/// Where no match drops another, matches of one first event and one length may come in any order.
 fn comparable(after: &AfterMatch, told: Vec<Told>) -> Vec<Told> {
     let mut told = timeouts_sorted(told);
     if *after == AfterMatch::NoSkip {
@@ -131,7 +131,7 @@ proptest! {
         let after = pattern.after_match.clone();
         let nfa = Arc::new(Nfa::compile(pattern).unwrap());
         let (mut one, mut other) = (Follower::one_by_one(&nfa), Follower::shared(&nfa));
-        // Each is looked at at its own deadlines, and at events.
+        // Each engine is advanced at its own deadlines, and at events.
         let next = |follower: &Follower, event: &Event| follower.runs.deadline().filter(|deadline| *deadline < event.time);
         let drive = |follower: &mut Follower| {
             let mut told = Vec::new();
@@ -165,7 +165,7 @@ proptest! {
         let (mut one, mut other) = (Follower::one_by_one(&nfa), Follower::shared(&nfa));
         for (at, event) in events.into_iter().enumerate() {
             if at == cut && swap {
-                // The engine is another where a condition begins to look at earlier events.
+                // When a condition begins to look at earlier events, the engine changes.
                 let (of_one, of_other) = (one, other);
                 one = of_other.written_and_read(Follower::one_by_one(&nfa).matcher);
                 other = of_one.written_and_read(Follower::shared(&nfa).matcher);
@@ -178,7 +178,7 @@ proptest! {
     }
 }
 
-/// How failures of one address and then a success are told of.
+/// What is reported of failures of one address followed by a success.
 fn guessed(after: AfterMatch) -> Pattern<Kinds> {
     let pattern = Pattern::begin("fail").when(Kinds::of(1)).times_or_more(2).consecutive().greedy().next("success").when(Kinds::of(2));
     pattern.within(Duration::from_secs(1_200)).after_match(after)
@@ -218,7 +218,7 @@ fn a_busy_key_costs_each_event_the_same() {
 
 #[test]
 fn what_follows_a_window_of_a_busy_key_costs_each_event_the_same() {
-    // Each failure runs out of time as another comes: 20,000 are open all the while.
+    // Each failure runs out of time as another comes, so 20,000 are open all the time.
     let orders = Pattern::begin("order").when(Kinds::of(1)).followed_by("payment").when(Kinds::of(2)).within(Duration::from_secs(20));
     let nfa = Arc::new(Nfa::compile(orders).unwrap());
     let mut matcher = Matcher::new(nfa, Limit::default(), true);
@@ -264,7 +264,7 @@ fn what_nobody_could_list_is_listed_to_the_limit_and_counted() {
             let event = Event { index, time: index as i64, kind: u8::from(index == 101) };
             let mut eval = |kinds: &Kinds, candidate: &Candidate<'_, Event>| kinds.holds(candidate);
             matcher.event(&mut runs, event, event.time, &mut eval, &mut |_| matches += 1).map_err(|e| e.to_string())?;
-            // Two to the power of a hundred partial matches weigh little; to list them is another thing.
+            // Two to the power of a hundred partial matches take little memory. Listing them would take too much.
             assert!(index < 70 || runs.open() == usize::MAX || index == 101);
         }
         Ok::<_, String>((matches, matcher.dropped()))
@@ -276,7 +276,7 @@ fn what_nobody_could_list_is_listed_to_the_limit_and_counted() {
 
 #[test]
 fn a_key_never_takes_more_than_its_limit() {
-    // Iterative or not, waiting or not: what is dropped is counted, and the job goes on.
+    // Whether conditions are iterative or not, and whether matches wait or not: what is dropped is counted, and the job goes on.
     let iterative = Kinds { kinds: 1, iterative: true };
     let looping = |kinds| Pattern::begin("a").when(kinds).one_or_more().followed_by("b").when(Kinds::of(2));
     for (name, pattern) in

@@ -1,4 +1,4 @@
-//! The operator and its limits: outputs, times, and what is left behind.
+//! The operator and its limits: outputs, times, and what it forgets.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl<L: Logic<In = Event, Out = Emitted<u64, Event>, Side = Event>> Driven<L> {
         self.logic.record(Record::new(time, (key, letter)), &mut self.out).unwrap();
     }
 
-    /// What comes out of moving time: `+` for a match, `-` for a timeout, the letters, and the event time.
+    /// What the operator emits when time advances: `+` for a match or `-` for a timeout, the letters, and the event time.
     fn watermark(&mut self, to: i64) -> Vec<(String, i64)> {
         self.logic.watermark(Watermark(to), &mut self.out).unwrap();
         self.out.set_watermark(Watermark(to));

@@ -1,4 +1,5 @@
-//! Sequences of single steps, each of one kind of event or of several, against the definition: every way to choose one event per step is looked at, and kept if each gap is as its contiguity says.
+//! Compares sequences of single steps, each of one kind of event or of several, with the definition: it tries every way to choose one event per step, and
+//! keeps those in which each gap is as the contiguity says.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::convert::Infallible;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use tidegate_cep::pattern::{Alternative, Body};
 use tidegate_cep::{Candidate, Condition, Contiguity, Found, Limit, Matcher, Nfa, Pattern, Runs, Step};
 
-/// Which kinds of event fit, as bits.
+/// The kinds of event that fit, as bits.
 #[derive(Clone, Copy, Debug)]
 struct Kinds(u8);
 
@@ -30,7 +31,7 @@ struct Event {
 /// A step takes one of several kinds of event.
 type Asked = (Contiguity, Vec<Kinds>);
 
-/// Which of them an event is: the first that it fits.
+/// The kind of an event: the first that it fits.
 fn kind(kinds: &[Kinds], event: Event) -> Option<usize> {
     kinds.iter().position(|kinds| kinds.fit(event.kind))
 }
@@ -39,7 +40,7 @@ fn name(step: usize, kind: usize) -> String {
     format!("s{step}k{kind}")
 }
 
-/// All choices of events that are matches, by the definition, each event with the name it is listed under.
+/// All choices of events that are matches by the definition, each event with the name under which it is listed.
 fn by_definition(steps: &[Asked], within: Option<i64>, events: &[Event]) -> Vec<Vec<(String, usize)>> {
     let mut partial: Vec<Vec<usize>> = vec![Vec::new()];
     for (i, (contiguity, kinds)) in steps.iter().enumerate() {

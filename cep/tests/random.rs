@@ -1,4 +1,4 @@
-//! Random patterns of every construct over random events: what must hold whatever the pattern says.
+//! Random patterns with every construct, over random events: checks what must hold for any pattern.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod patterns;
@@ -54,7 +54,7 @@ fn indices(told: &Told) -> Option<Vec<usize>> {
     Some(all).filter(|_| told.is_match)
 }
 
-/// Can the events of a match be cut into rounds in several ways? A match doesn't tell where a round ends.
+/// Whether the events of a match can be cut into rounds in several ways. A match does not tell where a round ends.
 fn ambiguous(steps: &[Step<Kinds>]) -> bool {
     steps.iter().any(|step| {
         let varies = |inside: &Step<Kinds>| inside.times.is_some() || inside.optional || inside.inside().is_some();
@@ -139,7 +139,7 @@ proptest! {
                 have.push(format!("{steps:?}"));
             }
         }
-        // What one event completes comes in an order of the engine's own.
+        // Each engine emits the matches that one event completes in an order of its own.
         let mut expected = matches(&expected);
         have.sort();
         expected.sort();

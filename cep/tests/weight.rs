@@ -1,4 +1,4 @@
-//! What a key weighs that has one partial match open, as most keys do that have any.
+//! Measures the memory of a key with one partial match open, which is what most keys have if they have anything.
 #![allow(unsafe_code, reason = "an allocator that counts")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,7 +15,7 @@ struct Counting;
 
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: it does what the system's allocator does.
+// SAFETY: it passes every call on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.fetch_add(layout.size(), Relaxed);
@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A key, a letter, and what else an event may carry: 32 bytes.
+/// An event of 32 bytes: a key, a letter, and padding for what else an event may carry.
 type Event = (u64, char, f64, i64);
 
 fn step(letter: char) -> Where<Event> {

@@ -4,7 +4,7 @@
 //! <dir>/<job>/checkpoints/<epoch>/manifest.json   written last: a checkpoint without it does not exist
 //! <dir>/<job>/checkpoints/<epoch>/<generation>-*  files of this checkpoint alone
 //! <dir>/<job>/shared/<generation>-*               files that checkpoints share
-//! <dir>/<job>/generations/<n>                     one per run of the job; the highest is the only one that may publish
+//! <dir>/<job>/generations/<n>                     one per run of the job; only the highest may publish
 //! ```
 
 use std::collections::{BTreeSet, HashMap};
@@ -18,23 +18,23 @@ pub struct Directory {
     storage: Storage,
 }
 
-/// A checkpoint that is there, or what is there in place of one.
+/// A checkpoint in the directory, or something that should be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its epoch, by the name of its folder.
+    /// Its epoch, according to the name of its folder.
     pub epoch: Epoch,
-    /// What it holds, or why it can't be read.
+    /// Its manifest, or why the manifest can't be read.
     pub manifest: Result<Manifest, ManifestError>,
 }
 
-/// A file that isn't there as its manifest says.
+/// A file that is missing, or not as long as its manifest says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Its path in the manifest.
     pub path: String,
-    /// The length it should have.
+    /// The length it should have, in bytes.
     pub expected: u64,
-    /// The length it has, if it is there at all.
+    /// The length it has, in bytes; `None` if it is missing.
     pub found: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place} can't be restored from: {why}")]
 pub struct Unusable {
-    /// Its folder.
+    /// Its folder, as a path or URL.
     pub place: String,
     /// What is wrong with it.
     pub why: Damage,
@@ -54,7 +54,7 @@ pub enum Damage {
     /// Its manifest can't be read.
     #[error("its manifest.json is damaged: {0}")]
     Manifest(#[from] ManifestError),
-    /// Files aren't there as the manifest says; never empty.
+    /// Files are missing, or not as long as the manifest says. Never empty.
     #[error("{}", faults(.0))]
     Files(Vec<Fault>),
 }
@@ -65,10 +65,10 @@ pub enum DirectoryError {
     /// Storage fails.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The name of the job can't be that of a folder.
+    /// The name of the job can't be the name of a folder.
     #[error("a job named {0:?} can't have a directory of checkpoints: its name must be neither empty, `.` nor `..`, and hold no slash")]
     Job(String),
-    /// The manifest says what can't be.
+    /// The manifest contradicts itself, or is of the wrong kind.
     #[error("the manifest of epoch {epoch} can't be published: {why}")]
     Manifest {
         /// Its epoch.
@@ -81,12 +81,12 @@ pub enum DirectoryError {
     Fenced {
         /// The directory.
         place: String,
-        /// The generation that asked.
+        /// The generation of the run that asked.
         own: u64,
-        /// The one that has taken over.
+        /// The generation of the run that has taken over.
         newer: u64,
     },
-    /// This run has published another checkpoint of this epoch.
+    /// This run, or a later one, has already published another checkpoint of this epoch.
     #[error("checkpoint {epoch} is already in {place}, and holds something else")]
     Taken {
         /// The directory.
@@ -94,14 +94,14 @@ pub enum DirectoryError {
         /// The epoch.
         epoch: Epoch,
     },
-    /// There is another savepoint.
+    /// Another savepoint is there.
     #[error("{0} already holds a savepoint: name another directory, or delete it")]
     Occupied(String),
 }
 
-/// Where files that checkpoints share lie.
+/// The folder of files that checkpoints share.
 pub(crate) const SHARED: &str = "shared";
-/// Where checkpoints lie.
+/// The folder of checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 const GENERATIONS: &str = "generations";
 
@@ -109,7 +109,7 @@ impl Directory {
     /// The directory of `job` in `storage`.
     ///
     /// # Errors
-    /// The name of the job can't be that of a folder.
+    /// The name of the job can't be the name of a folder.
     pub fn open(storage: &Storage, job: &str) -> Result<Self, DirectoryError> {
         if job.contains('/') || !is_name(job) {
             return Err(DirectoryError::Job(job.to_owned()));
@@ -117,36 +117,36 @@ impl Directory {
         Ok(Self { storage: storage.inside(job)? })
     }
 
-    /// The directory that is `storage` itself.
+    /// The directory at `storage` itself.
     pub(crate) fn at(storage: Storage) -> Self {
         Self { storage }
     }
 
-    /// Where paths of files lead from.
+    /// The storage that paths of files are relative to.
     #[must_use]
     pub fn storage(&self) -> &Storage {
         &self.storage
     }
 
-    /// The path of a file that checkpoints share. No two contents may have the same name in one generation.
+    /// The path of a file that checkpoints share. Within one generation, a name must always have the same contents.
     #[must_use]
     pub fn shared_path(generation: u64, name: &str) -> String {
         format!("{SHARED}/{generation}-{name}")
     }
 
-    /// The path of a file that one checkpoint alone needs.
+    /// The path of a file that only one checkpoint needs.
     #[must_use]
     pub fn own_path(generation: u64, epoch: Epoch, name: &str) -> String {
         format!("{CHECKPOINTS}/{epoch}/{generation}-{name}")
     }
 
-    /// Takes over as the run of the job that may publish, and returns its number. Call it before looking for a checkpoint to restore: then what
-    /// an earlier run still publishes is either seen, or refused.
+    /// Takes over as the run of the job that may publish, and returns its generation. Call this before looking for a checkpoint to restore: then
+    /// whatever an earlier run still publishes is either seen or refused.
     ///
     /// # Errors
     /// Storage fails.
     pub fn begin_generation(&self) -> Result<u64, DirectoryError> {
-        // The manifests are asked, too, in case somebody has cleared the folder of generations.
+        // The manifests count, too, in case somebody has cleared the folder of generations.
         let published = self.list()?.into_iter().filter_map(|found| Some(found.manifest.ok()?.generation)).max().unwrap_or(0);
         let claimed = self.generations()?;
         let mut generation = published.max(claimed.last().copied().unwrap_or(0));
@@ -163,12 +163,12 @@ impl Directory {
         Ok(generation)
     }
 
-    /// Makes a checkpoint exist. All its files must be in storage.
+    /// Makes a checkpoint exist, by writing its manifest. All its files must already be in storage.
     ///
-    /// An earlier run may have left a checkpoint of the same epoch, on a way that was not followed; it is replaced. Publishing the same again is fine.
+    /// A checkpoint of the same epoch that an earlier run left on a time line nobody followed is replaced. Publishing the same checkpoint again is fine.
     ///
     /// # Errors
-    /// A later run has taken over: then the checkpoint may exist or not, and nothing may be done on the strength of it. Or storage fails.
+    /// A later run has taken over: the checkpoint may exist or not, and the caller must not act on it. Or storage fails.
     pub fn publish(&self, manifest: &Manifest) -> Result<(), DirectoryError> {
         let Manifest { epoch, generation, .. } = *manifest;
         let json = to_json(manifest, Kind::Checkpoint)?;
@@ -185,20 +185,20 @@ impl Directory {
             }
         }
         failpoint::hit("publish-after-manifest");
-        // Who has taken over since the first look may have missed this checkpoint. Who takes over from here on will see it.
+        // A run that has taken over since the first check may have missed this checkpoint. A run that takes over from here on will see it.
         self.check_fence(generation)
     }
 
-    /// Makes `manifest`, a checkpoint of an earlier run, the newest: the first thing to do for run `generation` if it was restored from another than the
-    /// latest. Else a run after it would go on from one that this one left behind.
+    /// Makes `manifest`, a checkpoint of an earlier run, the newest. Run `generation` must do this first if it was restored from a checkpoint that is not
+    /// the latest. Otherwise the run after it would go on from a checkpoint that this one left behind.
     ///
     /// # Errors
-    /// As [`Directory::publish`].
+    /// As for [`Directory::publish`].
     pub fn adopt(&self, manifest: &Manifest, generation: u64) -> Result<(), DirectoryError> {
         self.publish(&Manifest { generation, ..manifest.clone() })
     }
 
-    /// All checkpoints, newest first: those of later runs before those of earlier ones, then by epoch. What can't be read comes before all others.
+    /// All checkpoints, newest first: those of later runs before those of earlier ones, then by epoch. Those that can't be read come before all others.
     ///
     /// # Errors
     /// Storage fails.
@@ -206,7 +206,7 @@ impl Directory {
         let mut all = Vec::new();
         for name in self.storage.list(CHECKPOINTS)? {
             let Some(epoch) = epoch_of(&name) else { continue };
-            // It may be gone by now: retention deletes.
+            // Retention may have deleted it by now.
             let Some(json) = self.storage.get(&name)? else { continue };
             let manifest = Manifest::from_json(&json).and_then(|manifest| match manifest.epoch == epoch {
                 true => Ok(manifest),
@@ -220,9 +220,9 @@ impl Directory {
         Ok(all)
     }
 
-    /// The newest checkpoint whose files are all there, in the right length. Those passed over are reported.
+    /// The newest checkpoint whose files are all there, with the right lengths. Calls `report` for those passed over.
     ///
-    /// What is in the files is checked when they are fetched.
+    /// The contents of files are checked when they are downloaded.
     ///
     /// # Errors
     /// Storage fails.
@@ -240,7 +240,7 @@ impl Directory {
         Ok(None)
     }
 
-    /// Refuses if a later run has taken over from run `own`.
+    /// Checks that no later run has taken over from run `own`.
     ///
     /// # Errors
     /// One has, or storage fails.
@@ -272,7 +272,7 @@ impl Fault {
     }
 }
 
-/// The document of a manifest that is to be published as a `kind`.
+/// The JSON of a manifest that is to be published as a `kind`.
 pub(crate) fn to_json(manifest: &Manifest, kind: Kind) -> Result<Vec<u8>, DirectoryError> {
     let json = match manifest.kind == kind {
         true => manifest.to_json(),
@@ -281,9 +281,9 @@ pub(crate) fn to_json(manifest: &Manifest, kind: Kind) -> Result<Vec<u8>, Direct
     json.map_err(|why| DirectoryError::Manifest { epoch: manifest.epoch, why })
 }
 
-/// The files of `manifest` that aren't in `storage` as they should be.
+/// The files of `manifest` that are missing from `storage` or have the wrong length.
 pub(crate) fn missing(storage: &Storage, manifest: &Manifest) -> Result<Vec<Fault>, StorageError> {
-    // Listing a folder costs as much as looking at a few files, however many there are.
+    // Listing a folder costs as much as a request for a few files, however many it holds.
     let folders: BTreeSet<&str> = manifest.files().map(|file| file.path.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
     let mut lengths = HashMap::new();
     for folder in folders {

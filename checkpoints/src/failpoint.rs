@@ -1,7 +1,7 @@
 //! Places at which a test can kill the process.
 //!
-//! `TIDEGATE_FAILPOINT=name` ends the process where `name` is hit first, `name:N` where it is hit for the N-th time: at once, as SIGKILL would, with
-//! nothing flushed and no destructor run. Without the variable a failpoint is one load of an atomic.
+//! `TIDEGATE_FAILPOINT=name` ends the process where `name` is hit for the first time, `name:N` where it is hit for the N-th time. The process ends at
+//! once, as by SIGKILL: nothing is flushed and no destructor runs. Without the variable, a failpoint costs one load of an atomic.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
@@ -15,7 +15,7 @@ const ARMED: u8 = 2;
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 static HITS: AtomicU64 = AtomicU64::new(0);
 
-/// Ends the process if this is the failpoint, and the hit, that `TIDEGATE_FAILPOINT` asks for.
+/// Ends the process if this is the failpoint and the hit that `TIDEGATE_FAILPOINT` names.
 #[inline]
 pub fn hit(name: &str) {
     if STATE.load(Relaxed) != OFF {
@@ -36,7 +36,7 @@ fn look(name: &str) {
     }
 }
 
-/// The name and the hit that `wanted` asks for.
+/// The name and the number of the hit in `wanted`.
 fn parse(wanted: &str) -> (&str, u64) {
     wanted.rsplit_once(':').and_then(|(name, nth)| Some((name, nth.parse().ok()?))).unwrap_or((wanted, 1))
 }
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(parse("a:b"), ("a:b", 1));
     }
 
-    /// Runs the test below in a process of its own, which says how far it got.
+    /// Runs the test below in its own process, which prints how far it got.
     fn steps_until(failpoint: Option<&str>) -> (bool, usize) {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "failpoint::tests::victim", "--ignored", "--nocapture"]).env_remove(VARIABLE);

@@ -1,4 +1,4 @@
-//! A file of a checkpoint, and how to tell that it is still what was written.
+//! A file of a checkpoint, and how to check that it is still what was written.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,18 +11,18 @@ use xxhash_rust::xxh3::Xxh3;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRef {
-    /// Where it lies: relative to the directory of the job, or of the savepoint.
+    /// Its path, relative to the directory of the job, or of the savepoint.
     pub path: String,
-    /// What it is called where it is used, in a RocksDB directory say.
+    /// Its name where it is used, for example in a RocksDB directory.
     pub name: String,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// Its XXH3 hash, 16 hexadecimal digits in JSON.
+    /// Its XXH3 hash; in JSON, 16 hexadecimal digits.
     #[serde(with = "hex")]
     pub checksum: u64,
 }
 
-/// Why a file isn't the one that was written.
+/// Why a file is not the one that was written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It can't be read.
@@ -40,12 +40,12 @@ pub enum FileError {
         path: PathBuf,
         /// Its place in the checkpoint.
         stored: String,
-        /// Its length.
+        /// Its length in bytes.
         found: u64,
         /// The length when it was written.
         expected: u64,
     },
-    /// It holds something else.
+    /// It has other contents.
     #[error("{} (stored as {stored}) has checksum {found:016x} but should have {expected:016x}: it is damaged", path.display())]
     Checksum {
         /// The file.
@@ -69,7 +69,7 @@ impl FileRef {
         Ok(Self { path: path.into(), name: name.into(), bytes, checksum })
     }
 
-    /// Whether its path and name stay inside the directories they are put in.
+    /// True if its path and name stay inside the directories they are put in.
     pub(crate) fn is_inside(&self) -> bool {
         is_name(&self.path) && is_name(&self.name)
     }
@@ -78,7 +78,7 @@ impl FileRef {
 /// Checks that the file at `local` is the one `file` describes.
 ///
 /// # Errors
-/// It can't be read, or is another one.
+/// It can't be read, or has another length or checksum.
 pub fn verify(file: &FileRef, local: &Path) -> Result<(), FileError> {
     let (found, checksum) = digest(local)?;
     let (path, stored) = (local.to_owned(), file.path.clone());
@@ -91,7 +91,7 @@ pub fn verify(file: &FileRef, local: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Whether `name` is a relative path of plain components.
+/// True if `name` is a relative path of plain components.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.contains(['\\', '\0']) && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
@@ -143,7 +143,7 @@ mod tests {
         let path = dir.path().join("a");
         std::fs::write(&path, b"hello").unwrap();
         let file = FileRef::describe(&path, "shared/1", "a").unwrap();
-        // The checksum is that of the reference implementation (`xxhsum -H3`), so that files can be checked by hand.
+        // The checksum is that of the reference implementation (`xxhsum -H3`), so people can check files by hand.
         assert_eq!((file.bytes, file.checksum), (5, 0x9555_e855_5c62_dcfd));
         verify(&file, &path).unwrap();
         std::fs::write(&path, b"hellp").unwrap();

@@ -1,26 +1,26 @@
-//! Key groups: the unit in which keyed state is spread over workers and moves when a job is rescaled.
+//! Key groups: the unit in which keyed state is spread over workers, and moves when a job is rescaled.
 
 use serde::{Deserialize, Serialize};
 
-/// The group a key falls into: `stable_hash(key) % max_parallelism`.
+/// The group of a key: `stable_hash(key) % max_parallelism`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyGroup(pub u16);
 
-/// How the keys of a job are cut into groups, and the groups dealt to workers.
+/// How keys are assigned to groups, and groups to workers.
 ///
-/// `max_parallelism` is fixed for the life of a job's state; the number of workers may change between runs.
+/// `max_parallelism` is fixed for the life of a job's state. The number of workers may change between runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyGroups {
     max_parallelism: u16,
 }
 
 impl KeyGroups {
-    /// The number of groups unless a job says otherwise.
+    /// The default number of groups.
     pub const DEFAULT_MAX_PARALLELISM: u16 = 128;
-    /// The most groups a job can have (as in Flink).
+    /// The most groups a job can have, as in Flink.
     pub const LARGEST_MAX_PARALLELISM: u16 = 32_768;
 
-    /// Cuts keys into `max_parallelism` groups, clamped to `1..=32768`.
+    /// Assigns keys to `max_parallelism` groups, clamped to `1..=32768`.
     #[must_use]
     pub fn new(max_parallelism: u16) -> Self {
         Self { max_parallelism: max_parallelism.clamp(1, Self::LARGEST_MAX_PARALLELISM) }
@@ -32,7 +32,7 @@ impl KeyGroups {
         self.max_parallelism
     }
 
-    /// The group of a key with this stable hash.
+    /// The group of a key with this [`stable_hash`](crate::stable_hash).
     #[must_use]
     #[inline]
     pub fn group(self, hash: u64) -> KeyGroup {
@@ -55,7 +55,7 @@ impl KeyGroups {
     }
 }
 
-/// The owner of every group, worked out once: records are routed by it, and the divisions behind it would show.
+/// The owner of every group, computed once: every record is routed by it, and the divisions would show in the throughput.
 #[derive(Clone, Debug)]
 pub struct Owners {
     groups: KeyGroups,
@@ -63,7 +63,7 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// The owners among `workers` workers.
+    /// Computes the owners among `workers` workers.
     #[must_use]
     pub fn new(groups: KeyGroups, workers: usize) -> Self {
         let owner = |group| u32::try_from(groups.owner(KeyGroup(group), workers)).unwrap_or(u32::MAX);
@@ -75,7 +75,7 @@ impl Owners {
     #[inline]
     pub fn of(&self, hash: u64) -> u64 {
         let max = u64::from(self.groups.max_parallelism);
-        // As `hash % max`, which it nearly always is at a fraction of the cost.
+        // `hash % max`. The number of groups is nearly always a power of two, and then this costs a fraction.
         let group = if max.is_power_of_two() { hash & (max - 1) } else { hash % max };
         self.workers.get(group as usize).copied().map_or(0, u64::from)
     }

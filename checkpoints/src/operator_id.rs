@@ -2,20 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The name of an operator: unique in its job, the same in savepoints, metrics, the graph and error messages.
+/// The name of an operator. It is unique in its job, and the same in savepoints, metrics, the graph and error messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OperatorId(String);
 
-/// A name that can't be an operator id.
+/// The error for a name that can't be an operator id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidOperatorId(String);
 
 impl OperatorId {
-    /// Takes `name` as an operator id.
+    /// Makes `name` an operator id.
     ///
     /// # Errors
-    /// The name is empty, starts with a digit or holds anything but letters, digits, `_`, `-`, `.` and `/`.
+    /// The name is empty, does not start with a letter or `_`, or contains anything but letters, digits, `_`, `-`, `.` and `/`.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidOperatorId> {
         let name = name.into();
         let starts = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_');

@@ -1,36 +1,36 @@
-//! Which checkpoints go, and which files go with them.
+//! Decides which checkpoints are deleted, and which files with them.
 
 use std::collections::HashSet;
 
 use crate::directory::{CHECKPOINTS, SHARED};
 use crate::{Directory, DirectoryError, Epoch, Kind, Manifest, ManifestError, Stored};
 
-/// What checkpoints that aren't complete yet rely on.
+/// What checkpoints in flight, which are not complete yet, rely on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InFlight {
-    /// Paths of all files that they will name, uploaded by them or before.
+    /// Paths of all files that their manifests will name, whether they upload them or not.
     pub files: HashSet<String>,
-    /// When the oldest upload under way began, or the time now if there is none, in milliseconds since 1970. Nothing stored since is touched.
+    /// When the oldest upload under way began, or the current time if there is none, in milliseconds since 1970. Nothing stored since then is deleted.
     pub since_ms: i64,
 }
 
-/// What goes.
+/// What is to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removal {
     /// Checkpoints, by epoch.
     pub checkpoints: Vec<Epoch>,
-    /// Paths of files, sorted.
+    /// The paths of files, sorted.
     pub files: Vec<String>,
 }
 
-/// How far the clocks of this machine and of storage may be apart: S3 refuses the requests of machines that are further off.
+/// How far apart the clocks of this machine and of storage may be: S3 refuses requests from machines that are further off.
 const CLOCKS_APART_MS: i64 = 15 * 60 * 1_000;
 
-/// Decides what goes if the newest `keep` checkpoints stay (at least one does).
+/// Decides what to delete if the newest `keep` checkpoints stay (at least one does).
 ///
-/// `manifests` are those of all checkpoints, newest first; `stored` are all files but manifests. Savepoints stay, and don't count. A file stays while
-/// a manifest that stays names it, or a checkpoint in flight does, or if it was stored since the oldest upload under way began. Files that no manifest
-/// names were left behind by a run that died; they go when they are too old to be part of an upload by any clock.
+/// `manifests` are those of all checkpoints, newest first; `stored` are all files except manifests. Savepoints stay, and don't count. A file stays if
+/// a manifest that stays names it, if a checkpoint in flight does, or if it was stored since the oldest upload under way began. Files that no manifest
+/// names were left behind by a run that died. They are deleted once they are too old, by any clock, to be part of an upload.
 #[must_use]
 pub fn plan(manifests: &[Manifest], keep: usize, stored: &[Stored], in_flight: &InFlight) -> Removal {
     let mut kept = 0;
@@ -51,16 +51,16 @@ pub fn plan(manifests: &[Manifest], keep: usize, stored: &[Stored], in_flight: &
     Removal { checkpoints: go.iter().map(|manifest| manifest.epoch).collect(), files }
 }
 
-/// Removes what run `generation` of the job need not keep, manifests first: whatever happens in between, a checkpoint that exists is whole.
+/// Deletes what run `generation` of the job need not keep. Manifests go first, so whatever happens in between, a checkpoint that exists is whole.
 ///
-/// What can't be read is left for a person to look at. If it was written by a newer release, so are all files it might name.
+/// A manifest that can't be read is left for a person to look at. If a newer release wrote it, all files are left, because it might name any of them.
 ///
 /// # Errors
 /// A later run has taken over, or storage fails.
 pub fn retain(directory: &Directory, generation: u64, keep: usize, in_flight: &InFlight) -> Result<Removal, DirectoryError> {
     let storage = directory.storage();
-    // Files are listed before manifests, so that none is taken for unused whose manifest came in between. The fence is looked at
-    // last: a run that takes over later can't have stored any of these files.
+    // Files are listed before manifests, so that a file whose manifest is put in between is not taken for unused. The fence is checked last: a run
+    // that takes over later can't have stored any of these files.
     let mut stored = storage.entries(SHARED)?;
     stored.extend(storage.entries(CHECKPOINTS)?.into_iter().filter(|file| !is_manifest(&file.name)));
     let found = directory.list()?;

@@ -1,4 +1,4 @@
-//! A portable file of state rows, the same whatever backend they came from.
+//! A portable file of state rows. It does not depend on the backend that the rows came from.
 //!
 //! ```text
 //! "tgrows" version:u16 | block ... | footer | length of the footer:u64  checksum of the footer:u64  "tgrowend"
@@ -6,7 +6,7 @@
 //! footer  group:u16 rows:u32 offset:u64 stored:u32 raw:u32 checksum:u64 of each block, by group; then state:u8 rows:u64 of each state;
 //!         then the numbers of both as u64
 //! ```
-//! Numbers are little-endian, checksums XXH3. Of a file that is damaged, what can't be read is an error, and what can is right.
+//! Numbers are little-endian, checksums are XXH3. Reading a damaged file gives either an error or what was written, never something else.
 
 mod block;
 mod footer;
@@ -27,7 +27,7 @@ pub use writer::{Finished, RowWriter};
 pub struct Row {
     /// The key group.
     pub group: u16,
-    /// The number of the state in its operator.
+    /// The number of the state within its operator.
     pub state: u8,
     /// The key, as the state table wrote it.
     pub key: Vec<u8>,
@@ -48,7 +48,7 @@ pub enum RowsError {
         /// Why.
         source: io::Error,
     },
-    /// The file isn't what was written.
+    /// The file is not what was written.
     #[error("the state file {} is damaged: {what}", path.display())]
     Damaged {
         /// The file.
@@ -56,7 +56,7 @@ pub enum RowsError {
         /// What is wrong with it.
         what: String,
     },
-    /// The file is of another release.
+    /// The file has a version that this release can't read.
     #[error("the state file {} has version {found}, but this release reads version {VERSION}: use the release that wrote it, or a newer one", path.display())]
     Version {
         /// The file.
@@ -64,7 +64,7 @@ pub enum RowsError {
         /// Its version.
         found: u16,
     },
-    /// A row is larger than the format takes.
+    /// A row is larger than the format allows.
     #[error("a row of {bytes} bytes (key group {group}, state {state}) doesn't fit the state file {}: at most {MAX_ROW} bytes do", path.display())]
     TooLarge {
         /// The file.
@@ -73,7 +73,7 @@ pub enum RowsError {
         group: u16,
         /// The state.
         state: u8,
-        /// The size of key and value.
+        /// The size of key and value together.
         bytes: usize,
     },
 }
@@ -85,7 +85,7 @@ const END: &[u8; 8] = b"tgrowend";
 /// Footer length, footer checksum, [`END`].
 const TRAILER: usize = 24;
 
-/// The largest key and value together.
+/// The largest size of key and value together, in bytes.
 const MAX_ROW: usize = 1 << 30;
 
 impl RowsError {

@@ -1,9 +1,9 @@
-//! Completing a savepoint, in a place that holds no other.
+//! Completes a savepoint, in a place that holds no other.
 
 use crate::directory::to_json;
 use crate::{DirectoryError, Kind, Manifest, Storage, failpoint};
 
-/// Is there no savepoint yet at the top of `storage`?
+/// Checks that there is no savepoint at the top of `storage` yet.
 ///
 /// # Errors
 /// There is one, or storage fails.
@@ -14,12 +14,12 @@ pub fn check_vacant(storage: &Storage) -> Result<(), DirectoryError> {
     }
 }
 
-/// Makes a savepoint exist at the top of `storage`. All its files must be there, at paths below it.
+/// Makes a savepoint exist at the top of `storage`, by writing its manifest. All its files must already be there, at paths below it.
 ///
-/// Publishing the same again is fine.
+/// Publishing the same savepoint again is fine.
 ///
 /// # Errors
-/// There is another one already, or storage fails.
+/// Another savepoint is there, or storage fails.
 pub fn publish_savepoint(storage: &Storage, manifest: &Manifest) -> Result<(), DirectoryError> {
     let json = to_json(manifest, Kind::Savepoint)?;
     failpoint::hit("publish-before-manifest");

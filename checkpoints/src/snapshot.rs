@@ -1,16 +1,16 @@
-//! A checkpoint or savepoint to restore from or to look into, wherever it lies.
+//! A checkpoint or savepoint to restore from, or to look into, wherever it is stored.
 
 use std::path::Path;
 
 use crate::directory::{CHECKPOINTS, missing};
 use crate::{Damage, Directory, DirectoryError, FileError, FileRef, Kind, Manifest, Storage, StorageError, Unusable, verify};
 
-/// A checkpoint or savepoint, all of whose files are there.
+/// A checkpoint or savepoint whose files are all there.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     manifest: Manifest,
     place: String,
-    /// Where the paths of its files lead from.
+    /// What the paths of its files are relative to.
     storage: Storage,
     passed_over: Vec<Unusable>,
 }
@@ -21,15 +21,15 @@ pub enum SnapshotError {
     /// Storage fails.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The directory of a job can't be looked through.
+    /// The directory of a job can't be read.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// Nothing is there.
+    /// There is nothing at this place.
     #[error(
         "there is nothing at {0}: name a savepoint, a checkpoint (<dir>/<job>/checkpoints/<epoch>) or the directory of a job (<dir>/<job>)"
     )]
     Absent(String),
-    /// Something is there, but it was never completed, or is something else.
+    /// There is something at this place, but it was never completed, or is something else.
     #[error("{0} has no manifest.json: it is incomplete, or neither a savepoint, a checkpoint nor the directory of a job")]
     Incomplete(String),
     /// It is damaged.
@@ -43,30 +43,30 @@ pub enum SnapshotError {
         /// Its checkpoints.
         all: Vec<Unusable>,
     },
-    /// A checkpoint lies where its files can't be found from.
+    /// A checkpoint was moved to where its files can't be found.
     #[error(
         "{0} holds a checkpoint that was moved: its files lie in the directory of its job, so it must be read as <dir>/<job>/checkpoints/<epoch>"
     )]
     Moved(String),
-    /// A file isn't what was written.
+    /// A file is not what was written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 impl Snapshot {
-    /// Opens what lies at a path or URL: a savepoint, a checkpoint `<dir>/<job>/checkpoints/<epoch>`, the `manifest.json` of either, or the directory
-    /// of a job, whose newest checkpoint that is whole is taken.
+    /// Opens a path or URL: a savepoint, a checkpoint `<dir>/<job>/checkpoints/<epoch>`, the `manifest.json` of either, or the directory of a job. For the
+    /// directory of a job, this opens the newest checkpoint with all its files.
     ///
     /// # Errors
-    /// Nothing is there, or it is incomplete or damaged, or storage fails.
+    /// There is nothing, or it is incomplete or damaged, or storage fails.
     pub fn open(location: &str) -> Result<Self, SnapshotError> {
         Self::open_with(location, &Storage::open)
     }
 
-    /// Opens like [`Snapshot::open`], in storage that `open` opens.
+    /// Opens like [`Snapshot::open`], with storage that `open` opens.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Snapshot::open`].
     pub fn open_with(location: &str, open: &dyn Fn(&str) -> Result<Storage, StorageError>) -> Result<Self, SnapshotError> {
         let location = location.trim_end_matches('/');
         let location = match location.rsplit_once('/') {
@@ -74,7 +74,7 @@ impl Snapshot {
             None if location == Manifest::FILE => ".",
             _ => location,
         };
-        // Its files are looked for two levels up: links and `..` would lead astray.
+        // The files of a checkpoint are looked for two levels up, where links and `..` would lead to the wrong place.
         let resolved = match location.contains("://") {
             true => None,
             false => std::fs::canonicalize(location).ok().and_then(|path| path.into_os_string().into_string().ok()),
@@ -97,7 +97,7 @@ impl Snapshot {
         }
     }
 
-    /// The newest checkpoint of the job whose directory `storage` is.
+    /// Opens the newest checkpoint of the job whose directory is `storage`.
     fn latest(storage: Storage) -> Result<Self, SnapshotError> {
         let place = storage.root().to_owned();
         let mut passed_over = Vec::new();
@@ -110,25 +110,25 @@ impl Snapshot {
         }
     }
 
-    /// What it holds.
+    /// The manifest: what the snapshot holds.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The folder of its manifest.
+    /// The folder of its manifest, as a path or URL.
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// Newer checkpoints that can't be restored from, if the newest of a job was asked for.
+    /// If the newest checkpoint of a job was opened: newer ones that can't be restored from.
     #[must_use]
     pub fn passed_over(&self) -> &[Unusable] {
         &self.passed_over
     }
 
-    /// Checks that its files are what was written, as far as they lie in a directory: those elsewhere are checked when they are brought.
+    /// Checks that its files are what was written, if they are in a directory. Files in a bucket are checked when they are downloaded.
     ///
     /// # Errors
     /// A file is damaged, or can't be read.
@@ -138,7 +138,7 @@ impl Snapshot {
         files.filter(|(_, local)| local.exists()).try_for_each(|(file, local)| Ok(verify(file, &local)?))
     }
 
-    /// Brings one of its files to `local` and checks that it is what was written. See [`Storage::download`].
+    /// Downloads one of its files to `local`, and checks that it is what was written. See [`Storage::download`].
     ///
     /// # Errors
     /// Storage fails, or the file is damaged.
@@ -147,10 +147,10 @@ impl Snapshot {
         Ok(verify(file, local)?)
     }
 
-    /// Brings files into `folder`, each under its own name: one RocksDB directory, say.
+    /// Downloads files into `folder`, each under its own name: a RocksDB directory, for example.
     ///
     /// # Errors
-    /// As [`Snapshot::download`].
+    /// As for [`Snapshot::download`].
     pub fn download_all(&self, files: &[FileRef], folder: &Path) -> Result<(), SnapshotError> {
         files.iter().try_for_each(|file| self.download(file, &folder.join(&file.name)))
     }

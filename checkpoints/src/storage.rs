@@ -1,6 +1,6 @@
-//! Where checkpoints are kept: a directory, or a bucket of S3 or what speaks like it.
+//! Where checkpoints are kept: a directory, or a bucket of S3 or of a compatible server.
 //!
-//! Names are relative paths with `/` between their parts. Every call blocks until it is done, and what it has written is durable then.
+//! Names are relative paths with `/` between their parts. Every call blocks until it is done. What it has written is then durable.
 
 mod local;
 mod s3;
@@ -20,7 +20,7 @@ use crate::file_ref::is_name;
 use local::Local;
 use s3::S3;
 
-/// A place for files, and all below it. Clones are the same place.
+/// A place for files, and everything below it. Clones are the same place.
 #[derive(Clone, Debug)]
 pub struct Storage {
     root: String,
@@ -36,15 +36,15 @@ enum Backend {
 /// A file in storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its name.
+    /// Its name: its path in the storage.
     pub name: String,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// When it was put there, by the clock of the storage, in milliseconds since 1970.
+    /// When it was stored, by the clock of the storage, in milliseconds since 1970.
     pub stored_ms: i64,
 }
 
-/// What storage failed to do.
+/// What storage failed to do, where, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {action} {path}: {}", explain(&**cause))]
 pub struct StorageError {
@@ -53,17 +53,17 @@ pub struct StorageError {
     cause: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// What a backend failed with.
+/// The error of a backend.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Storage {
-    /// Opens `s3://bucket/prefix`, `file:///directory`, or a directory given as a path. A directory is made when something is put there.
+    /// Opens `s3://bucket/prefix`, `file:///directory`, or a directory given as a path. A missing directory is created when something is stored there.
     ///
     /// S3 takes its endpoint, region and credentials from the environment, as AWS tools do (`AWS_ENDPOINT_URL`, `AWS_REGION`,
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`...).
     ///
     /// # Errors
-    /// The URL is of another scheme or has no bucket, or the environment doesn't say enough.
+    /// The URL has another scheme or no bucket, or the environment is incomplete.
     pub fn open(url: &str) -> Result<Self, StorageError> {
         Self::open_with(url, std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))
     }
@@ -71,7 +71,7 @@ impl Storage {
     /// Opens a URL like [`Storage::open`], with these variables instead of the environment.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Storage::open`].
     pub fn open_with(url: &str, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, StorageError> {
         match Location::parse(url)? {
             Location::Directory(path) => Ok(Self::directory(&path)),
@@ -83,10 +83,10 @@ impl Storage {
         }
     }
 
-    /// Whether [`Storage::open`] knows what this URL means. Nothing is looked at but its text.
+    /// Checks that [`Storage::open`] understands this URL. Only its text is checked; nothing is opened.
     ///
     /// # Errors
-    /// The URL is of another scheme or has no bucket.
+    /// The URL has another scheme or no bucket.
     pub fn check(url: &str) -> Result<(), StorageError> {
         Location::parse(url).map(drop)
     }
@@ -98,7 +98,7 @@ impl Storage {
     /// The place `folder` in this one.
     ///
     /// # Errors
-    /// `folder` is no name.
+    /// `folder` is not a valid name.
     pub fn inside(&self, folder: &str) -> Result<Self, StorageError> {
         self.call("use", folder, || Ok(()))?;
         let backend = match &self.backend {
@@ -108,27 +108,27 @@ impl Storage {
         Ok(Self { root: join(&self.root, folder), backend })
     }
 
-    /// Sees that files can be put there: a directory is made, if it is not there yet.
+    /// Makes sure that files can be stored there: a missing directory is created.
     ///
     /// # Errors
-    /// They can't be.
+    /// They can't be stored there.
     pub fn prepare(&self) -> Result<(), StorageError> {
         match &self.backend {
             Backend::Local(local) => {
                 local.prepare().map_err(|cause| StorageError { action: "write to", path: self.root.clone(), cause: cause.into() })
             }
-            // It is known when something is put there.
+            // Only storing something would tell.
             Backend::S3(..) => Ok(()),
         }
     }
 
-    /// Where this is, as messages say it.
+    /// The path or URL of this place, for messages.
     #[must_use]
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// Puts a file there, all of it or nothing, in place of the one there may be.
+    /// Stores a file, all of it or nothing. An existing file of that name is replaced.
     ///
     /// # Errors
     /// Storage fails.
@@ -139,7 +139,7 @@ impl Storage {
         })
     }
 
-    /// Puts a file there if there is none of that name, and tells whether it did: of several that try, one does.
+    /// Stores a file if there is none of that name, and returns whether it did. Of several callers that try, one succeeds.
     ///
     /// # Errors
     /// Storage fails.
@@ -150,7 +150,7 @@ impl Storage {
         })
     }
 
-    /// The contents of a file, if there is one.
+    /// The contents of a file; `None` if there is no such file.
     ///
     /// # Errors
     /// Storage fails.
@@ -161,7 +161,7 @@ impl Storage {
         })
     }
 
-    /// The length of a file, if there is one.
+    /// The length of a file in bytes; `None` if there is no such file.
     ///
     /// # Errors
     /// Storage fails.
@@ -172,8 +172,8 @@ impl Storage {
         })
     }
 
-    /// Puts a file of this machine there, in place of the one there may be. In a directory of the same file system it is linked: `local` must not be
-    /// written to afterwards, but may be deleted.
+    /// Stores a local file. An existing file of that name is replaced. In a directory on the same file system it is linked, so `local` must not be written
+    /// to afterwards, but may be deleted.
     ///
     /// # Errors
     /// Storage fails, or `local` can't be read.
@@ -188,11 +188,11 @@ impl Storage {
         })
     }
 
-    /// Brings a file to `local`, in place of the one there may be. Table files of RocksDB, files of rows and segments of sinks, told by the ending of
-    /// `local`, are linked where that is possible; all others are copied, as a database that is opened may write to them.
+    /// Downloads a file to `local`, and replaces an existing one. Table files of RocksDB, files of rows and segments of sinks, recognised by the extension
+    /// of `local`, are linked where possible. All others are copied, because a database that is opened may write to them.
     ///
     /// # Errors
-    /// Storage fails or has no such file, or `local` can't be written.
+    /// Storage fails, or has no such file, or `local` can't be written.
     pub fn download(&self, name: &str, local: &Path) -> Result<(), StorageError> {
         self.call("fetch", name, || {
             let fetched = match &self.backend {
@@ -203,7 +203,7 @@ impl Storage {
         })
     }
 
-    /// The names of all files in a folder and the folders in it, sorted; those of all files if `folder` is empty.
+    /// The names of all files in a folder and in the folders below it, sorted. With an empty `folder`, the names of all files.
     ///
     /// # Errors
     /// Storage fails.
@@ -212,7 +212,7 @@ impl Storage {
         Ok(files.filter(|name| !local::is_temporary(name)).collect())
     }
 
-    /// As [`Storage::list`], with lengths and times, and with what interrupted writes have left behind.
+    /// Lists files like [`Storage::list`], with lengths and times, and including what interrupted writes have left behind.
     ///
     /// # Errors
     /// Storage fails.
@@ -226,7 +226,7 @@ impl Storage {
         Ok(files)
     }
 
-    /// Whether there is no such place.
+    /// True if there is no such place.
     ///
     /// # Errors
     /// Storage fails.
@@ -237,7 +237,7 @@ impl Storage {
         }
     }
 
-    /// Deletes a file, if there is one.
+    /// Deletes a file, if it exists.
     ///
     /// # Errors
     /// Storage fails.
@@ -290,7 +290,7 @@ fn unusable(url: &str, cause: Cause) -> StorageError {
     StorageError { action: "use", path: format!("{url:?} as storage"), cause }
 }
 
-/// What went wrong, down to the first cause: clients of HTTP keep to themselves that a connection was refused.
+/// What went wrong, down to the first cause. HTTP clients, for example, show only there that a connection was refused.
 fn explain(cause: &(dyn std::error::Error + 'static)) -> String {
     let mut text = cause.to_string();
     for cause in std::iter::successors(cause.source(), |cause| cause.source()) {

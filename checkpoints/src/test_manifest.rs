@@ -20,7 +20,7 @@ pub(crate) fn manifest(generation: u64, epoch: u32) -> Manifest {
     }
 }
 
-/// A checkpoint that needs these files, of 4 bytes each: `text`.
+/// A checkpoint that needs these files, each of which contains [`TEXT`].
 pub(crate) fn manifest_of(generation: u64, epoch: u32, paths: &[&str]) -> Manifest {
     let mut manifest = manifest(generation, epoch);
     if let Some(part) = manifest.operators.first_mut().and_then(|operator| operator.parts.first_mut()) {
@@ -31,7 +31,7 @@ pub(crate) fn manifest_of(generation: u64, epoch: u32, paths: &[&str]) -> Manife
 
 pub(crate) const TEXT: &[u8] = b"text";
 
-/// A file that holds [`TEXT`].
+/// A file that contains [`TEXT`].
 pub(crate) fn file(path: &str) -> FileRef {
     let name = path.rsplit('/').next().unwrap_or(path).to_owned();
     FileRef { path: path.to_owned(), name, bytes: TEXT.len() as u64, checksum: xxhash_rust::xxh3::xxh3_64(TEXT) }

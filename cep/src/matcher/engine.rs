@@ -1,4 +1,4 @@
-//! Which engine a pattern is run by, and what of the pattern decides how.
+//! Which engine runs a pattern, and the properties of patterns that engines depend on.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,9 +9,9 @@ use crate::pattern::AfterMatch;
 /// How partial matches are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// All at once: the cost of an event doesn't grow with the partial matches that are open.
+    /// All at once: the cost of an event does not grow with the number of open partial matches.
     Shared,
-    /// One by one, as conditions look at the events matched before: an event costs a step for each partial match it moves.
+    /// One by one, because conditions look at events matched before: an event costs a step for each partial match that it moves.
     Separate,
 }
 
@@ -25,19 +25,20 @@ impl fmt::Display for Engine {
 }
 
 impl Engine {
-    /// The one that a pattern needs.
+    /// The engine that a pattern needs.
     #[must_use]
     pub fn of<C>(nfa: &Nfa<C>) -> Self {
         if nfa.iterative.contains(&true) { Self::Separate } else { Self::Shared }
     }
 }
 
-/// Is one match of a first event all that is ever emitted of it?
+/// True if at most one match is emitted for each first event.
 pub(super) fn emits_one_each<C>(nfa: &Nfa<C>) -> bool {
     match nfa.after_match {
         AfterMatch::NoSkip => false,
         AfterMatch::SkipToNext | AfterMatch::SkipPastLastEvent => true,
-        // What began before the event it skips to is dropped: so is the match itself, unless it begins with that event or has none.
+        // A match drops what began before the event that it skips to. That includes the other matches of its own first event, unless it begins with
+        // the event it skips to, or the step has none.
         AfterMatch::SkipToFirst(_) | AfterMatch::SkipToLast(_) => nfa.target.is_some_and(|target| {
             let takes = |edge: &Edge| edge.action == Action::Take(target);
             let begins = reached(nfa, |edge| edge.action == Action::Proceed).any(|state| nfa.state(state).edges.iter().any(takes));
@@ -47,7 +48,7 @@ pub(super) fn emits_one_each<C>(nfa: &Nfa<C>) -> bool {
     }
 }
 
-/// The states that edges of a kind lead to from the start, itself included.
+/// The states that lead from the start along edges of a kind, including the start.
 fn reached<C>(nfa: &Nfa<C>, along: impl Fn(&Edge) -> bool) -> impl Iterator<Item = StateId> {
     let (mut seen, mut open) = (HashSet::from([nfa.start]), vec![nfa.start]);
     while let Some(state) = open.pop() {
@@ -57,11 +58,12 @@ fn reached<C>(nfa: &Nfa<C>, along: impl Fn(&Edge) -> bool) -> impl Iterator<Item
     seen.into_iter()
 }
 
-/// May a match be complete while one that began earlier is open, and so have to wait for it?
+/// True if a match may be complete while one that began earlier is open, and so has to wait for it.
 ///
-/// Not where states follow each other in one line, each left only by taking an event or by staying. There a partial match is in one state, and never
-/// behind one that began later, up to the first state in which it both takes an event and stays. From there on, it is in all the states in
-/// which a later one is; as long as nothing ends it, for that would free a later one that is not there yet, and as long as its own match ends it.
+/// That can't happen where states follow each other in one line and are left only by taking an event. There a partial match is in one state, never
+/// behind one that began later, up to the first state in which it both takes an event and stays (a fork). From there on it is in every state in which
+/// a later one is. This needs two more things: nothing may end it early, because that would free a later one that is not there yet; and its own match
+/// must end it.
 pub(super) fn may_wait<C>(nfa: &Nfa<C>) -> bool {
     if nfa.after_match == AfterMatch::NoSkip {
         return false;
@@ -89,8 +91,8 @@ pub(super) fn may_wait<C>(nfa: &Nfa<C>) -> bool {
     forks && (ends || !emits_one_each(nfa))
 }
 
-/// By state: does it matter when the latest event of a partial match in it came? So it does where the wait has a window of its own, and where it may
-/// go over to such a wait.
+/// By state: whether it matters when the latest event of a partial match in it came. It does where the wait has a window of its own, and where the
+/// wait may go over to such a wait.
 pub(super) fn by_latest<C>(nfa: &Nfa<C>) -> Vec<bool> {
     let mut matters: Vec<bool> = nfa.states.iter().map(|state| state.within.is_some()).collect();
     let mut grown = matters.contains(&true);

@@ -1,16 +1,16 @@
-//! How much memory a key may take, and what happens beyond.
+//! How much memory a key may take, and what happens beyond that.
 
 use serde::{Deserialize, Serialize};
 
 use super::listing::Entry;
 
-/// How much memory the open partial matches of a key may take, and what happens beyond. A key has a limit so that one that is very busy, be it by
-/// accident or by attack, takes no memory from all others.
+/// How much memory the open partial matches of a key may take, and what happens beyond that. The limit keeps one very busy key, be it by accident or by
+/// attack, from taking the memory of all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// In bytes, as estimated from a sample of events.
+    /// The limit in bytes. What a key takes is estimated from a sample of events.
     pub memory: usize,
-    /// What happens beyond.
+    /// What happens beyond it.
     pub overflow: Overflow,
 }
 
@@ -18,24 +18,24 @@ pub struct Limit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
-    /// Those that began first are dropped, and counted, until half of the events are left.
+    /// The half of the partial matches that began first is dropped, and counted.
     #[default]
     DropOldest,
-    /// Those that began last are dropped, and counted.
+    /// The half of the partial matches that began last is dropped, and counted.
     DropNewest,
     /// The job fails.
     Fail,
 }
 
 impl Default for Limit {
-    /// 128 MiB a key, then those that began first are dropped.
+    /// 128 MiB a key; beyond that, the half of the partial matches that began first is dropped.
     fn default() -> Self {
         Self { memory: 128 << 20, overflow: Overflow::DropOldest }
     }
 }
 
 impl Limit {
-    /// The most events that matches of one moment may be listed with.
+    /// The most entries that the matches of one moment may be listed with.
     pub(super) fn entries(self) -> usize {
         self.memory / size_of::<Entry>()
     }

@@ -1,7 +1,7 @@
-//! Matches written out, event by event: those that end alike share what they have in common here, too.
+//! Matches written out event by event. Matches that end alike share what they have in common here, too.
 //!
-//! An entry leads to the entry of the event after it; the entry of a first event is a match. So a thousand matches that differ only in where they begin
-//! take a thousand entries, not a million.
+//! An entry leads to the entry of the event after it, and the entry of a first event is a match. So a thousand matches that differ only in where they
+//! begin take a thousand entries, not a million.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -13,19 +13,19 @@ use crate::nfa::StepId;
 pub(crate) struct Entry {
     pub event: u32,
     pub step: StepId,
-    /// The entry of the next event, or none.
+    /// The entry of the next event, or [`NONE`].
     pub next: u32,
-    /// The last entry of those of one step in a row that begin here.
+    /// The last entry of the run of entries of one step that begins here.
     segment: u32,
     /// The number of events from here on.
     pub length: u32,
 }
 
-/// Entries of matches.
+/// Matches, as entries.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listing {
     pub entries: Vec<Entry>,
-    /// The entries of first events: one for each match.
+    /// The entries of first events, one for each match.
     pub firsts: Vec<u32>,
 }
 
@@ -35,7 +35,7 @@ impl Listing {
         self.firsts.clear();
     }
 
-    /// Adds the event before `next`.
+    /// Adds the event that comes before `next`, and returns its entry.
     pub fn add(&mut self, event: u32, step: StepId, next: u32) -> u32 {
         let at = self.entries.len() as u32;
         let (segment, length) = match self.entries.get(next as usize) {
@@ -47,15 +47,14 @@ impl Listing {
         at
     }
 
-    /// Adds a match, given from its last event to its first.
+    /// Adds a match, given from its last event to its first, and returns the entry of its first event.
     pub fn add_match(&mut self, events: impl Iterator<Item = (u32, StepId)>) -> u32 {
         let first = events.fold(NONE, |next, (event, step)| self.add(event, step, next));
         self.firsts.push(first);
         first
     }
 
-    /// Adds the chains of a set for which `wanted` holds of every node on the way, as long as there are no more than `most` entries and matches. Are
-    /// those all?
+    /// Adds the chains of a set in which every node is `wanted`, up to `most` entries. Returns false if there are more.
     pub fn add_chains<E>(&mut self, past: &Past<E>, root: u32, mut wanted: impl FnMut(u32) -> bool, most: usize) -> bool {
         let mut open = vec![(root, NONE)];
         while let Some((at, next)) = open.pop() {
@@ -78,7 +77,7 @@ impl Listing {
         true
     }
 
-    /// Puts the matches in order: those that began first come first; of one first event, the longest; of one length, those whose events came first.
+    /// Sorts the matches: those that began first come first; of one first event, the longest; of one length, those whose events came first.
     pub fn sort(&mut self) {
         let Self { entries, firsts } = self;
         let key = |first: &u32| (entries[*first as usize].event, Reverse(entries[*first as usize].length));
@@ -90,7 +89,7 @@ impl Listing {
         segments(&self.entries, first).last().map(|(_, last)| last.event)
     }
 
-    /// The first event that a step has in a match, and the last one.
+    /// The first and the last event of a step in a match.
     pub fn of_step(&self, first: u32, step: StepId) -> Option<(u32, u32)> {
         let mut of_step = segments(&self.entries, first).filter(|(first, _)| first.step == step);
         let (first, last) = of_step.next()?;
@@ -103,18 +102,18 @@ impl Listing {
     }
 }
 
-/// The entries from one on.
+/// The entries of a match from `first` on.
 pub(super) fn walk(entries: &[Entry], first: u32) -> impl Iterator<Item = &Entry> {
     std::iter::successors(entries.get(first as usize), |entry| entries.get(entry.next as usize))
 }
 
-/// Runs of entries of one step: the step, the first and the last of them.
+/// The runs of entries of one step in a row: the first and the last entry of each.
 pub(super) fn segments(entries: &[Entry], first: u32) -> impl Iterator<Item = (&Entry, &Entry)> {
     let of = |at: u32| entries.get(at as usize).map(|entry| (entry, &entries[entry.segment as usize]));
     std::iter::successors(of(first), move |(_, last)| of(last.next))
 }
 
-/// Which of two matches of one length has the earlier events, from the first on?
+/// Orders two matches of one length: the one with the earlier event at the first difference comes first.
 pub(super) fn compare(entries: &[Entry], a: u32, b: u32) -> Ordering {
     let differing = walk(entries, a).zip(walk(entries, b)).find(|(a, b)| (a.event, a.step) != (b.event, b.step));
     differing.map_or(Ordering::Equal, |(a, b)| (a.event, a.step).cmp(&(b.event, b.step)))

@@ -1,10 +1,10 @@
-//! Runs a compiled pattern over the events of a key. Pure: facts in, matches out, nothing of dataflows.
+//! Runs a compiled pattern over the events of a key. Pure: events in, matches out, no dataflow.
 //!
-//! Give it the events of a key in order, each after [`advance`](Matcher::advance) to its time. What a key must remember is its [`Runs`]; a matcher
-//! is shared by all keys. There are two [engines](Engine), which find the same: one follows all partial matches of a key at once, at a cost that doesn't
-//! grow with them, and the other, for what can't be done so, each by itself.
+//! Give it the events of a key in order, each after a call of [`advance`](Matcher::advance) to its time. What a key must remember is its [`Runs`]; all
+//! keys share one matcher. There are two [engines](Engine), which find the same matches. One follows all partial matches of a key at once, at a cost
+//! that does not grow with their number. The other follows each by itself, for patterns that need that.
 //!
-//! An event whose condition fails is as if it had not come: no run has changed.
+//! If a condition fails on an event, the event is as if it had not come: no run has changed.
 
 mod candidate;
 mod engine;
@@ -30,7 +30,7 @@ use crate::pattern::SkipTo;
 use separate::SeparateEngine;
 use shared::SharedEngine;
 
-/// A match, or a partial match that ran out of time.
+/// What a matcher reports: a match, or a partial match that ran out of time.
 #[derive(Clone, Copy, Debug)]
 pub enum Found<'a, E> {
     /// A match.
@@ -42,28 +42,28 @@ pub enum Found<'a, E> {
 /// Why an event could not be matched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MatchError<X> {
-    /// A condition failed.
+    /// The evaluation of a condition failed.
     #[error(transparent)]
     Condition(#[from] X),
-    /// The step to skip to has no event.
+    /// The step to skip to has no event in the match.
     #[error("a match can't skip to step `{0}`: the step has no event in it")]
     SkipTargetMissing(Arc<str>),
-    /// The step to skip to is where the match began.
+    /// The match would skip to its own first event.
     #[error("a match can't skip to step `{0}`: its event is the first one of the match")]
     SkipToStart(Arc<str>),
-    /// The limit is reached.
+    /// The open partial matches of a key exceed the limit (in bytes), and [`Overflow::Fail`] makes that an error.
     #[error(
         "the open partial matches of a key take more than the {0} bytes of its limit: give the pattern a window, let matches skip, raise the limit, or let it drop the oldest"
     )]
     TooMuch(usize),
-    /// What is complete can't be listed within the limit.
+    /// The matches that are complete at one moment exceed the limit (in bytes), and [`Overflow::Fail`] makes that an error.
     #[error(
         "the matches that are complete at one moment take more than the {0} bytes of the limit of a key: ask for fewer combinations, let matches skip, or raise the limit"
     )]
     TooManyMatches(usize),
 }
 
-/// Runs a compiled pattern.
+/// Runs a compiled pattern, for all keys.
 #[derive(Clone, Debug)]
 pub struct Matcher<C>(Inside<C>);
 
@@ -75,7 +75,7 @@ enum Inside<C> {
 }
 
 impl<C> Matcher<C> {
-    /// A matcher by the [engine](Engine::of) that the pattern needs. Does anyone want to know what runs out of time?
+    /// Makes a matcher with the [engine](Engine::of) that the pattern needs. With `timeouts`, it reports every partial match that runs out of time.
     #[must_use]
     pub fn new(nfa: Arc<Nfa<C>>, limit: Limit, timeouts: bool) -> Self {
         Self(match Engine::of(&nfa) {
@@ -84,14 +84,14 @@ impl<C> Matcher<C> {
         })
     }
 
-    /// A matcher that follows each partial match by itself, whatever the pattern, and tells which run out of time. Slow, and simple enough to compare
-    /// others with.
+    /// Makes a matcher that follows each partial match by itself, whatever the pattern, and reports those that run out of time. It is slow, and simple
+    /// enough to compare others with.
     #[must_use]
     pub fn one_by_one(nfa: Arc<Nfa<C>>, limit: Limit) -> Self {
         Self(Inside::Separate(SeparateEngine::new(nfa, limit)))
     }
 
-    /// How many matches the limit has cost so far, partial and complete. Where they are shared, those with one first event count once.
+    /// How many matches, partial and complete, the limit has dropped so far. The shared engine counts those with one first event once.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         match &self.0 {
@@ -100,7 +100,7 @@ impl<C> Matcher<C> {
         }
     }
 
-    /// Says about how many bytes an event takes in memory, for the limit.
+    /// Tells about how many bytes an event takes in memory, for the limit.
     pub fn weigh_events(&mut self, bytes: usize) {
         match &mut self.0 {
             Inside::Shared(engine) => engine.weigh_events(bytes),
@@ -108,10 +108,11 @@ impl<C> Matcher<C> {
         }
     }
 
-    /// Time has come to `time`: what ran out of it goes, and what was waiting for that is found. Has anything changed?
+    /// Advances the time of a key to `time` (milliseconds): drops what has run out of time, and reports the matches that waited for that. Returns whether
+    /// `runs` has changed.
     ///
     /// # Errors
-    /// A match can't skip to where it is told to, or there are too many matches.
+    /// A match can't skip to the step it should, or there are too many matches.
     pub fn advance<E, X>(&mut self, runs: &mut Runs<E>, time: i64, found: &mut impl FnMut(Found<'_, E>)) -> Result<bool, MatchError<X>> {
         match &mut self.0 {
             Inside::Shared(engine) => engine.advance(&mut runs.0, time, found),
@@ -119,10 +120,10 @@ impl<C> Matcher<C> {
         }
     }
 
-    /// An event came. `eval` judges a condition; it must always judge alike. Has anything changed, so that it must be stored anew?
+    /// Processes an event. `eval` evaluates a condition; it must always give the same answer. Returns whether `runs` has changed and must be stored anew.
     ///
     /// # Errors
-    /// What `eval` returns, a match that can't skip to where it is told to, or too many partial matches where the limit says so.
+    /// The error that `eval` returned, a match can't skip to the step it should, or the limit makes too many partial matches an error.
     #[inline]
     pub fn event<E, X>(
         &mut self,
@@ -139,7 +140,7 @@ impl<C> Matcher<C> {
     }
 }
 
-/// May a match skip to this event? `first` is the first of the match.
+/// Checks that a match may skip to this event. `first` is the first event of the match.
 fn check_target<X>(to: &SkipTo, target: Option<u32>, first: u32) -> Result<(), MatchError<X>> {
     match target {
         None if to.or_fail => Err(MatchError::SkipTargetMissing(Arc::clone(&to.step))),

@@ -1,8 +1,8 @@
-//! The past that open partial matches of a key have in common: their events, and chains of events that share whatever they can.
+//! The past that the open partial matches of a key share: their events, and chains of events that have as much in common as they can.
 //!
-//! A partial match is a chain of nodes from its latest event back to its first; a set of partial matches is a node, too: that of an event after either
-//! of two sets, or just either of two sets. Every node knows the oldest and the newest first event in it, so that what time or a skip has ended, which
-//! goes by first events, is passed over without being looked at.
+//! A partial match is a chain of nodes from its latest event back to its first. A set of partial matches is a node, too: an event after either of two
+//! sets, or the union of two sets. Every node knows the oldest and the newest first event in it. Time and skips end matches by their first events, so
+//! what they have ended is passed over without being visited.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::nfa::StepId;
 
-/// No node, no event.
+/// Stands for no node and for no event.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// Events and chains. Plain data: numbers instead of pointers, so that it can be stored as it is.
+/// Events and chains. Plain data, with numbers instead of pointers, so it can be stored as it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Past<E> {
-    /// With their times, in the order in which they were looked at.
+    /// The events with their times, in the order in which they were processed.
     pub events: Vec<(E, i64)>,
-    /// In the order of their events; each after those it leads to.
+    /// The nodes in the order of their events, each after those it leads to.
     pub nodes: Vec<Node>,
-    /// How many nodes the last sweep left.
+    /// The number of nodes that the last sweep left.
     swept: u32,
 }
 
@@ -32,21 +32,21 @@ pub(crate) struct Node {
     pub event: u32,
     /// The step that took it.
     pub step: StepId,
-    /// The sets that lead up to the event. Without any, it is a first event.
+    /// The sets that lead up to the event. Without any, the event is a first event.
     pub left: u32,
     pub right: u32,
-    /// The oldest first event, and the newest.
+    /// The oldest and the newest first event of the chains.
     pub oldest: u32,
     pub newest: u32,
 }
 
 impl Node {
-    /// Is it the beginning of a chain?
+    /// True if it begins a chain.
     pub fn is_first(self) -> bool {
         self.left == NONE && self.right == NONE
     }
 
-    /// Is it a union of sets, without an event of its own?
+    /// True if it is a union of sets, without an event of its own.
     pub fn is_union(self) -> bool {
         self.event == NONE
     }
@@ -56,23 +56,23 @@ impl Node {
     }
 }
 
-/// What is left of a past after a sweep, and where it is now. Kept between sweeps for its memory alone.
+/// What is left of a past after a sweep, and where it is now. Kept between sweeps only to reuse its memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sweep {
-    /// By former node: the node it is now.
+    /// By former node: its new number.
     nodes: Vec<u32>,
-    /// By former event: its number now.
+    /// By former event: its new number.
     events: Vec<u32>,
     kept: Vec<bool>,
 }
 
 impl Sweep {
-    /// Where a node is now; [`NONE`] if no chain of it is left.
+    /// The new number of a node; [`NONE`] if no chain of it is left.
     pub fn node(&self, former: u32) -> u32 {
         self.nodes.get(former as usize).copied().unwrap_or(NONE)
     }
 
-    /// The number of the first event that is left at or after this one.
+    /// The new number of the first event that is left at or after this one.
     pub fn event(&self, former: u32) -> u32 {
         self.events.get(former as usize).copied().unwrap_or(NONE)
     }
@@ -93,7 +93,7 @@ impl<E> Past<E> {
         self.nodes[node as usize]
     }
 
-    /// About how much memory it takes, if an event takes so many bytes.
+    /// About how many bytes it takes, if an event takes `event` bytes.
     pub fn bytes(&self, event: usize) -> usize {
         self.events.len() * (event + size_of::<i64>()) + self.nodes.capacity() * size_of::<Node>()
     }
@@ -108,17 +108,17 @@ impl<E> Past<E> {
         self.next_event() - 1
     }
 
-    /// The chain of a first event.
+    /// Adds the chain of a first event.
     pub fn begin(&mut self, step: StepId, event: u32) -> u32 {
         self.add(Node { event, step, left: NONE, right: NONE, oldest: event, newest: event })
     }
 
-    /// An event after the chains of one set or of two.
+    /// Adds an event after the chains of one set or of two.
     pub fn append(&mut self, step: StepId, event: u32, left: u32, right: u32) -> u32 {
         self.join(event, step, left, right)
     }
 
-    /// The chains of both sets.
+    /// The union of two sets.
     pub fn either(&mut self, left: u32, right: u32) -> u32 {
         match (left, right) {
             (NONE, set) | (set, NONE) => set,
@@ -131,7 +131,7 @@ impl<E> Past<E> {
         self.add(node)
     }
 
-    /// The node with the oldest and the newest first event of what it leads to; a first event is itself both.
+    /// Fills in the oldest and the newest first event, from what the node leads to. A first event is itself both.
     fn spanning(&self, mut node: Node) -> Node {
         if !node.is_first() {
             (node.oldest, node.newest) = (NONE, 0);
@@ -148,7 +148,7 @@ impl<E> Past<E> {
         (self.nodes.len() - 1) as u32
     }
 
-    /// The number of chains of a set with a first event in `range`, up to the greatest number there is.
+    /// The number of chains of the sets with a first event in `range`, saturating.
     pub fn count(&self, roots: impl Iterator<Item = u32>, range: &Range<u32>) -> usize {
         let mut counts: Vec<usize> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
@@ -161,7 +161,7 @@ impl<E> Past<E> {
         roots.fold(0, |sum, root| sum.saturating_add(counts[root as usize]))
     }
 
-    /// The number of events in the chains of a set that begin in `range`.
+    /// The number of events in the chains of the sets that begin in `range`.
     pub fn count_events(&self, roots: impl Iterator<Item = u32>, range: &Range<u32>) -> usize {
         let mut is_left: Vec<bool> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
@@ -180,14 +180,14 @@ impl<E> Past<E> {
         events.len()
     }
 
-    /// Have the nodes doubled since the last sweep?
+    /// True if the number of nodes has doubled since the last sweep.
     pub fn wants_sweep(&self) -> bool {
         self.nodes.len() > 2 * self.swept as usize + 32
     }
 
-    /// Forgets all but the chains of the roots that begin in `range`.
+    /// Forgets everything except the chains of the roots that begin in `range`.
     pub fn sweep(&mut self, roots: impl Iterator<Item = u32>, range: &Range<u32>, sweep: &mut Sweep) {
-        // First, from the oldest node on: what has a chain left in it? A union of which one side is left is that side.
+        // First, from the oldest node on, find out which nodes have a chain left. A union with one side left becomes that side.
         sweep.nodes.clear();
         for at in 0..self.nodes.len() {
             let node = self.nodes[at];
@@ -204,7 +204,7 @@ impl<E> Past<E> {
         self.keep(roots.into_iter(), sweep);
     }
 
-    /// The same for chains without unions, each of which ends where its owner says: what came before `first` is cut off.
+    /// Sweeps chains without unions, each of which ends where its owner says. What came before `first` is cut off.
     pub fn sweep_cut(&mut self, roots: impl Iterator<Item = u32>, first: u32, sweep: &mut Sweep) {
         sweep.nodes.clear();
         sweep.nodes.extend(0..self.nodes.len() as u32);
@@ -217,7 +217,7 @@ impl<E> Past<E> {
         self.keep(roots, sweep);
     }
 
-    /// Keeps what the roots lead to. `sweep` says which node each node has become, by old numbers; it will by new ones.
+    /// Keeps what the roots lead to. On entry, `sweep` gives for each old number the old number of the node it has become; on return, the new number.
     fn keep(&mut self, roots: impl Iterator<Item = u32>, sweep: &mut Sweep) {
         let Sweep { nodes, events, kept } = sweep;
         kept.clear();
@@ -242,7 +242,7 @@ impl<E> Past<E> {
             *number = next;
             next += u32::from(is_held);
         }
-        // By the old numbers, the new ones; what is left moves up, children before those that lead to them.
+        // New numbers by old ones. What is left moves up, children before the nodes that lead to them.
         let mut numbers = vec![NONE; self.nodes.len()];
         let mut len = 0u32;
         for at in 0..self.nodes.len() {
@@ -268,7 +268,7 @@ impl<E> Past<E> {
     }
 }
 
-/// Adds to a vector that grows by a quarter: there may be one for every key, and most hold very little.
+/// Pushes to a vector that grows by a quarter only: there may be one for every key, and most hold very little.
 fn push<T>(items: &mut Vec<T>, item: T) {
     if items.len() == items.capacity() {
         items.reserve_exact((items.len() / 4).max(1));

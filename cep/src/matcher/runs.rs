@@ -1,4 +1,4 @@
-//! What is remembered of a key, in the smallest form that holds it.
+//! What is remembered of a key, in the smallest form that can hold it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,26 +6,26 @@ use super::separate::Separate;
 use super::shared::Shared;
 use crate::nfa::{StateId, StepId};
 
-/// A partial match: the places of its events, and their steps, first to last.
+/// A partial match: the numbers of its events and their steps, first to last.
 pub(super) type Path = Vec<(u32, StepId)>;
 
-/// What every form can be made of.
+/// The common form, to which engines convert their own, and from it.
 pub(super) struct Open<E> {
-    /// With their times, in order.
+    /// The events with their times, in order.
     pub events: Vec<(E, i64)>,
-    /// Partial matches with the states they wait in.
+    /// Partial matches, with the states they wait in.
     pub waiting: Vec<(StateId, Path)>,
-    /// Complete matches that wait for others, with the order in which they were completed.
+    /// Complete matches that wait for others, numbered in the order in which they were completed.
     pub held: Vec<(u64, Path)>,
 }
 
-/// The open partial matches of one key. Plain data, to be kept beside the key; a [`Matcher`](super::Matcher) of the same pattern knows what it means,
-/// in this process or in another.
+/// The open partial matches of one key. Plain data, to be stored with the key. A [`Matcher`](super::Matcher) of the same pattern understands it, in this
+/// process or in another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Runs<E>(pub(super) State<E>);
 
-/// The forms. They are told apart by name where they are written, so that others can join them.
+/// The forms. They are stored by name, so that new forms can be added.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) enum State<E> {
     /// Nothing is open.
@@ -42,11 +42,11 @@ pub(crate) enum State<E> {
 pub(crate) struct One<E> {
     pub event: E,
     pub time: i64,
-    /// When it is out of time; at the end of time if never.
+    /// When it runs out of time; `i64::MAX` if never.
     pub deadline: i64,
-    /// Where it waits.
+    /// The state it waits in.
     pub state: StateId,
-    /// What the event was taken by.
+    /// The step that took the event.
     pub step: StepId,
 }
 
@@ -68,7 +68,7 @@ impl<E> Runs<E> {
         }
     }
 
-    /// Does a complete match wait for partial ones that began earlier?
+    /// Whether a complete match waits for partial ones that began earlier.
     #[must_use]
     pub fn holds_matches(&self) -> bool {
         match &self.0 {
@@ -78,7 +78,7 @@ impl<E> Runs<E> {
         }
     }
 
-    /// The number of events that partial matches, and complete ones that wait, have. It is counted: not for every event.
+    /// The number of events in partial matches and in complete ones that wait. Counting visits all of them, so do not call this for every event.
     #[must_use]
     pub fn events(&self) -> usize {
         match &self.0 {
@@ -89,13 +89,13 @@ impl<E> Runs<E> {
         }
     }
 
-    /// Is there nothing to remember?
+    /// True if there is nothing to remember.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self.0, State::Nothing)
     }
 
-    /// When [`advance`](super::Matcher::advance) must be called at the latest, if no event comes.
+    /// The time, in milliseconds, at which [`advance`](super::Matcher::advance) must be called at the latest if no event comes; `None` if never.
     #[must_use]
     pub fn deadline(&self) -> Option<i64> {
         self.0.deadline()
@@ -112,7 +112,7 @@ impl<E> State<E> {
         }
     }
 
-    /// Lets go of a form that holds nothing.
+    /// Becomes `Nothing` if the form holds nothing.
     pub fn tidy(&mut self) {
         let empty = match self {
             Self::Nothing | Self::One(_) => false,
@@ -124,7 +124,7 @@ impl<E> State<E> {
         }
     }
 
-    /// The form in which every partial match stands by itself.
+    /// Converts to the form in which every partial match stands by itself.
     pub fn into_separate(self) -> Box<Separate<E>> {
         match self {
             Self::Nothing => Box::default(),
@@ -134,7 +134,7 @@ impl<E> State<E> {
         }
     }
 
-    /// The form in which partial matches share what they have in common.
+    /// Converts to the form in which partial matches share what they have in common.
     pub fn into_shared(self) -> Box<Shared<E>> {
         match self {
             Self::Nothing => Box::default(),

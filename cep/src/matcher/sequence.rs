@@ -1,18 +1,19 @@
-//! The events of a match, as they lie in the state of its key.
+//! A match as it is reported: its events, borrowed from the state of the key.
 
 use std::sync::Arc;
 
 use super::listing::{Entry, Listing, segments, walk};
 use super::past::Past;
 
-/// The events of a match, or of a partial one. It borrows them: matches that share events are told without copying any.
+/// The events of a match, or of a partial match. It borrows them, so reporting matches that share events copies none.
 #[derive(Debug)]
 pub struct Sequence<'a, E> {
     names: &'a [Arc<str>],
     past: &'a Past<E>,
     listing: &'a Listing,
     first: u32,
-    /// Of a match, when it was emitted, which is the time of the completing event unless it was held back; of a timeout, when time ran out.
+    /// For a match, when it was emitted: the time of the completing event, unless the match was held back. For a timeout, when time ran out. In
+    /// milliseconds since 1970.
     pub time: i64,
 }
 
@@ -33,13 +34,13 @@ impl<'a, E> Sequence<'a, E> {
         &self.past.events[entry.event as usize].0
     }
 
-    /// The time of the first event.
+    /// The time of the first event, in milliseconds since 1970.
     #[must_use]
     pub fn start(&self) -> i64 {
         walk(&self.listing.entries, self.first).next().map_or(self.time, |entry| self.past.time(entry.event))
     }
 
-    /// The time of the last event.
+    /// The time of the last event, in milliseconds since 1970.
     #[must_use]
     pub fn end(&self) -> i64 {
         self.listing.last(self.first).map_or(self.time, |last| self.past.time(last))
@@ -56,13 +57,13 @@ impl<'a, E> Sequence<'a, E> {
         self.events().filter(move |(name, _)| ***name == *step).map(|(_, event)| event)
     }
 
-    /// How many events a step has. Costs as much as the match changes its step, however many events it has.
+    /// The number of events of a step. The cost depends on how often the match changes from step to step, not on how many events it has.
     #[must_use]
     pub fn count(&self, step: &str) -> usize {
         self.segments(step).map(|(first, last)| (first.length - last.length + 1) as usize).sum()
     }
 
-    /// The first event of a step and the last one; the cost is as that of [`count`](Self::count).
+    /// The first and the last event of a step. Costs as much as [`count`](Self::count).
     #[must_use]
     pub fn ends(&self, step: &str) -> Option<(&'a E, &'a E)> {
         let mut segments = self.segments(step);
@@ -71,7 +72,7 @@ impl<'a, E> Sequence<'a, E> {
         Some((self.event(first), self.event(last)))
     }
 
-    /// The events by step, in the order matched; steps without events are left out.
+    /// Copies the events by step, in the order matched. Steps without events are left out.
     #[must_use]
     pub fn by_step(&self) -> Vec<(Arc<str>, Vec<E>)>
     where
@@ -79,7 +80,7 @@ impl<'a, E> Sequence<'a, E> {
     {
         let mut by_step: Vec<(Arc<str>, Vec<E>)> = Vec::new();
         for (name, event) in self.events() {
-            // The latest steps are at the end.
+            // The step is most likely one of the latest, which are at the end.
             match by_step.iter_mut().rev().find(|(known, _)| known == name) {
                 Some((_, events)) => events.push(event.clone()),
                 None => by_step.push((Arc::clone(name), vec![event.clone()])),
@@ -88,7 +89,7 @@ impl<'a, E> Sequence<'a, E> {
         by_step
     }
 
-    /// The first and last of those events in a row that a step has.
+    /// The runs of events in a row that a step has: the first and the last of each.
     fn segments(&self, step: &str) -> impl Iterator<Item = (&'a Entry, &'a Entry)> {
         segments(&self.listing.entries, self.first).filter(move |(first, _)| *self.names[first.step as usize] == *step)
     }

@@ -1,26 +1,26 @@
-//! What an event does in a state, once it is known which conditions hold for it.
+//! Finds what an event does in a state, given which conditions hold for it.
 
 use crate::nfa::{Action, ConditionId, Kind, Nfa, StateId, StepId};
 
-/// One thing that happens to a run; it may be several.
+/// One thing that happens to a run. Several may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// It takes the event and goes on to this state. Is it complete, too?
+    /// It takes the event and goes on to this state. With `completes`, it is also a complete match.
     Take { step: StepId, target: StateId, completes: bool },
-    /// It passes over the event.
+    /// It passes over the event, and is then in this state.
     Move(StateId),
     /// It ends, whatever else happens to it.
     Stop,
 }
 
-/// Follows the ways on from a state.
+/// Follows the paths on from a state.
 #[derive(Clone, Debug)]
 pub(super) struct Ways {
     walk: Walk,
     onward: Walk,
 }
 
-/// A search along the ways on from a state.
+/// A search along the paths on from a state.
 #[derive(Clone, Debug, Default)]
 struct Walk {
     open: Vec<StateId>,
@@ -48,7 +48,7 @@ impl Ways {
         Self { walk: walk.clone(), onward: walk }
     }
 
-    /// Adds what the event does to a run in `state`. `ask` tells whether a condition holds.
+    /// Adds to `decisions` what the event does to a run in `state`. `ask` tells whether a condition holds.
     pub fn find<C, X>(
         &mut self,
         nfa: &Nfa<C>,
@@ -77,7 +77,7 @@ impl Ways {
     }
 }
 
-/// Is a match complete that has come to `state` with this event?
+/// True if a match that has come to `state` with this event is complete.
 fn completes<C, X>(nfa: &Nfa<C>, state: StateId, walk: &mut Walk, ask: &mut impl FnMut(ConditionId) -> Result<bool, X>) -> Result<bool, X> {
     if nfa.state(state).kind == Kind::Final {
         return Ok(true);

@@ -1,8 +1,8 @@
-//! From a pattern to its automaton, from the last step to the first: each step is given the state that comes after it (its sink) and returns the one to
-//! enter it by.
+//! Compiles a pattern to its automaton, from the last step to the first: each step gets the state that comes after it (its sink) and returns the state
+//! to enter it by.
 //!
-//! A wait that may also move on to the next step does so for the first event only; for the rest it goes over to a twin that may not, so that no
-//! two partial matches ever hold the same events in the same steps.
+//! A wait that may also move on to the next step does so for its first event only. For the others it goes over to a twin that may not, so that two
+//! partial matches never hold the same events in the same steps.
 
 mod mark;
 mod number;
@@ -37,26 +37,26 @@ pub(super) fn compile<C: Condition>(pattern: Pattern<C>) -> Result<Nfa<C>, Inval
     Ok(nfa)
 }
 
-/// One state in which an event of a step may be taken.
+/// A state to build, in which an event of a step may be taken.
 struct Single {
-    /// After the event.
+    /// Where to go with the event.
     sink: StateId,
-    /// Where to without it, if that is possible.
+    /// Where to go without it, if that is possible.
     proceed: Option<StateId>,
     take: Guard,
     gap: Gap,
     ignore: Option<Guard>,
-    /// Is it the step's first event?
+    /// Whether it is the first event of the step.
     first: bool,
 }
 
 struct Compiler {
     states: Vec<State>,
-    /// By the step that must not come.
+    /// The stop state for each step that must be absent.
     stops: HashMap<StepId, StateId>,
-    /// Whether the step has a state yet.
+    /// By step: whether it has a state yet.
     seen: Vec<bool>,
-    /// Has the pattern a window?
+    /// Whether the pattern has a window.
     has_window: bool,
 }
 
@@ -66,7 +66,8 @@ impl Compiler {
         (self.states.len() - 1) as StateId
     }
 
-    /// A state that waits for an event of `step`. The first one made of a quantified step, which stands for its last event, has no window: so it is in Flink.
+    /// Adds a state that waits for an event of `step`. The first state made of a quantified step stands for its last event and has no window, as in
+    /// Flink.
     fn add_waiting(&mut self, step: &Numbered) -> StateId {
         let seen = std::mem::replace(&mut self.seen[step.id as usize], true);
         let within = step.within.filter(|_| seen || step.times.is_none());
@@ -77,7 +78,7 @@ impl Compiler {
         self.states[from as usize].edges.push(Edge { action, target, guard });
     }
 
-    /// Has events of the step be taken, if they also fulfil `guard`.
+    /// Adds edges that take events of the step if they also fulfil `guard`.
     fn take(&mut self, from: StateId, step: &Numbered, target: StateId, guard: &Guard) {
         for (kind, fits) in step.kinds() {
             self.edge(from, Action::Take(kind), target, guard.clone().and(&fits));
@@ -88,7 +89,7 @@ impl Compiler {
         self.states[state as usize].kind
     }
 
-    /// The steps of a pattern or a group, last to first.
+    /// Compiles the steps of a pattern or a group, last to first, and returns the state to enter them by.
     fn sequence<'p>(&mut self, steps: &'p [Numbered], sink: StateId, scope: &Scope<'p>) -> Result<StateId, Invalid> {
         let mut sink = sink;
         for index in (0..steps.len()).rev() {
@@ -105,7 +106,8 @@ impl Compiler {
         Ok(sink)
     }
 
-    /// At the end of a pattern, waits for time to run out. Elsewhere, the states of the step that follows see to it.
+    /// Compiles a `not_followed_by`. At the end of a pattern it is a state that waits for time to run out; elsewhere, the states of the step that follows
+    /// see to it.
     fn absent_until(&mut self, place: &Place<'_, '_>, sink: StateId) -> StateId {
         let step = place.step();
         if self.kind(sink) != Kind::Final || !(step.within.is_some() || self.has_window) {
@@ -122,14 +124,14 @@ impl Compiler {
         let step = place.step();
         let wait = self.add_waiting(step);
         let absent = place.absent(step);
-        // At the end, an event must come to tell that it is another one.
+        // At the end of a pattern, the next event must come before it is known not to be the unwanted one.
         let action = if self.kind(sink) == Kind::Final { Action::Ignore } else { Action::Proceed };
         self.edge(wait, action, sink, absent.unwanted.not());
         self.stop(wait, &absent);
         wait
     }
 
-    /// Has an event that must be absent end what waits in `state`.
+    /// Lets an event that must be absent end what waits in `state`.
     fn stop(&mut self, state: StateId, absent: &Absent) {
         let stop = match self.stops.get(&absent.step) {
             Some(stop) => *stop,
@@ -148,7 +150,7 @@ impl Compiler {
         }
     }
 
-    /// An absence that follows a loop holds between the events of the loop already.
+    /// Lets an absence that follows a loop hold between the events of the loop, too.
     fn stop_at_not_after(&mut self, state: StateId, place: &Place<'_, '_>) {
         if let Some(not) = place.following().filter(|step| step.contiguity == Contiguity::NotFollowedBy) {
             self.stop(state, &place.absent(not));
@@ -157,7 +159,7 @@ impl Compiler {
 
     fn step(&mut self, place: &Place<'_, '_>, sink: StateId) -> Result<StateId, Invalid> {
         let step = place.step();
-        // Once an event of this step is taken, what had to be absent before it may come.
+        // Once an event of this step is taken, what had to be absent before it is allowed.
         let free = self.without_nots(place, sink);
         let entry = if step.is_open_loop() {
             let looping = self.looping(place, free)?;
@@ -168,14 +170,14 @@ impl Compiler {
         } else {
             self.counted(place, free, sink, None)?
         };
-        // A group's first step has seen to it.
+        // In a group, the first step has seen to it.
         if step.inside.is_none() {
             self.stop_at_nots_before(entry, place);
         }
         Ok(entry)
     }
 
-    /// The states up to the minimum, and those of a closed range; the first one last. `proceed` is where leaving the step out leads.
+    /// Adds the states up to the minimum, and those of a closed range, the first one last. `proceed` is where leaving the step out leads.
     fn counted(
         &mut self,
         place: &Place<'_, '_>,
@@ -207,7 +209,8 @@ impl Compiler {
         self.single(place, first, after_until)
     }
 
-    /// A state that takes an event of the step, or enters the group. `after_until` is the sink for an event that fulfils `until`, of a greedy loop.
+    /// Adds a state that takes an event of the step, or that enters the group. In a greedy loop, `after_until` is the sink for an event that fulfils
+    /// `until`.
     fn single(&mut self, place: &Place<'_, '_>, single: Single, after_until: Option<StateId>) -> Result<StateId, Invalid> {
         let step = place.step();
         let passable = single.proceed.is_some() || (single.first && place.passable());
@@ -246,7 +249,7 @@ impl Compiler {
         Ok(state)
     }
 
-    /// The state in which an open-ended loop takes what comes beyond its minimum.
+    /// Adds the state in which an open-ended loop takes what comes beyond its minimum.
     fn looping(&mut self, place: &Place<'_, '_>, sink: StateId) -> Result<Looping, Invalid> {
         let step = place.step();
         if let Some(inside) = &step.inside {
@@ -262,7 +265,7 @@ impl Compiler {
         let mut after_until = None;
         if step.greedy {
             if let Some(until) = step.until {
-                // The event that ends the loop is not the loop's, so it is free for the next step.
+                // The loop does not take the event that ends it, so the next step may.
                 let free = self.twin(sink);
                 self.proceed_around(state, sink, free, until, place);
                 after_until = Some(free);
@@ -286,16 +289,16 @@ impl Compiler {
         Ok(Looping { state, after_until })
     }
 
-    /// Moves on to `after_until` with an event that fulfils `until`, else to `sink`.
+    /// Adds edges that proceed to `after_until` with an event that fulfils `until`, and else to `sink`.
     fn proceed_around(&mut self, state: StateId, sink: StateId, after_until: StateId, until: Literal, place: &Place<'_, '_>) {
         self.edge(state, Action::Proceed, after_until, place.exit().and(&Guard::all(&[until])));
         self.edge(state, Action::Proceed, sink, place.exit().and(&Guard::all(&[until.not()])));
     }
 
-    /// Keeps the events of a greedy loop from `state`.
+    /// Keeps the events that a greedy loop takes from the edges of `state`.
     fn keep_from(&mut self, state: StateId, take: &Guard) {
         let unfit = take.not();
-        // What waits on there is in a twin of the state.
+        // What goes on waiting there is in a twin of the state.
         let twin = self.states[state as usize].edges.iter().find(|edge| edge.action == Action::Ignore).map(|edge| edge.target);
         for state in [Some(state), twin.filter(|twin| *twin != state)].into_iter().flatten() {
             for edge in &mut self.states[state as usize].edges {
@@ -304,7 +307,7 @@ impl Compiler {
         }
     }
 
-    /// A second state like this one.
+    /// Adds a second state like this one.
     fn twin(&mut self, of: StateId) -> StateId {
         let State { kind, within, .. } = self.states[of as usize];
         let twin = self.add(kind, within);
@@ -316,7 +319,7 @@ impl Compiler {
         twin
     }
 
-    /// The sink of an optional step, freed of the absences that stand before the step. They stay in force where the step is left out.
+    /// The sink of an optional step, without the absences that stand before the step. They stay in force where the step is left out.
     fn without_nots(&mut self, place: &Place<'_, '_>, sink: StateId) -> StateId {
         let nots = place.nots();
         if nots.is_empty() || !place.step().optional {
@@ -349,6 +352,6 @@ impl Compiler {
 
 struct Looping {
     state: StateId,
-    /// What comes after the loop, for the event that ended it; of a greedy loop.
+    /// In a greedy loop with `until`, where the event that ends the loop goes.
     after_until: Option<StateId>,
 }

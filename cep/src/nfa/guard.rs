@@ -1,4 +1,4 @@
-//! When an edge may be followed: a conjunction of clauses over numbered conditions.
+//! Guards say when an edge may be followed. A guard is a conjunction of clauses over numbered conditions.
 
 use super::ConditionId;
 
@@ -19,7 +19,7 @@ impl Literal {
     }
 }
 
-/// All clauses must hold; of a clause, one literal.
+/// A conjunction of clauses; a clause is a disjunction of literals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Guard(Vec<Vec<Literal>>);
 
@@ -28,24 +28,25 @@ impl Guard {
         Self::default()
     }
 
-    /// Does it always hold?
+    /// True if it holds for every event.
     pub fn is_always(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of these.
+    /// Holds if all literals do.
     pub fn all(literals: &[Literal]) -> Self {
         Self(literals.iter().map(|literal| vec![*literal]).collect())
     }
 
-    /// One of these.
+    /// Holds if at least one literal does.
     pub fn any(literals: Vec<Literal>) -> Self {
         Self(vec![literals])
     }
 
-    /// Does it not hold? Never, if it always does.
+    /// The negation. If the guard always holds, its negation never does.
     pub fn not(&self) -> Self {
-        // Of each clause, not one literal: of some clause, that is.
+        // Some clause must have no literal that holds. As a conjunction: however one literal is picked of every clause, the negation of a picked one
+        // must hold.
         let mut clauses = vec![Vec::new()];
         for clause in &self.0 {
             let with = |literal: &Literal| {
@@ -57,7 +58,7 @@ impl Guard {
         Self(clauses)
     }
 
-    /// Both.
+    /// Holds if both do.
     pub fn and(mut self, other: &Self) -> Self {
         for clause in &other.0 {
             if !self.0.contains(clause) {
@@ -71,7 +72,7 @@ impl Guard {
         self.0.iter().flatten().map(|literal| literal.condition)
     }
 
-    /// Does it hold, asking for no more conditions than it takes to tell?
+    /// True if it holds. `ask` evaluates conditions, and is asked for no more of them than it takes to tell.
     #[inline]
     pub fn holds<X>(&self, mut ask: impl FnMut(ConditionId) -> Result<bool, X>) -> Result<bool, X> {
         'clauses: for clause in &self.0 {

@@ -1,8 +1,8 @@
 //! The automaton a pattern is compiled to: states, and what an event may do in each.
 //!
-//! An edge is followed for an event that its guard holds for. `Take` uses the event up, `Ignore` passes over it, `Proceed` looks on from another state
-//! with the same event. A guard is a conjunction of clauses over the pattern's conditions, so that each condition has one number, and is evaluated at
-//! most once for the same event and the same past.
+//! An edge is followed for an event if its guard holds. `Take` consumes the event, `Ignore` passes over it, and `Proceed` goes on to another state with
+//! the same event. A guard is a conjunction of clauses over numbered conditions of the pattern, so each condition is evaluated at most once for the
+//! same event and the same past.
 
 mod compile;
 mod guard;
@@ -13,29 +13,29 @@ pub(crate) use guard::{Guard, Literal};
 
 use crate::pattern::{AfterMatch, Condition, Invalid, Pattern};
 
-/// A state's number.
+/// The number of a state.
 pub(crate) type StateId = u32;
-/// A step's number.
+/// The number of a step.
 pub(crate) type StepId = u32;
-/// A condition's number.
+/// The number of a condition.
 pub(crate) type ConditionId = u32;
 
-/// A compiled pattern. Cheap to share, the same for all keys.
+/// A compiled pattern. All keys share it.
 #[derive(Clone, Debug)]
 pub struct Nfa<C> {
     pub(crate) states: Vec<State>,
     pub(crate) start: StateId,
     pub(crate) conditions: Vec<C>,
-    /// By condition.
+    /// By condition: whether it looks at the events matched so far.
     pub(crate) iterative: Vec<bool>,
-    /// By step.
+    /// By step: its name.
     pub(crate) names: Vec<Arc<str>>,
-    /// By step: may it have events in a match?
+    /// By step: whether it may have events in a match.
     pub(crate) takes: Vec<bool>,
-    /// Milliseconds.
+    /// The window of the pattern, in milliseconds.
     pub(crate) within: Option<i64>,
     pub(crate) after_match: AfterMatch,
-    /// The step skipped to.
+    /// The step that a match skips to.
     pub(crate) target: Option<StepId>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum Kind {
     Pending,
     /// The match is complete.
     Final,
-    /// Something came that must not.
+    /// An event came that must be absent.
     Stop,
 }
 
@@ -56,11 +56,11 @@ pub(crate) enum Kind {
 pub(crate) struct State {
     pub kind: Kind,
     pub edges: Vec<Edge>,
-    /// How long after the event before it may wait, in milliseconds.
+    /// How long a partial match may wait here after its latest event, in milliseconds.
     pub within: Option<i64>,
-    /// May what an event does here depend on the events matched so far?
+    /// Whether what an event does here may depend on the events matched so far.
     pub iterative: bool,
-    /// May a match be complete once this state is reached?
+    /// Whether a match may be complete once it reaches this state.
     pub ending: bool,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Edge {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// The event becomes one of this step.
+    /// Takes the event for this step.
     Take(StepId),
     Ignore,
     Proceed,
@@ -83,7 +83,7 @@ impl<C: Condition> Nfa<C> {
     /// Compiles a pattern.
     ///
     /// # Errors
-    /// The pattern is not [valid](Pattern::validate), or too large.
+    /// The pattern is not [valid](Pattern::validate), or its automaton would be too large.
     pub fn compile(pattern: Pattern<C>) -> Result<Self, Invalid> {
         pattern.validate()?;
         compile::compile(pattern)
@@ -95,7 +95,7 @@ impl<C> Nfa<C> {
         &self.states[id as usize]
     }
 
-    /// When a partial match of one event, which waits in a state, is out of time; at the end of time if never.
+    /// When a partial match of one event that waits in `state` runs out of time, in milliseconds; `i64::MAX` if never.
     pub(crate) fn deadline_of_one(&self, state: StateId, time: i64) -> i64 {
         let within = [self.state(state).within, self.within].into_iter().flatten().min();
         within.map_or(i64::MAX, |within| time.saturating_add(within))
@@ -107,7 +107,7 @@ impl<C> Nfa<C> {
         self.states.len()
     }
 
-    /// The names of the steps that take events, in the order they are written.
+    /// The names of the steps that take events, in the order in which they are written.
     pub fn steps(&self) -> impl Iterator<Item = &str> {
         self.names.iter().zip(&self.takes).filter(|(_, takes)| **takes).map(|(name, _)| &**name)
     }

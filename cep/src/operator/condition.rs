@@ -8,33 +8,33 @@ use tidegate_runtime::Error;
 use crate::matcher::{Candidate, Matched};
 use crate::pattern::{Condition, Pattern};
 
-/// A condition that can be judged for events of type `E`.
+/// A condition that can be evaluated for events of type `E`.
 pub trait Judge<E>: Condition {
-    /// Does it hold?
+    /// True if the condition holds for this event.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// The condition can't be evaluated. The job fails with this error.
     fn holds(&self, candidate: &Candidate<'_, E>) -> Result<bool, Error>;
 }
 
 type Simple<E> = dyn Fn(&E) -> bool + Send + Sync;
 type Iterative<E> = dyn Fn(&E, &Matched<'_, E>) -> bool + Send + Sync;
 
-/// A condition in Rust. It must be a pure function: it may be asked in any order, and not at all.
+/// A condition in Rust. It must be a pure function: it may be called in any order, or not at all.
 pub enum Where<E> {
-    /// Looks at the event.
+    /// Looks at the event alone.
     Event(Arc<Simple<E>>),
-    /// Looks at the event and at those matched so far.
+    /// Looks at the event and at the events matched so far.
     Iterative(Arc<Iterative<E>>),
 }
 
 impl<E> Where<E> {
-    /// A condition on the event alone.
+    /// Makes a condition on the event alone.
     pub fn event(f: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
         Self::Event(Arc::new(f))
     }
 
-    /// A condition on the event and those matched so far.
+    /// Makes a condition on the event and the events matched so far.
     pub fn iterative(f: impl Fn(&E, &Matched<'_, E>) -> bool + Send + Sync + 'static) -> Self {
         Self::Iterative(Arc::new(f))
     }
@@ -71,13 +71,13 @@ impl<E> Judge<E> for Where<E> {
 }
 
 impl<E> Pattern<Where<E>> {
-    /// What the step's events must fulfil.
+    /// Sets the condition that the events of the last step must fulfil.
     #[must_use]
     pub fn filter(self, f: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
         self.when(Where::event(f))
     }
 
-    /// What the step's events must fulfil, seen with those matched so far.
+    /// Sets the condition that the events of the last step must fulfil, given the events matched so far.
     #[must_use]
     pub fn filter_with(self, f: impl Fn(&E, &Matched<'_, E>) -> bool + Send + Sync + 'static) -> Self {
         self.when(Where::iterative(f))

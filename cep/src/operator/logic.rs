@@ -1,5 +1,5 @@
-//! The keyed logic: orders the events of each key by time, runs the pattern over them as time comes, and forgets keys that have nothing open. In
-//! processing time, events are looked at as they come.
+//! The keyed logic. It orders the events of each key by time, runs the pattern over them as event time advances, and forgets keys that have nothing
+//! open. In processing time, it matches events as they come.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -16,22 +16,22 @@ use super::condition::Judge;
 use super::{Clock, Search};
 use crate::matcher::{Candidate, Found, Limit, MatchError, Matcher, Overflow, Runs};
 
-/// The most queues kept for other keys.
+/// The most empty queues that are kept for reuse.
 const MOST_SPARE: usize = 4_096;
 
-/// One event in so many is weighed, for the limit.
+/// One in this many events is weighed, to estimate what a key takes of its limit.
 const WEIGHED: u64 = 64;
 
-/// How events of one time are ordered.
+/// Orders events of one time.
 pub type TieBreak<E> = Arc<dyn Fn(&E, &E) -> Ordering + Send + Sync>;
 
-/// All that is remembered of one key. Small, as there may be very many of them that have one partial match open.
+/// What is remembered of one key. It is small, because very many keys may have one partial match open.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyState<E> {
-    /// Events whose time has not come, in order of time and then of arrival.
+    /// Events whose time has not come, by time and then by arrival.
     waiting: Option<Box<Waiting<E>>>,
     runs: Runs<E>,
-    /// The one timer of the key; at the end of time if there is none.
+    /// The one timer of the key; `i64::MAX` if there is none.
     timer: i64,
 }
 
@@ -68,36 +68,36 @@ impl<E> KeyState<E> {
         waiting.insert(at, (time, event));
     }
 
-    /// When the key is next to be looked at; at the end of time if never.
+    /// When the key must next be processed; `i64::MAX` if never.
     fn due(&self) -> i64 {
         let first = self.waiting.as_ref().and_then(|waiting| waiting.front()).map(|(time, _)| *time);
         first.into_iter().chain(self.runs.deadline()).min().unwrap_or(i64::MAX)
     }
 }
 
-/// Finds a pattern in the events of each key. The main output has what `tell` makes of matches and timeouts, the side output late records.
+/// Finds a pattern in the events of each key. The main output has what `tell` makes of matches and timeouts; the side output has late records.
 pub struct CepLogic<K, E, C, F, T> {
     key: F,
     tell: T,
     matcher: Matcher<C>,
     limit: Limit,
-    /// What events weigh, and how many have come.
+    /// The estimated weight of events, and how many have come.
     weight: (Weight, u64),
     tie_break: Option<TieBreak<E>>,
-    /// Are timeouts emitted?
+    /// Whether timeouts are emitted.
     timeouts: bool,
     metrics: Arc<OperatorMetrics>,
     keys: Handle<Keyed<K, KeyState<E>>>,
-    /// When to look at which key. They are never taken back: whoever is woken too early, or twice, sees so from the time it keeps itself.
+    /// When to process which key. Timers are never cancelled: a key that is woken too early, or twice, knows from its own `timer`.
     wakes: Handle<Timers<K>>,
-    /// Queues of keys that have nothing waiting any more.
+    /// Empty queues of keys that have nothing waiting any more, for reuse.
     #[allow(clippy::vec_box, reason = "a queue moves between keys by its box")]
     spare: Vec<Box<Waiting<E>>>,
-    /// The clock, in processing time, and the latest it has shown.
+    /// In processing time, the clock and the latest time it has shown.
     clock: Option<(Clock, i64)>,
-    /// The partial matches dropped that are counted already.
+    /// How many dropped partial matches the metrics count already.
     dropped: u64,
-    /// Events of one time, while they are sorted.
+    /// Scratch space: events of one time, while they are sorted.
     tied: Vec<E>,
 }
 
@@ -109,8 +109,8 @@ where
     T: FnMut(&K, &Found<'_, E>) -> O,
     O: Clone + 'static,
 {
-    /// Does what `search` says, and emits what `tell` makes of what it finds: the events lie in the state of the key, and `tell` copies of them what it
-    /// needs. [`Emitted::of`](super::Emitted::of) copies all.
+    /// Runs `search`, and emits what `tell` makes of each match and timeout. The events lie in the state of the key; `tell` copies what it needs of
+    /// them. [`Emitted::of`](super::Emitted::of) copies all.
     ///
     /// # Errors
     /// The operator has states of these names already.
@@ -134,7 +134,7 @@ where
         })
     }
 
-    /// What is remembered, key by key.
+    /// All keys, each with what is remembered of it.
     ///
     /// # Errors
     /// The disk failed.
@@ -147,7 +147,7 @@ where
         Ok(keys)
     }
 
-    /// Takes back what another instance remembered of a key.
+    /// Puts in what another instance remembered of a key.
     ///
     /// # Errors
     /// The disk failed.
@@ -158,21 +158,21 @@ where
         self.keys.borrow_mut().insert(&key, state)
     }
 
-    /// The number of timers set; some may have been overtaken by earlier ones.
+    /// The number of timers set. Some may be obsolete, because an earlier timer of the same key replaced them.
     #[must_use]
     pub fn timers(&self) -> usize {
         self.wakes.borrow().entries()
     }
 
-    /// How many partial matches the limit has cost so far.
+    /// How many partial matches the limit has dropped so far.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.matcher.dropped()
     }
 
-    /// Looks at a key whose timer fired.
+    /// Processes a key whose timer fired.
     fn fire(&mut self, key: &K, now: i64, out: &mut Outbox<O, E>) -> Result<(), Error> {
-        // A later timer may have been overtaken by an earlier one.
+        // An earlier timer of this key may have replaced this one.
         let mut keys = self.keys.borrow_mut();
         if keys.get(key)?.is_none_or(|state| state.timer != now) {
             return Ok(());
@@ -212,10 +212,10 @@ where
         Ok(())
     }
 
-    /// Looks at an event at once, at the time the clock shows.
+    /// Matches an event at once, at the time the clock shows.
     fn look(&mut self, key: &K, event: E, out: &mut Outbox<O, E>) -> Result<(), Error> {
         let Some((clock, latest)) = &mut self.clock else { return Ok(()) };
-        // It may be set back.
+        // The clock may be set back.
         *latest = clock().max(*latest);
         let now = *latest;
         let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
@@ -250,7 +250,7 @@ where
         self.metrics.dropped.add(dropped - std::mem::replace(&mut self.dropped, dropped));
     }
 
-    /// Weighs some of the events.
+    /// Weighs a sample of the events.
     fn weigh(&mut self, event: &E) -> Result<(), Error> {
         let (weight, come) = &mut self.weight;
         if come.is_multiple_of(WEIGHED) {
@@ -262,7 +262,7 @@ where
     }
 }
 
-/// Emits what is found of a key.
+/// Returns the callback that emits what is found for a key.
 fn emit<'a, K, E, T, O>(
     key: &'a K,
     tell: &'a mut T,

@@ -1,8 +1,9 @@
 //! Patterns on keyed streams.
 //!
-//! Time is event time. An event is looked at when the watermark has come to its time; what comes later than that goes to the late stream. Events of one time
-//! keep their order of arrival unless a tie-break orders them. A match has the event time at which it was emitted, which is that of its completing event
-//! unless it was held back; a timeout, the time at which it was over. Or time is processing time: events are looked at as they come.
+//! In event time, an event is matched once the watermark has come to its time; what comes later goes to the late stream. Events of one time keep
+//! their order of arrival unless a tie-break orders them. The event time of a match is the time at which it was emitted: that of its completing
+//! event, unless the match was held back. The event time of a timeout is the time at which it was over. In processing time, events are matched as
+//! they come.
 
 mod condition;
 mod logic;
@@ -24,28 +25,28 @@ use crate::matcher::{Engine, Found, Limit};
 use crate::nfa::Nfa;
 use crate::pattern::{Condition, Invalid, Pattern};
 
-/// The events of a match, or of a partial one.
+/// A match, or a partial match, with its events copied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Match<K, E> {
     /// The key.
     pub key: K,
-    /// By step, in the order matched; steps without events are left out.
+    /// The events by step, in the order matched; steps without events are left out.
     pub steps: Vec<(Arc<str>, Vec<E>)>,
-    /// The time of the first event.
+    /// The time of the first event, in milliseconds since 1970.
     pub start: i64,
-    /// The time of the last event.
+    /// The time of the last event, in milliseconds since 1970.
     pub end: i64,
 }
 
 impl<K, E> Match<K, E> {
-    /// The events of a step.
+    /// The events of a step, in order; empty if the step has none.
     #[must_use]
     pub fn events(&self, step: &str) -> &[E] {
         self.steps.iter().find(|(name, _)| **name == *step).map_or(&[], |(_, events)| events)
     }
 }
 
-/// What a pattern operator emits, unless it is told to emit something else.
+/// What a pattern operator emits by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Emitted<K, E> {
     /// A match.
@@ -55,7 +56,7 @@ pub enum Emitted<K, E> {
 }
 
 impl<K: Clone, E: Clone> Emitted<K, E> {
-    /// The events of what was found, copied out of the state of its key.
+    /// Copies all events of what was found out of the state of its key.
     #[must_use]
     pub fn of(key: &K, found: &Found<'_, E>) -> Self {
         let (Found::Match(sequence) | Found::Timeout(sequence)) = found;
@@ -64,10 +65,10 @@ impl<K: Clone, E: Clone> Emitted<K, E> {
     }
 }
 
-/// Shows the time in milliseconds since 1970.
+/// A clock. It returns milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// A compiled pattern, and what is not of it but of how it is run. Make it once, outside the job's closure: it is shared by all workers.
+/// A compiled pattern, with options for how it is run. Make it once, outside the job's closure: all workers share it.
 pub struct Search<E, C = Where<E>> {
     nfa: Arc<Nfa<C>>,
     limit: Limit,
@@ -84,22 +85,22 @@ impl<E, C> Clone for Search<E, C> {
 }
 
 impl<E, C: Condition> Search<E, C> {
-    /// Looks for a pattern.
+    /// Compiles a pattern, to run it in event time with the default [`Limit`].
     ///
     /// # Errors
-    /// All that is wrong with the pattern.
+    /// The pattern is invalid; the error lists everything that is wrong with it.
     pub fn new(pattern: Pattern<C>) -> Result<Self, Invalid> {
         Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None, timeouts: true, clock: None })
     }
 
-    /// How much memory the partial matches of a key may take, and what happens beyond.
+    /// Limits the memory that the partial matches of a key may take, and says what happens beyond.
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Takes events as they come, at the time the wall clock shows then. What the pattern emits has no event time.
+    /// Runs the pattern in processing time: each event has the time of the wall clock when it comes. What the pattern emits has no event time.
     #[must_use]
     pub fn processing_time(self) -> Self {
         self.processing_time_by(|| {
@@ -107,21 +108,21 @@ impl<E, C: Condition> Search<E, C> {
         })
     }
 
-    /// The same with another clock. Timers go by the wall clock.
+    /// Runs the pattern in processing time, by another clock. Timers still use the wall clock.
     #[must_use]
     pub fn processing_time_by(mut self, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Lets go of partial matches that run out of time without a word.
+    /// Drops partial matches that run out of time, without emitting them.
     #[must_use]
     pub fn without_timeouts(mut self) -> Self {
         self.timeouts = false;
         self
     }
 
-    /// In which order events of one time are looked at; equal ones keep their order of arrival.
+    /// Orders events of one time; events that compare as equal keep their order of arrival.
     #[must_use]
     pub fn tie_break(mut self, order: impl Fn(&E, &E) -> Ordering + Send + Sync + 'static) -> Self {
         self.tie_break = Some(Arc::new(order));
@@ -130,14 +131,14 @@ impl<E, C: Condition> Search<E, C> {
 }
 
 impl<E, C> Search<E, C> {
-    /// How partial matches are followed.
+    /// The engine that the pattern needs: how partial matches are followed.
     #[must_use]
     pub fn engine(&self) -> Engine {
         Engine::of(&self.nfa)
     }
 }
 
-/// What a pattern makes of a stream.
+/// The streams that a pattern operator emits.
 pub struct Matches<'s, K: 'static, E: 'static> {
     /// Matches.
     pub matches: Stream<'s, Match<K, E>>,
@@ -147,9 +148,9 @@ pub struct Matches<'s, K: 'static, E: 'static> {
     pub late: Stream<'s, E>,
 }
 
-/// Patterns as a method of keyed streams.
+/// Adds patterns to keyed streams.
 pub trait CepExt<'s, E: Data, F> {
-    /// Looks for a pattern in the events of each key.
+    /// Looks for a pattern in the events of each key. The operator's state is kept under `name`. The [front page](crate) has an example.
     #[must_use]
     fn pattern<K, C>(self, name: &str, search: Search<E, C>) -> Matches<'s, K, E>
     where

@@ -1,4 +1,4 @@
-//! Patterns in Rust, step by step: each method adds a step or says more about the last one.
+//! Patterns in Rust, step by step: each method adds a step, or says more about the last one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,73 +6,73 @@ use std::time::Duration;
 use super::{AfterMatch, Alternative, Body, Contiguity, Inner, Misuse, Pattern, SkipTo, Step, Times};
 
 impl<C> Pattern<C> {
-    /// A pattern of these steps.
+    /// Makes a pattern of these steps, without a window, that skips nothing.
     #[must_use]
     pub fn new(steps: Vec<Step<C>>) -> Self {
         Self { steps, within: None, after_match: AfterMatch::NoSkip, misuse: Vec::new() }
     }
 
-    /// A pattern that begins with this step.
+    /// Begins a pattern with a step.
     #[must_use]
     pub fn begin(name: &str) -> Self {
         Self::new(vec![Step::new(name, Contiguity::FollowedBy)])
     }
 
-    /// A pattern that begins with a group.
+    /// Begins a pattern with a group, whose steps are those of `group`.
     #[must_use]
     pub fn begin_group(name: &str, group: Self) -> Self {
         Self::new(Vec::new()).group(name, Contiguity::FollowedBy, group)
     }
 
-    /// The next event must fit this step.
+    /// Adds a step that the very next event must fit.
     #[must_use]
     pub fn next(self, name: &str) -> Self {
         self.step(name, Contiguity::Next)
     }
 
-    /// The next event that fits is taken; what doesn't fit is passed over.
+    /// Adds a step that takes the next event that fits, and passes over what doesn't fit.
     #[must_use]
     pub fn followed_by(self, name: &str) -> Self {
         self.step(name, Contiguity::FollowedBy)
     }
 
-    /// Every later event that fits makes a match of its own.
+    /// Adds a step for which every later event that fits makes a match of its own.
     #[must_use]
     pub fn followed_by_any(self, name: &str) -> Self {
         self.step(name, Contiguity::FollowedByAny)
     }
 
-    /// The next event must not fit this step.
+    /// Adds an absence: the very next event must not fit this step.
     #[must_use]
     pub fn not_next(self, name: &str) -> Self {
         self.step(name, Contiguity::NotNext)
     }
 
-    /// No event that fits this step may come before the one of the step after it or, at the end, before time runs out.
+    /// Adds an absence: no event that fits this step may come before the event of the next step or, at the end of the pattern, before time runs out.
     #[must_use]
     pub fn not_followed_by(self, name: &str) -> Self {
         self.step(name, Contiguity::NotFollowedBy)
     }
 
-    /// [`next`](Self::next), for a group.
+    /// Adds a group as [`next`](Self::next) adds a step.
     #[must_use]
     pub fn next_group(self, name: &str, group: Self) -> Self {
         self.group(name, Contiguity::Next, group)
     }
 
-    /// [`followed_by`](Self::followed_by), for a group.
+    /// Adds a group as [`followed_by`](Self::followed_by) adds a step.
     #[must_use]
     pub fn followed_by_group(self, name: &str, group: Self) -> Self {
         self.group(name, Contiguity::FollowedBy, group)
     }
 
-    /// [`followed_by_any`](Self::followed_by_any), for a group.
+    /// Adds a group as [`followed_by_any`](Self::followed_by_any) adds a step.
     #[must_use]
     pub fn followed_by_any_group(self, name: &str, group: Self) -> Self {
         self.group(name, Contiguity::FollowedByAny, group)
     }
 
-    /// What the step's events must fulfil.
+    /// Sets the condition that the events of the last step must fulfil.
     #[must_use]
     pub fn when(mut self, condition: C) -> Self {
         match self.steps.last_mut().map(|step| &mut step.body) {
@@ -83,7 +83,8 @@ impl<C> Pattern<C> {
         self
     }
 
-    /// Takes one of several kinds of event, each listed under a name of its own. What fulfils several conditions is of the first kind.
+    /// Makes the last step take one of several kinds of event, each listed under a name of its own. An event that fulfils several conditions is of
+    /// the first kind.
     #[must_use]
     pub fn any_of<'n>(mut self, kinds: impl IntoIterator<Item = (&'n str, C)>) -> Self {
         let alternative = |(name, condition): (&str, C)| Alternative { name: name.into(), condition: Some(condition) };
@@ -95,37 +96,37 @@ impl<C> Pattern<C> {
         self
     }
 
-    /// Exactly `n` times.
+    /// Takes the last step exactly `n` times.
     #[must_use]
     pub fn times(self, n: u32) -> Self {
         self.quantify(n, Some(n))
     }
 
-    /// From `min` to `max` times.
+    /// Takes the last step from `min` to `max` times.
     #[must_use]
     pub fn times_between(self, min: u32, max: u32) -> Self {
         self.quantify(min, Some(max))
     }
 
-    /// `n` times or more.
+    /// Takes the last step `n` times or more.
     #[must_use]
     pub fn times_or_more(self, n: u32) -> Self {
         self.quantify(n, None)
     }
 
-    /// Once or more.
+    /// Takes the last step once or more.
     #[must_use]
     pub fn one_or_more(self) -> Self {
         self.quantify(1, None)
     }
 
-    /// Any number of times, or not at all.
+    /// Takes the last step any number of times, or not at all.
     #[must_use]
     pub fn zero_or_more(self) -> Self {
         self.quantify(0, None)
     }
 
-    /// How long the wait for each event of a quantified step may last: see [`Times::within`].
+    /// Bounds the wait for each event of a quantified step: see [`Times::within`].
     #[must_use]
     pub fn times_within(mut self, within: Duration) -> Self {
         match self.steps.last_mut().and_then(|step| step.times.as_mut()) {
@@ -135,7 +136,7 @@ impl<C> Pattern<C> {
         self
     }
 
-    /// The step may be left out.
+    /// Lets the last step be left out.
     #[must_use]
     pub fn optional(mut self) -> Self {
         match self.steps.last_mut() {
@@ -146,7 +147,7 @@ impl<C> Pattern<C> {
         self
     }
 
-    /// An event that fits this step is not for the step after it, so that only the longest loop goes on.
+    /// Keeps events that fit this step from the step after it, so that only the longest loop goes on.
     #[must_use]
     pub fn greedy(mut self) -> Self {
         if let Some(step) = self.steps.last_mut() {
@@ -155,19 +156,19 @@ impl<C> Pattern<C> {
         self
     }
 
-    /// Nothing may lie between the events of the step.
+    /// Lets no event lie between the events of the step.
     #[must_use]
     pub fn consecutive(self) -> Self {
         self.inner(Inner::Consecutive)
     }
 
-    /// Every combination of the events that fit is tried.
+    /// Tries every combination of the events that fit.
     #[must_use]
     pub fn allow_combinations(self) -> Self {
         self.inner(Inner::AllowCombinations)
     }
 
-    /// An event that ends an open-ended loop; it is not taken by it.
+    /// Ends an open-ended loop at an event that fulfils this condition. The loop does not take that event.
     #[must_use]
     pub fn until(mut self, condition: C) -> Self {
         match self.steps.last_mut() {
@@ -178,14 +179,14 @@ impl<C> Pattern<C> {
         self
     }
 
-    /// A match must be shorter than this. Said several times, the shortest holds.
+    /// Sets the window of the pattern: a match must be shorter than this. If called several times, the shortest window holds.
     #[must_use]
     pub fn within(mut self, within: Duration) -> Self {
         self.within = Some(self.within.map_or(within, |w| w.min(within)));
         self
     }
 
-    /// How long after the event before it the event of this step may come.
+    /// Bounds how long after the event before it the event of this step may come.
     #[must_use]
     pub fn step_within(mut self, within: Duration) -> Self {
         if let Some(step) = self.steps.last_mut() {
@@ -194,31 +195,31 @@ impl<C> Pattern<C> {
         self
     }
 
-    /// A match drops the others with the same first event.
+    /// Makes a match drop the others with the same first event.
     #[must_use]
     pub fn skip_to_next(self) -> Self {
         self.after_match(AfterMatch::SkipToNext)
     }
 
-    /// A match drops the others that began within it.
+    /// Makes a match drop the others that began within it.
     #[must_use]
     pub fn skip_past_last_event(self) -> Self {
         self.after_match(AfterMatch::SkipPastLastEvent)
     }
 
-    /// A match drops the others that began before the first event of `step`.
+    /// Makes a match drop the others that began before the first event of `step`.
     #[must_use]
     pub fn skip_to_first(self, step: &str) -> Self {
         self.after_match(AfterMatch::SkipToFirst(SkipTo { step: step.into(), or_fail: false }))
     }
 
-    /// A match drops the others that began before the last event of `step`.
+    /// Makes a match drop the others that began before the last event of `step`.
     #[must_use]
     pub fn skip_to_last(self, step: &str) -> Self {
         self.after_match(AfterMatch::SkipToLast(SkipTo { step: step.into(), or_fail: false }))
     }
 
-    /// What a match does to the others that overlap it.
+    /// Says what a match does to the others that overlap it.
     #[must_use]
     pub fn after_match(mut self, after_match: AfterMatch) -> Self {
         self.after_match = after_match;
@@ -260,7 +261,7 @@ impl<C> Pattern<C> {
         self
     }
 
-    /// Remembers a misuse of the last step, to be told with everything else that is wrong.
+    /// Remembers a misuse of the last step. [`validate`](Pattern::validate) reports it with everything else that is wrong.
     fn note(&mut self, misuse: impl FnOnce(Arc<str>) -> Misuse) {
         let name = self.steps.last().map_or_else(|| Arc::from(""), |step| Arc::clone(&step.name));
         self.misuse.push(misuse(name));

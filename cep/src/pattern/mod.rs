@@ -1,8 +1,8 @@
-//! The pattern language as plain data: what is looked for, not how.
+//! The pattern language as plain data: what to look for, not how.
 //!
-//! A pattern says nothing about its conditions but whether they are [iterative](Condition::is_iterative): typed jobs put functions there, job files
-//! expressions. Build one with the methods on [`Pattern`], or field by field where it is read from a file, and [`validate`](Pattern::validate) it;
-//! compiling does so in any case.
+//! All that a pattern knows of its conditions is whether they are [iterative](Condition::is_iterative). Jobs in Rust put functions there, job files
+//! expressions. Build a pattern with the methods of [`Pattern`], or field by field when reading it from a file. [`validate`](Pattern::validate)
+//! reports what is wrong with it; compiling does so in any case.
 
 mod builder;
 mod validate;
@@ -14,25 +14,25 @@ use serde::{Deserialize, Serialize};
 
 pub use validate::{Invalid, Misuse};
 
-/// What a pattern must know of its conditions.
+/// What a pattern must know about its conditions.
 pub trait Condition {
-    /// Does it look at the events matched so far? One that looks only at the event in hand is evaluated once per event, for all open
+    /// Whether the condition looks at the events matched so far. One that looks only at the current event is evaluated once per event, for all open
     /// partial matches together.
     fn is_iterative(&self) -> bool {
         false
     }
 }
 
-/// A sequence of steps to be found in the events of one key.
+/// A sequence of steps to find in the events of one key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pattern<C> {
     /// The steps, in order.
     pub steps: Vec<Step<C>>,
-    /// A match must be shorter than this, from its first event to its last.
+    /// The window: a match must be shorter than this, from its first event to its last.
     pub within: Option<Duration>,
-    /// What a match does to the others that overlap it.
+    /// What a match does to others that overlap it.
     pub after_match: AfterMatch,
-    /// What the builder was told that no pattern can say; data read from elsewhere leaves it empty.
+    /// Mistakes that the builder noticed and that the other fields can't express. Leave it empty in a pattern read from a file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub misuse: Vec<Misuse>,
 }
@@ -40,32 +40,32 @@ pub struct Pattern<C> {
 /// One step of a pattern.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step<C> {
-    /// What its events are listed under in a match. A group's name appears nowhere.
+    /// The name under which a match lists the events of this step. The name of a group appears nowhere.
     pub name: Arc<str>,
-    /// What it takes.
+    /// What the step takes.
     pub body: Body<C>,
-    /// What may lie between the step before and its first event. Without meaning on the first step of a pattern.
+    /// What may lie between the step before and the first event of this one. Ignored on the first step of a pattern.
     pub contiguity: Contiguity,
-    /// How often; once if there is none.
+    /// How often the step is taken; `None` means once.
     pub times: Option<Times>,
-    /// May it be left out?
+    /// Whether the step may be left out.
     pub optional: bool,
-    /// Does it keep the events that fit from the step after it?
+    /// Whether the loop keeps events that fit it from the step after it.
     pub greedy: bool,
-    /// What may lie between its own events, or between the rounds of a group. Without meaning unless it is quantified.
+    /// What may lie between the events of this step, or between the rounds of a group. Ignored unless the step is quantified.
     pub inner: Inner,
-    /// An event that ends an open-ended loop.
+    /// The condition on an event that ends an open-ended loop. The loop does not take that event.
     pub until: Option<C>,
-    /// How long after the event before it its event may come. Without meaning on a quantified step: see [`Times::within`].
+    /// How long after the event before it the event of this step may come. Ignored on a quantified step: see [`Times::within`].
     pub within: Option<Duration>,
 }
 
 /// What a step takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body<C> {
-    /// Events that fulfil a condition, or any.
+    /// Events that fulfil the condition; any event if there is none.
     Event(Option<C>),
-    /// Events that fulfil one of several conditions. An event that fulfils more is one of the first that it fulfils.
+    /// Events that fulfil one of several conditions. An event that fulfils several belongs to the first of them.
     AnyOf(Vec<Alternative<C>>),
     /// A sequence of steps.
     Group(Vec<Step<C>>),
@@ -74,9 +74,9 @@ pub enum Body<C> {
 /// One of several kinds of event that a step takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alternative<C> {
-    /// What its events are listed under in a match. The name of the step appears nowhere.
+    /// The name under which a match lists these events. The name of the step appears nowhere.
     pub name: Arc<str>,
-    /// What they fulfil; any do, if there is none.
+    /// The condition they fulfil; any event does if there is none.
     pub condition: Option<C>,
 }
 
@@ -84,12 +84,12 @@ pub struct Alternative<C> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Contiguity {
-    /// Nothing.
+    /// No event.
     Next,
-    /// Events that don't fit; the first that fits is taken.
+    /// Events that don't fit. The first event that fits is taken.
     #[default]
     FollowedBy,
-    /// Any events; each one that fits is taken by a match of its own.
+    /// Any events. Each event that fits makes a match of its own.
     FollowedByAny,
     /// The very next event must not fit.
     NotNext,
@@ -101,60 +101,60 @@ pub enum Contiguity {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Inner {
-    /// Events that don't fit; each one that fits is taken.
+    /// Events that don't fit. Each event that fits is taken.
     #[default]
     Relaxed,
-    /// Nothing.
+    /// No event.
     Consecutive,
-    /// Any events: every combination of those that fit is tried.
+    /// Any events. Every combination of those that fit is tried.
     AllowCombinations,
 }
 
 /// How often a step is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
-    /// At least.
+    /// The minimum.
     pub min: u32,
-    /// At most; open-ended if there is none.
+    /// The maximum; `None` means open-ended.
     #[serde(default)]
     pub max: Option<u32>,
-    /// How long the wait for each event may last, counted from the one before. As in Flink it doesn't cover the last event of a closed range, nor those
-    /// beyond the minimum of an open-ended one, nor a wait that leaving the step out is no longer open to.
+    /// How long the wait for each event may last, counted from the event before. As in Flink, this does not cover the last event of a closed range,
+    /// nor those beyond the minimum of an open-ended one, nor a wait in which the step can no longer be left out.
     #[serde(default)]
     pub within: Option<Duration>,
 }
 
 /// What a match does to the others that overlap it (after-match skip strategy).
 ///
-/// All but `NoSkip` emit matches in the order they began: one that is complete waits for those that began earlier.
+/// All except `NoSkip` emit matches in the order in which they began: a complete match waits for open ones that began earlier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AfterMatch {
-    /// Nothing.
+    /// Drops nothing.
     #[default]
     NoSkip,
-    /// Drops those with the same first event.
+    /// Drops matches with the same first event.
     SkipToNext,
-    /// Drops those that began within the match.
+    /// Drops matches that began within this one.
     SkipPastLastEvent,
-    /// Drops those that began before the first event of a step.
+    /// Drops matches that began before the first event of a step.
     SkipToFirst(SkipTo),
-    /// Drops those that began before the last event of a step.
+    /// Drops matches that began before the last event of a step.
     SkipToLast(SkipTo),
 }
 
-/// The step a match skips to.
+/// The step that a match skips to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkipTo {
-    /// Its name.
+    /// The name of the step.
     pub step: Arc<str>,
-    /// Is it an error if the step has no event in the match, or if its event is the first one? Otherwise nothing is dropped then.
+    /// Whether it is an error if the step has no event in the match, or if its event is the first of the match. If false, nothing is dropped then.
     #[serde(default)]
     pub or_fail: bool,
 }
 
 impl Contiguity {
-    /// Is it the absence of an event that is asked for?
+    /// Whether the step asks for the absence of an event.
     #[must_use]
     pub fn is_not(self) -> bool {
         matches!(self, Self::NotNext | Self::NotFollowedBy)
@@ -168,7 +168,7 @@ impl<C> Step<C> {
         Self::with_body(name, contiguity, Body::Event(None))
     }
 
-    /// A step that takes a sequence of steps.
+    /// A group: a step that takes a sequence of steps.
     #[must_use]
     pub fn group(name: impl Into<Arc<str>>, contiguity: Contiguity, steps: Vec<Self>) -> Self {
         Self::with_body(name, contiguity, Body::Group(steps))
@@ -188,7 +188,7 @@ impl<C> Step<C> {
         }
     }
 
-    /// The steps inside, if it is a group.
+    /// The steps of a group; `None` for other steps.
     #[must_use]
     pub fn inside(&self) -> Option<&[Self]> {
         match &self.body {
@@ -197,7 +197,7 @@ impl<C> Step<C> {
         }
     }
 
-    /// The names its events may be listed under; none of a group.
+    /// The names under which its events may be listed; none for a group.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         let (own, alternatives) = match &self.body {
             Body::Event(_) => (Some(&self.name), [].as_slice()),
@@ -207,13 +207,13 @@ impl<C> Step<C> {
         own.into_iter().chain(alternatives.iter().map(|alternative| &alternative.name))
     }
 
-    /// May it be left out, by its own leave or since none at all are enough?
+    /// Whether it may be left out: because it is optional, or because its minimum is zero.
     #[must_use]
     pub fn may_be_left_out(&self) -> bool {
         self.optional || self.times.is_some_and(|t| t.min == 0)
     }
 
-    /// May it be done without taking an event?
+    /// Whether it can be satisfied without taking an event.
     pub(crate) fn may_be_empty(&self) -> bool {
         let inside = self.inside().is_some_and(|steps| steps.iter().all(Self::may_be_empty));
         inside || self.may_be_left_out() || self.contiguity.is_not()
@@ -221,7 +221,7 @@ impl<C> Step<C> {
 }
 
 impl Times {
-    /// Is there no upper bound?
+    /// Whether there is no maximum.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.max.is_none()
@@ -229,7 +229,7 @@ impl Times {
 }
 
 impl AfterMatch {
-    /// The step it skips to, where it names one.
+    /// The step it skips to, if it names one.
     #[must_use]
     pub fn target(&self) -> Option<&SkipTo> {
         match self {

@@ -1,4 +1,4 @@
-//! What no pattern can mean, each with a sentence.
+//! What can be wrong with a pattern, each mistake with a sentence for the user.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,115 +8,115 @@ use serde::{Deserialize, Serialize};
 
 use super::{Body, Contiguity, Inner, Pattern, Step};
 
-/// One thing that is wrong with a pattern; the text names the step.
+/// One thing that is wrong with a pattern. The message names the step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// Nothing to look for.
+    /// The pattern has no steps.
     #[error("the pattern has no steps")]
     NoSteps,
-    /// A group with nothing in it.
+    /// A group has no steps.
     #[error("the group `{0}` has no steps")]
     EmptyGroup(Arc<str>),
-    /// A choice of nothing.
+    /// A step is to take one of several kinds of event, but none is given.
     #[error("step `{0}` is any of no events")]
     NoAlternatives(Arc<str>),
-    /// Rounds with nothing in them.
+    /// A repeated group may have an empty round.
     #[error("group `{0}` is repeated, but a round of it may be empty: a step in it must not be optional")]
     EmptyRounds(Arc<str>),
-    /// Two steps of one name.
+    /// Two steps have the same name.
     #[error("two steps are called `{0}`: events are listed under the names of their steps")]
     DuplicateName(Arc<str>),
-    /// No times at all.
+    /// A step is to be taken zero times.
     #[error("step `{0}` is to be taken zero times: say at least once, or leave it out")]
     ZeroTimes(Arc<str>),
-    /// A range that is upside down.
+    /// A minimum is greater than its maximum.
     #[error("step `{0}` is to be taken at least {1} and at most {2} times")]
     EmptyRange(Arc<str>, u32, u32),
-    /// More repetitions than an automaton should have.
+    /// A step has more repetitions than an automaton should have states.
     #[error("step `{0}` is to be taken {1} times; {max} is the most a pattern can count to", max = MOST_TIMES)]
     TooManyTimes(Arc<str>, u32),
-    /// A range said twice.
+    /// A step is told twice how often it is taken.
     #[error("step `{0}` is already told how often it is taken")]
     SecondQuantifier(Arc<str>),
-    /// A window for a range that is not there.
+    /// A window for the events of a loop stands on a step that is taken once.
     #[error("step `{0}` has a window between its events, but is taken once")]
     TimesWithinWithoutTimes(Arc<str>),
-    /// `until` without an open-ended loop.
+    /// `until` stands on a step that is not an open-ended loop.
     #[error("step `{0}` has an `until`, which only an open-ended loop can have")]
     UntilWithoutLoop(Arc<str>),
-    /// `until` said twice.
+    /// A step has two `until` conditions.
     #[error("step `{0}` has two `until` conditions")]
     UntilTwice(Arc<str>),
-    /// Repetitions of repetitions.
+    /// The automaton would have too many states.
     #[error("the pattern is too large: repeated groups multiply, and it would take more than {0} states")]
     TooLarge(usize),
-    /// How often must something not come?
+    /// An absence is to be taken several times.
     #[error("step `{0}` is the absence of an event: it can't be taken several times")]
     QuantifiedNot(Arc<str>),
-    /// May it not come, or not?
+    /// An absence is optional.
     #[error("step `{0}` is the absence of an event: it can't be optional")]
     OptionalNot(Arc<str>),
-    /// `optional` said twice.
+    /// A step is made optional twice.
     #[error("step `{0}` is already optional")]
     OptionalTwice(Arc<str>),
-    /// An absence after a step that may be absent itself.
+    /// An absence comes after an optional step.
     #[error("step `{0}` is the absence of an event: it can't come after an optional step")]
     NotAfterOptional(Arc<str>),
-    /// An absence of a sequence.
+    /// A group is to be absent.
     #[error("group `{0}` can't be asked to be absent: only a single step can")]
     NotGroup(Arc<str>),
-    /// An absence before everything.
+    /// The pattern begins with an absence.
     #[error("step `{0}` is the absence of an event: nothing can begin with it")]
     NotFirst(Arc<str>),
-    /// An absence that would end with its group.
+    /// A group ends with an absence, which would end with the group.
     #[error("step `{0}` is the absence of an event at the end of a group: put it after the group")]
     NotLastInGroup(Arc<str>),
-    /// An absence that would never be certain.
+    /// The pattern ends with an absence but has no window, so the absence would never be certain.
     #[error(
         "step `{0}` is the absence of an event at the end of the pattern: give it or the pattern a window, so that it can become certain"
     )]
     NotLastWithoutWindow(Arc<str>),
-    /// Greedy at one event.
+    /// A step that is taken once is greedy.
     #[error("step `{0}` is greedy but taken once: greedy is for loops")]
     GreedySingle(Arc<str>),
-    /// Greedy groups.
+    /// A group is greedy.
     #[error("group `{0}` is greedy, which only a single looping step can be")]
     GreedyGroup(Arc<str>),
-    /// Greedy with every combination.
+    /// A step is greedy and allows every combination.
     #[error("step `{0}` is greedy and allows combinations: the longest loop and every combination exclude each other")]
     GreedyCombinations(Arc<str>),
-    /// Greedy before something that may be absent.
+    /// An optional step comes after a greedy one.
     #[error("step `{0}` is optional and comes after a greedy one, which is not supported")]
     OptionalAfterGreedy(Arc<str>),
-    /// Two ways to go from event to event.
+    /// A step is consecutive and allows combinations.
     #[error("step `{0}` is both consecutive and to allow combinations")]
     CombinationsAndConsecutive(Arc<str>),
-    /// Two conditions.
+    /// A step has two conditions.
     #[error("step `{0}` has two conditions: combine them into one")]
     SecondCondition(Arc<str>),
-    /// A condition on a sequence.
+    /// A group has a condition.
     #[error("group `{0}` has a condition: only the steps in it can")]
     ConditionOnGroup(Arc<str>),
-    /// Skipping inside a group.
+    /// A group says what a match drops, which only the whole pattern can.
     #[error("group `{0}` says what a match does to others: only the whole pattern can")]
     SkipInGroup(Arc<str>),
-    /// Skipping to nowhere.
+    /// A match skips to a step that does not exist, or that takes no events.
     #[error("a match is to skip to step `{0}`, but no step that takes events is called so")]
     SkipTarget(Arc<str>),
-    /// A window in which nothing fits.
+    /// The window of the pattern is shorter than a millisecond.
     #[error("a window of the pattern is shorter than a millisecond")]
     EmptyWindow,
-    /// A window of a step in which nothing fits.
+    /// A window of a step is shorter than a millisecond.
     #[error("a window of step `{0}` is shorter than a millisecond")]
     EmptyStepWindow(Arc<str>),
-    /// A step that may take longer than the pattern.
+    /// The window of a step is longer than that of the pattern.
     #[error("the window of step `{0}` is longer than that of the pattern")]
     StepWindowTooLong(Arc<str>),
 }
 
 impl Misuse {
-    /// The name of the step it is about, if it is about one.
+    /// The name of the step that is misused; `None` if the mistake is about the whole pattern.
     #[must_use]
     pub fn step(&self) -> Option<&str> {
         match self {
@@ -164,14 +164,14 @@ fn sentences(misuses: &[Misuse]) -> String {
     misuses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// The largest number of repetitions: each is a state of its own.
+/// The most repetitions a step may have: each is a state of its own.
 const MOST_TIMES: u32 = 10_000;
 
 impl<C> Pattern<C> {
-    /// Is it a pattern that can be matched?
+    /// Checks that the pattern can be matched.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// It can't; the error lists everything that is wrong with it.
     pub fn validate(&self) -> Result<(), Invalid> {
         let mut check = Check { found: self.misuse.clone(), names: HashSet::new(), targets: HashSet::new(), within: self.within };
         if self.steps.is_empty() {
@@ -268,7 +268,7 @@ impl<'p> Check<'p> {
     }
 }
 
-/// What is wrong with a step where it stands.
+/// What is wrong with a step because of where it stands.
 fn neighbours<C>(before: Option<&Step<C>>, step: &Step<C>, last_in_group: bool) -> Option<fn(Arc<str>) -> Misuse> {
     let Some(before) = before else {
         return step.contiguity.is_not().then_some(Misuse::NotFirst);

@@ -1,4 +1,4 @@
-//! Runs a case: through the matcher where events come as given, through the keyed logic where they are put in order of event time.
+//! Runs a case: through the matcher if events come as given, through the keyed logic if they must be put in order of event time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn written_and_read<T: Serialize + for<'de> Deserialize<'de>>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
-/// Also with each partial match followed by itself, where others follow them all at once?
+/// Whether to run the matcher that follows each partial match by itself, too.
 pub fn run(case: &Case, one_by_one: bool) -> Result<Outcome, String> {
     if case.event_time { in_event_time(case) } else { as_given(case, one_by_one) }
 }

@@ -1,6 +1,6 @@
 //! The cases of `tests/data/cep.jsonl`: see the README beside it.
 //!
-//! Cases that are known not to pass are listed with the reason. The test fails if another case fails, and if a listed one passes.
+//! Cases that are known to fail are listed with the reason. The test fails if another case fails, or if a listed one passes.
 
 #![allow(clippy::unwrap_used, reason = "a case that can't be read is a failed test")]
 
@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use case::Case;
 use serde_json::Value as Json;
 
-/// Cases that do not pass, with the reason.
+/// Cases that fail, with the reason.
 const KNOWN: &[(&str, &str)] = &[];
 
-/// Step to indices of events; the multiset of them, counted.
+/// The multiset of matches, counted. A match is steps with the indices of their events.
 type Counted = BTreeMap<String, i64>;
 
 fn counted(case: &Case, matches: impl IntoIterator<Item = BTreeMap<String, Vec<usize>>>) -> Counted {

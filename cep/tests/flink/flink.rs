@@ -1,4 +1,4 @@
-//! FlinkCEP in a process of its own, asked case by case.
+//! FlinkCEP in its own process, which answers case by case.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use tidegate_cep::Pattern;
 
 use super::patterns::Kinds;
 
-/// An event of a key, or time that goes on for it.
+/// An event of a key, or an advance of its time.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     pub time: i64,
@@ -18,22 +18,22 @@ pub struct Entry {
     pub key: u8,
 }
 
-/// By step, the places of events among the entries.
+/// By step, the positions of its events among the entries.
 type Places = BTreeMap<String, Vec<usize>>;
 
-/// What came with an entry.
+/// What an entry caused.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 pub struct Outcome {
     pub matches: Vec<Places>,
     pub timeouts: Vec<(Places, i64)>,
 }
 
-/// What came of a case, up to where it failed.
+/// What a case caused, up to where it failed.
 #[derive(Debug, Default, Deserialize)]
 pub struct Answer {
     #[serde(default)]
     pub entries: Vec<Outcome>,
-    /// Why the pattern is not one.
+    /// Why the pattern was refused.
     #[serde(default)]
     pub refused: Option<String>,
     #[serde(default)]
@@ -42,13 +42,13 @@ pub struct Answer {
 
 impl PartialEq for Answer {
     fn eq(&self, other: &Self) -> bool {
-        // Each has its own words.
+        // The two word the same mistake differently.
         (&self.entries, self.refused.is_some(), self.failed.is_some()) == (&other.entries, other.refused.is_some(), other.failed.is_some())
     }
 }
 
 impl Answer {
-    /// What comes with one entry may come in any order, and the times of timeouts may be of no concern.
+    /// Brings what one entry caused into a fixed order, and drops the times of timeouts if they do not matter.
     pub fn sorted(mut self, dated: bool) -> Self {
         for outcome in &mut self.entries {
             if !dated {
@@ -61,7 +61,7 @@ impl Answer {
     }
 }
 
-/// What is asked. It shows as it is written.
+/// A case. It is displayed as it is sent.
 #[derive(Clone, Serialize)]
 pub struct Case {
     pub pattern: Pattern<Kinds>,

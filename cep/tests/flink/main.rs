@@ -1,7 +1,7 @@
-//! Random patterns over random events through FlinkCEP itself: each event completes the same matches there, and the same partial matches run out of
-//! time. Forms in which we differ on purpose are named in [`apart`].
+//! Runs random patterns over random events through FlinkCEP itself: each event must complete the same matches there, and the same partial matches must
+//! run out of time. [`apart`] names the forms in which we differ on purpose.
 //!
-//! Needs a JDK and Maven: `make flink-cep`. `FLINK_CEP_CASES` and `FLINK_CEP_SEED` say how many cases, and which.
+//! Needs a JDK and Maven: `make flink-cep`. `FLINK_CEP_CASES` is the number of cases, `FLINK_CEP_SEED` chooses them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apart;
@@ -20,7 +20,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tidegate_cep::{AfterMatch, Candidate, Found, Judge, Limit, Matcher, Nfa, Overflow, Pattern, Runs, Sequence};
 use tidegate_runtime::Error;
 
-/// Some of the patterns that skip fail where there is nothing to skip to.
+/// Makes some of the patterns that skip fail where there is nothing to skip to.
 fn patterns_to_ask() -> impl Strategy<Value = Pattern<Kinds>> {
     (pattern(), prop::bool::weighted(0.2)).prop_map(|(mut pattern, fails)| {
         if let AfterMatch::SkipToFirst(to) | AfterMatch::SkipToLast(to) = &mut pattern.after_match {
@@ -30,7 +30,7 @@ fn patterns_to_ask() -> impl Strategy<Value = Pattern<Kinds>> {
     })
 }
 
-/// Events of two keys, most of one, and moments at which only time goes on; all in order of time. At the end, time is over for all.
+/// Events of two keys, mostly of one, and moments at which only time advances, all in order of time. At the end, time is over for both keys.
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let entry = (0i64..3, prop::option::weighted(0.9, 0u8..3), prop::bool::weighted(0.15));
     prop::collection::vec(entry, 1..11).prop_map(|entries| {
@@ -45,7 +45,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
     })
 }
 
-/// Places of events by step. Flink knows no kinds within a step, so they are one.
+/// Positions of events by step. Flink has no kinds within a step, so all kinds count as one.
 fn places(sequence: &Sequence<'_, Event>) -> BTreeMap<String, Vec<usize>> {
     let mut steps: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (name, events) in sequence.by_step() {
@@ -55,7 +55,7 @@ fn places(sequence: &Sequence<'_, Event>) -> BTreeMap<String, Vec<usize>> {
     steps
 }
 
-/// What our matcher finds; `None` if it is too much.
+/// What our matcher finds; `None` if it exceeds the limit.
 fn ours(case: &Case) -> Option<Answer> {
     let mut matcher =
         Matcher::new(Arc::new(Nfa::compile(case.pattern.clone()).unwrap()), Limit { memory: 256 << 10, overflow: Overflow::Fail }, true);
@@ -81,8 +81,8 @@ fn ours(case: &Case) -> Option<Answer> {
     Some(answer)
 }
 
-/// Do several matches begin with one event, which is of concern if they skip? Ours come in the order in which they are complete, and of one event the
-/// longest first. Flink's, of which some may then drop others, in an order that follows from the shape of its heap.
+/// Whether several matches begin with one event, which matters if they skip. Ours come in the order in which they are complete, and of one event the
+/// longest first. Flink's come in an order that follows from the shape of its heap, and some may then drop others.
 fn ties(case: &Case) -> bool {
     if case.pattern.after_match == AfterMatch::NoSkip {
         return false;
@@ -98,11 +98,11 @@ fn ties(case: &Case) -> bool {
 #[derive(Debug, Default)]
 struct Tally {
     compared: usize,
-    /// Those of them in which there are matches.
+    /// Cases with matches.
     matching: usize,
-    /// Those that differ, and may: see [`ties`].
+    /// Cases that differ and may: see [`ties`].
     tied: usize,
-    /// Left out, by form.
+    /// Cases left out, by form.
     apart: BTreeMap<&'static str, usize>,
 }
 

@@ -1,4 +1,4 @@
-//! Random patterns of every construct, and random events.
+//! Makes random patterns with every construct, and random events.
 
 #![allow(dead_code, reason = "not every test uses everything")]
 
@@ -10,7 +10,7 @@ use tidegate_cep::pattern::{Alternative, Body};
 use tidegate_cep::{AfterMatch, Candidate, Condition, Contiguity, Inner, Judge, Pattern, SkipTo, Step, Times};
 use tidegate_runtime::Error;
 
-/// Which kinds of event fit, as bits; an iterative one wants an even number of events before it, too.
+/// The kinds of event that fit, as bits. An iterative condition also wants an even number of events before.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Kinds {
     pub kinds: u8,
@@ -129,7 +129,7 @@ pub fn pattern() -> impl Strategy<Value = Pattern<Kinds>> {
     made.prop_filter("a pattern that means something", |pattern| pattern.validate().is_ok())
 }
 
-/// Fewer than `most`, in order of time.
+/// Fewer than `most` events, in order of time.
 pub fn events(most: usize) -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec((0i64..3, 0u8..3), 0..most).prop_map(|events| {
         let mut time = 0;
@@ -147,7 +147,7 @@ impl Kinds {
     }
 }
 
-/// Leaves conditions on the event alone.
+/// Makes every condition look at the event alone.
 pub fn simplify(steps: &mut [Step<Kinds>]) {
     for step in steps {
         if let Some(until) = &mut step.until {
@@ -161,7 +161,7 @@ pub fn simplify(steps: &mut [Step<Kinds>]) {
     }
 }
 
-/// Single steps and exact repetitions, one after the other.
+/// Makes patterns of single steps and exact repetitions, one after the other.
 pub fn chain() -> impl Strategy<Value = Pattern<Kinds>> {
     let contiguity = prop_oneof![Just(Contiguity::Next), Just(Contiguity::FollowedBy), Just(Contiguity::FollowedByAny)];
     let inner = prop_oneof![Just(Inner::Relaxed), Just(Inner::Consecutive), Just(Inner::AllowCombinations)];

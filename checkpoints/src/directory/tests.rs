@@ -49,7 +49,7 @@ fn a_checkpoint_exists_once_it_is_published() {
         assert_eq!(latest(directory), (None, vec![]), "its files alone are no checkpoint");
         directory.publish(&first).unwrap();
         assert_eq!(directory.latest_valid(&mut |_| ()).unwrap(), Some(first.clone()));
-        // After an answer that was lost, it is published once more.
+        // When the answer was lost, the same checkpoint is published again.
         directory.publish(&first).unwrap();
         let second = manifest_of(generation, 10, &["shared/1-a"]);
         directory.publish(&second).unwrap();
@@ -114,14 +114,14 @@ fn runs_that_begin_at_once_are_different_runs() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     runs.sort_unstable();
-    // Of two that got the same number none may publish, as a higher one exists.
+    // Of two runs with the same number neither may publish, because a higher one exists.
     let highest = *runs.last().unwrap();
     assert_eq!(runs.iter().filter(|run| **run == highest).count(), 1);
     let may = |run: &&u64| directory.publish(&manifest(**run, 1)).is_ok();
     assert_eq!(runs.iter().filter(may).collect::<Vec<_>>(), [&highest]);
 }
 
-/// A run that publishes while another takes over: what it was told exists, the other one sees.
+/// A run publishes while another takes over: the other run sees every checkpoint that the first was told exists.
 #[test]
 fn what_was_published_is_seen_by_who_takes_over() {
     for _ in 0..25 {
@@ -151,7 +151,7 @@ fn a_run_that_went_another_way_is_newer_whatever_the_epochs() {
         for epoch in 5..=8 {
             directory.publish(&manifest(1, epoch)).unwrap();
         }
-        // The second run was restored from epoch 5 on purpose; 6 to 8 are of a time line it left.
+        // The second run was restored from epoch 5 on purpose. Epochs 6 to 8 belong to a time line that it left.
         directory.publish(&manifest(2, 6)).unwrap();
         let order = || -> Vec<_> {
             directory.list().unwrap().into_iter().map(|found| found.manifest.unwrap()).map(|m| (m.generation, m.epoch.0)).collect()
@@ -186,7 +186,7 @@ fn one_epoch_is_published_once_a_run() {
     directory.publish(&manifest(1, 1)).unwrap();
     let error = directory.publish(&Manifest { created_ms: 0, ..manifest(1, 1) }).unwrap_err().to_string();
     assert!(error.contains("checkpoint 1 is already in") && error.contains("fraud"), "{error}");
-    // What is no manifest is in nobody's way.
+    // Files that are not manifests do no harm.
     directory.storage().put("checkpoints/2/manifest.json", b"half").unwrap();
     directory.publish(&manifest(1, 2)).unwrap();
     assert_eq!(latest(&directory).0, Some((1, 2)));
@@ -219,7 +219,7 @@ fn many_missing_files_are_counted() {
     assert_eq!(text, "shared/0 is missing, shared/1 is missing, shared/2 is missing, and 6 more files");
 }
 
-/// What the process below does; it is run with a failpoint set and dies there.
+/// What the process below does. It runs with a failpoint set, and dies there.
 #[test]
 #[ignore = "run by the test below, in a process that dies"]
 fn victim() {
@@ -265,7 +265,7 @@ enum Step {
     Begin,
     /// Run `.0`, counted back from the newest, publishes epoch `.1`.
     Publish(usize, u32),
-    /// Something befalls the manifest of epoch `.0`.
+    /// Something damages the manifest of epoch `.0`.
     Damage(u32),
 }
 
@@ -285,7 +285,7 @@ proptest! {
     fn the_latest_checkpoint_is_that_of_the_model(steps in prop::collection::vec(step(), 0..25)) {
         let (_dir, directory) = local();
         let mut runs = vec![directory.begin_generation().unwrap()];
-        // Epoch to the run that published it; `None` is damaged.
+        // By epoch, the run that published it; `None` means damaged.
         let mut model: BTreeMap<u32, Option<u64>> = BTreeMap::new();
         for step in steps {
             match step {

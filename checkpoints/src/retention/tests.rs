@@ -1,4 +1,4 @@
-//! What goes and what stays: cases, a naive model, and the order of deletion in storage.
+//! What is deleted and what stays: cases, a naive model, and the order of deletion in storage.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn savepoints_stay_and_do_not_count() {
 
 #[test]
 fn the_newest_are_those_of_the_newest_run() {
-    // Newest first, as a directory lists them: the first run's epochs are higher, but abandoned.
+    // Newest first, as a directory lists them. The epochs of the first run are higher, but abandoned.
     let manifests = [manifest(2, 6), manifest(1, 8), manifest(1, 7)];
     assert_eq!(removed(&manifests, 2, &[], &nothing_in_flight()).0, [7]);
 }
@@ -65,7 +65,7 @@ fn what_may_belong_to_an_upload_stays() {
     let files = [
         stored("shared/released", DAY_MS - 1),
         stored("shared/released-new", DAY_MS),
-        // Nobody named these: only their age tells that nobody will, and the clock of the storage may be late.
+        // No manifest names these. Only their age tells that none will, and the clock of the storage may be slow.
         stored("shared/orphan", DAY_MS - quarter - 1),
         stored("shared/orphan-new", DAY_MS - quarter),
         stored("checkpoints/9/1-x", 0),
@@ -76,7 +76,7 @@ fn what_may_belong_to_an_upload_stays() {
 }
 
 proptest! {
-    /// Against the definition, file by file.
+    /// Compares the plan with the definition, file by file.
     #[test]
     fn the_plan_is_that_of_the_naive_model(
         checkpoints in prop::collection::vec((prop::collection::vec(0usize..12, 0..6), prop::bool::weighted(0.2)), 0..7),
@@ -184,7 +184,7 @@ fn files_that_a_newer_release_may_need_stay() {
     directory.storage().put("checkpoints/9/manifest.json", b"{\"format\": 2}").unwrap();
     let removal = retain(&directory, run, 1, &later()).unwrap();
     assert_eq!((removal.checkpoints.len(), removal.files.len()), (2, 0));
-    // One that is merely damaged needs nothing any more.
+    // A manifest that is merely damaged keeps no files.
     directory.storage().put("checkpoints/9/manifest.json", b"{").unwrap();
     assert_eq!(retain(&directory, run, 1, &later()).unwrap().files, ["shared/1", "shared/2"]);
     assert!(directory.storage().len("checkpoints/9/manifest.json").unwrap().is_some());

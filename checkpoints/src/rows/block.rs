@@ -1,8 +1,8 @@
-//! How rows lie in a block.
+//! The layout of rows in a block.
 
 use super::Row;
 
-/// The rows of one key group, as they are added.
+/// Rows of one key group, in the order in which they were added.
 #[derive(Default)]
 pub(super) struct Block {
     pub(super) bytes: Vec<u8>,
@@ -20,7 +20,7 @@ impl Block {
     }
 }
 
-/// Takes the first row off `bytes`; `None` if it is cut off.
+/// Takes the first row off `bytes`. Returns `None` if it is cut off.
 pub(super) fn take_row(bytes: &mut &[u8], group: u16) -> Option<Row> {
     let (&state, rest) = bytes.split_first()?;
     *bytes = rest;

@@ -1,8 +1,8 @@
-//! The footer: where the blocks of each key group lie, and how many rows each state has.
+//! The footer of a file of rows: where the blocks of each key group are, and how many rows each state has.
 
 use std::collections::BTreeMap;
 
-/// Where a block lies.
+/// Where a block is in the file, and what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) group: u16,
@@ -10,13 +10,13 @@ pub(super) struct Place {
     pub(super) offset: u64,
     /// Its length in the file.
     pub(super) stored: u32,
-    /// Its length when it is decompressed.
+    /// Its length after decompression.
     pub(super) raw: u32,
-    /// Of the bytes in the file.
+    /// The checksum of its bytes in the file.
     pub(super) checksum: u64,
 }
 
-/// Blocks by group, and in a group in the order they were written.
+/// The blocks by group, and within a group in the order in which they were written.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Footer {
     pub(super) blocks: Vec<Place>,
@@ -46,7 +46,7 @@ impl Footer {
         bytes
     }
 
-    /// Reads a footer whose blocks lie in `first..end` of the file; `None` if it isn't one.
+    /// Decodes a footer whose blocks lie in `first..end` of the file. Returns `None` if `bytes` is not such a footer.
     pub(super) fn decode(bytes: &[u8], first: u64, end: u64) -> Option<Self> {
         let (rest, counts) = bytes.split_last_chunk::<16>()?;
         let (blocks, states) = (&mut &counts[..], rest);

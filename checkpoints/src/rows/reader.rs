@@ -1,4 +1,4 @@
-//! Reading a file of rows.
+//! Reads a file of rows.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use super::block::take_row;
 use super::footer::{Footer, Place, number};
 use super::{END, HEADER, MAGIC, Row, RowsError, TRAILER, VERSION};
 
-/// Reads the rows of key groups from a file.
+/// Reads rows from a file, by key group.
 #[derive(Debug)]
 pub struct RowReader {
     path: PathBuf,
@@ -22,10 +22,10 @@ pub struct RowReader {
 }
 
 impl RowReader {
-    /// Opens a file and checks that it is whole: its start, its end and its footer. Blocks are checked when they are read.
+    /// Opens a file and checks its start, its end and its footer. Blocks are checked when they are read.
     ///
     /// # Errors
-    /// The file can't be read, is damaged or of another version.
+    /// The file can't be read, is damaged, or has another version.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RowsError> {
         let path = path.into();
         let failed = RowsError::io("read", &path);
@@ -35,7 +35,7 @@ impl RowReader {
         Ok(Self { path, file, footer })
     }
 
-    /// The rows of these key groups, group by group, and in a group in the order they were written.
+    /// The rows of these key groups, group by group, and within a group in the order in which they were written.
     pub fn groups(&self, groups: Range<u16>) -> Rows<'_> {
         let blocks = &self.footer.blocks;
         let first = blocks.partition_point(|block| block.group < groups.start);
@@ -90,7 +90,7 @@ fn read_footer(path: &Path, file: &File, length: u64) -> Result<Footer, RowsErro
     Footer::decode(&footer, HEADER as u64, start).ok_or_else(|| damaged("its footer doesn't describe it"))
 }
 
-/// The rows of some key groups. After an error it ends.
+/// Iterates over the rows of some key groups. Ends after an error.
 pub struct Rows<'a> {
     reader: &'a RowReader,
     blocks: std::slice::Iter<'a, Place>,

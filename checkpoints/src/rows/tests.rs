@@ -1,4 +1,4 @@
-//! Files of rows against a list of rows, whole and damaged.
+//! Compares files of rows, whole and damaged, with a list of rows.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ fn write(path: &Path, rows: &[Row]) -> Finished {
     writer.finish().unwrap()
 }
 
-/// The rows of these groups as the file should give them: group by group, otherwise as written.
+/// The rows of these groups in the order in which the file should give them: by group, and else as written.
 fn expected(rows: &[Row], groups: std::ops::Range<u16>) -> Vec<Row> {
     let mut rows: Vec<Row> = rows.iter().filter(|row| groups.contains(&row.group)).cloned().collect();
     rows.sort_by_key(|row| row.group);
@@ -52,7 +52,7 @@ proptest! {
         crate::verify(&file, &path).unwrap();
     }
 
-    /// Whatever becomes of a file: what is read from it is what was written, or an error that names it.
+    /// Whatever happens to a file, reading gives what was written, or an error that names the file.
     #[test]
     fn damage_is_found_or_does_not_matter(
         rows in prop::collection::vec(row(), 1..200), at: prop::sample::Index, bit in 0u8..8, cut: bool, group in 0u16..12,
@@ -64,7 +64,7 @@ proptest! {
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] ^= 1 << bit }
         fs::write(&path, &bytes).unwrap();
-        // All of it is covered by some checksum.
+        // A checksum covers every byte.
         let error = read(&path, 0..u16::MAX).unwrap_err().to_string();
         prop_assert!(error.contains("a.rows"), "{}", error);
         match read(&path, group..group + 1) {
@@ -74,7 +74,7 @@ proptest! {
         prop_assert!(!cut || RowReader::open(&path).is_err());
     }
 
-    /// Bytes that never were a file of rows are an error, too, even with checksums that match.
+    /// Bytes that never were a file of rows are an error, even with checksums that match.
     #[test]
     fn a_forged_block_is_no_panic(raw in prop::collection::vec(any::<u8>(), 0..200), rows in 0u32..20, claimed in 0u32..300) {
         let dir = tempfile::tempdir().unwrap();
@@ -109,7 +109,7 @@ fn blocks_are_cut_at_their_size_and_large_rows_fit() {
     rows.push(Row { group: 1, state: 9, key: b"large".to_vec(), value: vec![7; 3 << 20] });
     write(&path, &rows);
     let reader = RowReader::open(&path).unwrap();
-    // 10,000 rows of 27 bytes a group are four full blocks and a rest.
+    // 10,000 rows of 27 bytes per group make four full blocks and a rest.
     assert!(reader.footer.blocks.iter().all(|block| block.raw >= 64 << 10 || block.rows < 2_500));
     assert_eq!(reader.footer.blocks.iter().filter(|block| block.group == 0).count(), 5);
     assert_eq!(read(&path, 0..3).unwrap(), expected(&rows, 0..3));
@@ -120,7 +120,7 @@ fn many_groups_are_written_before_they_fill_the_memory() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.rows");
     let mut writer = RowWriter::create(&path).unwrap();
-    // 48 MiB, spread so thin that no group ever fills a block.
+    // 48 MiB, spread so thinly that no group ever fills a block.
     for round in 0..3u8 {
         for group in 0..8_192 {
             writer.push(group, round, &[round], &[0; 2_048]).unwrap();
@@ -169,7 +169,7 @@ fn errors_say_what_is_wrong() {
     assert!(error.contains("no/such"), "{error}");
 }
 
-/// The bytes of a file are part of the format: files of earlier releases are read. How zstd packs a block may change, so writing isn't held to them.
+/// The bytes of a file are part of the format: this release must read the files of earlier ones. It may write others, because zstd may change.
 #[test]
 fn golden_file_can_be_read_for_ever() {
     let golden = concat!(

@@ -1,4 +1,4 @@
-//! Writing a file of rows.
+//! Writes a file of rows.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,16 +12,16 @@ use super::block::Block;
 use super::footer::{Footer, Place};
 use super::{END, MAGIC, MAX_ROW, RowsError, VERSION};
 
-/// A block is written when it has this many bytes. Larger ones hardly compress better; smaller ones cost seeks.
+/// A block is written when it has this many bytes. Larger blocks hardly compress better; smaller ones cost seeks.
 const BLOCK: usize = 64 << 10;
-/// Rows that wait in all blocks together, in bytes. Jobs of up to 256 key groups never get there.
+/// The most bytes of rows that may wait in all blocks together. Jobs with up to 256 key groups never reach it.
 const BUFFERED: usize = 16 << 20;
-/// The fastest of zstd's ordinary levels: checkpoints compete with the job for the processor.
+/// The fastest of zstd's ordinary levels, because checkpoints compete with the job for the processor.
 const LEVEL: i32 = 1;
 
 /// Writes rows, in any order of key groups, into one file.
 ///
-/// It holds 64 KiB of rows per key group, at most 16 MiB in all and one row more. Without [`RowWriter::finish`] the file is incomplete.
+/// It buffers 64 KiB of rows per key group, at most 16 MiB in all, plus one row. Without [`RowWriter::finish`] the file is incomplete.
 pub struct RowWriter {
     path: PathBuf,
     file: BufWriter<File>,
@@ -38,18 +38,18 @@ pub struct RowWriter {
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// The length of the file.
+    /// The length of the file in bytes.
     pub bytes: u64,
     /// The XXH3 hash of the file.
     pub checksum: u64,
     /// How many rows it holds.
     pub rows: u64,
-    /// And how many of each state.
+    /// How many rows of each state it holds.
     pub rows_by_state: BTreeMap<u8, u64>,
 }
 
 impl RowWriter {
-    /// Creates the file, in place of one that is there: that one may be linked to from storage, and is not touched.
+    /// Creates the file. An existing file of that name is replaced, not written to, because storage may hold a link to it.
     ///
     /// # Errors
     /// The file can't be created.
@@ -77,10 +77,10 @@ impl RowWriter {
         Ok(writer)
     }
 
-    /// Adds a row. Rows of one key group are read back in the order they were added.
+    /// Adds a row. Rows of one key group are read back in the order in which they were added.
     ///
     /// # Errors
-    /// The file can't be written, or the row has more than a GiB.
+    /// The file can't be written, or the row is larger than 1 GiB.
     pub fn push(&mut self, group: u16, state: u8, key: &[u8], value: &[u8]) -> Result<(), RowsError> {
         let bytes = key.len().saturating_add(value.len());
         if bytes > MAX_ROW {
@@ -148,7 +148,7 @@ impl RowWriter {
         self.buffered -= raw;
         block.rows = 0;
         block.bytes.clear();
-        // A block that one large row blew up, or of one group of very many, doesn't keep its memory.
+        // Gives memory back: one large row may have grown the block, or there are very many groups.
         block.bytes.shrink_to(2 * BLOCK);
         self.write(&compressed)?;
         compressed.shrink_to(2 * BLOCK);
@@ -163,7 +163,7 @@ impl RowWriter {
     }
 }
 
-/// A new file is only durable when its directory is.
+/// Syncs the directory of a file: a new file is only durable when its directory entry is.
 fn sync_parent(path: &Path) -> std::io::Result<()> {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),

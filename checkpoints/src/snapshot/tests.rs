@@ -1,4 +1,4 @@
-//! What can be opened, from where, and what is said when it can't.
+//! What can be opened, from where, and what the error says if it can't.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ fn savepoint(storage: &Storage) {
     publish_savepoint(storage, &manifest).unwrap();
 }
 
-/// Opens `location`, fetches everything, and returns the epoch.
+/// Opens `location`, downloads everything, and returns the epoch.
 fn epoch(location: &str) -> Result<u32, SnapshotError> {
     let snapshot = Snapshot::open(location)?;
     let into = tempfile::tempdir().unwrap();
@@ -86,7 +86,7 @@ fn a_savepoint_does_not_replace_another() {
     let storage = Storage::open(dir.path().to_str().unwrap()).unwrap();
     let first = Manifest { kind: Kind::Savepoint, ..manifest(1, 9) };
     publish_savepoint(&storage, &first).unwrap();
-    // After an answer that was lost, it is published once more.
+    // When the answer was lost, the same savepoint is published again.
     publish_savepoint(&storage, &first).unwrap();
     let error = publish_savepoint(&storage, &Manifest { epoch: crate::Epoch(10), ..first.clone() }).unwrap_err().to_string();
     assert!(error.contains("already holds a savepoint") && error.contains(storage.root()), "{error}");
@@ -161,7 +161,7 @@ fn errors_say_what_is_missing() {
     damaged(&json.replacen("\"workers\": 1", "\"workers\": 2", 1), "its manifest.json is damaged: its checksum is");
     damaged(&json.replacen("\"workers\": 1", "\"workers\": !", 1), "at line 9 column");
     damaged(&json.replacen("\"format\": 1", "\"format\": 5", 1), "format 5");
-    // All that is left is damaged now.
+    // Now everything that is left is damaged.
     says("fraud", "none of the checkpoints in");
     fs::write(job.join("checkpoints/2/manifest.json"), &json).unwrap();
     assert_eq!(epoch(job.to_str().unwrap()).unwrap(), 2);
@@ -178,7 +178,7 @@ fn files_are_checked_before_anything_is_restored_and_when_they_are_fetched() {
     assert_eq!(snapshot.passed_over().len(), 1);
     assert!(snapshot.passed_over()[0].to_string().contains("checkpoints/2"));
 
-    // The length is right, so that only its checksum tells.
+    // The length is right, so only the checksum tells.
     fs::write(job.join("shared/1-a.sst"), b"test").unwrap();
     let text = snapshot.download(&file("shared/1-a.sst"), &dir.path().join("a.sst")).unwrap_err().to_string();
     assert!(text.contains("a.sst (stored as shared/1-a.sst) has checksum") && text.contains("damaged"), "{text}");

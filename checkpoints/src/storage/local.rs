@@ -10,9 +10,9 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::{Cause, Stored};
 
-/// What files are called until they are whole.
+/// How the names of files begin until the files are whole.
 const TEMPORARY: &str = ".tmp-";
-/// The endings of files that nobody writes to once they are whole, and that are large: only these share their bytes with a running job.
+/// The extensions of large files that nobody writes to once they are whole. Only these share their bytes with a running job.
 const NEVER_WRITTEN_AGAIN: &[&str] = &["sst", "blob", "rows", "segment"];
 
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Local {
     root: PathBuf,
 }
 
-/// Whether a file is one that an interrupted write left behind.
+/// True if an interrupted write left this file behind.
 pub(super) fn is_temporary(name: &str) -> bool {
     name.rsplit('/').next().is_some_and(|file| file.starts_with(TEMPORARY))
 }
@@ -77,7 +77,7 @@ impl Local {
         let sharable = local.extension().is_some_and(|ending| NEVER_WRITTEN_AGAIN.iter().any(|known| *known == ending));
         match sharable.then(|| target.link(&stored)) {
             Some(Ok(())) => Ok(()),
-            // A job that is restored can be restored again: nothing here has to survive a crash.
+            // After a crash, the job can be restored again, so this copy need not be durable.
             Some(Err(_)) | None => target.copy(source, false),
         }
     }
@@ -85,7 +85,7 @@ impl Local {
     pub(super) fn delete(&self, name: &str) -> Result<(), Cause> {
         let path = self.root.join(name);
         present(fs::remove_file(&path))?;
-        // A folder goes with its last file, as in a bucket. Those at the top stay: somebody may be about to put a file there.
+        // As in a bucket, a folder goes with its last file. Folders at the top stay, because another process may be about to store a file there.
         let nested = path.parent().filter(|folder| folder.parent().is_some_and(|above| above != self.root && *folder != self.root));
         match nested.map(fs::remove_dir) {
             Some(Err(e)) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Err(e.into()),
@@ -100,10 +100,10 @@ impl Local {
             let Some(entries) = present(fs::read_dir(self.root.join(&folder)))? else { continue };
             for entry in entries {
                 let entry = entry?;
-                // Names of ours are text; others can't be ours.
+                // Our names are valid UTF-8, so other files are not ours.
                 let Ok(name) = entry.file_name().into_string() else { continue };
                 let name = super::join(&folder, &name);
-                // It may be gone by now: others delete, too.
+                // Another process may have deleted it by now.
                 let Some(metadata) = present(fs::metadata(entry.path()))? else { continue };
                 if metadata.is_dir() {
                     folders.push(name);
@@ -115,7 +115,7 @@ impl Local {
         Ok(files)
     }
 
-    /// Makes the directory, and sees that files can be made in it.
+    /// Creates the directory, and checks that files can be created in it.
     pub(super) fn prepare(&self) -> io::Result<()> {
         Target::at(self.root.join(TEMPORARY)).temporary().map(drop)
     }
@@ -125,7 +125,7 @@ impl Local {
     }
 }
 
-/// A file to be put in place at one stroke.
+/// A file to be put in place atomically.
 struct Target {
     path: PathBuf,
     folder: PathBuf,
@@ -149,7 +149,8 @@ impl Target {
         Ok(link.persist(&self.path)?)
     }
 
-    /// Creates something in the folder of the target, which is made if need be: again, if who deletes its last file takes it away in between.
+    /// Creates something in the folder of the target, and the folder if need be. Tries again if a process that deletes the last file removes the folder in
+    /// between.
     fn in_folder<T>(&self, create: impl Fn() -> io::Result<T>) -> io::Result<T> {
         let mut tries_left = 50;
         loop {
@@ -170,25 +171,25 @@ impl Target {
         Ok(())
     }
 
-    /// A name is only durable when its folder is.
+    /// Syncs the folder: a name is only durable when its folder is.
     fn sync_folder(&self) -> Result<(), Cause> {
         Ok(File::open(&self.folder)?.sync_all()?)
     }
 }
 
-/// Makes a folder and those above it, durably.
+/// Creates a folder and those above it, durably.
 fn make_folder(folder: &Path) -> io::Result<()> {
     match make_one(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             make_folder(folder.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or(e)?)?;
-            // Some parents, such as /proc, are there and deny it all the same.
+            // Some parents, such as /proc, exist and still report that the folder is not found.
             make_one(folder)
         }
         made => made,
     }
 }
 
-/// Makes a folder in one that is there, if it is not there itself.
+/// Creates a folder in an existing one, unless it exists.
 fn make_one(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Ok(()) => match folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -200,13 +201,13 @@ fn make_one(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// When a file was stored. Linking a file keeps the time its contents were written, but not that of the last change to its names.
+/// When a file was stored. Linking a file keeps the time at which its contents were written, but updates the time of the last change to its names.
 fn stored_ms(metadata: &Metadata) -> Result<i64, Cause> {
     let written = metadata.modified()?.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     Ok(written.max(metadata.ctime() * 1_000 + metadata.ctime_nsec() / 1_000_000))
 }
 
-/// `None` for a file that isn't there, be it that a folder is, and for a folder that isn't.
+/// Makes a missing file `None`, and a file where a folder is, and a missing folder.
 fn present<T>(result: io::Result<T>) -> Result<Option<T>, Cause> {
     match result {
         Ok(value) => Ok(Some(value)),

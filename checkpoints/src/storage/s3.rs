@@ -1,4 +1,4 @@
-//! Storage in a bucket of S3, or of a server that speaks its language.
+//! Storage in a bucket of S3, or of a compatible server.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,12 +13,12 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Cause, Stored};
 
-/// Files are sent in parts from this size on; S3 takes no more than 10,000 parts, of 5 MiB at least.
+/// Files larger than this are sent in parts, in bytes. S3 takes at most 10,000 parts, of at least 5 MiB each.
 const PART: u64 = 8 << 20;
 const MOST_PARTS: u64 = 9_000;
-/// Parts that are under way at a time.
+/// How many parts are sent at a time.
 const PARTS_AT_ONCE: usize = 4;
-/// A checkpoint that can't be stored should fail before the next ones pile up behind it.
+/// Retries end soon: a checkpoint that can't be stored should fail before the next ones pile up behind it.
 const RETRY: RetryConfig = RetryConfig {
     backoff: object_store::BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2. },
     max_retries: 6,
@@ -35,7 +35,7 @@ impl S3 {
     pub(super) fn open(bucket: &str, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Cause> {
         let mut builder = AmazonS3Builder::new();
         for (name, value) in variables.into_iter().filter(|(name, _)| name.starts_with("AWS_")) {
-            // An endpoint without TLS was asked for by its URL.
+            // Whoever names an endpoint with http:// wants it without TLS.
             if name.starts_with("AWS_ENDPOINT") && value.starts_with("http://") {
                 builder = builder.with_allow_http(true);
             }
@@ -43,7 +43,7 @@ impl S3 {
                 builder = builder.with_config(key, value);
             }
         }
-        // The TLS of this process; it may have been chosen before.
+        // The TLS provider of this process. It may have been chosen before, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = builder.with_bucket_name(bucket).with_retry(RETRY).build()?;
         Ok(Self { store, runtime: Builder::new_current_thread().enable_all().build()? })
@@ -84,7 +84,7 @@ impl S3 {
             match send(&mut file, &mut upload).await {
                 Ok(()) => upload.finish().await.map(drop).map_err(Cause::from),
                 Err(cause) => {
-                    // What goes wrong now matters less than what went wrong before.
+                    // The first error matters, not one of the clean-up.
                     let _ = upload.abort().await;
                     Err(cause)
                 }
@@ -136,7 +136,7 @@ async fn send(file: &mut File, upload: &mut WriteMultipart) -> Result<(), Cause>
     }
 }
 
-/// `None` for a file that isn't there.
+/// Makes a missing file `None`.
 fn present<T>(result: object_store::Result<T>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! What holds for storage of any kind, and what of one.
+//! What holds for storage of every kind, and what for one kind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::test_server::TestServer;
 use super::*;
 
-/// One storage of each kind, and a directory of this machine's own.
+/// One storage of each kind, and a local directory.
 fn each(check: impl Fn(&Storage, &Path)) {
     let (stored, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     check(&Storage::open(stored.path().join("not/there/yet").to_str().unwrap()).unwrap(), own.path());
@@ -41,7 +41,7 @@ fn files_are_put_replaced_listed_and_deleted() {
         assert_eq!(storage.get("a").unwrap().unwrap(), b"");
         assert_eq!(storage.len("b/c/d").unwrap(), Some(1));
         assert_eq!(storage.list("").unwrap(), ["a", "b/a", "b/c/d", "bc", "名 x"]);
-        // A folder is a folder, not the beginning of a name.
+        // A folder matches as a folder, not as the beginning of a name.
         assert_eq!(storage.list("b").unwrap(), ["b/a", "b/c/d"]);
         assert_eq!(storage.list("none").unwrap(), [""; 0]);
         assert_eq!(storage.inside("b").unwrap().list("").unwrap(), ["a", "c/d"]);
@@ -66,13 +66,13 @@ fn the_first_to_put_a_name_keeps_it() {
 #[test]
 fn files_are_uploaded_and_downloaded_whatever_their_size() {
     each(|storage, own| {
-        // Below and above what is sent in one piece.
+        // Below and above the size that is sent in one piece.
         for size in [0, 1_000, (20 << 20) + 7] {
             let bytes: Vec<u8> = (0..size as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
             let (from, to) = (own.join("from"), own.join("deep/er/to"));
             let _ = fs::remove_file(&from);
             fs::write(&from, &bytes).unwrap();
-            // Twice is as good as once.
+            // Storing a file twice has the same result as once.
             storage.upload(&from, "shared/x").unwrap();
             storage.upload(&from, "shared/x").unwrap();
             assert_eq!(storage.len("shared/x").unwrap(), Some(size));
@@ -96,7 +96,7 @@ fn files_bear_the_time_they_were_stored() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
         storage.upload(&old, "old.sst").unwrap();
         let stored = storage.entries("").unwrap().remove(0).stored_ms;
-        // Some file systems, and S3, count whole seconds.
+        // Some file systems, and S3, have times in whole seconds.
         assert!((now - 2_000..now + 60_000).contains(&stored), "{stored} at {now}");
     });
 }
@@ -148,7 +148,7 @@ fn a_bucket_that_refuses_is_an_error_that_names_it() {
 fn a_server_that_is_not_there_is_an_error_that_says_so() {
     let own = tempfile::tempdir().unwrap();
     for scheme in ["http", "https"] {
-        // Nothing listens on the port that was just given back.
+        // Nothing listens on a port that was just released.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let endpoint = format!("{scheme}://127.0.0.1:{port}");
         let variables = [("AWS_ENDPOINT_URL", endpoint.as_str()), ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
@@ -235,16 +235,16 @@ fn a_directory_shares_what_is_never_written_again_and_copies_the_rest() {
         assert_eq!(inode(&from), inode(&stored(name)), "{name}");
         storage.download(name, &to).unwrap();
         assert_eq!(inode(&to) == inode(&stored(name)), shared, "{name}");
-        // What is downloaded again replaces what was there.
+        // A second download replaces what was there.
         fs::remove_file(&to).unwrap();
         fs::write(&to, b"of a run before").unwrap();
         storage.download(name, &to).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"old");
     }
-    // A database goes on writing to what it was given.
+    // A database goes on writing to the files it was given.
     fs::write(dir.path().join("restored/CURRENT"), b"new").unwrap();
     assert_eq!(storage.get("CURRENT").unwrap().unwrap(), b"old");
-    // Another file of the same name takes the place of the one before, which others still have.
+    // Another file of the same name replaces the one before, to which others still have links.
     fs::write(dir.path().join("2.sst"), b"other").unwrap();
     storage.upload(&dir.path().join("2.sst"), "1.sst").unwrap();
     assert_eq!(storage.get("1.sst").unwrap().unwrap(), b"other");
@@ -264,7 +264,7 @@ fn a_file_of_another_file_system_is_copied() {
 
 #[test]
 fn a_folder_that_cannot_be_made_is_an_error() {
-    // Folders there are never made, though it says only that there are none.
+    // Folders can't be created there, though the system only reports that they are not found.
     let storage = Storage::open("/proc/tidegate/deep").unwrap();
     for error in [storage.put("a", b"").unwrap_err(), storage.prepare().unwrap_err()] {
         assert!(error.to_string().contains("/proc/tidegate/deep"), "{error}");
@@ -294,7 +294,7 @@ fn what_an_interrupted_write_left_is_told_from_files() {
     assert_eq!(storage.list("").unwrap(), ["shared/x"]);
     let entries = storage.entries("shared").unwrap();
     assert_eq!(entries.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["shared/.tmp-abc", "shared/x"]);
-    // And it can be deleted as any file.
+    // It can be deleted like any other file.
     storage.delete("shared/.tmp-abc").unwrap();
     assert_eq!(storage.entries("shared").unwrap().len(), 1);
 }

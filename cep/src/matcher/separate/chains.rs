@@ -1,4 +1,4 @@
-//! Appends an event to the chains of the runs that take it, so that those that are alike stay one.
+//! Appends an event to the chains of the runs that take it, so that equal chains stay one.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -7,25 +7,25 @@ use super::runs::Chain;
 use crate::matcher::past::Past;
 use crate::nfa::StepId;
 
-/// The nodes of the event in hand.
+/// The nodes of the current event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Appended {
     event: u32,
-    /// By the node before and the step.
+    /// Nodes by the node before and the step.
     nodes: HashMap<(u32, StepId), u32, FixedState>,
-    /// A node by step: any will do to begin with.
+    /// One node for each step. Any node of a step can be where a chain begins.
     by_step: Vec<(StepId, u32)>,
 }
 
 impl Appended {
-    /// Goes on with another event.
+    /// Starts with another event.
     pub fn start(&mut self, event: u32) {
         self.event = event;
         self.nodes.clear();
         self.by_step.clear();
     }
 
-    /// A chain with the event behind it, or one that begins with it.
+    /// Appends the event to a chain, or begins a chain with it.
     pub fn append<E>(&mut self, past: &mut Past<E>, chain: Option<Chain>, step: StepId) -> Chain {
         let known = self.by_step.iter().find(|(of, _)| *of == step).map(|(_, node)| *node);
         let Some(Chain { node: before, first, length }) = chain else {

@@ -1,4 +1,4 @@
-//! What becomes of complete matches: in which order they are emitted, and what they drop.
+//! What becomes of complete matches: the order in which they are emitted, and what they drop.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -11,8 +11,8 @@ use crate::pattern::AfterMatch;
 impl<C> SeparateEngine<C> {
     /// Emits the complete matches that need not wait for a partial one that began earlier.
     ///
-    /// They go in the order they began; of one start, the one completed first, of one event, the longest, and of one length, the one whose events came
-    /// first.
+    /// They go in the order in which they began: of one first event, the one completed first; of those completed by one event, the longest; of one length,
+    /// the one whose events came first.
     pub(super) fn settle<E, X>(
         &mut self,
         runs: &mut Separate<E>,
@@ -31,7 +31,7 @@ impl<C> SeparateEngine<C> {
             }
             runs.held.pop_front();
             if let Some(bound) = self.drops(&runs.past, complete.chain)? {
-                // Both are in order of their starts.
+                // Both are in the order of their first events.
                 let open = runs.open.partition_point(|run| run.chain.first < bound);
                 let held = runs.held.partition_point(|complete| complete.chain.first < bound);
                 runs.open.drain(..open);
@@ -43,7 +43,7 @@ impl<C> SeparateEngine<C> {
         Ok(())
     }
 
-    /// The event before which all is dropped for a match, if any is.
+    /// The event before which a match drops everything; `None` if it drops nothing.
     fn drops<E, X>(&self, past: &Past<E>, chain: Chain) -> Result<Option<u32>, MatchError<X>> {
         Ok(match &self.nfa.after_match {
             AfterMatch::NoSkip => None,
@@ -59,7 +59,7 @@ impl<C> SeparateEngine<C> {
         })
     }
 
-    /// Lists the events of a chain.
+    /// Lists the events of a chain, and returns its first entry.
     pub(super) fn list<E>(&mut self, past: &Past<E>, chain: Chain) -> u32 {
         self.listing.clear();
         self.listing.add_match(chain.nodes(past).map(|node| (node.event, node.step)))
@@ -72,7 +72,7 @@ fn order<E>(past: &Past<E>, a: &Complete, b: &Complete) -> Ordering {
     if by_key.is_ne() || a.chain == b.chain {
         return by_key;
     }
-    // The earliest event in which they differ decides, which is the last on the way back.
+    // The earliest event in which they differ decides. On the way back, that is the last difference.
     let nodes = |complete: &Complete| complete.chain.nodes(past).map(|node| (node.event, node.step));
     nodes(a).zip(nodes(b)).filter(|(a, b)| a != b).last().map_or(Ordering::Equal, |(a, b)| a.cmp(&b))
 }

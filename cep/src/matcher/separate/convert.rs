@@ -1,4 +1,4 @@
-//! From and to the other forms of a key's state.
+//! Conversions from and to the other forms of a key's state.
 
 use super::runs::{Chain, Complete, Run, Separate};
 use crate::matcher::past::NONE;
@@ -46,7 +46,7 @@ impl<E> Separate<E> {
         chain
     }
 
-    /// The events with their times, in order, and the matches.
+    /// Converts to the common form.
     pub fn into_open(self) -> Open<E> {
         let path = |chain: Chain| {
             let mut path: Path = chain.nodes(&self.past).map(|node| (node.event, node.step)).collect();

@@ -1,4 +1,4 @@
-//! What an event does to each run: found once per event for a state whose conditions look at the event alone, once per run for the others.
+//! Finds what an event does to each run: once per event for states whose conditions look at the event alone, once per run for the others.
 
 use std::ops::Range;
 
@@ -8,22 +8,21 @@ use crate::matcher::past::Past;
 use crate::matcher::ways::{Decision, Ways};
 use crate::nfa::{ConditionId, Nfa, StateId};
 
-/// What has been found out so far. Numbers tell what still holds, so that nothing has to be wiped: an entry is valid if it was written under the number of
-/// this event, or of this run.
+/// What has been found out so far. Nothing is ever cleared: an entry is valid if it was written under the number of this event, or of this run.
 #[derive(Clone, Debug)]
 pub(super) struct Decider {
     clock: u64,
-    /// The number of this event.
+    /// The number of the current event.
     event: u64,
-    /// By condition.
+    /// By condition: the number it was evaluated under, and the answer.
     facts: Vec<(u64, bool)>,
-    /// By state.
+    /// By state: the number it was decided under, and its range of `decisions`.
     known: Vec<(u64, Range<usize>)>,
     decisions: Vec<Decision>,
     ways: Ways,
 }
 
-/// An event in hand.
+/// The current event, and what it is judged by.
 pub(super) struct Subject<'a, C, E> {
     pub nfa: &'a Nfa<C>,
     pub past: Option<&'a Past<E>>,
@@ -43,7 +42,7 @@ impl Decider {
         }
     }
 
-    /// Begins with another event.
+    /// Starts with another event.
     pub fn begin(&mut self) {
         self.clock += 1;
         self.event = self.clock;
@@ -54,7 +53,7 @@ impl Decider {
         &self.decisions[range]
     }
 
-    /// What the event does to a run in `state` with these events behind it.
+    /// Finds what the event does to a run in `state` that has matched `chain`: a range of decisions.
     #[inline]
     pub fn decide<C, E, X>(
         &mut self,

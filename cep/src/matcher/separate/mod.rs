@@ -1,4 +1,4 @@
-//! Follows every partial match by itself: whatever a pattern may ask for, at a cost that grows with those that an event moves.
+//! Follows every partial match by itself. This runs any pattern; an event costs a step for each partial match that it moves.
 
 mod chains;
 mod complete;
@@ -25,7 +25,7 @@ use chains::Appended;
 use decide::{Decider, Subject};
 use runs::{Complete, Run};
 
-/// Runs a compiled pattern, partial match by partial match.
+/// Runs a compiled pattern, one partial match after the other.
 #[derive(Clone, Debug)]
 pub(super) struct SeparateEngine<C> {
     nfa: Arc<Nfa<C>>,
@@ -34,15 +34,15 @@ pub(super) struct SeparateEngine<C> {
     event_bytes: usize,
     dropped: u64,
     decider: Decider,
-    /// What the event does to each run.
+    /// What the current event does to each run, and last to the one that begins.
     ranges: Vec<Range<usize>>,
     spare: Vec<Run>,
     appended: Appended,
     listing: Listing,
     sweep: Sweep,
-    /// Does any state have a window of its own?
+    /// Whether any state has a window of its own.
     windowed_states: bool,
-    /// Has each state a bit of its own in a word?
+    /// Whether there are few enough states for each to have its bit in a word.
     few_states: bool,
 }
 
@@ -75,7 +75,7 @@ impl<C> SeparateEngine<C> {
         self.event_bytes = bytes;
     }
 
-    /// Time has come to `time`. Has anything changed?
+    /// Advances the time of a key. Returns whether its state has changed.
     pub fn advance<E, X>(&mut self, state: &mut State<E>, time: i64, found: &mut impl FnMut(Found<'_, E>)) -> Result<bool, MatchError<X>> {
         if let State::Shared(_) = state {
             *state = State::Separate(self.of_its_own(state));
@@ -107,7 +107,7 @@ impl<C> SeparateEngine<C> {
         result.map(|()| true)
     }
 
-    /// An event came. Has anything changed?
+    /// Processes an event. Returns whether the state of the key has changed.
     pub fn event<E, X>(
         &mut self,
         state: &mut State<E>,
@@ -139,7 +139,7 @@ impl<C> SeparateEngine<C> {
         result.map(|()| true)
     }
 
-    /// Takes a key's state in the form of this engine.
+    /// Takes the state of a key, in the form of this engine.
     fn of_its_own<E>(&self, state: &mut State<E>) -> Box<Separate<E>> {
         let foreign = !matches!(state, State::Separate(_));
         let mut runs = std::mem::take(state).into_separate();
@@ -149,13 +149,13 @@ impl<C> SeparateEngine<C> {
         runs
     }
 
-    /// What begins with the event.
+    /// The decisions by which a partial match begins with the event.
     fn begins(&self) -> impl Iterator<Item = Decision> {
         let range = self.ranges.last().cloned().unwrap_or_default();
         self.decider.decisions(range).iter().copied().filter(|decision| matches!(decision, Decision::Take { .. }))
     }
 
-    /// The state and the step of what begins, if that is one partial match and nothing else.
+    /// If exactly one partial match begins and nothing is complete, its state and step.
     fn begins_one(&self) -> Option<(StateId, StepId)> {
         let mut begins = self.begins();
         match (begins.next(), begins.next()) {
@@ -164,7 +164,7 @@ impl<C> SeparateEngine<C> {
         }
     }
 
-    /// Does what was decided.
+    /// Carries out what was decided.
     fn apply<E, X>(
         &mut self,
         runs: &mut Separate<E>,
@@ -186,7 +186,7 @@ impl<C> SeparateEngine<C> {
             self.follow(runs, None, &[decision]);
         }
         if runs.past.nodes.len() == nodes {
-            // Nobody has taken it.
+            // No run has taken the event.
             runs.past.events.pop();
         }
         runs.arrivals += 1;
@@ -199,8 +199,8 @@ impl<C> SeparateEngine<C> {
         result
     }
 
-    /// Finds what the event does to each run, and last to the one that is always about to begin. Do all stay as they are? Then there is nothing to
-    /// be found for them one by one.
+    /// Finds what the event does to each run, and last to the one that is always about to begin. Returns whether all runs stay as they are; then nothing is
+    /// found for each of them.
     fn decide<E, X>(
         &mut self,
         runs: Option<&Separate<E>>,
@@ -227,9 +227,9 @@ impl<C> SeparateEngine<C> {
         Ok(stays)
     }
 
-    /// Does to each run what was found.
+    /// Carries out for each run what was found.
     fn act<E>(&mut self, runs: &mut Separate<E>) {
-        // What a key keeps is of its own size.
+        // The key gets a vector of its own size; the spare one keeps its capacity.
         let mut before = std::mem::take(&mut self.spare);
         before.append(&mut runs.open);
         runs.occupied = 0;
@@ -247,7 +247,7 @@ impl<C> SeparateEngine<C> {
         self.spare = before;
     }
 
-    /// Follows a run, or the one that is about to begin.
+    /// Carries out decisions for a run, or for the one that is about to begin.
     fn follow<E>(&mut self, runs: &mut Separate<E>, run: Option<Run>, decisions: &[Decision]) {
         let stops = decisions.contains(&Decision::Stop);
         for decision in decisions {
@@ -272,27 +272,27 @@ impl<C> SeparateEngine<C> {
         }
     }
 
-    /// When a run's time is over.
+    /// When a run runs out of time; `None` if never.
     fn expiry<E>(&self, runs: &Separate<E>, run: &Run) -> Option<i64> {
         let by_step = self.nfa.state(run.state).within.map(|within| runs.latest(run.chain).saturating_add(within));
         let by_pattern = self.nfa.within.map(|within| runs.past.time(run.chain.first).saturating_add(within));
         by_step.into_iter().chain(by_pattern).min()
     }
 
-    /// Brings the deadline up to date; the runs before `from` are as they were.
+    /// Updates the deadline. The runs before `from` have not changed.
     fn set_deadline<E>(&self, runs: &mut Separate<E>, from: usize) {
         let known = if from == 0 { i64::MAX } else { runs.deadline };
         let changed = &runs.open[from..];
         let deadline = match (self.windowed_states, self.nfa.within) {
             (false, None) => None,
-            // All that begins with an event does so at one time, and runs are in order of their starts.
+            // What begins with one event begins at one time, and runs are in the order of their first events.
             (false, Some(within)) => changed.first().map(|run| runs.past.time(run.chain.first).saturating_add(within)),
             (true, _) => changed.iter().filter_map(|run| self.expiry(runs, run)).min(),
         };
         runs.deadline = deadline.map_or(known, |deadline| deadline.min(known));
     }
 
-    /// Drops what is too much.
+    /// Drops what exceeds the limit.
     fn hold_to_limit<E, X>(&mut self, runs: &mut Separate<E>) -> Result<(), MatchError<X>> {
         while runs.bytes(self.event_bytes) > self.limit.memory && !runs.open.is_empty() {
             runs.sweep(&mut self.sweep);
@@ -318,7 +318,7 @@ fn complete<E>(runs: &mut Separate<E>, chain: Chain) {
     runs.held.push_back(Complete { chain, arrival: runs.arrivals });
 }
 
-/// Does the event leave every run as it is, whatever it has matched?
+/// True if the event leaves every run as it is, whatever the run has matched.
 fn stay<C, E, X>(
     decider: &mut Decider,
     subject: &Subject<'_, C, E>,

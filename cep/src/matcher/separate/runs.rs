@@ -1,7 +1,8 @@
 //! The state of a key whose partial matches (runs) are followed one by one.
 //!
-//! What a run has matched is a chain of nodes back to its first event. Runs share them: one that began later holds the latest part of the chain of one that
-//! began earlier, as long as both take the same events, and says itself where its part ends. So a loop that a thousand runs are in takes one node an event.
+//! What a run has matched is a chain of nodes back to its first event. Runs share chains: as long as both take the same events, a run that began later
+//! holds the latest part of the chain of one that began earlier, and says itself where its part ends. So a loop that a thousand runs are in takes one
+//! node per event.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,14 +18,14 @@ pub(crate) struct Run {
     pub chain: Chain,
 }
 
-/// The events of a partial match, or of a complete one.
+/// The events of a partial or complete match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Chain {
-    /// The node of its latest event.
+    /// The node of the latest event.
     pub node: u32,
-    /// Its first event.
+    /// The first event, where the chain ends.
     pub first: u32,
-    /// How many they are.
+    /// The number of events.
     pub length: u32,
 }
 
@@ -32,7 +33,7 @@ pub(crate) struct Chain {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Complete {
     pub chain: Chain,
-    /// When it was completed, in order of arrival.
+    /// When it was completed: the number of the event that did it.
     pub arrival: u64,
 }
 
@@ -40,15 +41,15 @@ pub(crate) struct Complete {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Separate<E> {
     pub(crate) past: Past<E>,
-    /// In order of their first events.
+    /// The runs, in the order of their first events.
     pub(crate) open: Vec<Run>,
-    /// In the order they will be emitted.
+    /// Complete matches, in the order in which they will be emitted.
     pub(crate) held: VecDeque<Complete>,
-    /// The number the next event gets that completes anything.
+    /// The number of the next event, for the order in which matches are completed.
     pub(crate) arrivals: u64,
     /// No run runs out of time before this.
     pub(crate) deadline: i64,
-    /// A bit for each state that any of them is in, and perhaps for others; of patterns with few states.
+    /// For patterns with few states: a bit for each state that a run is in. Bits of states that runs have left may be set, too.
     pub(crate) occupied: u64,
 }
 
@@ -59,19 +60,19 @@ impl<E> Default for Separate<E> {
 }
 
 impl<E> Separate<E> {
-    /// The number of events that partial matches and held ones have.
+    /// The number of events in partial matches and in complete ones that are held.
     pub fn events(&self) -> usize {
         let chains = self.open.iter().map(|run| run.chain).chain(self.held.iter().map(|complete| complete.chain));
         let events: BTreeSet<u32> = chains.flat_map(|chain| chain.nodes(&self.past)).map(|node| node.event).collect();
         events.len()
     }
 
-    /// When the next run is out of time.
+    /// When the next run runs out of time.
     pub fn deadline(&self) -> Option<i64> {
         (!self.open.is_empty() && self.deadline < i64::MAX).then_some(self.deadline)
     }
 
-    /// About how much memory it takes, if an event takes so many bytes.
+    /// About how many bytes it takes, if an event takes `event` bytes.
     pub fn bytes(&self, event: usize) -> usize {
         self.past.bytes(event) + self.open.capacity() * size_of::<Run>()
     }
@@ -80,7 +81,7 @@ impl<E> Separate<E> {
     pub(crate) fn enter(&mut self, run: Run) {
         self.occupied |= 1u64.wrapping_shl(run.state);
         if self.open.capacity() == 0 {
-            // Most keys hold very little.
+            // Most keys hold very few runs.
             self.open.reserve_exact(1);
         }
         self.open.push(run);
@@ -104,7 +105,7 @@ impl<E> Separate<E> {
 }
 
 impl Chain {
-    /// The nodes from the latest event back to the first.
+    /// The nodes of the chain, from the latest event back to the first.
     pub(crate) fn nodes<E>(self, past: &Past<E>) -> impl Iterator<Item = Node> + use<'_, E> {
         let of = |at: u32| past.nodes.get(at as usize).copied();
         std::iter::successors(of(self.node), move |node| if node.event == self.first { None } else { of(node.left) })

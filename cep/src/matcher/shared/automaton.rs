@@ -1,4 +1,4 @@
-//! The automaton over sets of states, made as it is needed: which conditions to ask for, one after the other, and what to do once they are answered.
+//! The automaton over sets of states, built as needed: which conditions to evaluate, one after the other, and what to do with the answers.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -6,90 +6,90 @@ use hashbrown::HashMap;
 use crate::matcher::ways::{Decision, Ways};
 use crate::nfa::{ConditionId, Kind, Nfa, StateId, StepId};
 
-/// The most questions remembered; beyond, all are forgotten and found out anew.
+/// The most questions that are remembered. Beyond that, all are forgotten and built again.
 const MOST_QUESTIONS: usize = 1 << 18;
 
-/// One for all keys. Nothing of it is ever written down.
+/// The automaton, one for all keys. It is never stored.
 #[derive(Clone, Debug)]
 pub(super) struct Automaton {
-    /// The first question, by the states that are occupied, in ascending order.
+    /// The first question, by the occupied states in ascending order.
     first: HashMap<Box<[StateId]>, u32, FixedState>,
     questions: Vec<Question>,
     programs: Vec<Program>,
     ways: Ways,
-    /// The answers of this event.
+    /// The answers for the current event.
     facts: Vec<(ConditionId, bool)>,
     decisions: Vec<Decision>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Question {
-    /// Not yet found out.
+    /// Not built yet.
     Open,
-    /// Does this condition hold? If not, and if so, where to go on.
+    /// Asks whether a condition holds, and says which question comes next if not, and if so.
     Asks(ConditionId, [u32; 2]),
-    /// All is known that is needed.
+    /// Everything needed is known: the number of the program.
     Answered(u32),
 }
 
 /// What an event does to the matches of a key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Program {
-    /// The matches that take the event.
+    /// The groups of matches that take the event.
     pub takes: Vec<Take>,
-    /// What is in each state afterwards, by ascending state.
+    /// What is in each state afterwards, in ascending order of states.
     pub after: Vec<(StateId, Vec<Part>)>,
     /// What is complete.
     pub matches: Vec<Part>,
-    /// By position of a state: what becomes of a match in it.
+    /// By position of a state: what becomes of the matches in it.
     pub ways: Vec<Way>,
-    /// By position of a state: how many parts are what was in it?
+    /// By position of a state: how many parts of `after` are what was in it.
     pub uses: Vec<usize>,
-    /// What becomes of the match that begins with the event.
+    /// What becomes of a match that begins with the event.
     pub begins: Way,
     idle: bool,
 }
 
-/// Matches that take the event in one step, and have the same before them.
+/// Matches that take the event for the same step and go on to the same state.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Take {
     pub step: StepId,
-    /// The states they come from, by position; none for the match that begins.
+    /// The states they come from, by position. Empty for the match that begins.
     pub slots: Vec<usize>,
-    /// Where they wait, if they do, and whether they are complete.
+    /// Where they wait next, if they do, and whether they are complete.
     onward: (Option<StateId>, bool),
 }
 
 /// What becomes of a match.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Way {
-    /// The states it waits in afterwards. Has it taken the event there?
+    /// The states it waits in afterwards, each with whether it has taken the event on the way there.
     pub targets: Vec<(StateId, bool)>,
-    /// Is it complete, too?
+    /// Whether it is also complete.
     pub completes: bool,
 }
 
-/// Matches that come together in a state, or are complete.
+/// A set of matches that goes to a state, or that is complete.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Part {
-    /// Those of a state as they were.
+    /// The matches of a state, by position, as they were.
     Slot(usize),
-    /// Those that took the event, by position.
+    /// The matches that took the event, by position in `takes`.
     Take(usize),
 }
 
 impl Program {
-    /// Does everything stay as it is?
+    /// True if everything stays as it is.
     pub fn is_idle(&self) -> bool {
         self.idle
     }
 
-    /// Is nothing left, and nothing complete?
+    /// True if nothing is left and nothing is complete.
     pub fn ends_all(&self) -> bool {
         self.after.is_empty() && self.matches.is_empty()
     }
 
-    /// The state and the step of what begins, if that is one match and nothing else.
+    /// If the only thing left is one match that begins, and nothing is complete: its state and step.
     pub fn begins_one(&self) -> Option<(StateId, StepId)> {
         match (&*self.takes, &*self.after) {
             ([Take { step, slots, .. }], [(state, parts)]) if slots.is_empty() && self.matches.is_empty() && **parts == [Part::Take(0)] => {
@@ -106,7 +106,7 @@ impl Program {
         }
     }
 
-    /// Adds a match that takes the event to those that do alike.
+    /// Adds matches that take the event, to a group that does the same if there is one.
     fn take(&mut self, slot: Option<usize>, step: StepId, onward: (Option<StateId>, bool)) {
         let alike = |take: &&mut Take| take.step == step && take.onward == onward && !take.slots.is_empty();
         if let Some(slot) = slot
@@ -125,7 +125,7 @@ impl Program {
         }
     }
 
-    /// Adds what becomes of the matches of a state, by position, or of the one that begins.
+    /// Adds what becomes of the matches of a state, by position, or of the match that begins.
     fn follow<C>(&mut self, nfa: &Nfa<C>, slot: Option<usize>, decisions: &[Decision]) -> Way {
         let stops = decisions.contains(&Decision::Stop);
         let mut way = Way::default();
@@ -154,7 +154,7 @@ impl Program {
     }
 }
 
-/// This condition must be asked for.
+/// The condition that must be evaluated before the program can be built.
 struct Needs(ConditionId);
 
 impl Automaton {
@@ -169,7 +169,8 @@ impl Automaton {
         }
     }
 
-    /// What an event does where these states are occupied. `ask` is asked for no condition twice, and for none that doesn't matter.
+    /// The program of an event for a key that occupies these states. `ask` evaluates a condition; it is called at most once for each, and for none that does
+    /// not matter.
     pub fn program<C, X>(
         &mut self,
         nfa: &Nfa<C>,
@@ -210,7 +211,7 @@ impl Automaton {
         (self.questions.len() - 1) as u32
     }
 
-    /// Finds out what comes after the answers there are so far.
+    /// Builds what comes after the answers so far: a program, or the next question.
     fn find_out<C>(&mut self, nfa: &Nfa<C>, states: &[StateId], at: u32) {
         self.questions[at as usize] = match self.compile(nfa, states) {
             Ok(program) => {
@@ -235,7 +236,7 @@ impl Automaton {
         self.decisions.clear();
         self.ways.find(nfa, nfa.start, &mut ask, &mut self.decisions)?;
         for decision in &self.decisions {
-            // What must not come ends no match that is only about to begin.
+            // An event that must be absent does not end a match that is only about to begin, so each decision is followed by itself.
             let Way { targets, completes } = program.follow(nfa, None, std::slice::from_ref(decision));
             program.begins.targets.extend(targets);
             program.begins.completes |= completes;

@@ -1,4 +1,4 @@
-//! From and to the other forms of a key's state.
+//! Conversions from and to the other forms of a key's state.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ impl<E> From<Separate<E>> for Shared<E> {
 }
 
 impl<E> Shared<E> {
-    /// Adds these chains, their nodes in the order of their events, as all nodes are.
+    /// Adds these chains. As in every past, their nodes are in the order of their events.
     fn chains(&mut self, paths: &[&Path]) -> Vec<u32> {
         let mut links: Vec<(u32, StepId, usize)> = Vec::new();
         for (at, path) in paths.iter().enumerate() {
@@ -63,7 +63,7 @@ impl<E> Shared<E> {
         chains
     }
 
-    /// Adds a set to a state; those of a state come in the order of their latest events.
+    /// Adds a set to a state. The sets of a state must be added in the order of their latest events.
     fn add(&mut self, state: StateId, set: u32) {
         let at = match self.waits.binary_search_by_key(&state, |waits| waits.state) {
             Ok(at) => at,
@@ -75,7 +75,7 @@ impl<E> Shared<E> {
         self.waits[at].add(set, &mut self.past);
     }
 
-    /// Finds the classes of first events, of a key that another engine has followed.
+    /// Finds the classes of first events, for a key that the other engine has followed.
     pub(super) fn count_starts(&mut self, fate: &Fate) {
         let mut places: BTreeMap<u32, Vec<(StateId, u32)>> = BTreeMap::new();
         for waits in &self.waits {
@@ -93,7 +93,7 @@ impl<E> Shared<E> {
         }
     }
 
-    /// The events and the matches, each by itself.
+    /// Converts to the common form, with each match by itself.
     pub fn into_open(self) -> Open<E> {
         let (mut waiting, mut held, mut listing) = (Vec::new(), Vec::new(), Listing::default());
         let list = |listing: &mut Listing, root: u32, wanted: &mut dyn FnMut(u32) -> bool| {

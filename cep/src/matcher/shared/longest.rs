@@ -1,4 +1,4 @@
-//! Of a set of matches, the one of each first event that is emitted before all others: the longest, and of those the one whose events came first.
+//! Finds, for each first event of a set, the match that is emitted before the others: the longest, and of those the one whose events came first.
 
 use crate::matcher::listing::{Listing, compare};
 use crate::matcher::past::{NONE, Past};
@@ -10,24 +10,24 @@ const UNREACHED: u32 = u32::MAX - 1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct First {
     event: u32,
-    /// The entry of the longest.
+    /// The first entry of the longest match.
     pub entry: u32,
-    /// How many there are.
+    /// The number of matches.
     pub matches: u32,
 }
 
-/// Looks through a set from its last event towards its first ones, as far as it is asked to.
+/// Searches a set from its last event towards its first ones, as far as needed.
 #[derive(Clone, Debug)]
 pub(super) struct Longest {
     root: u32,
-    /// By how far the node lies before the root: the entry of the event after it, on the best way to it.
+    /// By distance of a node from the root: the entry of the event after it, on the best path to it.
     next: Vec<u32>,
-    /// In the same measure, the number of ways to it.
+    /// By distance: the number of paths to the node.
     ways: Vec<u32>,
-    /// The next to be looked at, in the same measure.
+    /// The distance of the next node to visit.
     at: u32,
     listing: Listing,
-    /// First events, latest first.
+    /// The first events found so far, latest first.
     firsts: Vec<First>,
 }
 
@@ -53,7 +53,7 @@ impl Longest {
         found.ok().map(|at| self.firsts[at])
     }
 
-    /// Looks at a node: all that lead to it have been looked at.
+    /// Visits a node. All nodes that lead to it have been visited.
     fn step<E>(&mut self, past: &Past<E>) {
         let node = past.node(self.root - self.at);
         let next = self.next.get(self.at as usize).copied().unwrap_or(UNREACHED);
@@ -85,7 +85,7 @@ impl Longest {
     }
 }
 
-/// The better of two ways on. The longer way wins, and of one length the one whose events came first.
+/// The better of two paths on: the longer one, and of one length the one whose events came first.
 fn better(listing: &Listing, a: u32, b: u32) -> u32 {
     let length = |entry: u32| listing.entries.get(entry as usize).map_or(0, |entry| entry.length);
     let order = length(b).cmp(&length(a)).then_with(|| compare(&listing.entries, a, b));

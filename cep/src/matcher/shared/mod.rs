@@ -1,9 +1,9 @@
-//! Follows all partial matches of a key at once, at a cost per event that depends neither on how many are open nor on the window.
+//! Follows all partial matches of a key at once. The cost of an event depends neither on how many are open nor on the window.
 //!
 //! After Bucchi, Grez, Quintana, Riveros and Vansummeren, *CORE: a Complex Event Recognition Engine* (PVLDB 15, 2022): an automaton that is made
-//! deterministic as it is needed, and sets of matches that share what they have in common. What differs: a key is in a set of states of the pattern's
-//! automaton, each with a set of matches, so that the same events in the same steps may be found as often as the pattern says; first events whose
-//! partial matches wait in the same states form classes, which tell what a complete match has to wait for; and dead branches are cut out in sweeps.
+//! deterministic as needed, and sets of matches that share what they have in common. Three things differ. A key is in a set of states of the pattern's
+//! automaton, each with a set of matches, so that the same events in the same steps are found as often as the pattern says. First events whose partial
+//! matches wait in the same states form classes, which tell what a complete match has to wait for. And dead branches are cut out in sweeps.
 
 mod automaton;
 mod convert;
@@ -44,13 +44,13 @@ pub(super) struct SharedEngine<C> {
     limit: Limit,
     /// About how many bytes an event takes.
     event_bytes: usize,
-    /// Are those told that run out of time?
+    /// Whether partial matches that run out of time are reported.
     timeouts: bool,
-    /// May a match have to wait for one that began earlier?
+    /// Whether a match may have to wait for one that began earlier.
     may_wait: bool,
-    /// Does any state have a window of its own?
+    /// Whether any state has a window of its own.
     windowed_states: bool,
-    /// Must it be known at once that time has run out?
+    /// Whether running out of time must be noticed at once.
     eager: bool,
     fate: Fate,
     automaton: Automaton,
@@ -89,7 +89,7 @@ impl<C> SharedEngine<C> {
         self.event_bytes = bytes;
     }
 
-    /// An event came. Has anything changed?
+    /// Processes an event. Returns whether the state of the key has changed.
     pub fn event<E, X>(
         &mut self,
         state: &mut State<E>,
@@ -134,7 +134,7 @@ impl<C> SharedEngine<C> {
         result.map(|()| true)
     }
 
-    /// What comes after all that happens to a key: what is complete is emitted or held, what has become too much dropped.
+    /// Finishes whatever happened to a key: emits or holds what is complete, and drops what exceeds the limit.
     fn go_on<E, X>(
         &mut self,
         sets: &mut Shared<E>,
@@ -159,7 +159,7 @@ impl<C> SharedEngine<C> {
         Ok(())
     }
 
-    /// Emits what is complete and begins in `range`, or holds it to be settled.
+    /// Emits what is complete and begins in `range`, or holds it until [`settle`](Self::settle) may emit it.
     fn complete<E, X>(
         &mut self,
         sets: &mut Shared<E>,
@@ -202,14 +202,14 @@ impl<C> SharedEngine<C> {
         Ok(())
     }
 
-    /// The form of this engine.
+    /// Converts the state of a key that the other engine wrote.
     fn take_over<E>(&self, state: &mut State<E>) {
         if let State::Separate(_) = state {
             *state = State::Shared(open(std::mem::take(state), self.may_wait, &self.fate));
         }
     }
 
-    /// Drops what is too much.
+    /// Drops what exceeds the limit.
     fn hold_to_limit<E, X>(&mut self, sets: &mut Shared<E>, time: i64, found: &mut impl FnMut(Found<'_, E>)) -> Result<(), MatchError<X>> {
         while sets.past.bytes(self.event_bytes) > self.limit.memory {
             sets.sweep(&mut self.scratch.sweep);
@@ -226,7 +226,7 @@ impl<C> SharedEngine<C> {
                 Overflow::DropOldest => {
                     let kept = half.checked_sub(1).and_then(|at| firsts.iter().nth_back(at).copied());
                     sets.close_before(kept.unwrap_or(sets.past.next_event()));
-                    // What waited for those need not wait any more.
+                    // Complete matches that waited for those need not wait any more.
                     self.settle(sets, time, found)?;
                     sets.sweep(&mut self.scratch.sweep);
                 }
@@ -243,7 +243,7 @@ impl<C> SharedEngine<C> {
     }
 }
 
-/// A key's state in the form of this engine.
+/// Converts the state of a key to the form of this engine.
 fn open<E>(state: State<E>, may_wait: bool, fate: &Fate) -> Box<Shared<E>> {
     let is_foreign = !matches!(state, State::Shared(_));
     let mut sets = state.into_shared();

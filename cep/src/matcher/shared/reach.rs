@@ -1,4 +1,4 @@
-//! Which nodes lead to first events of a range.
+//! Finds which nodes lead to first events in a range.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::matcher::past::Past;
 
-/// Finds out, for as few nodes as it can, whether a chain in them begins in a range.
+/// Finds out whether a chain of a node begins in a range, visiting as few nodes as possible.
 #[derive(Debug)]
 pub(super) struct Reach<'p, E> {
     past: &'p Past<E>,
@@ -20,7 +20,7 @@ impl<'p, E> Reach<'p, E> {
         Self { past, range, known: HashMap::default() }
     }
 
-    /// What a node says of itself.
+    /// The answer, if the node itself or an earlier search gives it.
     fn at_a_glance(&self, at: u32) -> Option<bool> {
         let node = self.past.node(at);
         if node.newest < self.range.start || node.oldest >= self.range.end {
@@ -33,7 +33,7 @@ impl<'p, E> Reach<'p, E> {
         self.known.get(&at).copied()
     }
 
-    /// Does a chain of this set begin in the range?
+    /// True if a chain of this set begins in the range.
     pub fn find(&mut self, root: u32) -> bool {
         let mut open = vec![root];
         while let Some(at) = open.last().copied() {
@@ -59,7 +59,7 @@ impl<'p, E> Reach<'p, E> {
         self.at_a_glance(root).unwrap_or(false)
     }
 
-    /// Adds the first events in the range, each once, in no order.
+    /// Adds the first events of this set that lie in the range.
     pub fn firsts(&mut self, root: u32, firsts: &mut std::collections::BTreeSet<u32>) {
         let mut seen: HashMap<u32, (), FixedState> = HashMap::default();
         let mut open = vec![root];

@@ -1,4 +1,4 @@
-//! What is remembered of a key whose partial matches are followed all at once.
+//! The state of a key whose partial matches are followed all at once.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,21 +12,21 @@ use crate::matcher::past::{NONE, Past, Sweep};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Shared<E> {
     pub(super) past: Past<E>,
-    /// By ascending state.
+    /// What waits, in ascending order of states.
     pub(super) waits: Vec<Waits>,
-    /// Partial matches that began before this event are over.
+    /// Partial matches that began before this event have ended.
     pub(super) floor: u32,
-    /// Of patterns whose matches may wait for earlier ones.
+    /// The classes of first events, for patterns whose matches may wait for earlier ones.
     pub(super) starts: Starts,
     pub(super) held: Held,
-    /// When to look again, if no event comes; at the end of time if never.
+    /// When the key must be processed if no event comes; `i64::MAX` if never.
     pub(super) deadline: i64,
 }
 
-/// Room to work in, for all keys.
+/// Scratch space, for all keys.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
-    /// The nodes of those that took the event.
+    /// The nodes of the matches that took the event.
     taken: Vec<u32>,
     waits: Vec<Waits>,
     pub sweep: Sweep,
@@ -44,7 +44,7 @@ impl<E> Shared<E> {
         self.waits.is_empty() && self.held.is_empty()
     }
 
-    /// The number of events that partial matches and held ones have.
+    /// The number of events in partial matches and in complete ones that are held.
     pub fn events(&self) -> usize {
         let oldest = self.held.oldest().map_or(self.floor, |oldest| oldest.min(self.floor));
         self.past.count_events(self.waits.iter().flat_map(Waits::roots).chain(self.held.roots()), &(oldest..NONE))
@@ -55,7 +55,7 @@ impl<E> Shared<E> {
         self.past.count(self.waits.iter().flat_map(Waits::roots), &(self.floor..NONE))
     }
 
-    /// Does a complete match wait for others?
+    /// True if a complete match waits for others.
     pub fn holds_matches(&self) -> bool {
         !self.held.is_empty()
     }
@@ -64,7 +64,7 @@ impl<E> Shared<E> {
         Some(self.deadline).filter(|deadline| *deadline < i64::MAX)
     }
 
-    /// Adds the event to the matches that take it. Returns its number.
+    /// Adds the event to the matches that take it, and returns its number.
     pub(super) fn take(&mut self, program: &Program, event: E, time: i64, scratch: &mut Scratch) -> u32 {
         scratch.taken.clear();
         let at = self.past.next_event();
@@ -90,7 +90,7 @@ impl<E> Shared<E> {
         at
     }
 
-    /// The set of all that is complete.
+    /// The set of all complete matches; [`NONE`] if there are none.
     pub(super) fn complete(&mut self, program: &Program, scratch: &Scratch) -> u32 {
         let mut all = NONE;
         for part in &program.matches {
@@ -103,7 +103,7 @@ impl<E> Shared<E> {
         all
     }
 
-    /// Puts what there is after the event into the states where it belongs.
+    /// Moves what is left after the event into the states where it belongs.
     pub(super) fn follow(&mut self, program: &Program, scratch: &mut Scratch) {
         let Scratch { taken, waits: before, .. } = scratch;
         std::mem::swap(&mut self.waits, before);
@@ -124,7 +124,7 @@ impl<E> Shared<E> {
         before.clear();
     }
 
-    /// Forgets what began before this event, complete or not.
+    /// Drops matches that began before this event, complete or not.
     pub(super) fn drop_before(&mut self, floor: u32) {
         self.held.drop_before(floor);
         self.close_before(floor);
@@ -139,7 +139,7 @@ impl<E> Shared<E> {
         self.waits.retain(|waits| !waits.is_empty());
     }
 
-    /// Forgets what began with this event or later; returns how many first events that were of complete matches.
+    /// Drops matches that began with this event or later. Returns how many first events of complete matches that were.
     pub(super) fn drop_from(&mut self, ceiling: u32, sweep: &mut Sweep) -> usize {
         self.starts.drop_from(ceiling);
         let dropped = self.held.drop_from(ceiling);
@@ -147,7 +147,7 @@ impl<E> Shared<E> {
         dropped
     }
 
-    /// Forgets what nothing open or held leads to.
+    /// Forgets the events and nodes that no open or held match leads to.
     pub(super) fn sweep(&mut self, sweep: &mut Sweep) {
         self.sweep_to(NONE, sweep);
     }

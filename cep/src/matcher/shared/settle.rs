@@ -1,4 +1,4 @@
-//! What becomes of complete matches: in which order they are emitted, what they wait for, and what they drop.
+//! What becomes of complete matches: the order in which they are emitted, what they wait for, and what they drop.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::pattern::AfterMatch;
 impl<C> SharedEngine<C> {
     /// Emits the complete matches that need not wait for a partial one that began earlier.
     ///
-    /// They go in the order they began; of one first event, the one completed first, and of one moment, the longest.
+    /// They go in the order in which they began: of one first event, the one completed first; of those completed at one moment, the longest.
     pub(super) fn settle<E, X>(
         &mut self,
         sets: &mut Shared<E>,
@@ -46,7 +46,7 @@ impl<C> SharedEngine<C> {
         Ok(())
     }
 
-    /// Emits a match. Returns the event before which all is dropped for it, if any is.
+    /// Emits a match. Returns the event before which it drops everything; `None` if it drops nothing.
     fn emit<E, X>(
         &self,
         past: &Past<E>,
@@ -60,7 +60,7 @@ impl<C> SharedEngine<C> {
         Ok(bound)
     }
 
-    /// Emits the matches of a first event but for the longest, until one drops them.
+    /// Emits the matches of a first event except the longest, until one of them drops the rest.
     fn emit_others<E, X>(
         &mut self,
         past: &Past<E>,

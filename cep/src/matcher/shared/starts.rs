@@ -1,8 +1,8 @@
-//! Which partial matches are open, by their first events, where a match may have to wait for an earlier one.
+//! Which first events have open partial matches, for patterns in which a match may have to wait for an earlier one.
 //!
-//! What becomes of the partial matches of a first event depends on the states they wait in alone. So first events whose partial matches wait in the same
-//! states share their fate for good, and are one class: there are only as many as the pattern has ways to be in, whatever the number of events. Where a
-//! state has a window of its own, it also matters when the latest event came.
+//! What becomes of the partial matches of a first event depends only on the states they wait in. So first events whose partial matches wait in the same
+//! states share their fate for good, and form a class. There are only as many classes as there are combinations of states to be in, whatever the number
+//! of events. Where a state has a window of its own, it also matters when the latest event came.
 
 use std::collections::BTreeSet;
 
@@ -17,29 +17,29 @@ use crate::nfa::StateId;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Starts(Vec<Class>);
 
-/// First events of one fate.
+/// First events that share their fate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Class {
-    /// The states, ascending, with the latest event where that matters, and [`NONE`] elsewhere.
+    /// The states in ascending order, each with the latest event where that matters, and [`NONE`] elsewhere.
     places: Places,
-    /// Has a match of each been completed, after which no other of it is wanted?
+    /// Whether a match of each first event has been completed and no other is wanted.
     is_done: bool,
     firsts: BTreeSet<u32>,
 }
 
 type Places = SmallVec<[(StateId, u32); 2]>;
 
-/// What classes must know of the pattern.
+/// What classes must know about the pattern.
 #[derive(Clone, Debug)]
 pub(super) struct Fate {
-    /// By state: does it matter when the latest event came?
+    /// By state: whether it matters when the latest event came.
     pub by_latest: Vec<bool>,
-    /// Is one match of a first event all that is ever emitted of it?
+    /// Whether at most one match is emitted for each first event.
     pub one_each: bool,
 }
 
 impl Starts {
-    /// The oldest first event of a partial match.
+    /// The oldest first event that has a partial match.
     pub fn oldest(&self) -> Option<u32> {
         self.0.iter().filter_map(|class| class.firsts.first().copied()).min()
     }
@@ -48,7 +48,7 @@ impl Starts {
         self.0.iter().any(|class| class.places.iter().any(|place| place.0 == state))
     }
 
-    /// Follows an event. `states` are those the program is for. Returns the first events of the matches it completes.
+    /// Carries out a program. `states` are those that the program is for. Returns the first events of the matches that it completes.
     pub fn follow(&mut self, program: &Program, states: &[StateId], event: u32, fate: &Fate) -> BTreeSet<u32> {
         let mut completed = BTreeSet::new();
         let place = |to: StateId, takes: bool, latest: u32| match (fate.by_latest[to as usize], takes) {
@@ -84,7 +84,7 @@ impl Starts {
         completed
     }
 
-    /// Adds partial matches that wait in a state.
+    /// Adds a first event whose partial matches wait in these states, each with its latest event.
     pub fn open(&mut self, states: impl Iterator<Item = (StateId, u32)>, first: u32, fate: &Fate) {
         let mut places: Places =
             states.map(|(state, latest)| (state, if fate.by_latest[state as usize] { latest } else { NONE })).collect();
@@ -100,7 +100,7 @@ impl Starts {
         }
     }
 
-    /// Lets go of first events before `floor`.
+    /// Drops first events before `floor`.
     pub fn drop_before(&mut self, floor: u32) {
         for class in &mut self.0 {
             while class.firsts.first().is_some_and(|first| *first < floor) {
@@ -110,13 +110,13 @@ impl Starts {
         self.0.retain(|class| !class.firsts.is_empty());
     }
 
-    /// Lets go of first events from `ceiling` on.
+    /// Drops first events from `ceiling` on.
     pub fn drop_from(&mut self, ceiling: u32) {
         self.0.iter_mut().for_each(|class| drop(class.firsts.split_off(&ceiling)));
         self.0.retain(|class| !class.firsts.is_empty());
     }
 
-    /// Lets go of what waits in a state since an event before `bound`.
+    /// Drops what has waited in a state since an event before `bound`.
     pub fn leave(&mut self, state: StateId, bound: u32) {
         let is_over = |place: &(StateId, u32)| place.0 == state && place.1 < bound;
         if !self.0.iter().any(|class| class.places.iter().any(is_over)) {
@@ -140,7 +140,7 @@ impl Starts {
     }
 }
 
-/// Adds disjoint numbers, the fewer to the more: so a number is moved a logarithm of times at most.
+/// Adds disjoint sets, the smaller to the larger, so that each number is moved a logarithmic number of times at most.
 fn merge(into: &mut BTreeSet<u32>, mut other: BTreeSet<u32>) {
     if into.len() < other.len() {
         std::mem::swap(into, &mut other);

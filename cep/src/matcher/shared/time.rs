@@ -1,4 +1,4 @@
-//! What the passing of time does: partial matches run out of it, or become complete by it.
+//! What the passing of time does: partial matches run out of time, or are completed by it.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::matcher::{Found, MatchError, Sequence};
 use crate::nfa::{Kind, StateId};
 
 impl<C> SharedEngine<C> {
-    /// Time has come to `time`. Has anything changed?
+    /// Advances the time of a key. Returns whether its state has changed.
     pub fn advance<E, X>(&mut self, state: &mut State<E>, time: i64, found: &mut impl FnMut(Found<'_, E>)) -> Result<bool, MatchError<X>> {
         self.take_over(state);
         match state {
@@ -40,7 +40,7 @@ impl<C> SharedEngine<C> {
                 floor += 1;
             }
         }
-        // The bounds before which an event was the latest too long ago, by state.
+        // For a state with a window: matches whose latest event came before this one have waited too long.
         let bound = |state: StateId, past: &Past<E>| {
             let within = self.nfa.state(state).within?;
             let bound = past.events.partition_point(|(_, at)| at.saturating_add(within) <= time) as u32;
@@ -80,7 +80,7 @@ impl<C> SharedEngine<C> {
         Ok(true)
     }
 
-    /// Takes out of the states what has waited too long since its latest event, and names the sets that hold what began too long ago.
+    /// Takes out of the states what has waited too long since its latest event, and lists the sets that hold what began too long ago.
     fn take_ended<E>(&self, sets: &mut Shared<E>, range: std::ops::Range<u32>, steps_over: &[(StateId, u32)]) -> Vec<Ended> {
         let mut ended = Vec::new();
         let Shared { waits, past, .. } = sets;
@@ -99,7 +99,7 @@ impl<C> SharedEngine<C> {
         ended
     }
 
-    /// Tells which partial matches have run out of time.
+    /// Reports the partial matches that have run out of time.
     fn tell<E, X>(&mut self, sets: &Shared<E>, ended: &[Ended], found: &mut impl FnMut(Found<'_, E>)) -> Result<(), MatchError<X>> {
         if !self.timeouts {
             return Ok(());
@@ -113,7 +113,7 @@ impl<C> SharedEngine<C> {
             }
             states.push((self.listing.firsts.len(), *state));
         }
-        // The time at which each was over, by its entry.
+        // The time at which a partial match was over, given its entry.
         let over = |listed: usize, entry: u32| {
             let state = states.iter().find(|(end, _)| listed < *end).map(|(_, state)| *state);
             let (mut first, mut last) = (None, 0);
@@ -135,9 +135,9 @@ impl<C> SharedEngine<C> {
         Ok(())
     }
 
-    /// Sets when to look at a key again, if no event comes.
+    /// Sets when to process the key if no event comes.
     ///
-    /// That is when the first is over, where somebody must know, and else when the last is.
+    /// That is when the first partial match is over if this must be known at once, and else when the last one is.
     pub(super) fn set_deadline<E>(&self, sets: &mut Shared<E>) {
         let Shared { past, waits, starts, floor, .. } = &*sets;
         let over = |event: u32, within: i64| past.time(event).saturating_add(within);
@@ -162,7 +162,7 @@ impl<C> SharedEngine<C> {
     }
 }
 
-/// What time has ended in a state: the chains of these sets that begin in this range.
+/// What time has ended in a state: those chains of these sets that begin in this range.
 struct Ended {
     state: StateId,
     roots: Vec<u32>,

@@ -1,7 +1,7 @@
 //! The sets of partial matches that wait in one state, in the order of their latest events.
 //!
-//! They lie in trees of unions, two of one size being joined as in a binary counter: so the oldest are found, and let go of, in a logarithm of steps, and
-//! the union of all of them costs a node or two more each time.
+//! They lie in trees of unions. As in a binary counter, two trees of one size are joined. So the oldest sets are found and released in a logarithmic
+//! number of steps, and the union of all of them costs a node or two each time.
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -9,11 +9,11 @@ use smallvec::SmallVec;
 use crate::matcher::past::{NONE, Past, Sweep};
 use crate::nfa::StateId;
 
-/// What waits in a state; at least one set.
+/// What waits in a state: at least one set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Waits {
     pub state: StateId,
-    /// The oldest latest event first.
+    /// The trees, the one with the oldest latest events first.
     trees: SmallVec<[Tree; 2]>,
 }
 
@@ -21,9 +21,9 @@ pub(super) struct Waits {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Tree {
     root: u32,
-    /// It was joined from two of the rank below.
+    /// A tree of rank n was joined from two of rank n - 1.
     rank: u8,
-    /// The union with all trees before it, if it has been asked for.
+    /// The union with all trees before it, once that has been needed; else [`NONE`].
     union: u32,
 }
 
@@ -40,7 +40,7 @@ impl Waits {
         self.trees.iter().map(|tree| tree.root)
     }
 
-    /// Adds a set whose latest event is that of no other, or newer.
+    /// Adds a set whose latest event is at least as new as that of every other.
     pub fn add<E>(&mut self, set: u32, past: &mut Past<E>) {
         self.put(set, 0, past);
     }
@@ -54,7 +54,7 @@ impl Waits {
         self.trees.push(tree);
     }
 
-    /// Adds all that waits elsewhere.
+    /// Adds everything that waits in another state.
     pub fn join<E>(&mut self, other: &Self, past: &mut Past<E>) {
         let latest = |waits: &Self, past: &Past<E>| waits.trees.last().map(|tree| last(tree.root, past));
         if self.is_empty() {
@@ -70,7 +70,7 @@ impl Waits {
         }
     }
 
-    /// The union of all.
+    /// The union of all sets.
     pub fn union<E>(&mut self, past: &mut Past<E>) -> u32 {
         let made = self.trees.iter().rposition(|tree| tree.union != NONE);
         let mut union = made.map_or(NONE, |at| self.trees[at].union);
@@ -81,7 +81,7 @@ impl Waits {
         union
     }
 
-    /// All of them as one set, or as two where that saves the union.
+    /// All of them as one set, or as two where that saves making a union.
     pub fn halves<E>(&mut self, past: &mut Past<E>) -> (u32, u32) {
         match *self.trees.as_slice() {
             [] => (NONE, NONE),
@@ -91,17 +91,17 @@ impl Waits {
         }
     }
 
-    /// The oldest latest event of a set that waits.
+    /// The oldest of the latest events of the sets.
     pub fn oldest_latest<E>(&self, past: &Past<E>) -> Option<u32> {
         self.trees.first().map(|tree| first(tree.root, past))
     }
 
-    /// The newest latest event of a set that waits.
+    /// The newest of the latest events of the sets.
     pub fn newest_latest<E>(&self, past: &Past<E>) -> Option<u32> {
         self.trees.last().map(|tree| last(tree.root, past))
     }
 
-    /// The newest first event.
+    /// The newest first event of all matches.
     pub fn newest<E>(&self, past: &Past<E>) -> Option<u32> {
         self.trees.iter().map(|tree| past.node(tree.root).newest).max()
     }
@@ -115,7 +115,7 @@ impl Waits {
                 taken.push(tree.root);
                 continue;
             }
-            // Some of it may be older: its older half, then what is older of that half, and so on.
+            // Some of this tree may be older than `bound`: look into the half that straddles it, and so on down.
             let mut halves = vec![(tree.root, tree.rank)];
             while let Some((root, rank)) = halves.pop() {
                 let node = past.node(root);
@@ -134,7 +134,7 @@ impl Waits {
         self.trees = kept;
     }
 
-    /// Lets go of the trees in which every first event came before `floor`.
+    /// Drops the trees in which every first event came before `floor`.
     pub fn drop_before<E>(&mut self, floor: u32, past: &Past<E>) {
         if self.trees.iter().any(|tree| past.node(tree.root).newest < floor) {
             self.trees.retain(|tree| past.node(tree.root).newest >= floor);
@@ -142,17 +142,17 @@ impl Waits {
         }
     }
 
-    /// Goes on with the numbers that a sweep has given; trees without a chain go.
+    /// Takes over the numbers that a sweep has given. Trees without a chain are dropped.
     pub fn moved(&mut self, sweep: &Sweep) {
         self.trees.retain_mut(|tree| {
-            // Unions with the trees before are no roots of a sweep: they are made anew.
+            // Unions with the trees before are not roots of the sweep, so they are made anew.
             *tree = Tree { root: sweep.node(tree.root), union: NONE, ..*tree };
             tree.root != NONE
         });
     }
 }
 
-/// The oldest latest event in a tree.
+/// The oldest of the latest events in a tree.
 fn first<E>(root: u32, past: &Past<E>) -> u32 {
     let mut node = past.node(root);
     while node.is_union() {
@@ -161,7 +161,7 @@ fn first<E>(root: u32, past: &Past<E>) -> u32 {
     node.event
 }
 
-/// The newest latest event in a tree.
+/// The newest of the latest events in a tree.
 fn last<E>(root: u32, past: &Past<E>) -> u32 {
     let mut node = past.node(root);
     while node.is_union() {
@@ -170,7 +170,7 @@ fn last<E>(root: u32, past: &Past<E>) -> u32 {
     node.event
 }
 
-/// The sets of a tree, each with one latest event.
+/// Adds the sets of a tree, each with one latest event.
 pub(super) fn leaves<E>(root: u32, past: &Past<E>, sets: &mut Vec<u32>) {
     let mut open = vec![root];
     while let Some(root) = open.pop() {

@@ -1,11 +1,11 @@
-//! What can be told of a state in advance.
+//! Marks the states whose edges make them special, once, when a pattern is compiled.
 
 use crate::nfa::{Action, Edge, Kind, Nfa, State};
 
-/// Marks what is told of states by the ways that lead from them.
+/// Sets `iterative` and `ending` of each state from the paths that lead on from it.
 pub(super) fn mark<C>(nfa: &mut Nfa<C>) {
     let asks = |edge: &Edge| edge.guard.conditions().any(|c| nfa.iterative[c as usize]);
-    // Whether what is taken completes a match is decided with the same event, by the ways on from where it leads.
+    // Whether taking an event completes a match is decided with the same event, by the paths on from the edge's target.
     let onward = spread(&nfa.states, |edge, onward| edge.action == Action::Proceed && (asks(edge) || onward[edge.target as usize]));
     let marked = spread(&nfa.states, |edge, marked| match edge.action {
         Action::Take(_) => asks(edge) || onward[edge.target as usize],
@@ -22,11 +22,11 @@ pub(super) fn mark<C>(nfa: &mut Nfa<C>) {
     }
 }
 
-/// The least set of states that holds those with an edge for which `joins` says so of the set.
+/// The least set that contains every state with an edge for which `joins`, given the set, is true.
 fn spread(states: &[State], joins: impl Fn(&Edge, &[bool]) -> bool) -> Vec<bool> {
     let mut set = vec![false; states.len()];
     let mut grown = true;
-    // Sinks come first, so that this ends after very few rounds.
+    // Sinks come first, so this ends after very few rounds.
     while std::mem::take(&mut grown) {
         for (i, state) in states.iter().enumerate() {
             if !set[i] && state.edges.iter().any(|edge| joins(edge, &set)) {

@@ -1,4 +1,4 @@
-//! Steps and conditions by number: what the compiler works on, once names and windows have been read.
+//! Steps and conditions by number: what the compiler works on, once names are resolved and windows converted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,29 +9,29 @@ use crate::pattern::{Body, Contiguity, Inner, Step};
 /// A step with numbers in place of names and conditions.
 pub(super) struct Numbered {
     pub id: StepId,
-    /// What it takes, each with its condition; nothing, if it is a group.
+    /// The kinds of event it takes, each with its condition; empty for a group.
     pub kinds: Vec<(StepId, Option<Literal>)>,
     pub inside: Option<Vec<Numbered>>,
     pub contiguity: Contiguity,
-    /// At least once. A closed range has a maximum.
+    /// Minimum, at least one, and maximum. A closed range has a maximum.
     pub times: Option<(u32, Option<u32>)>,
     pub optional: bool,
     pub greedy: bool,
     pub inner: Inner,
     pub until: Option<Literal>,
-    /// Milliseconds.
+    /// The window of the step, in milliseconds.
     pub within: Option<i64>,
 }
 
 impl Numbered {
-    /// What its events fulfil.
+    /// What an event of this step fulfils.
     pub fn fits(&self) -> Guard {
-        // A kind without a condition is anything.
+        // A kind without a condition takes any event.
         let literals: Option<Vec<Literal>> = self.kinds.iter().map(|(_, literal)| *literal).collect();
         literals.filter(|literals| !literals.is_empty()).map_or_else(Guard::always, Guard::any)
     }
 
-    /// Its kinds with what an event fulfils that is of this kind and of none before.
+    /// The kinds, each with a guard that holds for events of this kind and of none before it.
     pub fn kinds(&self) -> impl Iterator<Item = (StepId, Guard)> {
         let mut others = Guard::always();
         self.kinds.iter().map(move |(kind, literal)| {
@@ -91,7 +91,7 @@ pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// By step: may it have events in a match?
+/// By step: whether it may have events in a match.
 pub(super) fn takes(steps: &[Numbered], count: usize) -> Vec<bool> {
     let mut takes = vec![false; count];
     let mut open: Vec<&Numbered> = steps.iter().collect();
@@ -104,7 +104,7 @@ pub(super) fn takes(steps: &[Numbered], count: usize) -> Vec<bool> {
     takes
 }
 
-/// The step of this name. A group may be called alike, but takes nothing itself.
+/// The step of this name that takes events. A group may have the same name, but takes nothing itself.
 pub(super) fn position(names: &[Arc<str>], takes: &[bool], name: &str) -> Option<StepId> {
     names.iter().zip(takes).position(|(n, takes)| *takes && **n == *name).map(|i| i as StepId)
 }

@@ -1,4 +1,4 @@
-//! A step in its place: what its neighbours and the groups around it say about its events.
+//! A step in its place: what its neighbours and the groups around it demand of its events.
 
 use super::number::Numbered;
 use crate::nfa::{Guard, Literal, StepId};
@@ -6,7 +6,7 @@ use crate::pattern::{Contiguity, Inner};
 
 /// What surrounds a sequence of steps.
 pub(super) struct Scope<'p> {
-    /// How the first step is entered, if not by its own contiguity.
+    /// How the first step is entered, if its own contiguity does not say.
     pub head: Option<Head>,
     /// The `until` conditions of the groups around.
     pub untils: Vec<Literal>,
@@ -14,24 +14,24 @@ pub(super) struct Scope<'p> {
     pub after: Option<&'p Numbered>,
 }
 
-/// How a group is entered, which is how the first step in it is.
+/// How a group is entered, and with it its first step.
 #[derive(Clone)]
 pub(super) struct Head {
     pub gap: Gap,
-    /// Is there a way past the group from the state it is entered by?
+    /// Whether a path leads past the group from the state that enters it.
     pub passable: bool,
-    /// What must be absent until the group's first event.
+    /// What must be absent until the first event of the group.
     pub absent: Vec<Absent>,
 }
 
-/// A `not_followed_by` step, and what its events fulfil.
+/// A `not_followed_by` step, and what the unwanted events fulfil.
 #[derive(Clone)]
 pub(super) struct Absent {
     pub step: StepId,
     pub unwanted: Guard,
 }
 
-/// What may be passed over.
+/// Which events may be passed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gap {
     Nothing,
@@ -59,7 +59,7 @@ impl From<Inner> for Gap {
     }
 }
 
-/// A step in its place.
+/// A step, with the sequence it stands in and what surrounds that.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a, 'p> {
     pub steps: &'p [Numbered],
@@ -80,33 +80,33 @@ impl<'p> Place<'_, 'p> {
         if self.index == 0 { self.scope.head.as_ref() } else { None }
     }
 
-    /// Is there a way past the group that this step is the first one of?
+    /// True if this step is the first of a group and a path leads past that group.
     pub fn passable(&self) -> bool {
         self.head().is_some_and(|head| head.passable)
     }
 
-    /// What may be passed over before the step's first event.
+    /// Which events may be passed over before the first event of the step.
     pub fn gap(&self) -> Gap {
         match self.head() {
             Some(head) => head.gap,
-            // The events before a match are no concern of it.
+            // Events before a match do not concern it.
             None if self.index == 0 => Gap::Nothing,
             None => self.step().contiguity.into(),
         }
     }
 
-    /// What an event of `step` must fulfil, the `until` of groups included.
+    /// What an event of `step` must fulfil, including not to end a group by its `until`.
     pub fn take_of(&self, step: &Numbered) -> Guard {
         self.exit().and(&step.fits())
     }
 
-    /// The same, with the step's own `until`.
+    /// What an event of this step must fulfil, including not to end the step by its own `until`.
     pub fn take(&self) -> Guard {
         let step = self.step();
         not_until(step).and(&self.take_of(step))
     }
 
-    /// What an event that is passed over must fulfil, if any may be.
+    /// What an event must fulfil to be passed over; `None` if none may be.
     pub fn ignore(&self, gap: Gap) -> Option<Guard> {
         let unfit = match gap {
             Gap::Nothing => return None,
@@ -116,7 +116,7 @@ impl<'p> Place<'_, 'p> {
         Some(self.exit().and(&unfit))
     }
 
-    /// What an event that a wait is moved on by must fulfil.
+    /// What an event must fulfil for a wait to go on: no `until` of a group around may end it.
     pub fn exit(&self) -> Guard {
         Guard::all(&self.scope.untils.iter().map(|until| until.not()).collect::<Vec<_>>())
     }
@@ -125,7 +125,7 @@ impl<'p> Place<'_, 'p> {
         Absent { step: step.id, unwanted: self.take_of(step) }
     }
 
-    /// What must be absent while this step is waited for: what stands before it, across optional steps and the beginning of the group.
+    /// What must be absent while the pattern waits for this step: the absences before it, across optional steps and the beginning of the group.
     pub fn nots(&self) -> Vec<Absent> {
         let mut nots = Vec::new();
         for step in self.steps[..self.index].iter().rev() {
