@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::keys::JOB;
+use super::model::Section;
 use super::streams::{Stream, side_names};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Entry, Node, Value};
@@ -27,7 +28,8 @@ pub(crate) fn check(reader: &mut Reader, root: &Node) {
             for (name, span) in names {
                 if let Some(first) = made.get(name) {
                     let line = first.span.line();
-                    reader.push(span.problem(format!("the name `{name}` is taken by a {} in line {line}", noun(name, first))));
+                    let taken = span.problem(format!("the name `{name}` is taken by a {} in line {line}", noun(name, first)));
+                    reader.within(section, key.as_str(), |reader| reader.push(taken));
                 } else {
                     made.insert(name, Made { section, maker: &key.value, span });
                 }
@@ -48,7 +50,8 @@ pub(crate) fn check(reader: &mut Reader, root: &Node) {
                     read.insert(found.maker);
                 } else {
                     let known = names.iter().copied().filter(|known| *known != entry.key.value);
-                    reader.push(span.problem(format!("no source or stream is called `{name}`")).near(name, known));
+                    let unknown = span.problem(format!("no source or stream is called `{name}`")).near(name, known);
+                    reader.within(section, entry.key.as_str(), |reader| reader.push(unknown));
                 }
             }
         }
@@ -65,16 +68,31 @@ pub(crate) fn check(reader: &mut Reader, root: &Node) {
 /// Every table that is looked into is one that exists, and every one that exists is looked into.
 fn tables(reader: &mut Reader, root: &Node) {
     let made = part(root, "tables");
-    let asked = part(root, "streams").iter().filter_map(|stream| entry(entry(&stream.value, "lookup")?, "table"));
-    let asked: Vec<(&str, &Span)> = asked.filter_map(|node| Some((scalar(node)?, &node.span))).collect();
-    for (name, span) in &asked {
+    let asked = part(root, "streams").iter().filter_map(|stream| Some((stream, entry(entry(&stream.value, "lookup")?, "table")?)));
+    let asked: Vec<(&str, &Entry, &Span)> = asked.filter_map(|(stream, node)| Some((scalar(node)?, stream, &node.span))).collect();
+    for (name, stream, span) in &asked {
         if !made.iter().any(|table| table.key.value == *name) {
             let names = made.iter().map(|table| table.key.value.as_str());
-            reader.push(span.problem(format!("no table is called `{name}`")).near(name, names));
+            let unknown = span.problem(format!("no table is called `{name}`")).near(name, names);
+            reader.within("streams", stream.key.as_str(), |reader| reader.push(unknown));
         }
     }
-    for table in made.iter().filter(|table| !asked.iter().any(|(name, _)| *name == table.key.value)) {
+    for table in made.iter().filter(|table| !asked.iter().any(|(name, ..)| *name == table.key.value)) {
         reader.push(table.key.span.warning(format!("nothing looks into the table `{}`", table.key.value)));
+    }
+}
+
+/// What could not be parsed stands in an entry of a section, which is broken then.
+pub(super) fn attribute(reader: &mut Reader, root: &Node) {
+    for problem in std::mem::take(&mut reader.problems) {
+        let at = problem.span().range().start;
+        let sections = Section::ALL.iter().flat_map(|section| part(root, section.key()).iter().map(|entry| (section.key(), entry)));
+        // What stands behind a name and before the next one belongs to it.
+        let before = sections.filter(|(_, entry)| entry.key.span.range().start <= at);
+        match before.max_by_key(|(_, entry)| entry.key.span.range().start) {
+            Some((section, entry)) => reader.within(section, entry.key.as_str(), |reader| reader.push(problem)),
+            None => reader.push(problem),
+        }
     }
 }
 
@@ -133,6 +151,7 @@ fn cycles(reader: &mut Reader, root: &Node, made: &HashMap<&str, Made<'_>>) {
         while let Some((name, next)) = path.last_mut() {
             let edge = edges.get(*name).and_then(|edges| edges.get(*next)).filter(|_| !done.contains(*name)).copied();
             *next += 1;
+            let name = *name;
             let Some((target, span)) = edge else {
                 done.insert(name);
                 path.pop();
@@ -142,7 +161,8 @@ fn cycles(reader: &mut Reader, root: &Node, made: &HashMap<&str, Made<'_>>) {
                 let mut names: Vec<&str> = path.iter().skip(at).map(|(name, _)| *name).collect();
                 names.push(target);
                 names.reverse();
-                reader.push(span.problem(format!("streams read each other in a cycle: {}", names.join(" -> "))));
+                let cycle = span.problem(format!("streams read each other in a cycle: {}", names.join(" -> ")));
+                reader.within("streams", name, |reader| reader.push(cycle));
             } else if !done.contains(target) {
                 path.push((target, 0));
             }

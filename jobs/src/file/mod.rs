@@ -48,6 +48,7 @@ pub use crate::stage::{Clock, Drops, Evictor, Gap, Head, Shape, Stage, Trigger, 
 pub use crate::text::{Problem, Problems, Severity, Span, Spanned};
 pub use crate::yaml::{Literal, duration_text, parse_duration, parse_size};
 pub use keys::reference;
+pub(crate) use model::Section;
 pub use model::{Backend, Checkpoints, JobFile, Mode, Restart, State};
 pub use overrides::Override;
 pub use streams::Stream;
@@ -64,6 +65,7 @@ pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<Job
         None if reader.problems.is_empty() => reader.fail(&source.span(0..0), "the file is empty"),
         None => None,
         Some(mut root) => {
+            graph::attribute(&mut reader, &root);
             for set in overrides {
                 if let Err(problem) = set.apply(&mut root) {
                     reader.push(problem);

@@ -7,7 +7,7 @@ use super::streams::{self, Stream};
 use crate::connect::{Sink, Source, Table, sinks, sources, tables};
 use crate::text::{Span, Spanned};
 use crate::yaml as values;
-use crate::yaml::Reader;
+use crate::yaml::{Broken, Reader};
 use crate::yaml::{Node, Value};
 
 /// A checked job file.
@@ -31,6 +31,8 @@ pub struct JobFile {
     pub streams: Vec<Stream>,
     /// In the order of the file.
     pub sinks: Vec<Sink>,
+    /// The parts that errors are known of.
+    broken: Broken,
 }
 
 impl JobFile {
@@ -46,10 +48,48 @@ impl JobFile {
         self.streams.iter().find(|stream| stream.head.name.value == name)
     }
 
+    /// Is no error known of this part?
+    pub(crate) fn is_sound(&self, section: Section, name: &Spanned<String>) -> bool {
+        !self.broken.has(section.key(), &name.value)
+    }
+
     /// The streams ordered so that each comes after what it reads.
     #[must_use]
     pub fn streams_in_order(&self) -> Vec<&Stream> {
         super::graph::in_order(&self.streams)
+    }
+}
+
+/// The named parts of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    Sources,
+    Tables,
+    Streams,
+    Sinks,
+}
+
+impl Section {
+    pub(crate) const ALL: [Self; 4] = [Self::Sources, Self::Tables, Self::Streams, Self::Sinks];
+
+    /// The key of the file that it stands under.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Sources => "sources",
+            Self::Tables => "tables",
+            Self::Streams => "streams",
+            Self::Sinks => "sinks",
+        }
+    }
+
+    /// One of its parts.
+    pub(crate) const fn part(self) -> &'static str {
+        match self {
+            Self::Sources => "source",
+            Self::Tables => "table",
+            Self::Streams => "stream",
+            Self::Sinks => "sink",
+        }
     }
 }
 
@@ -133,26 +173,21 @@ pub(crate) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     let checkpoints = fields.get("checkpoints").and_then(|node| read_checkpoints(reader, node, fields.key("checkpoints")?));
     let restart = fields.get("restart").and_then(|node| read_restart(reader, node, fields.key("restart")?));
 
-    let mut sources = Vec::new();
-    if let Some(node) = reader.required(&fields, "sources") {
-        sources = read_named(reader, node, "source", sources::read);
-    }
-    let tables = fields.get("tables").map_or_else(Vec::new, |node| read_named(reader, node, "table", tables::read));
-    let streams = fields.get("streams").map_or_else(Vec::new, |node| read_named(reader, node, "stream", streams::read));
-    let mut sinks = Vec::new();
-    if let Some(node) = reader.required(&fields, "sinks") {
-        sinks = read_named(reader, node, "sink", sinks::read);
-    }
-    for (key, kind) in [("sources", "source"), ("sinks", "sink")] {
-        if let Some(node) = fields.get(key)
+    let sources =
+        reader.required(&fields, "sources").map_or_else(Vec::new, |node| read_named(reader, node, Section::Sources, sources::read));
+    let tables = fields.get("tables").map_or_else(Vec::new, |node| read_named(reader, node, Section::Tables, tables::read));
+    let streams = fields.get("streams").map_or_else(Vec::new, |node| read_named(reader, node, Section::Streams, streams::read));
+    let sinks = reader.required(&fields, "sinks").map_or_else(Vec::new, |node| read_named(reader, node, Section::Sinks, sinks::read));
+    for section in [Section::Sources, Section::Sinks] {
+        if let Some(node) = fields.get(section.key())
             && matches!(&node.value, Value::Map(entries) if entries.is_empty())
         {
-            reader.push(node.span.problem(format!("a job needs at least one {kind}")));
+            reader.push(node.span.problem(format!("a job needs at least one {}", section.part())));
         }
     }
     // A job that has no right name has other parts to look at.
     let name = name.unwrap_or_else(|| Spanned::new(String::new(), first_key(root)));
-    Some(JobFile { name, parallelism, state, checkpoints, restart, sources, tables, streams, sinks })
+    Some(JobFile { name, parallelism, state, checkpoints, restart, sources, tables, streams, sinks, broken: reader.broken().clone() })
 }
 
 /// Where to point when the whole file lacks something.
@@ -164,14 +199,20 @@ fn first_key(root: &Node) -> Span {
 }
 
 /// Reads the parts of a mapping by name. A part that cannot be read is left out, but a later part may name it: the caller asks the tree.
-fn read_named<T>(reader: &mut Reader, node: &Node, kind: &str, read: impl Fn(&mut Reader, Spanned<String>, &Node) -> Option<T>) -> Vec<T> {
-    let entries = reader.entries(node, &format!("a mapping from names to {kind}s")).unwrap_or_default();
+fn read_named<T>(
+    reader: &mut Reader,
+    node: &Node,
+    section: Section,
+    read: impl Fn(&mut Reader, Spanned<String>, &Node) -> Option<T>,
+) -> Vec<T> {
+    let entries = reader.entries(node, &format!("a mapping from names to {}s", section.part())).unwrap_or_default();
     let mut parts = Vec::new();
     for entry in entries {
-        let valid = reader.checked_name(entry.key.clone()).is_some();
-        if let Some(part) = read(reader, entry.key.clone(), &entry.value).filter(|_| valid) {
-            parts.push(part);
-        }
+        let part = reader.within(section.key(), &entry.key.value, |reader| {
+            let valid = reader.checked_name(entry.key.clone()).is_some();
+            read(reader, entry.key.clone(), &entry.value).filter(|_| valid)
+        });
+        parts.extend(part);
     }
     parts
 }

@@ -11,7 +11,6 @@ mod look;
 mod stored;
 mod streams;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidegate_connectors::entry::Entry;
@@ -23,7 +22,7 @@ use tidegate_runtime::{GraphError, Job};
 use crate::connect::plan::Look;
 use crate::connect::plan::sinks::{self, PlannedSink};
 use crate::connect::plan::sources::{self, PlannedSource};
-use crate::file::{JobFile, Problem, Problems, Severity, Spanned, Table};
+use crate::file::{JobFile, Problem, Problems, Section, Table};
 use crate::relation::known::{Known, Order, Timing};
 use crate::relation::open::{Asked, Origin};
 use crate::relation::union::Streams;
@@ -52,32 +51,17 @@ pub struct Plan {
     sinks: Vec<PlannedSink>,
 }
 
-/// The parts of a file that problems are known of: looking further into them would only bring follow-up mistakes.
-fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
-    let sources = file.sources.iter().map(|s| &s.name);
-    let sources = sources.chain(file.tables.iter().map(|t| &t.name));
-    let names: Vec<&Spanned<String>> =
-        sources.chain(file.streams.iter().map(|s| &s.head.name)).chain(file.sinks.iter().map(|s| &s.name)).collect();
-    let errors = problems.iter().filter(|p| p.severity == Severity::Error).map(|p| p.span().range().start);
-    // What stands behind a name and before the next one belongs to it.
-    errors
-        .filter_map(|at| names.iter().filter(|n| n.span.range().start <= at).max_by_key(|n| n.span.range().start))
-        .map(|n| n.as_str())
-        .collect()
-}
-
 /// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     problems.extend(conflicts::conflicts(file));
     problems.extend(about::conflicts(file));
     problems.extend(durability::unknown_storage(file));
     problems.extend(conflicts::writers(file));
-    let broken = broken(file, problems);
     let mut asked = Asked::default();
     // What is asked of open sources shows when the job is planned: it is planned again until nothing new is asked. There is an end to the names of a file.
     let (parts, found) = loop {
         let before = asked.clone();
-        let planned = Parts::plan(file, &broken, &mut asked);
+        let planned = Parts::plan(file, &mut asked);
         if asked == before {
             break planned;
         }
@@ -105,12 +89,11 @@ struct Parts {
 
 impl Parts {
     /// Plans the parts of a file that are whole, with the fields that are `asked` of open sources; adds what the parts ask for. Also tells what is wrong.
-    fn plan(file: &JobFile, broken: &HashSet<&str>, asked: &mut Asked) -> (Self, Vec<Problem>) {
-        let whole = |name: &Spanned<String>| !broken.contains(name.as_str());
+    fn plan(file: &JobFile, asked: &mut Asked) -> (Self, Vec<Problem>) {
         let mut known = Streams::new();
         let (mut parts, mut found) = (Self::default(), Vec::new());
         for source in &file.sources {
-            if !whole(&source.name) {
+            if !file.is_sound(Section::Sources, &source.name) {
                 // Its fields may be known all the same.
                 let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked).ok());
                 known.extend(planned.map(|planned| {
@@ -132,8 +115,10 @@ impl Parts {
                 Err(more) => found.extend(more),
             }
         }
-        let tables: Vec<&Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
-        for stream in file.streams_in_order().into_iter().filter(|s| s.whole || whole(&s.head.name)) {
+        let tables: Vec<&Table> = file.tables.iter().filter(|table| file.is_sound(Section::Tables, &table.name)).collect();
+        for stream in
+            file.streams_in_order().into_iter().filter(|stream| stream.whole || file.is_sound(Section::Streams, &stream.head.name))
+        {
             match streams::plan(stream, &known, &tables, asked) {
                 Ok(Some(mut planned)) => {
                     planned.about = about::stream(file, stream, planned.basis.take());
@@ -148,7 +133,7 @@ impl Parts {
                 }
             }
         }
-        for sink in file.sinks.iter().filter(|s| whole(&s.name)) {
+        for sink in file.sinks.iter().filter(|sink| file.is_sound(Section::Sinks, &sink.name)) {
             match sinks::plan(sink, &file.name.value, &known, asked) {
                 Ok(planned) => parts.sinks.extend(planned.map(|planned| {
                     let about = about::sink(file, &planned.name);

@@ -11,7 +11,7 @@ mod tree;
 mod values;
 
 pub(crate) use keys::{Key, Table, key, reference};
-pub(crate) use read::{Fields, Reader, scalar};
+pub(crate) use read::{Broken, Fields, Reader, scalar};
 pub(crate) use tree::{Entry, MAX_DEPTH, Node, Value, parse};
 pub use values::{Literal, duration_text, parse_duration, parse_size};
 pub(crate) use values::{MAX_JOB_NAME, is_job_name, is_name, millis, unsigned};

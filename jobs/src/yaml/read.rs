@@ -1,6 +1,7 @@
 //! Reading values out of the tree: each reader returns what it read with its place, or records a problem and returns nothing, so that one
 //! pass over a file finds everything that is wrong with it.
 
+use std::collections::HashSet;
 use std::ops::RangeBounds;
 
 use jiff::SignedDuration;
@@ -11,14 +12,25 @@ use super::keys::Table;
 use super::not_yet;
 use super::tree::{Entry, Node, Value};
 use super::values::{self, Literal};
-use crate::text::Problem;
-use crate::text::{Span, Spanned};
+use crate::text::{Problem, Severity, Span, Spanned};
 use tidegate_expr::nearest;
 
 /// The problems found so far, and the readers.
 #[derive(Default)]
 pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
+    broken: Broken,
+}
+
+/// The entries of sections that errors are known of. To look further into them would only bring follow-up mistakes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Broken(HashSet<(&'static str, String)>);
+
+impl Broken {
+    /// Is an error known of this entry?
+    pub(crate) fn has(&self, section: &'static str, name: &str) -> bool {
+        self.0.contains(&(section, name.to_owned()))
+    }
 }
 
 /// A mapping whose keys have been checked against its tables.
@@ -88,6 +100,21 @@ fn unknown_key(key: &Spanned<String>, tables: &[&'static Table], place: &str) ->
 }
 
 impl Reader {
+    /// What `read` finds wrong is wrong with this entry of a section.
+    pub(crate) fn within<T>(&mut self, section: &'static str, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.problems.len();
+        let read = read(self);
+        if self.problems.iter().skip(before).any(|problem| problem.severity == Severity::Error) {
+            self.broken.0.insert((section, name.to_owned()));
+        }
+        read
+    }
+
+    /// The entries that errors are known of so far.
+    pub(crate) fn broken(&self) -> &Broken {
+        &self.broken
+    }
+
     pub(crate) fn push(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
