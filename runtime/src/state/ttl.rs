@@ -109,6 +109,7 @@ impl Stamp {
     }
 
     /// The stamp of a stored value.
+    #[cfg_attr(not(feature = "rocksdb"), allow(dead_code, reason = "only RocksDB drops rows by itself"))]
     pub(super) fn of_stored(value: &[u8]) -> Option<Self> {
         value.first_chunk().map(|bytes| Self(*bytes))
     }

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::compaction_filter::Decision;
 use rocksdb::{
@@ -16,10 +14,10 @@ use rocksdb::{
     WriteBufferManager, WriteOptions,
 };
 
-use super::codec;
-use super::rows::Rows;
-use super::ttl::{Life, Stamp, over};
+use super::{Garbage, Over};
 use crate::error::Error;
+use crate::state::codec;
+use crate::state::rows::Rows;
 
 /// What the RocksDB instances of a process share.
 #[derive(Clone)]
@@ -37,60 +35,6 @@ impl Resources {
         let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(bytes / 2, false, cache.clone());
         let buffer = (bytes / 4 / instances.max(1)).clamp(1 << 20, 64 << 20);
         Self { cache, buffers, buffer }
-    }
-}
-
-/// The least namespace of a state that is not over.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Floor {
-    pub(crate) state: u8,
-    pub(crate) least: i64,
-}
-
-/// Does the row of this stored key belong to a namespace that is not over?
-pub(crate) fn wanted(floors: &[Floor], key: &[u8]) -> bool {
-    let Ok((_, state, rest)) = codec::decode_prefix(key) else { return true };
-    let floor = floors.iter().find(|floor| floor.state == state);
-    floor.is_none_or(|floor| codec::decode_ordered(rest).map_or(true, |(namespace, _)| namespace >= floor.least))
-}
-
-/// Which rows nobody will ask for any more: they are dropped when RocksDB next rewrites them.
-#[derive(Clone, Default)]
-pub(crate) struct Garbage(Arc<Mutex<BTreeMap<u8, Over>>>);
-
-/// Which rows of a state are over.
-#[derive(Clone)]
-enum Over {
-    /// Those of namespaces below this.
-    Below(Arc<AtomicI64>),
-    /// Those that have expired.
-    Expired(Life),
-}
-
-impl Garbage {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u8, Over>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The least namespace of `state` that is still wanted, to be raised.
-    pub(super) fn namespaces(&self, state: u8) -> Arc<AtomicI64> {
-        let least = Arc::new(AtomicI64::new(i64::MIN));
-        self.lock().insert(state, Over::Below(Arc::clone(&least)));
-        least
-    }
-
-    /// The values of `state` carry a stamp, and expire.
-    pub(super) fn expiring(&self, state: u8, life: Life) {
-        self.lock().insert(state, Over::Expired(life));
-    }
-}
-
-impl Over {
-    fn holds(&self, rest: &[u8], value: &[u8]) -> bool {
-        match self {
-            Self::Below(least) => codec::decode_ordered(rest).is_ok_and(|(namespace, _)| namespace < least.load(Relaxed)),
-            Self::Expired(life) => Stamp::of_stored(value).is_some_and(|stamp| over(stamp, life.deadline())),
-        }
     }
 }
 
@@ -181,7 +125,7 @@ impl Disk {
 
     /// Rewrites everything.
     #[cfg(test)]
-    pub(super) fn compact(&self) {
+    pub(in crate::state) fn compact(&self) {
         self.db.flush().expect("flushing");
         let mut options = rocksdb::CompactOptions::default();
         options.set_bottommost_level_compaction(rocksdb::BottommostLevelCompaction::Force);
@@ -266,18 +210,6 @@ pub(crate) fn read_files(dir: &Path, range: Range<u16>, mut each: impl FnMut(&[u
         each(&key, &value)?;
     }
     Ok(())
-}
-
-/// Gives the key group, the state, the key and the value of every row of a linked set of files to `each`.
-///
-/// # Errors
-/// The files can't be read.
-pub fn read_rows(dir: &Path, each: &mut impl FnMut(u16, u8, &[u8], &[u8])) -> Result<(), Error> {
-    read_files(dir, 0..u16::MAX, |key, value| {
-        let (group, state, rest) = codec::decode_prefix(key)?;
-        each(group, state, rest, value);
-        Ok(())
-    })
 }
 
 fn options(resources: &Resources, garbage: &Garbage) -> Options {
