@@ -10,7 +10,6 @@ mod logic;
 use std::cmp::Ordering;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::{KeyedStream, Stream};
@@ -64,22 +63,19 @@ impl<K: Clone, E: Clone> Emitted<K, E> {
     }
 }
 
-/// Shows the time in milliseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
-
 /// A compiled pattern, and what is not of it but of how it is run. Make it once, outside the job's closure: it is shared by all workers.
 pub struct Search<E, C = Where<E>> {
     nfa: Arc<Nfa<C>>,
     limit: Limit,
     tie_break: Option<TieBreak<E>>,
     timeouts: bool,
-    clock: Option<Clock>,
+    processing_time: bool,
 }
 
 impl<E, C> Clone for Search<E, C> {
     fn clone(&self) -> Self {
-        let Self { nfa, limit, tie_break, timeouts, clock } = self;
-        Self { nfa: Arc::clone(nfa), limit: *limit, tie_break: tie_break.clone(), timeouts: *timeouts, clock: clock.clone() }
+        let Self { nfa, limit, tie_break, timeouts, processing_time } = self;
+        Self { nfa: Arc::clone(nfa), limit: *limit, tie_break: tie_break.clone(), timeouts: *timeouts, processing_time: *processing_time }
     }
 }
 
@@ -89,7 +85,7 @@ impl<E, C: Condition> Search<E, C> {
     /// # Errors
     /// All that is wrong with the pattern.
     pub fn new(pattern: Pattern<C>) -> Result<Self, Invalid> {
-        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None, timeouts: true, clock: None })
+        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None, timeouts: true, processing_time: false })
     }
 
     /// How much memory the partial matches of a key may take, and what happens beyond.
@@ -99,18 +95,10 @@ impl<E, C: Condition> Search<E, C> {
         self
     }
 
-    /// Takes events as they come, at the time the wall clock shows then. What the pattern emits has no event time.
+    /// Takes events as they come, at the time the job's clock shows then. What the pattern emits has no event time.
     #[must_use]
-    pub fn processing_time(self) -> Self {
-        self.processing_time_by(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
-        })
-    }
-
-    /// The same with another clock. Timers go by the wall clock.
-    #[must_use]
-    pub fn processing_time_by(mut self, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        self.clock = Some(Arc::new(clock));
+    pub fn processing_time(mut self) -> Self {
+        self.processing_time = true;
         self
     }
 

@@ -66,7 +66,7 @@ pub use pattern::Pattern;
 pub use problem::{Problem, Problems, Severity};
 pub use schema::{FieldType, SchemaField, TimeText};
 pub use sinks::{Sink, SinkConnector, SinkFormat, TextPart, Timestamps};
-pub use sources::{EventTime, Lines, Source, SourceConnector, SourceFormat, TimeUnit};
+pub use sources::{EventTime, Lines, Source, SourceConnector, SourceFormat, TimeField, TimeUnit};
 pub use span::{Span, Spanned};
 pub use streams::{Aggregate, FLAT_MAP_FIELD, FlatMap, Select, Stream};
 pub use tables::{Cache, Table, TableConnector};

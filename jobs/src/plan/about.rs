@@ -15,7 +15,7 @@ use super::patterns;
 use super::streams::{PlannedStream, Work};
 use super::windows::PlannedWindow;
 use crate::expr::Expr;
-use crate::file::{self, FieldType, JobFile, Near, Problem, Spanned, TimeUnit};
+use crate::file::{self, EventTime, FieldType, JobFile, Near, Problem, Spanned, TimeUnit};
 
 /// What is known of a stream's state. The operators of a stream are named after it, and one of them keeps state at most.
 pub(super) fn stream(file: &JobFile, stream: &file::Stream, planned: &PlannedStream) -> About {
@@ -177,7 +177,10 @@ fn conditions(stream: &file::Stream, reads: &mut Vec<String>) {
 
 /// How the records of a source get their time.
 fn event_time(source: &file::Source) -> Option<String> {
-    let time = source.event_time.as_ref()?;
+    let time = match source.event_time.as_ref()? {
+        EventTime::Field(time) => time,
+        EventTime::Ingestion => return Some("event_time ingestion".to_owned()),
+    };
     let schema = source.lines().and_then(|lines| lines.schema.as_ref());
     let field = schema.and_then(|schema| schema.iter().find(|field| field.name.value == time.field.value));
     let unit = |unit: TimeUnit| match unit {
