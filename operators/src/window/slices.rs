@@ -119,6 +119,16 @@ where
         Ok(())
     }
 
+    /// A record of this time comes into a slice.
+    fn begin(&mut self, slice: i64, time: i64) -> Result<(), Error> {
+        let new = self.slices.borrow_mut().begin(slice)?;
+        // A slice restored from one instance may have windows that had fired there, and are yet to fire for the keys of another.
+        if new || !self.reached.borrow().is_level() {
+            self.expect(time);
+        }
+        Ok(())
+    }
+
     /// Has the windows that hold `time` and have yet to fire, for any key, do so when they end. `due` knows for which key groups that is.
     fn expect(&mut self, time: i64) {
         let reached = self.reached.borrow().least();
@@ -167,9 +177,7 @@ where
         if last_end - 1 <= reached {
             return Ok(());
         }
-        if self.slices.borrow_mut().begin(slice)? {
-            self.expect(record.time);
-        }
+        self.begin(slice, record.time)?;
         let mut slices = self.slices.borrow_mut();
         let part = slices.get_or_insert_with(slice, &key, || self.aggregate.create())?;
         self.aggregate.merge(part, &one);
@@ -248,9 +256,7 @@ where
         if record.time <= reached && (self.windows.overlapping() || last_end - 1 <= reached) {
             return self.record_late(key, &record, last_end, out);
         }
-        if self.slices.borrow_mut().begin(start)? {
-            self.expect(record.time);
-        }
+        self.begin(start, record.time)?;
         let mut slices = self.slices.borrow_mut();
         let mut new = false;
         let acc = slices.get_or_insert_with(start, &key, || {

@@ -45,6 +45,13 @@ impl Reached {
         if self.ahead.is_empty() { self.all } else { self.of_group(self.groups.group(stable_hash(key)).0) }
     }
 
+    /// Has event time come equally far for all keys?
+    #[must_use]
+    #[inline]
+    pub fn is_level(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
     fn of_group(&self, group: u16) -> i64 {
         let ahead = self.ahead.iter().find(|(range, _)| range.contains(&group)).map(|(_, reached)| *reached);
         ahead.unwrap_or(i64::MIN).max(self.all)

@@ -145,3 +145,16 @@ fn the_value_of_one_former_instance_does_not_stand_for_the_others() {
         rescaled.run(&steps).unwrap();
     }
 }
+
+/// The slice comes from an instance that had fired its first window, and a record of another instance's key comes into it.
+#[test]
+fn a_slice_of_one_former_instance_has_windows_that_are_due_for_another() {
+    let (first, last) = ((0..).find(|key| owner(*key, 4) == 0).unwrap(), (0..).find(|key| owner(*key, 4) == 3).unwrap());
+    let windows = Window::sliding(Duration::from_millis(20), Duration::from_millis(10), 0).unwrap();
+    let shape = Shape::Aligned { size: 20, every: 10, offset: 0 };
+    let rescaled = Rescaled { windows, shape, lateness: 0, aggregate: || Carried(Sliding::Anew), instances: Vec::new() };
+    let record = |key, time| Step::Record { key, time };
+    let steps =
+        [record(first, 3), Step::Watermark(0, 12), Step::Rescale(1), record(last, 4), Step::Watermark(0, 9), Step::Watermark(0, 19)];
+    rescaled.run(&steps).unwrap();
+}
