@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate::prelude::*;
-use tidegate::runtime::state::Table;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Payment {
@@ -40,7 +39,7 @@ impl BroadcastProcessFunction<u64, Payment, Limit> for Limits {
     fn process(
         &mut self,
         payment: Payment,
-        limits: &Table<String, u64>,
+        limits: &SharedMap<String, u64>,
         context: &mut ProcessContext<'_, u64, (u64, u64)>,
     ) -> Result<(), Error> {
         let Some(spent) = &self.spent else { return Ok(()) };
@@ -55,7 +54,7 @@ impl BroadcastProcessFunction<u64, Payment, Limit> for Limits {
     fn process_broadcast(
         &mut self,
         limit: Limit,
-        limits: &mut Table<String, u64>,
+        limits: &mut SharedMap<String, u64>,
         _: &mut BroadcastContext<'_, (u64, u64)>,
     ) -> Result<(), Error> {
         limits.insert(limit.country, limit.amount);

@@ -2,12 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tidegate_cep::{Candidate, CepLogic, Condition, Emitted, Found, Limit, Matcher, Nfa, Overflow, Pattern, Runs, Search, Where};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::{Record, Watermark};
+use tidegate_runtime::{Clock, Record, Watermark};
 
 /// A key and a letter.
 type Event = (u64, char);
@@ -145,14 +144,14 @@ fn a_greedy_loop_keeps_its_events_from_the_next_round_of_its_group() {
 
 #[test]
 fn in_processing_time_events_are_taken_as_they_come_and_timers_go_by_the_clock() {
-    let now = Arc::new(AtomicI64::new(100));
-    let clock = Arc::clone(&now);
-    let search = Search::new(a_then_b().within(ms(10))).unwrap().processing_time_by(move || clock.load(Relaxed));
-    let mut driven = Driven::new(CepLogic::new(|(key, _): &Event| *key, search, Emitted::of, &mut Context::default()).unwrap());
+    let clock = Clock::manual(100);
+    let search = Search::new(a_then_b().within(ms(10))).unwrap().processing_time();
+    let mut context = Context::new(Arc::default(), clock.clone());
+    let mut driven = Driven::new(CepLogic::new(|(key, _): &Event| *key, search, Emitted::of, &mut context).unwrap());
     let none = Record::UNTIMED;
     driven.event(7, 1, 'a');
     // A clock that is set back stands still.
-    now.store(95, Relaxed);
+    clock.set(95);
     driven.event(3, 1, 'b');
     driven.event(none, 2, 'a');
     assert_eq!(driven.watermark(i64::MAX), list(&[("+ab", none)]));

@@ -4,30 +4,46 @@ use std::hash::Hash;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
-use tidegate_runtime::operator::{Context, Logic, Outbox, Target, routed};
-use tidegate_runtime::state::{Broadcast, Handle, States, Table};
+use tidegate_runtime::operator::{self, Context, Logic, Outbox, Target, routed};
+use tidegate_runtime::state::{Broadcast, Handle, SharedMap, States};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
-use crate::connect::{Either, both};
+use crate::connect::{Either, first};
 use crate::keyed::KeyedStream;
 use crate::process::{ProcessContext, Timer, TimersOf};
 use crate::stream::Stream;
 
-/// A function of a keyed stream and a broadcast one. It has keyed state and timers, and a map that is the same on every worker, which only broadcast
-/// records may change: they must change it in the same way everywhere.
+/// A function of a keyed stream and a broadcast one. It has keyed state and timers, and a map that every worker holds alike, such as rules.
+///
+/// Every worker gets every broadcast record, all in the same order, and only these records may change the map: in the same way everywhere, whatever keys a
+/// worker has. The map is kept once per process, however many workers share it.
+///
+/// What a keyed record sees: all broadcast records of the epochs before its own and none of a later epoch, so that a checkpoint holds the map that its
+/// keyed state was made with. Within an epoch, the first so many of its broadcast records, at least as many as the record before it on this worker saw; how
+/// many depends on the run. Event time is that of the keyed stream alone: neither a slow nor a silent broadcast stream holds it back, so that a record may
+/// come before a rule of an earlier time.
 pub trait BroadcastProcessFunction<K, T, B>: 'static {
     /// What it emits.
     type Out: Clone + 'static;
     /// The keys of the broadcast map.
-    type Name: Data + Eq + Hash;
+    type Name: Data + Eq + Sync;
     /// Its values.
-    type Rule: Data;
+    type Rule: Data + Sync;
 
     /// Declares the keyed states. Called once on every worker when the job is built; the states can be used from the first record on.
     ///
     /// # Errors
     /// The job can't be built for this cause.
     fn open(&mut self, _states: &mut States) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The map holds what it held in the snapshot that the job goes on from; nothing at a fresh start. Called once on every worker, before the first
+    /// record: here rules are compiled that [`process_broadcast`](Self::process_broadcast) has seen in a former run.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn restored(&mut self, _rules: &SharedMap<Self::Name, Self::Rule>) -> Result<(), Error> {
         Ok(())
     }
 
@@ -38,7 +54,7 @@ pub trait BroadcastProcessFunction<K, T, B>: 'static {
     fn process(
         &mut self,
         value: T,
-        rules: &Table<Self::Name, Self::Rule>,
+        rules: &SharedMap<Self::Name, Self::Rule>,
         context: &mut ProcessContext<'_, K, Self::Out>,
     ) -> Result<(), Error>;
 
@@ -49,7 +65,7 @@ pub trait BroadcastProcessFunction<K, T, B>: 'static {
     fn process_broadcast(
         &mut self,
         value: B,
-        rules: &mut Table<Self::Name, Self::Rule>,
+        rules: &mut SharedMap<Self::Name, Self::Rule>,
         context: &mut BroadcastContext<'_, Self::Out>,
     ) -> Result<(), Error>;
 
@@ -60,7 +76,7 @@ pub trait BroadcastProcessFunction<K, T, B>: 'static {
     fn on_timer(
         &mut self,
         _timer: Timer,
-        _rules: &Table<Self::Name, Self::Rule>,
+        _rules: &SharedMap<Self::Name, Self::Rule>,
         _context: &mut ProcessContext<'_, K, Self::Out>,
     ) -> Result<(), Error> {
         Ok(())
@@ -99,8 +115,8 @@ pub struct BroadcastConnectedStreams<'s, T: 'static, B: 'static, F> {
 }
 
 impl<'s, T: Data, F> KeyedStream<'s, T, F> {
-    /// Sees this stream together with `broadcast`, every record of which goes to every worker. Event time goes on only as far as it has come in
-    /// both.
+    /// Sees this stream together with `broadcast`, every record of which goes to every worker. Event time is that of this stream; the other holds nothing
+    /// back.
     #[must_use]
     pub fn connect_broadcast<B: Data>(self, broadcast: Stream<'s, B>) -> BroadcastConnectedStreams<'s, T, B, F> {
         BroadcastConnectedStreams { keyed: self, broadcast }
@@ -124,9 +140,9 @@ impl<'s, T: Data, B: Data, F> BroadcastConnectedStreams<'s, T, B, F> {
         P: BroadcastProcessFunction<K, T, B>,
     {
         let (edge, key) = self.keyed.into_parts();
-        let workers = edge.dataflow().workers();
-        let copies = move |value: B| (0..workers).map(|worker| Copy { worker, value: value.clone() }).collect();
-        let edge = both(name, (edge, "keyed"), (self.broadcast.into_edge(), "broadcast"), copies);
+        let copy = |worker, value: &B| Either::Second(Copy { worker, value: value.clone() });
+        let copies = operator::broadcast(self.broadcast.into_edge(), &format!("{name}/broadcast"), copy);
+        let edge = first(edge, &format!("{name}/keyed")).union(copies);
         let of_record = key.clone();
         let target = move |record: &Either<T, Copy<B>>| match record {
             Either::First(value) => Target::Key(of_record(value)),
@@ -169,6 +185,10 @@ where
     type Out = P::Out;
     type Side = ();
 
+    fn opened(&mut self) -> Result<(), Error> {
+        self.function.restored(self.rules.borrow().map())
+    }
+
     fn record(&mut self, record: Record<Self::In>, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
         let time = record.time;
         match record.value {
@@ -179,7 +199,8 @@ where
                 Ok(())
             }
             Either::Second(copy) => {
-                self.function.process_broadcast(copy.value, self.rules.borrow_mut().map_mut(), &mut BroadcastContext { time, out })
+                let function = &mut self.function;
+                self.rules.borrow_mut().change(|rules| function.process_broadcast(copy.value, rules, &mut BroadcastContext { time, out }))
             }
         }
     }

@@ -52,28 +52,23 @@ pub(crate) enum Either<A, B> {
     Second(B),
 }
 
-/// Both streams as one; event time goes on only as far as it has come in both.
-pub(crate) fn both<'s, A: Data, B: Data, C: Data>(
+/// The records of a stream as the first of two.
+pub(crate) fn first<'s, A: Data, B: Clone + 'static>(edge: Edge<'s, A>, name: &str) -> Edge<'s, Either<A, B>> {
+    side(edge, name, Either::First)
+}
+
+/// Puts the records of a stream on one side of two.
+fn side<'s, T: Data, A: Clone + 'static, B: Clone + 'static>(
+    edge: Edge<'s, T>,
     name: &str,
-    (first, first_name): (Edge<'s, A>, &str),
-    (second, second_name): (Edge<'s, B>, &str),
-    spread: impl Fn(B) -> Vec<C> + 'static,
-) -> Edge<'s, Either<A, C>> {
-    let first = operator::stateless(first, &format!("{name}/{first_name}"), "connect", |_| {
-        |records: &mut Vec<Record<A>>, out: &mut Vec<Record<Either<A, C>>>| {
-            out.extend(records.drain(..).map(|record| Record::new(record.time, Either::First(record.value))));
+    side: impl Fn(T) -> Either<A, B> + 'static,
+) -> Edge<'s, Either<A, B>> {
+    operator::stateless(edge, name, "connect", |_| {
+        move |records: &mut Vec<Record<T>>, out: &mut Vec<Record<Either<A, B>>>| {
+            out.extend(records.drain(..).map(|record| Record::new(record.time, side(record.value))));
             Ok(())
         }
-    });
-    let second = operator::stateless(second, &format!("{name}/{second_name}"), "connect", |_| {
-        move |records: &mut Vec<Record<B>>, out: &mut Vec<Record<Either<A, C>>>| {
-            for record in records.drain(..) {
-                out.extend(spread(record.value).into_iter().map(|value| Record::new(record.time, Either::Second(value))));
-            }
-            Ok(())
-        }
-    });
-    first.union(second)
+    })
 }
 
 /// Two streams by the same keys.
@@ -105,7 +100,8 @@ impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
             Either::First(value) => of_first(value),
             Either::Second(value) => of_second(value),
         };
-        let edge = both(name, (first, "first"), (second, "second"), |value| vec![value]);
+        let second = side(second, &format!("{name}/second"), Either::Second);
+        let edge = self::first(first, &format!("{name}/first")).union(second);
         let (main, _) = keyed(edge, name, "co-process", None, key.clone(), |context| ProcessLogic::new(key, Both(function), context));
         Stream::from_edge(main)
     }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, States, Timers};
-use tidegate_runtime::{Data, Error, Record, Watermark};
+use tidegate_runtime::{Clock, Data, Error, Record, Watermark};
 
 /// A function with keyed state and timers. Make states in `open` and keep them as fields.
 pub trait ProcessFunction<K, T>: 'static {
@@ -72,6 +72,12 @@ impl<K: Data + Eq + Hash, Out> ProcessContext<'_, K, Out> {
         self.out.watermark()
     }
 
+    /// What the job's clock shows, in milliseconds since 1970: timers of the wall clock go by it.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.timers.of_day.now()
+    }
+
     /// Emits `value` with the current event time.
     pub fn emit(&mut self, value: Out) {
         self.out.emit(self.time, value);
@@ -108,13 +114,15 @@ impl<'a, K, Out> ProcessContext<'a, K, Out> {
 pub(crate) struct TimersOf<K> {
     event: Handle<Timers<K>>,
     clock: Handle<Timers<K>>,
+    /// The job's clock.
+    of_day: Clock,
     waits: Cell<Option<i64>>,
 }
 
 impl<K: Data + Eq + Hash> TimersOf<K> {
     pub(crate) fn new(context: &mut Context) -> Result<Self, Error> {
         let (event, clock) = (context.states.timers("event timers")?, context.states.timers("clock timers")?);
-        Ok(Self { event, clock, waits: Cell::new(None) })
+        Ok(Self { event, clock, of_day: context.clock().clone(), waits: Cell::new(None) })
     }
 
     /// A record was processed: what it set a timer for is waited for. Not so what a timer sets in its turn, which may go on for ever.

@@ -5,11 +5,11 @@
 #[allow(dead_code)]
 mod harness;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tidegate_operators::{BroadcastContext, BroadcastProcessFunction, CoProcessFunction, ProcessContext, Timer};
 use tidegate_runtime::Error;
-use tidegate_runtime::state::{States, Table, ValueState};
+use tidegate_runtime::state::{SharedMap, States, ValueState};
 
 use crate::harness::{Records, run, stream};
 
@@ -63,14 +63,17 @@ fn two_keyed_streams_share_the_state_of_their_keys() {
     }
 }
 
-/// Counts the records of each key; at the end every key tells what rules there are, and the broadcast side what keys it has seen.
+/// Counts the records of each key, and tells at the end; the broadcast side tells of each rule with the rules there are by then.
 #[derive(Default)]
 struct Rules {
     counts: Option<ValueState<u64, i64>>,
 }
 
+/// The counts of a key, or the rules behind a broadcast record.
+type Told = (Option<(u64, i64)>, Vec<(u64, i64)>);
+
 impl BroadcastProcessFunction<u64, (u64, i64), (u64, i64)> for Rules {
-    type Out = (u64, i64, BTreeSet<(u64, i64)>);
+    type Out = Told;
     type Name = u64;
     type Rule = i64;
 
@@ -79,8 +82,7 @@ impl BroadcastProcessFunction<u64, (u64, i64), (u64, i64)> for Rules {
         Ok(())
     }
 
-    fn process(&mut self, _: (u64, i64), _: &Table<u64, i64>, context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
-        // Both streams have ended by then, and not before: that of the rules goes on longer than that of the records.
+    fn process(&mut self, _: (u64, i64), _: &SharedMap<u64, i64>, context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
         context.set_event_timer(500);
         self.counts.as_ref().unwrap().update(context.key(), || 0, |n| *n += 1)
     }
@@ -88,38 +90,41 @@ impl BroadcastProcessFunction<u64, (u64, i64), (u64, i64)> for Rules {
     fn process_broadcast(
         &mut self,
         (name, rule): (u64, i64),
-        rules: &mut Table<u64, i64>,
-        _: &mut BroadcastContext<'_, Self::Out>,
+        rules: &mut SharedMap<u64, i64>,
+        context: &mut BroadcastContext<'_, Self::Out>,
     ) -> Result<(), Error> {
         rules.insert(name, rule);
+        let mut all: Vec<_> = rules.iter().map(|(name, rule)| (*name, *rule)).collect();
+        all.sort_unstable();
+        context.emit((None, all));
         self.counts.as_ref().unwrap().change_each(|_, n| *n += 0)
     }
 
-    fn on_timer(&mut self, _: Timer, rules: &Table<u64, i64>, context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
+    fn on_timer(&mut self, _: Timer, _: &SharedMap<u64, i64>, context: &mut ProcessContext<'_, u64, Self::Out>) -> Result<(), Error> {
         let key = *context.key();
         let count = self.counts.as_ref().unwrap().get(&key)?.unwrap_or_default();
-        context.emit((key, count, rules.iter().map(|(name, rule)| (*name, *rule)).collect()));
+        context.emit((Some((key, count)), Vec::new()));
         Ok(())
     }
 }
 
+/// The rules come from every worker, and are the same everywhere after each of them.
 #[test]
-fn every_worker_has_all_rules_that_event_time_has_passed() {
+fn every_worker_sees_all_rules_in_one_order() {
     let events = Records((0..200).map(|i| (i, i as u64 % 17, i)).collect());
     let rules = Records((0..40).map(|i| (i * 20, i as u64 % 9, i)).collect());
-    // At 500 in event time: all rules up to then, at least, however late they came by the clock.
-    let until: BTreeSet<u64> = rules.0.iter().filter(|rule| rule.0 <= 500).map(|rule| rule.1).collect();
     for workers in [1, 2, 3] {
         let (events, rules) = (events.clone(), rules.clone());
         let out = run(workers, move |flow| {
             let keyed = stream(flow, "events", &events).key_by(|r: &(u64, i64)| r.0);
             keyed.connect_broadcast(stream(flow, "rules", &rules)).process("rules-at-work", Rules::default())
         });
-        assert_eq!(out.iter().map(|(key, _, _)| *key).collect::<Vec<_>>(), (0..17).collect::<Vec<_>>(), "{workers} workers");
-        assert_eq!(out.iter().map(|(_, count, _)| count).sum::<i64>(), 200);
-        for (key, _, rules) in out {
-            let names: BTreeSet<u64> = rules.iter().map(|(name, _)| *name).collect();
-            assert!(until.is_subset(&names), "key {key} of {workers} workers has {names:?}");
-        }
+        let counts: Vec<_> = out.iter().filter_map(|(count, _)| *count).collect();
+        assert_eq!(counts.iter().map(|(key, _)| *key).collect::<Vec<_>>(), (0..17).collect::<Vec<_>>(), "{workers} workers");
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<i64>(), 200);
+        let mut versions: BTreeMap<&Vec<(u64, i64)>, usize> = BTreeMap::new();
+        out.iter().filter(|(count, _)| count.is_none()).for_each(|(_, rules)| *versions.entry(rules).or_default() += 1);
+        assert_eq!(versions.len(), 40);
+        assert!(versions.values().all(|seen| *seen == workers), "a version of the rules that not all of {workers} workers had");
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tidegate_operators::{Count, DataflowExt};
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
-use tidegate_runtime::state::{Clock, Ttl};
+use tidegate_runtime::state::Ttl;
 use tidegate_runtime::watermarks::WatermarkStrategy;
-use tidegate_runtime::{Backend, Error, Job, Record, RunConfig, StateConfig};
+use tidegate_runtime::{Backend, Clock, Error, Job, Record, RunConfig, StateConfig};
 
 type Out = Arc<Mutex<Vec<(u64, u64)>>>;
 

@@ -11,13 +11,14 @@ use crate::align::Mode;
 use crate::board::Board;
 use crate::budget::Budget;
 use crate::checkpoint::{Checkpoints, Member, Restore, Setup};
+use crate::clock::Clock;
 use crate::error::{Error, JobError};
 use crate::flow::TickClock;
-use crate::graph::{Graph, MetricsRegistry};
+use crate::graph::{Graph, MetricsRegistry, NodeId};
 use crate::job::{Backend, RunConfig, StateConfig};
 use crate::metrics::StateMetrics;
 use crate::source::Shared;
-use crate::state::{Clock, Instance, Resources, Spill};
+use crate::state::{Instance, Resources, Shares, Spill};
 
 /// The state shared by all workers of one run. A failure anywhere poisons it, and every worker stops at its next step.
 #[derive(Default)]
@@ -48,6 +49,8 @@ pub struct Control {
     budget: Budget,
     /// What RocksDB shares, made when it is first needed.
     resources: OnceLock<Resources>,
+    /// What the instances of each operator share.
+    shares: Mutex<BTreeMap<NodeId, Shares>>,
     restore: Option<Arc<Restore>>,
     checkpoints: OnceLock<Arc<Checkpoints>>,
     /// How many instances of sources have come to their end, where that takes a savepoint.
@@ -113,7 +116,9 @@ impl Control {
                 resources: self.resources.get_or_init(|| Resources::new(self.budget.rocksdb, self.budget.instances)).clone(),
             }),
         };
-        Instance::new(self.key_groups, self.owned(member.worker), spill, self.budget.values, metrics)
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let shares = shares.entry(member.node).or_insert_with(|| Shares::among(self.workers)).clone();
+        Instance::new(self.key_groups, self.owned(member.worker), spill, self.budget.values, metrics).sharing(shares)
     }
 
     /// An instance of a source has read all there is. When all have, the job stops with its savepoint.

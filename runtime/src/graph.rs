@@ -36,6 +36,8 @@ pub enum Route {
     ByKey,
     /// They all go to one worker.
     ToOne,
+    /// They go to every worker, and hold no event time there.
+    Broadcast,
 }
 
 /// An edge into a node.
@@ -172,25 +174,36 @@ impl Graph {
         if self.nodes.iter().any(|n| n.role == Role::Source) { Ok(()) } else { Err(GraphError::NoSource) }
     }
 
-    /// The sources whose records come to a node, by their number in building order.
+    /// The sources whose event time a node goes by, by their number in building order.
     pub(crate) fn sources_of(&self, id: NodeId) -> Vec<usize> {
+        self.sources_above(id, |input| input.route != Route::Broadcast)
+    }
+
+    /// The sources whose records come to a node by broadcast alone.
+    pub(crate) fn broadcast_to(&self, id: NodeId) -> Vec<usize> {
+        let timed = self.sources_of(id);
+        let all = self.sources_above(id, |_| true);
+        all.into_iter().filter(|source| !timed.contains(source)).collect()
+    }
+
+    fn sources_above(&self, id: NodeId, counts: impl Fn(&Input) -> bool) -> Vec<usize> {
         let mut above = BTreeSet::from([id]);
         // Every node comes after those it reads.
         for (i, node) in self.nodes.iter().enumerate().rev() {
             if above.contains(&NodeId(i)) {
-                above.extend(node.inputs.iter().map(|input| input.from));
+                above.extend(node.inputs.iter().filter(|input| counts(input)).map(|input| input.from));
             }
         }
         let sources = self.nodes.iter().enumerate().filter(|(_, node)| node.role == Role::Source);
         sources.enumerate().filter(|(_, (i, _))| above.contains(&NodeId(*i))).map(|(ordinal, _)| ordinal).collect()
     }
 
-    /// For each source, in building order, the number of its group: sources whose records may meet are in one group.
+    /// For each source, in building order, the number of its group: sources whose records may meet, in event time, are in one group.
     pub(crate) fn source_groups(&self) -> Vec<usize> {
         let mut group: Vec<usize> = (0..self.nodes.len()).collect();
         // What meets only in a sink doesn't meet: nothing there depends on event time.
         for (id, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.role != Role::Sink) {
-            for input in &node.inputs {
+            for input in node.inputs.iter().filter(|input| input.route != Route::Broadcast) {
                 let (a, b) = (group[id], group[input.from.0]);
                 group.iter_mut().filter(|g| **g == b).for_each(|g| *g = a);
             }
@@ -277,6 +290,19 @@ mod tests {
         }
         let groups = graph.source_groups();
         assert_ne!(groups[0], groups[1]);
+    }
+
+    #[test]
+    fn a_source_that_is_broadcast_holds_nobody_back() {
+        let mut graph = Graph::default();
+        for n in [node("events", Role::Source, &[]), node("rules", Role::Source, &[]), node("copies", Role::Stateless, &[1])] {
+            graph.add(n);
+        }
+        graph.nodes[2].inputs[0].route = Route::Broadcast;
+        graph.add(node("both", Role::Keyed, &[0, 2]));
+        let groups = graph.source_groups();
+        assert_ne!(groups[0], groups[1]);
+        assert_eq!((graph.sources_of(NodeId(3)), graph.broadcast_to(NodeId(3))), (vec![0], vec![1]));
     }
 
     #[test]

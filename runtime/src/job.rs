@@ -14,13 +14,13 @@ use timely::worker::Worker;
 use crate::align::Mode;
 use crate::board::Board;
 use crate::checkpoint::{CheckpointConfig, CheckpointStatus, Restore, SavepointResult};
+use crate::clock::Clock;
 use crate::control::Control;
 use crate::dataflow::Dataflow;
 use crate::error::{GraphError, JobError, panicked};
 use crate::graph::{Graph, MetricsRegistry};
 use crate::metrics::NodeMetrics;
 use crate::progress::Progress;
-use crate::state::Clock;
 use crate::time::{Time, Watermark};
 
 /// Where keyed state lies.
@@ -78,7 +78,7 @@ pub struct RunConfig {
     pub restore: Option<Arc<Restore>>,
     /// Where the end of input, or a stop, takes a savepoint. Windows stay open then.
     pub savepoint_at_end: Option<String>,
-    /// The time of day, by which state expires and timers of the wall clock fire.
+    /// The one clock of the job: processing time, the time to live of state and ingestion time go by it.
     pub clock: Clock,
 }
 

@@ -1,6 +1,6 @@
 //! The dataflow runtime: what turns a graph of named operators into workers that run it.
 //!
-//! Lives here: [`Time`] and [`Progress`], the contracts of [`source`]s and [`sink`]s, the five operator harnesses, timers, keyed state,
+//! Lives here: [`Time`] and [`Progress`], the contracts of [`source`]s and [`sink`]s, the operator harnesses, timers, keyed state,
 //! flow control, the [`Graph`] and the [`Job`] that runs it. Operators are written against the harnesses in [`operator`] and never see
 //! a frontier, a capability or a timely type.
 //!
@@ -10,11 +10,13 @@ mod align;
 pub mod board;
 mod budget;
 pub mod checkpoint;
+mod clock;
 mod control;
 mod dataflow;
 mod error;
 mod flow;
 mod graph;
+mod ingestion;
 mod job;
 pub mod metrics;
 pub mod operator;
@@ -29,6 +31,7 @@ pub mod watermarks;
 
 pub use align::Mode;
 pub use budget::Budget;
+pub use clock::Clock;
 pub use dataflow::{Dataflow, Edge};
 pub use error::{Domain, Error, GraphError, JobError};
 pub use graph::{About, Graph, Input, Judge, Node, NodeId, Role, Route};

@@ -68,28 +68,37 @@ impl PartialOrder for Time {
 }
 
 impl Timestamp for Time {
-    type Summary = Unchanged;
+    type Summary = Passage;
     fn minimum() -> Self {
         Self { epoch: Epoch(0), tick: 0, watermark: Watermark::NONE }
     }
 }
 
-/// What an operator does to a time on its way through: nothing. There are no loops.
+/// What an operator does to a time on its way through. There are no loops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Unchanged;
+pub enum Passage {
+    /// Nothing.
+    #[default]
+    Unchanged,
+    /// It takes event time out: what passes holds its epoch and tick, and no watermark.
+    Untimed,
+}
 
-impl PartialOrder for Unchanged {
-    fn less_equal(&self, _: &Self) -> bool {
-        true
+impl PartialOrder for Passage {
+    fn less_equal(&self, other: &Self) -> bool {
+        self <= other
     }
 }
 
-impl PathSummary<Time> for Unchanged {
+impl PathSummary<Time> for Passage {
     fn results_in(&self, time: &Time) -> Option<Time> {
-        Some(*time)
+        Some(match self {
+            Self::Unchanged => *time,
+            Self::Untimed => Time { watermark: Watermark::END, ..*time },
+        })
     }
-    fn followed_by(&self, _: &Self) -> Option<Self> {
-        Some(Self)
+    fn followed_by(&self, other: &Self) -> Option<Self> {
+        Some(*self.max(other))
     }
 }
 
@@ -98,7 +107,7 @@ impl Refines<()> for Time {
         Self::minimum()
     }
     fn to_outer(self) {}
-    fn summarize(_: Unchanged) {}
+    fn summarize(_: Passage) {}
 }
 
 #[cfg(test)]

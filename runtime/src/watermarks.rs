@@ -19,6 +19,9 @@ pub struct WatermarkStrategy {
     pub max_drift: Option<Duration>,
     /// Does the watermark move with every record that raises it? Otherwise it moves once per batch, which costs less.
     pub every_record: bool,
+    /// Do records get the time at which they enter, by the job's clock, whatever time they bring? The watermark then follows the clock, even while no
+    /// record comes, and nothing above counts.
+    pub ingestion: bool,
 }
 
 impl WatermarkStrategy {
@@ -32,6 +35,13 @@ impl WatermarkStrategy {
     #[must_use]
     pub fn from_data() -> Self {
         Self::default()
+    }
+
+    /// Ingestion time: each record gets the time at which it enters, by the job's [`Clock`](crate::Clock), and the watermark follows the clock. At an instance
+    /// of the source both never go back, so no record is late. A record that is read again after a restore gets a new time.
+    #[must_use]
+    pub fn ingestion() -> Self {
+        Self { ingestion: true, ..Self::default() }
     }
 
     /// Splits without a record for this long are left out of the watermark.

@@ -69,6 +69,7 @@ fn route(input: &Input) -> &'static str {
         Route::Local => "local",
         Route::ByKey => "by key",
         Route::ToOne => "to one worker",
+        Route::Broadcast => "to every worker",
     }
 }
 
@@ -81,7 +82,7 @@ fn origin(graph: &Graph, input: &Input) -> String {
 fn words(schema: &str) -> Option<&str> {
     // Behind the words of a job may stand the types of what it keeps for them.
     let job = schema.find(", (").filter(|at| is_rust(&schema[*at..])).map_or(schema, |at| &schema[..at]);
-    (!is_rust(job) && !matches!(job, "timers" | "moments")).then_some(job)
+    (!is_rust(job) && !matches!(job, "timers" | "moments" | "reached")).then_some(job)
 }
 
 /// Does this name types rather than what is computed?
@@ -94,7 +95,7 @@ fn is_rust(schema: &str) -> bool {
 fn called(state: &Schema) -> Option<String> {
     let schema = state.words();
     match words(&schema) {
-        None if matches!(schema.as_str(), "timers" | "moments") || schema.starts_with("broadcast i64") => None,
+        None if matches!(schema.as_str(), "timers" | "moments" | "reached") => None,
         None if schema.contains("tidegate_cep") => Some("partial matches".to_owned()),
         None => Some(state.name.clone()),
         Some(words) => Some(words.to_owned()),
@@ -205,8 +206,13 @@ mod tests {
     fn types_of_rust_are_no_words() {
         assert_eq!(words("n = count(), sum = sum(x.y) by user"), Some("n = count(), sum = sum(x.y) by user"));
         assert_eq!(words("n = count() by user, ((), alloc::vec::Vec<tidegate_rows::Row>)"), Some("n = count() by user"));
-        for types in ["alloc::vec::Vec<a_b::Span<c::Row>> by tidegate_jobs::plan::key::RowKey", "broadcast i64 by ()", "timers", "moments"]
-        {
+        for types in [
+            "alloc::vec::Vec<a_b::Span<c::Row>> by tidegate_jobs::plan::key::RowKey",
+            "broadcast i64 by ()",
+            "timers",
+            "moments",
+            "reached",
+        ] {
             assert_eq!(words(types), None, "{types}");
         }
     }

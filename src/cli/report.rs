@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::runtime::checkpoint::{CheckpointStatus, Completed};
 use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
-use tidegate::runtime::{Backend, Budget, Graph, RunConfig, Running, Watermark};
+use tidegate::runtime::{Backend, Budget, Clock, Graph, RunConfig, Running, Watermark};
 
 use super::account;
 
@@ -227,8 +227,7 @@ pub fn instant(ms: i64) -> String {
 
 /// How far the wall clock is ahead of a watermark.
 fn lag(ms: i64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let behind = i64::try_from(now.as_millis()).unwrap_or(i64::MAX).saturating_sub(ms);
+    let behind = Clock::default().now().saturating_sub(ms);
     time(Duration::from_millis(u64::try_from(behind).unwrap_or(0)))
 }
 

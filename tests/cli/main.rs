@@ -10,6 +10,7 @@ mod errors;
 mod examples;
 mod formats;
 mod generator;
+mod ingestion;
 mod job_files;
 mod joins;
 mod lookups;

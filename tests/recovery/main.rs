@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod harness;
 
+mod broadcast;
 mod changes;
 mod crashes;
 mod damage;

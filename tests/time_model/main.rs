@@ -2,6 +2,8 @@
 //! a sequential reading of the definition.
 
 mod alignment;
+mod broadcast;
+mod clock;
 mod failures;
 mod idleness;
 mod lateness;

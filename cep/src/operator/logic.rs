@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Timers, Weight};
-use tidegate_runtime::{Data, Error, Record, Watermark};
+use tidegate_runtime::{Clock, Data, Error, Record, Watermark};
 
+use super::Search;
 use super::condition::Judge;
-use super::{Clock, Search};
 use crate::matcher::{Candidate, Found, Limit, MatchError, Matcher, Overflow, Runs};
 
 /// The most empty queues that are kept for reuse.
@@ -93,7 +93,7 @@ pub struct CepLogic<K, E, C, F, T> {
     /// Empty queues of keys that have nothing waiting any more, for reuse.
     #[allow(clippy::vec_box, reason = "a queue moves between keys by its box")]
     spare: Vec<Box<Waiting<E>>>,
-    /// In processing time, the clock and the latest time it has shown.
+    /// In processing time: the job's clock, and the latest it has shown.
     clock: Option<(Clock, i64)>,
     /// How many dropped partial matches the metrics count already.
     dropped: u64,
@@ -115,7 +115,7 @@ where
     /// # Errors
     /// The operator has states of these names already.
     pub fn new(key: F, search: Search<E, C>, tell: T, context: &mut Context) -> Result<Self, Error> {
-        let Search { nfa, limit, tie_break, timeouts, clock } = search;
+        let Search { nfa, limit, tie_break, timeouts, processing_time } = search;
         Ok(Self {
             key,
             tell,
@@ -128,7 +128,7 @@ where
             keys: context.states.keyed("partial_matches", None)?,
             wakes: context.states.timers("wakes")?,
             spare: Vec::new(),
-            clock: clock.map(|clock| (clock, i64::MIN)),
+            clock: processing_time.then(|| (context.clock().clone(), i64::MIN)),
             dropped: 0,
             tied: Vec::new(),
         })
@@ -216,7 +216,7 @@ where
     fn look(&mut self, key: &K, event: E, out: &mut Outbox<O, E>) -> Result<(), Error> {
         let Some((clock, latest)) = &mut self.clock else { return Ok(()) };
         // The clock may be set back.
-        *latest = clock().max(*latest);
+        *latest = clock.now().max(*latest);
         let now = *latest;
         let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
         let mut found = emit(key, &mut self.tell, self.timeouts, true, out);

@@ -11,7 +11,6 @@ mod logic;
 use std::cmp::Ordering;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::{KeyedStream, Stream};
@@ -65,22 +64,19 @@ impl<K: Clone, E: Clone> Emitted<K, E> {
     }
 }
 
-/// A clock. It returns milliseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
-
 /// A compiled pattern, with options for how it is run. Make it once, outside the job's closure: all workers share it.
 pub struct Search<E, C = Where<E>> {
     nfa: Arc<Nfa<C>>,
     limit: Limit,
     tie_break: Option<TieBreak<E>>,
     timeouts: bool,
-    clock: Option<Clock>,
+    processing_time: bool,
 }
 
 impl<E, C> Clone for Search<E, C> {
     fn clone(&self) -> Self {
-        let Self { nfa, limit, tie_break, timeouts, clock } = self;
-        Self { nfa: Arc::clone(nfa), limit: *limit, tie_break: tie_break.clone(), timeouts: *timeouts, clock: clock.clone() }
+        let Self { nfa, limit, tie_break, timeouts, processing_time } = self;
+        Self { nfa: Arc::clone(nfa), limit: *limit, tie_break: tie_break.clone(), timeouts: *timeouts, processing_time: *processing_time }
     }
 }
 
@@ -90,7 +86,7 @@ impl<E, C: Condition> Search<E, C> {
     /// # Errors
     /// The pattern is invalid; the error lists everything that is wrong with it.
     pub fn new(pattern: Pattern<C>) -> Result<Self, Invalid> {
-        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None, timeouts: true, clock: None })
+        Ok(Self { nfa: Arc::new(Nfa::compile(pattern)?), limit: Limit::default(), tie_break: None, timeouts: true, processing_time: false })
     }
 
     /// Limits the memory that the partial matches of a key may take, and says what happens beyond.
@@ -100,18 +96,10 @@ impl<E, C: Condition> Search<E, C> {
         self
     }
 
-    /// Runs the pattern in processing time: each event has the time of the wall clock when it comes. What the pattern emits has no event time.
+    /// Takes events as they come, at the time the job's clock shows then. What the pattern emits has no event time.
     #[must_use]
-    pub fn processing_time(self) -> Self {
-        self.processing_time_by(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
-        })
-    }
-
-    /// Runs the pattern in processing time, by another clock. Timers still use the wall clock.
-    #[must_use]
-    pub fn processing_time_by(mut self, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        self.clock = Some(Arc::new(clock));
+    pub fn processing_time(mut self) -> Self {
+        self.processing_time = true;
         self
     }
 

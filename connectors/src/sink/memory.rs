@@ -17,6 +17,18 @@ impl<T> CollectSink<T> {
         Self(Arc::default())
     }
 
+    /// How many records have been collected and not been taken.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Has nothing been collected since it was last taken?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Takes what has been collected, in order of arrival.
     #[must_use]
     pub fn take(&self) -> Vec<Record<T>> {

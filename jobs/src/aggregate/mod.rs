@@ -7,14 +7,13 @@ mod exact;
 mod function;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 use tidegate_operators::{Aggregate, Sliding};
 use tidegate_rows::{Row, Type, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Meaning;
-use tidegate_runtime::{Error, Field};
+use tidegate_runtime::{Clock, Error, Field};
 
 use crate::relation::failures::Failures;
 use tidegate_expr::Expr;
@@ -163,8 +162,9 @@ impl Aggregate<Row> for RowAggregate {
 
     fn open(&mut self, metrics: &Arc<OperatorMetrics>) {
         self.metrics = Arc::clone(metrics);
-        // Arrivals are compared across restarts: faster than a record a nanosecond nobody counts.
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
+        // Arrivals are compared across restarts, so they go on from the time of day: nobody counts faster than a record a nanosecond. It is always that of
+        // the machine, as a manual clock may stand still from one run to the next.
+        let now = || u64::try_from(Clock::default().now()).unwrap_or(0).saturating_mul(1_000_000);
         self.arrived = self.arrived.map(|_| now());
     }
 

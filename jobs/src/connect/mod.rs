@@ -15,7 +15,7 @@ pub use generator::{Distribution, Generator};
 pub use kafka::{Delivery, KafkaCluster, KafkaSink, KafkaSource, KafkaTopics};
 pub use schema::{FieldType, SchemaField, TimeText};
 pub use sinks::{Sink, SinkConnector, SinkFormat, TextPart, Timestamps};
-pub use sources::{EventTime, Lines, Source, SourceConnector, SourceFormat, TimeUnit};
+pub use sources::{EventTime, Lines, Source, SourceConnector, SourceFormat, TimeField, TimeUnit};
 pub use tables::{Cache, Table, TableConnector};
 
 pub(crate) use plan::sources::conversion;

@@ -20,7 +20,7 @@ pub struct Source {
     pub name: Spanned<String>,
     /// Where its records come from.
     pub connector: SourceConnector,
-    /// Which field is a record's time, if one is.
+    /// Where a record's time comes from, if it has one.
     pub event_time: Option<EventTime>,
     /// Has it the key `event_time`, whether that could be read or not?
     pub timed: bool,
@@ -28,6 +28,17 @@ pub struct Source {
     pub whole: bool,
     /// The name its state is kept under, if not its own.
     pub uid: Option<Spanned<String>>,
+}
+
+impl Source {
+    /// The field that is a record's time, if one is.
+    #[must_use]
+    pub fn time_field(&self) -> Option<&TimeField> {
+        match &self.event_time {
+            Some(EventTime::Field(field)) => Some(field),
+            Some(EventTime::Ingestion) | None => None,
+        }
+    }
 }
 
 /// Where the records of a source come from, with the options of each connector.
@@ -107,9 +118,18 @@ pub enum TimeUnit {
     Nanos,
 }
 
-/// `event_time`.
+/// `event_time`: where the times of records come from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EventTime {
+pub enum EventTime {
+    /// A field.
+    Field(TimeField),
+    /// The clock, as they enter.
+    Ingestion,
+}
+
+/// `event_time` with a field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimeField {
     /// The field with the record's time.
     pub field: Spanned<String>,
     /// Its unit if it is of type int.
@@ -275,6 +295,28 @@ fn read_regex(reader: &mut Reader, inner: &Fields<'_>) -> Option<SourceFormat> {
 }
 
 fn read_event_time(reader: &mut Reader, node: &Node, source: &Fields<'_>, connector: Option<&SourceConnector>) -> Option<EventTime> {
+    match scalar(node) {
+        Some("ingestion") => Some(EventTime::Ingestion),
+        Some(_) => reader.wrong(node, "`ingestion`, or a mapping such as `{ field: ts }`"),
+        None if refuses_ingestion(reader, node) => None,
+        None => read_time_field(reader, node, source, connector).map(EventTime::Field),
+    }
+}
+
+/// Refuses a mapping that asks for ingestion time, with every key that contradicts it.
+fn refuses_ingestion(reader: &mut Reader, node: &Node) -> bool {
+    let Value::Map(entries) = &node.value else { return false };
+    let Some(ingestion) = entries.iter().find(|entry| entry.key.value == "ingestion") else { return false };
+    reader.push(ingestion.key.problem("ingestion time has no options: write `event_time: ingestion`"));
+    for entry in entries.iter().filter(|entry| entry.key.value != "ingestion") {
+        let key = &entry.key.value;
+        let message = format!("`{key}` contradicts `ingestion`: the clock gives the records their times, and the watermark follows it");
+        reader.push(entry.key.problem(message));
+    }
+    true
+}
+
+fn read_time_field(reader: &mut Reader, node: &Node, source: &Fields<'_>, connector: Option<&SourceConnector>) -> Option<TimeField> {
     let fields = reader.fields(node, source.key("event_time")?, &[&keys::EVENT_TIME], &format!("`event_time` of {}", source.place))?;
     let units = [("ms", TimeUnit::Millis), ("s", TimeUnit::Seconds), ("us", TimeUnit::Micros), ("ns", TimeUnit::Nanos)];
     let field = reader.required(&fields, "field").and_then(|node| reader.text(node, "the name of a field"));
@@ -299,7 +341,7 @@ fn read_event_time(reader: &mut Reader, node: &Node, source: &Fields<'_>, connec
         let message = format!("`{}` is the field of the records' times: a record with only the `watermark_field` is a watermark", at.value);
         reader.push(at.problem(message));
     }
-    Some(EventTime {
+    Some(TimeField {
         field: field?,
         unit: unit.map(|unit| unit.value).unwrap_or_default(),
         max_delay: max_delay.map_or(SignedDuration::ZERO, |delay| delay.value),

@@ -34,7 +34,7 @@ mod tests;
 pub use crate::connect::{
     AvroSink, AvroSource, Cache, Delivery, Distribution, EventTime, FieldType, Generator, KafkaCluster, KafkaSink, KafkaSource,
     KafkaTopics, Lines, SchemaField, SchemaRegistry, Sink, SinkConnector, SinkFormat, Source, SourceConnector, SourceFormat, Table,
-    TableConnector, TextPart, TimeText, TimeUnit, Timestamps,
+    TableConnector, TextPart, TimeField, TimeText, TimeUnit, Timestamps,
 };
 pub use crate::relation::each::{Each, FLAT_MAP_FIELD, FlatMap, Select};
 pub use crate::relation::failures::OnError;

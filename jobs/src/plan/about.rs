@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tidegate_runtime::{About, Basis};
 
-use crate::file::{self, FieldType, JobFile, Problem, Spanned, TimeUnit};
+use crate::file::{self, EventTime, FieldType, JobFile, Problem, Spanned, TimeUnit};
 
 /// What is known of a stream's state, of which its stage tells the `basis`. The operators of a stream are named after it, and one of them keeps state at most.
 pub(super) fn stream(file: &JobFile, stream: &file::Stream, basis: Option<Basis>) -> About {
@@ -62,7 +62,10 @@ pub(crate) fn conflicts(file: &JobFile) -> Vec<Problem> {
 
 /// How the records of a source get their time.
 fn event_time(source: &file::Source) -> Option<String> {
-    let time = source.event_time.as_ref()?;
+    let time = match source.event_time.as_ref()? {
+        EventTime::Field(time) => time,
+        EventTime::Ingestion => return Some("event_time ingestion".to_owned()),
+    };
     let schema = source.lines().and_then(|lines| lines.schema.as_ref());
     let field = schema.and_then(|schema| schema.iter().find(|field| field.name.value == time.field.value));
     let unit = |unit: TimeUnit| match unit {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Clock, Frozen, States, Table, ValueState};
-use tidegate_runtime::{Error, KeyGroups, Record, Watermark, stable_hash};
+use tidegate_runtime::state::{Frozen, SharedMap, States, ValueState};
+use tidegate_runtime::{Clock, Error, KeyGroups, Record, Watermark, stable_hash};
 
 use super::{cases, expected, same};
 use crate::broadcast::{BroadcastContext, BroadcastLogic, BroadcastProcessFunction, Copy};
@@ -33,7 +33,7 @@ struct Script {
     state: Option<ValueState<String, String>>,
 }
 
-type Rules = Table<String, String>;
+type Rules = SharedMap<String, String>;
 
 impl Script {
     fn actions(&self, input: &str) -> Vec<Json> {
@@ -155,9 +155,9 @@ impl BroadcastProcessFunction<String, Event, Event> for Script {
                     let text = text(with);
                     context.emit(text);
                 }
-                "broadcast_put" => _ = rules.insert(text(&with["key"]), event.value.clone()),
+                "broadcast_put" => rules.insert(text(&with["key"]), event.value.clone()),
                 "broadcast_put_all" => {
-                    with.as_array().unwrap().iter().for_each(|name| _ = rules.insert(text(name), event.value.clone()));
+                    with.as_array().unwrap().iter().for_each(|name| rules.insert(text(name), event.value.clone()));
                 }
                 other => panic!("an action {other}"),
             }
@@ -188,7 +188,7 @@ fn run<L: Logic<Out = String, Side = ()>>(
     let clock = Clock::manual(0);
     let open = |workers: usize, former: &[Frozen]| -> Vec<Instance<L>> {
         let instance = |worker| {
-            let mut context = Context { states: States::with_clock(clock.clone()), ..Context::default() };
+            let mut context = Context::new(Default::default(), clock.clone());
             let logic = make(&clock, &mut context);
             context.states.alone(groups, groups.owned(worker, workers), former).unwrap();
             Instance { logic, states: context.states, out: Outbox::default() }

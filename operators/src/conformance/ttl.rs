@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use tidegate_runtime::KeyGroups;
-use tidegate_runtime::state::{Clock, Frozen, ListState, MapState, ReducingState, States, Ttl, ValueState};
+use tidegate_runtime::state::{Frozen, ListState, MapState, ReducingState, States, Ttl, ValueState};
+use tidegate_runtime::{Clock, KeyGroups};
 
 use super::{cases, expected, same};
 use crate::{AggregatingState, Fold};

@@ -7,9 +7,9 @@
 mod aligned;
 mod assigner;
 mod bounds;
-mod clock;
 mod contents;
 pub(crate) mod counts;
+mod domain;
 mod evictor;
 mod function;
 mod operator;
@@ -25,9 +25,9 @@ use serde::{Deserialize, Serialize};
 
 pub use assigner::{Assigner, DynamicSession, InvalidWindow, Window};
 pub use bounds::Bounds;
-pub use clock::{TimeDomain, WallClock};
 pub use contents::{Admit, Aggregated, Anew, AsResult, Collected, Contents, Every};
 pub use counts::CountWindow;
+pub use domain::TimeDomain;
 pub use evictor::{CountEvictor, DeltaEvictor, EvictAfter, Evictor, KeepAll, TimeEvictor};
 pub use function::{WindowContext, WindowFunction};
 pub use operator::{WindowLogic, WindowSpec};

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Timers};
-use tidegate_runtime::{Data, Error, Record, Watermark};
+use tidegate_runtime::{Clock, Data, Error, Record, Watermark};
 
 use super::Bounds;
 use super::assigner::Assigner;
-use super::clock::{TimeDomain, WallClock};
 use super::contents::Contents;
+use super::domain::TimeDomain;
 use super::function::WindowContext;
 use super::panes::{KeyWindows, Pane};
 use super::trigger::{Decision, Domain, Trigger, TriggerContext, WindowTimers};
@@ -31,8 +31,6 @@ pub struct WindowSpec<W, X, C> {
     pub time: TimeDomain,
     /// How long after its end a window of event time takes records, in milliseconds.
     pub lateness: i64,
-    /// The wall clock.
-    pub clock: WallClock,
 }
 
 type PanesOf<K, T, X, C> = KeyWindows<<C as Contents<K, T>>::Kept, <X as Trigger<T>>::State, <C as Contents<K, T>>::State>;
@@ -52,6 +50,7 @@ pub struct WindowLogic<K, F, T, W, X: Trigger<T>, C: Contents<K, T>> {
 /// All but the states of the keys.
 struct Core<K, T, W, X, C: Contents<K, T>> {
     spec: WindowSpec<W, X, C>,
+    clock: Clock,
     event_timers: Handle<Timers<K>>,
     clock_timers: Handle<Timers<K>>,
     watermark: i64,
@@ -87,14 +86,15 @@ where
         let event_timers = context.states.timers("event timers")?;
         let clock_timers = context.states.timers("clock timers")?;
         spec.contents.open(context)?;
-        let (watermark, now) = (Watermark::NONE.0, spec.clock.now());
+        let (watermark, clock) = (Watermark::NONE.0, context.clock().clone());
         let core = Core {
             spec,
+            now: clock.now(),
+            clock,
             event_timers,
             clock_timers,
             watermark,
             horizon: watermark,
-            now,
             latest: None,
             emitted: Vec::new(),
             emptied: false,
@@ -320,7 +320,7 @@ where
         let core = &mut self.core;
         (core.watermark, core.horizon) = (out.watermark().0, out.horizon().0);
         if core.spec.time == TimeDomain::Processing {
-            core.now = core.now.max(core.spec.clock.now());
+            core.now = core.now.max(core.clock.now());
         }
         let time = if core.spec.time == TimeDomain::Event { record.time } else { core.now };
         self.windows.clear();
@@ -392,7 +392,7 @@ where
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         self.core.watermark = watermark.0;
-        self.core.now = self.core.now.max(self.core.spec.clock.now());
+        self.core.now = self.core.now.max(self.core.clock.now());
         if watermark == Watermark::END && self.core.spec.time == TimeDomain::Processing && self.core.spec.assigner.ends() {
             self.metrics.unfinished.add(self.open()?);
         }

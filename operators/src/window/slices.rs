@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Broadcast, Due, Handle, Scope, Timers, Windowed};
+use tidegate_runtime::state::{Due, Handle, Reached, Scope, Timers, Windowed};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::WindowResult;
@@ -29,10 +29,8 @@ pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     last: Slice,
     /// The ends of the windows that have yet to fire and may hold something. One timer per window, not per key.
     due: Handle<Due>,
-    /// How far event time has come, in any run; `None` until it is looked at first.
-    reached: Option<i64>,
-    /// The same for the next run, whose watermark may begin anew.
-    stored: Handle<Broadcast<(), i64>>,
+    /// How far event time has come for each key group, in any run, as the watermark may begin anew with the next: the windows that ended by then have fired.
+    reached: Handle<Reached>,
     /// By end: windows of which a record came when they had fired, of these keys.
     late: Handle<Windowed<K, A::Acc>>,
     /// When those fire that had fired in a former run.
@@ -53,22 +51,17 @@ where
         let states = &mut context.states;
         let slices = states.windowed("slices", aggregate.meaning())?;
         let due = states.due("due")?;
-        let stored = states.broadcast("reached")?;
+        let reached = states.reached("reached")?;
         let late = states.windowed("late", aggregate.meaning())?;
         let late_due = states.timers("late due")?;
         let (metrics, last) = (Arc::clone(&context.metrics), windows.slice_of(0));
-        let (reached, expected, running) = (None, None, None);
-        Ok(Self { key, windows, lateness, aggregate, metrics, slices, last, due, reached, stored, late, late_due, expected, running })
+        let (expected, running) = (None, None);
+        Ok(Self { key, windows, lateness, aggregate, metrics, slices, last, due, reached, late, late_due, expected, running })
     }
 
     /// The moment after which the window that ends at `end` takes no more records.
     fn cleanup(&self, end: i64) -> i64 {
         (end - 1).saturating_add(self.lateness)
-    }
-
-    /// How far event time has come, in this run or a former one: the windows that ended by then have fired.
-    fn reached(&mut self) -> i64 {
-        *self.reached.get_or_insert_with(|| self.stored.borrow().map().get(&()).copied().unwrap_or(i64::MIN))
     }
 
     /// Emits the window that ends at `end`, of all keys it is due for.
@@ -126,8 +119,19 @@ where
         Ok(())
     }
 
-    /// Has the windows that hold `time` and have yet to fire do so when they end.
-    fn expect(&mut self, time: i64, reached: i64) {
+    /// A record of this time comes into a slice.
+    fn begin(&mut self, slice: i64, time: i64) -> Result<(), Error> {
+        let new = self.slices.borrow_mut().begin(slice)?;
+        // A slice restored from one instance may have windows that had fired there, and are yet to fire for the keys of another.
+        if new || !self.reached.borrow().is_level() {
+            self.expect(time);
+        }
+        Ok(())
+    }
+
+    /// Has the windows that hold `time` and have yet to fire, for any key, do so when they end. `due` knows for which key groups that is.
+    fn expect(&mut self, time: i64) {
+        let reached = self.reached.borrow().least();
         let mut due = self.due.borrow_mut();
         let known = self.expected;
         let is_known = |end: i64| known.is_some_and(|(least, greatest)| (least..=greatest).contains(&end));
@@ -155,7 +159,8 @@ where
         last_end: i64,
         out: &mut Outbox<WindowResult<K, A::Out>, T>,
     ) -> Result<(), Error> {
-        let (slice, reached, watermark, horizon) = (self.last.start, self.reached(), out.watermark().0, out.horizon().0);
+        let (slice, watermark, horizon) = (self.last.start, out.watermark().0, out.horizon().0);
+        let reached = self.reached.borrow().of(&key);
         let mut one = self.aggregate.create();
         if !self.aggregate.add(&mut one, &record.value, record.time)? {
             return Ok(());
@@ -172,9 +177,7 @@ where
         if last_end - 1 <= reached {
             return Ok(());
         }
-        if self.slices.borrow_mut().begin(slice)? {
-            self.expect(record.time, reached);
-        }
+        self.begin(slice, record.time)?;
         let mut slices = self.slices.borrow_mut();
         let part = slices.get_or_insert_with(slice, &key, || self.aggregate.create())?;
         self.aggregate.merge(part, &one);
@@ -233,7 +236,7 @@ where
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         timed(record.time)?;
-        let (horizon, reached) = (out.horizon().0, self.reached());
+        let horizon = out.horizon().0;
         if !self.last.holds(record.time) {
             self.last = self.windows.slice_of(record.time);
         }
@@ -249,12 +252,11 @@ where
             return Ok(());
         };
         let key = (self.key)(&record.value);
+        let reached = self.reached.borrow().of(&key);
         if record.time <= reached && (self.windows.overlapping() || last_end - 1 <= reached) {
             return self.record_late(key, &record, last_end, out);
         }
-        if self.slices.borrow_mut().begin(start)? {
-            self.expect(record.time, reached);
-        }
+        self.begin(start, record.time)?;
         let mut slices = self.slices.borrow_mut();
         let mut new = false;
         let acc = slices.get_or_insert_with(start, &key, || {
@@ -274,7 +276,6 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
-        let mut reached = self.reached().max(watermark.0);
         loop {
             let due = self.late_due.borrow_mut().take_due(watermark.0);
             let Some((last, keys)) = due else { break };
@@ -294,10 +295,11 @@ where
         }
         if watermark == Watermark::END {
             // Nothing is left, and a next run begins as the first.
-            (reached, self.expected, self.running) = (i64::MIN, None, None);
+            (self.expected, self.running) = (None, None);
+            self.reached.borrow_mut().restart();
+        } else {
+            self.reached.borrow_mut().advance(watermark.0);
         }
-        self.reached = Some(reached);
-        self.stored.borrow_mut().map_mut().insert((), reached);
         self.clean(watermark.0);
         Ok(())
     }

@@ -8,9 +8,9 @@ use tidegate_runtime::{Data, Edge, Record};
 
 use super::WindowResult;
 use super::assigner::{Assigner, Kind, Window};
-use super::clock::{TimeDomain, WallClock};
 use super::contents::{Aggregated, Anew, AsResult, Collected, Contents, Every};
 use super::counts::{CountLogic, CountWindow};
+use super::domain::TimeDomain;
 use super::evictor::{Evictor, KeepAll};
 use super::function::WindowFunction;
 use super::operator::{WindowLogic, WindowSpec};
@@ -154,7 +154,7 @@ where
         let (route, key, kind, lateness, time) = (self.key.clone(), self.key.clone(), self.words(words), self.lateness(), self.time);
         let (assigner, trigger) = (self.assigner, self.trigger);
         let (main, late) = keyed(self.edge, name, &kind, Some("late"), route, |context| {
-            let spec = WindowSpec { assigner, trigger, contents, time, lateness, clock: WallClock::System };
+            let spec = WindowSpec { assigner, trigger, contents, time, lateness };
             WindowLogic::new(key, spec, context)
         });
         (Stream::from_edge(main), Stream::from_edge(late))

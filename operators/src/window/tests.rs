@@ -1,7 +1,6 @@
 //! Windows of every kind against a naive model that keeps every record of every window.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -14,6 +13,8 @@ use super::sessions::SessionLogic;
 use super::slices::SliceLogic;
 use super::*;
 use crate::aggregate::{Aggregate, Fold, Sliding};
+
+mod rescale;
 
 type Value = (u8, i64);
 /// Key, start, end and the sorted values.
@@ -172,7 +173,6 @@ fn general(window: Window, lateness: i64) -> General {
         contents: Aggregated::new(Carried(Sliding::Anew), AsResult),
         time: TimeDomain::Event,
         lateness,
-        clock: WallClock::Manual(Rc::default()),
     };
     let key: fn(&Value) -> u8 = |v| v.0;
     WindowLogic::new(key, spec, &mut Context::default()).unwrap()
@@ -387,7 +387,6 @@ fn a_window_without_end_fires_at_its_interval_and_at_the_end_of_input() {
         contents: Aggregated::new(collect(), AsResult),
         time: TimeDomain::Event,
         lateness: 0,
-        clock: WallClock::Manual(Rc::default()),
     };
     let mut logic = WindowLogic::new(|v: &Value| v.0, spec, &mut Context::default()).unwrap();
     let mut out = Outbox::default();

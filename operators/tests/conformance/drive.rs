@@ -6,11 +6,11 @@ use std::rc::Rc;
 use serde_json::{Value as Json, json};
 use tidegate_operators::Fold;
 use tidegate_operators::window::{
-    Aggregated, Bounds, Collected, Contents, Every, TimeDomain, WallClock, WindowContext, WindowFunction, WindowLogic, WindowSpec,
+    Aggregated, Bounds, Collected, Contents, Every, TimeDomain, WindowContext, WindowFunction, WindowLogic, WindowSpec,
 };
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::{Error, Record, Watermark};
+use tidegate_runtime::{Clock, Error, Record, Watermark};
 
 use crate::case::{Assign, Event, Evicts, Fires, duration};
 
@@ -113,7 +113,7 @@ fn drive<C>(op: &Json, input: &[Json], restores: bool, contents: impl Fn() -> C)
 where
     C: Contents<String, Event, Out = Emitted>,
 {
-    let now = Rc::new(Cell::new(0));
+    let clock = Clock::manual(0);
     let late = op["late"] == "side_output";
     let script = Rc::new(Cell::new(None::<Json>));
     let new = |script: Option<Json>| {
@@ -124,9 +124,8 @@ where
             contents: contents(),
             time: if op["time"] == "processing" { TimeDomain::Processing } else { TimeDomain::Event },
             lateness: duration(&op["allowed_lateness"]),
-            clock: WallClock::Manual(Rc::clone(&now)),
         };
-        let mut context = Context::default();
+        let mut context = Context::new(Default::default(), clock.clone());
         let logic = WindowLogic::new(|event: &Event| event.key.clone(), spec, &mut context).unwrap();
         (logic, context.metrics)
     };
@@ -151,7 +150,7 @@ where
             out.set_watermark(Watermark(to));
             result
         } else if let Some(to) = step["processing_time"].as_i64() {
-            now.set(to);
+            clock.set(to);
             logic.advance_clock(to, &mut out)
         } else if let Some(next) = step.get("script") {
             outcome.dropped += count(&metrics);

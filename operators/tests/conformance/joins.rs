@@ -1,14 +1,11 @@
 //! Cases of joins: two inputs, each with its watermark.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use serde_json::{Value as Json, json};
 use tidegate_operators::join::{CoGroup, Either, Interval, IntervalLogic, JoinType, Pairs};
-use tidegate_operators::window::{Assigner, Bounds, Collected, Every, KeepAll, StandardTrigger, TimeDomain, WallClock, Window};
+use tidegate_operators::window::{Assigner, Bounds, Collected, Every, KeepAll, StandardTrigger, TimeDomain, Window};
 use tidegate_operators::window::{WindowFunction, WindowLogic, WindowSpec};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::{Error, Record, Watermark};
+use tidegate_runtime::{Clock, Error, Record, Watermark};
 
 use crate::case::window;
 
@@ -72,7 +69,7 @@ pub fn interval(op: &Json, input: &[Json], expected: &[Json]) -> Outcome {
     let above = if op["lower_inclusive"] == true { whole } else { whole.and_then(Interval::lower_exclusive) };
     let interval = if op["upper_inclusive"] == true { above } else { above.and_then(Interval::upper_exclusive) };
     let pair = |key: &String, left: Option<&Row>, right: Option<&Row>| json!({"key": key, "left_ts": left.map(|row| row.1), "right_ts": right.map(|row| row.1)});
-    let mut context = Context::default();
+    let mut context = Context::new(Default::default(), Clock::manual(0));
     let mut logic = IntervalLogic::new(key, interval.unwrap(), JoinType::Inner, pair, &mut context).unwrap();
     let read = |event: &Json| row(event, event["ts"].as_i64().unwrap(), &Json::Null);
     let (found, late) = drive(&mut logic, input, read, |logic, step| {
@@ -166,9 +163,8 @@ where
         contents: Collected::new(KeepAll, Every(function)),
         time: TimeDomain::Event,
         lateness: 0,
-        clock: WallClock::Manual(Rc::new(Cell::new(0))),
     };
-    let mut context = Context::default();
+    let mut context = Context::new(Default::default(), Clock::manual(0));
     let mut logic = WindowLogic::new(key, spec, &mut context).unwrap();
     let read = |event: &Json| match event["window_end"].as_i64() {
         Some(end) => row(event, end - 1, &event["window_end"]),

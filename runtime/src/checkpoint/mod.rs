@@ -21,11 +21,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tidegate_checkpoints::{Epoch, FileRef, KeyGroups, Storage, check_vacant};
 
 use crate::align::Mode;
+use crate::clock::Clock;
 use crate::control::Control;
 use crate::error::{Error, JobError};
 use crate::graph::{Graph, NodeId, Role};
@@ -104,7 +105,8 @@ impl Checkpoints {
             key_groups,
             workers,
             start: Instant::now(),
-            started_ms: wall_clock(),
+            // Always that of the machine: two runs under a manual clock must differ, too.
+            started_ms: Clock::default().now(),
             config,
             at_end,
             scratch,
@@ -374,10 +376,6 @@ pub(super) fn message(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-fn wall_clock() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The files of a report that lie in storage.

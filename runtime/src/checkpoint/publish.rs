@@ -7,7 +7,8 @@ use tidegate_checkpoints::{FileRef, Kind, Manifest, OperatorId, OperatorState, P
 
 use super::config::Completed;
 use super::coordinator::{Complete, Plan};
-use super::{Checkpoints, PARTLY_ENDED, lock, message, restore, wall_clock};
+use super::{Checkpoints, PARTLY_ENDED, lock, message, restore};
+use crate::clock::Clock;
 use crate::graph::NodeId;
 use crate::state::Schema;
 
@@ -109,7 +110,7 @@ impl Checkpoints {
             kind: if complete.plan == Plan::Checkpoint { Kind::Checkpoint } else { Kind::Savepoint },
             epoch: complete.epoch,
             generation: self.config.as_ref().map_or(0, |config| config.generation),
-            created_ms: wall_clock().saturating_sub(i64::try_from(age.as_millis()).unwrap_or_default()),
+            created_ms: Clock::default().now().saturating_sub(i64::try_from(age.as_millis()).unwrap_or_default()),
             key_groups: self.key_groups.max_parallelism(),
             workers: self.workers,
             watermark: watermark.filter(|w| *w != i64::MIN),
@@ -121,7 +122,7 @@ impl Checkpoints {
     fn forget_old(&self) {
         let Some(config) = &self.config else { return };
         let files = lock(&self.in_use).values().flatten().cloned().collect();
-        let in_flight = InFlight { files, since_ms: wall_clock() };
+        let in_flight = InFlight { files, since_ms: Clock::default().now() };
         if let Err(error) = retention::retain(&config.directory, config.generation, config.keep, &in_flight) {
             lock(&self.status).failure = Some(message(&error));
         }

@@ -14,7 +14,7 @@ use super::message;
 use crate::error::{Domain, Error};
 use crate::graph::{Graph, Node, Role};
 use crate::sink::{Committable, Restored};
-use crate::state::{Floor, Instance, Rows, Schema, States, read_files, wanted};
+use crate::state::{Floor, Instance, Put, Rows, Schema, States, read_files, wanted};
 
 /// A snapshot to go on from. It has been judged: see [`verdict`].
 #[derive(Clone, Debug)]
@@ -145,9 +145,6 @@ impl Restore {
     }
 }
 
-/// Takes a stored key and its value.
-type Put<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
-
 /// The bytes of rows that are sorted at once. Of rows that come sorted, such as those of a savepoint from RocksDB, one file is made whatever this is.
 const SORTED: usize = 64 << 20;
 
@@ -201,6 +198,7 @@ impl Parts<'_> {
         // Is this row done with? It is left behind, or taken into memory; the others are for the disk.
         let done = |state: u8, key: &[u8], value: &[u8]| match places.get(&state) {
             None => Ok(true),
+            Some(place) if states.whole(*place) => Ok(true),
             Some(place) if instance.in_memory() || states.full(*place) => states.restore_row(*place, key, value).map(|()| true),
             Some(_) => Ok(false),
         };
@@ -230,10 +228,7 @@ impl Parts<'_> {
                 }
                 let mut readers = Vec::new();
                 for (j, file) in part.rows.iter().enumerate() {
-                    std::fs::create_dir_all(scratch).map_err(|e| Error::external(format!("`{}` can't be made", scratch.display()), e))?;
-                    let local = scratch.join(format!("rows-{i}-{j}"));
-                    self.restore.snapshot.download(file, &local).map_err(unrestored)?;
-                    readers.push(RowReader::open(local).map_err(unread)?);
+                    readers.push(self.open_rows(file, &scratch.join(format!("rows-{i}-{j}")), scratch)?);
                 }
                 // Rows of a group come in any order, and go to disk sorted, as many as may be in memory at once.
                 let mut rows = Rows::default();
@@ -257,10 +252,36 @@ impl Parts<'_> {
             Ok(())
         };
         if instance.in_memory() || !self.stored() {
-            ingest(&mut |_, _| Ok(()))
+            ingest(&mut |_, _| Ok(()))?;
         } else {
-            instance.disk()?.ingest(|files| ingest(&mut |key, value| files.put(key, value))).map(|_| ())
+            instance.disk()?.ingest(|files| ingest(&mut |key, value| files.put(key, value)))?;
         }
+        let mut whole = places.iter().filter(|(_, place)| states.whole(**place));
+        whole.try_for_each(|(id, place)| states.restore_whole(*place, &mut |put| self.load_whole(*id, scratch, put)))
+    }
+
+    /// Gives the rows that a state has in files of rows, at all former instances, to `put`.
+    fn load_whole(&self, state: u8, scratch: &Path, put: &mut Put<'_>) -> Result<(), Error> {
+        for (i, file) in self.operator.parts.iter().flat_map(|part| &part.rows).enumerate() {
+            let reader = self.open_rows(file, &scratch.join(format!("whole-{i}")), scratch)?;
+            if !reader.rows_by_state().contains_key(&state) {
+                continue;
+            }
+            for row in reader.groups(0..u16::MAX) {
+                let row = row.map_err(unread)?;
+                if row.state == state {
+                    put(&row.key, &row.value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a file of rows to `local`, in the directory `scratch`, and opens it.
+    fn open_rows(&self, file: &FileRef, local: &Path, scratch: &Path) -> Result<RowReader, Error> {
+        std::fs::create_dir_all(scratch).map_err(|e| Error::external(format!("`{}` can't be made", scratch.display()), e))?;
+        self.restore.snapshot.download(file, local).map_err(unrestored)?;
+        RowReader::open(local).map_err(unread)
     }
 
     /// Which namespaces were over at a former instance.

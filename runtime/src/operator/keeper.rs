@@ -95,7 +95,7 @@ impl Keeper {
             .and_then(|restore| restore.parts(&self.id, groups, ids, &schemas))
             .filter(|parts| parts.stored() || !ids.is_empty());
         let Some(parts) = parts else {
-            self.states.bind(instance, ids, false);
+            self.states.bind(instance, ids, false)?;
             return Ok(true);
         };
         if let Some(dir) = instance.dir().cloned()
@@ -107,7 +107,7 @@ impl Keeper {
             }
         }
         let on_disk = parts.stored() && !instance.in_memory();
-        self.states.bind(instance, ids, on_disk);
+        self.states.bind(instance, ids, on_disk)?;
         let scratch = checkpoints.scratch().join("restore").join(format!("{}-{}", self.member.node.0, self.member.worker));
         let instance = self.states.instance().ok_or_else(|| Error::internal("states that were bound have no instance"))?;
         parts.load(&self.states, instance, &scratch)?;

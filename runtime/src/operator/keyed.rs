@@ -18,6 +18,7 @@ use timely::progress::Stamp;
 use super::appointment::Appointment;
 use super::keeper::{Again, Keeper};
 use crate::align::{Align, Step};
+use crate::clock::Clock;
 use crate::control::Control;
 use crate::dataflow::{Edge, Origin};
 use crate::error::Error;
@@ -25,7 +26,7 @@ use crate::graph::{Role, Route};
 use crate::metrics::OperatorMetrics;
 use crate::progress::Progress;
 use crate::record::{Data, Record};
-use crate::state::{Clock, States};
+use crate::state::States;
 use crate::time::{Time, Watermark};
 
 /// For how long one activation may process records before the other operators of the worker get their turn.
@@ -39,6 +40,14 @@ pub trait Logic: 'static {
     type Out: Clone + 'static;
     /// The records of the side output: late records, timed-out matches. `()` where there is none.
     type Side: Clone + 'static;
+
+    /// The states hold what they held in the snapshot that the job goes on from; nothing at a fresh start. Called once, before anything else.
+    ///
+    /// # Errors
+    /// The job fails with this cause.
+    fn opened(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// These records come next, and some of the state lies on disk: a logic can have it read in one go. Nothing is processed yet.
     ///
@@ -179,6 +188,20 @@ pub struct Context {
     pub states: States,
 }
 
+impl Context {
+    /// What an operator with these counters may know, in a job that goes by `clock`.
+    #[must_use]
+    pub fn new(metrics: Arc<OperatorMetrics>, clock: Clock) -> Self {
+        Self { metrics, states: States::with_clock(clock) }
+    }
+
+    /// The job's clock. [`Logic::clock`] is called by it, too.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.states.clock()
+    }
+}
+
 /// The main and the side output of a keyed operator.
 pub type Keyed<'s, L> = (Edge<'s, <L as Logic>::Out>, Edge<'s, <L as Logic>::Side>);
 
@@ -230,7 +253,7 @@ where
     let senders = edge.senders(Route::ByKey);
     let control = flow.control();
     let metrics = control.metrics.operator(node);
-    let mut context = Context { metrics: Arc::clone(&metrics), states: States::with_clock(control.time_of_day.clone()) };
+    let mut context = Context::new(Arc::clone(&metrics), control.time_of_day.clone());
     let logic = flow.made(node, make(&mut context));
     flow.declare(node, context.states.schemas());
     let keeper = Keeper::new(Arc::clone(&control), &flow.id(node), node, flow.worker(), context.states, &metrics);
@@ -249,7 +272,7 @@ where
     let activator = flow.scope.activator_for(builder.operator_info().address);
     let (name, worker) = (name.to_owned(), flow.worker());
     let mut align = Align::new(control.mode, senders, control.first());
-    let sources = flow.graph().sources_of(node);
+    let (sources, broadcast) = (flow.graph().sources_of(node), flow.graph().broadcast_to(node));
     builder.build(move |capabilities| {
         let mut capabilities = capabilities.into_iter();
         let mut harness = Harness {
@@ -285,7 +308,9 @@ where
                 }
                 let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
                 // Before the job steps the epoch no source puts in its barrier, and nobody has to look.
-                let barrier = |epoch| if control.epoch() > epoch { control.board.barrier(&sources, epoch) } else { None };
+                let board = &control.board;
+                let put_in = |epoch| board.barrier(&sources, epoch).or_else(|| board.barrier(&broadcast, epoch).map(|_| Watermark::END));
+                let barrier = |epoch| if control.epoch() > epoch { put_in(epoch) } else { None };
                 align.progress(progress, barrier, &mut |step| harness.step(step, &mut ports))?;
                 harness.look_at_clock(&mut ports)?;
                 match harness.keeper.work()? {
@@ -347,10 +372,11 @@ impl<L: Logic> Harness<L> {
         if control.over() || self.held.is_none() {
             return Ok(());
         }
-        if self.keeper.open()?
-            && let Some(now) = self.held.as_ref().map(|(main, _)| *main.time())
-        {
-            self.downgrade(Time { epoch: control.first(), ..now });
+        if self.keeper.open()? {
+            self.logic.iter_mut().try_for_each(Logic::opened)?;
+            if let Some(now) = self.held.as_ref().map(|(main, _)| *main.time()) {
+                self.downgrade(Time { epoch: control.first(), ..now });
+            }
         }
         activation(self)
     }
@@ -435,8 +461,7 @@ impl<L: Logic> Harness<L> {
             self.downgrade(Time { tick, ..now });
         }
         if let Some(at) = self.next_clock {
-            let wait = u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0);
-            self.appointment.within(Duration::from_millis(wait.clamp(1, 60_000)));
+            self.appointment.within(self.clock.wait(at));
         }
     }
 }

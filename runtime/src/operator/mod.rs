@@ -1,7 +1,8 @@
-//! The five harnesses every operator runs in: source, stateless, asynchronous, keyed, sink. Only these know timely.
+//! The harnesses every operator runs in: source, stateless, broadcast, asynchronous, keyed, sink. Only these know timely.
 
 mod appointment;
 mod asynchronous;
+mod broadcast;
 mod keeper;
 mod keyed;
 mod positions;
@@ -10,6 +11,7 @@ mod source;
 mod stateless;
 
 pub use asynchronous::{Ask, Order, Ticket, asynchronous};
+pub use broadcast::broadcast;
 pub use keyed::{Context, Keyed, Logic, Outbox, Target, keyed, routed};
 pub use sink::sink;
 pub use source::source;

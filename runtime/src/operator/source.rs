@@ -21,11 +21,12 @@ use crate::dataflow::{Dataflow, Edge, Origin};
 use crate::error::Error;
 use crate::flow::{Pacer, TICK};
 use crate::graph::{Judge, Role};
+use crate::ingestion::Ingestion;
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId, Waker};
 use crate::time::{Time, Watermark};
-use crate::watermarks::{IdleTimer, Splits, WatermarkStrategy, millis};
+use crate::watermarks::{Combined, IdleTimer, Splits, WatermarkStrategy, millis};
 
 /// How long a paused source waits before it looks again.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -81,6 +82,7 @@ pub fn source<'s, T: Clone + 'static>(
             id,
             positions: Positions::default(),
             splits: Splits::new(strategy),
+            ingestion: strategy.ingestion.then(|| Ingestion::new(control.time_of_day.clone())),
             strategy,
             pacer: Pacer::default(),
             control: Arc::clone(&control),
@@ -162,6 +164,8 @@ struct Driver<T: 'static> {
     capability: Option<Capability<Time>>,
     now: Time,
     splits: Splits,
+    /// Gives records their times, if they get those as they enter.
+    ingestion: Option<Ingestion>,
     positions: Positions,
     strategy: WatermarkStrategy,
     pacer: Pacer,
@@ -286,6 +290,7 @@ impl<T: 'static> Driver<T> {
             context.restored = self.positions.restored();
             if let Some(reached) = self.positions.reached() {
                 self.splits.resume(reached);
+                self.ingestion.iter_mut().for_each(|ingestion| ingestion.resume(reached));
             }
             self.input = Input::Open(source.open(context)?);
         }
@@ -333,6 +338,11 @@ impl<T: 'static> Driver<T> {
             self.recent.push(self.now.watermark, records);
         }
         self.splits.announce(batch.split);
+        if let Some(ingestion) = &mut self.ingestion {
+            let now = ingestion.now();
+            batch.records.iter_mut().for_each(|record| record.time = now);
+            batch.watermark = None;
+        }
         if records > 0 {
             if self.strategy.every_record {
                 self.emit_one_by_one(batch.split, std::mem::take(&mut batch.records), output);
@@ -457,7 +467,7 @@ impl<T: 'static> Driver<T> {
 
     /// The same, in this epoch.
     fn advance_in(&mut self, epoch: Epoch) {
-        let combined = self.splits.combined();
+        let combined = self.combined();
         let status = match &self.capability {
             None => Status::Ended,
             Some(_) if self.reading != Reading::On => Status::ReadOut,
@@ -480,6 +490,16 @@ impl<T: 'static> Driver<T> {
         {
             capability.downgrade(&next);
         }
+    }
+
+    /// How far event time has come by what this instance has read, or by the clock.
+    fn combined(&mut self) -> Combined {
+        let Some(ingestion) = &mut self.ingestion else { return self.splits.combined() };
+        // Once nothing is read any more event time stands still, so that a stop leaves windows open.
+        if self.reading == Reading::On && !self.control.stopping() {
+            ingestion.now();
+        }
+        Combined { watermark: ingestion.watermark(), idle: false }
     }
 
     /// The oldest tick that some sink has not yet seen off.

@@ -27,11 +27,11 @@ impl States {
     pub fn alone(&mut self, groups: KeyGroups, owned: Range<u16>, former: &[Frozen]) -> Result<(), Error> {
         let ids: Vec<u8> = (0..=u8::MAX).take(self.schemas().len()).collect();
         let instance = Instance::new(groups, owned.clone(), None, usize::MAX, Arc::default());
-        self.bind(instance, &ids, !former.is_empty());
+        self.bind(instance, &ids, !former.is_empty())?;
         former.iter().try_for_each(|frozen| self.restore_meta(&frozen.meta))?;
         for row in former.iter().flat_map(|frozen| frozen.rows.iter()) {
             let (group, state, key) = row.address()?;
-            if owned.contains(&group) {
+            if owned.contains(&group) || self.whole(state.into()) {
                 self.restore_row(state.into(), key, row.value.unwrap_or_default())?;
             }
         }

@@ -1,107 +1,254 @@
-//! A map that all instances of an operator hold alike: rules, that were sent to every worker.
+//! Broadcast state: a map that every instance of an operator holds alike, such as rules.
+//!
+//! Broadcast records reach all instances in one order. So the map after the n-th of them is the same everywhere, and is kept once per process: the
+//! instance that makes a version first hands it to the others, and those that are behind hold an older version, which shares all but a few entries
+//! with the newest. A snapshot is taken where an epoch ends, at which point all have seen the same records; each instance writes the entries that lie in its
+//! key groups. A restore reads them all, once per process.
 
-use std::hash::Hash;
+use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value as Json;
 
-use super::Table;
 use super::codec;
-use super::instance::Instance;
-use super::persistent::{Persistent, Schema};
+use super::instance::{Address, Instance};
+use super::persistent::{AllRows, Persistent, Schema};
+use super::shared_map::SharedMap;
+use super::weight::Weight;
 use crate::error::Error;
 use crate::record::Data;
 
-/// A map in memory, for up to a few thousand entries: it is part of every manifest. An instance goes on from the copy of any former one.
+/// A map that all instances of an operator hold alike, in memory, for millions of entries.
 pub struct Broadcast<M, V> {
     schema: Schema,
-    map: Table<M, V>,
-    restored: bool,
+    id: u8,
+    instance: Rc<Instance>,
+    map: SharedMap<M, V>,
+    /// How often it was changed in this run.
+    version: u64,
+    versions: Arc<Versions<M, V>>,
+    /// What a snapshot is yet to capture, and from which hash on.
+    frozen: Option<(SharedMap<M, V>, u64)>,
+    weight: Weight,
 }
 
-impl<M: Data + Eq + Hash, V: Data> Broadcast<M, V> {
+/// The versions of the map that the instances of a process meet at.
+struct Versions<M, V>(Mutex<Kept<M, V>>);
+
+struct Kept<M, V> {
+    /// The number of the first version in `maps`.
+    first: u64,
+    /// Versions that some instances have come to and others have not, and how many have.
+    maps: VecDeque<(SharedMap<M, V>, usize)>,
+    /// What was restored, and how many instances have it.
+    restored: Option<(SharedMap<M, V>, usize)>,
+}
+
+impl<M, V> Default for Versions<M, V> {
+    fn default() -> Self {
+        Self(Mutex::new(Kept { first: 1, maps: VecDeque::new(), restored: None }))
+    }
+}
+
+impl<M, V> Versions<M, V> {
+    fn lock(&self) -> MutexGuard<'_, Kept<M, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M, V> Kept<M, V> {
+    /// One of so many instances has come to `version`: returns what the first to come there had.
+    fn meet(&mut self, version: u64, map: SharedMap<M, V>, instances: usize) -> SharedMap<M, V> {
+        let place = usize::try_from(version.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let Some((first, seen)) = self.maps.get_mut(place) else {
+            self.maps.push_back((map.clone(), 1));
+            return map;
+        };
+        *seen += 1;
+        let map = first.clone();
+        // All pass the versions in their order.
+        while self.maps.front().is_some_and(|(_, seen)| *seen >= instances) {
+            self.maps.pop_front();
+            self.first += 1;
+        }
+        map
+    }
+}
+
+impl<M: Data + Eq + Sync, V: Data + Sync> Broadcast<M, V> {
     pub(super) fn new(schema: Schema) -> Self {
-        Self { schema, map: Table::default(), restored: false }
+        let (instance, weight) = (Rc::new(Instance::unbound()), Weight::of::<M, V>());
+        Self { schema, id: 0, instance, map: SharedMap::default(), version: 0, versions: Arc::default(), frozen: None, weight }
     }
 
     /// The map.
     #[must_use]
-    pub fn map(&self) -> &Table<M, V> {
+    pub fn map(&self) -> &SharedMap<M, V> {
         &self.map
     }
 
-    /// The map, to be changed: by what every instance sees in the same order only.
-    pub fn map_mut(&mut self) -> &mut Table<M, V> {
-        &mut self.map
+    /// Changes the map as the next broadcast record wants it. Every instance must make the same change for the same record.
+    pub fn change<R>(&mut self, change: impl FnOnce(&mut SharedMap<M, V>) -> R) -> R {
+        let result = change(&mut self.map);
+        let instances = self.instance.shares.instances;
+        if instances > 1 {
+            self.version += 1;
+            let map = std::mem::take(&mut self.map);
+            self.map = self.versions.lock().meet(self.version, map, instances);
+        }
+        result
+    }
+
+    fn put(map: &mut SharedMap<M, V>, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        map.insert(codec::decode(key)?, codec::decode(value)?);
+        Ok(())
+    }
+
+    /// This instance's share of what all of them hold together.
+    fn share(&self, all: usize) -> usize {
+        let instances = self.instance.shares.instances;
+        let rest = if self.instance.owned().contains(&0) { all % instances } else { 0 };
+        all / instances + rest
     }
 }
 
-impl<M: Data + Eq + Hash, V: Data> Persistent for Broadcast<M, V> {
+/// What an entry takes beside its key and its value: its place in a leaf, and the counts of its owners.
+const OVERHEAD: usize = 48;
+
+impl<M: Data + Eq + Sync, V: Data + Sync> Persistent for Broadcast<M, V> {
     fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    fn bind(&mut self, _: u8, _: &Rc<Instance>, _: bool) {}
+    fn bind(&mut self, id: u8, instance: &Rc<Instance>, _: bool) -> Result<(), Error> {
+        self.id = id;
+        self.instance = Rc::clone(instance);
+        self.versions = instance.shares.of(id)?;
+        Ok(())
+    }
 
     fn full(&self) -> bool {
         true
     }
 
-    fn restore_row(&mut self, _: &[u8], _: &[u8]) -> Result<(), Error> {
-        Err(Error::internal("broadcast state has no rows"))
+    fn whole(&self) -> bool {
+        true
     }
 
-    fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
-        if std::mem::replace(&mut self.restored, true) {
-            return Ok(());
+    fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        Self::put(&mut self.map, key, value)
+    }
+
+    fn restore_whole(&mut self, rows: &mut AllRows<'_>) -> Result<(), Error> {
+        // The others wait for the first.
+        let mut kept = self.versions.lock();
+        let (map, have) = match kept.restored.take() {
+            Some(restored) => restored,
+            None => {
+                let mut map = SharedMap::default();
+                rows(&mut |key, value| Self::put(&mut map, key, value))?;
+                (map, 0)
+            }
+        };
+        if have + 1 < self.instance.shares.instances {
+            kept.restored = Some((map.clone(), have + 1));
         }
-        let bytes =
-            meta.as_str().and_then(from_hex).ok_or_else(|| Error::internal("what a snapshot says of broadcast state does not read"))?;
-        let entries: Vec<(M, V)> = codec::decode(&bytes)?;
-        self.map = entries.into_iter().collect();
+        self.map = map;
+        Ok(())
+    }
+
+    fn restore_meta(&mut self, _: &Json) -> Result<(), Error> {
         Ok(())
     }
 
     fn freeze(&mut self) -> Result<Json, Error> {
-        let entries: Vec<(&M, &V)> = self.map.iter().collect();
-        let mut bytes = Vec::new();
-        codec::encode(&entries, &mut bytes)?;
-        Ok(Json::String(to_hex(&bytes)))
+        self.frozen = Some((self.map.clone(), 0));
+        Ok(Json::Null)
     }
 
-    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
-        Ok(Some(most))
+    fn sweep(&mut self, mut most: usize) -> Result<Option<usize>, Error> {
+        let Some((map, from)) = &mut self.frozen else { return Ok(Some(most)) };
+        let (instance, address) = (&self.instance, Address { state: self.id, namespace: None });
+        let (groups, owned) = (instance.groups(), instance.owned());
+        let mut captured = instance.captured.borrow_mut();
+        let next = map.walk(*from, &mut most, &mut |hash, key, value| match owned.contains(&groups.group(hash).0) {
+            true => address.capture(instance, &mut captured.full, key, Some(value)),
+            false => Ok(()),
+        })?;
+        match next {
+            Some(next) => *from = next,
+            None => self.frozen = None,
+        }
+        Ok(next.is_none().then_some(most))
     }
 
-    fn release(&mut self) {}
+    fn release(&mut self) {
+        self.frozen = None;
+    }
 
     fn bytes(&self) -> usize {
-        self.map.allocation_size()
+        self.share(self.map.len() * (size_of::<(M, V)>() + OVERHEAD + self.weight.bytes()))
+    }
+
+    fn weigh(&mut self) {
+        if self.weight.wants_sample() {
+            let (weight, mut one) = (&mut self.weight, true);
+            // What can't be encoded fails where it is captured.
+            let _ = self.map.walk((weight.place() as u64).reverse_bits(), &mut 1, &mut |_, key, value| {
+                if std::mem::take(&mut one) { weight.measure(&(key, value)) } else { Ok(()) }
+            });
+        }
     }
 
     fn len(&self) -> usize {
-        self.map.len()
+        self.share(self.map.len())
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    Some(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn among(instances: usize) -> Vec<Broadcast<u64, u64>> {
+        let shares = super::super::shares::Shares::among(instances);
+        let one = |_| {
+            let mut one = Broadcast::new(Schema { name: "rules".to_owned(), schema: String::new(), fields: Vec::new() });
+            one.bind(0, &Rc::new(Instance::unbound().sharing(shares.clone())), false).unwrap();
+            one
+        };
+        (0..instances).map(one).collect()
+    }
+
     #[test]
-    fn bytes_travel_as_text() {
-        let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(from_hex(&to_hex(&all)), Some(all));
-        assert_eq!(from_hex("0g"), None);
+    fn instances_hold_the_versions_they_have_come_to_and_one_map_where_they_meet() {
+        let mut all = among(3);
+        for (key, which) in [(1, 0), (2, 0), (3, 0), (1, 1), (1, 2), (2, 2)] {
+            all[which].change(|map| map.insert(key, key * 10));
+        }
+        assert_eq!([0, 1, 2].map(|i| all[i].map().len()), [3, 1, 2], "each sees what it has been given");
+        for (key, which) in [(2, 1), (3, 1), (3, 2)] {
+            all[which].change(|map| map.insert(key, key * 10));
+        }
+        let values: Vec<*const u64> = all.iter().filter_map(|one| one.map().get(&3)).map(std::ptr::from_ref).collect();
+        assert_eq!(values.len(), 3);
+        assert!(values.iter().all(|value| *value == values[0]), "they hold one copy");
+        assert!(all[0].versions.lock().maps.is_empty(), "versions that all have passed are let go");
+    }
+
+    #[test]
+    fn what_is_restored_is_read_once_for_all_instances() {
+        let mut reads = 0;
+        let mut all = among(2);
+        for one in &mut all {
+            let rows = &mut |put: &mut super::super::persistent::Put<'_>| {
+                reads += 1;
+                put(&[7], &[70])
+            };
+            one.restore_whole(rows).unwrap();
+            assert_eq!(one.map().get(&7), Some(&70));
+        }
+        assert_eq!(reads, 1);
+        assert!(all[0].versions.lock().restored.is_none());
     }
 }

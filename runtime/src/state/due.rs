@@ -90,9 +90,10 @@ impl Persistent for Due {
         &self.schema
     }
 
-    fn bind(&mut self, _: u8, instance: &Rc<Instance>, _: bool) {
+    fn bind(&mut self, _: u8, instance: &Rc<Instance>, _: bool) -> Result<(), Error> {
         self.groups = instance.groups();
         self.owned = instance.owned();
+        Ok(())
     }
 
     fn full(&self) -> bool {

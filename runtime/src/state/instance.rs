@@ -11,6 +11,7 @@ use tidegate_checkpoints::{KeyGroup, KeyGroups, stable_hash};
 use super::codec;
 use super::disk::{Disk, Garbage, Resources};
 use super::rows::Rows;
+use super::shares::Shares;
 use crate::error::Error;
 use crate::metrics::StateMetrics;
 
@@ -44,6 +45,8 @@ pub(crate) struct Instance {
     spill: Option<Spill>,
     disk: OnceCell<Arc<Disk>>,
     pub(super) garbage: Garbage,
+    /// What it shares with the other instances of the operator in this process.
+    pub(super) shares: Shares,
     pub(super) captured: RefCell<Captured>,
     pub(super) metrics: Arc<StateMetrics>,
     /// Bytes that the cached entries of this instance may take.
@@ -63,12 +66,18 @@ impl Instance {
             spill,
             disk: OnceCell::new(),
             garbage: Garbage::default(),
+            shares: Shares::among(1),
             captured: RefCell::default(),
             metrics,
             budget,
             frozen: Cell::new(false),
             told: Cell::default(),
         }
+    }
+
+    /// The same, as one of several instances in the process.
+    pub(crate) fn sharing(self, shares: Shares) -> Self {
+        Self { shares, ..self }
     }
 
     /// An instance of nothing yet: of states that are declared and not yet used.

@@ -105,12 +105,13 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
         &self.schema
     }
 
-    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) {
+    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) -> Result<(), Error> {
         self.instance = Rc::clone(instance);
         if let Some(expiry) = &self.expiry {
             instance.garbage.expiring(id, expiry.life.clone());
         }
         self.shard = Shard::new(instance, Address { state: id, namespace: None }, stored);
+        Ok(())
     }
 
     fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {

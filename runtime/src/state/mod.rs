@@ -15,10 +15,13 @@ mod instance;
 mod keyed;
 mod meaning;
 mod persistent;
+mod reached;
 mod registry;
 mod rows;
 mod shard;
 mod shards;
+mod shared_map;
+mod shares;
 #[cfg(test)]
 #[allow(clippy::unit_arg, reason = "closures of one call")]
 mod tests;
@@ -40,11 +43,15 @@ pub use handles::{ExpiringStates, ListState, MapState, ReducingState, ValueState
 pub(crate) use instance::{Captured, Instance, Spill};
 pub use keyed::Keyed;
 pub use meaning::Meaning;
+pub(crate) use persistent::Put;
 pub use persistent::Schema;
+pub use reached::Reached;
 pub use registry::{Handle, States};
 pub(crate) use rows::{Row, Rows};
+pub use shared_map::SharedMap;
+pub(crate) use shares::Shares;
 pub use timers::Timers;
-pub use ttl::{Clock, Ttl, without_stamp};
+pub use ttl::{Ttl, without_stamp};
 pub use weight::Weight;
 pub use windowed::Windowed;
 

@@ -31,17 +31,36 @@ impl Schema {
     }
 }
 
+/// Takes the key, without its prefix, and the value of a stored row.
+pub(crate) type Put<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
+
+/// Brings the rows that a state had at all former instances.
+pub(crate) type AllRows<'a> = dyn FnMut(&mut Put<'_>) -> Result<(), Error> + 'a;
+
 /// A state, whatever its types.
 pub(super) trait Persistent {
     /// Its name and its schema.
     fn schema(&self) -> &Schema;
 
     /// From now on it is state `id` of `instance`, empty in memory; `stored`: the disk has rows of it.
-    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool);
+    ///
+    /// # Errors
+    /// Another instance shares something else with this one.
+    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) -> Result<(), Error>;
 
     /// Is it part of every snapshot in full, whatever the backend? Then it is restored row by row.
     fn full(&self) -> bool {
         false
+    }
+
+    /// Does every instance hold all of it, whatever its key groups? Then it takes over what all former instances had, by [`Persistent::restore_whole`].
+    fn whole(&self) -> bool {
+        false
+    }
+
+    /// Takes over the rows of all former instances, if another instance in this process has not done so already.
+    fn restore_whole(&mut self, _rows: &mut AllRows<'_>) -> Result<(), Error> {
+        Err(Error::internal(format!("state `{}` is not held by every instance", self.schema().name)))
     }
 
     /// Takes over a row of a snapshot. `key` is without its prefix.

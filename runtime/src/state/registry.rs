@@ -14,10 +14,12 @@ use super::due::Due;
 use super::instance::Instance;
 use super::keyed::Keyed;
 use super::meaning::{Arrange, Meaning};
-use super::persistent::{Persistent, Schema};
+use super::persistent::{AllRows, Persistent, Schema};
+use super::reached::Reached;
 use super::timers::Timers;
-use super::ttl::{Clock, Expiry, Life, Ttl};
+use super::ttl::{Expiry, Life, Ttl};
 use super::windowed::Windowed;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::record::Data;
 
@@ -114,6 +116,12 @@ impl States {
         Self { clock, ..Self::default() }
     }
 
+    /// The clock that their time to live is measured by: the job's.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// A time to live by the clock of these states.
     pub(super) fn life(&self, ttl: Ttl) -> Life {
         Life { ttl, clock: self.clock.clone() }
@@ -145,7 +153,7 @@ impl States {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn broadcast<M: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<Handle<Broadcast<M, V>>, Error> {
+    pub fn broadcast<M: Data + Eq + Sync, V: Data + Sync>(&mut self, name: &str) -> Result<Handle<Broadcast<M, V>>, Error> {
         let schema = self.claim(name, format!("broadcast {}", types::<M, V>()), Vec::new())?;
         Ok(self.add(Broadcast::new(schema)))
     }
@@ -159,6 +167,15 @@ impl States {
         Ok(self.add(Due::new(schema)))
     }
 
+    /// How far event time has come for each key group.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn reached(&mut self, name: &str) -> Result<Handle<Reached>, Error> {
+        let schema = self.claim(name, "reached".to_owned(), Vec::new())?;
+        Ok(self.add(Reached::new(schema)))
+    }
+
     /// What has been declared.
     #[must_use]
     pub fn schemas(&self) -> Vec<Schema> {
@@ -169,12 +186,13 @@ impl States {
 /// What the harness does with the states of its operator.
 impl States {
     /// Gives each state its number in `ids`, which are in the order of [`States::schemas`]; `stored`: the disk has rows of them.
-    pub(crate) fn bind(&mut self, instance: Instance, ids: &[u8], stored: bool) {
+    pub(crate) fn bind(&mut self, instance: Instance, ids: &[u8], stored: bool) -> Result<(), Error> {
         let instance = Rc::new(instance);
         for (state, id) in self.states.iter().zip(ids) {
-            state.borrow_mut().bind(*id, &instance, stored);
+            state.borrow_mut().bind(*id, &instance, stored)?;
         }
         self.instance = Some(instance);
+        Ok(())
     }
 
     /// The instance the states are bound to.
@@ -185,6 +203,16 @@ impl States {
     /// The state of this place in [`States::schemas`] takes over a row.
     pub(crate) fn restore_row(&self, place: usize, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.states.get(place).map_or(Ok(()), |state| state.borrow_mut().restore_row(key, value))
+    }
+
+    /// Does every instance hold all of the state of this place?
+    pub(crate) fn whole(&self, place: usize) -> bool {
+        self.states.get(place).is_some_and(|state| state.borrow().whole())
+    }
+
+    /// The state of this place takes over the rows of all former instances.
+    pub(crate) fn restore_whole(&self, place: usize, rows: &mut AllRows<'_>) -> Result<(), Error> {
+        self.states.get(place).map_or(Ok(()), |state| state.borrow_mut().restore_whole(rows))
     }
 
     /// The bytes of a value of the state of this place in [`States::schemas`], with its parts in other places.

@@ -204,9 +204,10 @@ impl<K: Data + Eq + Hash> Persistent for Timers<K> {
         &self.schema
     }
 
-    fn bind(&mut self, id: u8, instance: &Rc<Instance>, _: bool) {
+    fn bind(&mut self, id: u8, instance: &Rc<Instance>, _: bool) -> Result<(), Error> {
         self.id = id;
         self.instance = Rc::clone(instance);
+        Ok(())
     }
 
     fn full(&self) -> bool {

@@ -1,16 +1,16 @@
 //! Time to live: values that are gone some time after they were last used.
 //!
-//! Every value carries the moment it was last used in. What has expired is never returned; it goes from memory when it is met, and a few entries are
-//! looked at as records come; from disk when RocksDB next rewrites it; and it is left out of snapshots.
+//! Every value carries the time it was last used. An expired value is never returned. It leaves memory when it is met or swept (each batch of records
+//! sweeps a few entries), leaves the disk when RocksDB next rewrites it, and is left out of snapshots.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How long a value is kept, by the wall clock.
+use crate::clock::Clock;
+
+/// How long a value is kept, by the job's [`Clock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl {
     /// Milliseconds.
@@ -35,34 +35,6 @@ impl Ttl {
 impl fmt::Display for Ttl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "expires {} ms after it was {}written", self.after, if self.reads { "read or " } else { "" })
-    }
-}
-
-/// The time of day: the wall clock, unless a test sets it.
-#[derive(Clone, Debug, Default)]
-pub struct Clock(Option<Arc<AtomicI64>>);
-
-impl Clock {
-    /// A clock that stands still unless it is [`set`](Self::set), in milliseconds since 1970. Clones are the same clock.
-    #[must_use]
-    pub fn manual(now: i64) -> Self {
-        Self(Some(Arc::new(AtomicI64::new(now))))
-    }
-
-    /// Sets a manual clock; without effect on the wall clock.
-    pub fn set(&self, now: i64) {
-        if let Some(clock) = &self.0 {
-            clock.store(now, SeqCst);
-        }
-    }
-
-    /// Milliseconds since 1970.
-    #[must_use]
-    pub fn now(&self) -> i64 {
-        match &self.0 {
-            Some(clock) => clock.load(SeqCst),
-            None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
-        }
     }
 }
 

@@ -201,11 +201,12 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         &self.schema
     }
 
-    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) {
+    fn bind(&mut self, id: u8, instance: &Rc<Instance>, stored: bool) -> Result<(), Error> {
         self.id = id;
         self.instance = Rc::clone(instance);
         self.stored = stored;
         self.dropped = instance.garbage.namespaces(id);
+        Ok(())
     }
 
     fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {

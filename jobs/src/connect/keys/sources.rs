@@ -7,7 +7,12 @@ pub(crate) static SOURCE: Table = Table {
     title: "A source",
     keys: &[
         key("connector", "file | stdin | kafka | generator", "", "where the records come from"),
-        key("event_time", "mapping", "none", "which field is the record's time and how watermarks follow from it"),
+        key(
+            "event_time",
+            "mapping | ingestion",
+            "none",
+            "which field is the record's time and how watermarks follow from it; ingestion: the time at which it enters",
+        ),
         key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the source is renamed"),
     ],
 };
@@ -104,7 +109,7 @@ pub(crate) static FIELD: Table = Table {
 
 pub(crate) static EVENT_TIME: Table = Table {
     name: "event_time",
-    title: "event_time",
+    title: "event_time with a field",
     keys: &[
         key("field", "field", "", "the field with the record's time"),
         key("unit", "s | ms | us | ns", "ms", "the unit of a field of type int"),

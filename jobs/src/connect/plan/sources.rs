@@ -19,7 +19,7 @@ use super::avro;
 use super::first_time::Watched;
 use super::kafka;
 use super::look::{self, Bad, Look, Sampler};
-use crate::connect::{self as file, AvroSource, FieldType, SourceConnector, SourceFormat};
+use crate::connect::{self as file, AvroSource, EventTime, FieldType, SourceConnector, SourceFormat};
 use crate::relation::failures::OnError;
 use crate::relation::known::Order;
 use crate::relation::open::Asked;
@@ -49,12 +49,17 @@ pub(crate) struct PlannedSource {
 
 /// Plans a source. `asked` is what the job asks of sources that give no schema.
 pub(crate) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource, Vec<Problem>> {
-    let strategy = source.event_time.as_ref().map_or_else(WatermarkStrategy::from_data, |time| WatermarkStrategy {
-        max_delay: time.watermark_field.is_none().then(|| unsigned(time.max_delay)),
-        idle_after: time.idle_after.as_ref().map(|d| unsigned(d.value)),
-        max_drift: time.max_drift.as_ref().map(|d| unsigned(d.value)),
-        every_record: time.every_record,
-    });
+    let strategy = match &source.event_time {
+        None => WatermarkStrategy::from_data(),
+        Some(EventTime::Ingestion) => WatermarkStrategy::ingestion(),
+        Some(EventTime::Field(time)) => WatermarkStrategy {
+            max_delay: time.watermark_field.is_none().then(|| unsigned(time.max_delay)),
+            idle_after: time.idle_after.as_ref().map(|d| unsigned(d.value)),
+            max_drift: time.max_drift.as_ref().map(|d| unsigned(d.value)),
+            every_record: time.every_record,
+            ingestion: false,
+        },
+    };
     let name = source.name.value.clone();
     let mut sampler = None;
     let (made, schema, timed, dead_letter, words) = match &source.connector {
@@ -104,9 +109,9 @@ pub(crate) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         SourceConnector::Kafka(_) => Order::Partitioned,
     };
     // What a generator makes is what the job file says.
-    let read = timed && !matches!(source.connector, SourceConnector::Generator(_));
+    let read = source.time_field().is_some() && !matches!(source.connector, SourceConnector::Generator(_));
     let made = if read { Arc::new(Watched { name: name.clone(), source: made }) as RowSource } else { made };
-    let time = source.event_time.as_ref().map(|time| time.field.clone());
+    let time = source.time_field().map(|time| time.field.clone());
     let look = sampler.map(|(path, bad, sampler)| Look::Source { path, time, bad, sampler });
     Ok(PlannedSource {
         name,
@@ -148,14 +153,14 @@ fn lines_source(source: &file::Source, lines: &file::Lines, origin: Origin<'_>, 
     let at = |message: String| vec![source.name.problem(message)];
     let mut layout = layout_of(source, lines, origin, asked)?;
     let (mut schema, mut fields) = kafka::with_metadata(layout.schema(), origin.metadata());
-    if let Some(time) = &source.event_time
+    if let Some(time) = source.time_field()
         && let Some((_, part)) = origin.metadata().iter().find(|(name, _)| name.value == time.field.value)
     {
         if *part != Metadata::Timestamp {
             return Err(vec![time.field.problem(format!("the field `{}` is no time: of a message only `timestamp` is", time.field.value))]);
         }
         fields.timed = true;
-    } else if let Some(time) = &source.event_time {
+    } else if let Some(time) = source.time_field() {
         if layout.schema().slot(&time.field.value).is_none() {
             let problem = time.field.problem(format!("no field `{}` in source `{}`", time.field.value, source.name.value));
             return Err(vec![problem.near(&time.field.value, layout.schema().names())]);
@@ -166,7 +171,7 @@ fn lines_source(source: &file::Source, lines: &file::Lines, origin: Origin<'_>, 
             schema.require(&field.name, field.ty.clone());
         }
     }
-    if let Some(field) = source.event_time.as_ref().and_then(|time| time.watermark_field.as_ref()) {
+    if let Some(field) = source.time_field().and_then(|time| time.watermark_field.as_ref()) {
         layout = layout.with_watermark_field(field.value.clone());
     }
     let on_bad = match (&lines.dead_letter, lines.on_bad_record) {
@@ -244,7 +249,7 @@ fn layout_of(source: &file::Source, lines: &file::Lines, origin: Origin<'_>, ask
             Ok(Layout::new(avro::schema(path)?.fields().chain(room.map(|name| (name, Conversion::Any)))))
         }
         SourceFormat::Json | SourceFormat::Avro(AvroSource::Registry(_)) => {
-            let time = source.event_time.iter().map(|time| time.field.value.clone());
+            let time = source.time_field().into_iter().map(|time| time.field.value.clone());
             Ok(Layout::open(asked.of(&source.name.value).map(str::to_owned).chain(time).chain(room)))
         }
         SourceFormat::Text => Ok(Layout::new(TextFormat::schema().names().map(|name| (name.to_owned(), Conversion::String)))),
@@ -299,7 +304,7 @@ fn unit(unit: file::TimeUnit) -> TimeUnit {
 fn generator_source(source: &file::Source, generator: &file::Generator) -> Result<GeneratorSource, Problem> {
     let fields = generator.fields.iter().map(|(name, d)| (name.value.clone(), distribution(d)));
     let mut made = GeneratorSource::new(fields, generator.seed).map_err(|e| source.name.problem(e))?;
-    if let Some(time) = &source.event_time {
+    if let Some(time) = source.time_field() {
         made = made.with_event_time(&time.field.value, unit(time.unit)).map_err(|e| time.field.problem(e))?;
     }
     if let Some(count) = generator.count {

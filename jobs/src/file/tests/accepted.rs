@@ -81,7 +81,7 @@ fn the_example_is_a_job() {
     let schema = lines.schema.as_ref().unwrap();
     assert_eq!(schema.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["user", "ip", "result", "ts"]);
     assert_eq!(schema[3].ty, FieldType::Epoch(TimeUnit::Seconds));
-    assert_eq!(source.event_time.as_ref().unwrap().max_delay, SignedDuration::from_secs(5));
+    assert_eq!(source.time_field().unwrap().max_delay, SignedDuration::from_secs(5));
     assert_eq!(job.streams[0].each.filter.as_ref().unwrap().value, r#"result == "fail""#);
     let hour = &job.streams[1];
     let window = window(hour);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::rig::{instance, scan};
-use crate::state::{Clock, ListState, MapState, ReducingState, States, Ttl, ValueState};
+use crate::clock::Clock;
+use crate::state::{ListState, MapState, ReducingState, States, Ttl, ValueState};
 
 const AFTER: i64 = 100;
 
@@ -30,7 +31,7 @@ fn trial(on_disk: bool, reads: bool) -> Trial {
     let map = states.expiring(ttl).map("map").unwrap();
     let sum = states.expiring(ttl).reducing("sum", (|a, b| a + b) as fn(&u32, &u32) -> u32).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    states.bind(instance(on_disk.then(|| dir.path().join("db")), 0..128, 0), &[1, 2, 3, 4], false);
+    states.bind(instance(on_disk.then(|| dir.path().join("db")), 0..128, 0), &[1, 2, 3, 4], false).unwrap();
     Trial { states, clock, value, list, map, sum, _dir: dir }
 }
 

@@ -60,7 +60,7 @@ impl Rig {
         let dir = Rc::new(tempfile::tempdir().unwrap());
         let spill = on_disk.then(|| dir.path().join("db"));
         let mut rig = Self::declared(dir);
-        rig.states.bind(instance(spill, 0..128, budget), &IDS, false);
+        rig.states.bind(instance(spill, 0..128, budget), &IDS, false).unwrap();
         rig
     }
 
@@ -153,7 +153,7 @@ impl Rig {
             copy(link, &db);
             adopted = true;
         }
-        rig.states.bind(instance(on_disk.then_some(db), groups.clone(), budget), &IDS, true);
+        rig.states.bind(instance(on_disk.then_some(db), groups.clone(), budget), &IDS, true).unwrap();
         if adopted {
             // As the keeper does: what lies there is part of the next snapshot, be it touched or not.
             rig.instance().disk().unwrap();

@@ -1,0 +1,193 @@
+//! How far event time has come for each key group, in this run and in those it goes on from: what an operator has fired, it must not fire again.
+//!
+//! Instances don't reach a moment together. After a restore at another parallelism an instance has key groups of several former ones, and what one of
+//! them had passed is yet to come for the groups of another.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use tidegate_checkpoints::{KeyGroups, stable_hash};
+
+use super::instance::Instance;
+use super::persistent::{Persistent, Schema};
+use crate::error::Error;
+
+/// The least moment, in milliseconds since 1970, that is yet to be reached, less one; by key group where former instances differed.
+pub struct Reached {
+    schema: Schema,
+    groups: KeyGroups,
+    owned: Range<u16>,
+    /// What holds for all groups of the instance.
+    all: i64,
+    /// How far former instances had come with some groups, where that is further.
+    ahead: Vec<(Range<u16>, i64)>,
+}
+
+impl Reached {
+    pub(super) fn new(schema: Schema) -> Self {
+        let groups = KeyGroups::default();
+        Self { schema, groups, owned: 0..groups.max_parallelism(), all: i64::MIN, ahead: Vec::new() }
+    }
+
+    /// How far event time has come for the slowest key group.
+    #[must_use]
+    #[inline]
+    pub fn least(&self) -> i64 {
+        self.all
+    }
+
+    /// How far event time has come for this key.
+    #[must_use]
+    #[inline]
+    pub fn of<K: Serialize + ?Sized>(&self, key: &K) -> i64 {
+        if self.ahead.is_empty() { self.all } else { self.of_group(self.groups.group(stable_hash(key)).0) }
+    }
+
+    /// Has event time come equally far for all keys?
+    #[must_use]
+    #[inline]
+    pub fn is_level(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
+    fn of_group(&self, group: u16) -> i64 {
+        let ahead = self.ahead.iter().find(|(range, _)| range.contains(&group)).map(|(_, reached)| *reached);
+        ahead.unwrap_or(i64::MIN).max(self.all)
+    }
+
+    /// Event time has come to `to`, for all keys.
+    pub fn advance(&mut self, to: i64) {
+        self.all = self.all.max(to);
+        self.ahead.retain(|(_, reached)| *reached > self.all);
+    }
+
+    /// Event time begins anew.
+    pub fn restart(&mut self) {
+        (self.all, self.ahead) = (i64::MIN, Vec::new());
+    }
+
+    /// Raises what holds for all groups as far as each of them has come.
+    fn level(&mut self) {
+        let least = self.owned.clone().map(|group| self.of_group(group)).min();
+        self.advance(least.unwrap_or(i64::MIN));
+    }
+}
+
+impl Persistent for Reached {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn bind(&mut self, _: u8, instance: &Rc<Instance>, _: bool) -> Result<(), Error> {
+        self.groups = instance.groups();
+        self.owned = instance.owned();
+        Ok(())
+    }
+
+    fn full(&self) -> bool {
+        true
+    }
+
+    fn restore_row(&mut self, _: &[u8], _: &[u8]) -> Result<(), Error> {
+        Err(Error::internal("how far event time has come is not kept in rows"))
+    }
+
+    fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
+        let broken = |_| Error::internal("what a snapshot says of how far event time had come can't be parsed");
+        let former: Vec<(Range<u16>, i64)> = serde_json::from_value(meta.clone()).map_err(broken)?;
+        for (groups, reached) in former {
+            let mine = groups.start.max(self.owned.start)..groups.end.min(self.owned.end);
+            if !mine.is_empty() && reached > self.all {
+                self.ahead.push((mine, reached));
+            }
+        }
+        self.level();
+        Ok(())
+    }
+
+    fn freeze(&mut self) -> Result<Json, Error> {
+        // Neighbours that have come equally far are said once.
+        let mut ranges: Vec<(Range<u16>, i64)> = Vec::new();
+        for group in self.owned.clone() {
+            let reached = self.of_group(group);
+            match ranges.last_mut() {
+                Some((range, same)) if *same == reached => range.end = group + 1,
+                _ => ranges.push((group..group + 1, reached)),
+            }
+        }
+        Ok(json!(ranges))
+    }
+
+    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
+        Ok(Some(most))
+    }
+
+    fn release(&mut self) {}
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn len(&self) -> usize {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(owned: Range<u16>) -> Reached {
+        let mut reached = Reached::new(Schema { name: "reached".to_owned(), schema: String::new(), fields: Vec::new() });
+        reached.owned = owned;
+        reached
+    }
+
+    /// What instances had that owned these groups and came to these moments, as `now` instances go on from it.
+    fn rescaled(former: &[(Range<u16>, i64)], now: usize) -> Vec<Reached> {
+        let metas: Vec<Json> = former
+            .iter()
+            .map(|(owned, at)| {
+                let mut one = bound(owned.clone());
+                one.advance(*at);
+                one.freeze().unwrap()
+            })
+            .collect();
+        let restored = |worker| {
+            let mut one = bound(KeyGroups::default().owned(worker, now));
+            metas.iter().for_each(|meta| one.restore_meta(meta).unwrap());
+            one
+        };
+        (0..now).map(restored).collect()
+    }
+
+    #[test]
+    fn each_key_group_goes_on_from_where_its_former_instance_was() {
+        let quarters = [(0..32, 40), (32..64, 10), (64..96, 30), (96..128, 20)];
+        for now in [1, 2, 3] {
+            for instance in rescaled(&quarters, now) {
+                for group in instance.owned.clone() {
+                    let expected = quarters.iter().find(|(range, _)| range.contains(&group)).unwrap().1;
+                    assert_eq!(instance.of_group(group), expected);
+                }
+                let all: Vec<i64> = instance.owned.clone().map(|group| instance.of_group(group)).collect();
+                assert_eq!(Some(instance.least()), all.into_iter().min());
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_restore_keeps_what_the_first_one_had_apart() {
+        let mut one = rescaled(&[(0..64, 5), (64..128, 50)], 1).remove(0);
+        one.advance(20);
+        let mut again = bound(0..128);
+        again.restore_meta(&one.freeze().unwrap()).unwrap();
+        assert_eq!((again.of_group(0), again.of_group(100), again.least()), (20, 50, 20));
+        again.advance(60);
+        assert!(again.ahead.is_empty() && again.of_group(100) == 60);
+        again.restart();
+        assert_eq!(again.of_group(100), i64::MIN);
+    }
+}
