@@ -55,6 +55,7 @@ pub use tidegate_cep as cep;
 pub use tidegate_checkpoints as checkpoints;
 pub use tidegate_connectors as connectors;
 pub use tidegate_jobs as jobs;
+pub use tidegate_launch as launch;
 pub use tidegate_operators as operators;
 pub use tidegate_runtime as runtime;
 
