@@ -56,6 +56,7 @@ pub use tidegate_checkpoints as checkpoints;
 pub use tidegate_connectors as connectors;
 pub use tidegate_expr as expr;
 pub use tidegate_jobs as jobs;
+pub use tidegate_launch as launch;
 pub use tidegate_operators as operators;
 pub use tidegate_rows as rows;
 pub use tidegate_runtime as runtime;

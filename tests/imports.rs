@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["tidegate-operators"],
     &["tidegate-connectors", "tidegate-cep"],
     &["tidegate-jobs"],
+    &["tidegate-launch"],
     &["tidegate-server"],
     &["tidegate"],
 ];

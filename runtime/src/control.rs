@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tidegate_checkpoints::{Epoch, KeyGroups};
@@ -10,7 +11,7 @@ use tidegate_checkpoints::{Epoch, KeyGroups};
 use crate::align::Mode;
 use crate::board::Board;
 use crate::budget::Budget;
-use crate::checkpoint::{Checkpoints, Member, Restore, Setup};
+use crate::checkpoint::{Checkpoints, Member, Restore, SavepointResult, Setup};
 use crate::clock::Clock;
 use crate::error::{Error, JobError};
 use crate::flow::TickClock;
@@ -26,6 +27,7 @@ pub struct Control {
     over: AtomicBool,
     failure: Mutex<Option<JobError>>,
     stopping: AtomicBool,
+    draining: AtomicBool,
     /// The epoch that begins with the stop: nothing is read in it.
     stopped_in: OnceLock<Epoch>,
     epoch: AtomicU32,
@@ -164,6 +166,23 @@ impl Control {
         if !self.stopping.swap(true, SeqCst) {
             let _ = self.stopped_in.set(self.checkpoints().stop(self));
         }
+    }
+
+    /// Stops the job and takes a savepoint at the stop. If none can be taken, the answer says why and the job goes on.
+    pub(crate) fn stop_with_savepoint(&self, to: String, answer: Sender<SavepointResult>) {
+        if self.checkpoints().ask_at_stop(to, answer, self.stopping()) {
+            self.stop();
+        }
+    }
+
+    /// Tells the sources to end as if they had read everything.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, SeqCst);
+    }
+
+    /// Are the sources to end as if they had read everything?
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.load(SeqCst)
     }
 
     /// The epoch that everything read lies before, once the job was asked to stop.

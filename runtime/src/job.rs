@@ -307,6 +307,37 @@ impl Stopper {
         self.0.stopping()
     }
 
+    /// Stops the job as [`Stopper::stop`] does and takes a savepoint in this directory or URL at the stop: it holds everything the job has read. The answer
+    /// comes when the savepoint is complete. If none can be taken there, the answer says why and the job goes on.
+    #[must_use]
+    pub fn stop_with_savepoint(&self, to: String) -> Receiver<SavepointResult> {
+        let (sender, answer) = std::sync::mpsc::channel();
+        self.0.stop_with_savepoint(to, sender);
+        answer
+    }
+
+    /// Ends the input: every source ends as if it had read everything, so windows close, and the job comes to its regular end. Returns at once.
+    pub fn drain(&self) {
+        self.0.drain();
+    }
+
+    /// Ends the job at once: what it has read since its last checkpoint is not written, and no checkpoint is taken.
+    pub fn cancel(&self) {
+        self.0.finish();
+    }
+
+    /// The counters of every node, in the order of the graph; also when the job has ended.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Option<NodeMetrics>> {
+        self.0.metrics.all()
+    }
+
+    /// How far event time has come at the slowest source that has not ended.
+    #[must_use]
+    pub fn watermark(&self) -> Option<Watermark> {
+        self.0.board.slowest()
+    }
+
     /// What came of the checkpoints so far; also when the job has ended.
     #[must_use]
     pub fn checkpoints(&self) -> CheckpointStatus {

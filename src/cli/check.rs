@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::job::{JobArgs, tell};
-use super::restore::whole;
+use tidegate::launch::whole;
 use tidegate::runtime::checkpoint::verdict;
 
 /// Validate a job file and print every problem in it

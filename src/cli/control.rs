@@ -1,68 +1,77 @@
-//! The control socket of a running job: how another process asks it for a savepoint.
-//!
-//! A request is one line of JSON, the answer another.
+//! The running job that a command is meant for, and how it is reached.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow, bail};
-use serde_json::{Value, json};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tidegate::jobs::file::parse;
+use tidegate::launch::How;
+use tidegate::launch::control::{Client, Ended, Request};
 
-use super::supervisor::Stopping;
-
-/// Where the socket of a job lies.
-pub fn path(dir: &Path) -> PathBuf {
-    dir.join("control")
+/// A running job.
+#[derive(Args)]
+pub struct RunningJob {
+    /// The job file of a running job, or its state directory
+    #[arg(value_name = "JOB.yaml|DIR")]
+    job: PathBuf,
 }
 
-/// Listens for requests until the process ends, whichever run of the job they meet.
-pub fn listen(dir: &Path, job: Stopping) -> Result<()> {
-    let path = path(dir);
-    // Of a process that was killed: the lock says that it is gone.
-    let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path).with_context(|| {
-        format!("`{}` can't be listened on, so no savepoint can be asked for (such a path has about 100 bytes at most)", path.display())
-    })?;
-    std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let job = job.clone();
-            std::thread::spawn(move || {
-                let answer = match serve(&stream, &job) {
-                    Ok(place) => json!({ "savepoint": place }),
-                    Err(error) => json!({ "error": format!("{error:#}") }),
-                };
-                // Who asked may have gone.
-                let _ = writeln!(&stream, "{answer}");
-            });
-        }
-    })?;
-    Ok(())
+impl RunningJob {
+    pub fn connect(&self) -> Result<Client> {
+        connect(&self.job)
+    }
+
+    /// Asks the job to end, waits until it has, and prints how it ended.
+    pub fn end(&self, request: &Request) -> ExitCode {
+        let ended = self.connect().and_then(|mut job| {
+            let name = job.greeting().job.clone();
+            Ok(describe(&name, &job.end(request)?))
+        });
+        finish(ended)
+    }
 }
 
-fn serve(stream: &UnixStream, job: &Stopping) -> Result<String> {
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    let request: Value = serde_json::from_str(&line).context("the request does not read")?;
-    let Some(to) = request["savepoint"].as_str() else { bail!("a request is {{\"savepoint\": DIRECTORY}}") };
-    let running = job.running().context("the job does not run just now: it is about to be started, or started again")?;
-    let answer = running.savepoint(to.to_owned()).recv().map_err(|_| anyhow!("the job ended before"))?;
-    answer.map_err(|why| anyhow!(why))
+/// Prints what a command gives, or why it gives nothing.
+pub fn finish(text: Result<String>) -> ExitCode {
+    match text.and_then(|text| Ok(super::print(&text)?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => super::fail(&error, super::FAILED),
+    }
 }
 
-/// Asks the job whose state directory this is for a savepoint, and waits for it.
-pub fn ask(dir: &Path, to: &str) -> Result<String> {
-    let path = path(dir);
-    let shown = dir.display();
-    let mut stream = UnixStream::connect(&path)
-        .with_context(|| format!("no running job holds `{shown}` (a job can be asked if it takes checkpoints or names its `state.dir`)"))?;
-    writeln!(stream, "{}", json!({ "savepoint": to }))?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    let answer: Value = serde_json::from_str(&line).with_context(|| format!("the job that holds `{shown}` ended before it answered"))?;
-    match (answer["savepoint"].as_str(), answer["error"].as_str()) {
-        (Some(place), _) => Ok(place.to_owned()),
-        (None, Some(error)) => bail!("the savepoint failed: {error}"),
-        (None, None) => bail!("the answer does not read: {answer}"),
+/// Connects to the job of this job file or state directory.
+pub fn connect(job: &Path) -> Result<Client> {
+    let dir = if job.is_dir() { job.to_owned() } else { dir_of(job)? };
+    Ok(Client::connect(&dir)?)
+}
+
+/// A place as the job must be told it: the job may run elsewhere, and what is relative is so to us.
+pub fn absolute(place: &str) -> Result<String> {
+    Ok(if place.contains("://") { place.to_owned() } else { std::path::absolute(place)?.display().to_string() })
+}
+
+/// The state directory of the job in this file.
+fn dir_of(file: &Path) -> Result<PathBuf> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(|| format!("the job file `{name}` can't be read"))?;
+    let (parsed, problems) = parse(&name, &text, &[]);
+    let Some(parsed) = parsed.filter(|_| !problems.has_errors()) else {
+        bail!("`{name}` is not a job file that can run: see `tidegate check`")
+    };
+    let dir = parsed.state.dir.as_ref().map_or("./state", |dir| &dir.value);
+    Ok(Path::new(dir).join(&parsed.name.value))
+}
+
+fn describe(job: &str, ended: &Ended) -> String {
+    let how = match ended.how {
+        How::Finished => "done",
+        How::Stopped => "stopped",
+        How::Drained => "drained",
+        How::Cancelled => "cancelled",
+    };
+    match &ended.savepoint {
+        Some(place) => format!("{job}: {how}, savepoint in {place}\n"),
+        None => format!("{job}: {how}\n"),
     }
 }

@@ -4,21 +4,23 @@
 //! restored.
 
 mod account;
+mod cancel;
 mod check;
 mod control;
+mod drain;
 mod eval;
+mod events;
 mod explain;
-mod home;
 mod job;
 mod log;
-mod losses;
+mod metrics;
 mod report;
 mod restore;
 mod run;
 mod savepoint;
-mod supervisor;
+mod status;
+mod stop;
 mod topic;
-mod unread;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,11 @@ enum Command {
     Eval(eval::Eval),
     #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
     Savepoint(savepoint::Savepoint),
+    Status(status::Status),
+    Metrics(metrics::Metrics),
+    Stop(stop::Stop),
+    Drain(drain::Drain),
+    Cancel(cancel::Cancel),
     Topic(topic::Topic),
 }
 
@@ -63,6 +70,11 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Savepoint(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Metrics(command) => command.run(),
+        Command::Stop(command) => command.run(),
+        Command::Drain(command) => command.run(),
+        Command::Cancel(command) => command.run(),
         Command::Topic(command) => command.run(),
     }
 }
@@ -75,11 +87,6 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
         log::note(&format!("error: {error:#}"));
     }
     ExitCode::from(code)
-}
-
-/// An error with what led to it, in one line.
-fn chain(error: &anyhow::Error) -> String {
-    format!("{error:#}")
 }
 
 /// Writes to standard output. A reader that has gone away has seen enough: that is no failure.

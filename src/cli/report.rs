@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use tidegate::launch::Run;
+pub use tidegate::launch::grouped;
 use tidegate::runtime::checkpoint::{CheckpointStatus, Completed};
 use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
-use tidegate::runtime::{Backend, Budget, Clock, Graph, RunConfig, Running, Watermark};
+use tidegate::runtime::{Backend, Budget, Clock, Graph, RunConfig, Watermark};
 
 use super::account;
 
@@ -38,20 +40,20 @@ impl Report {
     }
 
     /// The progress line of now.
-    pub fn line(&mut self, graph: &Graph, running: &Running) -> String {
-        let metrics = running.metrics();
-        let sources: Vec<(&str, &SourceMetrics)> = sources(graph, &metrics).collect();
+    pub fn line(&mut self, run: &Run) -> String {
+        let metrics = run.metrics();
+        let sources: Vec<(&str, &SourceMetrics)> = sources(run.graph(), &metrics).collect();
         let records: u64 = sources.iter().map(|(_, m)| m.records.get()).sum();
         let rate = (records - self.records) as f64 / self.looked.elapsed().as_secs_f64().max(1e-6);
         (self.looked, self.records) = (Instant::now(), records);
         let mut line = format!("{} records, {}/s", short(records as f64), short(rate));
-        if let Some(watermark) = running.watermark().filter(|w| *w != Watermark::NONE && *w != Watermark::END) {
+        if let Some(watermark) = run.watermark().filter(|w| *w != Watermark::NONE && *w != Watermark::END) {
             let _ = write!(line, ", watermark {}", instant(watermark.0));
             if sources.iter().all(|(_, m)| m.bytes_total.get() == 0) {
                 let _ = write!(line, " ({} behind)", lag(watermark.0));
             }
         }
-        let checkpoints = running.checkpoints();
+        let checkpoints = run.checkpoints();
         if let Some(last) = &checkpoints.last {
             let age = self.started.elapsed().saturating_sub(last.at);
             let _ = write!(line, ", checkpoint {} ({}, {}) {} ago", last.epoch, time(last.took), bytes(last.bytes), time(age));
@@ -176,19 +178,6 @@ fn checkpoint_account(status: &CheckpointStatus) -> Option<String> {
     Some(account)
 }
 
-/// 1234567 as 1,234,567.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 /// 1234567 as 1.23 M.
 pub fn short(n: f64) -> String {
     match n {
@@ -208,7 +197,7 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-fn time(duration: Duration) -> String {
+pub fn time(duration: Duration) -> String {
     match duration.as_secs() {
         0 => format!("{} ms", duration.as_millis()),
         1..=119 => format!("{:.1} s", duration.as_secs_f64()),
@@ -237,9 +226,6 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(short(1_234_567.0), "1.23 M");
         assert_eq!(bytes(3 << 20), "3.0 MiB");
         assert_eq!(time(Duration::from_secs(125)), "2 min 5 s");

@@ -1,27 +1,20 @@
 //! `tidegate run`: a job, in this process, to its end.
 
-use std::io::IsTerminal;
-use std::num::NonZero;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tidegate::checkpoints::{Storage, check_vacant};
 use tidegate::connectors::sink::is_broken_pipe;
 use tidegate::jobs::plan::STDOUT;
-use tidegate::runtime::{Job, JobError, Role, RunConfig, Running};
+use tidegate::launch::{Barren, Ending, Handle, Launch, LaunchError, RestoreError};
+use tidegate::runtime::{Graph, JobError, Role};
 
-use super::home::Home;
+use super::events::{Events, Shown};
 use super::job::{JobArgs, Loaded, tell};
-use super::log::{self, LogFormat, note, progress};
-use super::losses::{Barren, barren};
-use super::report::{Ended, Report, read};
+use super::log::{self, LogFormat, note};
 use super::restore::RestoreArgs;
-use super::supervisor::{Stopping, Supervisor};
-use super::unread;
 
 /// Run a job in this process, to its end
 ///
@@ -80,40 +73,23 @@ impl Run {
             Ok(signals) => signals,
             Err(e) => return super::fail(&e.into(), super::FAILED),
         };
-        let restore = match self.restore.find(&loaded.plan, &loaded.job) {
-            Ok(restore) => restore,
-            Err(refused) => return refused.tell(),
-        };
-        if let Some(to) = &self.savepoint_at_end
-            && let Err(error) = can_be_taken(to)
-        {
-            return super::fail(&error, super::USAGE);
-        }
-        let home = match Home::take(&loaded.plan.durability) {
-            Ok(home) => home,
-            Err(error) => return super::fail(&error, super::FAILED),
-        };
-        let mut supervisor = Supervisor::new(loaded, &self.restore, restore);
-        stop_on_signal(signals, supervisor.stopping());
+        let launch = self.launch(loaded);
+        stop_on_signal(signals, launch.handle());
         log_panics();
-        if home.shared()
-            && let Err(error) = super::control::listen(home.dir(), supervisor.stopping())
-        {
-            tracing::warn!("{error:#}");
+        let shown = Shown { account: !self.quiet, memory: self.verbose, savepoint_at_end: self.savepoint_at_end.is_some() };
+        let mut events = Events::new(&loaded.plan.name, shown);
+        match launch.run(&mut |event| events.print(event)) {
+            Ok(outcome) => self.own_up(&outcome.barren),
+            Err(error) => failed(error),
         }
-        loop {
-            match self.attempt(loaded, &home, &mut supervisor) {
-                Ok(barren) => return self.own_up(&barren),
-                Err(error) => match supervisor.after(&error) {
-                    Some(wait) => {
-                        tracing::warn!("{}; restarting in {wait:?}", super::chain(&error));
-                        if !supervisor.wait(wait) {
-                            return super::fail(&error, super::FAILED);
-                        }
-                    }
-                    None => return super::fail(&error, super::FAILED),
-                },
-            }
+    }
+
+    fn launch(&self, loaded: &Loaded) -> Launch {
+        let launch = Launch::of(&loaded.plan, loaded.job.clone()).savepoint_at_end(self.savepoint_at_end.clone()).ends_well(seen_enough);
+        let launch = self.restore.apply(launch);
+        match self.parallelism {
+            Some(workers) => launch.workers(workers.into()),
+            None => launch,
         }
     }
 
@@ -128,92 +104,29 @@ impl Run {
         }
         if self.strict && !barren.is_empty() { ExitCode::from(super::FAILED) } else { ExitCode::SUCCESS }
     }
+}
 
-    /// Runs the job once, to its end or to its failure; tells which streams have lost all their records on the way.
-    fn attempt(&self, loaded: &Loaded, home: &Home, supervisor: &mut Supervisor<'_>) -> anyhow::Result<Vec<Barren>> {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = self.parallelism.map(usize::from).or(loaded.plan.parallelism).unwrap_or(cores);
-        let mut config = RunConfig::workers(workers);
-        config.state.dir = home.dir().to_owned();
-        config.savepoint_at_end.clone_from(&self.savepoint_at_end);
-        supervisor.configure(&mut config)?;
-        let mut report = Report::new(&config, loaded.job.graph());
-        if let Some(memory) = report.memory(&config).filter(|_| self.verbose && !self.quiet) {
-            note(&format!("{}: {memory}", loaded.plan.name));
+/// Prints why a job came to nothing, and gives the exit code.
+fn failed(error: LaunchError) -> ExitCode {
+    match error {
+        LaunchError::Restore(RestoreError::Refused { place, verdict }) => {
+            note(&verdict.to_string());
+            super::fail(&anyhow!("the job can't go on from {place}: see above; nothing was started"), super::RESTORE)
         }
-        let running = loaded.job.start(config)?;
-        supervisor.started(running.stopper());
-        self.watch(&loaded.job, &running, &mut report);
-        let (metrics, stopped, stopper) = (running.metrics(), running.stopper().stopping(), running.stopper());
-        let result = running.wait();
-        let checkpoints = stopper.checkpoints();
-        supervisor.ended(&checkpoints);
-        // Whoever read standard output has seen enough; but what else the job writes is then not complete.
-        let nodes = loaded.job.graph().nodes();
-        let only_stdout = nodes.iter().all(|n| n.role != Role::Sink || n.kind == STDOUT);
-        let is_sink = |operator: &str| nodes.iter().any(|n| n.role == Role::Sink && n.name == operator);
-        let done = match &result {
-            Err(JobError::Operator { operator, error, .. }) => only_stdout && is_sink(operator) && is_broken_pipe(error),
-            other => other.is_ok(),
-        };
-        // Of a job that failed before it had anything to do, there is nothing to account for.
-        let begun = read(loaded.job.graph(), &metrics).0 > 0 || checkpoints.completed > 0;
-        if !self.quiet && (done || begun) {
-            let how = match (done, stopped && self.savepoint_at_end.is_none()) {
-                (false, _) => "failed",
-                (true, true) => "stopped",
-                (true, false) => "done",
-            };
-            let kept = how != "done" || self.savepoint_at_end.is_some();
-            let ended = Ended { job: &loaded.plan.name, how, kept, verbose: self.verbose };
-            note(report.summary(&ended, loaded.job.graph(), &metrics, &checkpoints).trim_end());
+        LaunchError::Restore(error) => super::fail(&error.into(), super::RESTORE),
+        LaunchError::SavepointPlace { source, .. } => {
+            super::fail(&anyhow::Error::from(source).context("`--savepoint-at-end`"), super::USAGE)
         }
-        if !done {
-            result?;
-        }
-        if !stopped {
-            unread::check(&loaded.plan, loaded.job.graph(), &metrics)?;
-        }
-        Ok(barren(loaded.job.graph(), &metrics))
-    }
-
-    /// Waits for the job's end. Tells what checkpoints fail of, and draws a progress line if there is somebody to see it.
-    fn watch(&self, job: &Job, running: &Running, report: &mut Report) {
-        const LOOK: Duration = Duration::from_millis(2);
-        const DRAW: Duration = Duration::from_millis(250);
-        // Where results come to the terminal, a line that is drawn again and again would run into them.
-        let results = std::io::stdout().is_terminal() && job.graph().nodes().iter().any(|n| n.role == Role::Sink && n.kind == STDOUT);
-        let shown = !self.quiet && !log::is_json() && std::io::stderr().is_terminal() && !results;
-        let (mut drawn, mut failed) = (Instant::now(), 0);
-        while !running.is_finished() {
-            std::thread::sleep(LOOK);
-            if drawn.elapsed() < DRAW {
-                continue;
-            }
-            drawn = Instant::now();
-            let checkpoints = running.checkpoints();
-            if let Some(why) = checkpoints.failure.filter(|_| checkpoints.failed > failed) {
-                failed = checkpoints.failed;
-                tracing::warn!("a checkpoint failed, and the job goes on: {why}");
-            }
-            if shown {
-                progress(&report.line(job.graph(), running));
-            }
-        }
-        if shown {
-            progress("");
-        }
+        error => super::fail(&error.into(), super::FAILED),
     }
 }
 
-/// Looks now rather than at the end whether a savepoint can go there.
-fn can_be_taken(to: &str) -> anyhow::Result<()> {
-    let look = || {
-        let storage = Storage::open(to)?;
-        check_vacant(&storage)?;
-        anyhow::Ok(storage.prepare()?)
-    };
-    look().context("`--savepoint-at-end`")
+/// Has whoever read standard output seen enough? Then the job has ended well; but if it writes elsewhere, too, that is not complete.
+fn seen_enough(graph: &Graph, error: &JobError) -> bool {
+    let JobError::Operator { operator, error, .. } = error else { return false };
+    let mut sinks = graph.nodes().iter().filter(|node| node.role == Role::Sink);
+    let is_sink = sinks.clone().any(|sink| sink.name == *operator);
+    is_sink && sinks.all(|sink| sink.kind == STDOUT) && is_broken_pipe(error)
 }
 
 /// A worker's panic comes back as the job's error; where it was is only known here.
@@ -222,13 +135,14 @@ fn log_panics() {
 }
 
 /// Stops the job at the first signal, and ends the process at the second.
-fn stop_on_signal(mut signals: Signals, stopping: Stopping) {
+fn stop_on_signal(mut signals: Signals, job: Handle) {
     std::thread::spawn(move || {
         for (n, signal) in signals.forever().enumerate() {
             if n > 0 {
                 std::process::exit(128 + signal);
             }
-            stopping.stop();
+            // Only a drain can be refused.
+            let _ = job.end(Ending::Stop);
         }
     });
 }

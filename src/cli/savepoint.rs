@@ -5,14 +5,14 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tidegate::checkpoints::{Field, Kind, Manifest, OperatorState, Part, RowReader, Snapshot, StateInfo};
-use tidegate::jobs::file::parse;
 use tidegate::jobs::plan::records;
 use tidegate::runtime::state::{decode_namespace, read_rows as read_rows_of};
 
+use super::control::{absolute, connect, finish};
 use super::report::{bytes, grouped, instant};
 
 /// Take a savepoint of a running job, or look into one
@@ -51,31 +51,13 @@ impl Savepoint {
             (None, Some(job), Some(to)) => take(job, to),
             _ => Err(anyhow::anyhow!("say which job, and by `--to` where the savepoint goes")),
         };
-        match result.and_then(|text| Ok(super::print(&text)?)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => super::fail(&error, super::FAILED),
-        }
+        finish(result)
     }
 }
 
 fn take(job: &Path, to: &str) -> Result<String> {
-    let dir = if job.is_dir() { job.to_owned() } else { dir_of(job)? };
-    // The job may run elsewhere: what is relative is so to us.
-    let to = if to.contains("://") { to.to_owned() } else { std::path::absolute(to)?.display().to_string() };
-    let place = super::control::ask(&dir, &to)?;
+    let place = connect(job)?.savepoint(absolute(to)?)?;
     Ok(format!("{place}\n"))
-}
-
-/// The state directory of the job in this file.
-fn dir_of(file: &Path) -> Result<PathBuf> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).with_context(|| format!("the job file `{name}` can't be read"))?;
-    let (parsed, problems) = parse(&name, &text, &[]);
-    let Some(parsed) = parsed.filter(|_| !problems.has_errors()) else {
-        bail!("`{name}` is not a job file that can run: see `tidegate check`")
-    };
-    let dir = parsed.state.dir.as_ref().map_or("./state", |dir| &dir.value);
-    Ok(Path::new(dir).join(&parsed.name.value))
 }
 
 fn inspect(place: &str, rows: Option<&str>) -> Result<String> {

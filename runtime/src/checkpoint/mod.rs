@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use tidegate_checkpoints::{Epoch, FileRef, KeyGroups, Storage, check_vacant};
@@ -53,6 +53,8 @@ pub(crate) struct Checkpoints {
     config: Option<CheckpointConfig>,
     /// Instead of closing windows, the end of input takes a savepoint here.
     at_end: Option<String>,
+    /// The place of the savepoint that the stop takes, once the job stops.
+    at_stop: OnceLock<String>,
     /// Where files lie until they are stored.
     scratch: PathBuf,
     /// The numbers of each operator's states in stored rows.
@@ -72,6 +74,12 @@ pub(crate) struct Checkpoints {
 
 /// Why a savepoint can't be taken near the end of bounded input.
 const PARTLY_ENDED: &str = "part of the job has come to the end of its input already: let it end, or use `--savepoint-at-end`";
+
+/// Is there no savepoint at this place yet?
+fn vacant(place: &str) -> Result<(), String> {
+    let storage = Storage::open(place).map_err(|e| message(&e))?;
+    check_vacant(&storage).map_err(|e| message(&e))
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -109,6 +117,7 @@ impl Checkpoints {
             started_ms: Clock::default().now(),
             config,
             at_end,
+            at_stop: OnceLock::new(),
             scratch,
             ids,
             coordinator: Mutex::new(Coordinator::new(members)),
@@ -213,7 +222,12 @@ impl Checkpoints {
     /// The last barriers go into the streams: what is taken at the end begins. A savepoint comes behind a checkpoint, if those are taken: it is the
     /// checkpoint that a job whose stop fails goes on from. Returns the epoch after them, in which nothing is read.
     pub(crate) fn stop(&self, control: &Control) -> Epoch {
-        let plans: Vec<Plan> = self.on().then_some(Plan::Checkpoint).into_iter().chain(self.at_end.clone().map(Plan::Savepoint)).collect();
+        let asked = self.requests.at_stop();
+        let savepoint = asked.as_ref().map(|request| request.to.clone()).or_else(|| self.at_end.clone());
+        if let Some(place) = &savepoint {
+            let _ = self.at_stop.set(place.clone());
+        }
+        let plans: Vec<Plan> = self.on().then_some(Plan::Checkpoint).into_iter().chain(savepoint.map(Plan::Savepoint)).collect();
         let mut coordinator = lock(&self.coordinator);
         coordinator.need(control.epoch());
         let mut complete = Vec::new();
@@ -224,6 +238,9 @@ impl Checkpoints {
         for plan in plans {
             complete.extend(coordinator.begin(next, plan, self.start.elapsed()));
             next = control.step_epoch();
+        }
+        if let Some(request) = asked {
+            self.requests.begun(Epoch(next.0 - 1), request.answer);
         }
         drop(coordinator);
         self.begun(complete);
@@ -237,17 +254,34 @@ impl Checkpoints {
 
     /// Is all that is taken when the job stops complete and committed, if anything is?
     pub(crate) fn settled(&self) -> bool {
-        let taken = self.on() || self.at_end.is_some();
+        let taken = self.on() || self.at_stop.get().is_some();
         !taken || (lock(&self.coordinator).settled() && self.all_committed())
     }
 
     /// Asks for a savepoint. The answer comes when it is complete, or why it can't be.
     pub(crate) fn ask(&self, to: String, answer: Sender<SavepointResult>) {
         let request = Request { to, answer };
-        match Storage::open(&request.to).map_err(|e| message(&e)).and_then(|storage| check_vacant(&storage).map_err(|e| message(&e))) {
+        match vacant(&request.to) {
             Ok(()) => self.requests.ask(request),
             Err(why) => request.refuse(&why),
         }
+    }
+
+    /// Asks for a savepoint that the stop takes. Returns whether it can be taken; if it can't, the answer says why.
+    pub(crate) fn ask_at_stop(&self, to: String, answer: Sender<SavepointResult>, stopping: bool) -> bool {
+        let request = Request { to, answer };
+        let refusal = if stopping {
+            Some("the job is stopping already".to_owned())
+        } else if lock(&self.coordinator).any_ended() {
+            Some(PARTLY_ENDED.to_owned())
+        } else {
+            vacant(&request.to).err()
+        };
+        match refusal {
+            Some(why) => request.refuse(&why),
+            None => return self.requests.ask_at_stop(request),
+        }
+        false
     }
 
     /// A member reports what it kept at the end of `epoch`; `last` if its input has ended.

@@ -31,6 +31,7 @@ pub(super) struct Requests(Mutex<Inner>);
 struct Inner {
     waiting: VecDeque<Request>,
     begun: BTreeMap<Epoch, Sender<SavepointResult>>,
+    at_stop: Option<Request>,
     closed: bool,
 }
 
@@ -45,6 +46,25 @@ impl Requests {
         } else {
             inner.waiting.push_back(request);
         }
+    }
+
+    /// Keeps the request for the stop to take up. Returns false, and refuses it, if the job is over or another waits for the stop.
+    pub(super) fn ask_at_stop(&self, request: Request) -> bool {
+        let mut inner = lock(&self.0);
+        match (inner.closed, &inner.at_stop) {
+            (true, _) => request.refuse(ENDED),
+            (false, Some(_)) => request.refuse("the job is stopping already"),
+            (false, None) => {
+                inner.at_stop = Some(request);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The savepoint that the stop is to take, if one was asked for.
+    pub(super) fn at_stop(&self) -> Option<Request> {
+        lock(&self.0).at_stop.take()
     }
 
     /// The one whose turn it is.
@@ -68,7 +88,8 @@ impl Requests {
     pub(super) fn close(&self) {
         let mut inner = lock(&self.0);
         inner.closed = true;
-        inner.waiting.drain(..).for_each(|request| request.refuse(ENDED));
+        let at_stop = inner.at_stop.take();
+        inner.waiting.drain(..).chain(at_stop).for_each(|request| request.refuse(ENDED));
         for answer in std::mem::take(&mut inner.begun).into_values() {
             let _ = answer.send(Err(ENDED.to_owned()));
         }
@@ -98,6 +119,24 @@ mod tests {
         let late = asked(&requests);
         assert_eq!(done.recv().unwrap(), Ok("there".to_owned()));
         for result in [begun, waiting, late] {
+            assert_eq!(result.recv().unwrap(), Err(ENDED.to_owned()));
+        }
+    }
+
+    #[test]
+    fn one_savepoint_waits_for_the_stop_and_is_answered_if_there_is_none() {
+        let requests = Requests::default();
+        let ask = || {
+            let (answer, result) = channel();
+            (requests.ask_at_stop(Request { to: "there".to_owned(), answer }), result)
+        };
+        let ((first, waiting), (second, refused)) = (ask(), ask());
+        assert_eq!((first, second), (true, false));
+        assert!(refused.recv().unwrap().unwrap_err().contains("stopping already"));
+        requests.close();
+        let (late, too_late) = ask();
+        assert!(!late);
+        for result in [waiting, too_late] {
             assert_eq!(result.recv().unwrap(), Err(ENDED.to_owned()));
         }
     }

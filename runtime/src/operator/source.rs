@@ -261,6 +261,10 @@ impl<T: 'static> Driver<T> {
 
     /// Reads and emits about `allowance` records. Returns whether there may be more at once.
     fn read(&mut self, mut allowance: usize, output: &mut Output<'_, T>) -> Result<bool, Error> {
+        if self.control.draining() {
+            self.end();
+            return Ok(false);
+        }
         for _ in 0..BATCHES {
             match self.reader()?.poll()? {
                 Poll::Batch(batch) => allowance = allowance.saturating_sub(self.emit(batch, output)),

@@ -1,0 +1,60 @@
+//! Whether this run may take over a directory of checkpoints, and what its first act there is.
+
+use tidegate_checkpoints::{Found, Kind, Manifest};
+
+/// Has another run completed a checkpoint between the choice of `chosen` and the moment this run took over? From then on nobody else can, so the newest
+/// checkpoint seen `now` is the newest there will be.
+#[must_use]
+pub fn overtaken(chosen: Option<&Manifest>, now: Option<&Manifest>) -> bool {
+    chosen != now
+}
+
+/// Must the restored checkpoint be published again by this run? A checkpoint of the job's own directory becomes the newest there, whatever came after it; else a
+/// later run would restore from a way that was left.
+#[must_use]
+pub fn must_adopt(job: &str, restored: &Manifest, found: &[Found]) -> bool {
+    restored.kind == Kind::Checkpoint
+        && restored.job == job
+        && found.iter().any(|found| found.manifest.as_ref().is_ok_and(|manifest| manifest == restored))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_checkpoints::Epoch;
+
+    use super::*;
+
+    fn checkpoint(epoch: u32) -> Manifest {
+        Manifest {
+            format: Manifest::FORMAT,
+            job: "job".to_owned(),
+            kind: Kind::Checkpoint,
+            epoch: Epoch(epoch),
+            generation: 1,
+            created_ms: 0,
+            key_groups: 128,
+            workers: 1,
+            watermark: None,
+            operators: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_completed_in_between_is_seen() {
+        let (old, new) = (checkpoint(1), checkpoint(2));
+        assert!(!overtaken(None, None) && !overtaken(Some(&old), Some(&old)));
+        assert!(overtaken(None, Some(&new)) && overtaken(Some(&old), Some(&new)));
+        // Of the same epoch, but by another run.
+        assert!(overtaken(Some(&old), Some(&Manifest { generation: 2, ..old.clone() })));
+    }
+
+    #[test]
+    fn only_a_checkpoint_of_this_directory_is_adopted() {
+        let own = checkpoint(1);
+        let found = [Found { epoch: Epoch(1), manifest: Ok(own.clone()) }];
+        assert!(must_adopt("job", &own, &found));
+        assert!(!must_adopt("other", &own, &found) && !must_adopt("job", &own, &[]));
+        assert!(!must_adopt("job", &checkpoint(2), &found));
+        assert!(!must_adopt("job", &Manifest { kind: Kind::Savepoint, ..own.clone() }, &found));
+    }
+}

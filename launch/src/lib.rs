@@ -1,0 +1,61 @@
+//! Running a job: start it, watch it, command it, and know why it ended.
+//!
+//! A [`Launch`] takes a job and what the job file says of its durability, and keeps the job going: it takes the lock on the job's state directory, finds
+//! the newest whole checkpoint, claims the right to publish new ones, restarts the job after a failure, and answers on the control socket. What happens on
+//! the way it tells as [`Event`]s; how the job ended it returns as an [`Outcome`] or a typed [`LaunchError`]. It prints nothing.
+//!
+//! Decisions are pure and apart from the I/O around them: [`choice`] picks the checkpoint to restore, [`backoff`] says how long to wait, [`remedy`] judges a
+//! failure, [`fence`] judges whether another run has taken over.
+//!
+//! A job is commanded through its [`Handle`] from the same process, and through its control socket from another: see [`control`].
+//!
+//! Does not live here: job files (`tidegate-jobs`), the dataflow (`tidegate-runtime`), the form of checkpoints (`tidegate-checkpoints`), the command line.
+//!
+//! ```
+//! use tidegate_jobs::{file::parse, plan::plan};
+//! use tidegate_launch::{Event, How, Launch};
+//!
+//! let text = r#"
+//! name: tens
+//! sources: { numbers: { connector: generator, count: 100, fields: { n: { sequence: [0, 1] } } } }
+//! streams: { tens: { from: numbers, where: 'n % 10 == 0' } }
+//! sinks:   { out: { from: tens, connector: file, path: /dev/null } }
+//! "#;
+//! let (file, mut problems) = parse("tens.yaml", text, &[]);
+//! let plan = file.and_then(|file| plan(&file, &mut problems)).ok_or(problems.to_string())?;
+//!
+//! let mut starts = 0;
+//! let outcome = Launch::of(&plan, plan.job()?).workers(2).run(&mut |event| {
+//!     if let Event::Started { .. } = event {
+//!         starts += 1;
+//!     }
+//! })?;
+//! assert_eq!((outcome.how, starts), (How::Finished, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod backoff;
+pub mod choice;
+pub mod control;
+mod error;
+mod event;
+pub mod fence;
+mod handle;
+mod home;
+mod launch;
+pub mod losses;
+pub mod remedy;
+mod restore;
+mod run;
+mod supervisor;
+mod unread;
+
+pub use error::{HomeError, LaunchError, RestoreError, RunError, describe};
+pub use event::Event;
+pub use handle::{Ending, Handle};
+pub use home::control_path;
+pub use launch::{How, Launch, Outcome, Start};
+pub use losses::{Barren, grouped};
+pub use restore::whole;
+pub use run::Run;
+pub use unread::Unread;

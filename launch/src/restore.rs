@@ -1,0 +1,121 @@
+//! What a run goes on from: found, checked and judged before anything runs.
+
+use std::sync::Arc;
+
+use tidegate_checkpoints::{Directory, Manifest, Snapshot, SnapshotError, Storage};
+use tidegate_jobs::plan::Checkpoints;
+use tidegate_runtime::checkpoint::{CheckpointConfig, Restore, verdict};
+
+use crate::choice::{Damaged, choose};
+use crate::error::{RestoreError, RunError};
+use crate::event::Event;
+use crate::fence;
+use crate::launch::{Launch, Start};
+
+type Tell<'a> = dyn FnMut(Event<'_>) + 'a;
+
+impl Launch {
+    /// What the first run goes on from. `None`: a fresh start.
+    pub(crate) fn find(&self, tell: &mut Tell<'_>) -> Result<Option<Arc<Restore>>, RestoreError> {
+        let snapshot = match &self.start {
+            Start::Fresh => None,
+            Start::From(place) => Some(whole(place)?),
+            Start::Latest => self.latest(tell)?,
+        };
+        let Some(snapshot) = snapshot else { return Ok(None) };
+        for unusable in snapshot.passed_over() {
+            tell(Event::CheckpointSkipped { why: unusable.to_string() });
+        }
+        self.judged(snapshot, tell).map(Some)
+    }
+
+    /// Restores a snapshot, if it fits the job.
+    pub(crate) fn judged(&self, snapshot: Snapshot, tell: &mut Tell<'_>) -> Result<Arc<Restore>, RestoreError> {
+        let verdict = verdict(self.job.graph(), snapshot.manifest(), self.allow_dropped_state);
+        if !verdict.can_go_on() {
+            return Err(RestoreError::Refused { place: snapshot.place().to_owned(), verdict: Box::new(verdict) });
+        }
+        verdict.remarks().for_each(|text| tell(Event::Remark { text }));
+        Ok(Arc::new(Restore::new(snapshot)))
+    }
+
+    fn latest(&self, tell: &mut Tell<'_>) -> Result<Option<Snapshot>, RestoreError> {
+        let checkpoints = self.durability.checkpoints.as_ref().ok_or(RestoreError::NoCheckpoints)?;
+        let directory = Directory::open(&Storage::open(&checkpoints.dir)?, &self.name)?;
+        let newest = newest(&directory, 0, &[], tell)?;
+        if newest.is_none() {
+            tell(Event::NoCheckpoint { directory: directory.storage().root() });
+        }
+        Ok(newest)
+    }
+}
+
+/// The savepoint or checkpoint at a path or URL, with its files as they were written.
+///
+/// # Errors
+/// There is none, or it is damaged, or storage fails.
+pub fn whole(place: &str) -> Result<Snapshot, SnapshotError> {
+    let snapshot = Snapshot::open(place)?;
+    snapshot.verify()?;
+    Ok(snapshot)
+}
+
+/// The newest whole checkpoint of run `since` or a later one, without those known to be `damaged`. Those skipped are told.
+pub(crate) fn newest(
+    directory: &Directory,
+    since: u64,
+    damaged: &[Damaged],
+    tell: &mut Tell<'_>,
+) -> Result<Option<Snapshot>, RestoreError> {
+    let choice = choose(&directory.list()?, since, damaged);
+    for epoch in &choice.candidates {
+        match whole(&format!("{}/checkpoints/{epoch}", directory.storage().root())) {
+            Ok(snapshot) => return Ok(Some(snapshot)),
+            Err(error) => tell(Event::CheckpointSkipped { why: error.to_string() }),
+        }
+    }
+    if choice.known_damaged || !choice.candidates.is_empty() {
+        return Err(RestoreError::NoneLeft { place: directory.storage().root().to_owned() });
+    }
+    Ok(None)
+}
+
+/// The checkpoint that was found to be the latest of run `since` and those after it, without those known to be damaged.
+pub(crate) struct Latest<'a> {
+    pub(crate) since: u64,
+    pub(crate) damaged: &'a [Damaged],
+    pub(crate) found: Option<&'a Restore>,
+}
+
+/// Opens the job's directory of checkpoints and takes over as the run that may publish there: if `latest` still is the latest, where that matters.
+pub(crate) fn take_over(
+    name: &str,
+    checkpoints: &Checkpoints,
+    restore: Option<&Restore>,
+    latest: Option<Latest<'_>>,
+) -> Result<CheckpointConfig, RunError> {
+    let failed = |source| RunError::Checkpoints { dir: checkpoints.dir.clone(), source };
+    let storage = Storage::open(&checkpoints.dir).map_err(|error| failed(error.into()))?;
+    let directory = Directory::open(&storage, name).map_err(failed)?;
+    let generation = directory.begin_generation().map_err(failed)?;
+    // Only from here on does nobody else complete a checkpoint.
+    if let Some(Latest { since, damaged, found }) = latest {
+        // What is skipped now was told when `found` was chosen.
+        let now = newest(&directory, since, damaged, &mut |_| {})?;
+        if fence::overtaken(found.map(manifest), now.as_ref().map(Snapshot::manifest)) {
+            return Err(RunError::Overtaken { place: directory.storage().root().to_owned() });
+        }
+    }
+    if let Some(restored) = restore.map(manifest)
+        && fence::must_adopt(name, restored, &directory.list().map_err(failed)?)
+    {
+        directory.adopt(restored, generation).map_err(failed)?;
+    }
+    let mut config = CheckpointConfig::new(directory, generation, checkpoints.every);
+    config.keep = checkpoints.keep;
+    Ok(config)
+}
+
+fn manifest(restore: &Restore) -> &Manifest {
+    restore.snapshot().manifest()
+}

@@ -1,0 +1,100 @@
+//! What a launched job tells, as lines on standard error.
+
+use std::io::IsTerminal;
+
+use tidegate::jobs::plan::STDOUT;
+use tidegate::launch::{Event, How, Run, describe};
+use tidegate::runtime::{Graph, Role};
+
+use super::log::{self, note, progress};
+use super::report::{Ended, Report, read};
+
+/// What of it is shown.
+pub struct Shown {
+    /// Progress and the summary, not only problems?
+    pub account: bool,
+    /// Also how memory is used?
+    pub memory: bool,
+    /// Does a savepoint at the end keep what is in state?
+    pub savepoint_at_end: bool,
+}
+
+/// Prints events.
+pub struct Events<'a> {
+    /// The job's name.
+    job: &'a str,
+    shown: Shown,
+    /// The account of the run.
+    report: Option<Report>,
+    /// Is a progress line on the screen?
+    drawn: bool,
+}
+
+impl<'a> Events<'a> {
+    pub fn new(job: &'a str, shown: Shown) -> Self {
+        Self { job, shown, report: None, drawn: false }
+    }
+
+    /// Prints one.
+    pub fn print(&mut self, event: Event<'_>) {
+        match event {
+            Event::NoCheckpoint { directory } => note(&format!("there is no checkpoint in {directory} yet: starting afresh")),
+            Event::CheckpointSkipped { why } => note(&format!("checkpoint passed over: {why}")),
+            Event::RestoredDamaged { place, error } => note(&format!("checkpoint passed over: {place}: {error}")),
+            Event::Remark { text } => note(&text),
+            Event::Unreachable { error } => tracing::warn!("{}", describe(error)),
+            Event::CheckpointFailed { why } => tracing::warn!("a checkpoint failed, and the job goes on: {why}"),
+            Event::Restarting { error, wait, .. } => tracing::warn!("{}; restarting in {wait:?}", describe(error)),
+            Event::Started { run } => self.started(run),
+            Event::Progress { run } => self.progress(run),
+            Event::Ended { run, how } => self.ended(run, how),
+            // The progress line and the summary show these.
+            Event::CheckpointCompleted { .. } | Event::SavepointWritten { .. } => {}
+            other => tracing::debug!("{other:?}"),
+        }
+    }
+
+    fn started(&mut self, run: &Run) {
+        let report = Report::new(run.config(), run.graph());
+        if let Some(memory) = report.memory(run.config()).filter(|_| self.shown.memory && self.shown.account) {
+            note(&format!("{}: {memory}", self.job));
+        }
+        self.report = Some(report);
+    }
+
+    fn progress(&mut self, run: &Run) {
+        if let Some(report) = &mut self.report
+            && self.shown.account
+            && drawable(run.graph())
+        {
+            progress(&report.line(run));
+            self.drawn = true;
+        }
+    }
+
+    fn ended(&mut self, run: &Run, how: Option<How>) {
+        if std::mem::take(&mut self.drawn) {
+            progress("");
+        }
+        let (metrics, checkpoints) = (run.metrics(), run.checkpoints());
+        // A job that failed before it had anything to do has nothing to account for.
+        let begun = read(run.graph(), &metrics).0 > 0 || checkpoints.completed > 0;
+        let Some(report) = self.report.take().filter(|_| self.shown.account && (how.is_some() || begun)) else { return };
+        let word = match how {
+            None => "failed",
+            Some(How::Finished) => "done",
+            Some(How::Stopped) => "stopped",
+            Some(How::Drained) => "drained",
+            Some(How::Cancelled) => "cancelled",
+        };
+        let kept = !matches!(how, Some(How::Finished | How::Drained)) || self.shown.savepoint_at_end;
+        let ended = Ended { job: self.job, how: word, kept, verbose: self.shown.memory };
+        note(report.summary(&ended, run.graph(), &metrics, &checkpoints).trim_end());
+    }
+}
+
+/// Is there somebody to see a progress line? Where results come to the terminal, a line that is drawn again and again would run into them.
+fn drawable(graph: &Graph) -> bool {
+    let results = std::io::stdout().is_terminal() && graph.nodes().iter().any(|n| n.role == Role::Sink && n.kind == STDOUT);
+    !log::is_json() && std::io::stderr().is_terminal() && !results
+}
