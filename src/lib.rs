@@ -72,7 +72,7 @@ pub mod prelude {
     };
     pub use tidegate_runtime::sink::{Sink, Writer};
     pub use tidegate_runtime::source::{Reader, Source};
-    pub use tidegate_runtime::state::{ListState, MapState, ReducingState, States, Ttl, ValueState};
+    pub use tidegate_runtime::state::{ListState, MapState, ReducingState, States, Stored, Ttl, ValueState};
     pub use tidegate_runtime::watermarks::WatermarkStrategy;
     pub use tidegate_runtime::{Dataflow, Error, Job, JobError, Record, RunConfig, Watermark};
 }

@@ -30,6 +30,7 @@ pub mod generator;
 mod handover;
 mod http;
 pub mod kafka;
+pub mod kinds;
 mod lines;
 pub mod path;
 pub mod row;

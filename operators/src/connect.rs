@@ -1,13 +1,12 @@
 //! Two keyed streams of different records, seen by one function that shares its state and timers between them.
 
-use std::hash::Hash;
-
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::operator::{self, keyed};
-use tidegate_runtime::state::States;
-use tidegate_runtime::{Data, Edge, Error, Record};
+use tidegate_runtime::state::{Key, States};
+use tidegate_runtime::{Data, Edge, Error, OperatorSpec, Record};
 
 use crate::keyed::KeyedStream;
+use crate::kinds;
 use crate::process::{ProcessContext, ProcessFunction, ProcessLogic, Timer};
 use crate::stream::Stream;
 
@@ -59,13 +58,13 @@ pub(crate) fn both<'s, A: Data, B: Data, C: Data>(
     (second, second_name): (Edge<'s, B>, &str),
     spread: impl Fn(B) -> Vec<C> + 'static,
 ) -> Edge<'s, Either<A, C>> {
-    let first = operator::stateless(first, &format!("{name}/{first_name}"), "connect", |_| {
+    let first = operator::stateless(first, &format!("{name}/{first_name}"), kinds::CONNECT, |_| {
         |records: &mut Vec<Record<A>>, out: &mut Vec<Record<Either<A, C>>>| {
             out.extend(records.drain(..).map(|record| Record::new(record.time, Either::First(record.value))));
             Ok(())
         }
     });
-    let second = operator::stateless(second, &format!("{name}/{second_name}"), "connect", |_| {
+    let second = operator::stateless(second, &format!("{name}/{second_name}"), kinds::CONNECT, |_| {
         move |records: &mut Vec<Record<B>>, out: &mut Vec<Record<Either<A, C>>>| {
             for record in records.drain(..) {
                 out.extend(spread(record.value).into_iter().map(|value| Record::new(record.time, Either::Second(value))));
@@ -95,7 +94,7 @@ impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&A) -> K + Clone + 'static,
         G: Fn(&B) -> K + Clone + 'static,
         P: CoProcessFunction<K, A, B>,
@@ -106,7 +105,9 @@ impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
             Either::Second(value) => of_second(value),
         };
         let edge = both(name, (first, "first"), (second, "second"), |value| vec![value]);
-        let (main, _) = keyed(edge, name, "co-process", None, key.clone(), |context| ProcessLogic::new(key, Both(function), context));
+        let (main, _) = keyed(edge, name, OperatorSpec::new(kinds::CO_PROCESS).labelled("co-process"), None, key.clone(), |context| {
+            ProcessLogic::new(key, Both(function), context)
+        });
         Stream::from_edge(main)
     }
 }

@@ -10,8 +10,8 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tidegate::checkpoints::{Storage, check_vacant};
+use tidegate::connectors::kinds::STDOUT;
 use tidegate::connectors::sink::is_broken_pipe;
-use tidegate::jobs::plan::STDOUT;
 use tidegate::runtime::{Job, JobError, Role, RunConfig, Running};
 
 use super::home::Home;

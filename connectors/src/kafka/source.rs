@@ -9,6 +9,7 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use tidegate_runtime::Error;
+use tidegate_runtime::Kind;
 use tidegate_runtime::source::{Batch, Reader, Resumed, Source, SourceContext, SplitId};
 
 use super::client::{Cluster, Context, is_passing};
@@ -21,6 +22,7 @@ use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
 use crate::format::MessageFormat;
 use crate::handover::{self, Count, Outlet, Parcel, read_on_thread};
+use crate::kinds;
 
 /// How long the thread sleeps when there is nothing to read; a message wakes it at once.
 const REST: Duration = Duration::from_millis(100);
@@ -128,6 +130,10 @@ impl<F: MessageFormat, C: Complete<F::Item>> KafkaSource<F, C> {
 }
 
 impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, C> {
+    fn kind(&self) -> Kind {
+        kinds::KAFKA
+    }
+
     /// Looks for what is to be read as the first worker does when the job runs.
     fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
         let whole = self.share(0, 1, unbounded().1);

@@ -3,6 +3,7 @@
 //! A row carries no names. Whoever reads a field has looked its slot up in the schema once, when the job was compiled.
 
 mod schema;
+mod stored;
 mod value;
 
 pub use schema::{Field, Schema, Type};

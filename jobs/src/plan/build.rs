@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tidegate_cep::operator::PATTERN;
 use tidegate_cep::{CepLogic, Found};
 use tidegate_connectors::entry::Entry;
 use tidegate_connectors::row::{Row, Schema, Value};
 use tidegate_operators::{Aggregate, KeyedStream, Latest, Stream, Top, WindowResult};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Ttl;
-use tidegate_runtime::{Dataflow, Error, Record, operator};
+use tidegate_runtime::{Dataflow, Error, OperatorSpec, Record, operator};
 
 use super::joins::{JoinSide, PlannedJoin};
 use super::key::RowKey;
@@ -26,6 +27,16 @@ use crate::file::Clock;
 
 type Rows<'s> = Stream<'s, Row>;
 
+/// The kinds of the operators between those that keep state.
+mod kinds {
+    use tidegate_runtime::Kind;
+
+    pub(super) const BAD_RECORDS: Kind = Kind::new("bad_records");
+    pub(super) const GOOD_RECORDS: Kind = Kind::new("good_records");
+    pub(super) const ROWS: Kind = Kind::new("rows");
+    pub(super) const TIMEOUTS: Kind = Kind::new("timeouts");
+}
+
 impl Plan {
     pub(super) fn build(&self, flow: &Dataflow<'_>) {
         let mut streams: HashMap<&str, Rows<'_>> = HashMap::new();
@@ -33,14 +44,14 @@ impl Plan {
             flow.describe(&source.name, source.about.clone());
             let Some(dead_letter) = &source.dead_letter else {
                 let rows = sources::Good(Arc::clone(&source.source));
-                streams.insert(&source.name, Stream::from_edge(operator::source(flow, &source.name, &source.words, rows, source.strategy)));
+                streams.insert(&source.name, Stream::from_edge(operator::source(flow, &source.name, &source.label, rows, source.strategy)));
                 continue;
             };
-            let entries = operator::source(flow, &source.name, &source.words, Arc::clone(&source.source), source.strategy);
-            let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), "good records", |metrics| {
+            let entries = operator::source(flow, &source.name, &source.label, Arc::clone(&source.source), source.strategy);
+            let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), kinds::GOOD_RECORDS, |metrics| {
                 each(Entry::good, metrics)
             });
-            let bad = operator::stateless(entries, dead_letter, "bad records", |metrics| each(sources::dead_letter, metrics));
+            let bad = operator::stateless(entries, dead_letter, kinds::BAD_RECORDS, |metrics| each(sources::dead_letter, metrics));
             streams.insert(&source.name, Stream::from_edge(good));
             streams.insert(dead_letter, Stream::from_edge(bad));
         }
@@ -74,7 +85,7 @@ impl Plan {
             let name = about::sink_name(&sink.name);
             flow.describe(&name, sink.about.clone());
             let input = gather(&sink.inputs, &name, &sink.schema, &streams);
-            operator::sink(input.into_edge(), &name, &sink.words, Arc::clone(&sink.sink));
+            operator::sink(input.into_edge(), &name, &sink.label, Arc::clone(&sink.sink));
         }
     }
 }
@@ -111,8 +122,8 @@ fn gather<'s>(inputs: &[PlannedInput], name: &str, schema: &Schema, streams: &Ha
 /// Rows through a pipeline, as one operator.
 fn through<'s>(rows: Rows<'s>, name: &str, pipeline: &Pipeline, mut failures: Failures) -> Rows<'s> {
     let pipeline = pipeline.clone();
-    let kind = pipeline.to_string();
-    Stream::from_edge(operator::stateless(rows.into_edge(), name, &kind, |metrics| {
+    let spec = OperatorSpec::new(kinds::ROWS).labelled(pipeline.to_string());
+    Stream::from_edge(operator::stateless(rows.into_edge(), name, spec, |metrics| {
         move |records: &mut Vec<Record<Row>>, out: &mut Vec<Record<Row>>| {
             records.drain(..).try_for_each(|record| pipeline.run(record, out, &metrics, &mut failures))
         }
@@ -273,7 +284,7 @@ fn matched<'s>(input: Rows<'s>, stream: &PlannedStream, pattern: &Patterned) -> 
     let (main, late) = operator::keyed(
         keyed.into_edge(),
         name,
-        &pattern.words,
+        OperatorSpec::new(PATTERN).labelled(&pattern.label),
         Some("late"),
         move |row: &Row| of_record.of(row),
         |context| {
@@ -287,14 +298,16 @@ fn matched<'s>(input: Rows<'s>, stream: &PlannedStream, pattern: &Patterned) -> 
     );
     let late = if pattern.keys.is_empty() { Stream::from_edge(late) } else { without_keys(Stream::from_edge(late), stream) };
     let timeouts = stream.timeouts_to().map(|(timeouts_to, _)| {
-        Stream::from_edge(operator::stateless(main.clone(), timeouts_to, "partial matches out of time", |metrics| {
-            each(|told| if let Told::Timeout(row) = told { Some(row) } else { None }, metrics)
-        }))
+        Stream::from_edge(operator::stateless(
+            main.clone(),
+            timeouts_to,
+            OperatorSpec::new(kinds::TIMEOUTS).labelled("partial matches out of time"),
+            |metrics| each(|told| if let Told::Timeout(row) = told { Some(row) } else { None }, metrics),
+        ))
     });
     let pipeline = stream.pipeline.clone();
     let mut failures = Failures::new(name, &stream.pipeline_schema, stream.on_error);
-    let kind = if pipeline.is_empty() { "rows".to_owned() } else { pipeline.to_string() };
-    let out = operator::stateless(main, &format!("{name}/emit"), &kind, |metrics: Arc<OperatorMetrics>| {
+    let out = operator::stateless(main, &format!("{name}/emit"), emits(&pipeline), |metrics: Arc<OperatorMetrics>| {
         move |records: &mut Vec<Record<Told>>, out: &mut Vec<Record<Row>>| {
             records.drain(..).try_for_each(|record| match record.value {
                 Told::Match(row) => pipeline.run(Record::new(record.time, row), out, &metrics, &mut failures),
@@ -314,6 +327,12 @@ pub(super) fn bound(ms: i64) -> Value {
     }
 }
 
+/// What makes rows of results, and takes them through a pipeline.
+fn emits(pipeline: &Pipeline) -> OperatorSpec {
+    let spec = OperatorSpec::new(kinds::ROWS);
+    if pipeline.is_empty() { spec } else { spec.labelled(pipeline.to_string()) }
+}
+
 /// Turns results into rows and takes them through the stream's pipeline.
 fn emitted<'s, R: Clone + 'static>(
     results: Stream<'s, R>,
@@ -322,9 +341,8 @@ fn emitted<'s, R: Clone + 'static>(
     stream: &PlannedStream,
 ) -> Rows<'s> {
     let pipeline = stream.pipeline.clone();
-    let kind = if pipeline.is_empty() { "rows".to_owned() } else { pipeline.to_string() };
     let mut failures = Failures::new(&stream.name, &stream.pipeline_schema, stream.on_error);
-    Stream::from_edge(operator::stateless(results.into_edge(), node, &kind, |metrics: Arc<OperatorMetrics>| {
+    Stream::from_edge(operator::stateless(results.into_edge(), node, emits(&stream.pipeline), |metrics: Arc<OperatorMetrics>| {
         move |records: &mut Vec<Record<R>>, out: &mut Vec<Record<Row>>| {
             records.drain(..).try_for_each(|r| pipeline.run(Record::new(r.time, row(r.value)), out, &metrics, &mut failures))
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_connectors::row::{Row, Schema, Value};
+use tidegate_runtime::state::Stored;
 
 use crate::canonical::{canonical, has_forms};
 use crate::expr::Expr;
@@ -17,6 +18,10 @@ pub enum RowKey {
     Two([Value; 2]),
     /// By more.
     Many(Box<[Value]>),
+}
+
+impl Stored for RowKey {
+    const SCHEMA: &'static str = "row.key/1";
 }
 
 impl RowKey {

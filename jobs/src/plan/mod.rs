@@ -44,7 +44,6 @@ use known::{Known, Order, Timing};
 use look::Look;
 use open::{Asked, Origin};
 use sinks::PlannedSink;
-pub use sinks::STDOUT;
 use sources::PlannedSource;
 pub use stored::records;
 use streams::PlannedStream;

@@ -43,7 +43,7 @@ pub(super) struct Patterned {
     pub(super) late_to: Option<String>,
     pub(super) timeouts_to: Option<String>,
     /// What it does, in words.
-    pub(super) words: String,
+    pub(super) label: String,
 }
 
 /// A condition, compiled. Behind the fields of the event stand the events of these steps, in this order.
@@ -168,7 +168,7 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
     let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
     let clock = if pattern.processing_time { " in processing time" } else { "" };
     let engine = engine.map(|engine| format!("; {engine}")).unwrap_or_default();
-    let words = format!("pattern: {}{by}{clock}{engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "));
+    let label = format!("pattern: {}{by}{clock}{engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "));
     let patterned = Patterned {
         key: KeySlots::over(&slots, &input.schema, &computed),
         keys: super::pipeline::append(computed),
@@ -183,7 +183,7 @@ pub(super) fn plan(stream: &Stream, pattern: &file::Pattern, input: &Known) -> R
         schema,
         late_to: stream.late_to.as_ref().map(|name| name.value.clone()),
         timeouts_to: stream.timeouts_to.as_ref().map(|name| name.value.clone()),
-        words,
+        label,
     };
     Ok((patterned, seen))
 }

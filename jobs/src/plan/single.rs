@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_operators::{Keep, Ties};
 use tidegate_runtime::Error;
+use tidegate_runtime::state::Stored;
 
 use super::arrange::{self, Arranged};
 use super::key::KeySlots;
@@ -182,6 +183,10 @@ impl PlannedTop {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Identity(Row);
 
+impl Stored for Identity {
+    const SCHEMA: &'static str = "row.identity/1";
+}
+
 impl Identity {
     /// The values of these slots.
     pub(super) fn of(slots: &Arc<[usize]>) -> impl Fn(&Row) -> Self + use<> {
@@ -205,6 +210,10 @@ impl Ord for Identity {
 /// A value, in the order in which values of all types stand.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Measure(Value);
+
+impl Stored for Measure {
+    const SCHEMA: &'static str = "row.measure/1";
+}
 
 impl PartialEq for Measure {
     fn eq(&self, other: &Self) -> bool {

@@ -13,9 +13,6 @@ use super::open::{self, Asked};
 use super::{PlannedInput, Streams, avro, kafka};
 use crate::file::{self, Problem, SinkConnector, SinkFormat};
 
-/// What sinks on standard output are called in the graph.
-pub const STDOUT: &str = "standard output";
-
 /// A sink, compiled.
 #[derive(Clone)]
 pub(super) struct PlannedSink {
@@ -25,7 +22,7 @@ pub(super) struct PlannedSink {
     pub(super) schema: Schema,
     pub(super) sink: Arc<dyn Sink<Row>>,
     /// What it writes, in words.
-    pub(super) words: String,
+    pub(super) label: String,
 }
 
 /// Plans a sink. `None` if an input could not be planned.
@@ -80,13 +77,13 @@ pub(super) fn plan(sink: &file::Sink, job: &str, known: &Streams, asked: &mut As
         SinkFormat::Text(None) => made(sink, job, TextEncoder::new(vec![TextPart::Field(0)], timestamps), &schema, timestamps)?,
         SinkFormat::Text(Some(parts)) => made(sink, job, TextEncoder::new(text_parts(parts, &schema)?, timestamps), &schema, timestamps)?,
     };
-    let words = match &sink.connector {
-        SinkConnector::Stdout => STDOUT.to_owned(),
+    let label = match &sink.connector {
+        SinkConnector::Stdout => "standard output".to_owned(),
         SinkConnector::File { path } => format!("file {}", path.value),
         SinkConnector::Kafka(kafka) => format!("kafka topic {}", kafka.topic.value),
     };
     let (name, about) = (sink.name.value.clone(), About::default());
-    Ok(Some(PlannedSink { name, about, inputs, schema, sink: made, words }))
+    Ok(Some(PlannedSink { name, about, inputs, schema, sink: made, label }))
 }
 
 /// The parts of a text, with fields as slots.

@@ -14,7 +14,7 @@ use tidegate_connectors::row::{Row, Schema, Type, Value};
 use tidegate_connectors::stdin::StdinSource;
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
-use tidegate_runtime::{About, Error, Record};
+use tidegate_runtime::{About, Error, Kind, Record};
 
 use super::avro;
 use super::first_time::Watched;
@@ -40,7 +40,7 @@ pub(super) struct PlannedSource {
     pub(super) order: Order,
     pub(super) dead_letter: Option<String>,
     /// What it reads, in words.
-    pub(super) words: String,
+    pub(super) label: String,
     /// What can be seen of it beforehand.
     pub(super) look: Option<Look>,
 }
@@ -55,7 +55,7 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
     });
     let name = source.name.value.clone();
     let mut sampler = None;
-    let (made, schema, timed, dead_letter, words) = match &source.connector {
+    let (made, schema, timed, dead_letter, label) = match &source.connector {
         SourceConnector::Generator(generator) => {
             let made = generator_source(source, generator).map_err(|p| vec![p])?;
             let schema = made.schema().clone();
@@ -115,7 +115,7 @@ pub(super) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         timed,
         order,
         dead_letter: dead_letter.map(|d| d.value),
-        words,
+        label,
         look,
     })
 }
@@ -340,6 +340,14 @@ pub(super) struct Good(pub(super) RowSource);
 struct GoodReader(Box<dyn Reader<Entry<Row>>>);
 
 impl Source<Row> for Good {
+    fn kind(&self) -> Kind {
+        self.0.kind()
+    }
+
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Row>>, Error> {
         Ok(Box::new(GoodReader(self.0.open(context)?)))
     }

@@ -19,6 +19,7 @@ mod registry;
 mod rows;
 mod shard;
 mod shards;
+mod stored;
 #[cfg(test)]
 #[allow(clippy::unit_arg, reason = "closures of one call")]
 mod tests;
@@ -40,11 +41,12 @@ pub use handles::{ExpiringStates, ListState, MapState, ReducingState, ValueState
 pub(crate) use instance::{Captured, Instance, Spill};
 pub use keyed::Keyed;
 pub use meaning::Meaning;
-pub use persistent::Schema;
+pub use persistent::{Schema, reminds};
 pub use registry::{Handle, States};
 pub(crate) use rows::{Row, Rows};
+pub use stored::{Key, Stored};
 pub use timers::Timers;
-pub use ttl::{Clock, Ttl, without_stamp};
+pub use ttl::{Clock, Ttl, expires, without_stamp};
 pub use weight::Weight;
 pub use windowed::Windowed;
 
