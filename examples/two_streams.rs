@@ -15,9 +15,17 @@ struct Order {
     amount: u64,
 }
 
+impl Stored for Order {
+    const SCHEMA: &'static str = "order/1";
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Payment {
     order: u64,
+}
+
+impl Stored for Payment {
+    const SCHEMA: &'static str = "payment/1";
 }
 
 /// Waits ten seconds for the payment of an order.

@@ -75,7 +75,7 @@ pub mod prelude {
     pub use tidegate_rows::format::{JsonLines, JsonLinesEncoder};
     pub use tidegate_runtime::sink::{Sink, Writer};
     pub use tidegate_runtime::source::{Reader, Source};
-    pub use tidegate_runtime::state::{ListState, MapState, ReducingState, SharedMap, States, Ttl, ValueState};
+    pub use tidegate_runtime::state::{ListState, MapState, ReducingState, SharedMap, States, Stored, Ttl, ValueState};
     pub use tidegate_runtime::watermarks::WatermarkStrategy;
     pub use tidegate_runtime::{Dataflow, Error, Job, JobError, Record, RunConfig, Watermark};
 }

@@ -7,7 +7,8 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// The crates from the bottom to the top. Each may import those of lower layers, none of its own or a higher one.
 const LAYERS: &[&[&str]] = &[
-    &["tidegate-hash", "tidegate-rows"],
+    &["tidegate-stable"],
+    &["tidegate-rows"],
     &["tidegate-checkpoints", "tidegate-expr"],
     &["tidegate-runtime"],
     &["tidegate-operators"],

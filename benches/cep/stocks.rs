@@ -32,6 +32,10 @@ pub struct Trade {
     buys: bool,
 }
 
+impl Stored for Trade {
+    const SCHEMA: &'static str = "trade/1";
+}
+
 /// Trades in bursts, about 5 a second.
 pub fn made_up(count: u64) -> Vec<Trade> {
     let weights: u64 = SYMBOLS.iter().map(|(_, weight)| weight).sum();

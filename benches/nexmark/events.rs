@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate::runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
+use tidegate::runtime::state::Stored;
 use tidegate::runtime::{Error, Record};
 
 /// A new person.
@@ -14,6 +15,10 @@ pub struct Person {
     pub id: u64,
     pub name: Box<str>,
     pub city: Box<str>,
+}
+
+impl Stored for Person {
+    const SCHEMA: &'static str = "person/1";
 }
 
 /// A new auction.
@@ -26,6 +31,10 @@ pub struct Auction {
     pub initial_bid: u64,
 }
 
+impl Stored for Auction {
+    const SCHEMA: &'static str = "auction/1";
+}
+
 /// A bid: who offers how many cents, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bid {
@@ -33,6 +42,10 @@ pub struct Bid {
     pub bidder: u64,
     pub price: u64,
     pub time: i64,
+}
+
+impl Stored for Bid {
+    const SCHEMA: &'static str = "bid/1";
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,10 +27,18 @@ pub struct Greatest<T> {
     who: Vec<T>,
 }
 
+impl<T: Stored> Stored for Greatest<T> {
+    const SCHEMA: &'static str = "greatest/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[T::schema()])
+    }
+}
+
 /// Keeps those with the greatest `measure`.
 pub struct GreatestBy<M>(M);
 
-impl<T: Clone + Send + Serialize + for<'de> Deserialize<'de> + 'static, M: Fn(&T) -> u64 + 'static> Aggregate<T> for GreatestBy<M> {
+impl<T: Stored, M: Fn(&T) -> u64 + 'static> Aggregate<T> for GreatestBy<M> {
     type Acc = Greatest<T>;
     type Out = Vec<T>;
 

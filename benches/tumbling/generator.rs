@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tidegate::connectors::entry::Entry;
 use tidegate::rows::{Row, Value};
 use tidegate::runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
+use tidegate::runtime::state::Stored;
 use tidegate::runtime::{Error, Record};
 
 /// An event: user, kind, amount and event time.
@@ -13,6 +14,10 @@ pub struct Event {
     pub kind: u32,
     pub amount: f64,
     pub ts: i64,
+}
+
+impl Stored for Event {
+    const SCHEMA: &'static str = "event/1";
 }
 
 /// The finalizer of splitmix64, without its increment.

@@ -52,11 +52,16 @@ pub struct Unusable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// Its manifest can't be read.
-    #[error("its manifest.json is damaged: {0}")]
+    #[error("its manifest.json {fault}: {0}", fault = fault_of(.0))]
     Manifest(#[from] ManifestError),
     /// Files are missing, or not as long as the manifest says. Never empty.
     #[error("{}", faults(.0))]
     Files(Vec<Fault>),
+}
+
+/// What is wrong with a manifest that is of another release is not damage.
+fn fault_of(error: &ManifestError) -> &'static str {
+    if matches!(error, ManifestError::Format { .. }) { "can't be read" } else { "is damaged" }
 }
 
 /// Why the directory of a job can't be used as asked.

@@ -54,5 +54,5 @@ pub use rows::{Finished, Row, RowReader, RowWriter, Rows, RowsError};
 pub use savepoint::{check_vacant, publish_savepoint};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use storage::{Storage, StorageError, Stored};
-pub use tidegate_hash::stable_hash;
+pub use tidegate_stable::stable_hash;
 pub use verdict::{Declared, DeclaredState, Line, Outcome, Verdict, judge};

@@ -50,7 +50,7 @@ pub enum Kind {
 pub struct OperatorState {
     /// The operator.
     pub id: OperatorId,
-    /// What it does, such as `window`.
+    /// What kind of operator it is, such as `tumbling_window`.
     pub kind: String,
     /// What it is to the job: `source`, `operator` or `sink`.
     pub role: String,
@@ -59,6 +59,9 @@ pub struct OperatorState {
     pub basis: Basis,
     /// Its keyed states.
     pub states: Vec<StateInfo>,
+    /// What the items of its list mean, by a name and a version, if it is a source or a sink.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_schema: Option<String>,
     /// What its instances kept, one part per worker that kept anything.
     pub parts: Vec<Part>,
 }
@@ -109,7 +112,7 @@ pub enum ManifestError {
     #[error("it isn't a manifest: {0}")]
     Shape(String),
     /// It is of another release.
-    #[error("it has format {found}, but this release reads format {}: use the release that wrote it, or a newer one", Manifest::FORMAT)]
+    #[error("it has format {found}, but this release reads format {}: {}", Manifest::FORMAT, remedy(*found))]
     Format {
         /// Its format.
         found: u64,
@@ -127,12 +130,21 @@ pub enum ManifestError {
     Impossible(String),
 }
 
+/// What helps with a document of another format.
+fn remedy(found: u64) -> &'static str {
+    if found < u64::from(Manifest::FORMAT) {
+        "it is of a release before operators and states had lasting names, and only that release can go on from it: end the job there, or start anew without it"
+    } else {
+        "use the release that wrote it, or a newer one"
+    }
+}
+
 /// Stands before the checksum, which covers everything above it and is the last member of the document.
 const CHECKSUM: &str = ",\n  \"checksum\": \"";
 
 impl Manifest {
     /// The format this release writes and reads.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
     /// What the file is called.
     pub const FILE: &'static str = "manifest.json";
 

@@ -50,6 +50,7 @@ pub(crate) fn operator(id: &str, states: &[(&str, &str)], entries: u64) -> Opera
         role: "operator".to_owned(),
         basis: Basis::default(),
         states: (0..).zip(states).map(state).collect(),
+        list_schema: None,
         parts: vec![Part {
             worker: 0,
             groups: 0..128,

@@ -9,7 +9,7 @@ use crate::{Basis, Field, Manifest, OperatorId, OperatorState, Part, StateInfo, 
 pub struct Declared {
     /// The operator.
     pub id: OperatorId,
-    /// What it does, such as `window`.
+    /// What kind of operator it is, such as `tumbling_window`.
     pub kind: String,
     /// What it is to the job: `source`, `operator` or `sink`.
     pub role: String,
@@ -17,6 +17,8 @@ pub struct Declared {
     pub basis: Basis,
     /// Its keyed states.
     pub states: Vec<DeclaredState>,
+    /// What the items of its list mean, if it is a source or a sink.
+    pub list_schema: Option<String>,
     /// Why it can't go on with what is stored under its name, as far as only it can tell: a source that reads another topic, for example.
     pub objections: Vec<String>,
     /// What it can't tell now.
@@ -110,6 +112,7 @@ fn judge_operator(declared: &Declared, stored: Option<&OperatorState>, allow_dro
     let mut judged = Judged { allow_dropped, ..Judged::default() };
     judged.basis(&declared.basis, &stored.basis);
     judged.states(&declared.states, &stored.states);
+    judged.list(declared.list_schema.as_deref(), stored);
     judged.objections.extend(declared.objections.iter().cloned());
     let unknown = declared.unknown.iter().map(|why| format!("warning: whether it can go on can't be told now: {why}"));
     judged.line(new, declared.basis.warnings(&stored.basis).into_iter().chain(unknown).collect())
@@ -158,6 +161,15 @@ impl Judged {
         }
         let new = now.iter().filter(|now| stored.iter().all(|state| state.name != now.name));
         self.notes.extend(new.map(|now| format!("state `{}` is new and begins empty", now.name)));
+    }
+
+    /// The items of a list are read by what wrote them alone.
+    fn list(&mut self, now: Option<&str>, stored: &OperatorState) {
+        let was = stored.list_schema.as_deref();
+        if was != now && stored.parts.iter().any(|part| !part.list.is_empty()) {
+            let name = |schema: Option<&str>| schema.unwrap_or("nothing that has a name").to_owned();
+            self.object(format!("its list is stored as {} but declared as {}", name(was), name(now)), ANOTHER_NAME);
+        }
     }
 
     /// The parts of a state that are known by name: those that are what they were go on.

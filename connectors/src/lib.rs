@@ -29,6 +29,7 @@ pub mod generator;
 mod handover;
 mod http;
 pub mod kafka;
+pub mod kinds;
 mod lines;
 pub mod message;
 pub mod path;

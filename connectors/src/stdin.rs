@@ -4,11 +4,13 @@ use std::io::{self, Read, Stdin};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_runtime::Error;
+use tidegate_runtime::Kind;
 use tidegate_runtime::source::{Batch, Reader, Source, SourceContext, SplitId};
 
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
 use crate::handover::{Count, Nothing, Parcel, read_on_thread};
+use crate::kinds;
 use crate::split::{Origin, Pace, Split};
 use tidegate_rows::format::Format;
 
@@ -39,6 +41,10 @@ impl<F: Format> StdinSource<F> {
 }
 
 impl<F: Format> Source<Entry<F::Item>> for StdinSource<F> {
+    fn kind(&self) -> Kind {
+        kinds::STDIN
+    }
+
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
         if context.worker != 0 {
             return Ok(Box::new(Nothing));

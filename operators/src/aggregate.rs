@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
-use tidegate_runtime::state::Meaning;
-use tidegate_runtime::{Data, Error};
+use tidegate_runtime::state::{Meaning, Stored};
 
 /// How windows that overlap share what they have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Sliding {
 /// A function from many records to one result, by way of an accumulator.
 pub trait Aggregate<T>: 'static {
     /// What is kept: it is written into state and snapshots.
-    type Acc: Data;
+    type Acc: Stored;
     /// What comes out.
     type Out: Clone + 'static;
 
@@ -45,9 +45,10 @@ pub trait Aggregate<T>: 'static {
     fn describe(&self) -> String {
         String::new()
     }
-    /// What its accumulators stand for, if their type does not tell: sums of other fields are of the same type. Its own words, unless there is more to it.
-    fn meaning(&self) -> Option<Meaning<Self::Acc>> {
-        Some(self.describe()).filter(|words| !words.is_empty()).map(Meaning::new)
+    /// What its accumulators stand for. Their type, unless there is more to it: a least and a greatest value are of one type, and tell themselves apart by
+    /// [`Meaning::named`].
+    fn meaning(&self) -> Meaning<Self::Acc> {
+        Meaning::of_type()
     }
 
     /// The accumulator of no records.
@@ -88,6 +89,9 @@ impl<T> Aggregate<T> for Count {
     type Acc = u64;
     type Out = u64;
 
+    fn meaning(&self) -> Meaning<u64> {
+        Meaning::of_type().named("count/1")
+    }
     fn create(&self) -> u64 {
         0
     }
@@ -117,6 +121,9 @@ impl<T, F: Fn(&T) -> i64 + 'static> Aggregate<T> for IntegerSum<F> {
     type Acc = i128;
     type Out = i128;
 
+    fn meaning(&self) -> Meaning<i128> {
+        Meaning::of_type().named("sum/1")
+    }
     fn create(&self) -> i128 {
         0
     }
@@ -139,7 +146,7 @@ impl<T, F: Fn(&T) -> i64 + 'static> Aggregate<T> for IntegerSum<F> {
 }
 
 macro_rules! of_field {
-    ($(#[$doc:meta])* $name:ident, $acc:ty => $out:ty, $create:expr, |$a:ident, $v:ident| $add:expr, |$x:ident, $y:ident| $merge:expr, |$f:ident| $finish:expr) => {
+    ($(#[$doc:meta])* $name:ident, $schema:literal, $acc:ty => $out:ty, $create:expr, |$a:ident, $v:ident| $add:expr, |$x:ident, $y:ident| $merge:expr, |$f:ident| $finish:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $name<F>(pub F);
@@ -148,6 +155,9 @@ macro_rules! of_field {
             type Acc = $acc;
             type Out = $out;
 
+            fn meaning(&self) -> Meaning<$acc> {
+                Meaning::of_type().named($schema)
+            }
             fn create(&self) -> $acc {
                 $create
             }
@@ -168,19 +178,19 @@ macro_rules! of_field {
 
 of_field! {
     /// The sum of a field.
-    Sum, f64 => f64, 0.0, |a, v| *a += v, |x, y| *x += y, |f| *f
+    Sum, "sum/1", f64 => f64, 0.0, |a, v| *a += v, |x, y| *x += y, |f| *f
 }
 of_field! {
     /// The mean of a field; `None` of no records.
-    Average, (f64, u64) => Option<f64>, (0.0, 0), |a, v| { a.0 += v; a.1 += 1 }, |x, y| { x.0 += y.0; x.1 += y.1 }, |f| (f.1 > 0).then(|| f.0 / f.1 as f64)
+    Average, "average/1", (f64, u64) => Option<f64>, (0.0, 0), |a, v| { a.0 += v; a.1 += 1 }, |x, y| { x.0 += y.0; x.1 += y.1 }, |f| (f.1 > 0).then(|| f.0 / f.1 as f64)
 }
 of_field! {
     /// The least value of a field; `None` of no records.
-    Min, Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.min(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.min(*v))) }, |f| *f
+    Min, "min/1", Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.min(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.min(*v))) }, |f| *f
 }
 of_field! {
     /// The greatest value of a field; `None` of no records.
-    Max, Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.max(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.max(*v))) }, |f| *f
+    Max, "max/1", Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.max(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.max(*v))) }, |f| *f
 }
 
 /// An aggregate made of two closures: one adds a record, one merges what two parts came to, the second after the first.
@@ -199,7 +209,7 @@ impl<A, F, M> Fold<A, F, M> {
 
 impl<T, A, F, M> Aggregate<T> for Fold<A, F, M>
 where
-    A: Data,
+    A: Stored,
     F: FnMut(&mut A, &T) + 'static,
     M: Fn(&mut A, &A) + 'static,
 {
@@ -230,6 +240,9 @@ impl<T, A: Aggregate<T>, B: Aggregate<T>> Aggregate<T> for (A, B) {
     type Acc = (A::Acc, B::Acc);
     type Out = (A::Out, B::Out);
 
+    fn meaning(&self) -> Meaning<Self::Acc> {
+        self.0.meaning().and(self.1.meaning())
+    }
     fn create(&self) -> Self::Acc {
         (self.0.create(), self.1.create())
     }

@@ -1,11 +1,10 @@
 //! Aggregating state: what an aggregate makes of the values of a key.
 
 use std::cell::RefCell;
-use std::hash::Hash;
 use std::marker::PhantomData;
 
-use tidegate_runtime::state::{States, Ttl, ValueState};
-use tidegate_runtime::{Data, Error};
+use tidegate_runtime::Error;
+use tidegate_runtime::state::{Key, States, Ttl, ValueState};
 
 use crate::aggregate::Aggregate;
 
@@ -16,7 +15,7 @@ pub struct AggregatingState<K, T, A: Aggregate<T>> {
     values: PhantomData<fn(T)>,
 }
 
-impl<K: Data + Eq + Hash, T, A: Aggregate<T>> AggregatingState<K, T, A> {
+impl<K: Key, T, A: Aggregate<T>> AggregatingState<K, T, A> {
     /// Declares the state; what it keeps expires if there is a `ttl`.
     ///
     /// # Errors

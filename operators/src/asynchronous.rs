@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_runtime::operator::{self, Ask, Ticket};
-use tidegate_runtime::{Domain, Error};
+use tidegate_runtime::{Domain, Error, OperatorSpec};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::kinds;
 use crate::stream::Stream;
 
 pub use tidegate_runtime::operator::Order;
@@ -86,9 +87,9 @@ impl<'s, T: Clone + Send + 'static> Stream<'s, T> {
     /// records before them, and none is under way across a barrier: after a restore those that had no result are asked about again.
     #[must_use]
     pub fn map_async<A: AsyncFunction<T>>(self, name: &str, options: AsyncOptions, function: A) -> Stream<'s, A::Out> {
-        let kind = format!("async map, {}", describe(&options));
+        let spec = OperatorSpec::new(kinds::ASYNC_MAP).labelled(format!("async map, {}", describe(&options)));
         let pool = Pool::new(name);
-        let edge = operator::asynchronous(self.into_edge(), name, &kind, options.order, options.capacity, |_| Mapping {
+        let edge = operator::asynchronous(self.into_edge(), name, spec, options.order, options.capacity, |_| Mapping {
             function: Arc::new(function),
             options,
             pool,

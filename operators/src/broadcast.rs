@@ -1,15 +1,15 @@
 //! A keyed stream beside a stream that every worker sees: events, and the rules they are held against.
 
-use std::hash::Hash;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::operator::{self, Context, Logic, Outbox, Target, routed};
-use tidegate_runtime::state::{Broadcast, Handle, SharedMap, States};
+use tidegate_runtime::state::{Broadcast, Handle, Key, SharedMap, States, Stored};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use crate::connect::{Either, first};
 use crate::keyed::KeyedStream;
+use crate::kinds;
 use crate::process::{ProcessContext, Timer, TimersOf};
 use crate::stream::Stream;
 
@@ -26,9 +26,9 @@ pub trait BroadcastProcessFunction<K, T, B>: 'static {
     /// What it emits.
     type Out: Clone + 'static;
     /// The keys of the broadcast map.
-    type Name: Data + Eq + Sync;
+    type Name: Key + Sync;
     /// Its values.
-    type Rule: Data + Sync;
+    type Rule: Stored + Sync;
 
     /// Declares the keyed states. Called once on every worker when the job is built; the states can be used from the first record on.
     ///
@@ -135,7 +135,7 @@ impl<'s, T: Data, B: Data, F> BroadcastConnectedStreams<'s, T, B, F> {
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         P: BroadcastProcessFunction<K, T, B>,
     {
@@ -148,7 +148,7 @@ impl<'s, T: Data, B: Data, F> BroadcastConnectedStreams<'s, T, B, F> {
             Either::First(value) => Target::Key(of_record(value)),
             Either::Second(copy) => Target::Worker(copy.worker),
         };
-        let (main, _) = routed(edge, name, "broadcast process", None, target, |context| BroadcastLogic::new(key, function, context));
+        let (main, _) = routed(edge, name, kinds::BROADCAST_PROCESS, None, target, |context| BroadcastLogic::new(key, function, context));
         Stream::from_edge(main)
     }
 }
@@ -163,7 +163,7 @@ pub(crate) struct BroadcastLogic<K, T, B, F, P: BroadcastProcessFunction<K, T, B
 
 impl<K, T, B, F, P> BroadcastLogic<K, T, B, F, P>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     P: BroadcastProcessFunction<K, T, B>,
 {
     pub(crate) fn new(key: F, mut function: P, context: &mut Context) -> Result<Self, Error> {
@@ -175,7 +175,7 @@ where
 
 impl<K, T, B, F, P> Logic for BroadcastLogic<K, T, B, F, P>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     B: Data,
     F: Fn(&T) -> K + 'static,

@@ -1,13 +1,12 @@
 //! Two keyed streams of different records, seen by one function that shares its state and timers between them.
 
-use std::hash::Hash;
-
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::operator::{self, keyed};
-use tidegate_runtime::state::States;
-use tidegate_runtime::{Data, Edge, Error, Record};
+use tidegate_runtime::state::{Key, States};
+use tidegate_runtime::{Data, Edge, Error, OperatorSpec, Record};
 
 use crate::keyed::KeyedStream;
+use crate::kinds;
 use crate::process::{ProcessContext, ProcessFunction, ProcessLogic, Timer};
 use crate::stream::Stream;
 
@@ -63,7 +62,7 @@ fn side<'s, T: Data, A: Clone + 'static, B: Clone + 'static>(
     name: &str,
     side: impl Fn(T) -> Either<A, B> + 'static,
 ) -> Edge<'s, Either<A, B>> {
-    operator::stateless(edge, name, "connect", |_| {
+    operator::stateless(edge, name, kinds::CONNECT, |_| {
         move |records: &mut Vec<Record<T>>, out: &mut Vec<Record<Either<A, B>>>| {
             out.extend(records.drain(..).map(|record| Record::new(record.time, side(record.value))));
             Ok(())
@@ -90,7 +89,7 @@ impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&A) -> K + Clone + 'static,
         G: Fn(&B) -> K + Clone + 'static,
         P: CoProcessFunction<K, A, B>,
@@ -102,7 +101,9 @@ impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
         };
         let second = side(second, &format!("{name}/second"), Either::Second);
         let edge = self::first(first, &format!("{name}/first")).union(second);
-        let (main, _) = keyed(edge, name, "co-process", None, key.clone(), |context| ProcessLogic::new(key, Both(function), context));
+        let (main, _) = keyed(edge, name, OperatorSpec::new(kinds::CO_PROCESS).labelled("co-process"), None, key.clone(), |context| {
+            ProcessLogic::new(key, Both(function), context)
+        });
         Stream::from_edge(main)
     }
 }

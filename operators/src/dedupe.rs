@@ -1,14 +1,13 @@
 //! One record of each key within a span of event time.
 
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed, Timers};
-use tidegate_runtime::{Data, Error, Record, Watermark};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers};
+use tidegate_runtime::{Error, Record, Watermark};
 
 use crate::ties::Ties;
 
@@ -28,6 +27,14 @@ pub(crate) struct Span<T> {
     pub(crate) start: i64,
     /// What goes on at its end.
     pub(crate) last: Option<Record<T>>,
+}
+
+impl<T: Stored> Stored for Span<T> {
+    const SCHEMA: &'static str = "dedupe.span/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[T::schema()])
+    }
 }
 
 pub(crate) struct DedupeLogic<K, F, T> {
@@ -60,7 +67,15 @@ struct Waiting<T> {
     late: bool,
 }
 
-impl<K: Data + Eq + Hash, T: Data> Queue<K, T> {
+impl<T: Stored> Stored for Waiting<T> {
+    const SCHEMA: &'static str = "dedupe.waiting/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[T::schema()])
+    }
+}
+
+impl<K: Key, T: Stored> Queue<K, T> {
     fn wait(&self, key: K, new: Waiting<T>) -> Result<(), Error> {
         let mut waiting = self.waiting.borrow_mut();
         let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
@@ -88,13 +103,15 @@ impl<K: Data + Eq + Hash, T: Data> Queue<K, T> {
     }
 }
 
-impl<K: Data + Eq + Hash, F, T: Data> DedupeLogic<K, F, T> {
+impl<K: Key, F, T: Stored> DedupeLogic<K, F, T> {
     pub(crate) fn new(key: F, keep: Keep, length: Duration, ties: Option<Ties<T>>, context: &mut Context) -> Result<Self, Error> {
         let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX).max(1);
-        let spans = context.states.keyed("spans", None)?;
+        let spans = context.states.keyed("spans", Meaning::of_type())?;
         let timers = context.states.timers("timers")?;
         let queue = match ties {
-            Some(ties) => Some(Queue { ties, waiting: context.states.keyed("waiting", None)?, due: context.states.timers("due")? }),
+            Some(ties) => {
+                Some(Queue { ties, waiting: context.states.keyed("waiting", Meaning::of_type())?, due: context.states.timers("due")? })
+            }
             None => None,
         };
         Ok(Self { key, keep, length, spans, timers, metrics: Arc::clone(&context.metrics), queue })
@@ -145,8 +162,8 @@ impl<K: Data + Eq + Hash, F, T: Data> DedupeLogic<K, F, T> {
 
 impl<K, F, T> Logic for DedupeLogic<K, F, T>
 where
-    K: Data + Eq + Hash,
-    T: Data,
+    K: Key,
+    T: Stored,
     F: Fn(&T) -> K + 'static,
 {
     type In = T;

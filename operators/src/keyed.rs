@@ -1,15 +1,15 @@
 //! Streams seen by key.
 
-use std::hash::Hash;
 use std::time::Duration;
 
 use tidegate_runtime::operator::keyed;
-use tidegate_runtime::state::Ttl;
-use tidegate_runtime::{Data, Edge, Error};
+use tidegate_runtime::state::{Key, Stored, Ttl};
+use tidegate_runtime::{Data, Edge, Error, OperatorSpec};
 
 use crate::aggregate::Aggregate;
 use crate::dedupe::{DedupeLogic, Keep};
 use crate::join::{Either, JoinedStreams};
+use crate::kinds;
 use crate::process::{ProcessFunction, ProcessLogic};
 use crate::reduce::ReduceLogic;
 use crate::running::RunningLogic;
@@ -18,8 +18,8 @@ use crate::ties::Ties;
 use crate::top::TopLogic;
 use crate::window::{Assigner, CountWindow, CountedStream, WindowedStream};
 
-/// What an operator does, with what exactly where that is known.
-pub(crate) fn kind(what: &str, exactly: &str) -> String {
+/// What an operator does, in words, with what exactly where that is known.
+pub(crate) fn label(what: &str, exactly: &str) -> String {
     if exactly.is_empty() { what.to_owned() } else { format!("{what}: {exactly}") }
 }
 
@@ -51,11 +51,12 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     #[must_use]
     pub fn reduce<K>(self, name: &str, f: impl FnMut(&T, &T) -> T + 'static) -> Stream<'s, T>
     where
-        K: Data + Eq + Hash,
+        T: Stored,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
     {
         let key = self.key.clone();
-        let (main, _) = keyed(self.edge, name, "reduce", None, self.key, |context| ReduceLogic::new(key, f, self.ttl, context));
+        let (main, _) = keyed(self.edge, name, kinds::REDUCE, None, self.key, |context| ReduceLogic::new(key, f, self.ttl, context));
         Stream::from_edge(main)
     }
 
@@ -63,13 +64,13 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     #[must_use]
     pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, (K, A::Out)>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         A: Aggregate<T>,
     {
         let key = self.key.clone();
-        let kind = kind("running aggregate", &aggregate.describe());
-        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| RunningLogic::new(key, aggregate, self.ttl, context));
+        let spec = OperatorSpec::new(kinds::AGGREGATE).labelled(label("running aggregate", &aggregate.describe()));
+        let (main, _) = keyed(self.edge, name, spec, None, self.key, |context| RunningLogic::new(key, aggregate, self.ttl, context));
         Stream::from_edge(main)
     }
 
@@ -77,12 +78,12 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         P: ProcessFunction<K, T>,
     {
         let key = self.key.clone();
-        let (main, _) = keyed(self.edge, name, "process", None, self.key, |context| ProcessLogic::new(key, function, context));
+        let (main, _) = keyed(self.edge, name, kinds::PROCESS, None, self.key, |context| ProcessLogic::new(key, function, context));
         Stream::from_edge(main)
     }
 
@@ -99,12 +100,16 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     #[must_use]
     pub fn dedupe<K>(self, name: &str, keep: Keep, span: Duration, ties: Option<Ties<T>>) -> (Stream<'s, T>, Stream<'s, T>)
     where
-        K: Data + Eq + Hash,
+        T: Stored,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
     {
         let key = self.key.clone();
-        let kind = if ties.is_some() { "dedupe in order of event time" } else { "dedupe" };
-        let (main, late) = keyed(self.edge, name, kind, Some("late"), self.key, |context| DedupeLogic::new(key, keep, span, ties, context));
+        let spec = match ties {
+            None => OperatorSpec::new(kinds::DEDUPE).of_form("as records come"),
+            Some(_) => OperatorSpec::new(kinds::DEDUPE).of_form("in order of event time").labelled("dedupe in order of event time"),
+        };
+        let (main, late) = keyed(self.edge, name, spec, Some("late"), self.key, |context| DedupeLogic::new(key, keep, span, ties, context));
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 
@@ -113,14 +118,15 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     #[must_use]
     pub fn top<K, O, M>(self, name: &str, n: usize, measure: M, ties: Ties<T>) -> Stream<'s, (u64, T)>
     where
-        K: Data + Eq + Hash,
-        O: Data + Ord,
+        T: Stored,
+        K: Key,
+        O: Stored + Ord,
         F: Fn(&T) -> K + Clone + 'static,
         M: FnMut(&T) -> Result<Option<O>, Error> + 'static,
     {
         let key = self.key.clone();
-        let kind = format!("top {n}");
-        let (main, _) = keyed(self.edge, name, &kind, None, self.key, |context| TopLogic::new(key, n, measure, ties, context));
+        let spec = OperatorSpec::new(kinds::TOP).of_form(format!("top {n}")).labelled(format!("top {n}"));
+        let (main, _) = keyed(self.edge, name, spec, None, self.key, |context| TopLogic::new(key, n, measure, ties, context));
         Stream::from_edge(main)
     }
 
@@ -132,7 +138,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         other: KeyedStream<'s, U, G>,
     ) -> JoinedStreams<'s, T, U, impl Fn(&Either<T, U>) -> K + Clone + 'static>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         U: Data,
         F: Fn(&T) -> K + Clone + 'static,
         G: Fn(&U) -> K + Clone + 'static,

@@ -1,11 +1,10 @@
 //! Aggregates over results that may come again.
 
-use std::hash::Hash;
 use std::sync::Arc;
 
+use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
-use tidegate_runtime::state::{Meaning, Table};
-use tidegate_runtime::{Data, Error};
+use tidegate_runtime::state::{Key, Meaning, Table};
 
 use crate::aggregate::{Aggregate, Sliding};
 use crate::stored::LATEST;
@@ -26,7 +25,7 @@ impl<A, F> Latest<A, F> {
 
 impl<T, I, A, F> Aggregate<T> for Latest<A, F>
 where
-    I: Data + Eq + Hash + Ord,
+    I: Key + Ord,
     A: Aggregate<T>,
     F: Fn(&T) -> I + 'static,
 {
@@ -38,12 +37,12 @@ where
     }
 
     fn describe(&self) -> String {
-        format!("{} of {LATEST}", self.aggregate.describe())
+        format!("{} of the latest", self.aggregate.describe())
     }
 
-    fn meaning(&self) -> Option<Meaning<Self::Acc>> {
+    fn meaning(&self) -> Meaning<Self::Acc> {
         let each = |latest: &mut Self::Acc, each: &dyn Fn(&mut A::Acc)| latest.values_mut().for_each(each);
-        self.aggregate.meaning().map(|meaning| meaning.inside(LATEST, each))
+        self.aggregate.meaning().inside(LATEST, &[I::schema()], each)
     }
 
     fn create(&self) -> Self::Acc {

@@ -15,6 +15,7 @@ mod connect;
 mod dedupe;
 pub mod join;
 mod keyed;
+pub mod kinds;
 mod latest;
 pub mod lookup;
 mod process;

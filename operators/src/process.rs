@@ -1,11 +1,10 @@
 //! Process functions: keyed state and timers in the hands of the user.
 
 use std::cell::Cell;
-use std::hash::Hash;
 use std::marker::PhantomData;
 
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, States, Timers};
+use tidegate_runtime::state::{Handle, Key, States, Timers};
 use tidegate_runtime::{Clock, Data, Error, Record, Watermark};
 
 /// A function with keyed state and timers. Make states in `open` and keep them as fields.
@@ -53,7 +52,7 @@ pub struct ProcessContext<'a, K, Out> {
     out: &'a mut Outbox<Out, ()>,
 }
 
-impl<K: Data + Eq + Hash, Out> ProcessContext<'_, K, Out> {
+impl<K: Key, Out> ProcessContext<'_, K, Out> {
     /// The current key.
     #[must_use]
     pub fn key(&self) -> &K {
@@ -119,7 +118,7 @@ pub(crate) struct TimersOf<K> {
     waits: Cell<Option<i64>>,
 }
 
-impl<K: Data + Eq + Hash> TimersOf<K> {
+impl<K: Key> TimersOf<K> {
     pub(crate) fn new(context: &mut Context) -> Result<Self, Error> {
         let (event, clock) = (context.states.timers("event timers")?, context.states.timers("clock timers")?);
         Ok(Self { event, clock, of_day: context.clock().clone(), waits: Cell::new(None) })
@@ -174,7 +173,7 @@ pub(crate) struct ProcessLogic<K, T, F, P> {
 
 impl<K, T, F, P> ProcessLogic<K, T, F, P>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     P: ProcessFunction<K, T>,
 {
     pub(crate) fn new(key: F, mut function: P, context: &mut Context) -> Result<Self, Error> {
@@ -186,7 +185,7 @@ where
 
 impl<K, T, F, P> Logic for ProcessLogic<K, T, F, P>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     F: Fn(&T) -> K + 'static,
     P: ProcessFunction<K, T>,

@@ -1,10 +1,8 @@
 //! Reduce: each record combined with what its key came to before.
 
-use std::hash::Hash;
-
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Ttl, ValueState};
-use tidegate_runtime::{Data, Error, Record, Watermark};
+use tidegate_runtime::state::{Key, Stored, Ttl, ValueState};
+use tidegate_runtime::{Error, Record, Watermark};
 
 pub(crate) struct ReduceLogic<K, T, F, R> {
     key: F,
@@ -12,7 +10,7 @@ pub(crate) struct ReduceLogic<K, T, F, R> {
     state: ValueState<K, T>,
 }
 
-impl<K: Data + Eq + Hash, T: Data, F, R> ReduceLogic<K, T, F, R> {
+impl<K: Key, T: Stored, F, R> ReduceLogic<K, T, F, R> {
     pub(crate) fn new(key: F, reduce: R, ttl: Option<Ttl>, context: &mut Context) -> Result<Self, Error> {
         Ok(Self { key, reduce, state: context.states.expiring(ttl).value("reduced")? })
     }
@@ -20,8 +18,8 @@ impl<K: Data + Eq + Hash, T: Data, F, R> ReduceLogic<K, T, F, R> {
 
 impl<K, T, F, R> Logic for ReduceLogic<K, T, F, R>
 where
-    K: Data + Eq + Hash,
-    T: Data,
+    K: Key,
+    T: Stored,
     F: Fn(&T) -> K + 'static,
     R: FnMut(&T, &T) -> T + 'static,
 {

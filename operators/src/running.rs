@@ -1,9 +1,7 @@
 //! Running aggregates: one output per input.
 
-use std::hash::Hash;
-
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Ttl, ValueState};
+use tidegate_runtime::state::{Key, Ttl, ValueState};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use crate::aggregate::Aggregate;
@@ -16,7 +14,7 @@ pub(crate) struct RunningLogic<K, F, T, A: Aggregate<T>> {
 
 impl<K, F, T, A> RunningLogic<K, F, T, A>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     A: Aggregate<T>,
 {
     pub(crate) fn new(key: F, mut aggregate: A, ttl: Option<Ttl>, context: &mut Context) -> Result<Self, Error> {
@@ -28,7 +26,7 @@ where
 
 impl<K, F, T, A> Logic for RunningLogic<K, F, T, A>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     F: Fn(&T) -> K + 'static,
     A: Aggregate<T>,

@@ -7,8 +7,14 @@ use tidegate_runtime::{Error, Record};
 use crate::dedupe::Span;
 use crate::window::{Bounds, KeyWindows, counts, sessions};
 
-/// The meaning of a state has these words if windows keep the latest of results that come again: their accumulators are tables then.
-pub const LATEST: &str = "the latest";
+/// The schema of accumulators that are tables of the latest of results that come again.
+pub(crate) const LATEST: &str = "latest/1";
+
+/// Are the accumulators in a state of this schema tables of the latest of results that come again?
+#[must_use]
+pub fn keeps_latest(schema: &str) -> bool {
+    schema.split(['<', '(', ' ', ',']).any(|name| name == LATEST)
+}
 
 /// The sessions of a key with their accumulators.
 ///

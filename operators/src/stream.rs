@@ -4,9 +4,10 @@ use serde::Serialize;
 use tidegate_runtime::sink::Sink;
 use tidegate_runtime::source::Source;
 use tidegate_runtime::watermarks::WatermarkStrategy;
-use tidegate_runtime::{Data, Dataflow, Edge, Error, Record, operator};
+use tidegate_runtime::{Data, Dataflow, Edge, Error, Kind, Record, operator};
 
 use crate::keyed::KeyedStream;
+use crate::kinds;
 use crate::window::{Assigner, WindowedStream};
 
 /// A stream of records of type `T`, each with an event time.
@@ -48,7 +49,7 @@ impl<'s, T: 'static> Stream<'s, T> {
     /// Turns each value into another; event times stay.
     #[must_use]
     pub fn map<U: Clone + 'static>(self, name: &str, mut f: impl FnMut(T) -> U + 'static) -> Stream<'s, U> {
-        self.batches(name, "map", move |records, out| {
+        self.batches(name, kinds::MAP, move |records, out| {
             out.extend(records.drain(..).map(|r| Record::new(r.time, f(r.value))));
             Ok(())
         })
@@ -61,7 +62,7 @@ impl<'s, T: 'static> Stream<'s, T> {
         U: Clone + 'static,
         I: IntoIterator<Item = U>,
     {
-        self.batches(name, "flat map", move |records, out| {
+        self.batches(name, kinds::FLAT_MAP, move |records, out| {
             for record in records.drain(..) {
                 out.extend(f(record.value).into_iter().map(|value| Record::new(record.time, value)));
             }
@@ -78,7 +79,7 @@ impl<'s, T: 'static> Stream<'s, T> {
     fn batches<U: Clone + 'static>(
         self,
         name: &str,
-        kind: &str,
+        kind: Kind,
         f: impl FnMut(&mut Vec<Record<T>>, &mut Vec<Record<U>>) -> Result<(), Error> + 'static,
     ) -> Stream<'s, U> {
         Stream(operator::stateless(self.0, name, kind, |_| f))
@@ -89,7 +90,7 @@ impl<'s, T: Clone + 'static> Stream<'s, T> {
     /// Keeps the records for which `keep` holds.
     #[must_use]
     pub fn filter(self, name: &str, mut keep: impl FnMut(&T) -> bool + 'static) -> Self {
-        Self(operator::stateless(self.0, name, "filter", |metrics| {
+        Self(operator::stateless(self.0, name, kinds::FILTER, |metrics| {
             move |records: &mut Vec<Record<T>>, out: &mut Vec<Record<T>>| {
                 let before = records.len();
                 records.retain(|r| keep(&r.value));

@@ -1,14 +1,13 @@
 //! The greatest records by some measure.
 
 use std::cmp::Ordering;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed};
-use tidegate_runtime::{Data, Error, Record, Watermark};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored};
+use tidegate_runtime::{Error, Record, Watermark};
 
 use crate::aggregate::Aggregate;
 use crate::ties::Ties;
@@ -19,6 +18,14 @@ pub struct Measured<O, T> {
     measure: O,
     /// The record.
     pub value: T,
+}
+
+impl<O: Stored, T: Stored> Stored for Measured<O, T> {
+    const SCHEMA: &'static str = "top.measured/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[O::schema(), T::schema()])
+    }
 }
 
 /// Keeps the `n` greatest. Returns the place of the new one from 0 on, if it is among them.
@@ -52,8 +59,8 @@ impl<T, M> Top<T, M> {
 
 impl<T, M, O> Aggregate<T> for Top<T, M>
 where
-    T: Data,
-    O: Data + Ord,
+    T: Stored,
+    O: Stored + Ord,
     M: FnMut(&T) -> Result<Option<O>, Error> + 'static,
 {
     type Acc = Vec<Measured<O, T>>;
@@ -61,6 +68,11 @@ where
 
     fn describe(&self) -> String {
         format!("top {}", self.n)
+    }
+
+    /// Of three records more cannot be made.
+    fn meaning(&self) -> Meaning<Self::Acc> {
+        Meaning::of_type().named(&format!("top-{}/1", self.n))
     }
     fn create(&self) -> Self::Acc {
         Vec::new()
@@ -90,18 +102,18 @@ pub(crate) struct TopLogic<K, F, T, M, O> {
     metrics: Arc<OperatorMetrics>,
 }
 
-impl<K: Data + Eq + Hash, F, T: Data, M, O: Data + Ord> TopLogic<K, F, T, M, O> {
+impl<K: Key, F, T: Stored, M, O: Stored + Ord> TopLogic<K, F, T, M, O> {
     pub(crate) fn new(key: F, n: usize, measure: M, ties: Ties<T>, context: &mut Context) -> Result<Self, Error> {
-        let greatest = context.states.keyed("greatest", None)?;
+        let greatest = context.states.keyed("greatest", Meaning::of_type())?;
         Ok(Self { key, n, measure, ties, greatest, metrics: Arc::clone(&context.metrics) })
     }
 }
 
 impl<K, F, T, M, O> Logic for TopLogic<K, F, T, M, O>
 where
-    K: Data + Eq + Hash,
-    T: Data,
-    O: Data + Ord,
+    K: Key,
+    T: Stored,
+    O: Stored + Ord,
     F: Fn(&T) -> K + 'static,
     M: FnMut(&T) -> Result<Option<O>, Error> + 'static,
 {

@@ -18,6 +18,7 @@
 
 pub mod format;
 mod schema;
+mod stored;
 mod value;
 
 pub use schema::{Field, Schema, Type};

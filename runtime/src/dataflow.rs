@@ -14,6 +14,7 @@ use crate::align::Senders;
 use crate::control::Control;
 use crate::error::Error;
 use crate::graph::{About, Graph, Input, Judge, Node, NodeId, Role, Route};
+use crate::kind::OperatorSpec;
 use crate::record::Record;
 use crate::state::Schema;
 use crate::time::Time;
@@ -62,10 +63,12 @@ impl<'s> Dataflow<'s> {
     }
 
     /// Enters an operator into the graph.
-    pub(crate) fn add(&self, name: &str, role: Role, kind: &str, inputs: Vec<Input>) -> NodeId {
-        let About { id, basis } = self.shared.about.borrow_mut().remove(name).unwrap_or_default();
-        let (id, name, kind) = (id.unwrap_or_else(|| name.to_owned()), name.to_owned(), kind.to_owned());
-        self.shared.graph.borrow_mut().add(Node { name, id, basis, judge: None, role, kind, inputs, states: Vec::new() })
+    pub(crate) fn add(&self, name: &str, role: Role, spec: OperatorSpec, inputs: Vec<Input>) -> NodeId {
+        let About { id, mut basis } = self.shared.about.borrow_mut().remove(name).unwrap_or_default();
+        let OperatorSpec { kind, form, label } = spec;
+        basis.form = [form, basis.form].into_iter().flatten().reduce(|operator, described| format!("{operator}, {described}"));
+        let (id, name) = (id.unwrap_or_else(|| name.to_owned()), name.to_owned());
+        self.shared.graph.borrow_mut().add(Node { name, id, basis, judge: None, role, kind, label, inputs, states: Vec::new(), list: None })
     }
 
     /// Says something of the operator that will be built under this name: what its state is kept under, what that rests on.
@@ -78,9 +81,9 @@ impl<'s> Dataflow<'s> {
         self.shared.graph.borrow().node(node).map_or_else(String::new, |node| node.id.clone())
     }
 
-    /// The operator judges what a snapshot holds for it.
-    pub(crate) fn judged(&self, node: NodeId, judge: Judge) {
-        self.shared.graph.borrow_mut().judged(node, judge);
+    /// The operator keeps a list of items of this schema, and judges what a snapshot holds of it.
+    pub(crate) fn listed(&self, node: NodeId, schema: String, judge: Judge) {
+        self.shared.graph.borrow_mut().listed(node, schema, judge);
     }
 
     /// The operator keeps these states.

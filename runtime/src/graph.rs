@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use tidegate_checkpoints::{Basis, OperatorId};
 
 use crate::error::{Error, GraphError};
+use crate::kind::Kind;
 use crate::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
 use crate::state::Schema;
 
@@ -99,12 +100,16 @@ pub struct Node {
     pub judge: Option<Judge>,
     /// What it is to the runtime.
     pub role: Role,
-    /// What it does, in a few words: `filter`, `window`, `file source`.
-    pub kind: String,
+    /// What it does, as savepoints know it.
+    pub kind: Kind,
+    /// What it does, in words for people.
+    pub label: String,
     /// What it reads.
     pub inputs: Vec<Input>,
     /// The states it keeps.
     pub states: Vec<Schema>,
+    /// The schema of the items of its list, if it is a source or a sink.
+    pub list: Option<String>,
 }
 
 /// The operators of a job in the order they were built: every node comes after those it reads.
@@ -141,10 +146,10 @@ impl Graph {
         }
     }
 
-    /// The operator judges what a snapshot holds for it.
-    pub(crate) fn judged(&mut self, id: NodeId, judge: Judge) {
+    /// The operator keeps a list of items of this schema, and judges what a snapshot holds of it.
+    pub(crate) fn listed(&mut self, id: NodeId, schema: String, judge: Judge) {
         if let Some(node) = self.nodes.get_mut(id.0) {
-            node.judge = Some(judge);
+            (node.list, node.judge) = (Some(schema), Some(judge));
         }
     }
 
@@ -258,9 +263,11 @@ mod tests {
             basis: Basis::default(),
             judge: None,
             role,
-            kind: String::new(),
+            kind: Kind::new("test"),
+            label: String::new(),
             inputs,
             states: Vec::new(),
+            list: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What flows along a stream.
 
 use serde::{Deserialize, Serialize};
+use tidegate_stable::Stored;
 
 /// A value and its event time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,14 @@ impl<T> Record<T> {
     /// A record of `value` at `time` (milliseconds since 1970).
     pub fn new(time: i64, value: T) -> Self {
         Self { time, value }
+    }
+}
+
+impl<T: Stored> Stored for Record<T> {
+    const SCHEMA: &'static str = "record";
+
+    fn schema() -> String {
+        format!("record<{}>", T::schema())
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use tidegate_checkpoints::Epoch;
 
 use crate::error::Error;
+use crate::kind::Kind;
 use crate::record::Record;
 
 /// How soon a writer that isn't done is asked again.
@@ -15,6 +16,16 @@ const AGAIN: Duration = Duration::from_millis(1);
 
 /// A place records go to: a file, standard output, a topic.
 pub trait Sink<T>: Send + Sync + 'static {
+    /// What kind of sink it is, as savepoints know it: what one kind has yet to commit is never given to another.
+    fn kind(&self) -> Kind {
+        Kind::new("sink")
+    }
+
+    /// The version of its [`Committable`]s. It rises when they are written in another form, and those of another version are not read.
+    fn version(&self) -> u32 {
+        1
+    }
+
     /// Opens a worker's share.
     ///
     /// # Errors
@@ -46,6 +57,14 @@ pub trait Sink<T>: Send + Sync + 'static {
 }
 
 impl<T, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
+    fn kind(&self) -> Kind {
+        (**self).kind()
+    }
+
+    fn version(&self) -> u32 {
+        (**self).version()
+    }
+
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         (**self).open(context)
     }

@@ -8,12 +8,23 @@ use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::error::Error;
+use crate::kind::Kind;
 use crate::metrics::SourceMetrics;
 use crate::record::Record;
 use crate::time::Watermark;
 
 /// A place records come from: a set of files, a topic, a generator.
 pub trait Source<T>: Send + Sync + 'static {
+    /// What kind of source it is, as savepoints know it: positions of one kind are never given to another.
+    fn kind(&self) -> Kind {
+        Kind::new("source")
+    }
+
+    /// The version of its positions. It rises when they are written in another form, and positions of another version are not read.
+    fn version(&self) -> u32 {
+        1
+    }
+
     /// Opens this worker's share.
     ///
     /// # Errors
@@ -30,6 +41,14 @@ pub trait Source<T>: Send + Sync + 'static {
 }
 
 impl<T, S: Source<T> + ?Sized> Source<T> for Arc<S> {
+    fn kind(&self) -> Kind {
+        (**self).kind()
+    }
+
+    fn version(&self) -> u32 {
+        (**self).version()
+    }
+
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error> {
         (**self).open(context)
     }

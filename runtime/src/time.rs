@@ -12,6 +12,14 @@ use timely::progress::timestamp::{PathSummary, Refines};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Watermark(pub i64);
 
+impl tidegate_stable::Stored for Watermark {
+    const SCHEMA: &'static str = "watermark";
+
+    fn schema() -> String {
+        Self::SCHEMA.to_owned()
+    }
+}
+
 impl Watermark {
     /// Before the first watermark: nothing is known.
     pub const NONE: Self = Self(i64::MIN);

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tidegate::jobs::plan::STDOUT;
+use tidegate::connectors::kinds::STDOUT;
 use tidegate::launch::{Event, How, Run, describe};
 use tidegate::runtime::{Graph, Role};
 

@@ -78,28 +78,9 @@ fn origin(graph: &Graph, input: &Input) -> String {
     input.port.map_or_else(|| name.to_owned(), |port| format!("{name} ({port})"))
 }
 
-/// What a state holds, in the words of the job; none if only Rust has a name for it.
-fn words(schema: &str) -> Option<&str> {
-    // Behind the words of a job may stand the types of what it keeps for them.
-    let job = schema.find(", (").filter(|at| is_rust(&schema[*at..])).map_or(schema, |at| &schema[..at]);
-    (!is_rust(job) && !matches!(job, "timers" | "moments" | "reached")).then_some(job)
-}
-
-/// Does this name types rather than what is computed?
-fn is_rust(schema: &str) -> bool {
-    let types = ["tidegate_", "alloc::", "core::", "std::", "broadcast ", "()"];
-    types.iter().any(|part| schema.contains(part) && !(*part == "()" && schema.contains("= ")))
-}
-
-/// What a state is called, in words of the job if there are any; none of those that only remind an operator of a time.
+/// What a state is called: by the parts of its values, where those have names; `None` if it only reminds an operator of a time.
 fn called(state: &Schema) -> Option<String> {
-    let schema = state.words();
-    match words(&schema) {
-        None if matches!(schema.as_str(), "timers" | "moments" | "reached") => None,
-        None if schema.contains("tidegate_cep") => Some("partial matches".to_owned()),
-        None => Some(state.name.clone()),
-        Some(words) => Some(words.to_owned()),
-    }
+    (!state.reminds()).then(|| state.parts().unwrap_or_else(|| state.name.replace('_', " ")))
 }
 
 /// What an operator keeps; what several of its states hold is said once.
@@ -124,7 +105,7 @@ fn text(graph: &Graph) -> String {
             .map(|i| if i.route == Route::Local { origin(graph, i) } else { format!("{} {}", origin(graph, i), route(i)) })
             .collect();
         let from = if from.is_empty() { String::new() } else { format!("  <- {}", from.join(", ")) };
-        let _ = writeln!(out, "{:<names$}  {:<roles$}  {}{from}", node.name, role(node), node.kind);
+        let _ = writeln!(out, "{:<names$}  {:<roles$}  {}{from}", node.name, role(node), node.label);
         if let Some(kept) = kept(node) {
             let _ = writeln!(out, "{:<names$}  {:<roles$}  {kept}", "", "keeps");
         }
@@ -144,7 +125,7 @@ fn mermaid(graph: &Graph) -> String {
             Role::Sink => ("[/", "/]"),
         };
         let kept = kept(node).map_or_else(String::new, |kept| format!("<br/>keeps {}", label(&kept)));
-        let _ = writeln!(out, "  n{id}{open}\"{}<br/>{}{kept}\"{close}", label(&node.name), label(&node.kind));
+        let _ = writeln!(out, "  n{id}{open}\"{}<br/>{}{kept}\"{close}", label(&node.name), label(&node.label));
     }
     for (id, node) in graph.nodes().iter().enumerate() {
         for input in &node.inputs {
@@ -171,7 +152,7 @@ fn dot(graph: &Graph) -> String {
             Role::Keyed => "box3d",
         };
         let kept = kept(node).map_or_else(String::new, |kept| format!("\nkeeps {kept}"));
-        let _ = writeln!(out, "  n{id} [shape={shape} label={}]", quote(&format!("{}\n{}{kept}", node.name, node.kind)));
+        let _ = writeln!(out, "  n{id} [shape={shape} label={}]", quote(&format!("{}\n{}{kept}", node.name, node.label)));
     }
     for (id, node) in graph.nodes().iter().enumerate() {
         for input in &node.inputs {
@@ -185,35 +166,16 @@ fn dot(graph: &Graph) -> String {
 fn json(name: &str, graph: &Graph) -> String {
     let input = |i: &Input| json!({ "from": graph.node(i.from).map(|n| &n.name), "port": i.port, "route": route(i) });
     let node = |n: &Node| {
-        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": words(&state.words()) }));
+        let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": state.schema, "parts": state.parts() }));
         json!({
             "name": n.name,
             "role": role(n),
-            "kind": n.kind,
+            "kind": n.kind.name(),
+            "label": n.label,
             "inputs": n.inputs.iter().map(input).collect::<Vec<_>>(),
             "states": states.collect::<Vec<_>>(),
         })
     };
     let graph = json!({ "job": name, "operators": graph.nodes().iter().map(node).collect::<Vec<_>>() });
     format!("{graph:#}\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn types_of_rust_are_no_words() {
-        assert_eq!(words("n = count(), sum = sum(x.y) by user"), Some("n = count(), sum = sum(x.y) by user"));
-        assert_eq!(words("n = count() by user, ((), alloc::vec::Vec<tidegate_rows::Row>)"), Some("n = count() by user"));
-        for types in [
-            "alloc::vec::Vec<a_b::Span<c::Row>> by tidegate_jobs::plan::key::RowKey",
-            "broadcast i64 by ()",
-            "timers",
-            "moments",
-            "reached",
-        ] {
-            assert_eq!(words(types), None, "{types}");
-        }
-    }
 }

@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tidegate::connectors::kinds::STDOUT;
 use tidegate::connectors::sink::is_broken_pipe;
-use tidegate::jobs::plan::STDOUT;
 use tidegate::launch::{Barren, Ending, Handle, Launch, LaunchError, RestoreError};
 use tidegate::runtime::{Graph, JobError, Role};
 

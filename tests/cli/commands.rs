@@ -1,6 +1,6 @@
 //! `check`, `explain`, `eval` and what is common to all commands.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Dir, values};
 
@@ -42,13 +42,19 @@ fn explain_shows_every_operator_in_each_format() {
     assert_eq!(named("often")["role"], "keyed");
     assert_eq!(named("often")["inputs"], json!([{ "from": "fails", "port": null, "route": "by key" }]));
     let states = json!([
-        { "name": "slices", "schema": "n = count()" },
-        { "name": "due", "schema": null },
-        { "name": "reached", "schema": null },
-        { "name": "late", "schema": "n = count()" },
-        { "name": "late due", "schema": null },
+        { "name": "slices", "parts": "n = count()" },
+        { "name": "due", "parts": null },
+        { "name": "reached", "parts": null },
+        { "name": "late", "parts": "n = count()" },
+        { "name": "late due", "parts": null },
     ]);
-    assert_eq!((&named("often")["states"], &named("fails")["states"]), (&states, &json!([])));
+    let parts = |name: &str| {
+        let states = named(name)["states"].as_array().expect("a list of states").iter();
+        states.map(|state| json!({ "name": state["name"], "parts": state["parts"] })).collect::<Value>()
+    };
+    assert_eq!((parts("often"), parts("fails")), (states, json!([])));
+    assert_eq!(named("often")["states"][0]["schema"], "aggregates/1 by row.key/1 and time");
+    assert_eq!((&named("often")["kind"], &named("logins")["kind"]), (&json!("tumbling_window"), &json!("file")));
     let late = &named("sinks.behind")["inputs"][0];
     assert_eq!((&late["port"], &late["route"]), (&json!("late"), &json!("to one worker")));
 

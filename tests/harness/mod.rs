@@ -339,7 +339,7 @@ impl Account {
 }
 
 /// Two texts line by line: `-` is missing, `+` is too much.
-fn diff(expected: &str, found: &str) -> String {
+pub fn diff(expected: &str, found: &str) -> String {
     let (expected, found): (Vec<_>, Vec<_>) = (expected.lines().collect(), found.lines().collect());
     let same = expected.iter().zip(&found).take_while(|(a, b)| a == b).count();
     let mut out = format!("  ({same} lines agree)\n");

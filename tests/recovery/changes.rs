@@ -230,8 +230,8 @@ fn state_is_never_read_under_another_key_or_window() {
         ("key: user", "key: [user, amount]", "`user` (int), `amount` (int) now"),
         ("key: user, ", "", "the key is of nothing now"),
         ("amount: int", "amount: double", "is sum(amount: double) now"),
-        ("tumbling: 10s", "tumbling: 20s", "tumbling 20s window"),
-        ("tumbling: 10s", "tumbling: 10s, offset: 3s", "tumbling 10s offset 3s window"),
+        ("tumbling: 10s", "tumbling: 20s", "it was tumbling 10s, and is tumbling 20s now"),
+        ("tumbling: 10s", "tumbling: 10s, offset: 3s", "tumbling 10s offset 3s now"),
     ] {
         assert!(by_user.contains(from));
         dir.file("job.yaml", by_user.replace(from, to));
@@ -288,7 +288,7 @@ fn records_in_state_are_not_read_by_another_layout_nor_matches_by_another_patter
     let dir = saved(&top("amount"));
     dir.file("job.yaml", top("ts"));
     let checked = dir.tidegate(["check", "job.yaml", "--against", "save"]).run().exits(3);
-    assert!(checked.stdout.contains("it was by amount, and is by ts now"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("it was top 2, by amount, and is top 2, by ts now"), "{}", checked.stdout);
 }
 
 #[test]

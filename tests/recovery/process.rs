@@ -32,6 +32,10 @@ struct Seen {
     open: BTreeMap<i64, u64>,
 }
 
+impl Stored for Seen {
+    const SCHEMA: &'static str = "seen/1";
+}
+
 /// Of whom, in the span that ends then or in all, how often.
 type Found = (u64, Option<i64>, u64);
 

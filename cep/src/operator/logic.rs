@@ -3,14 +3,13 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed, Timers, Weight};
-use tidegate_runtime::{Clock, Data, Error, Record, Watermark};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers, Weight};
+use tidegate_runtime::{Clock, Error, Record, Watermark};
 
 use super::Search;
 use super::condition::Judge;
@@ -33,6 +32,14 @@ pub struct KeyState<E> {
     runs: Runs<E>,
     /// The one timer of the key; `i64::MAX` if there is none.
     timer: i64,
+}
+
+impl<E: Stored> Stored for KeyState<E> {
+    const SCHEMA: &'static str = "pattern.key/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[E::schema()])
+    }
 }
 
 /// Events with their times.
@@ -103,8 +110,8 @@ pub struct CepLogic<K, E, C, F, T> {
 
 impl<K, E, C, F, T, O> CepLogic<K, E, C, F, T>
 where
-    K: Data + Eq + Hash,
-    E: Data,
+    K: Key,
+    E: Stored,
     C: Judge<E>,
     T: FnMut(&K, &Found<'_, E>) -> O,
     O: Clone + 'static,
@@ -125,7 +132,7 @@ where
             tie_break,
             timeouts,
             metrics: Arc::clone(&context.metrics),
-            keys: context.states.keyed("partial_matches", None)?,
+            keys: context.states.keyed("partial_matches", Meaning::of_type())?,
             wakes: context.states.timers("wakes")?,
             spare: Vec::new(),
             clock: processing_time.then(|| (context.clock().clone(), i64::MIN)),
@@ -273,7 +280,7 @@ fn emit<'a, K, E, T, O>(
 where
     T: FnMut(&K, &Found<'_, E>) -> O,
     O: Clone + 'static,
-    E: Data,
+    E: Stored,
 {
     move |found| {
         let (Found::Match(sequence) | Found::Timeout(sequence)) = &found;
@@ -293,8 +300,8 @@ fn failed(error: MatchError<Error>) -> Error {
 
 impl<K, E, C, F, T, O> Logic for CepLogic<K, E, C, F, T>
 where
-    K: Data + Eq + Hash,
-    E: Data,
+    K: Key,
+    E: Stored,
     C: Judge<E> + 'static,
     F: Fn(&E) -> K + 'static,
     T: FnMut(&K, &Found<'_, E>) -> O + 'static,

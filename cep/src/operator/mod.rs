@@ -9,13 +9,13 @@ mod condition;
 mod logic;
 
 use std::cmp::Ordering;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::{KeyedStream, Stream};
-use tidegate_runtime::Data;
 use tidegate_runtime::operator::keyed;
+use tidegate_runtime::state::{Key, Stored};
+use tidegate_runtime::{Kind, OperatorSpec};
 
 pub use condition::{Judge, Where};
 pub use logic::{CepLogic, KeyState, TieBreak};
@@ -23,6 +23,9 @@ pub use logic::{CepLogic, KeyState, TieBreak};
 use crate::matcher::{Engine, Found, Limit};
 use crate::nfa::Nfa;
 use crate::pattern::{Condition, Invalid, Pattern};
+
+/// The kind of pattern operators, as savepoints know it.
+pub const PATTERN: Kind = Kind::new("pattern");
 
 /// A match, or a partial match, with its events copied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,14 @@ pub struct Match<K, E> {
     pub start: i64,
     /// The time of the last event, in milliseconds since 1970.
     pub end: i64,
+}
+
+impl<K: Stored, E: Stored> Stored for Match<K, E> {
+    const SCHEMA: &'static str = "pattern.match/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[K::schema(), E::schema()])
+    }
 }
 
 impl<K, E> Match<K, E> {
@@ -137,27 +148,28 @@ pub struct Matches<'s, K: 'static, E: 'static> {
 }
 
 /// Adds patterns to keyed streams.
-pub trait CepExt<'s, E: Data, F> {
+pub trait CepExt<'s, E: Stored, F> {
     /// Looks for a pattern in the events of each key. The operator's state is kept under `name`. The [front page](crate) has an example.
     #[must_use]
     fn pattern<K, C>(self, name: &str, search: Search<E, C>) -> Matches<'s, K, E>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         C: Judge<E> + 'static,
         F: Fn(&E) -> K + Clone + 'static;
 }
 
-impl<'s, E: Data, F> CepExt<'s, E, F> for KeyedStream<'s, E, F> {
+impl<'s, E: Stored, F> CepExt<'s, E, F> for KeyedStream<'s, E, F> {
     fn pattern<K, C>(self, name: &str, search: Search<E, C>) -> Matches<'s, K, E>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         C: Judge<E> + 'static,
         F: Fn(&E) -> K + Clone + 'static,
     {
         let (edge, key) = self.into_parts();
         let of_record = key.clone();
-        let kind = format!("pattern: {}; {}", search.nfa.steps().collect::<Vec<_>>().join(", "), search.engine());
-        let (main, side) = keyed(edge, name, &kind, Some("late"), key, |context| CepLogic::new(of_record, search, Emitted::of, context));
+        let label = format!("pattern: {}; {}", search.nfa.steps().collect::<Vec<_>>().join(", "), search.engine());
+        let spec = OperatorSpec::new(PATTERN).labelled(label);
+        let (main, side) = keyed(edge, name, spec, Some("late"), key, |context| CepLogic::new(of_record, search, Emitted::of, context));
         let emitted = Stream::from_edge(main);
         let matches = emitted.clone().flat_map(&format!("{name}/matches"), |emitted| match emitted {
             Emitted::Match(found) => Some(found),

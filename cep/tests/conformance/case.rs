@@ -10,6 +10,7 @@ use tidegate_cep::{AfterMatch, Candidate, Condition, Contiguity, Inner, Judge, P
 use tidegate_expr::Expr;
 use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
+use tidegate_runtime::state::Stored;
 
 /// An event: its number in the case and its fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,10 @@ pub struct Event {
     pub tie: Value,
     fields: Vec<Value>,
     map: Value,
+}
+
+impl Stored for Event {
+    const SCHEMA: &'static str = "event/1";
 }
 
 pub enum Entry {

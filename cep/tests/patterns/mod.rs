@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_cep::pattern::{Alternative, Body};
 use tidegate_cep::{AfterMatch, Candidate, Condition, Contiguity, Inner, Judge, Pattern, SkipTo, Step, Times};
 use tidegate_runtime::Error;
+use tidegate_runtime::state::Stored;
 
 /// The kinds of event that fit, as bits. An iterative condition also wants an even number of events before.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -28,6 +29,10 @@ pub struct Event {
     pub index: usize,
     pub time: i64,
     pub kind: u8,
+}
+
+impl Stored for Event {
+    const SCHEMA: &'static str = "event/1";
 }
 
 impl Judge<Event> for Kinds {

@@ -40,6 +40,7 @@ fn manifest() -> Manifest {
             role: "operator".to_owned(),
             basis: Basis::default(),
             states: vec![StateInfo { id: 0, name: "slices".to_owned(), schema: "(i64, \"f64\")".to_owned(), fields: Vec::new() }],
+            list_schema: None,
             parts: vec![part(0, 0..64), part(1, 64..128)],
         }],
     }
@@ -112,7 +113,8 @@ fn errors_say_what_is_wrong() {
     says("", "whole JSON document");
     says("[1]", "no `format`");
     // The format comes before all else: a newer document may look quite different.
-    says("{\"format\": 2, \"anything\": []}", "format 2, but this release reads format 1");
+    says("{\"format\": 3, \"anything\": []}", "format 3, but this release reads format 2: use the release that wrote it, or a newer one");
+    says("{\"format\": 1, \"anything\": []}", "only that release can go on from it");
     says("{\"format\": 1}", "checksum");
 }
 

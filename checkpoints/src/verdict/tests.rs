@@ -14,6 +14,7 @@ fn declared(id: &str, states: &[(&str, &str)]) -> Declared {
         role: "operator".to_owned(),
         basis: Basis::default(),
         states: states.collect(),
+        list_schema: None,
         objections: Vec::new(),
         unknown: None,
     }

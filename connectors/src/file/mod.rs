@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidegate_runtime::Error;
+use tidegate_runtime::Kind;
 use tidegate_runtime::Record;
 use tidegate_runtime::source::{Batch, Reader, Resumed, Source, SourceContext, SplitId};
 
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
 use crate::handover::{Count, Nothing, Outlet, Parcel, Stop, read_on_thread};
+use crate::kinds;
 use crate::lines::{Line, Lines};
 use crate::path::same_file;
 use crate::split::{Origin, Pace, Split};
@@ -57,6 +59,10 @@ impl<F: Format> FileSource<F> {
 }
 
 impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
+    fn kind(&self) -> Kind {
+        kinds::FILE
+    }
+
     /// Files that were read are as long as they were, if they are among those that are read now.
     fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
         let mut positions = position::read(Some(positions))?;

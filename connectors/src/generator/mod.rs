@@ -12,11 +12,13 @@ mod zipf;
 use std::sync::Arc;
 
 use tidegate_runtime::Error;
+use tidegate_runtime::Kind;
 use tidegate_runtime::Record;
 use tidegate_runtime::source::{Reader, Source, SourceContext};
 
 use crate::entry::Entry;
 use crate::handover::Nothing;
+use crate::kinds;
 pub use distribution::Distribution;
 use distribution::Sampler;
 use draw::Draw;
@@ -109,6 +111,10 @@ impl GeneratorSource {
 }
 
 impl Source<Entry<Row>> for GeneratorSource {
+    fn kind(&self) -> Kind {
+        kinds::GENERATOR
+    }
+
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<Row>>>, Error> {
         if context.worker != 0 {
             return Ok(Box::new(Nothing));
@@ -152,6 +158,10 @@ impl<F> FnSource<F> {
 }
 
 impl<T: 'static, F: Fn(u64) -> Record<T> + Clone + Send + Sync + 'static> Source<T> for FnSource<F> {
+    fn kind(&self) -> Kind {
+        kinds::FUNCTION
+    }
+
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error> {
         let record = self.record.clone();
         Ok(Box::new(Generate::new(self.plan, context, move |i| Ok(record(i)))?))

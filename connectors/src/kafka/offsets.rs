@@ -264,6 +264,21 @@ mod tests {
         Partition::new("t", number)
     }
 
+    /// Savepoints of released versions have these: another form needs another version of the source, which reads this one, too.
+    #[test]
+    fn positions_are_written_as_they_always_were() {
+        let range = Range { next: 17, stop: Some(20) };
+        let ends = Position { partition: partition(3), range, asked: Some(Arc::new(Stop::Timestamp(9))) };
+        let goes_on = Position { range: Range { stop: None, ..range }, asked: None, ..ends.clone() };
+        for (position, kept) in [
+            (goes_on, serde_json::json!({ "topic": "t", "partition": 3, "offset": 17 })),
+            (ends, serde_json::json!({ "topic": "t", "partition": 3, "offset": 17, "stop": 20, "asked": { "timestamp": 9 } })),
+        ] {
+            assert_eq!(position.to_json(), Some(kept.clone()));
+            assert_eq!(Position::read(&kept).unwrap(), position);
+        }
+    }
+
     #[test]
     fn every_start_and_stop_is_an_offset() {
         let bare = Facts { committed: None, from: None, to: None, ..FACTS };

@@ -8,11 +8,12 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value as Json;
 use tidegate_checkpoints::Epoch;
 use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
-use tidegate_runtime::{Error, Record};
+use tidegate_runtime::{Error, Kind, Record};
 
 use super::client::{Cluster, Context};
 use super::exactly_once::{ExactlyOnce, nothing_pends, values};
 use super::partitions::no_topic;
+use crate::kinds;
 use crate::message::MessageEncoder;
 use tidegate_rows::format::{TextPart, Timestamps, plain_as};
 use tidegate_rows::{Row, Value};
@@ -153,6 +154,10 @@ impl Address<Row> for RowAddress {
 }
 
 impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A> {
+    fn kind(&self) -> Kind {
+        kinds::KAFKA
+    }
+
     /// It keeps nothing itself; but it may have written exactly once before.
     fn accepts(&self, committables: &[Json]) -> Result<(), Error> {
         nothing_pends(&self.cluster, committables)

@@ -9,6 +9,7 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use tidegate_runtime::Error;
+use tidegate_runtime::Kind;
 use tidegate_runtime::source::{Batch, Reader, Resumed, Source, SourceContext, SplitId};
 
 use super::client::{Cluster, Context, is_passing};
@@ -20,6 +21,7 @@ use super::split::{End, Fault, Split, fault};
 use crate::bad::BadRecords;
 use crate::entry::{Entry, OnBad};
 use crate::handover::{self, Count, Outlet, Parcel, read_on_thread};
+use crate::kinds;
 use crate::message::MessageFormat;
 
 /// How long the thread sleeps when there is nothing to read; a message wakes it at once.
@@ -128,6 +130,10 @@ impl<F: MessageFormat, C: Complete<F::Item>> KafkaSource<F, C> {
 }
 
 impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSource<F, C> {
+    fn kind(&self) -> Kind {
+        kinds::KAFKA
+    }
+
     /// Looks for what is to be read as the first worker does when the job runs.
     fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
         let whole = self.share(0, 1, unbounded().1);

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
-use tidegate_runtime::{Epoch, Error, Record};
+use tidegate_runtime::{Epoch, Error, Kind, Record};
 
 use super::buffer::Buffer;
 use super::committed::{self, Committed};
 use super::part::{Part, Place};
+use crate::kinds;
 use tidegate_rows::format::Encoder;
 
 /// Writes a file, anew in every run that does not go on from a snapshot. Directories on the way to it are made.
@@ -136,6 +137,10 @@ fn number(path: &Path) -> Option<usize> {
 }
 
 impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
+    fn kind(&self) -> Kind {
+        kinds::FILE
+    }
+
     fn accepts(&self, committables: &[Json]) -> Result<(), Error> {
         let (known, header) = (self.sorted::<T>(committables.iter().map(Part::told).collect::<Result<_, _>>()?), self.header::<T>());
         let mut lengths: BTreeMap<&Path, Option<u64>> = BTreeMap::new();

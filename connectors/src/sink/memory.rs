@@ -3,8 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_runtime::Error;
+use tidegate_runtime::Kind;
 use tidegate_runtime::Record;
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
+
+use crate::kinds;
 
 /// Collects records of all workers in memory. Clones share what they collect.
 #[derive(Debug)]
@@ -49,6 +52,10 @@ impl<T> Clone for CollectSink<T> {
 }
 
 impl<T: Send + 'static> Sink<T> for CollectSink<T> {
+    fn kind(&self) -> Kind {
+        kinds::MEMORY
+    }
+
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         Ok(Box::new(self.clone()))
     }
@@ -83,6 +90,10 @@ impl<T: 'static, F> Sink<T> for FnSink<F>
 where
     F: FnMut(Record<T>) -> Result<(), Error> + Clone + Send + Sync + 'static,
 {
+    fn kind(&self) -> Kind {
+        kinds::FUNCTION
+    }
+
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         Ok(Box::new(self.clone()))
     }

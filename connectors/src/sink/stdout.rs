@@ -4,10 +4,12 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_runtime::Error;
+use tidegate_runtime::Kind;
 use tidegate_runtime::Record;
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 
 use super::buffer::Buffer;
+use crate::kinds;
 use tidegate_rows::format::Encoder;
 
 /// Writes lines to standard output. Each worker writes under a lock, so lines never mix; a header comes once, first.
@@ -36,6 +38,10 @@ impl<E> StdoutSink<E> {
 }
 
 impl<T: 'static, E: Encoder<T>> Sink<T> for StdoutSink<E> {
+    fn kind(&self) -> Kind {
+        kinds::STDOUT
+    }
+
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         let mut header = Vec::new();
         self.encoder.header(&mut header);

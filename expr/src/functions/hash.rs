@@ -2,8 +2,8 @@
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
-use tidegate_hash::stable_hash;
 use tidegate_rows::Value;
+use tidegate_stable::stable_hash;
 
 use super::{Function, Outcome, Style, T, no_match};
 use crate::display;

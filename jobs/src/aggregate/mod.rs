@@ -6,13 +6,15 @@ mod acc;
 mod exact;
 mod function;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use tidegate_operators::{Aggregate, Sliding};
 use tidegate_rows::{Row, Type, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
-use tidegate_runtime::state::Meaning;
+use tidegate_runtime::state::{Meaning, Stored};
 use tidegate_runtime::{Clock, Error, Field};
 
 use crate::relation::failures::Failures;
@@ -34,7 +36,34 @@ pub struct Compiled {
 }
 
 /// The accumulators of one key and window. Two lie beside the key: with a box the state would be two cache misses away for each record.
-pub type Accs = SmallVec<[Acc; 2]>;
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Accs(SmallVec<[Acc; 2]>);
+
+/// What each accumulator is of is said by the parts of the meaning.
+impl Stored for Accs {
+    const SCHEMA: &'static str = "aggregates/1";
+}
+
+impl Deref for Accs {
+    type Target = [Acc];
+
+    fn deref(&self) -> &[Acc] {
+        &self.0
+    }
+}
+
+impl DerefMut for Accs {
+    fn deref_mut(&mut self) -> &mut [Acc] {
+        &mut self.0
+    }
+}
+
+impl FromIterator<Acc> for Accs {
+    fn from_iter<I: IntoIterator<Item = Acc>>(accs: I) -> Self {
+        Self(accs.into_iter().collect())
+    }
+}
 
 /// All aggregates of a stream.
 pub struct RowAggregate {
@@ -173,13 +202,13 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     /// Accumulators go with the names of their aggregates. What an aggregate makes of its accumulator is not asked: it may be another quantile now.
-    fn meaning(&self) -> Option<Meaning<Accs>> {
+    fn meaning(&self) -> Meaning<Accs> {
         let (aggregates, empty) = (Arc::clone(&self.aggregates), self.empty());
         let arrange = move |accs: &mut Accs, places: &[Option<usize>]| {
             let kept = |place: &Option<usize>| place.and_then(|place| accs.get(place).cloned());
             *accs = aggregates.iter().zip(places).map(|(a, place)| kept(place).unwrap_or_else(|| empty(a))).collect();
         };
-        Some(Meaning::new("aggregates").with_parts(self.kept.clone(), arrange))
+        Meaning::of_type().with_parts(self.kept.clone(), arrange)
     }
 
     fn create(&self) -> Accs {
@@ -209,7 +238,7 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     fn merge(&self, acc: &mut Accs, other: &Accs) {
-        acc.iter_mut().zip(other).for_each(|(acc, other)| acc.merge(other));
+        acc.iter_mut().zip(other.iter()).for_each(|(acc, other)| acc.merge(other));
     }
 
     fn sliding(&self) -> Sliding {
@@ -217,17 +246,17 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     fn retract(&self, acc: &mut Accs, other: &Accs) {
-        acc.iter_mut().zip(other).for_each(|(acc, other)| acc.retract(other));
+        acc.iter_mut().zip(other.iter()).for_each(|(acc, other)| acc.retract(other));
     }
 
     fn rest(&self, part: &Accs) -> Accs {
         let empty = self.empty();
         let of = |(a, part): (&Compiled, &Acc)| if a.sliding() == Sliding::Retract { empty(a) } else { part.clone() };
-        self.aggregates.iter().zip(part).map(of).collect()
+        self.aggregates.iter().zip(part.iter()).map(of).collect()
     }
 
     fn complete(&self, acc: &mut Accs, rest: &Accs) {
-        for ((acc, rest), aggregate) in acc.iter_mut().zip(rest).zip(&*self.aggregates) {
+        for ((acc, rest), aggregate) in acc.iter_mut().zip(rest.iter()).zip(&*self.aggregates) {
             if aggregate.sliding() != Sliding::Retract {
                 acc.clone_from(rest);
             }
@@ -235,7 +264,7 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     fn finish(&self, acc: &Accs) -> Vec<Value> {
-        self.aggregates.iter().zip(acc).map(|(a, acc)| acc.finish(&a.function)).collect()
+        self.aggregates.iter().zip(acc.iter()).map(|(a, acc)| acc.finish(&a.function)).collect()
     }
 }
 

@@ -120,6 +120,7 @@ pub enum TimeUnit {
 
 /// `event_time`: where the times of records come from.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one for each source of a file")]
 pub enum EventTime {
     /// A field.
     Field(TimeField),

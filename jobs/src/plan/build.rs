@@ -10,6 +10,7 @@ use tidegate_runtime::{Dataflow, operator};
 use super::{Plan, about};
 use crate::connect::plan::sources;
 use crate::relation::failures::Failures;
+use crate::stage::kinds;
 use crate::stage::{Rows, Site, filtered, gather, through};
 
 impl Plan {
@@ -21,7 +22,7 @@ impl Plan {
             let name = about::sink_name(&sink.name);
             flow.describe(&name, sink.about.clone());
             let input = gather(&sink.inputs, &name, &sink.schema, &streams);
-            operator::sink(input.into_edge(), &name, &sink.words, Arc::clone(&sink.sink));
+            operator::sink(input.into_edge(), &name, &sink.label, Arc::clone(&sink.sink));
         }
     }
 
@@ -30,14 +31,14 @@ impl Plan {
             flow.describe(&source.name, source.about.clone());
             let Some(dead_letter) = &source.dead_letter else {
                 let rows = sources::Good(Arc::clone(&source.source));
-                streams.insert(&source.name, Stream::from_edge(operator::source(flow, &source.name, &source.words, rows, source.strategy)));
+                streams.insert(&source.name, Stream::from_edge(operator::source(flow, &source.name, &source.label, rows, source.strategy)));
                 continue;
             };
-            let entries = operator::source(flow, &source.name, &source.words, Arc::clone(&source.source), source.strategy);
-            let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), "good records", |metrics| {
+            let entries = operator::source(flow, &source.name, &source.label, Arc::clone(&source.source), source.strategy);
+            let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), kinds::GOOD_RECORDS, |metrics| {
                 filtered(Entry::good, metrics)
             });
-            let bad = operator::stateless(entries, dead_letter, "bad records", |metrics| filtered(sources::dead_letter, metrics));
+            let bad = operator::stateless(entries, dead_letter, kinds::BAD_RECORDS, |metrics| filtered(sources::dead_letter, metrics));
             streams.insert(&source.name, Stream::from_edge(good));
             streams.insert(dead_letter, Stream::from_edge(bad));
         }

@@ -27,7 +27,6 @@ use crate::relation::known::{Known, Order, Timing};
 use crate::relation::open::{Asked, Origin};
 use crate::relation::union::Streams;
 
-pub use crate::connect::plan::sinks::STDOUT;
 pub use crate::relation::key::RowKey;
 pub use durability::{Checkpoints, Durability, Restart};
 pub use stored::records;

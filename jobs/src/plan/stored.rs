@@ -4,11 +4,11 @@
 use serde::de::DeserializeOwned;
 use tidegate_checkpoints::{Field, OperatorState, StateInfo};
 use tidegate_operators::window::Bounds;
-use tidegate_operators::{Measured, stored};
+use tidegate_operators::{Measured, kinds, stored};
 use tidegate_rows::format::{Encoder, JsonEncoder, Timestamps};
 use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
-use tidegate_runtime::state::{Table, decode, decode_namespace, without_stamp};
+use tidegate_runtime::state::{Table, decode, decode_namespace, expires, reminds, without_stamp};
 
 use crate::aggregate::Accs;
 use crate::relation::key::RowKey;
@@ -21,17 +21,17 @@ use crate::stage::{Identity, RowTriggerState};
 /// The row is not what the manifest says.
 pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<Option<()>, Error> {
     let Some(of_key) = &operator.basis.key else { return Ok(None) };
-    if state.schema == "timers" {
+    if reminds(&state.schema) {
         return Ok(Some(()));
     }
     let (namespace, key) = match state.name.as_str() {
         "slices" | "late" => decode_namespace(key).map(|(namespace, key)| (Some(namespace), key))?,
         _ => (None, key),
     };
-    let value = if state.schema.ends_with(", expiring") { without_stamp(value) } else { value };
+    let value = if expires(&state.schema) { without_stamp(value) } else { value };
     let printer = Printer { of_key, key: decode(key)?, state: &state.name };
     let aggregates = |accs: Accs| {
-        let shown: Vec<_> = state.fields.iter().zip(&accs).map(|(field, acc)| (field.name.clone(), acc.shown(&field.is))).collect();
+        let shown: Vec<_> = state.fields.iter().zip(accs.iter()).map(|(field, acc)| (field.name.clone(), acc.shown(&field.is))).collect();
         shown.into_iter()
     };
     let at = |name: &str, ms: i64| (name.to_owned(), Value::timestamp_ms(ms));
@@ -45,10 +45,10 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
         "slices" | "late" | "sessions" | "windows" if !state.fields.is_empty() => {
             let what = match state.name.as_str() {
                 "late" => "window_end",
-                _ if operator.kind.starts_with("tumbling") => "window_start",
+                _ if operator.kind == kinds::TUMBLING_WINDOW.name() => "window_start",
                 _ => "slice_start",
             };
-            let latest = state.schema.contains(stored::LATEST);
+            let latest = stored::keeps_latest(&state.schema);
             let all = if latest { held::<LatestAccs>(&state.name, value)? } else { held::<Accs>(&state.name, value)? };
             for (window, accs) in all {
                 let of_slice = namespace.map(|ms| at(what, ms));

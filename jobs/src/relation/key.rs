@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_rows::{Row, Schema, Value};
+use tidegate_runtime::state::Stored;
 
 use tidegate_expr::Expr;
 use tidegate_expr::{canonical, has_forms};
@@ -17,6 +18,10 @@ pub enum RowKey {
     Two([Value; 2]),
     /// By more.
     Many(Box<[Value]>),
+}
+
+impl Stored for RowKey {
+    const SCHEMA: &'static str = "row.key/1";
 }
 
 impl RowKey {

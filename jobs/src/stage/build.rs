@@ -7,11 +7,21 @@ use tidegate_operators::Stream;
 use tidegate_rows::{Row, Schema, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Ttl;
-use tidegate_runtime::{Error, Record, operator};
+use tidegate_runtime::{Error, OperatorSpec, Record, operator};
 
 use crate::relation::failures::{Failures, OnError};
 use crate::relation::pipeline::Pipeline;
 use crate::relation::union::PlannedInput;
+
+/// The kinds of the operators between those that keep state.
+pub(crate) mod kinds {
+    use tidegate_runtime::Kind;
+
+    pub(crate) const BAD_RECORDS: Kind = Kind::new("bad_records");
+    pub(crate) const GOOD_RECORDS: Kind = Kind::new("good_records");
+    pub(crate) const ROWS: Kind = Kind::new("rows");
+    pub(crate) const TIMEOUTS: Kind = Kind::new("timeouts");
+}
 
 /// A stream of rows that is being built.
 pub(crate) type Rows<'s> = Stream<'s, Row>;
@@ -92,10 +102,11 @@ impl<'s> Site<'_, 's> {
     /// Turns results into rows and takes them through what follows the stage; those that `row` has nothing for are left out.
     pub(crate) fn emitted<R: Clone + 'static>(&self, results: Stream<'s, R>, row: impl Fn(R) -> Option<Row> + 'static) -> Rows<'s> {
         let pipeline = self.pipeline.clone();
-        let words = if pipeline.is_empty() { "rows".to_owned() } else { pipeline.to_string() };
+        let spec = OperatorSpec::new(kinds::ROWS);
+        let spec = if pipeline.is_empty() { spec } else { spec.labelled(pipeline.to_string()) };
         let mut failures = self.failures_over(self.pipeline_schema);
         let node = format!("{}/emit", self.name);
-        Stream::from_edge(operator::stateless(results.into_edge(), &node, &words, |metrics: Arc<OperatorMetrics>| {
+        Stream::from_edge(operator::stateless(results.into_edge(), &node, spec, |metrics: Arc<OperatorMetrics>| {
             move |records: &mut Vec<Record<R>>, out: &mut Vec<Record<Row>>| {
                 records.drain(..).try_for_each(|record| match row(record.value) {
                     Some(row) => pipeline.run(Record::new(record.time, row), out, &metrics, &mut failures),
@@ -122,8 +133,8 @@ pub(crate) fn filtered<A, B>(
 /// Rows through a pipeline, as one operator.
 pub(crate) fn through<'s>(rows: Rows<'s>, name: &str, pipeline: &Pipeline, mut failures: Failures) -> Rows<'s> {
     let pipeline = pipeline.clone();
-    let words = pipeline.to_string();
-    Stream::from_edge(operator::stateless(rows.into_edge(), name, &words, |metrics| {
+    let spec = OperatorSpec::new(kinds::ROWS).labelled(pipeline.to_string());
+    Stream::from_edge(operator::stateless(rows.into_edge(), name, spec, |metrics| {
         move |records: &mut Vec<Record<Row>>, out: &mut Vec<Record<Row>>| {
             records.drain(..).try_for_each(|record| pipeline.run(record, out, &metrics, &mut failures))
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_expr::{Expr, field_name};
 use tidegate_operators::Ties;
 use tidegate_rows::{Row, Schema, Type};
+use tidegate_runtime::state::Stored;
 use tidegate_runtime::{Basis, Field};
 
 use super::kind::Head;
@@ -81,6 +82,10 @@ pub(crate) fn by_value() -> Ties<Row> {
 /// What tells results that come again from others of their time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Identity(Row);
+
+impl Stored for Identity {
+    const SCHEMA: &'static str = "row.identity/1";
+}
 
 impl Identity {
     /// The values of these slots.

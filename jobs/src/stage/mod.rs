@@ -8,7 +8,7 @@ mod keyed;
 mod kind;
 pub(crate) mod window;
 
-pub(crate) use build::{Rows, Site, Work, filtered, gather, through};
+pub(crate) use build::{Rows, Site, Work, filtered, gather, kinds, through};
 pub(crate) use keyed::Identity;
 pub use kind::Head;
 pub(crate) use kind::{Around, Kind, Late, Planned, Read, Refused, Scope};

@@ -7,6 +7,7 @@ use tidegate_expr::{Expr, identifiers};
 use tidegate_operators::{Latest, Top as Greatest, WindowResult};
 use tidegate_rows::{Row, Type, Value};
 use tidegate_runtime::Error;
+use tidegate_runtime::state::Stored;
 
 use std::sync::Arc;
 
@@ -179,6 +180,10 @@ impl Work for PlannedTop {
 /// A value, in the order in which values of all types stand.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measure(Value);
+
+impl Stored for Measure {
+    const SCHEMA: &'static str = "row.measure/1";
+}
 
 impl PartialEq for Measure {
     fn eq(&self, other: &Self) -> bool {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Frozen, SharedMap, States, ValueState};
+use tidegate_runtime::state::{Frozen, SharedMap, States, Stored, ValueState};
 use tidegate_runtime::{Clock, Error, KeyGroups, Record, Watermark, stable_hash};
 
 use super::{cases, expected, same};
@@ -20,6 +20,10 @@ struct Event {
     key: String,
     value: String,
     commands: Option<String>,
+}
+
+impl Stored for Event {
+    const SCHEMA: &'static str = "event/1";
 }
 
 fn plain(value: &Json) -> String {

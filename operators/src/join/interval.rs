@@ -1,14 +1,13 @@
 //! Interval joins: records of one key that are close in event time, with Flink's semantics.
 
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed, Timers};
-use tidegate_runtime::{Data, Error, Record, Watermark};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers};
+use tidegate_runtime::{Error, Record, Watermark};
 
 use super::buffer::{Buffer, Waiting};
 use super::{Either, JoinType, untimed};
@@ -71,6 +70,14 @@ struct Sides<L, R> {
     wake: Option<i64>,
 }
 
+impl<L: Stored, R: Stored> Stored for Sides<L, R> {
+    const SCHEMA: &'static str = "interval_join.sides/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[L::schema(), R::schema()])
+    }
+}
+
 /// The logic of an interval join. A record before the watermark is late and goes to the side output. A pair has the later of its two times; a record that
 /// stays alone is emitted when it can find no partner any more, at that time.
 pub struct IntervalLogic<K, L, R, F, G, O> {
@@ -86,9 +93,9 @@ pub struct IntervalLogic<K, L, R, F, G, O> {
 
 impl<K, L, R, F, G, O> IntervalLogic<K, L, R, F, G, O>
 where
-    K: Data + Eq + Hash,
-    L: Data,
-    R: Data,
+    K: Key,
+    L: Stored,
+    R: Stored,
     G: FnMut(&K, Option<&L>, Option<&R>) -> O,
 {
     /// Joins records of equal `key`; `pair` makes the results.
@@ -96,7 +103,7 @@ where
     /// # Errors
     /// The states can't be declared.
     pub fn new(key: F, interval: Interval, kind: JoinType, pair: G, context: &mut Context) -> Result<Self, Error> {
-        let sides = context.states.keyed("sides", None)?;
+        let sides = context.states.keyed("sides", Meaning::of_type())?;
         let timers = context.states.timers("timers")?;
         let metrics = Arc::clone(&context.metrics);
         Ok(Self { key, pair, interval, kind, sides, timers, metrics, emits: std::marker::PhantomData })
@@ -153,9 +160,9 @@ where
 
 impl<K, L, R, F, G, O> Logic for IntervalLogic<K, L, R, F, G, O>
 where
-    K: Data + Eq + Hash,
-    L: Data,
-    R: Data,
+    K: Key,
+    L: Stored,
+    R: Stored,
     F: Fn(&Either<L, R>) -> K + 'static,
     G: FnMut(&K, Option<&L>, Option<&R>) -> O + 'static,
     O: Clone + 'static,

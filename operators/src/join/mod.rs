@@ -11,6 +11,7 @@ mod windowed;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::Record;
+use tidegate_runtime::state::Stored;
 
 pub use interval::{Interval, IntervalLogic};
 pub use stream::JoinedStreams;
@@ -24,6 +25,14 @@ pub enum Either<L, R> {
     Left(L),
     /// Of the second.
     Right(R),
+}
+
+impl<L: Stored, R: Stored> Stored for Either<L, R> {
+    const SCHEMA: &'static str = "either/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[L::schema(), R::schema()])
+    }
 }
 
 /// What becomes of records without a partner.
@@ -54,6 +63,7 @@ impl JoinType {
     }
 }
 
+/// These words are part of the form of a join, which is stored: they stay.
 impl std::fmt::Display for JoinType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -75,6 +85,7 @@ pub enum Unmatched {
     Keep,
 }
 
+/// These words are part of the form of a join, which is stored: they stay.
 impl std::fmt::Display for Unmatched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

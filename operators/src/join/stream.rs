@@ -1,11 +1,11 @@
 //! Two keyed streams seen together.
 
-use std::hash::Hash;
-
 use tidegate_runtime::operator::keyed;
-use tidegate_runtime::{Data, Edge};
+use tidegate_runtime::state::{Key, Stored};
+use tidegate_runtime::{Data, Edge, OperatorSpec};
 
 use super::{Either, Interval, IntervalLogic, JoinType, TemporalLogic, Unmatched};
+use crate::kinds;
 use crate::stream::Stream;
 use crate::ties::Ties;
 use crate::window::{Assigner, WindowedStream};
@@ -28,15 +28,18 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
     #[must_use]
     pub fn interval<K, O, G>(self, name: &str, interval: Interval, kind: JoinType, pair: G) -> Joined<'s, L, R, O>
     where
-        K: Data + Eq + Hash,
+        L: Stored,
+        R: Stored,
+        K: Key,
         O: Clone + 'static,
         F: Fn(&Either<L, R>) -> K + Clone + 'static,
         G: FnMut(&K, Option<&L>, Option<&R>) -> O + 'static,
     {
         let key = self.key.clone();
-        let words = format!("{kind} interval join: {interval}");
+        let label = format!("{kind} interval join: {interval}");
+        let spec = OperatorSpec::new(kinds::INTERVAL_JOIN).of_form(format!("{kind} join")).labelled(label);
         let (main, late) =
-            keyed(self.edge, name, &words, Some("late"), self.key, |context| IntervalLogic::new(key, interval, kind, pair, context));
+            keyed(self.edge, name, spec, Some("late"), self.key, |context| IntervalLogic::new(key, interval, kind, pair, context));
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 
@@ -46,15 +49,18 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
     #[must_use]
     pub fn temporal<K, O, D, G>(self, name: &str, unmatched: Unmatched, deletes: D, pair: G, ties: Option<Ties<R>>) -> Joined<'s, L, R, O>
     where
-        K: Data + Eq + Hash,
+        L: Stored,
+        R: Stored,
+        K: Key,
         O: Clone + 'static,
         F: Fn(&Either<L, R>) -> K + Clone + 'static,
         D: FnMut(&R) -> bool + 'static,
         G: FnMut(&K, &L, Option<&R>) -> O + 'static,
     {
         let key = self.key.clone();
-        let words = format!("{unmatched} temporal join");
-        let (main, late) = keyed(self.edge, name, &words, Some("late"), self.key, |context| {
+        let label = format!("{unmatched} temporal join");
+        let spec = OperatorSpec::new(kinds::TEMPORAL_JOIN).of_form(format!("{unmatched} join")).labelled(label);
+        let (main, late) = keyed(self.edge, name, spec, Some("late"), self.key, |context| {
             TemporalLogic::new(key, deletes, unmatched, pair, ties, context)
         });
         (Stream::from_edge(main), Stream::from_edge(late))

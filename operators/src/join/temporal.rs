@@ -1,13 +1,12 @@
 //! Temporal joins: each record with the version of a table that was valid at its time, as Flink's event-time temporal join.
 
-use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed, Timers};
-use tidegate_runtime::{Data, Error, Record, Watermark};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers};
+use tidegate_runtime::{Error, Record, Watermark};
 
 use super::buffer::{Buffer, Waiting};
 use super::versions::Versions;
@@ -20,6 +19,14 @@ struct Row<L, R> {
     waiting: Buffer<L>,
     versions: Versions<R>,
     wake: Option<i64>,
+}
+
+impl<L: Stored, R: Stored> Stored for Row<L, R> {
+    const SCHEMA: &'static str = "temporal_join.row/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[L::schema(), R::schema()])
+    }
 }
 
 /// The logic of a temporal join. The left waits until the watermark has come to its time: then all versions up to it are known. A version is
@@ -39,9 +46,9 @@ pub struct TemporalLogic<K, L, R, F, D, G, O> {
 
 impl<K, L, R, F, D, G, O> TemporalLogic<K, L, R, F, D, G, O>
 where
-    K: Data + Eq + Hash,
-    L: Data,
-    R: Data,
+    K: Key,
+    L: Stored,
+    R: Stored,
     G: FnMut(&K, &L, Option<&R>) -> O,
 {
     /// Joins records of equal `key`; `pair` makes the results. A record of the right that `deletes` is no version: the row is not there from
@@ -50,7 +57,7 @@ where
     /// # Errors
     /// The states can't be declared.
     pub fn new(key: F, deletes: D, unmatched: Unmatched, pair: G, ties: Option<Ties<R>>, context: &mut Context) -> Result<Self, Error> {
-        let rows = context.states.keyed("rows", None)?;
+        let rows = context.states.keyed("rows", Meaning::of_type())?;
         let timers = context.states.timers("timers")?;
         let metrics = Arc::clone(&context.metrics);
         Ok(Self { key, deletes, pair, unmatched, ties, rows, timers, metrics, emits: std::marker::PhantomData })
@@ -106,9 +113,9 @@ where
 
 impl<K, L, R, F, D, G, O> Logic for TemporalLogic<K, L, R, F, D, G, O>
 where
-    K: Data + Eq + Hash,
-    L: Data,
-    R: Data,
+    K: Key,
+    L: Stored,
+    R: Stored,
     F: Fn(&Either<L, R>) -> K + 'static,
     D: FnMut(&R) -> bool + 'static,
     G: FnMut(&K, &L, Option<&R>) -> O + 'static,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{self, Ask, Ticket};
-use tidegate_runtime::{Data, Error};
+use tidegate_runtime::{Data, Error, OperatorSpec};
 
 use super::{LookupTable, Rows};
 use crate::asynchronous::{AsyncFunction, AsyncOptions, Pool, ask, describe};
 use crate::join::Unmatched;
+use crate::kinds;
 use crate::stream::Stream;
 
 impl<'s, T: Data> Stream<'s, T> {
@@ -30,9 +31,10 @@ impl<'s, T: Data> Stream<'s, T> {
         F: Fn(&T) -> K + 'static,
         G: Fn(&T, Option<&B::Row>) -> O + Send + Sync + 'static,
     {
-        let kind = format!("{unmatched} lookup join with {}, {}", table.describe(), describe(&options));
+        let label = format!("{unmatched} lookup join with {}, {}", table.describe(), describe(&options));
+        let spec = OperatorSpec::new(kinds::LOOKUP_JOIN).labelled(label);
         let pool = Pool::new(name);
-        let edge = operator::asynchronous(self.into_edge(), name, &kind, options.order, options.capacity, |metrics| Lookup {
+        let edge = operator::asynchronous(self.into_edge(), name, spec, options.order, options.capacity, |metrics| Lookup {
             finding: Arc::new(Finding(table)),
             joining: Arc::new(Joining { unmatched, pair, metrics }),
             options,

@@ -16,8 +16,13 @@ pub trait Assigner<T>: 'static {
     /// The job fails with this cause.
     fn assign(&mut self, value: &T, time: i64, windows: &mut Vec<Bounds>) -> Result<bool, Error>;
 
+    /// Which windows these are, with their sizes. It is stored and compared: what other windows hold is not theirs.
+    fn form(&self) -> String;
+
     /// In the words of the graph.
-    fn describe(&self) -> String;
+    fn describe(&self) -> String {
+        self.form()
+    }
 
     /// Do windows of a key that meet or touch become one?
     fn merges(&self) -> bool {
@@ -155,6 +160,7 @@ pub(super) fn length(duration: Duration) -> Result<i64, InvalidWindow> {
     i64::try_from(duration.as_millis()).ok().filter(|ms| *ms > 0).ok_or(InvalidWindow::Size)
 }
 
+/// The form of the windows, which is stored: these words stay.
 impl std::fmt::Display for Window {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
@@ -173,7 +179,7 @@ impl std::fmt::Display for Window {
     }
 }
 
-/// Milliseconds in the largest unit that divides them.
+/// Milliseconds in the largest unit that divides them. Forms have it, which are stored: it stays.
 pub(super) fn words(ms: i64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     units.iter().find(|(unit, _)| ms % unit == 0).map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
@@ -198,7 +204,7 @@ impl<T> Assigner<T> for Window {
         Ok(true)
     }
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         self.to_string()
     }
 
@@ -239,7 +245,7 @@ where
         Ok(true)
     }
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         "session by record".to_owned()
     }
 

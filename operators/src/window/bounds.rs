@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::Record;
+use tidegate_runtime::state::Stored;
 
 /// A window: `[start, end)` in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -10,6 +11,10 @@ pub struct Bounds {
     pub start: i64,
     /// The first millisecond after it.
     pub end: i64,
+}
+
+impl Stored for Bounds {
+    const SCHEMA: &'static str = "window.bounds/1";
 }
 
 impl Bounds {

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use tidegate_runtime::operator::Context;
-use tidegate_runtime::state::Meaning;
-use tidegate_runtime::{Data, Error, Record};
+use tidegate_runtime::state::{Meaning, Stored};
+use tidegate_runtime::{Error, Record};
 
 use super::evictor::Evictor;
 use super::function::{WindowContext, WindowFunction};
@@ -14,9 +14,9 @@ use crate::aggregate::Aggregate;
 /// What the windows of an operator keep of their records, and their function.
 pub trait Contents<K, T>: 'static {
     /// What a window that is not empty holds.
-    type Kept: Data;
+    type Kept: Stored;
     /// What the function remembers of a window.
-    type State: Data;
+    type State: Stored;
     /// What comes out.
     type Out: Clone + 'static;
 
@@ -26,8 +26,8 @@ pub trait Contents<K, T>: 'static {
     /// The job can't be built for this cause.
     fn open(&mut self, context: &mut Context) -> Result<(), Error>;
 
-    /// What `Kept` stands for, if its type does not tell.
-    fn meaning(&self) -> Option<Meaning<Self::Kept>>;
+    /// What `Kept` stands for.
+    fn meaning(&self) -> Meaning<Self::Kept>;
 
     /// The content of a window of this record alone; `None` if the record does not count.
     ///
@@ -86,7 +86,7 @@ where
         self.function.open(&mut context.states)
     }
 
-    fn meaning(&self) -> Option<Meaning<A::Acc>> {
+    fn meaning(&self) -> Meaning<A::Acc> {
         self.aggregate.meaning()
     }
 
@@ -144,7 +144,7 @@ impl<E, P> Collected<E, P> {
 
 impl<K, T, E, P> Contents<K, T> for Collected<E, P>
 where
-    T: Data,
+    T: Stored,
     E: Evictor<T>,
     P: WindowFunction<K, [Record<T>]> + Admit<T>,
 {
@@ -157,8 +157,8 @@ where
         self.function.open(&mut context.states)
     }
 
-    fn meaning(&self) -> Option<Meaning<Vec<Record<T>>>> {
-        None
+    fn meaning(&self) -> Meaning<Vec<Record<T>>> {
+        Meaning::of_type()
     }
 
     fn one(&mut self, record: &Record<T>) -> Result<Option<Vec<Record<T>>>, Error> {

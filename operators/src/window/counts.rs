@@ -1,12 +1,11 @@
 //! Windows of so many records of a key: the i-th is over the records from i * every on.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
 use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed};
+use tidegate_runtime::state::{Handle, Key, Keyed};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::aligned::gcd;
@@ -27,6 +26,7 @@ impl CountWindow {
     }
 }
 
+/// The form of the windows, which is stored: these words stay.
 impl std::fmt::Display for CountWindow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.size == self.every { write!(f, "count {}", self.size) } else { write!(f, "count {} every {}", self.size, self.every) }
@@ -54,21 +54,20 @@ pub(super) struct CountLogic<K, F, T, A: Aggregate<T>> {
 
 impl<K, F, T, A> CountLogic<K, F, T, A>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     A: Aggregate<T>,
 {
     pub(super) fn new(key: F, window: CountWindow, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
         aggregate.open(&context.metrics);
         let each = |state: &mut Slices<A::Acc>, each: &dyn Fn(&mut A::Acc)| state.slices.iter_mut().for_each(each);
-        let meaning = aggregate.meaning().map(|meaning| meaning.inside(&format!("slices of windows ({window})"), each));
-        let state = context.states.keyed("counts", meaning)?;
+        let state = context.states.keyed("counts", aggregate.meaning().inside("window.counts/1", &[], each))?;
         Ok(Self { key, window, slice: gcd(window.size, window.every), aggregate, state })
     }
 }
 
 impl<K, F, T, A> Logic for CountLogic<K, F, T, A>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     F: Fn(&T) -> K + 'static,
     A: Aggregate<T>,

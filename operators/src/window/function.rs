@@ -1,7 +1,7 @@
 //! Functions of whole windows.
 
-use tidegate_runtime::state::States;
-use tidegate_runtime::{Data, Error};
+use tidegate_runtime::Error;
+use tidegate_runtime::state::{States, Stored};
 
 use super::Bounds;
 
@@ -12,7 +12,7 @@ pub trait WindowFunction<K, I: ?Sized>: 'static {
     /// What it emits, with the event time of the window's last millisecond.
     type Out: Clone + 'static;
     /// What it remembers of one window from firing to firing, until the window is over.
-    type State: Data;
+    type State: Stored;
 
     /// Declares states by key, over all windows. Called once on every worker when the job is built.
     ///

@@ -22,6 +22,7 @@ mod trigger;
 mod triggers;
 
 use serde::{Deserialize, Serialize};
+use tidegate_runtime::state::Stored;
 
 pub use assigner::{Assigner, DynamicSession, InvalidWindow, Window};
 pub use bounds::Bounds;
@@ -47,6 +48,14 @@ pub struct WindowResult<K, V> {
     pub end: i64,
     /// The result of the aggregate function.
     pub value: V,
+}
+
+impl<K: Stored, V: Stored> Stored for WindowResult<K, V> {
+    const SCHEMA: &'static str = "window.result/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[K::schema(), V::schema()])
+    }
 }
 
 #[cfg(test)]

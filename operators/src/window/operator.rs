@@ -2,13 +2,12 @@
 //!
 //! Tumbling, sliding and session windows of event time that fire once at their end have operators of their own, which do much less.
 
-use std::hash::Hash;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed, Timers};
+use tidegate_runtime::state::{Handle, Key, Keyed, Stored, Timers};
 use tidegate_runtime::{Clock, Data, Error, Record, Watermark};
 
 use super::Bounds;
@@ -67,7 +66,7 @@ struct Core<K, T, W, X, C: Contents<K, T>> {
 
 impl<K, F, T, W, X, C> WindowLogic<K, F, T, W, X, C>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     W: Assigner<T>,
     X: Trigger<T>,
@@ -81,8 +80,8 @@ where
         let each = |windows: &mut PanesOf<K, T, X, C>, each: &dyn Fn(&mut C::Kept)| {
             windows.all.iter_mut().filter_map(|pane| pane.kept.as_mut()).for_each(each);
         };
-        let words = format!("windows, {},", std::any::type_name::<(X::State, C::State)>());
-        let panes = context.states.keyed("windows", spec.contents.meaning().map(|meaning| meaning.inside(&words, each)))?;
+        let of_windows = [X::State::schema(), C::State::schema()];
+        let panes = context.states.keyed("windows", spec.contents.meaning().inside("window.panes/1", &of_windows, each))?;
         let event_timers = context.states.timers("event timers")?;
         let clock_timers = context.states.timers("clock timers")?;
         spec.contents.open(context)?;
@@ -176,7 +175,7 @@ where
 
 impl<K, T, W, X, C> Core<K, T, W, X, C>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     W: Assigner<T>,
     X: Trigger<T>,
@@ -300,7 +299,7 @@ where
 
 impl<K, F, T, W, X, C> Logic for WindowLogic<K, F, T, W, X, C>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     F: Fn(&T) -> K + 'static,
     W: Assigner<T>,

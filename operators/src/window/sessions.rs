@@ -1,12 +1,11 @@
 //! Session windows: each record opens `[time, time + gap)`, and windows of a key that meet or touch become one.
 
-use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Keyed, Timers};
+use tidegate_runtime::state::{Handle, Key, Keyed, Timers};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::WindowResult;
@@ -40,13 +39,13 @@ pub(super) struct SessionLogic<K, F, T, A: Aggregate<T>> {
 
 impl<K, F, T, A> SessionLogic<K, F, T, A>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     A: Aggregate<T>,
 {
     pub(super) fn new(key: F, gap: i64, lateness: i64, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
         aggregate.open(&context.metrics);
         let each = |sessions: &mut Vec<Session<A::Acc>>, each: &dyn Fn(&mut A::Acc)| sessions.iter_mut().for_each(|s| each(&mut s.acc));
-        let sessions = context.states.keyed("sessions", aggregate.meaning().map(|meaning| meaning.inside("sessions", each)))?;
+        let sessions = context.states.keyed("sessions", aggregate.meaning().inside("window.sessions/1", &[], each))?;
         let timers = context.states.timers("timers")?;
         Ok(Self { key, gap, lateness, aggregate, metrics: Arc::clone(&context.metrics), sessions, timers })
     }
@@ -87,7 +86,7 @@ fn result<K: Clone, T, A: Aggregate<T>>(key: &K, session: &Session<A::Acc>, aggr
 
 impl<K, F, T, A> Logic for SessionLogic<K, F, T, A>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     F: Fn(&T) -> K + 'static,
     A: Aggregate<T>,

@@ -2,12 +2,11 @@
 //! Franklin: "On-the-fly sharing for streamed aggregation", SIGMOD 2006), and overlapping windows are carried on from one to the next.
 
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Due, Handle, Reached, Scope, Timers, Windowed};
+use tidegate_runtime::state::{Due, Handle, Key, Reached, Scope, Timers, Windowed};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
 use super::WindowResult;
@@ -43,7 +42,7 @@ pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
 
 impl<K, F, T, A> SliceLogic<K, F, T, A>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     A: Aggregate<T>,
 {
     pub(super) fn new(key: F, windows: Aligned, lateness: i64, mut aggregate: A, context: &mut Context) -> Result<Self, Error> {
@@ -216,7 +215,7 @@ where
 
 impl<K, F, T, A> Logic for SliceLogic<K, F, T, A>
 where
-    K: Data + Eq + Hash,
+    K: Key,
     T: Data,
     F: Fn(&T) -> K + 'static,
     A: Aggregate<T>,

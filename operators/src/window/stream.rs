@@ -1,10 +1,10 @@
 //! Streams cut into windows.
 
-use std::hash::Hash;
 use std::time::Duration;
 
 use tidegate_runtime::operator::keyed;
-use tidegate_runtime::{Data, Edge, Record};
+use tidegate_runtime::state::{Key, Stored};
+use tidegate_runtime::{Data, Edge, OperatorSpec, Record};
 
 use super::WindowResult;
 use super::assigner::{Assigner, Kind, Window};
@@ -19,7 +19,8 @@ use super::slices::SliceLogic;
 use super::trigger::Trigger;
 use super::triggers::StandardTrigger;
 use crate::aggregate::Aggregate;
-use crate::keyed::kind;
+use crate::keyed::label;
+use crate::kinds;
 use crate::stream::Stream;
 
 /// A keyed stream cut into windows.
@@ -86,7 +87,7 @@ where
     #[must_use]
     pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, WindowResult<K, A::Out>>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         A: Aggregate<T>,
     {
@@ -97,7 +98,7 @@ where
     #[must_use]
     pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, WindowResult<K, A::Out>>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         A: Aggregate<T>,
     {
@@ -105,12 +106,13 @@ where
         let lateness = self.lateness();
         let (main, late) = match plain {
             Some(Kind::Aligned(windows)) => {
-                let (route, key, kind) = (self.key.clone(), self.key.clone(), self.words(&aggregate.describe()));
-                keyed(self.edge, name, &kind, Some("late"), route, |cx| SliceLogic::new(key, windows, lateness, aggregate, cx))
+                let kind = if windows.tumbling() { kinds::TUMBLING_WINDOW } else { kinds::SLIDING_WINDOW };
+                let (route, key, spec) = (self.key.clone(), self.key.clone(), self.spec(kind, &aggregate.describe()));
+                keyed(self.edge, name, spec, Some("late"), route, |cx| SliceLogic::new(key, windows, lateness, aggregate, cx))
             }
             Some(Kind::Session { gap }) => {
-                let (route, key, kind) = (self.key.clone(), self.key.clone(), self.words(&aggregate.describe()));
-                keyed(self.edge, name, &kind, Some("late"), route, |cx| SessionLogic::new(key, gap, lateness, aggregate, cx))
+                let (route, key, spec) = (self.key.clone(), self.key.clone(), self.spec(kinds::SESSION_WINDOW, &aggregate.describe()));
+                keyed(self.edge, name, spec, Some("late"), route, |cx| SessionLogic::new(key, gap, lateness, aggregate, cx))
             }
             _ => {
                 let words = aggregate.describe();
@@ -124,7 +126,7 @@ where
     #[must_use]
     pub fn aggregate_then<K, A, P>(self, name: &str, aggregate: A, function: P) -> WithLate<'s, T, P::Out>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         A: Aggregate<T>,
         P: WindowFunction<K, A::Out>,
@@ -137,7 +139,8 @@ where
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> WithLate<'s, T, P::Out>
     where
-        K: Data + Eq + Hash,
+        K: Key,
+        T: Stored,
         F: Fn(&T) -> K + Clone + 'static,
         P: WindowFunction<K, [Record<T>]>,
     {
@@ -147,13 +150,14 @@ where
     /// Any contents under the general operator.
     fn general<K, C>(self, name: &str, words: &str, contents: C) -> WithLate<'s, T, C::Out>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         C: Contents<K, T>,
     {
-        let (route, key, kind, lateness, time) = (self.key.clone(), self.key.clone(), self.words(words), self.lateness(), self.time);
+        let (route, key, lateness, time) = (self.key.clone(), self.key.clone(), self.lateness(), self.time);
+        let operator = self.spec(kinds::WINDOW, words);
         let (assigner, trigger) = (self.assigner, self.trigger);
-        let (main, late) = keyed(self.edge, name, &kind, Some("late"), route, |context| {
+        let (main, late) = keyed(self.edge, name, operator, Some("late"), route, |context| {
             let spec = WindowSpec { assigner, trigger, contents, time, lateness };
             WindowLogic::new(key, spec, context)
         });
@@ -164,11 +168,14 @@ where
         i64::try_from(self.allowed_lateness.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// What the operator does, for the graph.
-    fn words(&self, contents: &str) -> String {
+    /// What the operator is.
+    fn spec(&self, kind: tidegate_runtime::Kind, contents: &str) -> OperatorSpec {
         let clock = if self.time == TimeDomain::Processing { "processing-time " } else { "" };
-        let trigger = if self.by_default { String::new() } else { format!(", trigger {}", self.trigger.describe()) };
-        kind(&format!("{clock}{} window{trigger}", self.assigner.describe()), contents)
+        let trigger = |words: String| if self.by_default { String::new() } else { format!(", trigger {words}") };
+        let what = format!("{clock}{} window{}", self.assigner.describe(), trigger(self.trigger.describe()));
+        // The form is stored.
+        let form = format!("{clock}{}{}", self.assigner.form(), trigger(self.trigger.form()));
+        OperatorSpec::new(kind).of_form(form).labelled(label(&what, contents))
     }
 }
 
@@ -180,7 +187,7 @@ pub struct EvictingStream<'s, T: 'static, F, W, X, E> {
 
 impl<'s, T, F, W, X, E> EvictingStream<'s, T, F, W, X, E>
 where
-    T: Data,
+    T: Stored,
     W: Assigner<T>,
     X: Trigger<T>,
     E: Evictor<T>,
@@ -189,7 +196,7 @@ where
     #[must_use]
     pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, WindowResult<K, A::Out>>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         A: Aggregate<T>,
     {
@@ -201,7 +208,7 @@ where
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> WithLate<'s, T, P::Out>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         P: WindowFunction<K, [Record<T>]>,
     {
@@ -226,7 +233,7 @@ impl<'s, T: Data, F> CountedStream<'s, T, F> {
     #[must_use]
     pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, (K, A::Out)>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         A: Aggregate<T>,
     {
@@ -237,13 +244,14 @@ impl<'s, T: Data, F> CountedStream<'s, T, F> {
     #[must_use]
     pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, (K, A::Out)>
     where
-        K: Data + Eq + Hash,
+        K: Key,
         F: Fn(&T) -> K + Clone + 'static,
         A: Aggregate<T>,
     {
         let (route, key, window) = (self.key.clone(), self.key, self.window);
-        let kind = kind(&format!("{window} window"), &aggregate.describe());
-        let (main, late) = keyed(self.edge, name, &kind, Some("late"), route, |context| CountLogic::new(key, window, aggregate, context));
+        let what = label(&format!("{window} window"), &aggregate.describe());
+        let spec = OperatorSpec::new(kinds::COUNT_WINDOW).of_form(window.to_string()).labelled(what);
+        let (main, late) = keyed(self.edge, name, spec, Some("late"), route, |context| CountLogic::new(key, window, aggregate, context));
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 }

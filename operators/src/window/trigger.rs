@@ -1,7 +1,8 @@
 //! When a window fires: what a trigger is.
 
 use serde::{Deserialize, Serialize};
-use tidegate_runtime::{Data, Error};
+use tidegate_runtime::Error;
+use tidegate_runtime::state::Stored;
 
 use super::Bounds;
 
@@ -37,10 +38,15 @@ impl Decision {
 /// Decides when the windows of an operator fire. One trigger serves all windows; what it remembers of one is in a state of that window.
 pub trait Trigger<T>: 'static {
     /// What is remembered of one window. It is part of the operator's state.
-    type State: Data + Default;
+    type State: Stored + Default;
+
+    /// Which trigger it is, with what makes it fire otherwise than others, such as a count. It is stored and compared: state goes to no other trigger.
+    fn form(&self) -> String;
 
     /// In the words of the graph.
-    fn describe(&self) -> String;
+    fn describe(&self) -> String {
+        self.form()
+    }
 
     /// A record was added.
     ///

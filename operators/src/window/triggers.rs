@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_runtime::{Data, Error};
+use tidegate_runtime::Error;
+use tidegate_runtime::state::Stored;
 
 use super::InvalidWindow;
 use super::assigner::length;
@@ -44,6 +45,10 @@ pub struct StandardState {
     next: Option<i64>,
     /// When its patience ends.
     deadline: Option<i64>,
+}
+
+impl Stored for StandardState {
+    const SCHEMA: &'static str = "window.trigger/1";
 }
 
 impl StandardTrigger {
@@ -104,6 +109,7 @@ impl StandardTrigger {
 }
 
 impl Kind {
+    /// The words of a form: they are stored, and stay.
     fn words(&self) -> String {
         match self {
             Self::Never => "never".to_owned(),
@@ -263,7 +269,7 @@ fn next(state: &mut StandardState, time: i64, interval: i64, end: i64) -> i64 {
 impl<T> Trigger<T> for StandardTrigger {
     type State = StandardState;
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         self.0.words()
     }
 
@@ -307,10 +313,10 @@ impl<D> DeltaTrigger<D> {
     }
 }
 
-impl<T: Data, D: Fn(&T, &T) -> f64 + 'static> Trigger<T> for DeltaTrigger<D> {
+impl<T: Stored, D: Fn(&T, &T) -> f64 + 'static> Trigger<T> for DeltaTrigger<D> {
     type State = Option<T>;
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         format!("delta above {}", self.threshold)
     }
 

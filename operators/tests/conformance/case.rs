@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use tidegate_operators::window::{
     Assigner, Bounds, Decision, Evictor, InvalidWindow, StandardState, StandardTrigger, Trigger, TriggerContext, Window,
 };
+use tidegate_runtime::state::Stored;
 use tidegate_runtime::{Error, Record};
 
 /// An event as the case states it.
@@ -20,6 +21,10 @@ pub struct Event {
     pub ts: i64,
     /// Where the case says itself which windows it is in.
     pub windows: Vec<Bounds>,
+}
+
+impl Stored for Event {
+    const SCHEMA: &'static str = "event/1";
 }
 
 impl Event {
@@ -126,7 +131,7 @@ impl Assigner<Event> for Assign {
         Ok(true)
     }
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         String::from("of the case")
     }
 
@@ -217,7 +222,7 @@ fn timers(script: &Json, callback: &str, context: &mut TriggerContext<'_>) {
 impl Trigger<Event> for Fires {
     type State = StandardState;
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         String::from("of the case")
     }
 

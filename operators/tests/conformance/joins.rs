@@ -102,7 +102,7 @@ impl Assigner<Both> for Windows {
         }
     }
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         String::from("of the case")
     }
 }

@@ -94,10 +94,11 @@ impl Checkpoints {
                 |(s, id): (&Schema, &u8)| StateInfo { id: *id, name: s.name.clone(), schema: s.schema.clone(), fields: s.fields.clone() };
             operators.push(OperatorState {
                 id: OperatorId::new(&node.id).map_err(|e| e.to_string())?,
-                kind: restore::kind(node),
+                kind: node.kind.name().to_owned(),
                 role: restore::role(node.role).to_owned(),
                 basis: node.basis.clone(),
                 states: states.map(state).collect(),
+                list_schema: node.list.clone(),
                 parts,
             });
         }

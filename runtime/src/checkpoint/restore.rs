@@ -22,12 +22,6 @@ pub struct Restore {
     snapshot: Snapshot,
 }
 
-/// What an operator does, without what may change from run to run: the paths of sources and sinks, what is computed.
-pub(super) fn kind(node: &Node) -> String {
-    let end = if matches!(node.role, Role::Source | Role::Sink) { ' ' } else { ':' };
-    node.kind.split(end).next().unwrap_or_default().trim().to_owned()
-}
-
 pub(super) fn role(role: Role) -> &'static str {
     match role {
         Role::Source => "source",
@@ -51,7 +45,7 @@ fn declared(node: &Node, manifest: &Manifest) -> Option<Declared> {
     let id = OperatorId::new(&node.id).ok()?;
     let role = role(node.role);
     // Under its name something else may be stored: that is told without it.
-    let stored = manifest.operators.iter().find(|stored| stored.id == id && stored.role == role && stored.kind == kind(node));
+    let stored = manifest.operators.iter().find(|stored| stored.id == id && stored.role == role && stored.kind == node.kind.name());
     let list: Vec<Json> = stored.iter().flat_map(|stored| &stored.parts).flat_map(|part| part.list.iter().cloned()).collect();
     let judged = node.judge.as_ref().filter(|_| !list.is_empty()).and_then(|judge| judge.judge(&list).err());
     // What is out of reach now may be there when the job runs, or comes back to it.
@@ -59,10 +53,11 @@ fn declared(node: &Node, manifest: &Manifest) -> Option<Declared> {
     let state = |s: &Schema| DeclaredState { name: s.name.clone(), schema: s.schema.clone(), fields: s.fields.clone() };
     Some(Declared {
         id,
-        kind: kind(node),
+        kind: node.kind.name().to_owned(),
         role: role.to_owned(),
         basis: node.basis.clone(),
         states: node.states.iter().map(state).collect(),
+        list_schema: node.list.clone(),
         objections: objections.iter().map(|why| message(why)).collect(),
         unknown: unknown.first().map(|why| message(why)),
     })

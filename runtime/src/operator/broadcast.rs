@@ -10,8 +10,11 @@ use timely::progress::operate::FrontierInterest;
 use super::keyed::meet;
 use crate::dataflow::{Edge, Origin};
 use crate::graph::{Role, Route};
+use crate::kind::Kind;
 use crate::record::Record;
 use crate::time::{Passage, Time, Watermark};
+
+const BROADCAST: Kind = Kind::new("broadcast");
 
 /// Makes a copy of each record for every worker; `copy` says for which. They are made by one worker, so that all get them in the same order.
 ///
@@ -23,7 +26,7 @@ where
     B: Clone + 'static,
 {
     let flow = edge.flow.clone();
-    let node = flow.add(name, Role::Stateless, "broadcast", edge.inputs(Route::Broadcast));
+    let node = flow.add(name, Role::Stateless, BROADCAST.into(), edge.inputs(Route::Broadcast));
     let (control, metrics) = (flow.control(), flow.shared.control.metrics.operator(node));
     let (worker, workers, name) = (flow.worker(), flow.workers(), name.to_owned());
 

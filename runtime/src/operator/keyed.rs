@@ -23,6 +23,7 @@ use crate::control::Control;
 use crate::dataflow::{Edge, Origin};
 use crate::error::Error;
 use crate::graph::{Role, Route};
+use crate::kind::OperatorSpec;
 use crate::metrics::OperatorMetrics;
 use crate::progress::Progress;
 use crate::record::{Data, Record};
@@ -210,7 +211,7 @@ pub type Keyed<'s, L> = (Edge<'s, <L as Logic>::Out>, Edge<'s, <L as Logic>::Sid
 pub fn keyed<'s, L, K, F>(
     edge: Edge<'s, L::In>,
     name: &str,
-    kind: &str,
+    spec: impl Into<OperatorSpec>,
     side: Option<&'static str>,
     key: F,
     make: impl FnOnce(&mut Context) -> Result<L, Error>,
@@ -221,7 +222,7 @@ where
     K: Serialize,
     F: Fn(&L::In) -> K + 'static,
 {
-    routed(edge, name, kind, side, move |value| Target::Key(key(value)), make)
+    routed(edge, name, spec, side, move |value| Target::Key(key(value)), make)
 }
 
 /// The worker a record goes to.
@@ -237,7 +238,7 @@ pub enum Target<K> {
 pub fn routed<'s, L, K, F>(
     edge: Edge<'s, L::In>,
     name: &str,
-    kind: &str,
+    spec: impl Into<OperatorSpec>,
     side: Option<&'static str>,
     target: F,
     make: impl FnOnce(&mut Context) -> Result<L, Error>,
@@ -249,7 +250,7 @@ where
     F: Fn(&L::In) -> Target<K> + 'static,
 {
     let flow = edge.flow.clone();
-    let node = flow.add(name, Role::Keyed, kind, edge.inputs(Route::ByKey));
+    let node = flow.add(name, Role::Keyed, spec.into(), edge.inputs(Route::ByKey));
     let senders = edge.senders(Route::ByKey);
     let control = flow.control();
     let metrics = control.metrics.operator(node);

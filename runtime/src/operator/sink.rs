@@ -18,6 +18,7 @@ use crate::control::Control;
 use crate::dataflow::Edge;
 use crate::error::Error;
 use crate::graph::{Judge, Role, Route};
+use crate::kind::OperatorSpec;
 use crate::metrics::OperatorMetrics;
 use crate::progress::Progress;
 use crate::record::{Data, Record};
@@ -40,24 +41,25 @@ const BEHIND: usize = 2;
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
 
 /// Writes a stream to `sink`.
-pub fn sink<T: Data>(edge: Edge<'_, T>, name: &str, kind: &str, sink: impl Sink<T>) {
+pub fn sink<T: Data>(edge: Edge<'_, T>, name: &str, label: &str, sink: impl Sink<T>) {
     if sink.single_writer() {
-        build(edge, name, kind, sink, Route::ToOne, Exchange::new(|_: &Record<T>| 0));
+        build(edge, name, label, sink, Route::ToOne, Exchange::new(|_: &Record<T>| 0));
     } else {
-        build(edge, name, kind, sink, Route::Local, Pipeline);
+        build(edge, name, label, sink, Route::Local, Pipeline);
     }
 }
 
-fn build<T, P>(edge: Edge<'_, T>, name: &str, kind: &str, sink: impl Sink<T>, route: Route, pact: P)
+fn build<T, P>(edge: Edge<'_, T>, name: &str, label: &str, sink: impl Sink<T>, route: Route, pact: P)
 where
     T: Data,
     P: ParallelizationContract<Time, Vec<Record<T>>>,
 {
     let flow = edge.flow.clone();
-    let node = flow.add(name, Role::Sink, kind, edge.inputs(route));
+    let node = flow.add(name, Role::Sink, OperatorSpec::new(sink.kind()).labelled(label), edge.inputs(route));
     let sink = Arc::new(sink);
     let judging = Arc::clone(&sink);
-    flow.judged(node, Judge::new(move |list| Sink::<T>::accepts(&*judging, list)));
+    let schema = format!("{}.committables/{}", sink.kind(), sink.version());
+    flow.listed(node, schema, Judge::new(move |list| Sink::<T>::accepts(&*judging, list)));
     let align = Align::new(flow.shared.control.mode, edge.senders(route), flow.shared.control.first());
     let (control, worker, workers, name) = (flow.control(), flow.worker(), flow.workers(), name.to_owned());
     let (metrics, id) = (control.metrics.operator(node), flow.id(node));

@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::flow::{Pacer, TICK};
 use crate::graph::{Judge, Role};
 use crate::ingestion::Ingestion;
+use crate::kind::OperatorSpec;
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId, Waker};
@@ -42,12 +43,12 @@ const AHEAD: usize = 32_768;
 pub fn source<'s, T: Clone + 'static>(
     flow: &Dataflow<'s>,
     name: &str,
-    kind: &str,
+    label: &str,
     source: impl Source<T>,
     strategy: WatermarkStrategy,
 ) -> Edge<'s, T> {
     let ordinal = flow.graph().nodes().iter().filter(|n| n.role == Role::Source).count();
-    let node = flow.add(name, Role::Source, kind, Vec::new());
+    let node = flow.add(name, Role::Source, OperatorSpec::new(source.kind()).labelled(label), Vec::new());
     let control = flow.control();
     let source = Arc::new(source);
     let judging = Arc::clone(&source);
@@ -55,7 +56,7 @@ pub fn source<'s, T: Clone + 'static>(
         Some(positions) => Source::<T>::accepts(&*judging, &positions),
         None => Ok(()),
     };
-    flow.judged(node, Judge::new(judge));
+    flow.listed(node, format!("{}.positions/{}", source.kind(), source.version()), Judge::new(judge));
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
     let (output, stream) = builder.new_output::<Vec<Record<T>>>();

@@ -11,12 +11,18 @@ use timely::progress::operate::FrontierInterest;
 use crate::dataflow::Edge;
 use crate::error::Error;
 use crate::graph::{Role, Route};
+use crate::kind::OperatorSpec;
 use crate::metrics::OperatorMetrics;
 use crate::record::Record;
 
 /// Sends what `logic` makes of each batch on under the time of the batch, in order. `logic` takes the records out of its first argument and
 /// puts what becomes of them into the second; it counts what it drops.
-pub fn stateless<'s, A, B, F>(edge: Edge<'s, A>, name: &str, kind: &str, logic: impl FnOnce(Arc<OperatorMetrics>) -> F) -> Edge<'s, B>
+pub fn stateless<'s, A, B, F>(
+    edge: Edge<'s, A>,
+    name: &str,
+    spec: impl Into<OperatorSpec>,
+    logic: impl FnOnce(Arc<OperatorMetrics>) -> F,
+) -> Edge<'s, B>
 where
     A: 'static,
     B: Clone + 'static,
@@ -24,7 +30,7 @@ where
 {
     let flow = edge.flow.clone();
     let origin = edge.origin();
-    let node = flow.add(name, Role::Stateless, kind, edge.inputs(Route::Local));
+    let node = flow.add(name, Role::Stateless, spec.into(), edge.inputs(Route::Local));
     let (control, metrics, worker, name) = (flow.control(), flow.shared.control.metrics.operator(node), flow.worker(), name.to_owned());
     let mut logic = logic(Arc::clone(&metrics));
 

@@ -44,14 +44,15 @@ pub(crate) use instance::{Captured, Instance, Spill};
 pub use keyed::Keyed;
 pub use meaning::Meaning;
 pub(crate) use persistent::Put;
-pub use persistent::Schema;
+pub use persistent::{Schema, reminds};
 pub use reached::Reached;
 pub use registry::{Handle, States};
 pub(crate) use rows::{Row, Rows};
 pub use shared_map::SharedMap;
 pub(crate) use shares::Shares;
+pub use tidegate_stable::{Key, Stored};
 pub use timers::Timers;
-pub use ttl::{Ttl, without_stamp};
+pub use ttl::{Ttl, expires, without_stamp};
 pub use weight::Weight;
 pub use windowed::Windowed;
 

@@ -7,28 +7,39 @@ use tidegate_checkpoints::Field;
 
 use super::cache::Victims;
 use super::instance::Instance;
+use super::registry::{DUE, REACHED, TIMERS};
 use crate::error::Error;
 
-/// The name of a state, and what its stored bytes mean: state of another schema is not read.
+/// The name of a state, and what its stored bytes mean: state of another schema is not read. Both are stored, and neither depends on how types are called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// Unique in the operator.
     pub name: String,
-    /// The types, or what they stand for, as text.
+    /// What the values are and what they are kept by, such as `order/1 by u64`: see [`Stored`](super::Stored).
     pub schema: String,
     /// The parts of a value that are known by name.
     pub fields: Vec<Field>,
 }
 
 impl Schema {
-    /// What the state holds, in words.
+    /// The parts of a value, in words; none if they have no names.
     #[must_use]
-    pub fn words(&self) -> String {
-        if self.fields.is_empty() {
-            return self.schema.clone();
-        }
-        self.fields.iter().map(|field| format!("{} = {}", field.name, field.is)).collect::<Vec<_>>().join(", ")
+    pub fn parts(&self) -> Option<String> {
+        let part = |field: &Field| format!("{} = {}", field.name, field.is);
+        (!self.fields.is_empty()).then(|| self.fields.iter().map(part).collect::<Vec<_>>().join(", "))
     }
+
+    /// Does it only remind the operator of a time?
+    #[must_use]
+    pub fn reminds(&self) -> bool {
+        reminds(&self.schema)
+    }
+}
+
+/// Does a state of this schema only remind an operator of a time?
+#[must_use]
+pub fn reminds(schema: &str) -> bool {
+    schema == DUE || schema == REACHED || schema.strip_prefix(TIMERS).is_some_and(|rest| rest.starts_with(' '))
 }
 
 /// Takes the key, without its prefix, and the value of a stored row.

@@ -1,7 +1,6 @@
 //! The states of one operator instance together: declared by the operator, bound, snapshotted and relieved by its harness.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::hash::Hash;
 use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
@@ -19,6 +18,7 @@ use super::reached::Reached;
 use super::timers::Timers;
 use super::ttl::{Expiry, Life, Ttl};
 use super::windowed::Windowed;
+use super::{Key, Stored};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::record::Data;
@@ -58,10 +58,14 @@ impl<S> Handle<S> {
     }
 }
 
-/// How the types of a state are told in its schema, unless the operator knows better.
-fn types<K, V>() -> String {
-    format!("{} by {}", std::any::type_name::<V>(), std::any::type_name::<K>())
-}
+/// The schema of timers, without that of their keys.
+pub(super) const TIMERS: &str = "timers/1";
+
+/// The schema of moments that are due.
+pub(super) const DUE: &str = "due/1";
+
+/// The schema of how far event time has come.
+pub(super) const REACHED: &str = "reached/1";
 
 impl States {
     fn claim(&self, name: &str, schema: String, fields: Vec<Field>) -> Result<Schema, Error> {
@@ -81,32 +85,28 @@ impl States {
     }
 
     /// The schema of a state by key, and how its values are put together.
-    fn meant<K, V: 'static>(&self, name: &str, meaning: Option<Meaning<V>>) -> Result<(Schema, Option<Arrange<V>>), Error> {
-        let Meaning { words, fields, arrange } = meaning.unwrap_or_else(|| Meaning::new(types::<K, V>()));
-        Ok((self.claim(name, words, fields)?, arrange))
+    fn meant<K: Key, V>(&self, name: &str, by: &str, meaning: Meaning<V>) -> Result<(Schema, Option<Arrange<V>>), Error> {
+        let Meaning { schema, fields, arrange } = meaning;
+        Ok((self.claim(name, format!("{schema} by {}{by}", K::schema()), fields)?, arrange))
     }
 
-    /// One value per key. `meaning` tells what the values stand for if their type does not: stored values of another meaning are not read.
+    /// One value per key. Stored values of another meaning are not read.
     ///
     /// # Errors
     /// The name is taken.
-    pub fn keyed<K: Data + Eq + Hash, V: Data>(&mut self, name: &str, meaning: Option<Meaning<V>>) -> Result<Handle<Keyed<K, V>>, Error> {
-        let (schema, arrange) = self.meant::<K, V>(name, meaning)?;
+    pub fn keyed<K: Key, V: Data>(&mut self, name: &str, meaning: Meaning<V>) -> Result<Handle<Keyed<K, V>>, Error> {
+        let (schema, arrange) = self.meant::<K, V>(name, "", meaning)?;
         Ok(self.add(Keyed::new(schema, arrange, None)))
     }
 
     /// One value per key, that expires.
-    pub(super) fn keyed_expiring<K, V>(
+    pub(super) fn keyed_expiring<K: Key, V: Data>(
         &mut self,
         name: &str,
-        meaning: Option<Meaning<V>>,
+        meaning: Meaning<V>,
         expiry: Expiry<V>,
-    ) -> Result<Handle<Keyed<K, V>>, Error>
-    where
-        K: Data + Eq + Hash,
-        V: Data,
-    {
-        let (schema, arrange) = self.meant::<K, V>(name, meaning)?;
+    ) -> Result<Handle<Keyed<K, V>>, Error> {
+        let (schema, arrange) = self.meant::<K, V>(name, "", meaning)?;
         Ok(self.add(Keyed::new(schema, arrange, Some(expiry))))
     }
 
@@ -131,12 +131,8 @@ impl States {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn windowed<K, V>(&mut self, name: &str, meaning: Option<Meaning<V>>) -> Result<Handle<Windowed<K, V>>, Error>
-    where
-        K: Data + Eq + Hash,
-        V: Data,
-    {
-        let (schema, arrange) = self.meant::<K, V>(name, meaning)?;
+    pub fn windowed<K: Key, V: Data>(&mut self, name: &str, meaning: Meaning<V>) -> Result<Handle<Windowed<K, V>>, Error> {
+        let (schema, arrange) = self.meant::<K, V>(name, " and time", meaning)?;
         Ok(self.add(Windowed::new(schema, arrange)))
     }
 
@@ -144,8 +140,8 @@ impl States {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn timers<K: Data + Eq + Hash>(&mut self, name: &str) -> Result<Handle<Timers<K>>, Error> {
-        let schema = self.claim(name, "timers".to_owned(), Vec::new())?;
+    pub fn timers<K: Key>(&mut self, name: &str) -> Result<Handle<Timers<K>>, Error> {
+        let schema = self.claim(name, format!("{TIMERS} by {}", K::schema()), Vec::new())?;
         Ok(self.add(Timers::new(schema)))
     }
 
@@ -153,8 +149,8 @@ impl States {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn broadcast<M: Data + Eq + Sync, V: Data + Sync>(&mut self, name: &str) -> Result<Handle<Broadcast<M, V>>, Error> {
-        let schema = self.claim(name, format!("broadcast {}", types::<M, V>()), Vec::new())?;
+    pub fn broadcast<M: Key + Sync, V: Stored + Sync>(&mut self, name: &str) -> Result<Handle<Broadcast<M, V>>, Error> {
+        let schema = self.claim(name, format!("broadcast/1<{}, {}>", M::schema(), V::schema()), Vec::new())?;
         Ok(self.add(Broadcast::new(schema)))
     }
 
@@ -163,7 +159,7 @@ impl States {
     /// # Errors
     /// The name is taken.
     pub fn due(&mut self, name: &str) -> Result<Handle<Due>, Error> {
-        let schema = self.claim(name, "moments".to_owned(), Vec::new())?;
+        let schema = self.claim(name, DUE.to_owned(), Vec::new())?;
         Ok(self.add(Due::new(schema)))
     }
 
@@ -172,7 +168,7 @@ impl States {
     /// # Errors
     /// The name is taken.
     pub fn reached(&mut self, name: &str) -> Result<Handle<Reached>, Error> {
-        let schema = self.claim(name, "reached".to_owned(), Vec::new())?;
+        let schema = self.claim(name, REACHED.to_owned(), Vec::new())?;
         Ok(self.add(Reached::new(schema)))
     }
 

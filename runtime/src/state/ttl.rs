@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Stored;
 use crate::clock::Clock;
 
 /// How long a value is kept, by the job's [`Clock`].
@@ -98,6 +99,23 @@ pub fn without_stamp(value: &[u8]) -> &[u8] {
 pub(super) struct Stamped<V> {
     pub(super) stamp: Stamp,
     pub(super) value: V,
+}
+
+impl<V: Stored> Stored for Stamped<V> {
+    const SCHEMA: &'static str = "expiring/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[V::schema()])
+    }
+}
+
+/// What the schemas of values that expire begin with.
+const EXPIRING: &str = "expiring/1<";
+
+/// Do the values of a state of this schema expire?
+#[must_use]
+pub fn expires(schema: &str) -> bool {
+    schema.starts_with(EXPIRING)
 }
 
 /// How a state with a time to live finds out what has expired.

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 use tidegate_runtime::Error;
+use tidegate_runtime::Kind;
 use tidegate_runtime::sink::{Restored, Sink, SinkContext, Writer};
 
 use super::marker::{self, MARKERS};
@@ -10,6 +11,7 @@ use super::transaction::Place;
 use super::unit::{Decision, Unit, decide, prefix};
 use crate::kafka::client::Cluster;
 use crate::kafka::sink::{Address, Composer};
+use crate::kinds;
 use crate::message::MessageEncoder;
 
 /// A topic that is written exactly once: readers who leave out what is not committed, as Kafka's own do by `isolation.level=read_committed`, see each
@@ -95,6 +97,10 @@ pub(in crate::kafka) fn nothing_pends(cluster: &Cluster, committables: &[Json]) 
 }
 
 impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for ExactlyOnce<E, A> {
+    fn kind(&self) -> Kind {
+        kinds::KAFKA
+    }
+
     fn accepts(&self, committables: &[Json]) -> Result<(), Error> {
         let Place { cluster, topic, markers } = &self.place;
         let (own, others): (Vec<_>, Vec<_>) = told(committables)?.into_iter().partition(|unit| unit.prefix() == self.prefix);

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use tidegate_connectors::entry::Entry;
 use tidegate_rows::Row;
 use tidegate_runtime::source::{Poll, Reader, Resumed, Source, SourceContext};
-use tidegate_runtime::{Error, Record};
+use tidegate_runtime::{Error, Kind, Record};
 
 use super::sources::RowSource;
 
@@ -48,6 +48,14 @@ struct WatchedReader {
 }
 
 impl Source<Entry<Row>> for Watched {
+    fn kind(&self) -> Kind {
+        self.source.kind()
+    }
+
+    fn version(&self) -> u32 {
+        self.source.version()
+    }
+
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<Row>>>, Error> {
         // What goes on has been warned of.
         let seen = context.restored.is_some();

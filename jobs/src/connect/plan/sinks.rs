@@ -15,9 +15,6 @@ use crate::relation::open::Asked;
 use crate::relation::union::{PlannedInput, Streams, union};
 use crate::text::Problem;
 
-/// What sinks on standard output are called in the graph.
-pub const STDOUT: &str = "standard output";
-
 /// A sink, compiled.
 #[derive(Clone)]
 pub(crate) struct PlannedSink {
@@ -27,7 +24,7 @@ pub(crate) struct PlannedSink {
     pub(crate) schema: Schema,
     pub(crate) sink: Arc<dyn Sink<Row>>,
     /// What it writes, in words.
-    pub(crate) words: String,
+    pub(crate) label: String,
 }
 
 /// Plans a sink. `None` if an input could not be planned.
@@ -82,13 +79,13 @@ pub(crate) fn plan(sink: &file::Sink, job: &str, known: &Streams, asked: &mut As
         SinkFormat::Text(None) => made(sink, job, TextEncoder::new(vec![TextPart::Field(0)], timestamps), &schema, timestamps)?,
         SinkFormat::Text(Some(parts)) => made(sink, job, TextEncoder::new(text_parts(parts, &schema)?, timestamps), &schema, timestamps)?,
     };
-    let words = match &sink.connector {
-        SinkConnector::Stdout => STDOUT.to_owned(),
+    let label = match &sink.connector {
+        SinkConnector::Stdout => "standard output".to_owned(),
         SinkConnector::File { path } => format!("file {}", path.value),
         SinkConnector::Kafka(kafka) => format!("kafka topic {}", kafka.topic.value),
     };
     let (name, about) = (sink.name.value.clone(), About::default());
-    Ok(Some(PlannedSink { name, about, inputs, schema, sink: made, words }))
+    Ok(Some(PlannedSink { name, about, inputs, schema, sink: made, label }))
 }
 
 /// The parts of a text, with fields as slots.

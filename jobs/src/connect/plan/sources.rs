@@ -13,7 +13,7 @@ use tidegate_rows::format::{Conversion, CsvFormat, Format, JsonFormat, Layout, R
 use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
-use tidegate_runtime::{About, Error, Record};
+use tidegate_runtime::{About, Error, Kind, Record};
 
 use super::avro;
 use super::first_time::Watched;
@@ -42,7 +42,7 @@ pub(crate) struct PlannedSource {
     pub(crate) order: Order,
     pub(crate) dead_letter: Option<String>,
     /// What it reads, in words.
-    pub(crate) words: String,
+    pub(crate) label: String,
     /// What can be seen of it beforehand.
     pub(crate) look: Option<Look>,
 }
@@ -62,7 +62,7 @@ pub(crate) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
     };
     let name = source.name.value.clone();
     let mut sampler = None;
-    let (made, schema, timed, dead_letter, words) = match &source.connector {
+    let (made, schema, timed, dead_letter, label) = match &source.connector {
         SourceConnector::Generator(generator) => {
             let made = generator_source(source, generator).map_err(|p| vec![p])?;
             let schema = made.schema().clone();
@@ -122,7 +122,7 @@ pub(crate) fn plan(source: &file::Source, asked: &Asked) -> Result<PlannedSource
         timed,
         order,
         dead_letter: dead_letter.map(|d| d.value),
-        words,
+        label,
         look,
     })
 }
@@ -347,6 +347,14 @@ pub(crate) struct Good(pub(crate) RowSource);
 struct GoodReader(Box<dyn Reader<Entry<Row>>>);
 
 impl Source<Row> for Good {
+    fn kind(&self) -> Kind {
+        self.0.kind()
+    }
+
+    fn version(&self) -> u32 {
+        self.0.version()
+    }
+
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Row>>, Error> {
         Ok(Box::new(GoodReader(self.0.open(context)?)))
     }

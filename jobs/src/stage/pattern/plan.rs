@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tidegate_cep::operator::PATTERN;
 use tidegate_cep::{Candidate, CepLogic, Condition, Found, Invalid, Judge, Limit, Matched, Pattern as Shape, Search, Sequence};
 use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
@@ -11,7 +12,7 @@ use tidegate_runtime::metrics::OperatorMetrics;
 
 use tidegate_expr::{Expr, identifiers, identifiers_and_sizes, size_field};
 use tidegate_operators::Stream;
-use tidegate_runtime::operator;
+use tidegate_runtime::{OperatorSpec, operator};
 
 use super::form::{form, taking, with};
 use super::Pattern;
@@ -22,7 +23,7 @@ use crate::relation::key::{KeySlots, RowKey};
 use crate::relation::known::{Known, Timing};
 use crate::relation::pipeline::{self, Base, Pipeline};
 use crate::relation::updates::Updates;
-use crate::stage::build::{Built, Rows, Site, Work, bound, filtered};
+use crate::stage::build::{Built, Rows, Site, Work, bound, filtered, kinds};
 use crate::stage::keyed::{self, plan_key};
 use crate::stage::kind::{Head, Planned, Refused, Scope};
 use crate::text::{Problem, Spanned};
@@ -48,7 +49,7 @@ struct Patterned {
     /// Does anyone read partial matches that ran out of time?
     timeouts: bool,
     /// What it does, in words.
-    words: String,
+    label: String,
 }
 
 /// A condition, compiled. Behind the fields of the event stand the events of these steps, in this order.
@@ -197,7 +198,7 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
     }
     let clock = if pattern.processing_time { " in processing time" } else { "" };
     let engine = engine.map(|engine| format!("; {engine}")).unwrap_or_default();
-    let words = format!("pattern: {}{}{clock}{engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "), head.by());
+    let label = format!("pattern: {}{}{clock}{engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "), head.by());
     let patterned = Patterned {
         key: KeySlots::over(&slots, &input.schema, &computed),
         keys: pipeline::append(computed),
@@ -210,7 +211,7 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
         columns: columns.into(),
         by_step: asks.names("match") || asks.sizes("match"),
         timeouts: head.timeouts_to.is_some(),
-        words,
+        label,
     };
     Ok((patterned, seen, schema))
 }
@@ -407,7 +408,7 @@ impl Work for Patterned {
         let (main, late) = operator::keyed(
             site.with_keys(input, &self.keys).into_edge(),
             site.name,
-            &self.words,
+            OperatorSpec::new(PATTERN).labelled(&self.label),
             Some("late"),
             move |row: &Row| of_record.of(row),
             |context| {
@@ -420,7 +421,7 @@ impl Work for Patterned {
             },
         );
         let timeouts = site.timeouts_to.map(|timeouts_to| {
-            Stream::from_edge(operator::stateless(main.clone(), timeouts_to, "partial matches out of time", |metrics| {
+            Stream::from_edge(operator::stateless(main.clone(), timeouts_to, OperatorSpec::new(kinds::TIMEOUTS).labelled("partial matches out of time"), |metrics| {
                 filtered(|told| if let Told::Timeout(row) = told { Some(row) } else { None }, metrics)
             }))
         });

@@ -10,6 +10,7 @@ use tidegate_operators::window::{
     TimeEvictor, Trigger, TriggerContext,
 };
 use tidegate_rows::{Row, Schema, Type, Value};
+use tidegate_runtime::state::Stored;
 use tidegate_runtime::{Error, Record};
 
 use tidegate_expr::Expr;
@@ -289,7 +290,7 @@ impl Assigner<Row> for RowAssigner {
         }
     }
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         match &self.shape {
             PlannedShape::Plain(window) => window.to_string(),
             PlannedShape::Session(gap) => format!("session {}", gap.source()),
@@ -326,6 +327,10 @@ pub(crate) struct RowTriggerState {
     value: Option<f64>,
 }
 
+impl Stored for RowTriggerState {
+    const SCHEMA: &'static str = "row.trigger/1";
+}
+
 impl RowTrigger {
     fn decided(&self, decision: Decision) -> Decision {
         if self.trigger.purges { decision.purging() } else { decision }
@@ -335,9 +340,9 @@ impl RowTrigger {
 impl Trigger<Row> for RowTrigger {
     type State = RowTriggerState;
 
-    fn describe(&self) -> String {
+    fn form(&self) -> String {
         let fires = match &self.trigger.fires {
-            Fires::Standard(trigger) => Trigger::<Row>::describe(trigger),
+            Fires::Standard(trigger) => Trigger::<Row>::form(trigger),
             Fires::Delta(delta, threshold) => format!("delta {} above {threshold}", delta.source()),
         };
         if self.trigger.purges { format!("purging {fires}") } else { fires }

@@ -25,6 +25,7 @@ use super::keyed::meet;
 use crate::dataflow::Edge;
 use crate::error::Error;
 use crate::graph::{Role, Route};
+use crate::kind::OperatorSpec;
 use crate::metrics::OperatorMetrics;
 use crate::record::Record;
 use crate::source::Waker;
@@ -93,7 +94,7 @@ impl PartialEq for Under {
 pub fn asynchronous<'s, A, O>(
     edge: Edge<'s, A::In>,
     name: &str,
-    kind: &str,
+    spec: impl Into<OperatorSpec>,
     order: Order,
     capacity: NonZeroUsize,
     make: impl FnOnce(Arc<OperatorMetrics>) -> A,
@@ -105,7 +106,7 @@ where
 {
     let flow = edge.flow.clone();
     let origin = edge.origin();
-    let node = flow.add(name, Role::Stateless, kind, edge.inputs(Route::Local));
+    let node = flow.add(name, Role::Stateless, spec.into(), edge.inputs(Route::Local));
     let (control, metrics, worker, name) = (flow.control(), flow.shared.control.metrics.operator(node), flow.worker(), name.to_owned());
     let mut asks = make(Arc::clone(&metrics));
 

@@ -1,12 +1,9 @@
 //! A list per key.
 
-use std::hash::Hash;
-
 use crate::error::Error;
-use crate::record::Data;
-use crate::state::Keyed;
 use crate::state::registry::{Handle, States};
 use crate::state::ttl::{Expiry, Life, Stamp, Stamped, Ttl, over};
+use crate::state::{Key, Keyed, Meaning, Stored};
 
 /// A list per key. It is read and written as a whole when it leaves memory: for lists of a few thousand elements at most.
 pub struct ListState<K, V>(Kept<K, V>);
@@ -25,12 +22,12 @@ fn strip<V>(list: &mut Elements<V>, deadline: Option<i64>) {
     }
 }
 
-impl<K: Data + Eq + Hash, V: Data> ListState<K, V> {
+impl<K: Key, V: Stored> ListState<K, V> {
     pub(super) fn declare(states: &mut States, name: &str, ttl: Option<Ttl>) -> Result<Self, Error> {
-        let Some(ttl) = ttl else { return Ok(Self(Kept::Forever(states.keyed(name, None)?))) };
+        let Some(ttl) = ttl else { return Ok(Self(Kept::Forever(states.keyed(name, Meaning::of_type())?))) };
         let life = states.life(ttl);
         let expiry = Expiry { life: life.clone(), stamp: |list: &Elements<V>| list.stamp, strip };
-        Ok(Self(Kept::Expiring(states.keyed_expiring(name, None, expiry)?, life)))
+        Ok(Self(Kept::Expiring(states.keyed_expiring(name, Meaning::of_type(), expiry)?, life)))
     }
 
     /// The elements of `key`, in the order they were added.

@@ -3,10 +3,9 @@
 use std::hash::Hash;
 
 use crate::error::Error;
-use crate::record::Data;
 use crate::state::registry::{Handle, States};
 use crate::state::ttl::{Expiry, Life, Stamp, Stamped, Ttl, over};
-use crate::state::{Keyed, Table};
+use crate::state::{Key, Keyed, Meaning, Stored, Table};
 
 /// A map per key. It is read and written as a whole when it leaves memory: for maps of a few thousand fields at most.
 pub struct MapState<K, M, V>(Kept<K, M, V>);
@@ -22,12 +21,12 @@ fn strip<M: Eq + Hash, V>(map: &mut Fields<M, V>, deadline: Option<i64>) {
     map.value.retain(|_, field| !over(field.stamp, deadline));
 }
 
-impl<K: Data + Eq + Hash, M: Data + Eq + Hash, V: Data> MapState<K, M, V> {
+impl<K: Key, M: Key, V: Stored> MapState<K, M, V> {
     pub(super) fn declare(states: &mut States, name: &str, ttl: Option<Ttl>) -> Result<Self, Error> {
-        let Some(ttl) = ttl else { return Ok(Self(Kept::Forever(states.keyed(name, None)?))) };
+        let Some(ttl) = ttl else { return Ok(Self(Kept::Forever(states.keyed(name, Meaning::of_type())?))) };
         let life = states.life(ttl);
         let expiry = Expiry { life: life.clone(), stamp: |map: &Fields<M, V>| map.stamp, strip };
-        Ok(Self(Kept::Expiring(states.keyed_expiring(name, None, expiry)?, life)))
+        Ok(Self(Kept::Expiring(states.keyed_expiring(name, Meaning::of_type(), expiry)?, life)))
     }
 
     /// The value under `field` in the map of `key`.
@@ -163,9 +162,9 @@ impl<K: Data + Eq + Hash, M: Data + Eq + Hash, V: Data> MapState<K, M, V> {
 /// Takes a field out of a map.
 fn take<K, M, V>(state: &mut Keyed<K, Fields<M, V>>, key: &K, field: &M, deadline: Option<i64>) -> Result<Option<V>, Error>
 where
-    K: Data + Eq + Hash,
-    M: Data + Eq + Hash,
-    V: Data,
+    K: Key,
+    M: Key,
+    V: Stored,
 {
     let Some(map) = state.get_mut(key)? else { return Ok(None) };
     let found = map.value.remove(field);

@@ -5,8 +5,6 @@ mod map;
 mod reducing;
 mod value;
 
-use std::hash::Hash;
-
 pub use list::ListState;
 pub use map::MapState;
 pub use reducing::ReducingState;
@@ -15,8 +13,8 @@ pub use value::ValueState;
 use super::meaning::Meaning;
 use super::registry::States;
 use super::ttl::Ttl;
+use super::{Key, Stored};
 use crate::error::Error;
-use crate::record::Data;
 
 /// Declares states whose values expire: see [`States::expiring`].
 pub struct ExpiringStates<'a> {
@@ -42,7 +40,7 @@ impl States {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn value<K: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<ValueState<K, V>, Error> {
+    pub fn value<K: Key, V: Stored>(&mut self, name: &str) -> Result<ValueState<K, V>, Error> {
         self.expiring(None).value(name)
     }
 
@@ -50,7 +48,7 @@ impl States {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn list<K: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<ListState<K, V>, Error> {
+    pub fn list<K: Key, V: Stored>(&mut self, name: &str) -> Result<ListState<K, V>, Error> {
         self.expiring(None).list(name)
     }
 
@@ -58,7 +56,7 @@ impl States {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn map<K: Data + Eq + Hash, M: Data + Eq + Hash, V: Data>(&mut self, name: &str) -> Result<MapState<K, M, V>, Error> {
+    pub fn map<K: Key, M: Key, V: Stored>(&mut self, name: &str) -> Result<MapState<K, M, V>, Error> {
         self.expiring(None).map(name)
     }
 
@@ -68,8 +66,8 @@ impl States {
     /// The name is taken.
     pub fn reducing<K, V, F>(&mut self, name: &str, reduce: F) -> Result<ReducingState<K, V, F>, Error>
     where
-        K: Data + Eq + Hash,
-        V: Data,
+        K: Key,
+        V: Stored,
         F: FnMut(&V, &V) -> V,
     {
         self.expiring(None).reducing(name, reduce)
@@ -81,15 +79,15 @@ impl ExpiringStates<'_> {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn value<K: Data + Eq + Hash, V: Data>(self, name: &str) -> Result<ValueState<K, V>, Error> {
-        ValueState::declare(self.states, name, None, self.ttl)
+    pub fn value<K: Key, V: Stored>(self, name: &str) -> Result<ValueState<K, V>, Error> {
+        self.value_of(name, Meaning::of_type())
     }
 
     /// One value per key. `meaning` tells what the values stand for, if their type does not: stored values of another meaning are not read.
     ///
     /// # Errors
     /// The name is taken.
-    pub fn value_of<K: Data + Eq + Hash, V: Data>(self, name: &str, meaning: Option<Meaning<V>>) -> Result<ValueState<K, V>, Error> {
+    pub fn value_of<K: Key, V: Stored>(self, name: &str, meaning: Meaning<V>) -> Result<ValueState<K, V>, Error> {
         ValueState::declare(self.states, name, meaning, self.ttl)
     }
 
@@ -97,7 +95,7 @@ impl ExpiringStates<'_> {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn list<K: Data + Eq + Hash, V: Data>(self, name: &str) -> Result<ListState<K, V>, Error> {
+    pub fn list<K: Key, V: Stored>(self, name: &str) -> Result<ListState<K, V>, Error> {
         ListState::declare(self.states, name, self.ttl)
     }
 
@@ -105,7 +103,7 @@ impl ExpiringStates<'_> {
     ///
     /// # Errors
     /// The name is taken.
-    pub fn map<K: Data + Eq + Hash, M: Data + Eq + Hash, V: Data>(self, name: &str) -> Result<MapState<K, M, V>, Error> {
+    pub fn map<K: Key, M: Key, V: Stored>(self, name: &str) -> Result<MapState<K, M, V>, Error> {
         MapState::declare(self.states, name, self.ttl)
     }
 
@@ -115,8 +113,8 @@ impl ExpiringStates<'_> {
     /// The name is taken.
     pub fn reducing<K, V, F>(self, name: &str, reduce: F) -> Result<ReducingState<K, V, F>, Error>
     where
-        K: Data + Eq + Hash,
-        V: Data,
+        K: Key,
+        V: Stored,
         F: FnMut(&V, &V) -> V,
     {
         Ok(ReducingState::new(self.value(name)?, reduce))

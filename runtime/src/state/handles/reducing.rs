@@ -1,11 +1,10 @@
 //! What the values of a key are reduced to.
 
 use std::cell::RefCell;
-use std::hash::Hash;
 
 use super::ValueState;
 use crate::error::Error;
-use crate::record::Data;
+use crate::state::{Key, Stored};
 
 /// One value per key, of the same type as those that are added.
 pub struct ReducingState<K, V, F> {
@@ -15,8 +14,8 @@ pub struct ReducingState<K, V, F> {
 
 impl<K, V, F> ReducingState<K, V, F>
 where
-    K: Data + Eq + Hash,
-    V: Data,
+    K: Key,
+    V: Stored,
     F: FnMut(&V, &V) -> V,
 {
     pub(super) fn new(state: ValueState<K, V>, reduce: F) -> Self {

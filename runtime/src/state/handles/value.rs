@@ -1,12 +1,9 @@
 //! One value per key.
 
-use std::hash::Hash;
-
 use crate::error::Error;
-use crate::record::Data;
 use crate::state::registry::{Handle, States};
 use crate::state::ttl::{Expiry, Life, Stamp, Stamped, Ttl, over};
-use crate::state::{Keyed, Meaning};
+use crate::state::{Key, Keyed, Meaning, Stored};
 
 /// One value per key.
 pub struct ValueState<K, V>(Kept<K, V>);
@@ -16,12 +13,12 @@ enum Kept<K, V> {
     Expiring(Handle<Keyed<K, Stamped<V>>>, Life),
 }
 
-impl<K: Data + Eq + Hash, V: Data> ValueState<K, V> {
-    pub(super) fn declare(states: &mut States, name: &str, meaning: Option<Meaning<V>>, ttl: Option<Ttl>) -> Result<Self, Error> {
+impl<K: Key, V: Stored> ValueState<K, V> {
+    pub(super) fn declare(states: &mut States, name: &str, meaning: Meaning<V>, ttl: Option<Ttl>) -> Result<Self, Error> {
         let Some(ttl) = ttl else { return Ok(Self(Kept::Forever(states.keyed(name, meaning)?))) };
         let life = states.life(ttl);
         let expiry = Expiry { life: life.clone(), stamp: |v: &Stamped<V>| v.stamp, strip: |_, _| {} };
-        let meaning = meaning.map(|meaning| meaning.expiring(|stamped: &mut Stamped<V>, each| each(&mut stamped.value)));
+        let meaning = meaning.inside(Stamped::<V>::SCHEMA, &[], |stamped: &mut Stamped<V>, each| each(&mut stamped.value));
         Ok(Self(Kept::Expiring(states.keyed_expiring(name, meaning, expiry)?, life)))
     }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::state::cache::Victims;
 use crate::state::disk::{Disk, Resources, read_files, wanted};
 use crate::state::persistent::Persistent;
-use crate::state::{Captured, Floor, Handle, Instance, Keyed, Row, Rows, Spill, States, Timers, Windowed};
+use crate::state::{Captured, Floor, Handle, Instance, Keyed, Meaning, Row, Rows, Spill, States, Timers, Windowed};
 
 pub(super) const IDS: [u8; 3] = [4, 7, 9];
 
@@ -66,8 +66,8 @@ impl Rig {
 
     fn declared(dir: Rc<TempDir>) -> Self {
         let mut states = States::default();
-        let keyed = states.keyed("keyed", None).unwrap();
-        let windowed = states.windowed("windowed", None).unwrap();
+        let keyed = states.keyed("keyed", Meaning::of_type()).unwrap();
+        let windowed = states.windowed("windowed", Meaning::of_type()).unwrap();
         let timers = states.timers("timers").unwrap();
         Self { states, keyed, windowed, timers, on_the_way: VecDeque::new(), progress: None, links: 0, dir }
     }

@@ -1,0 +1,23 @@
+//! The kinds of the connectors, as savepoints know them. They are stored: once released, none is renamed.
+
+use tidegate_runtime::Kind;
+
+/// Files.
+pub const FILE: Kind = Kind::new("file");
+/// A generator of rows.
+pub const GENERATOR: Kind = Kind::new("generator");
+/// Kafka topics.
+pub const KAFKA: Kind = Kind::new("kafka");
+/// Standard input.
+pub const STDIN: Kind = Kind::new("stdin");
+/// Standard output.
+pub const STDOUT: Kind = Kind::new("stdout");
+/// A function that makes records, or takes them.
+pub const FUNCTION: Kind = Kind::new("function");
+/// A list in memory.
+pub const MEMORY: Kind = Kind::new("memory");
+
+/// Those of sources.
+pub const SOURCES: &[Kind] = &[FILE, FUNCTION, GENERATOR, KAFKA, STDIN];
+/// Those of sinks.
+pub const SINKS: &[Kind] = &[FILE, FUNCTION, KAFKA, MEMORY, STDOUT];

@@ -1,0 +1,51 @@
+//! The kinds of the operators of this crate, as savepoints know them. They are stored: once released, none is renamed.
+
+use tidegate_runtime::Kind;
+
+/// Declares the kinds that keep state, and a list of them.
+macro_rules! keyed {
+    ($($(#[$doc:meta])* $name:ident = $kind:literal),+ $(,)?) => {
+        $($(#[$doc])* pub const $name: Kind = Kind::new($kind);)+
+
+        /// All that keep state.
+        pub const KEYED: &[Kind] = &[$($name),+];
+    };
+}
+
+keyed! {
+    /// A running aggregate.
+    AGGREGATE = "aggregate",
+    /// A process function with a broadcast map.
+    BROADCAST_PROCESS = "broadcast_process",
+    /// A process function of two streams.
+    CO_PROCESS = "co_process",
+    /// Windows of so many records.
+    COUNT_WINDOW = "count_window",
+    /// One record of each key in a span.
+    DEDUPE = "dedupe",
+    /// A join by distance in time.
+    INTERVAL_JOIN = "interval_join",
+    /// A process function.
+    PROCESS = "process",
+    /// Records combined with those before.
+    REDUCE = "reduce",
+    /// Sessions that fire once at their end.
+    SESSION_WINDOW = "session_window",
+    /// Windows that overlap and fire once at their end.
+    SLIDING_WINDOW = "sliding_window",
+    /// A join with the versions of a table.
+    TEMPORAL_JOIN = "temporal_join",
+    /// The greatest records so far.
+    TOP = "top",
+    /// Windows side by side that fire once at their end.
+    TUMBLING_WINDOW = "tumbling_window",
+    /// Windows with a trigger, an evictor or a function.
+    WINDOW = "window",
+}
+
+pub(crate) const ASYNC_MAP: Kind = Kind::new("async_map");
+pub(crate) const CONNECT: Kind = Kind::new("connect");
+pub(crate) const FILTER: Kind = Kind::new("filter");
+pub(crate) const FLAT_MAP: Kind = Kind::new("flat_map");
+pub(crate) const LOOKUP_JOIN: Kind = Kind::new("lookup_join");
+pub(crate) const MAP: Kind = Kind::new("map");

@@ -1,0 +1,73 @@
+//! What is kept in the repository, and how it is added to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::{close, diff, project};
+
+/// May what is missing be written?
+pub fn update() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1")
+}
+
+/// What is kept of this name.
+pub fn kept(name: &str) -> PathBuf {
+    project().join("tests/compatibility").join(name)
+}
+
+/// The savepoints that are kept, by the names of their directories.
+pub fn cases() -> Vec<String> {
+    let entries = fs::read_dir(kept("data")).expect("`tests/compatibility/data` is there");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")).collect();
+    names.sort();
+    names
+}
+
+/// The names of the files in a directory; none if it isn't there.
+pub fn files(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")).collect();
+    names.sort();
+    names
+}
+
+/// Copies a directory with all it holds.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("directories can be made");
+    for name in files(from) {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).expect("a file can be copied");
+        }
+    }
+}
+
+/// The lines of a text, sorted: workers write in no order.
+pub fn sorted(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.into_iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Are these the same lines? Doubles may differ in their last digits, which depend on the order in which parts are added up.
+pub fn alike(a: &str, b: &str) -> bool {
+    let same = |(a, b): (&str, &str)| match (serde_json::from_str(a), serde_json::from_str(b)) {
+        (Ok(a), Ok(b)) => close(&a, &b),
+        _ => a == b,
+    };
+    a.lines().count() == b.lines().count() && a.lines().zip(b.lines()).all(same)
+}
+
+/// Compares with a text that is kept, which is written if it is missing and may be.
+pub fn compare(found: &str, path: &Path, what: &str) {
+    if !path.exists() && update() {
+        fs::create_dir_all(path.parent().expect("a file lies in a directory")).expect("directories can be made");
+        fs::write(path, found).expect("a file can be written");
+    }
+    let expected = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}; `UPDATE_GOLDEN=1` writes what is missing", path.display()));
+    assert!(alike(found, &expected), "{what}:\n{}", diff(&expected, found));
+}
