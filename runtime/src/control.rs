@@ -18,6 +18,7 @@ use crate::job::{Backend, RunConfig, StateConfig};
 use crate::metrics::StateMetrics;
 use crate::source::Shared;
 use crate::state::{Clock, Instance, Resources, Spill};
+use crate::workers::Workers;
 
 /// The state shared by all workers of one run. A failure anywhere poisons it, and every worker stops at its next step.
 #[derive(Default)]
@@ -40,7 +41,8 @@ pub struct Control {
     pub(crate) key_groups: KeyGroups,
     /// Whether records behind a barrier wait for it.
     pub(crate) mode: Mode,
-    workers: usize,
+    /// The threads of the workers.
+    pub(crate) workers: Workers,
     state: StateConfig,
     /// The time of day.
     pub(crate) time_of_day: Clock,
@@ -61,7 +63,7 @@ impl Control {
             metrics,
             key_groups: config.key_groups,
             mode: config.mode,
-            workers: config.workers,
+            workers: Workers::new(config.workers),
             state: config.state.clone(),
             budget: Budget::new(&config.state, graph, config.workers),
             restore: config.restore.clone(),
@@ -101,7 +103,7 @@ impl Control {
 
     /// The key groups of a worker.
     pub(crate) fn owned(&self, worker: usize) -> Range<u16> {
-        self.key_groups.owned(worker, self.workers.max(1))
+        self.key_groups.owned(worker, self.workers.count().max(1))
     }
 
     /// The home of one operator instance's state.
@@ -135,7 +137,7 @@ impl Control {
 
     pub(crate) fn poison(&self, error: JobError) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.over.store(true, SeqCst);
+        self.finish();
     }
 
     /// Has anything failed, or has the job come to the end of its stop? Then nothing is done any more: what a worker sees now may come of others having left.
@@ -147,6 +149,7 @@ impl Control {
     /// The job has come to the end of its stop.
     pub(crate) fn finish(&self) {
         self.over.store(true, SeqCst);
+        self.workers.rouse();
     }
 
     pub(crate) fn take_failure(&self) -> Option<JobError> {
@@ -158,6 +161,7 @@ impl Control {
         // First the word, then the epoch: who is in the new epoch knows that nothing may be read in it.
         if !self.stopping.swap(true, SeqCst) {
             let _ = self.stopped_in.set(self.checkpoints().stop(self));
+            self.workers.rouse();
         }
     }
 
@@ -173,9 +177,11 @@ impl Control {
         self.stopping.load(SeqCst)
     }
 
-    /// Begins the next epoch: every source puts a barrier into its stream at its next activation. Only checkpoints do that, one at a time.
+    /// Begins the next epoch: every source wakes and puts a barrier into its stream. Only checkpoints do that, one at a time.
     pub(crate) fn step_epoch(&self) -> Epoch {
-        Epoch(self.epoch.fetch_add(1, SeqCst) + 1)
+        let next = Epoch(self.epoch.fetch_add(1, SeqCst) + 1);
+        self.board.bell.ring();
+        next
     }
 
     /// The epoch sources should be in.

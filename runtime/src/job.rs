@@ -187,36 +187,34 @@ fn clear(scratch: &Path) -> Result<(), JobError> {
     }
 }
 
-/// How long a worker with nothing to do sleeps at most, and so how soon it sees that another has failed. Data wakes it at once.
-const LOOK: Duration = Duration::from_millis(10);
-
 /// Builds the job on one worker and runs it until it ends, fails or is stopped.
 fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_every: Option<Duration>) {
     let index = worker.index();
+    let _at_work = control.workers.begin();
     let result = catch_unwind(AssertUnwindSafe(|| {
         let probe = worker.dataflow::<Time, _, _>(|scope| {
             let flow = Dataflow::new(scope, Arc::clone(control));
             build(&flow);
             flow.shared.probe.clone()
         });
-        let mut barrier = Instant::now();
+        let mut barriers = barrier_every.filter(|_| index == 0).map(Barriers::new);
         let checkpoints = control.checkpoints();
+        // All of this is looked at before the worker parks: who changes it rouses the worker, and then it looks again.
         while worker.has_dataflows() && !control.over() {
-            worker.step_or_park(Some(LOOK));
-            if let Some(interval) = barrier_every.filter(|i| index == 0 && barrier.elapsed() >= *i && !control.stopping()) {
-                checkpoints.barrier(control);
-                barrier += interval;
-            }
+            let mut wait = barriers.as_mut().and_then(|barriers| barriers.step(control));
             if index == 0 {
-                checkpoints.tick(control);
+                let next = checkpoints.tick(control);
+                wait = wait.into_iter().chain(next).min();
             }
             if let Some(next) = control.stopped_in() {
                 // Everything before the last barrier has been written, and what is taken at the end is complete.
                 let written = probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= next));
                 if written && checkpoints.settled() {
                     control.finish();
+                    break;
                 }
             }
+            worker.step_or_park(wait);
         }
     }));
     if let Err(panic) = &result {
@@ -224,6 +222,30 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
     }
     // Dropping what a panic left behind may panic once more; the cause is known already.
     let _ = catch_unwind(AssertUnwindSafe(|| worker.installed_dataflows().into_iter().for_each(|id| worker.drop_dataflow(id))));
+}
+
+/// Barriers that nothing is made of.
+struct Barriers {
+    every: Duration,
+    last: Instant,
+}
+
+impl Barriers {
+    fn new(every: Duration) -> Self {
+        Self { every, last: Instant::now() }
+    }
+
+    /// Puts one in if it is time to. Returns how long until it is time for the next; `None` if there will be none.
+    fn step(&mut self, control: &Control) -> Option<Duration> {
+        if control.stopping() {
+            return None;
+        }
+        if self.last.elapsed() >= self.every {
+            control.checkpoints().barrier(control);
+            self.last += self.every;
+        }
+        Some(self.every.saturating_sub(self.last.elapsed()))
+    }
 }
 
 /// A job on its way.
@@ -248,7 +270,13 @@ impl Running {
     /// Have all workers ended?
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.guards.guards().iter().all(std::thread::JoinHandle::is_finished)
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Waits for this long, or until all workers have ended. Returns whether they have.
+    #[must_use]
+    pub fn ends_within(&self, wait: Duration) -> bool {
+        self.control.workers.end_within(wait)
     }
 
     /// The counters of every node, in the order of the graph.
@@ -275,9 +303,7 @@ impl Running {
     /// Why the job failed.
     pub fn wait(self) -> Result<(), JobError> {
         // Not `join` first: it would block on the first worker while another is dead.
-        while !self.is_finished() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        while !self.ends_within(Duration::MAX) {}
         for result in self.guards.join() {
             if let Err(message) = result {
                 self.control.poison(JobError::Panic { worker: 0, message });

@@ -7,6 +7,7 @@
 //! Does not live here: what operators compute (`tidegate-operators`), where data comes from (`tidegate-connectors`).
 
 mod align;
+mod bell;
 pub mod board;
 mod budget;
 pub mod checkpoint;
@@ -26,6 +27,7 @@ pub mod source;
 pub mod state;
 mod time;
 pub mod watermarks;
+mod workers;
 
 pub use align::Mode;
 pub use budget::Budget;

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::metrics::SourceMetrics;
@@ -112,8 +113,10 @@ pub trait Reader<T>: 'static {
 pub enum Poll<T> {
     /// Some records, or news of a split.
     Batch(Batch<T>),
-    /// Nothing now. The reader wakes its operator when there is; it is asked again within a tick anyhow.
+    /// Nothing now. The reader wakes its operator when there is.
     Pending,
+    /// Nothing for this long; then the reader is asked again. It may be asked before.
+    After(Duration),
     /// Nothing ever again.
     Finished,
 }

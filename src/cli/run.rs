@@ -179,18 +179,12 @@ impl Run {
 
     /// Waits for the job's end. Tells what checkpoints fail of, and draws a progress line if there is somebody to see it.
     fn watch(&self, job: &Job, running: &Running, report: &mut Report) {
-        const LOOK: Duration = Duration::from_millis(2);
         const DRAW: Duration = Duration::from_millis(250);
         // Where results come to the terminal, a line that is drawn again and again would run into them.
         let results = std::io::stdout().is_terminal() && job.graph().nodes().iter().any(|n| n.role == Role::Sink && n.kind == STDOUT);
         let shown = !self.quiet && !log::is_json() && std::io::stderr().is_terminal() && !results;
-        let (mut drawn, mut failed) = (Instant::now(), 0);
-        while !running.is_finished() {
-            std::thread::sleep(LOOK);
-            if drawn.elapsed() < DRAW {
-                continue;
-            }
-            drawn = Instant::now();
+        let mut failed = 0;
+        while !running.ends_within(DRAW) {
             let checkpoints = running.checkpoints();
             if let Some(why) = checkpoints.failure.filter(|_| checkpoints.failed > failed) {
                 failed = checkpoints.failed;

@@ -9,6 +9,7 @@ mod order;
 mod pressure;
 mod savepoints;
 mod script;
+mod silence;
 mod stopping;
 mod timers;
 mod windows;

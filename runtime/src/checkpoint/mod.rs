@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidegate_checkpoints::{Epoch, FileRef, KeyGroups, Storage, check_vacant};
 
@@ -171,8 +171,17 @@ impl Checkpoints {
         format!("{:x}-{epoch}-{name}", self.started_ms)
     }
 
-    /// Looks whether a checkpoint has taken too long, and whether a checkpoint or a savepoint is due: then its barrier goes into the streams.
-    pub(crate) fn tick(&self, control: &Control) {
+    /// Begins what is due, a checkpoint or a savepoint, and gives up a checkpoint that has taken too long. Returns how long until the next of these; `None`
+    /// if that depends on what others do.
+    pub(crate) fn tick(&self, control: &Control) -> Option<Duration> {
+        self.begin_due(control);
+        let pace = self.config.as_ref()?.pace();
+        let coordinator = lock(&self.coordinator);
+        // A stop begins what it needs by itself.
+        (!coordinator.idle() || !control.stopping()).then(|| coordinator.wait(pace, self.start.elapsed()))
+    }
+
+    fn begin_due(&self, control: &Control) {
         let now = self.start.elapsed();
         if let Some(config) = &self.config {
             let overdue = lock(&self.coordinator).overdue(config.pace(), now);
@@ -243,7 +252,10 @@ impl Checkpoints {
     pub(crate) fn ask(&self, to: String, answer: Sender<SavepointResult>) {
         let request = Request { to, answer };
         match Storage::open(&request.to).map_err(|e| message(&e)).and_then(|storage| check_vacant(&storage).map_err(|e| message(&e))) {
-            Ok(()) => self.requests.ask(request),
+            Ok(()) => {
+                self.requests.ask(request);
+                self.rouse();
+            }
             Err(why) => request.refuse(&why),
         }
     }
@@ -253,6 +265,14 @@ impl Checkpoints {
         let complete = lock(&self.coordinator).report(member, epoch, report, last, self.start.elapsed());
         // Without a place for them, the checkpoint of the end is none.
         complete.into_iter().filter(|complete| self.on() || complete.plan != Plan::Checkpoint).for_each(|complete| self.publish(complete));
+        self.rouse();
+    }
+
+    /// When the next checkpoint is due, or whether the job may end, may be otherwise now.
+    fn rouse(&self) {
+        if let Some(control) = self.control.upgrade() {
+            control.workers.rouse();
+        }
     }
 
     /// A checkpoint came to nothing. `last`: it was to hold what a member kept at the end of its input, without which the job has not ended well.
@@ -268,6 +288,7 @@ impl Checkpoints {
         status.under_way = false;
         drop(status);
         self.requests.answer(epoch, Err(why.to_owned()));
+        self.rouse();
         if let Some(control) = self.control.upgrade().filter(|_| failed == Failed::Fatal) {
             control.poison(JobError::Checkpoint { epoch, why: why.to_owned() });
         }
@@ -287,6 +308,7 @@ impl Checkpoints {
     /// A sink has committed everything up to and including `epoch`.
     pub(crate) fn committed(&self, member: Member, epoch: Epoch) {
         lock(&self.committed).insert(member, epoch);
+        self.rouse();
     }
 
     /// A sink's input has ended, and it has committed everything.

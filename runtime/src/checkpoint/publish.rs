@@ -29,6 +29,10 @@ impl Checkpoints {
                     self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
                 }
                 lock(&self.coordinator).published(epoch);
+                if let Some(control) = self.control.upgrade() {
+                    control.board.bell.ring();
+                    control.workers.rouse();
+                }
                 failpoint::hit("checkpoint-completed");
                 self.requests.answer(epoch, Ok(savepoint.unwrap_or_default()));
                 self.forget_old();

@@ -322,6 +322,9 @@ struct Ports<'a, L: Logic> {
 
 type Held = (Capability<Time>, Capability<Time>);
 
+/// How long at most until the wall clock is read again while a timer waits for it: somebody may set it, or suspend the machine.
+const CLOCK_MAY_BE_SET: Duration = Duration::from_secs(1);
+
 /// A batch, and the watermark it was sent under.
 type Sent<T> = (Watermark, Vec<Record<T>>);
 
@@ -436,7 +439,8 @@ impl<L: Logic> Harness<L> {
         }
         if let Some(at) = self.next_clock {
             let wait = u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0);
-            self.appointment.within(Duration::from_millis(wait.clamp(1, 60_000)));
+            let wait = u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0);
+            self.appointment.within(Duration::from_millis(wait).clamp(Duration::from_millis(1), CLOCK_MAY_BE_SET));
         }
     }
 }

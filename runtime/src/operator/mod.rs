@@ -5,6 +5,7 @@ mod asynchronous;
 mod keeper;
 mod keyed;
 mod positions;
+mod rest;
 mod sink;
 mod source;
 mod stateless;
