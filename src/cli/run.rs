@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::num::NonZero;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;

@@ -41,7 +41,7 @@ fn wait<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            Poll::Pending | Poll::After(_) => std::thread::park(),
+            Poll::Pending => std::thread::park(),
         }
     }
 }

@@ -439,7 +439,6 @@ impl<L: Logic> Harness<L> {
         }
         if let Some(at) = self.next_clock {
             let wait = u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0);
-            let wait = u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0);
             self.appointment.within(Duration::from_millis(wait).clamp(Duration::from_millis(1), CLOCK_MAY_BE_SET));
         }
     }
