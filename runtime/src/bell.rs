@@ -74,14 +74,16 @@ impl Room {
 }
 
 impl Sleeper {
-    /// From now on every change wakes it, once.
-    pub(crate) fn take_seat(&self) {
+    /// From now on the next change wakes it. Returns whether it had its seat already, and so nothing has changed since.
+    pub(crate) fn take_seat(&self) -> bool {
         // Counted first, as the bell counts down whom it finds seated.
         self.room.sleepers.fetch_add(1, SeqCst);
-        if self.seat.taken.swap(true, SeqCst) {
+        let seated = self.seat.taken.swap(true, SeqCst);
+        if seated {
             self.room.sleepers.fetch_sub(1, SeqCst);
         }
         fence(SeqCst);
+        seated
     }
 
     /// Changes wake it no longer.
@@ -106,8 +108,7 @@ mod tests {
         let bell = Bell::default();
         let seated = || bell.0.sleepers.load(SeqCst);
         let [one, two] = [(); 2].map(|()| bell.sleeper(Waker::disconnected()));
-        one.take_seat();
-        one.take_seat();
+        assert_eq!((one.take_seat(), one.take_seat()), (false, true));
         assert_eq!(seated(), 1);
         two.take_seat();
         two.leave();
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!(seated(), 1);
         bell.ring();
         assert_eq!(seated(), 0);
-        one.take_seat();
+        assert!(!one.take_seat(), "something has changed");
         drop(one);
         assert_eq!((seated(), bell.0.seats.lock().unwrap().len()), (0, 1));
     }

@@ -6,107 +6,20 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use tidegate_checkpoints::KeyGroups;
 use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 
-use crate::align::Mode;
 use crate::board::Board;
-use crate::checkpoint::{CheckpointConfig, CheckpointStatus, Restore, SavepointResult};
+use crate::checkpoint::{CheckpointStatus, SavepointResult};
+use crate::config::RunConfig;
 use crate::control::Control;
 use crate::dataflow::Dataflow;
 use crate::error::{GraphError, JobError, panicked};
-use crate::graph::{Graph, MetricsRegistry};
+use crate::graph::Graph;
 use crate::metrics::NodeMetrics;
 use crate::progress::Progress;
-use crate::state::Clock;
 use crate::time::{Time, Watermark};
-
-/// Where keyed state lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backend {
-    /// In memory.
-    #[default]
-    Memory,
-    /// In memory as far as it fits, and in RocksDB beyond.
-    RocksDb,
-}
-
-/// How state is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateConfig {
-    /// Where it lies.
-    pub backend: Backend,
-    /// A directory of the job's own, for state that does not fit and for snapshots until they are stored. It is made when it is needed.
-    pub dir: PathBuf,
-    /// Bytes for cached entries, and for RocksDB's blocks and write buffers, of all operators together.
-    pub memory: usize,
-}
-
-impl StateConfig {
-    /// The files of a run; nothing in there outlives it.
-    pub(crate) fn scratch(&self) -> PathBuf {
-        self.dir.join("run")
-    }
-}
-
-impl Default for StateConfig {
-    fn default() -> Self {
-        Self { backend: Backend::Memory, dir: PathBuf::from("state"), memory: 512 << 20 }
-    }
-}
-
-/// How a job is run.
-#[derive(Clone, Debug)]
-pub struct RunConfig {
-    /// The name of the job, as its checkpoints have it.
-    pub job: String,
-    /// The number of workers, each a thread.
-    pub workers: usize,
-    /// How keys are cut into groups; fixed for the life of a job's state.
-    pub key_groups: KeyGroups,
-    /// Whether records behind a barrier wait for it.
-    pub mode: Mode,
-    /// How often to put a barrier into the streams that nothing is made of. `None`: never.
-    pub barrier_every: Option<Duration>,
-    /// How state is kept.
-    pub state: StateConfig,
-    /// Where and how often checkpoints are taken. `None`: never.
-    pub checkpoints: Option<CheckpointConfig>,
-    /// What to go on from.
-    pub restore: Option<Arc<Restore>>,
-    /// Where the end of input, or a stop, takes a savepoint. Windows stay open then.
-    pub savepoint_at_end: Option<String>,
-    /// The time of day, by which state expires and timers of the wall clock fire.
-    pub clock: Clock,
-}
-
-impl RunConfig {
-    /// `workers` workers (at least one), state in memory, no checkpoints.
-    #[must_use]
-    pub fn workers(workers: usize) -> Self {
-        Self {
-            job: "job".to_owned(),
-            workers: workers.max(1),
-            key_groups: KeyGroups::default(),
-            mode: Mode::default(),
-            barrier_every: None,
-            state: StateConfig::default(),
-            checkpoints: None,
-            restore: None,
-            savepoint_at_end: None,
-            clock: Clock::default(),
-        }
-    }
-
-    /// A barrier every `interval`.
-    #[must_use]
-    pub fn barrier_every(mut self, interval: Duration) -> Self {
-        self.barrier_every = Some(interval);
-        self
-    }
-}
 
 type Build = dyn for<'s> Fn(&Dataflow<'s>) + Send + Sync;
 
@@ -160,7 +73,7 @@ impl Job {
     pub fn start(&self, config: RunConfig) -> Result<Running, JobError> {
         let config = RunConfig { workers: config.workers.max(1), ..config };
         let board = Board::new(&self.graph.source_groups(), config.workers);
-        let control = Control::new(board, MetricsRegistry::default(), &config, &self.graph);
+        let control = Arc::new(Control::new(board, &config, &self.graph));
         clear(&config.state.scratch())?;
         let barrier_every = config.barrier_every;
         let (shared, build) = (Arc::clone(&control), Arc::clone(&self.build));
@@ -203,14 +116,14 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
         while worker.has_dataflows() && !control.over() {
             let mut wait = barriers.as_mut().and_then(|barriers| barriers.step(control));
             if index == 0 {
-                let next = checkpoints.tick(control);
+                let next = checkpoints.tick();
                 wait = wait.into_iter().chain(next).min();
             }
             if let Some(next) = control.stopped_in() {
                 // Everything before the last barrier has been written, and what is taken at the end is complete.
                 let written = probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= next));
                 if written && checkpoints.settled() {
-                    control.finish();
+                    control.failure.finish();
                     break;
                 }
             }
@@ -241,7 +154,7 @@ impl Barriers {
             return None;
         }
         if self.last.elapsed() >= self.every {
-            control.checkpoints().barrier(control);
+            control.checkpoints().barrier();
             self.last += self.every;
         }
         Some(self.every.saturating_sub(self.last.elapsed()))
@@ -310,7 +223,7 @@ impl Running {
             }
         }
         self.control.checkpoints().close();
-        let failure = self.control.take_failure();
+        let failure = self.control.failure.take();
         // What can't be removed now is when the job is run again.
         let _ = std::fs::remove_dir_all(&self.scratch);
         failure.map_or(Ok(()), Err)

@@ -7,19 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tidegate_checkpoints::{Epoch, FileRef};
 
 use crate::graph::NodeId;
 
 /// One instance of an operator: the operator, and the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) node: NodeId,
     pub(crate) worker: usize,
 }
 
 /// What is to be made of an epoch's end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Plan {
     /// A checkpoint, shared with its neighbours, that is deleted when newer ones have taken its place.
     Checkpoint,
@@ -28,7 +29,7 @@ pub(crate) enum Plan {
 }
 
 /// What a member kept at the end of an epoch, durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) list: Vec<serde_json::Value>,
     /// Files of items of the list, by their places in it.

@@ -20,13 +20,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidegate_checkpoints::{Epoch, FileRef, KeyGroups, Storage, check_vacant};
 
 use crate::align::Mode;
-use crate::control::Control;
+use crate::board::Board;
+use crate::control::{Epochs, Failure, Workers};
 use crate::error::{Error, JobError};
 use crate::graph::{Graph, NodeId, Role};
 pub use config::{CheckpointConfig, CheckpointStatus, Completed};
@@ -41,7 +42,12 @@ use threads::Threads;
 
 /// The checkpoints of a run, as the workers share them.
 pub(crate) struct Checkpoints {
-    control: Weak<Control>,
+    failure: Arc<Failure>,
+    epochs: Arc<Epochs>,
+    /// The threads of the workers.
+    at_work: Arc<Workers>,
+    board: Arc<Board>,
+    mode: Mode,
     job: String,
     graph: Graph,
     key_groups: KeyGroups,
@@ -77,8 +83,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What [`Checkpoints`] are made of.
-#[derive(Default)]
 pub(crate) struct Setup {
+    pub(crate) failure: Arc<Failure>,
+    pub(crate) epochs: Arc<Epochs>,
+    pub(crate) at_work: Arc<Workers>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) mode: Mode,
     pub(crate) job: String,
     pub(crate) graph: Graph,
     pub(crate) key_groups: KeyGroups,
@@ -90,15 +100,19 @@ pub(crate) struct Setup {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(control: Weak<Control>, setup: Setup) -> Self {
-        let Setup { job, graph, key_groups, workers, config, at_end, scratch, restored } = setup;
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup { failure, epochs, at_work, board, mode, job, graph, key_groups, workers, config, at_end, scratch, restored } = setup;
         let takes_part = |role: Role| matches!(role, Role::Source | Role::Keyed | Role::Sink);
         let nodes = graph.nodes().iter().enumerate().filter(|(_, node)| takes_part(node.role));
         let members: BTreeSet<Member> =
             nodes.flat_map(|(i, _)| (0..workers).map(move |worker| Member { node: NodeId(i), worker })).collect();
         let ids = graph.nodes().iter().enumerate().map(|(i, node)| (NodeId(i), restore::ids(node, restored.as_deref()))).collect();
         Self {
-            control,
+            failure,
+            epochs,
+            at_work,
+            board,
+            mode,
             job,
             graph,
             key_groups,
@@ -127,7 +141,7 @@ impl Checkpoints {
 
     /// Do sinks hold back what is not part of a complete checkpoint?
     pub(crate) fn transactional(&self) -> bool {
-        self.on() && self.control.upgrade().is_some_and(|control| control.mode == Mode::ExactlyOnce)
+        self.on() && self.mode == Mode::ExactlyOnce
     }
 
     /// Does the end of input take a savepoint instead of closing windows?
@@ -173,15 +187,15 @@ impl Checkpoints {
 
     /// Begins what is due, a checkpoint or a savepoint, and gives up a checkpoint that has taken too long. Returns how long until the next of these; `None`
     /// if that depends on what others do.
-    pub(crate) fn tick(&self, control: &Control) -> Option<Duration> {
-        self.begin_due(control);
+    pub(crate) fn tick(self: &Arc<Self>) -> Option<Duration> {
+        self.begin_due();
         let pace = self.config.as_ref()?.pace();
         let coordinator = lock(&self.coordinator);
         // A stop begins what it needs by itself.
-        (!coordinator.idle() || !control.stopping()).then(|| coordinator.wait(pace, self.start.elapsed()))
+        (!coordinator.idle() || !self.epochs.stopping()).then(|| coordinator.wait(pace, self.start.elapsed()))
     }
 
-    fn begin_due(&self, control: &Control) {
+    fn begin_due(self: &Arc<Self>) {
         let now = self.start.elapsed();
         if let Some(config) = &self.config {
             let overdue = lock(&self.coordinator).overdue(config.pace(), now);
@@ -191,53 +205,53 @@ impl Checkpoints {
         }
         // A stop begins what it needs by itself, and steps the epoch under the same lock.
         let mut coordinator = lock(&self.coordinator);
-        if control.stopping() || !coordinator.idle() {
+        if self.epochs.stopping() || !coordinator.idle() {
             return;
         }
         let plan = if let Some(request) = self.requests.next() {
             if coordinator.any_ended() {
                 return request.refuse(PARTLY_ENDED);
             }
-            self.requests.begun(control.epoch(), request.answer);
+            self.requests.begun(self.epochs.current(), request.answer);
             Plan::Savepoint(request.to)
         } else if self.config.as_ref().is_some_and(|config| coordinator.due(config.pace(), now)) {
             Plan::Checkpoint
         } else {
             return;
         };
-        let complete = coordinator.begin(control.epoch(), plan, now);
-        control.step_epoch();
+        let complete = coordinator.begin(self.epochs.current(), plan, now);
+        self.epochs.step();
         drop(coordinator);
         self.begun(complete);
     }
 
     /// A barrier goes into the streams that nothing is made of.
-    pub(crate) fn barrier(&self, control: &Control) {
+    pub(crate) fn barrier(&self) {
         let _coordinator = lock(&self.coordinator);
-        control.step_epoch();
+        self.epochs.step();
     }
 
     /// The last barriers go into the streams: what is taken at the end begins. A savepoint comes behind a checkpoint, if those are taken: it is the
     /// checkpoint that a job whose stop fails goes on from. Returns the epoch after them, in which nothing is read.
-    pub(crate) fn stop(&self, control: &Control) -> Epoch {
+    pub(crate) fn stop(self: &Arc<Self>) -> Epoch {
         let plans: Vec<Plan> = self.on().then_some(Plan::Checkpoint).into_iter().chain(self.at_end.clone().map(Plan::Savepoint)).collect();
         let mut coordinator = lock(&self.coordinator);
-        coordinator.need(control.epoch());
+        coordinator.need(self.epochs.current());
         let mut complete = Vec::new();
-        let mut next = control.epoch();
+        let mut next = self.epochs.current();
         if plans.is_empty() {
-            next = control.step_epoch();
+            next = self.epochs.step();
         }
         for plan in plans {
             complete.extend(coordinator.begin(next, plan, self.start.elapsed()));
-            next = control.step_epoch();
+            next = self.epochs.step();
         }
         drop(coordinator);
         self.begun(complete);
         next
     }
 
-    fn begun(&self, complete: impl IntoIterator<Item = Complete>) {
+    fn begun(self: &Arc<Self>, complete: impl IntoIterator<Item = Complete>) {
         lock(&self.status).under_way = true;
         complete.into_iter().for_each(|complete| self.publish(complete));
     }
@@ -261,7 +275,7 @@ impl Checkpoints {
     }
 
     /// A member reports what it kept at the end of `epoch`; `last` if its input has ended.
-    pub(crate) fn report(&self, member: Member, epoch: Epoch, report: Report, last: bool) {
+    pub(crate) fn report(self: &Arc<Self>, member: Member, epoch: Epoch, report: Report, last: bool) {
         let complete = lock(&self.coordinator).report(member, epoch, report, last, self.start.elapsed());
         // Without a place for them, the checkpoint of the end is none.
         complete.into_iter().filter(|complete| self.on() || complete.plan != Plan::Checkpoint).for_each(|complete| self.publish(complete));
@@ -270,9 +284,7 @@ impl Checkpoints {
 
     /// When the next checkpoint is due, or whether the job may end, may be otherwise now.
     fn rouse(&self) {
-        if let Some(control) = self.control.upgrade() {
-            control.workers.rouse();
-        }
+        self.at_work.rouse();
     }
 
     /// A checkpoint came to nothing. `last`: it was to hold what a member kept at the end of its input, without which the job has not ended well.
@@ -289,15 +301,14 @@ impl Checkpoints {
         drop(status);
         self.requests.answer(epoch, Err(why.to_owned()));
         self.rouse();
-        if let Some(control) = self.control.upgrade().filter(|_| failed == Failed::Fatal) {
-            control.poison(JobError::Checkpoint { epoch, why: why.to_owned() });
+        if failed == Failed::Fatal {
+            self.failure.poison(JobError::Checkpoint { epoch, why: why.to_owned() });
         }
     }
 
     /// Does anybody wait for what is stored of this epoch?
     pub(super) fn awaited(&self, epoch: Epoch, last: bool) -> bool {
-        let over = self.control.upgrade().is_none_or(|control| control.over());
-        !over && (last || lock(&self.coordinator).plan(epoch).is_some())
+        !self.failure.over() && (last || lock(&self.coordinator).plan(epoch).is_some())
     }
 
     /// The epoch up to which everything is part of a complete checkpoint that the job would go on from, exclusively.
@@ -351,9 +362,8 @@ impl Checkpoints {
     }
 
     /// Publishes what is complete.
-    fn publish(&self, complete: Complete) {
-        let Some(control) = self.control.upgrade() else { return };
-        if let Err(error) = self.threads.publish(&control.checkpoints(), complete) {
+    fn publish(self: &Arc<Self>, complete: Complete) {
+        if let Err(error) = self.threads.publish(self, complete) {
             self.fail(error);
         }
     }
@@ -371,16 +381,12 @@ impl Checkpoints {
 
     /// A member's state can't be relied on any more.
     fn fatal(&self, member: Member, error: Error) {
-        if let Some(control) = self.control.upgrade() {
-            control.fail(&self.operator(member.node), member.worker, error);
-        }
+        self.failure.fail(&self.operator(member.node), member.worker, error);
     }
 
     /// Checkpoints can't go on.
     fn fail(&self, error: Error) {
-        if let Some(control) = self.control.upgrade() {
-            control.fail("checkpoints", 0, error);
-        }
+        self.failure.fail("checkpoints", 0, error);
     }
 }
 

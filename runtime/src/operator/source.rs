@@ -459,6 +459,7 @@ impl<T: 'static> Driver<T> {
         self.confirm();
         if self.positions.is_confirmed() {
             self.input = Input::Closed;
+            self.rest.end();
         } else {
             self.rest.until_news(true, TICK, None);
         }
