@@ -32,7 +32,7 @@ fn read<T: 'static>(name: &str, source: &impl Source<Entry<T>>) -> Result<(), Bo
     loop {
         match reader.poll()? {
             Poll::Batch(_) => {}
-            Poll::Pending => std::thread::sleep(std::time::Duration::from_micros(50)),
+            Poll::Pending | Poll::After(_) => std::thread::sleep(std::time::Duration::from_micros(50)),
             Poll::Finished => break,
         }
     }

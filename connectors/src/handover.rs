@@ -39,7 +39,17 @@ enum Message<T> {
 /// The thread's end.
 pub(crate) struct Outlet<T> {
     queue: Sender<Message<T>>,
-    waker: Waker,
+    /// After the queue, so that the operator finds it closed.
+    waker: LastCall,
+}
+
+/// Wakes the operator once more when the thread is gone: it may have panicked.
+struct LastCall(Waker);
+
+impl Drop for LastCall {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
 }
 
 /// The operator has gone: there is nobody to read for.
@@ -58,7 +68,7 @@ impl<T> Outlet<T> {
 
     fn message(&self, message: Message<T>) -> Result<(), Gone> {
         self.queue.send(message).map_err(|_| Gone)?;
-        self.waker.wake();
+        self.waker.0.wake();
         Ok(())
     }
 }
@@ -89,7 +99,7 @@ pub(crate) fn read_on_thread<T: Send + 'static>(
     read: impl FnOnce(&Outlet<T>) -> Result<(), Stop> + Send + 'static,
 ) -> Result<Box<dyn Reader<T>>, Error> {
     let (sender, receiver) = bounded(WAITING);
-    let outlet = Outlet { queue: sender, waker: context.waker };
+    let outlet = Outlet { queue: sender, waker: LastCall(context.waker) };
     let work = move || {
         let last = match read(&outlet) {
             Ok(()) => Message::End,

@@ -164,7 +164,7 @@ fn a_rate_is_kept_over_all_workers() {
         for reader in &mut readers {
             match reader.poll().unwrap() {
                 Poll::Batch(batch) => count += batch.records.len(),
-                Poll::Pending => std::thread::sleep(Duration::from_millis(1)),
+                Poll::Pending | Poll::After(_) => std::thread::sleep(Duration::from_millis(1)),
                 Poll::Finished => panic!("without a count there is no end"),
             }
         }

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tidegate_checkpoints::Epoch;
 
+use crate::bell::Bell;
 use crate::time::Watermark;
 
 /// Does a source instance have a say in event time?
@@ -88,6 +89,8 @@ impl Slot {
 pub struct Board {
     workers: usize,
     slots: Vec<Slot>,
+    /// Rings when something on the board changes.
+    pub(crate) bell: Bell,
 }
 
 impl Board {
@@ -103,17 +106,22 @@ impl Board {
             waits: AtomicI64::new(Watermark::NONE.0),
             barriers: Mutex::default(),
         };
-        Self { workers, slots: groups.iter().flat_map(|group| (0..workers).map(move |_| slot(group))).collect() }
+        let slots = groups.iter().flat_map(|group| (0..workers).map(move |_| slot(group))).collect();
+        Self { workers, slots, bell: Bell::default() }
     }
 
     /// Instance `worker` of `source` says where it is.
     pub fn post(&self, source: usize, worker: usize, watermark: Watermark, status: Status) {
         if let Some(slot) = self.slots.get(source * self.workers + worker) {
+            let mut changed = slot.status.load(Relaxed) != status as u8;
             // That of one that has ended no longer counts; it must not be seen before its status is.
             if status != Status::Ended {
-                slot.watermark.store(watermark.0, Relaxed);
+                changed |= slot.watermark.swap(watermark.0, Relaxed) != watermark.0;
             }
             slot.status.store(status as u8, Release);
+            if changed {
+                self.bell.ring();
+            }
         }
     }
 
@@ -121,6 +129,7 @@ impl Board {
     pub fn post_opened(&self, source: usize, worker: usize, vacant: bool) {
         if let Some(slot) = self.slots.get(source * self.workers + worker) {
             slot.opening.store(if vacant { Opening::Vacant } else { Opening::Open } as u8, Release);
+            self.bell.ring();
         }
     }
 
@@ -139,7 +148,9 @@ impl Board {
     /// Instance `worker` of `source` says whether it has more to read at once.
     pub fn post_backlog(&self, source: usize, worker: usize, backlog: bool) {
         if let Some(slot) = self.slots.get(source * self.workers + worker) {
-            slot.backlog.store(backlog, Relaxed);
+            if slot.backlog.swap(backlog, Relaxed) != backlog {
+                self.bell.ring();
+            }
         }
     }
 
@@ -175,7 +186,10 @@ impl Board {
     /// Something that the records of these sources come to waits for this event time.
     pub fn post_waits(&self, sources: &[usize], until: Watermark) {
         for slot in sources.iter().filter_map(|source| self.slots.get(source * self.workers)) {
-            slot.waits.fetch_max(until.0.min(Watermark::END.0 - 1), Relaxed);
+            let until = until.0.min(Watermark::END.0 - 1);
+            if slot.waits.fetch_max(until, Relaxed) < until {
+                self.bell.ring();
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! How the memory for state is divided.
 
+use crate::config::StateConfig;
 use crate::graph::Graph;
-use crate::job::StateConfig;
 
 /// The shares of [`StateConfig::memory`], where state may leave memory. In bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

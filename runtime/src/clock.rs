@@ -15,7 +15,7 @@ pub struct Clock(Option<Arc<AtomicI64>>);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// The longest wait for the clock of the machine, which may be set forward.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(1);
 
 impl Clock {
     /// A clock that stands still until it is [`set`](Self::set), in milliseconds since 1970.

@@ -43,6 +43,12 @@ impl TickClock {
         self.tick.load(Relaxed)
     }
 
+    /// The tick now.
+    #[must_use]
+    pub fn tick(&self) -> u32 {
+        self.tick.load(Relaxed)
+    }
+
     /// The time since the job started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tidegate_checkpoints::{Basis, OperatorId};
 
@@ -12,7 +13,7 @@ use crate::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
 use crate::state::Schema;
 
 /// A node of the graph, by its place in the order of building, which is the same on every worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub usize);
 
 /// What a node is to the runtime.

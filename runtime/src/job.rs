@@ -6,107 +6,20 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use tidegate_checkpoints::KeyGroups;
 use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 
-use crate::align::Mode;
 use crate::board::Board;
-use crate::checkpoint::{CheckpointConfig, CheckpointStatus, Restore, SavepointResult};
-use crate::clock::Clock;
+use crate::checkpoint::{CheckpointStatus, SavepointResult};
+use crate::config::RunConfig;
 use crate::control::Control;
 use crate::dataflow::Dataflow;
 use crate::error::{GraphError, JobError, panicked};
-use crate::graph::{Graph, MetricsRegistry};
+use crate::graph::Graph;
 use crate::metrics::NodeMetrics;
 use crate::progress::Progress;
 use crate::time::{Time, Watermark};
-
-/// Where keyed state lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backend {
-    /// In memory.
-    #[default]
-    Memory,
-    /// In memory as far as it fits, and in RocksDB beyond.
-    RocksDb,
-}
-
-/// How state is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateConfig {
-    /// Where it lies.
-    pub backend: Backend,
-    /// A directory of the job's own, for state that does not fit and for snapshots until they are stored. It is made when it is needed.
-    pub dir: PathBuf,
-    /// Bytes for cached entries, and for RocksDB's blocks and write buffers, of all operators together.
-    pub memory: usize,
-}
-
-impl StateConfig {
-    /// The files of a run; nothing in there outlives it.
-    pub(crate) fn scratch(&self) -> PathBuf {
-        self.dir.join("run")
-    }
-}
-
-impl Default for StateConfig {
-    fn default() -> Self {
-        Self { backend: Backend::Memory, dir: PathBuf::from("state"), memory: 512 << 20 }
-    }
-}
-
-/// How a job is run.
-#[derive(Clone, Debug)]
-pub struct RunConfig {
-    /// The name of the job, as its checkpoints have it.
-    pub job: String,
-    /// The number of workers, each a thread.
-    pub workers: usize,
-    /// How keys are cut into groups; fixed for the life of a job's state.
-    pub key_groups: KeyGroups,
-    /// Whether records behind a barrier wait for it.
-    pub mode: Mode,
-    /// How often to put a barrier into the streams that nothing is made of. `None`: never.
-    pub barrier_every: Option<Duration>,
-    /// How state is kept.
-    pub state: StateConfig,
-    /// Where and how often checkpoints are taken. `None`: never.
-    pub checkpoints: Option<CheckpointConfig>,
-    /// What to go on from.
-    pub restore: Option<Arc<Restore>>,
-    /// Where the end of input, or a stop, takes a savepoint. Windows stay open then.
-    pub savepoint_at_end: Option<String>,
-    /// The one clock of the job: processing time, the time to live of state and ingestion time go by it.
-    pub clock: Clock,
-}
-
-impl RunConfig {
-    /// `workers` workers (at least one), state in memory, no checkpoints.
-    #[must_use]
-    pub fn workers(workers: usize) -> Self {
-        Self {
-            job: "job".to_owned(),
-            workers: workers.max(1),
-            key_groups: KeyGroups::default(),
-            mode: Mode::default(),
-            barrier_every: None,
-            state: StateConfig::default(),
-            checkpoints: None,
-            restore: None,
-            savepoint_at_end: None,
-            clock: Clock::default(),
-        }
-    }
-
-    /// A barrier every `interval`.
-    #[must_use]
-    pub fn barrier_every(mut self, interval: Duration) -> Self {
-        self.barrier_every = Some(interval);
-        self
-    }
-}
 
 type Build = dyn for<'s> Fn(&Dataflow<'s>) + Send + Sync;
 
@@ -160,7 +73,7 @@ impl Job {
     pub fn start(&self, config: RunConfig) -> Result<Running, JobError> {
         let config = RunConfig { workers: config.workers.max(1), ..config };
         let board = Board::new(&self.graph.source_groups(), config.workers);
-        let control = Control::new(board, MetricsRegistry::default(), &config, &self.graph);
+        let control = Arc::new(Control::new(board, &config, &self.graph));
         clear(&config.state.scratch())?;
         let barrier_every = config.barrier_every;
         let (shared, build) = (Arc::clone(&control), Arc::clone(&self.build));
@@ -187,36 +100,34 @@ fn clear(scratch: &Path) -> Result<(), JobError> {
     }
 }
 
-/// How long a worker with nothing to do sleeps at most, and so how soon it sees that another has failed. Data wakes it at once.
-const LOOK: Duration = Duration::from_millis(10);
-
 /// Builds the job on one worker and runs it until it ends, fails or is stopped.
 fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_every: Option<Duration>) {
     let index = worker.index();
+    let _at_work = control.workers.begin();
     let result = catch_unwind(AssertUnwindSafe(|| {
         let probe = worker.dataflow::<Time, _, _>(|scope| {
             let flow = Dataflow::new(scope, Arc::clone(control));
             build(&flow);
             flow.shared.probe.clone()
         });
-        let mut barrier = Instant::now();
+        let mut barriers = barrier_every.filter(|_| index == 0).map(Barriers::new);
         let checkpoints = control.checkpoints();
+        // All of this is looked at before the worker parks: who changes it rouses the worker, and then it looks again.
         while worker.has_dataflows() && !control.over() {
-            worker.step_or_park(Some(LOOK));
-            if let Some(interval) = barrier_every.filter(|i| index == 0 && barrier.elapsed() >= *i && !control.stopping()) {
-                checkpoints.barrier(control);
-                barrier += interval;
-            }
+            let mut wait = barriers.as_mut().and_then(|barriers| barriers.step(control));
             if index == 0 {
-                checkpoints.tick(control);
+                let next = checkpoints.tick();
+                wait = wait.into_iter().chain(next).min();
             }
             if let Some(next) = control.stopped_in() {
                 // Everything before the last barrier has been written, and what is taken at the end is complete.
                 let written = probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= next));
                 if written && checkpoints.settled() {
-                    control.finish();
+                    control.failure.finish();
+                    break;
                 }
             }
+            worker.step_or_park(wait);
         }
     }));
     if let Err(panic) = &result {
@@ -224,6 +135,30 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
     }
     // Dropping what a panic left behind may panic once more; the cause is known already.
     let _ = catch_unwind(AssertUnwindSafe(|| worker.installed_dataflows().into_iter().for_each(|id| worker.drop_dataflow(id))));
+}
+
+/// Barriers that nothing is made of.
+struct Barriers {
+    every: Duration,
+    last: Instant,
+}
+
+impl Barriers {
+    fn new(every: Duration) -> Self {
+        Self { every, last: Instant::now() }
+    }
+
+    /// Puts one in if it is time to. Returns how long until it is time for the next; `None` if there will be none.
+    fn step(&mut self, control: &Control) -> Option<Duration> {
+        if control.stopping() {
+            return None;
+        }
+        if self.last.elapsed() >= self.every {
+            control.checkpoints().barrier();
+            self.last += self.every;
+        }
+        Some(self.every.saturating_sub(self.last.elapsed()))
+    }
 }
 
 /// A job on its way.
@@ -248,7 +183,13 @@ impl Running {
     /// Have all workers ended?
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.guards.guards().iter().all(std::thread::JoinHandle::is_finished)
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Waits for this long, or until all workers have ended. Returns whether they have.
+    #[must_use]
+    pub fn ends_within(&self, wait: Duration) -> bool {
+        self.control.workers.end_within(wait)
     }
 
     /// The counters of every node, in the order of the graph.
@@ -275,16 +216,14 @@ impl Running {
     /// Why the job failed.
     pub fn wait(self) -> Result<(), JobError> {
         // Not `join` first: it would block on the first worker while another is dead.
-        while !self.is_finished() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        while !self.ends_within(Duration::MAX) {}
         for result in self.guards.join() {
             if let Err(message) = result {
                 self.control.poison(JobError::Panic { worker: 0, message });
             }
         }
         self.control.checkpoints().close();
-        let failure = self.control.take_failure();
+        let failure = self.control.failure.take();
         // What can't be removed now is when the job is run again.
         let _ = std::fs::remove_dir_all(&self.scratch);
         failure.map_or(Ok(()), Err)
@@ -323,7 +262,7 @@ impl Stopper {
 
     /// Ends the job at once: what it has read since its last checkpoint is not written, and no checkpoint is taken.
     pub fn cancel(&self) {
-        self.0.finish();
+        self.0.failure.finish();
     }
 
     /// The counters of every node, in the order of the graph; also when the job has ended.

@@ -7,10 +7,12 @@
 //! Does not live here: what operators compute (`tidegate-operators`), where data comes from (`tidegate-connectors`).
 
 mod align;
+mod bell;
 pub mod board;
 mod budget;
 pub mod checkpoint;
 mod clock;
+mod config;
 mod control;
 mod dataflow;
 mod error;
@@ -33,10 +35,11 @@ pub mod watermarks;
 pub use align::Mode;
 pub use budget::Budget;
 pub use clock::Clock;
+pub use config::{Backend, RunConfig, StateConfig};
 pub use dataflow::{Dataflow, Edge};
 pub use error::{Domain, Error, GraphError, JobError};
 pub use graph::{About, Graph, Input, Judge, Node, NodeId, Role, Route};
-pub use job::{Backend, Job, RunConfig, Running, StateConfig, Stopper};
+pub use job::{Job, Running, Stopper};
 pub use kind::{Kind, OperatorSpec};
 pub use progress::Progress;
 pub use record::{Data, Record};

@@ -4,8 +4,12 @@
 //! has to wait for the outside (a disk, a socket) waits on a thread of its own and wakes its operator through the [`Waker`].
 //! How readers are driven, when they pause, and how batches become timed messages is the business of the source operator.
 
-use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
 use crate::error::Error;
 use crate::kind::Kind;
@@ -76,10 +80,10 @@ pub struct SourceContext {
 }
 
 /// A value that is made once per run of a job, by the first worker that asks, and seen by all: such as a listing of files, which would not be
-/// the same a moment later.
+/// the same a moment later. It is kept as data, so that a process may hand it to another.
 #[derive(Clone, Default)]
 pub struct Shared {
-    value: Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>,
+    value: Arc<Mutex<Option<Json>>>,
     begins: Arc<OnceLock<bool>>,
 }
 
@@ -88,13 +92,16 @@ impl Shared {
     ///
     /// # Errors
     /// What `make` returns. The next to ask tries again.
-    pub fn get_or_make<V: Send + Sync + 'static>(&self, make: impl FnOnce() -> Result<V, Error>) -> Result<Arc<V>, Error> {
+    pub fn get_or_make<V: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<V, Error>) -> Result<V, Error> {
         let mut slot = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = match &*slot {
-            Some(value) => Arc::clone(value),
-            None => Arc::clone(slot.insert(Arc::new(make()?))),
-        };
-        value.downcast().map_err(|_| Error::internal("a source shares values of two types"))
+        if let Some(value) = &*slot {
+            return V::deserialize(value)
+                .map_err(|e| Error::external("what the instances of a source share is not what this one expects", e));
+        }
+        let value = make()?;
+        *slot =
+            Some(serde_json::to_value(&value).map_err(|e| Error::external("what the instances of a source share has no JSON form", e))?);
+        Ok(value)
     }
 
     /// Does the source begin, or is the job stopped before? What the first instance says holds for all: else a snapshot would have the splits of some.
@@ -131,8 +138,10 @@ pub trait Reader<T>: 'static {
 pub enum Poll<T> {
     /// Some records, or news of a split.
     Batch(Batch<T>),
-    /// Nothing now. The reader wakes its operator when there is; it is asked again within a tick anyhow.
+    /// Nothing now. The reader wakes its operator when there is.
     Pending,
+    /// Nothing for this long; then the reader is asked again. It may be asked before.
+    After(Duration),
     /// Nothing ever again.
     Finished,
 }

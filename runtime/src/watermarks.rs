@@ -123,6 +123,14 @@ impl IdleTimer {
         self.quiet_since = None;
     }
 
+    /// How long until it will be idle if nothing happens, counted from `now`; `None` while it is not counting, or is idle already.
+    #[must_use]
+    pub fn wait(&self, now: Duration) -> Option<Duration> {
+        let left = (self.quiet_since?.saturating_add(self.timeout)).checked_sub(now)?;
+        // Strictly more than the timeout.
+        Some(left.saturating_add(Duration::from_millis(1)))
+    }
+
     /// Is it idle at `now`, a time since an origin of the caller's?
     pub fn is_idle(&mut self, now: Duration) -> bool {
         if std::mem::take(&mut self.active) {
@@ -260,6 +268,12 @@ impl Splits {
             }
             self.none_idle = timer.is_idle(now);
         }
+    }
+
+    /// How long, counted from `now`, until the next split will be idle if nothing happens. To be asked after a [`look`](Self::look).
+    #[must_use]
+    pub fn wait(&self, now: Duration) -> Option<Duration> {
+        self.splits.values().filter_map(|split| split.timer.as_ref()).chain(&self.none).filter_map(|timer| timer.wait(now)).min()
     }
 
     /// The reader was not asked, so nothing can be said of its splits: the time until the next look is not held against them.

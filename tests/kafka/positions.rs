@@ -50,7 +50,7 @@ fn read(
                     positions.push(position);
                 }
             }
-            Poll::Pending => std::thread::sleep(Duration::from_millis(1)),
+            Poll::Pending | Poll::After(_) => std::thread::sleep(Duration::from_millis(1)),
             Poll::Finished => break,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::time::Duration;
 
 use tidegate::prelude::*;
 use tidegate::runtime::source::{Batch, Poll, SourceContext, SplitId};
@@ -14,6 +15,9 @@ const STEP: i64 = 5;
 /// What a source may hand over between two looks at the others.
 const BATCHES: i64 = 8;
 const END: i64 = 10_000;
+
+/// How long a reader that has nothing lets pass.
+const TICK: Duration = Duration::from_millis(20);
 
 /// How far the slow source is, and by how much the fast one was ever ahead of it.
 #[derive(Default)]
@@ -45,7 +49,7 @@ impl Reader<i64> for FastReader {
     fn poll(&mut self) -> Result<Poll<i64>, Error> {
         // Before the slow source has a watermark there is nothing to be ahead of: its second batch is asked for after the first is posted.
         if self.0.polls.load(SeqCst) < 2 && self.1 < END {
-            return Ok(Poll::Pending);
+            return Ok(Poll::After(TICK));
         }
         if self.1 >= END {
             return Ok(Poll::Finished);
@@ -73,7 +77,7 @@ impl Reader<i64> for SlowReader {
     fn poll(&mut self) -> Result<Poll<i64>, Error> {
         let slow = self.0.slow.load(SeqCst);
         if self.0.polls.fetch_add(1, SeqCst) % 2 == 1 {
-            return Ok(Poll::Pending);
+            return Ok(Poll::After(TICK));
         }
         if slow >= END {
             return Ok(Poll::Finished);

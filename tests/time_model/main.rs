@@ -11,6 +11,7 @@ mod order;
 mod pressure;
 mod savepoints;
 mod script;
+mod silence;
 mod stopping;
 mod timers;
 mod windows;

@@ -11,6 +11,9 @@ use tidegate::runtime::source::{Batch, Poll, Resumed, SourceContext, SplitId, Wa
 /// No job of these tests needs nearly as long; what takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// When a reader that has nothing is asked again.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// What a reader does when it is asked.
 #[derive(Clone)]
 pub enum Step<T> {
@@ -20,7 +23,7 @@ pub enum Step<T> {
     Idle(u32),
     /// Has nothing, and wakes its operator at once.
     Pending,
-    /// Has nothing, and is asked again a tick later.
+    /// Has nothing, and is asked again [`AGAIN`] later.
     Rest,
     /// Has nothing until this holds.
     Until(Arc<dyn Fn() -> bool + Send + Sync>),
@@ -65,7 +68,7 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
             let since = *self.waiting.get_or_insert_with(Instant::now);
             if !condition() {
                 return if since.elapsed() < LONGEST {
-                    Ok(Poll::Pending)
+                    Ok(Poll::After(AGAIN))
                 } else {
                     Err(Error::user("what a script waits for did not come"))
                 };
@@ -83,7 +86,7 @@ impl<T: 'static> Reader<T> for ScriptReader<T> {
                 Ok(Poll::Pending)
             }
             Some(Step::Fail(why)) => Err(Error::user(why)),
-            Some(Step::Rest | Step::Until(_)) => Ok(Poll::Pending),
+            Some(Step::Rest | Step::Until(_)) => Ok(Poll::After(AGAIN)),
             None => Ok(Poll::Finished),
         }
     }

@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tidegate_runtime::Error;
 
 use crate::path::resolved;
@@ -61,12 +62,30 @@ impl Meaning {
 }
 
 /// A file to be read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Listed {
     /// Its first name.
+    #[serde(with = "any_path")]
     pub(crate) path: PathBuf,
     /// The same, as [`resolved`] has it.
+    #[serde(with = "any_path")]
     pub(crate) resolved: PathBuf,
+}
+
+/// Paths as they are, which need not be text.
+mod any_path {
+    use std::ffi::{OsStr, OsString};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        OsStr::serialize(path.as_os_str(), serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(deserializer).map(PathBuf::from)
+    }
 }
 
 impl Listed {
@@ -77,11 +96,11 @@ impl Listed {
 }
 
 /// The files that a path means, in the order of their names, each under the first of its names.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Listing {
     pub(crate) files: Vec<Listed>,
-    /// Other names of files and directories, and the first ones.
-    passed_over: Vec<(PathBuf, PathBuf)>,
+    /// Other names of files and directories, and the first ones, as people read them.
+    passed_over: Vec<(String, String)>,
 }
 
 /// A file or a directory, whatever it is called.
@@ -117,13 +136,18 @@ impl Listing {
     pub(crate) fn remark(&self) -> Option<String> {
         const NAMED: usize = 3;
         let (named, more) = self.passed_over.split_at(self.passed_over.len().min(NAMED));
-        let same = |(other, first): &(PathBuf, PathBuf)| format!("`{}` (the same as `{}`)", other.display(), first.display());
+        let same = |(other, first): &(String, String)| format!("`{other}` (the same as `{first}`)");
         let mut names: Vec<String> = named.iter().map(same).collect();
         if !more.is_empty() {
             names.push(format!("{} more", more.len()));
         }
         (!names.is_empty()).then(|| format!("passed over {}", names.join(", ")))
     }
+}
+
+/// Another name of a file, and its first one, for people.
+fn shown(other: &Path, first: &Path) -> (String, String) {
+    (other.display().to_string(), first.display().to_string())
 }
 
 /// A part of a pattern of paths.
@@ -219,12 +243,12 @@ impl Found {
     fn listing(mut self) -> Option<Listing> {
         self.names.sort();
         let mut first: BTreeMap<Identity, PathBuf> = BTreeMap::new();
-        let mut listing = Listing { files: Vec::new(), passed_over: self.again };
+        let mut listing = Listing { files: Vec::new(), passed_over: self.again.iter().map(|(other, first)| shown(other, first)).collect() };
         for (path, identity) in self.names {
             match first.get(&identity) {
                 // A pattern may meet a name in two ways.
                 Some(first) if *first == path => {}
-                Some(first) => listing.passed_over.push((path, first.clone())),
+                Some(first) => listing.passed_over.push(shown(&path, first)),
                 None => {
                     first.insert(identity, path.clone());
                     listing.files.push(Listed::new(path));

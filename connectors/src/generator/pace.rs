@@ -1,7 +1,7 @@
 //! Which rows are due: by rate, by count, on this worker.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -9,6 +9,9 @@ use tidegate_runtime::Error;
 use tidegate_runtime::Record;
 use tidegate_runtime::metrics::SourceMetrics;
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, SourceContext, SplitId};
+
+/// For how long rows that are due one by one are put together.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// Rows in a batch, at most.
 const ROWS: u64 = 1024;
@@ -27,6 +30,13 @@ impl Plan {
     fn due(&self, begun: u64, seconds: f64) -> u64 {
         let by_rate = self.rate.map_or(u64::MAX, |rate| begun.saturating_add((rate * seconds) as u64));
         by_rate.min(self.count.unwrap_or(u64::MAX))
+    }
+
+    /// How long until row `next` is due, `seconds` after the start.
+    fn until(&self, next: u64, begun: u64, seconds: f64) -> Duration {
+        let at = self.rate.map_or(0.0, |rate| (next.saturating_sub(begun) as f64 + 1.0) / rate);
+        // What does not fit is further away than any job runs.
+        Duration::try_from_secs_f64((at - seconds).max(0.0)).unwrap_or(Duration::MAX)
     }
 }
 
@@ -156,7 +166,7 @@ impl<T: 'static, F: FnMut(u64) -> Result<Record<T>, Error> + 'static> Reader<T> 
         self.metrics.records.add(records.len() as u64);
         self.ended = self.plan.count.is_some_and(|count| self.next >= count);
         if rows == 0 && !self.ended {
-            return Ok(Poll::Pending);
+            return Ok(Poll::After(self.plan.until(self.next, self.begun, seconds).max(BREATH)));
         }
         Ok(Poll::Batch(Batch { last: self.ended, position: Some(self.position()), ..Batch::new(SplitId(0), records) }))
     }

@@ -63,7 +63,7 @@ fn to_the_end<T: 'static>((reader, metrics): Opened<T>) -> Driven<T> {
         Ok(mut reader) => loop {
             match reader.poll() {
                 Ok(Poll::Batch(batch)) => driven.batches.push(batch),
-                Ok(Poll::Pending) => std::thread::yield_now(),
+                Ok(Poll::Pending | Poll::After(_)) => std::thread::yield_now(),
                 Ok(Poll::Finished) => return driven,
                 Err(e) => {
                     driven.error = Some(e.to_string());

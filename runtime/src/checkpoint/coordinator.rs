@@ -7,19 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tidegate_checkpoints::{Epoch, FileRef};
 
 use crate::graph::NodeId;
 
 /// One instance of an operator: the operator, and the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) node: NodeId,
     pub(crate) worker: usize,
 }
 
 /// What is to be made of an epoch's end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Plan {
     /// A checkpoint, shared with its neighbours, that is deleted when newer ones have taken its place.
     Checkpoint,
@@ -28,7 +29,7 @@ pub(crate) enum Plan {
 }
 
 /// What a member kept at the end of an epoch, durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) list: Vec<serde_json::Value>,
     /// Files of items of the list, by their places in it.
@@ -118,6 +119,19 @@ impl Coordinator {
     pub(crate) fn due(&self, pace: Pace, now: Duration) -> bool {
         let since = |then: Option<Duration>| now.saturating_sub(then.unwrap_or_default());
         self.idle() && since(self.began) >= pace.every && (self.ended.is_none() || since(self.ended) >= pace.pause)
+    }
+
+    /// How long until a checkpoint is [`due`](Self::due), or one that is under way [`overdue`](Self::overdue).
+    pub(crate) fn wait(&self, pace: Pace, now: Duration) -> Duration {
+        let at = match self.pending.values().map(|pending| pending.begun).min() {
+            // Strictly more than the timeout.
+            Some(begun) => begun.saturating_add(pace.timeout).saturating_add(Duration::from_millis(1)),
+            None => {
+                let paused = self.ended.map_or(Duration::ZERO, |ended| ended.saturating_add(pace.pause));
+                self.began.unwrap_or_default().saturating_add(pace.every).max(paused)
+            }
+        };
+        at.saturating_sub(now)
     }
 
     /// Is no checkpoint under way?
@@ -278,10 +292,14 @@ mod tests {
     fn one_at_a_time_at_their_pace() {
         let mut c = coordinator(1);
         assert!(!c.due(PACE, at(9)) && c.due(PACE, at(10)));
+        assert_eq!((c.wait(PACE, at(7)), c.wait(PACE, at(11))), (at(3), at(0)));
         c.begin(Epoch(0), Plan::Checkpoint, at(10));
+        let overdue = at(20) + c.wait(PACE, at(20));
+        assert_eq!(c.overdue(PACE, overdue), [Epoch(0)], "nobody looks before");
         assert!(!c.due(PACE, at(30)), "one is under way");
         c.report(member(0, 0), Epoch(0), of(0), false, at(30));
         assert!(!c.due(PACE, at(31)), "the pause");
+        assert_eq!(c.wait(PACE, at(31)), at(1));
         assert!(c.due(PACE, at(32)));
     }
 

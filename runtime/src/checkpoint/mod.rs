@@ -20,14 +20,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tidegate_checkpoints::{Epoch, FileRef, KeyGroups, Storage, check_vacant};
 
 use crate::align::Mode;
+use crate::board::Board;
 use crate::clock::Clock;
-use crate::control::Control;
+use crate::control::{Epochs, Failure, Workers};
 use crate::error::{Error, JobError};
 use crate::graph::{Graph, NodeId, Role};
 pub use config::{CheckpointConfig, CheckpointStatus, Completed};
@@ -42,7 +43,12 @@ use threads::Threads;
 
 /// The checkpoints of a run, as the workers share them.
 pub(crate) struct Checkpoints {
-    control: Weak<Control>,
+    failure: Arc<Failure>,
+    epochs: Arc<Epochs>,
+    /// The threads of the workers.
+    at_work: Arc<Workers>,
+    board: Arc<Board>,
+    mode: Mode,
     job: String,
     graph: Graph,
     key_groups: KeyGroups,
@@ -86,8 +92,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What [`Checkpoints`] are made of.
-#[derive(Default)]
 pub(crate) struct Setup {
+    pub(crate) failure: Arc<Failure>,
+    pub(crate) epochs: Arc<Epochs>,
+    pub(crate) at_work: Arc<Workers>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) mode: Mode,
     pub(crate) job: String,
     pub(crate) graph: Graph,
     pub(crate) key_groups: KeyGroups,
@@ -99,15 +109,19 @@ pub(crate) struct Setup {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(control: Weak<Control>, setup: Setup) -> Self {
-        let Setup { job, graph, key_groups, workers, config, at_end, scratch, restored } = setup;
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup { failure, epochs, at_work, board, mode, job, graph, key_groups, workers, config, at_end, scratch, restored } = setup;
         let takes_part = |role: Role| matches!(role, Role::Source | Role::Keyed | Role::Sink);
         let nodes = graph.nodes().iter().enumerate().filter(|(_, node)| takes_part(node.role));
         let members: BTreeSet<Member> =
             nodes.flat_map(|(i, _)| (0..workers).map(move |worker| Member { node: NodeId(i), worker })).collect();
         let ids = graph.nodes().iter().enumerate().map(|(i, node)| (NodeId(i), restore::ids(node, restored.as_deref()))).collect();
         Self {
-            control,
+            failure,
+            epochs,
+            at_work,
+            board,
+            mode,
             job,
             graph,
             key_groups,
@@ -138,7 +152,7 @@ impl Checkpoints {
 
     /// Do sinks hold back what is not part of a complete checkpoint?
     pub(crate) fn transactional(&self) -> bool {
-        self.on() && self.control.upgrade().is_some_and(|control| control.mode == Mode::ExactlyOnce)
+        self.on() && self.mode == Mode::ExactlyOnce
     }
 
     /// Does the end of input take a savepoint instead of closing windows?
@@ -182,8 +196,17 @@ impl Checkpoints {
         format!("{:x}-{epoch}-{name}", self.started_ms)
     }
 
-    /// Looks whether a checkpoint has taken too long, and whether a checkpoint or a savepoint is due: then its barrier goes into the streams.
-    pub(crate) fn tick(&self, control: &Control) {
+    /// Begins what is due, a checkpoint or a savepoint, and gives up a checkpoint that has taken too long. Returns how long until the next of these; `None`
+    /// if that depends on what others do.
+    pub(crate) fn tick(self: &Arc<Self>) -> Option<Duration> {
+        self.begin_due();
+        let pace = self.config.as_ref()?.pace();
+        let coordinator = lock(&self.coordinator);
+        // A stop begins what it needs by itself.
+        (!coordinator.idle() || !self.epochs.stopping()).then(|| coordinator.wait(pace, self.start.elapsed()))
+    }
+
+    fn begin_due(self: &Arc<Self>) {
         let now = self.start.elapsed();
         if let Some(config) = &self.config {
             let overdue = lock(&self.coordinator).overdue(config.pace(), now);
@@ -193,35 +216,35 @@ impl Checkpoints {
         }
         // A stop begins what it needs by itself, and steps the epoch under the same lock.
         let mut coordinator = lock(&self.coordinator);
-        if control.stopping() || !coordinator.idle() {
+        if self.epochs.stopping() || !coordinator.idle() {
             return;
         }
         let plan = if let Some(request) = self.requests.next() {
             if coordinator.any_ended() {
                 return request.refuse(PARTLY_ENDED);
             }
-            self.requests.begun(control.epoch(), request.answer);
+            self.requests.begun(self.epochs.current(), request.answer);
             Plan::Savepoint(request.to)
         } else if self.config.as_ref().is_some_and(|config| coordinator.due(config.pace(), now)) {
             Plan::Checkpoint
         } else {
             return;
         };
-        let complete = coordinator.begin(control.epoch(), plan, now);
-        control.step_epoch();
+        let complete = coordinator.begin(self.epochs.current(), plan, now);
+        self.epochs.step();
         drop(coordinator);
         self.begun(complete);
     }
 
     /// A barrier goes into the streams that nothing is made of.
-    pub(crate) fn barrier(&self, control: &Control) {
+    pub(crate) fn barrier(&self) {
         let _coordinator = lock(&self.coordinator);
-        control.step_epoch();
+        self.epochs.step();
     }
 
     /// The last barriers go into the streams: what is taken at the end begins. A savepoint comes behind a checkpoint, if those are taken: it is the
     /// checkpoint that a job whose stop fails goes on from. Returns the epoch after them, in which nothing is read.
-    pub(crate) fn stop(&self, control: &Control) -> Epoch {
+    pub(crate) fn stop(self: &Arc<Self>) -> Epoch {
         let asked = self.requests.at_stop();
         let savepoint = asked.as_ref().map(|request| request.to.clone()).or_else(|| self.at_end.clone());
         if let Some(place) = &savepoint {
@@ -229,15 +252,15 @@ impl Checkpoints {
         }
         let plans: Vec<Plan> = self.on().then_some(Plan::Checkpoint).into_iter().chain(savepoint.map(Plan::Savepoint)).collect();
         let mut coordinator = lock(&self.coordinator);
-        coordinator.need(control.epoch());
+        coordinator.need(self.epochs.current());
         let mut complete = Vec::new();
-        let mut next = control.epoch();
+        let mut next = self.epochs.current();
         if plans.is_empty() {
-            next = control.step_epoch();
+            next = self.epochs.step();
         }
         for plan in plans {
             complete.extend(coordinator.begin(next, plan, self.start.elapsed()));
-            next = control.step_epoch();
+            next = self.epochs.step();
         }
         if let Some(request) = asked {
             self.requests.begun(Epoch(next.0 - 1), request.answer);
@@ -247,7 +270,7 @@ impl Checkpoints {
         next
     }
 
-    fn begun(&self, complete: impl IntoIterator<Item = Complete>) {
+    fn begun(self: &Arc<Self>, complete: impl IntoIterator<Item = Complete>) {
         lock(&self.status).under_way = true;
         complete.into_iter().for_each(|complete| self.publish(complete));
     }
@@ -262,7 +285,10 @@ impl Checkpoints {
     pub(crate) fn ask(&self, to: String, answer: Sender<SavepointResult>) {
         let request = Request { to, answer };
         match vacant(&request.to) {
-            Ok(()) => self.requests.ask(request),
+            Ok(()) => {
+                self.requests.ask(request);
+                self.rouse();
+            }
             Err(why) => request.refuse(&why),
         }
     }
@@ -285,10 +311,16 @@ impl Checkpoints {
     }
 
     /// A member reports what it kept at the end of `epoch`; `last` if its input has ended.
-    pub(crate) fn report(&self, member: Member, epoch: Epoch, report: Report, last: bool) {
+    pub(crate) fn report(self: &Arc<Self>, member: Member, epoch: Epoch, report: Report, last: bool) {
         let complete = lock(&self.coordinator).report(member, epoch, report, last, self.start.elapsed());
         // Without a place for them, the checkpoint of the end is none.
         complete.into_iter().filter(|complete| self.on() || complete.plan != Plan::Checkpoint).for_each(|complete| self.publish(complete));
+        self.rouse();
+    }
+
+    /// When the next checkpoint is due, or whether the job may end, may be otherwise now.
+    fn rouse(&self) {
+        self.at_work.rouse();
     }
 
     /// A checkpoint came to nothing. `last`: it was to hold what a member kept at the end of its input, without which the job has not ended well.
@@ -304,15 +336,15 @@ impl Checkpoints {
         status.under_way = false;
         drop(status);
         self.requests.answer(epoch, Err(why.to_owned()));
-        if let Some(control) = self.control.upgrade().filter(|_| failed == Failed::Fatal) {
-            control.poison(JobError::Checkpoint { epoch, why: why.to_owned() });
+        self.rouse();
+        if failed == Failed::Fatal {
+            self.failure.poison(JobError::Checkpoint { epoch, why: why.to_owned() });
         }
     }
 
     /// Does anybody wait for what is stored of this epoch?
     pub(super) fn awaited(&self, epoch: Epoch, last: bool) -> bool {
-        let over = self.control.upgrade().is_none_or(|control| control.over());
-        !over && (last || lock(&self.coordinator).plan(epoch).is_some())
+        !self.failure.over() && (last || lock(&self.coordinator).plan(epoch).is_some())
     }
 
     /// The epoch up to which everything is part of a complete checkpoint that the job would go on from, exclusively.
@@ -323,6 +355,7 @@ impl Checkpoints {
     /// A sink has committed everything up to and including `epoch`.
     pub(crate) fn committed(&self, member: Member, epoch: Epoch) {
         lock(&self.committed).insert(member, epoch);
+        self.rouse();
     }
 
     /// A sink's input has ended, and it has committed everything.
@@ -365,9 +398,8 @@ impl Checkpoints {
     }
 
     /// Publishes what is complete.
-    fn publish(&self, complete: Complete) {
-        let Some(control) = self.control.upgrade() else { return };
-        if let Err(error) = self.threads.publish(&control.checkpoints(), complete) {
+    fn publish(self: &Arc<Self>, complete: Complete) {
+        if let Err(error) = self.threads.publish(self, complete) {
             self.fail(error);
         }
     }
@@ -385,16 +417,12 @@ impl Checkpoints {
 
     /// A member's state can't be relied on any more.
     fn fatal(&self, member: Member, error: Error) {
-        if let Some(control) = self.control.upgrade() {
-            control.fail(&self.operator(member.node), member.worker, error);
-        }
+        self.failure.fail(&self.operator(member.node), member.worker, error);
     }
 
     /// Checkpoints can't go on.
     fn fail(&self, error: Error) {
-        if let Some(control) = self.control.upgrade() {
-            control.fail("checkpoints", 0, error);
-        }
+        self.failure.fail("checkpoints", 0, error);
     }
 }
 

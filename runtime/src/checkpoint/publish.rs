@@ -30,6 +30,8 @@ impl Checkpoints {
                     self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
                 }
                 lock(&self.coordinator).published(epoch);
+                self.board.bell.ring();
+                self.rouse();
                 failpoint::hit("checkpoint-completed");
                 self.requests.answer(epoch, Ok(savepoint.unwrap_or_default()));
                 self.forget_old();
@@ -102,8 +104,7 @@ impl Checkpoints {
                 parts,
             });
         }
-        let control = self.control.upgrade();
-        let watermark = control.and_then(|control| control.board.slowest()).map(|watermark| watermark.0);
+        let watermark = self.board.slowest().map(|watermark| watermark.0);
         let age = self.start.elapsed().saturating_sub(complete.begun);
         Ok(Manifest {
             format: Manifest::FORMAT,

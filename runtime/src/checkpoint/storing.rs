@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use serde_json::Value as Json;
@@ -47,7 +48,7 @@ struct Store {
 }
 
 /// Stores until there is nothing more to come.
-pub(super) fn store(checkpoints: &Checkpoints, parcels: &Receiver<Parcel>) {
+pub(super) fn store(checkpoints: &Arc<Checkpoints>, parcels: &Receiver<Parcel>) {
     let mut store = Store::default();
     for parcel in parcels {
         match parcel {
@@ -64,7 +65,7 @@ pub(super) fn store(checkpoints: &Checkpoints, parcels: &Receiver<Parcel>) {
 
 impl Store {
     /// Stores and reports, if anybody still waits for it.
-    fn snapshot(&mut self, checkpoints: &Checkpoints, mut written: Written) {
+    fn snapshot(&mut self, checkpoints: &Arc<Checkpoints>, mut written: Written) {
         let Shipment { member, epoch, last, since, .. } = written.shipment;
         if checkpoints.awaited(epoch, last) {
             let report = match written.shipment.plan.clone() {
@@ -86,7 +87,7 @@ impl Store {
         }
     }
 
-    fn sealed(&mut self, checkpoints: &Checkpoints, sealed: Sealed) {
+    fn sealed(&mut self, checkpoints: &Arc<Checkpoints>, sealed: Sealed) {
         let (member, epoch, last) = (sealed.member, sealed.epoch, sealed.last);
         if checkpoints.awaited(epoch, last) {
             match sealed.store(checkpoints, self.sealed.entry(member).or_default()) {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::coordinator::Complete;
 use super::shipping::{self, Message};
 use super::{Checkpoints, lock};
-use crate::control::Control;
+use crate::control::Failure;
 use crate::error::{Error, JobError, panicked};
 
 /// The threads of a run, begun when they are first needed.
@@ -32,7 +32,7 @@ impl Threads {
             Entry::Vacant(place) => {
                 let (sender, messages) = channel();
                 let shared = Arc::clone(checkpoints);
-                let thread = spawn(&checkpoints.control, &format!("ship-{worker}"), move || shipping::ship(&shared, worker, &messages))?;
+                let thread = spawn(&checkpoints.failure, &format!("ship-{worker}"), move || shipping::ship(&shared, worker, &messages))?;
                 place.insert((sender, thread))
             }
         };
@@ -46,7 +46,7 @@ impl Threads {
             let (sender, completes) = channel::<Complete>();
             let shared = Arc::clone(checkpoints);
             let publish = move || completes.into_iter().for_each(|complete| shared.publish_now(complete));
-            *publisher = Some((sender, spawn(&checkpoints.control, "publish", publish)?));
+            *publisher = Some((sender, spawn(&checkpoints.failure, "publish", publish)?));
         }
         let sent = publisher.as_ref().map(|(sender, _)| sender.send(complete));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Error::internal("the thread that publishes checkpoints has ended")) }
@@ -69,13 +69,11 @@ impl Threads {
 }
 
 /// Starts a thread. Should it panic, the job fails.
-pub(super) fn spawn(control: &Weak<Control>, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    let (control, what) = (Weak::clone(control), name.to_owned());
+pub(super) fn spawn(failure: &Arc<Failure>, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let (failure, what) = (Arc::clone(failure), name.to_owned());
     let run = move || {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(run))
-            && let Some(control) = control.upgrade()
-        {
-            control.poison(failed(&what, &*panic));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            failure.poison(failed(&what, &*panic));
         }
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|e| Error::external("a thread can't be started", e))

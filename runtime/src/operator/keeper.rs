@@ -22,6 +22,9 @@ const CHUNK: usize = 1 << 20;
 /// After so many records it is looked whether state must leave memory: tables leave room for some more, and to look costs something.
 const LOOK: usize = 1_024;
 
+/// How often the metrics are told at most.
+const TELL: Duration = Duration::from_millis(250);
+
 /// When a keeper wants to be called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
@@ -53,6 +56,8 @@ pub(super) struct Keeper {
     snapshot: Option<Snapshot>,
     /// When the metrics were last told.
     told: Instant,
+    /// Has anything happened since?
+    untold: bool,
     /// The records since it was last looked whether state must leave memory.
     records: usize,
 }
@@ -75,6 +80,7 @@ impl Keeper {
             open: false,
             snapshot: None,
             told: Instant::now(),
+            untold: false,
             records: 0,
         }
     }
@@ -127,6 +133,7 @@ impl Keeper {
 
     /// So many records have been processed: makes room for others, if it is time to look.
     pub(super) fn relieve(&mut self, records: usize) -> Result<(), Error> {
+        self.untold = true;
         self.records += records;
         if self.records < LOOK {
             return Ok(());
@@ -175,10 +182,13 @@ impl Keeper {
 
     /// Captures some more of the snapshot in progress, and looks whether what was captured has arrived.
     pub(super) fn work(&mut self) -> Result<Again, Error> {
-        if self.told.elapsed() > Duration::from_millis(250) {
+        if self.told.elapsed() >= TELL {
             self.tell();
         }
-        let Some(snapshot) = &mut self.snapshot else { return Ok(Again::Anytime) };
+        let Some(snapshot) = &mut self.snapshot else {
+            // Nobody may call for long.
+            return Ok(if self.untold { Again::Within(TELL.saturating_sub(self.told.elapsed())) } else { Again::Anytime });
+        };
         let instance = self.states.instance().cloned().ok_or_else(|| Error::internal("a snapshot of states that are not bound"))?;
         if !snapshot.swept {
             if snapshot.arrival.busy() {
@@ -211,6 +221,6 @@ impl Keeper {
 
     fn tell(&mut self) {
         self.states.tell();
-        self.told = Instant::now();
+        (self.told, self.untold) = (Instant::now(), false);
     }
 }

@@ -6,6 +6,7 @@ mod broadcast;
 mod keeper;
 mod keyed;
 mod positions;
+mod rest;
 mod sink;
 mod source;
 mod stateless;

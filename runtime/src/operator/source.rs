@@ -14,6 +14,7 @@ use timely::dataflow::operators::probe::Handle;
 
 use super::appointment::Appointment;
 use super::positions::Positions;
+use super::rest::Rest;
 use crate::board::Status;
 use crate::checkpoint::{Member, Report};
 use crate::control::Control;
@@ -71,6 +72,7 @@ pub fn source<'s, T: Clone + 'static>(
         metrics: control.metrics.source(node),
     };
     let activator = flow.scope.activator_for(address);
+    let waker = context.waker.clone();
     let (probe, name, worker, workers) = (flow.shared.probe.clone(), name.to_owned(), flow.worker(), flow.workers());
     let id = flow.id(node);
     builder.build_reschedule(move |capabilities| {
@@ -86,9 +88,8 @@ pub fn source<'s, T: Clone + 'static>(
             ingestion: strategy.ingestion.then(|| Ingestion::new(control.time_of_day.clone())),
             strategy,
             pacer: Pacer::default(),
-            control: Arc::clone(&control),
             probe,
-            appointment: Appointment::new(activator),
+            rest: Rest::new(Appointment::new(activator), control.board.bell.sleeper(waker)),
             ordinal,
             member: Member { node, worker },
             workers,
@@ -96,6 +97,7 @@ pub fn source<'s, T: Clone + 'static>(
             reading: Reading::On,
             left: strategy.idle_after.and_then(IdleTimer::new),
             left_alone: false,
+            control: Arc::clone(&control),
         };
         move |_| {
             if !control.over()
@@ -172,7 +174,7 @@ struct Driver<T: 'static> {
     pacer: Pacer,
     control: Arc<Control>,
     probe: Handle<Time>,
-    appointment: Appointment,
+    rest: Rest,
     ordinal: usize,
     member: Member,
     workers: usize,
@@ -183,6 +185,24 @@ struct Driver<T: 'static> {
     left: Option<IdleTimer>,
     /// Has that been so for as long as a split may be silent?
     left_alone: bool,
+}
+
+/// What came of reading.
+struct Outcome {
+    /// Did the reader say anything?
+    any: bool,
+    next: Next,
+}
+
+/// When the reader is to be asked again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// At once: there may be more.
+    Now,
+    /// When it has woken its operator.
+    Woken,
+    /// After this time.
+    After(Duration),
 }
 
 /// How far a source is that ends with a savepoint.
@@ -199,51 +219,77 @@ enum Reading {
 impl<T: 'static> Driver<T> {
     /// One activation: bounded work, then an appointment for the next.
     fn drive(&mut self, output: &mut Output<'_, T>) -> Result<(), Error> {
+        self.rest.begin();
         if self.capability.is_none() {
             self.leave();
             return Ok(());
         }
         self.open()?;
         if self.outset == Outset::Awaited && !self.begin()? {
-            self.appointment.within(PAUSE);
+            self.rest.briefly(PAUSE);
             return Ok(());
         }
+        let before = self.now;
         let oldest = self.oldest_tick();
-        self.now.tick = self.control.clock.step(oldest);
+        self.follow_clock(oldest);
         self.advance();
         self.confirm();
         self.tell();
         if self.control.stopping() || self.reading != Reading::On {
             // The barrier is in; what lies before it is worked off, and the worker ends when it has left.
-            self.appointment.within(TICK);
+            self.rest.until_news(self.is_calm_since(before, oldest), TICK, None);
             return Ok(());
         }
         // Operators are to know whose batches to expect before the first one comes.
         if !self.control.board.opened(self.ordinal) {
-            self.rest();
-            self.appointment.within(PAUSE);
+            self.pause();
+            self.rest.briefly(PAUSE);
             return Ok(());
         }
-        let allowance = if self.drifted() { 0 } else { self.pacer.allowance(self.now.tick, oldest) };
+        if self.drifted() {
+            self.pause();
+            self.rest.until_news(self.is_calm_since(before, oldest), PAUSE, None);
+            return Ok(());
+        }
+        let allowance = self.pacer.allowance(self.now.tick, oldest);
         if allowance == 0 {
-            self.rest();
-            self.appointment.within(PAUSE);
+            self.pause();
+            self.rest.briefly(PAUSE);
             return Ok(());
         }
-        let more = self.read(allowance, output)?;
-        self.control.board.post_backlog(self.ordinal, self.member.worker, more);
-        if more {
-            self.appointment.now();
-        } else {
-            self.appointment.within(TICK);
-        }
-        self.look();
+        let outcome = self.read(allowance, output)?;
+        self.control.board.post_backlog(self.ordinal, self.member.worker, outcome.next == Next::Now);
+        let deadline = self.look();
         self.advance();
+        match outcome.next {
+            Next::Now => self.rest.none(),
+            Next::Woken => self.rest.until_news(!outcome.any && self.is_calm_since(before, oldest), TICK, deadline),
+            Next::After(wait) => {
+                let deadline = deadline.map_or(wait, |deadline| deadline.min(wait));
+                self.rest.until_news(!outcome.any && self.is_calm_since(before, oldest), TICK, Some(deadline));
+            }
+        }
         Ok(())
     }
 
-    /// Looks at which splits have gone idle, and whether others are still active.
-    fn look(&mut self) {
+    /// Takes the tick of now. Where nothing goes on the clock stands still: each tick would go through all operators.
+    fn follow_clock(&mut self, oldest: u32) {
+        let clock = &self.control.clock;
+        let tick = clock.tick();
+        self.now.tick = if self.rest.is_calm() { tick } else { clock.step(oldest) };
+        if self.now.tick != tick {
+            // Who stays behind would hold it up.
+            self.control.board.bell.ring();
+        }
+    }
+
+    /// Is everything as it was at the beginning of this activation, and nothing under way?
+    fn is_calm_since(&self, before: Time, oldest: u32) -> bool {
+        (before.epoch, before.watermark) == (self.now.epoch, self.now.watermark) && oldest >= before.tick
+    }
+
+    /// Looks at which splits have gone idle, and whether others are still active. Returns how long until that may be otherwise.
+    fn look(&mut self) -> Option<Duration> {
         let now = self.control.clock.elapsed();
         self.splits.look(now);
         if let Some(left) = &mut self.left {
@@ -252,35 +298,39 @@ impl<T: 'static> Driver<T> {
             }
             self.left_alone = left.is_idle(now);
         }
+        self.splits.wait(now).into_iter().chain(self.left.as_ref().and_then(|left| left.wait(now))).min()
     }
 
     /// Its reader was not asked, so its silence can't be held against it.
-    fn rest(&mut self) {
+    fn pause(&mut self) {
         self.splits.rest();
         self.left.iter_mut().for_each(IdleTimer::rest);
     }
 
-    /// Reads and emits about `allowance` records. Returns whether there may be more at once.
-    fn read(&mut self, mut allowance: usize, output: &mut Output<'_, T>) -> Result<bool, Error> {
+    /// Reads and emits about `allowance` records.
+    fn read(&mut self, mut allowance: usize, output: &mut Output<'_, T>) -> Result<Outcome, Error> {
         if self.control.draining() {
             self.end();
-            return Ok(false);
+            return Ok(Outcome { any: true, next: Next::Woken });
         }
+        let mut any = false;
         for _ in 0..BATCHES {
             match self.reader()?.poll()? {
                 Poll::Batch(batch) => allowance = allowance.saturating_sub(self.emit(batch, output)),
-                Poll::Pending => return Ok(false),
+                Poll::Pending => return Ok(Outcome { any, next: Next::Woken }),
+                Poll::After(wait) => return Ok(Outcome { any, next: Next::After(wait) }),
                 Poll::Finished => {
                     self.end();
-                    return Ok(false);
+                    return Ok(Outcome { any: true, next: Next::Woken });
                 }
             }
+            any = true;
             // A batch in the epoch of a stop would not be written.
             if allowance == 0 || self.control.stopping() {
                 break;
             }
         }
-        Ok(true)
+        Ok(Outcome { any, next: Next::Now })
     }
 
     /// Opens the reader, if it isn't yet: before anything is said of the source's positions.
@@ -312,7 +362,7 @@ impl<T: 'static> Driver<T> {
             }
             // It may have failed.
             return match self.reader()?.poll()? {
-                Poll::Pending => Ok(false),
+                Poll::Pending | Poll::After(_) => Ok(false),
                 Poll::Batch(_) | Poll::Finished => Err(Error::internal("a source began before it knew its splits")),
             };
         };
@@ -424,8 +474,9 @@ impl<T: 'static> Driver<T> {
         self.confirm();
         if self.positions.is_confirmed() {
             self.input = Input::Closed;
+            self.rest.end();
         } else {
-            self.appointment.within(TICK);
+            self.rest.until_news(true, TICK, None);
         }
     }
 

@@ -372,6 +372,7 @@ impl Reader<Row> for GoodReader {
                 Poll::Batch(Batch { split, records: records.into_iter().filter_map(good).collect(), watermark, last, idle, position })
             }
             Poll::Pending => Poll::Pending,
+            Poll::After(wait) => Poll::After(wait),
             Poll::Finished => Poll::Finished,
         })
     }

@@ -1,10 +1,14 @@
-//! What the workers of a running job share: the reason to stop, the epoch to be in, the clock, the board, the counters.
+//! What the workers of a running job share, each part by itself: its end, its epochs, the threads, the board, the checkpoints, the counters.
+
+mod epochs;
+mod failure;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tidegate_checkpoints::{Epoch, KeyGroups};
 
@@ -13,28 +17,28 @@ use crate::board::Board;
 use crate::budget::Budget;
 use crate::checkpoint::{Checkpoints, Member, Restore, SavepointResult, Setup};
 use crate::clock::Clock;
+use crate::config::{Backend, RunConfig, StateConfig};
 use crate::error::{Error, JobError};
 use crate::flow::TickClock;
 use crate::graph::{Graph, MetricsRegistry, NodeId};
-use crate::job::{Backend, RunConfig, StateConfig};
 use crate::metrics::StateMetrics;
 use crate::source::Shared;
 use crate::state::{Instance, Resources, Shares, Spill};
+pub(crate) use epochs::Epochs;
+pub(crate) use failure::Failure;
+pub(crate) use workers::Workers;
 
 /// The state shared by all workers of one run. A failure anywhere poisons it, and every worker stops at its next step.
-#[derive(Default)]
 pub struct Control {
-    over: AtomicBool,
-    failure: Mutex<Option<JobError>>,
-    stopping: AtomicBool,
-    draining: AtomicBool,
-    /// The epoch that begins with the stop: nothing is read in it.
-    stopped_in: OnceLock<Epoch>,
-    epoch: AtomicU32,
+    pub(crate) failure: Arc<Failure>,
+    epochs: Arc<Epochs>,
+    /// The threads of the workers.
+    pub(crate) workers: Arc<Workers>,
+    /// Where sources post their watermarks.
+    pub(crate) board: Arc<Board>,
+    checkpoints: Arc<Checkpoints>,
     /// The clock under whose ticks records enter.
     pub(crate) clock: TickClock,
-    /// Where sources post their watermarks.
-    pub(crate) board: Board,
     /// The counters of every node.
     pub(crate) metrics: MetricsRegistry,
     /// What the instances of each source share, by the source's ordinal.
@@ -43,7 +47,6 @@ pub struct Control {
     pub(crate) key_groups: KeyGroups,
     /// Whether records behind a barrier wait for it.
     pub(crate) mode: Mode,
-    workers: usize,
     state: StateConfig,
     /// The time of day.
     pub(crate) time_of_day: Clock,
@@ -54,28 +57,29 @@ pub struct Control {
     /// What the instances of each operator share.
     shares: Mutex<BTreeMap<NodeId, Shares>>,
     restore: Option<Arc<Restore>>,
-    checkpoints: OnceLock<Arc<Checkpoints>>,
     /// How many instances of sources have come to their end, where that takes a savepoint.
     read_out: AtomicUsize,
 }
 
+impl Default for Control {
+    /// Of a job that is only looked at.
+    fn default() -> Self {
+        Self::new(Board::default(), &RunConfig::workers(1), &Graph::default())
+    }
+}
+
 impl Control {
-    pub(crate) fn new(board: Board, metrics: MetricsRegistry, config: &RunConfig, graph: &Graph) -> Arc<Self> {
-        let control = Self {
-            board,
-            metrics,
-            key_groups: config.key_groups,
+    pub(crate) fn new(board: Board, config: &RunConfig, graph: &Graph) -> Self {
+        let first = config.restore.as_ref().map_or(Epoch(0), |restore| restore.snapshot().manifest().epoch.next());
+        let (board, workers) = (Arc::new(board), Arc::new(Workers::new(config.workers)));
+        let epochs = Arc::new(Epochs::new(first, Arc::clone(&board)));
+        let failure = Arc::new(Failure::new(Arc::clone(&workers)));
+        let checkpoints = Checkpoints::new(Setup {
+            failure: Arc::clone(&failure),
+            epochs: Arc::clone(&epochs),
+            at_work: Arc::clone(&workers),
+            board: Arc::clone(&board),
             mode: config.mode,
-            workers: config.workers,
-            state: config.state.clone(),
-            budget: Budget::new(&config.state, graph, config.workers),
-            restore: config.restore.clone(),
-            time_of_day: config.clock.clone(),
-            ..Self::default()
-        };
-        control.epoch.store(control.first().0, SeqCst);
-        let control = Arc::new(control);
-        let setup = Setup {
             job: config.job.clone(),
             graph: graph.clone(),
             key_groups: config.key_groups,
@@ -84,14 +88,31 @@ impl Control {
             at_end: config.savepoint_at_end.clone(),
             scratch: config.state.scratch(),
             restored: config.restore.clone(),
-        };
-        let _ = control.checkpoints.set(Arc::new(Checkpoints::new(Arc::downgrade(&control), setup)));
-        control
+        });
+        Self {
+            failure,
+            epochs,
+            workers,
+            board,
+            checkpoints: Arc::new(checkpoints),
+            clock: TickClock::default(),
+            metrics: MetricsRegistry::default(),
+            shared: Mutex::default(),
+            key_groups: config.key_groups,
+            mode: config.mode,
+            state: config.state.clone(),
+            time_of_day: config.clock.clone(),
+            budget: Budget::new(&config.state, graph, config.workers),
+            resources: OnceLock::new(),
+            shares: Mutex::default(),
+            restore: config.restore.clone(),
+            read_out: AtomicUsize::new(0),
+        }
     }
 
     /// The checkpoints of this run.
     pub(crate) fn checkpoints(&self) -> Arc<Checkpoints> {
-        Arc::clone(self.checkpoints.get_or_init(|| Arc::new(Checkpoints::new(Weak::new(), Setup::default()))))
+        Arc::clone(&self.checkpoints)
     }
 
     /// What the run goes on from.
@@ -101,12 +122,12 @@ impl Control {
 
     /// The epoch the run begins in.
     pub(crate) fn first(&self) -> Epoch {
-        self.restore().map_or(Epoch(0), |restore| restore.snapshot().manifest().epoch.next())
+        self.epochs.first()
     }
 
     /// The key groups of a worker.
     pub(crate) fn owned(&self, worker: usize) -> Range<u16> {
-        self.key_groups.owned(worker, self.workers.max(1))
+        self.key_groups.owned(worker, self.workers.count().max(1))
     }
 
     /// The home of one operator instance's state.
@@ -119,7 +140,7 @@ impl Control {
             }),
         };
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let shares = shares.entry(member.node).or_insert_with(|| Shares::among(self.workers)).clone();
+        let shares = shares.entry(member.node).or_insert_with(|| Shares::among(self.workers.count())).clone();
         Instance::new(self.key_groups, self.owned(member.worker), spill, self.budget.values, metrics).sharing(shares)
     }
 
@@ -137,35 +158,23 @@ impl Control {
 
     /// An operator failed: the job stops, with the first such cause.
     pub fn fail(&self, operator: &str, worker: usize, error: Error) {
-        self.poison(JobError::Operator { operator: operator.to_owned(), worker, error });
+        self.failure.fail(operator, worker, error);
     }
 
     pub(crate) fn poison(&self, error: JobError) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.over.store(true, SeqCst);
+        self.failure.poison(error);
     }
 
     /// Has anything failed, or has the job come to the end of its stop? Then nothing is done any more: what a worker sees now may come of others having left.
     #[must_use]
     pub fn over(&self) -> bool {
-        self.over.load(SeqCst)
-    }
-
-    /// The job has come to the end of its stop.
-    pub(crate) fn finish(&self) {
-        self.over.store(true, SeqCst);
-    }
-
-    pub(crate) fn take_failure(&self) -> Option<JobError> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.failure.over()
     }
 
     /// Asks the sources to stop reading. What they have read is worked off; windows that are open stay open.
     pub fn stop(&self) {
-        // First the word, then the epoch: who is in the new epoch knows that nothing may be read in it.
-        if !self.stopping.swap(true, SeqCst) {
-            let _ = self.stopped_in.set(self.checkpoints().stop(self));
-        }
+        self.epochs.stop(|| self.checkpoints.stop());
+        self.workers.rouse();
     }
 
     /// Stops the job and takes a savepoint at the stop. If none can be taken, the answer says why and the job goes on.
@@ -177,34 +186,29 @@ impl Control {
 
     /// Tells the sources to end as if they had read everything.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, SeqCst);
+        self.epochs.drain();
     }
 
     /// Are the sources to end as if they had read everything?
     pub(crate) fn draining(&self) -> bool {
-        self.draining.load(SeqCst)
+        self.epochs.draining()
     }
 
     /// The epoch that everything read lies before, once the job was asked to stop.
     #[must_use]
     pub fn stopped_in(&self) -> Option<Epoch> {
-        self.stopped_in.get().copied()
+        self.epochs.stopped_in()
     }
 
     /// Was the job asked to stop?
     #[must_use]
     pub fn stopping(&self) -> bool {
-        self.stopping.load(SeqCst)
-    }
-
-    /// Begins the next epoch: every source puts a barrier into its stream at its next activation. Only checkpoints do that, one at a time.
-    pub(crate) fn step_epoch(&self) -> Epoch {
-        Epoch(self.epoch.fetch_add(1, SeqCst) + 1)
+        self.epochs.stopping()
     }
 
     /// The epoch sources should be in.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(SeqCst))
+        self.epochs.current()
     }
 }
