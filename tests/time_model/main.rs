@@ -9,6 +9,7 @@ mod order;
 mod pressure;
 mod savepoints;
 mod script;
+mod slow_sinks;
 mod stopping;
 mod timers;
 mod windows;
