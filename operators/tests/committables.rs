@@ -12,7 +12,7 @@ use serde_json::json;
 use tidegate_checkpoints::{Directory, Snapshot, Storage};
 use tidegate_operators::DataflowExt;
 use tidegate_runtime::checkpoint::{CheckpointConfig, Restore};
-use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
+use tidegate_runtime::sink::{Cancellation, Committable, Committer, Restored, Sink, SinkContext, Writer};
 use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
 use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Epoch, Error, Job, Record, RunConfig, Running};
@@ -56,7 +56,7 @@ struct Filing {
     worker: usize,
     dir: PathBuf,
     lines: String,
-    asked: u64,
+    cancellation: Cancellation,
 }
 
 impl Sink<u64> for Filed {
@@ -71,7 +71,8 @@ impl Sink<u64> for Filed {
         assert!(self.0.recovered.lock().unwrap().len() == usize::from(context.restored.is_some()), "recovered before any is opened");
         self.0.told.fetch_add(u64::from(context.restored.is_some()), SeqCst);
         std::fs::create_dir_all(&context.scratch).unwrap();
-        Ok(Box::new(Filing { eyes: Arc::clone(&self.0), worker: context.worker, dir: context.scratch, lines: String::new(), asked: 0 }))
+        let SinkContext { worker, scratch: dir, cancellation, .. } = context;
+        Ok(Box::new(Filing { eyes: Arc::clone(&self.0), worker, dir, lines: String::new(), cancellation }))
     }
 }
 
@@ -81,8 +82,8 @@ impl Writer<u64> for Filing {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        Ok(true)
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 
     fn seal(&mut self, epoch: Epoch) -> Result<Vec<Committable>, Error> {
@@ -91,16 +92,30 @@ impl Writer<u64> for Filing {
         Ok(vec![Committable { value: json!({ "worker": self.worker, "epoch": epoch.0 }), file: Some(file) }])
     }
 
-    fn commit(&mut self, epoch: Epoch) -> Result<bool, Error> {
-        if self.eyes.fail.load(SeqCst) {
-            return Err(Error::user("it was told to fail"));
-        }
-        assert!(self.dir.join(format!("{epoch}.segment")).exists(), "a file stays until it is committed");
-        self.asked += 1;
+    fn committer(&mut self) -> Option<Box<dyn Committer>> {
+        Some(Box::new(Committing { eyes: Arc::clone(&self.eyes), cancellation: self.cancellation.clone() }))
+    }
+}
+
+struct Committing {
+    eyes: Arc<Eyes>,
+    cancellation: Cancellation,
+}
+
+impl Committer for Committing {
+    fn commit(&mut self, epoch: Epoch, committables: Vec<Committable>) -> Result<(), Error> {
+        assert_eq!(committables.last().unwrap().value["epoch"], epoch.0, "all that was sealed, up to the epoch");
+        assert!(committables.iter().all(|c| c.file.as_ref().unwrap().exists()), "a file stays until it is committed");
         // Not at once.
-        let done = !self.eyes.stuck.load(SeqCst) && self.asked.is_multiple_of(3);
-        self.eyes.commits.fetch_add(u64::from(done), SeqCst);
-        Ok(done)
+        std::thread::sleep(Duration::from_millis(5));
+        while self.eyes.stuck.load(SeqCst) && !self.cancellation.is_cancelled() {
+            if self.eyes.fail.load(SeqCst) {
+                return Err(Error::user("it was told to fail"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.eyes.commits.fetch_add(1, SeqCst);
+        Ok(())
     }
 }
 

@@ -65,8 +65,8 @@ impl Writer<(u64, u64)> for Taken {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        Ok(true)
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }
 

@@ -1,8 +1,14 @@
 //! The contract of sinks: where records go.
+//!
+//! A [`Sink`] is opened once on every worker and gives each a [`Writer`], and that a [`Committer`] if it holds output back until a checkpoint is complete.
+//! The calls of both may block: they are made on threads of their own, so that a slow database holds back the sources, but not the other operators of a
+//! worker. The sink's operator hands batches over and learns by answers what has been written; it never waits itself. Which threads these are is not part
+//! of the contract: a writer may as well hand its work to a runtime of its own and wait for that. A sink whose calls never wait can have them made
+//! on the worker ([`Sink::inline`]).
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use serde_json::Value as Json;
 use tidegate_checkpoints::Epoch;
@@ -10,9 +16,6 @@ use tidegate_checkpoints::Epoch;
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::record::Record;
-
-/// How soon a writer that isn't done is asked again.
-const AGAIN: Duration = Duration::from_millis(1);
 
 /// A place records go to: a file, standard output, a topic.
 pub trait Sink<T>: Send + Sync + 'static {
@@ -26,14 +29,14 @@ pub trait Sink<T>: Send + Sync + 'static {
         1
     }
 
-    /// Opens a worker's share.
+    /// Opens a worker's share. May block.
     ///
     /// # Errors
     /// The sink can't be written at all; the job fails with this cause.
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error>;
 
-    /// Can it go on from what its writers had sealed and not committed in a snapshot? Asked before the job runs, and by who only wants to know; nothing is
-    /// changed by it. These are the values alone, without files.
+    /// Can the sink go on from what its writers had sealed and not committed in a snapshot? Asked before the job runs, and by commands that only want to
+    /// know; it must change nothing. These are the values alone, without files.
     ///
     /// # Errors
     /// Why it can't.
@@ -41,8 +44,8 @@ pub trait Sink<T>: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called once in a run that goes on from a snapshot, on one worker, before it is opened on any. What of `restored` has not arrived where readers see it
-    /// is to be brought there, once.
+    /// Brings what of `restored` has not reached its readers to them, once. Called once in a run that goes on from a snapshot, by one worker, before the
+    /// sink is opened on any. May block.
     ///
     /// # Errors
     /// It can't be; the job fails with this cause.
@@ -52,6 +55,12 @@ pub trait Sink<T>: Send + Sync + 'static {
 
     /// Must all records go through one worker, as when they end in one file?
     fn single_writer(&self) -> bool {
+        false
+    }
+
+    /// Are writers called on the worker itself? Right for those that never wait: into memory, into a function that computes, into the page cache. Opening,
+    /// recovering and committing happen on threads even then. Asked once a writer is open.
+    fn inline(&self) -> bool {
         false
     }
 }
@@ -80,6 +89,10 @@ impl<T, S: Sink<T> + ?Sized> Sink<T> for Arc<S> {
     fn single_writer(&self) -> bool {
         (**self).single_writer()
     }
+
+    fn inline(&self) -> bool {
+        (**self).inline()
+    }
 }
 
 /// What a writer knows of its surroundings.
@@ -89,29 +102,48 @@ pub struct SinkContext {
     pub worker: usize,
     /// The number of workers.
     pub workers: usize,
-    /// Are checkpoints taken, so that [`Writer::commit`] is only called for what is part of one? Else it is called right after [`Writer::seal`].
+    /// Are checkpoints taken, so that only what is part of one is committed? Else every epoch is committed as soon as it is sealed.
     pub transactional: bool,
     /// A directory of this writer's own, which may have to be made. It is emptied between runs.
     pub scratch: PathBuf,
     /// What the sink had when the snapshot was taken that the run goes on from.
     pub restored: Option<Arc<Restored>>,
+    /// Says when the run is over. A call that waits for something outside looks at it, and gives up.
+    pub cancellation: Cancellation,
+}
+
+/// Says that a run is over, and that nothing is to be written for it any more. Clones say the same.
+#[derive(Clone, Debug, Default)]
+pub struct Cancellation(Arc<AtomicBool>);
+
+impl Cancellation {
+    /// The run is over.
+    pub fn cancel(&self) {
+        self.0.store(true, SeqCst);
+    }
+
+    /// Is the run over?
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(SeqCst)
+    }
 }
 
 /// What the writers of a sink had sealed and not committed when a snapshot was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// That of all writers. Files lie on this machine until [`Sink::recover`] returns.
+    /// Those of all writers. Their files lie on this machine until [`Sink::recover`] returns.
     pub committables: Vec<Committable>,
     /// How many workers there were.
     pub workers: usize,
 }
 
-/// What is to be brought to readers once the checkpoint is complete that it is part of.
+/// Output that is held back until the checkpoint is complete that it is part of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committable {
-    /// What the sink has to know of it.
+    /// What the sink must know to commit it.
     pub value: Json,
-    /// A file that belongs to it. It is written no more, and has a name that no other of this writer ever has. It is removed when it is committed; until
+    /// A file that belongs to it. It is complete, and its name is unlike that of any other file of this writer. It is removed once it is committed; until
     /// then it is part of checkpoints, which keep links or copies of their own.
     pub file: Option<PathBuf>,
 }
@@ -122,20 +154,19 @@ impl From<Json> for Committable {
     }
 }
 
-/// One worker's share of a sink. It may block for as long as one record takes, not for longer: the operator gives it a few at a time.
-pub trait Writer<T>: 'static {
+/// One worker's share of a sink. Its calls may block.
+pub trait Writer<T>: Send + 'static {
     /// Takes records over, in order. They need not have arrived anywhere before `flush` or `seal`.
     ///
     /// # Errors
     /// Writing failed; the job fails with this cause.
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error>;
 
-    /// Hands over what is buffered, so that a reader sees it. Called when the stream pauses, and at the end. Returns whether all has arrived. If that
-    /// takes its time, it goes on elsewhere, and this is called again soon.
+    /// Hands over what is buffered, and returns when it has arrived, so that a reader sees it. Called when the stream pauses.
     ///
     /// # Errors
     /// Writing failed; the job fails with this cause.
-    fn flush(&mut self) -> Result<bool, Error>;
+    fn flush(&mut self) -> Result<(), Error>;
 
     /// All records of `epoch` have been written, none of a later one. Here an exactly-once sink pre-commits: what it returns becomes part of the
     /// checkpoint, is durable when that is complete, and comes back to [`Sink::recover`] until it is committed.
@@ -143,18 +174,22 @@ pub trait Writer<T>: 'static {
     /// # Errors
     /// Writing failed; the job fails with this cause.
     fn seal(&mut self, _epoch: Epoch) -> Result<Vec<Committable>, Error> {
-        while !self.flush()? {
-            std::thread::sleep(AGAIN);
-        }
+        self.flush()?;
         Ok(Vec::new())
     }
 
-    /// The checkpoint of `epoch` is complete: what was sealed up to and including it may be seen by readers. Returns whether that is done. If it takes
-    /// its time, it goes on elsewhere, and this is called again soon.
+    /// What commits the writer's epochs. Asked for once, after the writer is opened. `None`: nothing is held back.
+    fn committer(&mut self) -> Option<Box<dyn Committer>> {
+        None
+    }
+}
+
+/// Shows readers what a writer has sealed. It works beside its writer, which goes on with the next epochs.
+pub trait Committer: Send + 'static {
+    /// The checkpoint of `epoch` is complete, and `committables` are what was sealed up to it and is not committed, in order. When this returns, readers
+    /// see all of it. May block.
     ///
     /// # Errors
-    /// Writing failed; the job fails with this cause, and tries again when it is restored.
-    fn commit(&mut self, _epoch: Epoch) -> Result<bool, Error> {
-        Ok(true)
-    }
+    /// Committing failed; the job fails with this cause, and tries again when it is restored.
+    fn commit(&mut self, epoch: Epoch, committables: Vec<Committable>) -> Result<(), Error>;
 }

@@ -186,7 +186,7 @@ impl<T> Batch<T> {
     }
 }
 
-/// Wakes a source operator, from any thread. Waking one that has ended does nothing.
+/// Wakes an operator, from any thread. Waking one that has ended does nothing.
 #[derive(Clone)]
 pub struct Waker(Option<timely::scheduling::SyncActivator>);
 
@@ -201,7 +201,7 @@ impl Waker {
         Self(None)
     }
 
-    /// Has the operator ask its reader again.
+    /// Activates the operator: a source asks its reader again, others look for what has been answered.
     pub fn wake(&self) {
         if let Some(activator) = &self.0 {
             // Fails only if the worker is gone; then there is nobody to wake.

@@ -1,7 +1,8 @@
 //! Exactly-once output, driven by hand: whatever happens between two checkpoints, each record stands once.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -10,7 +11,7 @@ use tidegate::connectors::kafka::exactly_once::ExactlyOnce;
 use tidegate::connectors::kafka::{Cluster, KafkaSink, RowAddress, Template};
 use tidegate::rows::format::{TextEncoder, TextPart, Timestamps};
 use tidegate::rows::{Row, Value};
-use tidegate::runtime::sink::{Committable, Restored, Sink, SinkContext};
+use tidegate::runtime::sink::{self, Committable, Committer, Restored, Sink, SinkContext};
 use tidegate::runtime::{Error, Record};
 use tidegate_checkpoints::Epoch;
 
@@ -28,7 +29,12 @@ struct Sinking {
     segments: TempDir,
 }
 
-type Writer = Box<dyn tidegate::runtime::sink::Writer<Row>>;
+/// A writer, what commits its epochs, and what it has sealed that is not committed.
+struct Writer {
+    records: Box<dyn sink::Writer<Row>>,
+    committer: Box<dyn Committer>,
+    sealed: VecDeque<(u32, Committable)>,
+}
 
 impl Sinking {
     fn new(broker: &Broker) -> Self {
@@ -41,7 +47,10 @@ impl Sinking {
     /// The writer of a worker, in a run of its own.
     fn writer(&self, worker: usize) -> Writer {
         let scratch = self.segments.path().join(worker.to_string());
-        self.sink.open(SinkContext { worker, transactional: true, scratch, ..SinkContext::default() }).expect("a writer")
+        let context = SinkContext { worker, transactional: true, scratch, ..SinkContext::default() };
+        let mut records: Box<dyn sink::Writer<Row>> = self.sink.open(context).expect("a writer");
+        let committer = records.committer().expect("it holds its output back");
+        Writer { records, committer, sealed: VecDeque::new() }
     }
 
     /// What a checkpoint does with what it is given: it makes a link of its own to the file, and writes down the rest.
@@ -93,22 +102,21 @@ fn sink(topic: &Topic, prefix: &str, markers: &str) -> ExactlyOnce<TextEncoder, 
 
 fn write(writer: &mut Writer, values: &[&str]) {
     let mut records = values.iter().map(|v| Record::new(0, Row::from_iter([Value::string(v)]))).collect();
-    writer.write(&mut records).expect("a segment");
+    writer.records.write(&mut records).expect("a segment");
 }
 
 fn seal(writer: &mut Writer, epoch: u32) -> Option<Committable> {
-    let mut sealed = writer.seal(Epoch(epoch)).expect("a segment");
+    let mut sealed = writer.records.seal(Epoch(epoch)).expect("a segment");
     assert!(sealed.len() <= 1);
-    sealed.pop()
+    let committable = sealed.pop()?;
+    writer.sealed.push_back((epoch, committable.clone()));
+    Some(committable)
 }
 
 fn commit(writer: &mut Writer, epoch: u32) -> Result<(), Error> {
-    let start = Instant::now();
-    while !writer.commit(Epoch(epoch))? {
-        assert!(start.elapsed() < LONGEST, "the commit does not end");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
+    let sealed = &mut writer.sealed;
+    let committables = std::iter::from_fn(|| sealed.pop_front_if(|(sealed, _)| *sealed <= epoch)).map(|(_, committable)| committable);
+    writer.committer.commit(Epoch(epoch), committables.collect())
 }
 
 /// Writes an epoch and seals it.

@@ -19,7 +19,7 @@ fn failure(job: &Job, workers: usize) -> JobError {
 }
 
 #[track_caller]
-fn assert_operator(error: &JobError, name: &str, cause: &str) {
+pub fn assert_operator(error: &JobError, name: &str, cause: &str) {
     match error {
         JobError::Operator { operator, error, .. } => {
             assert_eq!(operator, name);

@@ -12,6 +12,7 @@ mod pressure;
 mod savepoints;
 mod script;
 mod silence;
+mod slow_sinks;
 mod stopping;
 mod timers;
 mod windows;

@@ -38,8 +38,8 @@ impl<T: 'static> Writer<T> for SlowSink {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        Ok(true)
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 
     fn seal(&mut self, _: Epoch) -> Result<Vec<Committable>, Error> {

@@ -6,8 +6,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value as Json;
-use tidegate_checkpoints::Epoch;
-use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
+use tidegate_runtime::sink::{Cancellation, Restored, Sink, SinkContext, Writer};
 use tidegate_runtime::{Error, Kind, Record};
 
 use super::client::{Cluster, Context};
@@ -167,9 +166,9 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A
         Sink::<T>::accepts(self, &values(restored))
     }
 
-    fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
+    fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         self.messages.open::<T>()?;
-        let outlet = Outlet::open(&self.cluster, &self.topic, &[], &[])?;
+        let outlet = Outlet::open(&self.cluster, &self.topic, &[], &[], context.cancellation)?;
         Ok(Box::new(KafkaWriter { outlet, messages: self.messages.clone() }))
     }
 }
@@ -187,12 +186,8 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for KafkaWriter<
         self.outlet.serve()
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        self.outlet.arrived()
-    }
-
-    fn seal(&mut self, _: Epoch) -> Result<Vec<Committable>, Error> {
-        self.outlet.flush().map(|()| Vec::new())
+    fn flush(&mut self) -> Result<(), Error> {
+        self.outlet.flush()
     }
 }
 
@@ -272,11 +267,19 @@ pub(super) struct Outlet {
     cluster: Cluster,
     topic: String,
     pub(super) producer: BaseProducer<Context>,
+    /// Ends every wait for the brokers: nobody needs what comes of it.
+    pub(super) cancellation: Cancellation,
 }
 
 impl Outlet {
     /// Connects, and looks whether the topic is there. `more` are further properties that the user may set, `fixed` such that he may not.
-    pub(super) fn open(cluster: &Cluster, topic: &str, more: &[(&str, &str)], fixed: &[(&str, &str)]) -> Result<Self, Error> {
+    pub(super) fn open(
+        cluster: &Cluster,
+        topic: &str,
+        more: &[(&str, &str)],
+        fixed: &[(&str, &str)],
+        cancellation: Cancellation,
+    ) -> Result<Self, Error> {
         let usual = [
             ("enable.idempotence", "true"),
             ("compression.type", "lz4"),
@@ -297,7 +300,7 @@ impl Outlet {
         if let Some(error) = metadata.topics().iter().find(|t| t.name() == topic).and_then(|t| t.error()) {
             return Err(no_topic(cluster, topic, RDKafkaErrorCode::from(error)));
         }
-        Ok(Self { cluster: cluster.clone(), topic: topic.to_owned(), producer })
+        Ok(Self { cluster: cluster.clone(), topic: topic.to_owned(), producer, cancellation })
     }
 
     /// Takes a message over; waits while too many are on their way.
@@ -311,6 +314,7 @@ impl Outlet {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
                     self.producer.poll(WAIT);
                     self.delivered()?;
+                    self.wanted()?;
                     record = again;
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), record)) => {
@@ -321,16 +325,10 @@ impl Outlet {
         }
     }
 
-    /// Handles what the producer has to say, and looks whether all went well.
+    /// Handles what the producer has to say, and checks that all went well.
     pub(super) fn serve(&self) -> Result<(), Error> {
         self.producer.poll(Duration::ZERO);
         self.delivered()
-    }
-
-    /// Have all messages been acknowledged? Those that wait for others go their way by themselves.
-    fn arrived(&self) -> Result<bool, Error> {
-        self.serve()?;
-        Ok(self.producer.in_flight_count() == 0)
     }
 
     /// Waits until all messages have been acknowledged.
@@ -340,10 +338,18 @@ impl Outlet {
             self.delivered()?;
             match flushed {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => {}
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => self.wanted()?,
                 Err(error) => return Err(self.failed(error)),
             }
         }
+    }
+
+    /// Does anybody still need what is waited for?
+    fn wanted(&self) -> Result<(), Error> {
+        if self.cancellation.is_cancelled() {
+            return Err(Error::internal(format!("topic `{}` is no longer to be written: the run is over", self.topic)));
+        }
+        Ok(())
     }
 
     fn delivered(&self) -> Result<(), Error> {

@@ -4,11 +4,13 @@
 //! the segment is appended to the file, at the length the file had. A restore does the same with each segment that the snapshot holds, unless its
 //! bytes stand there already. What the snapshot does not know of is cut off.
 
-use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use tidegate_runtime::sink::{Committable, Committer};
 use tidegate_runtime::{Epoch, Error};
 
 use super::part::{Part, Place};
@@ -139,7 +141,7 @@ fn append(path: &Path, at: u64, segment: &Path) -> Result<(), Error> {
 pub(super) struct Committed {
     place: Place,
     header: Vec<u8>,
-    /// The length of the file once everything sealed is committed.
+    /// The length of the file once everything sealed is committed, with what of it has been moved away.
     length: u64,
     target: Target,
 }
@@ -158,7 +160,8 @@ enum Target {
         open: Option<(File, PathBuf)>,
         /// Bytes in it.
         bytes: u64,
-        sealed: VecDeque<(Epoch, Part)>,
+        /// How many bytes have been moved away with files that were begun anew. It wraps: a new file may begin with a longer header.
+        gone: Arc<AtomicU64>,
     },
 }
 
@@ -188,7 +191,7 @@ impl Committed {
             None => Target::Direct(file),
             Some(directory) => {
                 fs::create_dir_all(&directory).map_err(segment_failed(&directory, "made"))?;
-                Target::Pending { directory, run: unique(), next: 0, open: None, bytes: 0, sealed: VecDeque::new() }
+                Target::Pending { directory, run: unique(), next: 0, open: None, bytes: 0, gone: Arc::default() }
             }
         };
         Ok(Self { place, header, length, target })
@@ -218,41 +221,66 @@ impl Committed {
         Ok(())
     }
 
-    /// Everything of `epoch` has been written. Who stores the segment brings it to disk.
-    pub(super) fn seal(&mut self, epoch: Epoch) -> Part {
-        let (place, at) = (self.place.clone(), self.length);
-        let Target::Pending { open, bytes, sealed, .. } = &mut self.target else { return Part { place, at, bytes: 0, segment: None } };
-        let part = Part { place, at, bytes: std::mem::take(bytes), segment: open.take().map(|(_, path)| path) };
-        self.length = part.end();
-        sealed.push_back((epoch, part.clone()));
-        part
+    /// Everything of an epoch has been written. The segment is brought to disk by the checkpoint that stores it.
+    pub(super) fn seal(&mut self) -> Part {
+        let (place, length) = (self.place.clone(), self.length);
+        let Target::Pending { open, bytes, gone, .. } = &mut self.target else {
+            return Part { place, at: length, bytes: 0, segment: None };
+        };
+        let bytes = std::mem::take(bytes);
+        self.length += bytes;
+        Part { place, at: length.wrapping_sub(gone.load(SeqCst)), bytes, segment: open.take().map(|(_, path)| path) }
     }
 
-    /// What was sealed up to and including `epoch` is to be seen.
-    pub(super) fn commit(&mut self, epoch: Epoch) -> Result<(), Error> {
-        let Target::Pending { sealed, .. } = &mut self.target else { return Ok(()) };
-        let path = &self.place.path;
-        while let Some((_, part)) = sealed.pop_front_if(|(sealed, _)| *sealed <= epoch) {
-            let Some(segment) = &part.segment else { continue };
-            let mut at = part.at;
-            match length(path)? {
-                Some(length) if length >= at => {}
-                Some(length) => {
-                    let path = path.display();
-                    return Err(Error::user(format!(
-                        "`{path}` has {length} bytes, and {at} were written: who cuts it off while the job runs takes what was committed; move it away as \
-                         a whole instead"
-                    )));
-                }
-                // It was moved away as a whole, as by logrotate.
-                None => {
-                    begin(path, &self.header)?;
-                    let before = std::mem::replace(&mut at, self.header.len() as u64);
-                    self.length = self.length - before + at;
-                    sealed.iter_mut().for_each(|(_, part)| part.at = part.at - before + at);
-                }
+    /// What appends the segments to the file, in the order in which they are sealed; if they wait for that.
+    pub(super) fn appender(&self) -> Option<Appender> {
+        let Target::Pending { gone, .. } = &self.target else { return None };
+        Some(Appender { path: self.place.path.clone(), header: self.header.clone(), length: self.length, gone: Arc::clone(gone) })
+    }
+}
+
+/// Appends segments to a file once they are committed.
+pub(super) struct Appender {
+    path: PathBuf,
+    header: Vec<u8>,
+    /// The length of the file.
+    length: u64,
+    /// What the writer is told of files that were moved away.
+    gone: Arc<AtomicU64>,
+}
+
+impl Appender {
+    fn append(&mut self, segment: &Path, bytes: u64) -> Result<(), Error> {
+        let path = &self.path;
+        match length(path)? {
+            Some(length) if length >= self.length => {}
+            Some(length) => {
+                let (path, written) = (path.display(), self.length);
+                return Err(Error::user(format!(
+                    "`{path}` has {length} bytes, and {written} were written: who cuts it off while the job runs takes what was committed; move it away \
+                     as a whole instead"
+                )));
             }
-            append(path, at, segment)?;
+            // It was moved away as a whole, as by logrotate.
+            None => {
+                begin(path, &self.header)?;
+                let before = std::mem::replace(&mut self.length, self.header.len() as u64);
+                self.gone.fetch_add(before.wrapping_sub(self.length), SeqCst);
+            }
+        }
+        append(path, self.length, segment)?;
+        self.length += bytes;
+        Ok(())
+    }
+}
+
+impl Committer for Appender {
+    fn commit(&mut self, _: Epoch, committables: Vec<Committable>) -> Result<(), Error> {
+        for part in committables.iter().map(Part::read) {
+            // Those of other files add nothing to them.
+            if let Part { segment: Some(segment), bytes, .. } = part? {
+                self.append(&segment, bytes)?;
+            }
         }
         Ok(())
     }
@@ -277,6 +305,10 @@ mod tests {
         Some(path)
     }
 
+    fn commit(appender: &mut Appender, parts: &[Part]) -> Result<(), Error> {
+        appender.commit(Epoch(0), parts.iter().map(Part::write).collect())
+    }
+
     /// Goes on from the checkpoint, to the end or until it dies after so many steps.
     fn run_of(dir: &Path, checkpoint: &mut Checkpoint, dies_after: usize) {
         let path = dir.join("out.txt");
@@ -289,6 +321,7 @@ mod tests {
         }
         let first = checkpoint.as_ref().map_or(0, |(epoch, _)| epoch + 1);
         let mut file = Committed::open(place(&path), restored, HEADER.to_vec(), Some(dir.join("scratch"))).unwrap();
+        let mut appender = file.appender().unwrap();
         let mut steps = 0;
         let mut dies = || {
             steps += 1;
@@ -304,19 +337,19 @@ mod tests {
             if dies() {
                 return;
             }
-            let part = file.seal(Epoch(epoch));
+            let part = file.seal();
             let kept = dir.join(format!("kept-{epoch}.segment"));
             fs::copy(part.segment.as_ref().unwrap(), &kept).unwrap();
             if dies() {
                 return;
             }
-            *checkpoint = Some((epoch, vec![Part { segment: Some(kept), ..part }]));
+            *checkpoint = Some((epoch, vec![Part { segment: Some(kept), ..part.clone() }]));
             if dies() {
                 return;
             }
             let seen = fs::read_to_string(&path).unwrap();
             assert!(!seen.contains(&format!("line {epoch}")), "{seen}");
-            file.commit(Epoch(epoch)).unwrap();
+            commit(&mut appender, &[part]).unwrap();
         }
     }
 
@@ -384,37 +417,39 @@ mod tests {
     }
 
     /// A file to commit to, with one epoch committed and two sealed.
-    fn under_way(dir: &Path) -> (PathBuf, Committed) {
+    fn under_way(dir: &Path) -> (PathBuf, Committed, Appender, Vec<Part>) {
         let path = dir.join("out.txt");
         let mut file = Committed::open(place(&path), None, HEADER.to_vec(), Some(dir.join("scratch"))).unwrap();
-        for epoch in 0..3 {
+        let mut appender = file.appender().unwrap();
+        let mut seal = |epoch: u32| {
             file.write(format!("line {epoch}\n").as_bytes()).unwrap();
-            file.seal(Epoch(epoch));
-        }
-        file.commit(Epoch(0)).unwrap();
-        (path, file)
+            file.seal()
+        };
+        let (first, sealed) = (seal(0), vec![seal(1), seal(2)]);
+        commit(&mut appender, &[first]).unwrap();
+        (path, file, appender, sealed)
     }
 
     #[test]
     fn a_file_that_is_moved_away_is_begun_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, mut file) = under_way(dir.path());
+        let (path, mut file, mut appender, sealed) = under_way(dir.path());
         fs::rename(&path, dir.path().join("out.txt.1")).unwrap();
-        file.commit(Epoch(2)).unwrap();
+        commit(&mut appender, &sealed).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 1\nline 2\n");
         file.write(b"line 3\n").unwrap();
-        let part = file.seal(Epoch(3));
+        let part = file.seal();
         assert_eq!((part.at, part.end()), (19, 26), "what is sealed later belongs to the new file");
-        file.commit(Epoch(3)).unwrap();
+        commit(&mut appender, &[part]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "head\nline 1\nline 2\nline 3\n");
     }
 
     #[test]
     fn a_state_directory_that_is_removed_is_named_and_not_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, mut file) = under_way(dir.path());
+        let (path, mut file, mut appender, sealed) = under_way(dir.path());
         fs::remove_dir_all(dir.path().join("scratch")).unwrap();
-        for error in [file.commit(Epoch(1)).unwrap_err(), file.write(b"line 3\n").unwrap_err()] {
+        for error in [commit(&mut appender, &sealed).unwrap_err(), file.write(b"line 3\n").unwrap_err()] {
             let error = error.to_string();
             assert!(error.contains("scratch") && error.contains("the state directory") && !error.contains("out.txt"), "{error}");
         }
@@ -424,9 +459,9 @@ mod tests {
     #[test]
     fn a_file_that_is_cut_off_is_an_error_that_names_it() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, mut file) = under_way(dir.path());
+        let (path, _, mut appender, sealed) = under_way(dir.path());
         fs::write(&path, "he").unwrap();
-        let error = file.commit(Epoch(1)).unwrap_err().to_string();
+        let error = commit(&mut appender, &sealed).unwrap_err().to_string();
         assert!(error.contains("out.txt") && error.contains("2 bytes") && error.contains("12"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "he", "nothing is filled in");
     }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
-use tidegate_runtime::sink::{Committable, Restored, Sink, SinkContext, Writer};
+use tidegate_runtime::sink::{Committable, Committer, Restored, Sink, SinkContext, Writer};
 use tidegate_runtime::{Epoch, Error, Kind, Record};
 
 use super::buffer::Buffer;
 use super::committed::{self, Committed};
+use super::is_regular;
 use super::part::{Part, Place};
 use crate::kinds;
 use tidegate_rows::format::Encoder;
@@ -195,6 +196,11 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
     fn single_writer(&self) -> bool {
         !self.directory
     }
+
+    /// Asked when the file is open, and so is there. What takes time is to bring segments to disk, which is not the writer's business.
+    fn inline(&self) -> bool {
+        self.directory || is_regular(&self.path)
+    }
 }
 
 struct FileWriter<E> {
@@ -216,28 +222,25 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for FileWriter<E> {
         self.buffer.take(records, |bytes| file.write(bytes))
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        if let Some(file) = &mut self.file {
-            self.buffer.write(|bytes| file.write(bytes))?;
+    fn flush(&mut self) -> Result<(), Error> {
+        match &mut self.file {
+            Some(file) => self.buffer.write(|bytes| file.write(bytes)),
+            None => Ok(()),
         }
-        Ok(true)
     }
 
-    fn seal(&mut self, epoch: Epoch) -> Result<Vec<Committable>, Error> {
+    fn seal(&mut self, _: Epoch) -> Result<Vec<Committable>, Error> {
         <Self as Writer<T>>::flush(self)?;
         match &mut self.file {
             Some(file) => {
-                let part = file.seal(epoch);
+                let part = file.seal();
                 Ok([part].iter().chain(&self.others).map(Part::write).collect())
             }
             None => Ok(Vec::new()),
         }
     }
 
-    fn commit(&mut self, epoch: Epoch) -> Result<bool, Error> {
-        match &mut self.file {
-            Some(file) => file.commit(epoch).map(|()| true),
-            None => Ok(true),
-        }
+    fn committer(&mut self) -> Option<Box<dyn Committer>> {
+        self.file.as_ref().and_then(Committed::appender).map(|appender| Box::new(appender) as Box<dyn Committer>)
     }
 }

@@ -59,20 +59,24 @@ impl<T: Send + 'static> Sink<T> for CollectSink<T> {
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         Ok(Box::new(self.clone()))
     }
+
+    fn inline(&self) -> bool {
+        true
+    }
 }
 
-impl<T: 'static> Writer<T> for CollectSink<T> {
+impl<T: Send + 'static> Writer<T> for CollectSink<T> {
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).append(records);
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        Ok(true)
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
-/// Calls a function for every record, on the worker it comes to.
+/// Calls a function for every record, on the worker it comes to. The function must not wait: what may block belongs into a [`Sink`] of its own.
 #[derive(Clone, Debug)]
 pub struct FnSink<F>(F);
 
@@ -97,14 +101,18 @@ where
     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         Ok(Box::new(self.clone()))
     }
+
+    fn inline(&self) -> bool {
+        true
+    }
 }
 
-impl<T: 'static, F: FnMut(Record<T>) -> Result<(), Error> + 'static> Writer<T> for FnSink<F> {
+impl<T: 'static, F: FnMut(Record<T>) -> Result<(), Error> + Send + 'static> Writer<T> for FnSink<F> {
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
         records.drain(..).try_for_each(&mut self.0)
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        Ok(true)
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Standard output: whole lines, from any worker.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_runtime::Error;
@@ -9,6 +10,7 @@ use tidegate_runtime::Record;
 use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 
 use super::buffer::Buffer;
+use super::is_regular;
 use crate::kinds;
 use tidegate_rows::format::Encoder;
 
@@ -47,6 +49,11 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for StdoutSink<E> {
         self.encoder.header(&mut header);
         Ok(Box::new(StdoutWriter { buffer: Buffer::new(self.encoder.clone()), header, output: Arc::clone(&self.output) }))
     }
+
+    fn inline(&self) -> bool {
+        let given = self.output.lock().unwrap_or_else(PoisonError::into_inner).given.is_some();
+        !given && is_regular(Path::new("/dev/stdout"))
+    }
 }
 
 struct StdoutWriter<E> {
@@ -82,10 +89,9 @@ impl<T: 'static, E: Encoder<T>> Writer<T> for StdoutWriter<E> {
         buffer.take(records, write).map_err(failed)
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
+    fn flush(&mut self) -> Result<(), Error> {
         let Self { buffer, header, output } = self;
         let write = |bytes: &[u8]| output.lock().unwrap_or_else(PoisonError::into_inner).write(header, bytes);
-        buffer.write(write).map_err(failed)?;
-        Ok(true)
+        buffer.write(write).map_err(failed)
     }
 }

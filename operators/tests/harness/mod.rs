@@ -41,14 +41,14 @@ impl<T: Send + 'static> Sink<T> for Taken<T> {
     }
 }
 
-impl<T: 'static> Writer<T> for Taken<T> {
+impl<T: Send + 'static> Writer<T> for Taken<T> {
     fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<(), Error> {
         self.0.lock().unwrap().extend(records.drain(..).map(|record| record.value));
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        Ok(true)
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 }
 

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::control::{Epochs, Failure, Workers};
 use crate::error::{Error, JobError};
 use crate::graph::{Graph, NodeId, Role};
+use crate::source::Waker;
 pub use config::{CheckpointConfig, CheckpointStatus, Completed};
 use coordinator::{Complete, Coordinator, Failed};
 pub(crate) use coordinator::{Member, Plan, Report};
@@ -69,6 +70,8 @@ pub(crate) struct Checkpoints {
     /// The epoch after the last complete one; 0 if none is.
     completed: AtomicU64,
     committed: Mutex<BTreeMap<Member, Epoch>>,
+    /// Whom to wake when one is complete.
+    waiting: Mutex<Vec<Waker>>,
     status: Mutex<CheckpointStatus>,
     requests: Requests,
     /// The files that the next manifest will name, by who uploaded them.
@@ -137,6 +140,7 @@ impl Checkpoints {
             coordinator: Mutex::new(Coordinator::new(members)),
             completed: AtomicU64::new(0),
             committed: Mutex::default(),
+            waiting: Mutex::default(),
             status: Mutex::default(),
             requests: Requests::default(),
             in_use: Mutex::default(),
@@ -350,6 +354,17 @@ impl Checkpoints {
     /// The epoch up to which everything is part of a complete checkpoint that the job would go on from, exclusively.
     pub(crate) fn completed(&self) -> u64 {
         self.completed.load(SeqCst)
+    }
+
+    /// Wakes an operator whenever a checkpoint is complete that sinks may commit.
+    pub(crate) fn wake_when_complete(&self, waker: Waker) {
+        lock(&self.waiting).push(waker);
+    }
+
+    /// Sinks may commit everything up to and including `epoch`.
+    fn complete(&self, epoch: Epoch) {
+        self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
+        lock(&self.waiting).iter().for_each(Waker::wake);
     }
 
     /// A sink has committed everything up to and including `epoch`.

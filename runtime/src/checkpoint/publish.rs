@@ -1,7 +1,5 @@
 //! Publishing what is complete: the manifest, after which it exists, and the end of those that are no longer kept.
 
-use std::sync::atomic::Ordering::SeqCst;
-
 use tidegate_checkpoints::retention::{self, InFlight};
 use tidegate_checkpoints::{FileRef, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo, Storage, failpoint, publish_savepoint};
 
@@ -27,7 +25,7 @@ impl Checkpoints {
                 status.last = Some(completed);
                 drop(status);
                 if self.commits(&complete.plan) {
-                    self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
+                    self.complete(epoch);
                 }
                 lock(&self.coordinator).published(epoch);
                 self.board.bell.ring();

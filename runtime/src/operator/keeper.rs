@@ -1,4 +1,4 @@
-//! Keeps the states of one operator instance: restores them, takes snapshots of them, and makes room.
+//! Keeps the states of one operator instance: restores them, takes snapshots of them, and evicts from memory what does not fit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use crate::graph::NodeId;
 use crate::metrics::OperatorMetrics;
 use crate::state::{Floor, Instance, States};
 
-/// The entries captured in one go. A worker does that in a millisecond or so, and then looks after its records again.
+/// How many entries are captured in one go. That takes a worker a millisecond or so; then it processes records again.
 const PIECE: usize = 4_096;
 
-/// Captured rows are shipped when they have come to this many bytes.
+/// Captured rows are shipped once they amount to this many bytes.
 const CHUNK: usize = 1 << 20;
 
-/// After so many records it is looked whether state must leave memory: tables leave room for some more, and to look costs something.
-const LOOK: usize = 1_024;
+/// Memory is checked once per this many records: a check costs something, and tables have room for as many beyond their share.
+const CHECK: usize = 1_024;
 
 /// How often the metrics are told at most.
 const TELL: Duration = Duration::from_millis(250);
@@ -28,11 +28,11 @@ const TELL: Duration = Duration::from_millis(250);
 /// When a keeper wants to be called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
-    /// As soon as the others have had their turn.
+    /// As soon as the other operators have had their turn.
     Now,
-    /// Before long.
+    /// Within this time.
     Within(Duration),
-    /// Whenever there is something to do.
+    /// Only when there is something else to do.
     Anytime,
 }
 
@@ -43,6 +43,8 @@ struct Snapshot {
     arrival: Arrival,
     /// Has everything been captured and shipped?
     swept: bool,
+    /// Is it the last one?
+    last: bool,
 }
 
 pub(super) struct Keeper {
@@ -54,11 +56,11 @@ pub(super) struct Keeper {
     metrics: Arc<OperatorMetrics>,
     open: bool,
     snapshot: Option<Snapshot>,
-    /// When the metrics were last told.
+    /// When the metrics were last updated.
     told: Instant,
     /// Has anything happened since?
     untold: bool,
-    /// The records since it was last looked whether state must leave memory.
+    /// The records since memory was last checked.
     records: usize,
 }
 
@@ -85,8 +87,8 @@ impl Keeper {
         }
     }
 
-    /// Binds the states, and gives them what they kept, the first time it is called; returns whether it was that. Not while the graph is built, as
-    /// building may be a rehearsal.
+    /// Binds the states and restores them, the first time it is called; returns whether it was the first. Not done while the graph is built, as that may be
+    /// a rehearsal.
     pub(super) fn open(&mut self) -> Result<bool, Error> {
         if std::mem::replace(&mut self.open, true) {
             return Ok(false);
@@ -131,56 +133,48 @@ impl Keeper {
         self.instance().is_some_and(|instance| instance.opened_disk().is_some())
     }
 
-    /// So many records have been processed: makes room for others, if it is time to look.
+    /// So many records have been processed. Evicts state if memory is to be checked and is full.
     pub(super) fn relieve(&mut self, records: usize) -> Result<(), Error> {
         self.untold = true;
         self.records += records;
-        if self.records < LOOK {
+        if self.records < CHECK {
             return Ok(());
         }
         self.records = 0;
         self.states.relieve()
     }
 
-    /// The end of `epoch` has come; `last` if it is that of the input.
-    pub(super) fn seal(&mut self, epoch: Epoch, last: bool) -> Result<(), Error> {
+    /// Everything of `epoch` has been processed: freezes the states for its snapshot, if one is taken; `last` if the input has ended. Returns false while
+    /// an earlier snapshot is in progress: then the epoch can't be left yet, and this must be called again.
+    pub(super) fn seal(&mut self, epoch: Epoch, last: bool) -> Result<bool, Error> {
         let checkpoints = self.control.checkpoints();
         let Some(plan) = checkpoints.plan(epoch, last) else {
             if last {
                 checkpoints.report(self.member, epoch, Report::default(), true);
                 self.tell();
             }
-            return Ok(());
+            return Ok(true);
         };
         // Barriers come one at a time, but for that of a stop and the end of input, which don't wait.
-        while self.snapshot.is_some() {
-            if self.work()? != Again::Now {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            if self.control.over() {
-                return Ok(());
-            }
+        if self.snapshot.is_some() {
+            return Ok(false);
         }
         failpoint::hit("barrier-aligned");
         let floors = self.states.floors(checkpoints.ids(self.member.node));
         let meta = self.states.freeze()?;
         let groups = self.control.owned(self.member.worker);
         let shipment = Shipment::new(self.member, epoch, plan, groups, last);
-        self.snapshot = Some(Snapshot { meta, floors, arrival: shipment.arrival.clone(), swept: false });
+        self.snapshot = Some(Snapshot { meta, floors, arrival: shipment.arrival.clone(), swept: false, last });
         checkpoints.ship(self.member.worker, Message::Begin(Box::new(shipment)))?;
-        // At the end nobody calls any more.
-        while last && self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.swept) && !self.control.over() {
-            if self.work()? != Again::Now {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-        if last {
-            self.tell();
-        }
-        Ok(())
+        Ok(true)
     }
 
-    /// Captures some more of the snapshot in progress, and looks whether what was captured has arrived.
+    /// Has everything been captured that is part of a snapshot?
+    pub(super) fn swept(&self) -> bool {
+        self.snapshot.as_ref().is_none_or(|snapshot| snapshot.swept)
+    }
+
+    /// Captures some more of the snapshot in progress, and ends it once what was captured has arrived.
     pub(super) fn work(&mut self) -> Result<Again, Error> {
         if self.told.elapsed() >= TELL {
             self.tell();
@@ -208,8 +202,13 @@ impl Keeper {
             let meta = std::mem::take(&mut snapshot.meta);
             let floors = std::mem::take(&mut snapshot.floors);
             let finish = Finish { meta, disk: instance.opened_disk().cloned(), floors };
+            let last = snapshot.last;
             checkpoints.ship(self.member.worker, Message::Finish(self.member, finish))?;
+            if last {
+                self.tell();
+            }
         }
+        let Some(snapshot) = &self.snapshot else { return Ok(Again::Anytime) };
         // What stays in memory need not arrive before it is changed again.
         if instance.in_memory() || snapshot.arrival.arrived() {
             self.states.release();

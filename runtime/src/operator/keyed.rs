@@ -286,6 +286,8 @@ where
             clock: control.time_of_day.clone(),
             next_clock: None,
             waits: Watermark::NONE,
+            steps: VecDeque::new(),
+            ended: false,
         };
         // What has arrived, with the capabilities that hold the frontier until it is processed.
         let mut queue = VecDeque::new();
@@ -299,24 +301,34 @@ where
                 {
                     align.decide(control.board.reads_alone(source));
                 }
-                while let Some((capability, batch)) = queue.pop_front() {
+                harness.take_steps(&mut ports)?;
+                while !harness.waits_at_a_seal()
+                    && let Some((capability, batch)) = queue.pop_front()
+                {
                     let sent = meet(capability.stamp())?;
-                    align.arrive(sent, (sent.watermark, batch), &mut |step| harness.step(step, &mut ports))?;
+                    align.arrive(sent, (sent.watermark, batch), &mut |step| harness.queue(step))?;
+                    harness.take_steps(&mut ports)?;
                     if turn.elapsed() > TURN && !queue.is_empty() {
                         harness.appointment.now();
                         break;
                     }
                 }
                 let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
-                // Before the job steps the epoch no source puts in its barrier, and nobody has to look.
-                let board = &control.board;
-                let put_in = |epoch| board.barrier(&sources, epoch).or_else(|| board.barrier(&broadcast, epoch).map(|_| Watermark::END));
-                let barrier = |epoch| if control.epoch() > epoch { put_in(epoch) } else { None };
-                align.progress(progress, barrier, &mut |step| harness.step(step, &mut ports))?;
+                if !harness.waits_at_a_seal() {
+                    // Before the job steps the epoch no source puts in its barrier, and nobody has to look.
+                    let board = &control.board;
+                    let put_in =
+                        |epoch| board.barrier(&sources, epoch).or_else(|| board.barrier(&broadcast, epoch).map(|_| Watermark::END));
+                    let barrier = |epoch| if control.epoch() > epoch { put_in(epoch) } else { None };
+                    align.progress(progress, barrier, &mut |step| harness.queue(step))?;
+                    harness.take_steps(&mut ports)?;
+                }
                 harness.look_at_clock(&mut ports)?;
                 match harness.keeper.work()? {
                     Again::Now => harness.appointment.now(),
                     Again::Within(wait) => harness.appointment.within(wait),
+                    // The snapshot that a seal waited for has ended.
+                    Again::Anytime if harness.waits_at_a_seal() => harness.appointment.now(),
                     Again::Anytime => {}
                 }
                 harness.follow(progress, &align);
@@ -365,6 +377,11 @@ struct Harness<L: Logic> {
     next_clock: Option<i64>,
     /// Until when something waits, as the sources know it.
     waits: Watermark,
+    /// Steps of the alignment that are yet to be taken, in order. If there are any between two activations, the first is a seal that waits for the snapshot
+    /// before it; until then nothing more is taken in.
+    steps: VecDeque<Step<Sent<L::In>>>,
+    /// Has the last epoch been sealed?
+    ended: bool,
 }
 
 impl<L: Logic> Harness<L> {
@@ -382,7 +399,30 @@ impl<L: Logic> Harness<L> {
         activation(self)
     }
 
-    /// Takes one step of the alignment. Emits first, downgrades afterwards.
+    fn queue(&mut self, step: Step<Sent<L::In>>) -> Result<(), Error> {
+        self.steps.push_back(step);
+        Ok(())
+    }
+
+    /// Takes the steps of the alignment, up to a seal that must wait.
+    fn take_steps(&mut self, ports: &mut Ports<'_, L>) -> Result<(), Error> {
+        while let Some(step) = self.steps.pop_front() {
+            if let Step::Seal { epoch, last } = step
+                && !self.keeper.seal(epoch, last)?
+            {
+                self.steps.push_front(step);
+                return Ok(());
+            }
+            self.step(step, ports)?;
+        }
+        Ok(())
+    }
+
+    fn waits_at_a_seal(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// Takes one step. Emits first, downgrades afterwards.
     fn step(&mut self, step: Step<Sent<L::In>>, ports: &mut Ports<'_, L>) -> Result<(), Error> {
         let (Some(held), Some(logic)) = (&self.held, &mut self.logic) else { return Ok(()) };
         let mut next = *held.0.time();
@@ -405,7 +445,7 @@ impl<L: Logic> Harness<L> {
                 next.watermark = watermark;
             }
             Step::Seal { epoch, last } => {
-                self.keeper.seal(epoch, last)?;
+                self.ended |= last;
                 next.epoch = epoch.next();
             }
         }
@@ -416,7 +456,8 @@ impl<L: Logic> Harness<L> {
 
     /// Fires what is due by the wall clock.
     fn look_at_clock(&mut self, ports: &mut Ports<'_, L>) -> Result<(), Error> {
-        if let Some(logic) = &mut self.logic {
+        // What fires after the last seal would belong to no epoch.
+        if let Some(logic) = self.logic.as_mut().filter(|_| !self.ended) {
             self.next_clock = logic.clock(self.clock.now(), &mut self.outbox)?;
             self.send(ports);
         }
@@ -449,10 +490,16 @@ impl<L: Logic> Harness<L> {
         }
     }
 
-    /// Lets the tick follow the input's, or everything go when the input has ended, and asks to be called when the clock is next needed.
+    /// Lets the tick follow the input's, or everything go when the input has ended and the last snapshot is captured, and asks to be called when the clock
+    /// is next needed.
     fn follow(&mut self, progress: Progress, align: &Align<Sent<L::In>>) {
+        if self.waits_at_a_seal() {
+            return;
+        }
         let Some((epoch, tick)) = progress.oldest() else {
-            self.held = None;
+            if self.keeper.swept() {
+                self.held = None;
+            }
             return;
         };
         if let Some(now) = self.held.as_ref().map(|(main, _)| *main.time())

@@ -10,7 +10,7 @@
 mod marker;
 mod outbox;
 mod segment;
-mod sender;
+mod settling;
 mod sink;
 mod transaction;
 mod unit;

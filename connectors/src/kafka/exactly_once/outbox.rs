@@ -1,13 +1,12 @@
 //! A writer that gathers epochs and has them sent when their checkpoints are complete.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use tidegate_runtime::sink::{Committable, Writer};
+use tidegate_runtime::sink::{self, Committable, Writer};
 use tidegate_runtime::{Epoch, Error, Record, failpoint};
 
 use super::segment;
-use super::sender::Sender;
+use super::settling::{Confirmed, Settling};
 use super::transaction::{Committer, Place};
 use super::unit::Unit;
 use crate::kafka::sink::{Address, Composer, too_large, unwritable};
@@ -19,7 +18,9 @@ const LARGEST: usize = 1_000_000;
 
 /// One worker's share.
 pub(super) struct Outbox<E, A> {
-    sender: Sender,
+    /// Until it is asked for.
+    committer: Option<Committer>,
+    confirmed: Confirmed,
     id: String,
     place: Place,
     timeline: String,
@@ -31,8 +32,6 @@ pub(super) struct Outbox<E, A> {
     segment: Option<segment::Writer>,
     /// Segments made so far.
     number: u64,
-    /// What waits for its checkpoint.
-    sealed: VecDeque<Unit>,
 }
 
 impl<E, A> Outbox<E, A> {
@@ -41,8 +40,8 @@ impl<E, A> Outbox<E, A> {
         std::fs::create_dir_all(&directory).map_err(|e| Error::external(format!("`{}` can't be made", directory.display()), e))?;
         let (id, place) = (committer.id().to_owned(), committer.place().clone());
         let most = place.cluster.option("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(LARGEST);
-        let sender = Sender::start(committer)?;
-        Ok(Self { sender, id, place, timeline: unique(), directory, most, messages, segment: None, number: 0, sealed: VecDeque::new() })
+        let (committer, confirmed) = (Some(committer), Confirmed::default());
+        Ok(Self { committer, confirmed, id, place, timeline: unique(), directory, most, messages, segment: None, number: 0 })
     }
 }
 
@@ -66,8 +65,8 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for Outbox<E, A>
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<bool, Error> {
-        Ok(true)
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 
     /// An epoch without records has nothing.
@@ -75,18 +74,14 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for Outbox<E, A>
         let Some(segment) = self.segment.take() else { return Ok(Vec::new()) };
         let (segment, records) = segment.finish()?;
         failpoint::hit("segment-sealed");
-        let (id, timeline) = (self.id.clone(), self.timeline.clone());
+        let (id, timeline, confirmed) = (self.id.clone(), self.timeline.clone(), self.confirmed.get());
         let Place { topic, markers, .. } = self.place.clone();
-        let unit = Unit { id, topic, markers, timeline, epoch, confirmed: self.sender.confirmed()?, records, segment };
-        let committable = unit.write();
-        self.sealed.push_back(unit);
-        Ok(vec![committable])
+        let unit = Unit { id, topic, markers, timeline, epoch, confirmed, records, segment };
+        Ok(vec![unit.write()])
     }
 
-    fn commit(&mut self, epoch: Epoch) -> Result<bool, Error> {
-        while let Some(unit) = self.sealed.pop_front_if(|unit| unit.epoch <= epoch) {
-            self.sender.send(unit)?;
-        }
-        self.sender.idle()
+    fn committer(&mut self) -> Option<Box<dyn sink::Committer>> {
+        let (committer, confirmed) = (self.committer.take()?, self.confirmed.clone());
+        Some(Box::new(Settling { committer, confirmed }))
     }
 }

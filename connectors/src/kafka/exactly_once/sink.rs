@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use tidegate_runtime::Error;
 use tidegate_runtime::Kind;
-use tidegate_runtime::sink::{Restored, Sink, SinkContext, Writer};
+use tidegate_runtime::sink::{Cancellation, Restored, Sink, SinkContext, Writer};
 
 use super::marker::{self, MARKERS};
 use super::outbox::Outbox;
@@ -44,7 +44,7 @@ impl<E, A> ExactlyOnce<E, A> {
         let mut ids: Vec<String> = (0..workers).map(|worker| self.id(worker)).chain(units.iter().map(|unit| unit.id.clone())).collect();
         ids.sort_unstable();
         ids.dedup();
-        let mut committers = self.place.committers(&ids.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let mut committers = self.place.committers(&ids.iter().map(String::as_str).collect::<Vec<_>>(), &Cancellation::default())?;
         units.sort_by_key(|unit| unit.epoch);
         for unit in units {
             if let Some(committer) = committers.iter_mut().find(|committer| committer.id() == unit.id) {
@@ -134,7 +134,8 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for ExactlyOnce<E,
         }
         self.messages.open::<T>()?;
         let id = self.id(context.worker);
-        let mut committer = self.place.committers(&[&id])?.pop().ok_or_else(|| Error::internal("an id without a writer"))?;
+        let mut committer =
+            self.place.committers(&[&id], &context.cancellation)?.pop().ok_or_else(|| Error::internal("an id without a writer"))?;
         committer.begin()?;
         Ok(Box::new(Outbox::open(committer, context.scratch, self.messages.clone())?))
     }

@@ -1,12 +1,11 @@
 //! A writer's place in the topic: its transactional id, which only one process holds at a time, and its marker.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer};
+use tidegate_runtime::sink::Cancellation;
 use tidegate_runtime::{Error, failpoint};
 
 use super::unit::{Decision, Marker, Unit, decide};
@@ -43,23 +42,8 @@ pub(super) struct Committer {
     outlet: Outlet,
     /// As it stands in the topic, if it does.
     marker: Option<Marker>,
-    abandoned: Abandoned,
     /// When the last transaction was begun.
     begun: Cell<Instant>,
-}
-
-/// Says that the run is over: a writer of it must not fence the writers of the next one.
-#[derive(Clone, Default)]
-pub(super) struct Abandoned(Arc<AtomicBool>);
-
-impl Abandoned {
-    pub(super) fn set(&self) {
-        self.0.store(true, SeqCst);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(SeqCst)
-    }
 }
 
 impl Place {
@@ -69,17 +53,17 @@ impl Place {
     }
 
     /// Fences: whoever wrote as `id` before can't any more, and what it had begun is aborted or committed.
-    fn fence(&self, id: &str) -> Result<Outlet, Error> {
-        let outlet = Outlet::open(&self.cluster, &self.topic, &TIMEOUTS, &[("transactional.id", id)])?;
-        retried(&Abandoned::default(), || outlet.producer.init_transactions(CALL)).map_err(|e| outlet.failed(e))?;
+    fn fence(&self, id: &str, cancellation: &Cancellation) -> Result<Outlet, Error> {
+        let outlet = Outlet::open(&self.cluster, &self.topic, &TIMEOUTS, &[("transactional.id", id)], cancellation.clone())?;
+        retried(cancellation, || outlet.producer.init_transactions(CALL)).map_err(|e| outlet.failed(e))?;
         Ok(outlet)
     }
 
     /// The writers of these ids, each after all before it: all are fenced before the first marker is read, as an open transaction of one
     /// hides the markers of others.
-    pub(super) fn committers(&self, ids: &[&str]) -> Result<Vec<Committer>, Error> {
+    pub(super) fn committers(&self, ids: &[&str], cancellation: &Cancellation) -> Result<Vec<Committer>, Error> {
         marker::prepare(&self.cluster, &self.markers)?;
-        let outlets = ids.iter().map(|id| self.fence(id)).collect::<Result<Vec<_>, _>>()?;
+        let outlets = ids.iter().map(|id| self.fence(id, cancellation)).collect::<Result<Vec<_>, _>>()?;
         let markers = marker::read(&self.cluster, &self.markers, ids)?;
         let all = ids.iter().zip(outlets).zip(markers);
         Ok(all
@@ -88,7 +72,6 @@ impl Place {
                 id: (*id).to_owned(),
                 outlet,
                 marker,
-                abandoned: Abandoned::default(),
                 begun: Cell::new(Instant::now()),
             })
             .collect())
@@ -96,11 +79,11 @@ impl Place {
 }
 
 /// Makes a call again as long as that may help and somebody waits for it.
-fn retried(abandoned: &Abandoned, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+fn retried(cancellation: &Cancellation, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
     let start = Instant::now();
     loop {
         match call() {
-            Err(KafkaError::Transaction(e)) if e.is_retriable() && start.elapsed() < PATIENCE && !abandoned.is_set() => {}
+            Err(KafkaError::Transaction(e)) if e.is_retriable() && start.elapsed() < PATIENCE && !cancellation.is_cancelled() => {}
             other => return other,
         }
     }
@@ -119,11 +102,6 @@ impl Committer {
 
     pub(super) fn place(&self) -> &Place {
         &self.place
-    }
-
-    /// Tells this writer that nobody waits for it any more.
-    pub(super) fn abandoned(&self) -> Abandoned {
-        self.abandoned.clone()
     }
 
     /// Puts down a marker of nothing, if there is none at all: from then on one that is missing has been lost.
@@ -154,13 +132,18 @@ impl Committer {
             };
             attempts += 1;
             // To fence who fenced this writer would only begin a fight.
-            if self.is_fenced(&failure) || attempts >= ATTEMPTS || self.abandoned.is_set() {
+            if self.is_fenced(&failure) || attempts >= ATTEMPTS || self.cancelled() {
                 return Err(self.said(failure));
             }
             // Whether it was committed is not known. A new producer fences the doubt, and the marker then tells.
-            self.outlet = self.place.fence(&self.id)?;
+            self.outlet = self.place.fence(&self.id, &self.outlet.cancellation)?;
             self.marker = marker::read(&self.place.cluster, &self.place.markers, &[&self.id])?.pop().flatten();
         }
+    }
+
+    /// Is the run over? Then this writer must not fence those of the next one.
+    fn cancelled(&self) -> bool {
+        self.outlet.cancellation.is_cancelled()
     }
 
     /// Why a transaction failed, in words.
@@ -220,7 +203,7 @@ impl Committer {
         producer.send(record).map_err(|(e, _)| e)?;
         self.outlet.flush()?;
         failpoint::hit("transaction-sent");
-        retried(&self.abandoned, || producer.commit_transaction(CALL))?;
+        retried(&self.outlet.cancellation, || producer.commit_transaction(CALL))?;
         Ok(())
     }
 }

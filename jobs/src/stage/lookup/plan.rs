@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_connectors::table::{FileTable, HttpTable};
 use tidegate_operators::join::Unmatched;
-use tidegate_operators::lookup::{CacheConfig, Cached, LookupTable, Rows as Found};
+use tidegate_operators::lookup::{CacheConfig, Cached, Finding, LookupTable, Rows as Found};
 use tidegate_operators::{AsyncOptions, Order as Answers, Retries, Stream};
 use tidegate_rows::format::{CsvFormat, JsonFormat, Layout, TextPart};
 use tidegate_rows::{Row, Schema, Type, Value};
@@ -35,7 +35,7 @@ struct PlannedLookup {
     key: Arc<[(usize, bool)]>,
     /// The fields of a row, without those.
     width: usize,
-    table: Arc<RowTable>,
+    table: Arc<NamedTable>,
     /// The fields of a row of the table.
     table_width: usize,
     unmatched: Unmatched,
@@ -108,24 +108,24 @@ fn compile(
             slots.iter().zip(&mut key).for_each(|((_, of_table), (_, of_row))| *of_row = *of_table);
             let slots = move |row: &Row| Some(key_of(row, &slots)).filter(|key| !key.0.iter().any(is_matchless));
             let reload = unsigned(*reload);
-            let made = match format {
+            let made: Box<dyn LookupTable<Row, Row = Row>> = match format {
                 SourceFormat::Csv { header, delimiter } => {
                     let format = CsvFormat::new(layout).with_header(*header).with_delimiter(*delimiter);
-                    TableKind::Csv(FileTable::new(&path.value, format, slots, reload))
+                    Box::new(FileTable::new(&path.value, format, slots, reload))
                 }
-                _ => TableKind::Json(FileTable::new(&path.value, JsonFormat::new(layout), slots, reload)),
+                _ => Box::new(FileTable::new(&path.value, JsonFormat::new(layout), slots, reload)),
             };
             (made, options)
         }
         TableConnector::Http { url, headers, timeout, retries: most, cache } => {
             let url = parameters(lookup, url, &mut problems);
             let made = HttpTable::new(url, headers.clone(), JsonFormat::new(layout));
-            let made = match cache {
+            let made: Box<dyn LookupTable<Row, Row = Row>> = match cache {
                 Some(cache) => {
                     let entries = usize::try_from(cache.entries).unwrap_or(usize::MAX);
-                    TableKind::Cached(Cached::new(made, CacheConfig { entries, ttl: unsigned(cache.ttl) }))
+                    Box::new(Cached::new(made, CacheConfig { entries, ttl: unsigned(cache.ttl) }))
                 }
-                None => TableKind::Http(made),
+                None => Box::new(made),
             };
             (made, AsyncOptions { timeout: unsigned(*timeout), retries: retries(*most), ..options })
         }
@@ -139,7 +139,7 @@ fn compile(
         keys: pipeline::append(computed),
         key: key.into(),
         width: input.schema.width(),
-        table: Arc::new(RowTable { name: table.name.value.clone(), kind: made }),
+        table: Arc::new(NamedTable { name: table.name.value.clone(), table: made }),
         table_width,
         unmatched: if lookup.left { Unmatched::Keep } else { Unmatched::Drop },
         options,
@@ -212,56 +212,28 @@ impl Work for PlannedLookup {
     }
 }
 
-/// A table of the job.
-struct RowTable {
+/// A table of whatever kind, under the name it has in the job.
+struct NamedTable {
     name: String,
-    kind: TableKind,
+    table: Box<dyn LookupTable<Row, Row = Row>>,
 }
 
-enum TableKind {
-    Csv(FileTable<CsvFormat>),
-    Json(FileTable<JsonFormat>),
-    Http(HttpTable),
-    Cached(Cached<Row, HttpTable>),
-}
-
-impl LookupTable<Row> for RowTable {
+impl LookupTable<Row> for NamedTable {
     type Row = Row;
 
     fn describe(&self) -> String {
-        let kind = match &self.kind {
-            TableKind::Csv(table) => table.describe(),
-            TableKind::Json(table) => table.describe(),
-            TableKind::Http(table) => table.describe(),
-            TableKind::Cached(table) => table.describe(),
-        };
-        format!("{} ({kind})", self.name)
+        format!("{} ({})", self.name, self.table.describe())
     }
 
     fn open(&self) -> Result<(), Error> {
-        match &self.kind {
-            TableKind::Csv(table) => table.open(),
-            TableKind::Json(table) => table.open(),
-            TableKind::Http(table) => table.open(),
-            TableKind::Cached(table) => table.open(),
-        }
+        self.table.open()
     }
 
     fn known(&self, key: &Row) -> Result<Option<Found<Row>>, Error> {
-        match &self.kind {
-            TableKind::Csv(table) => table.known(key),
-            TableKind::Json(table) => table.known(key),
-            TableKind::Http(table) => table.known(key),
-            TableKind::Cached(table) => table.known(key),
-        }
+        self.table.known(key)
     }
 
-    async fn find(&self, key: Row) -> Result<Found<Row>, Error> {
-        match &self.kind {
-            TableKind::Csv(table) => table.find(key).await,
-            TableKind::Json(table) => table.find(key).await,
-            TableKind::Http(table) => table.find(key).await,
-            TableKind::Cached(table) => table.find(key).await,
-        }
+    fn find(&self, key: Row) -> Finding<'_, Row> {
+        self.table.find(key)
     }
 }
