@@ -6,6 +6,7 @@ mod harness;
 
 mod aggregates;
 mod commands;
+mod decimals;
 mod errors;
 mod examples;
 mod formats;
