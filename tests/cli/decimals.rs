@@ -29,9 +29,9 @@ streams:
     aggregate: { n: count() }
     select: { price: price, twice: price * 2, n: n }
 sinks:
-  bills: { from: bills, connector: file, path: bills.csv, format: csv }
-  prices: { from: prices, connector: stdout }
-  bad: { from: bad, connector: file, path: bad.jsonl }
+  bills_file: { from: bills, connector: file, path: bills.csv, format: csv }
+  shown: { from: prices, connector: stdout }
+  bad_file: { from: bad, connector: file, path: bad.jsonl }
 ";
 
 #[test]
@@ -84,6 +84,6 @@ fn a_wrong_number_of_digits_is_told_with_the_form_that_is_right() {
     dir.file("in.jsonl", "");
     dir.check(&source("decimal(38, 10)")).exits(0);
     for wrong in ["decimal(39, 2)", "decimal(2)", "decimal(2, 3)"] {
-        dir.check(&source(wrong)).exits(1).stderr_has("as in 'decimal(12, 2)'").stderr_has("job.yaml:7:14");
+        dir.check(&source(wrong)).exits(2).stderr_has("as in 'decimal(12, 2)'").stderr_has("job.yaml:7:14");
     }
 }

@@ -192,7 +192,7 @@ impl Checker<'_> {
             if let Node::Const(Val::Own(Value::Double(v))) = side.node
                 && let Some(meant) = Decimal::from_f64(v).filter(|meant| meant.cmp_f64(v) != Some(Ordering::Equal))
             {
-                self.report(e, format!("no decimal is meant by the double {meant}, which is rounded: write decimal('{meant}')"));
+                self.report(e, format!("no decimal equals the double {meant}, which is not exactly that number: write decimal('{meant}')"));
             }
         }
     }

@@ -103,9 +103,9 @@ fn what_has_no_value_is_an_error() {
         ("price + 'x'", "no `+` for decimal and string"),
         ("price % 0.5", "no `%` for decimal and double"),
         ("price == 'x'", "cannot compare decimal and string"),
-        ("price == 0.1", "no decimal is meant by the double 0.1, which is rounded: write decimal('0.1')"),
+        ("price == 0.1", "no decimal equals the double 0.1, which is not exactly that number: write decimal('0.1')"),
         ("{price: 1}", "decimal cannot be the key of a map"),
-        ("math.round(price, 1.5)", "`math.round` does not take (decimal, double)"),
+        ("math.round(price, 1.5)", "expected int, found double"),
     ] {
         assert_eq!(problem(source), message, "{source}");
     }
