@@ -196,27 +196,30 @@ proptest! {
 
 #[test]
 fn results_keep_the_digits_that_are_expected() {
-    let (add, mul, div, rem): (fn(_, _) -> _, fn(_, _) -> _, fn(_, _) -> _, fn(_, _) -> _) =
-        (Decimal::checked_add, Decimal::checked_mul, Decimal::checked_div, Decimal::checked_rem);
+    let of = |operator: char, a: Decimal, b: Decimal| match operator {
+        '+' => a.checked_add(b),
+        '*' => a.checked_mul(b),
+        '/' => a.checked_div(b),
+        _ => a.checked_rem(b),
+    };
     let largest = "99999999999999999999999999999999999999";
-    for (operation, a, b, expected) in [
-        (add, "12.30", "0.7", "13.00"),
-        (add, "0.1", "0.2", "0.3"),
-        (add, "1", "-1.00", "0.00"),
-        (mul, "19.99", "3", "59.97"),
-        (mul, "0.10", "0.10", "0.0100"),
-        (div, "10.00", "4", "2.50"),
-        (div, "7", "2", "3.5"),
-        (div, "1", "3", "0.33333333333333333333333333333333333333"),
-        (div, "-2", "3", "-0.66666666666666666666666666666666666667"),
-        (div, "100", "3", "33.333333333333333333333333333333333333"),
-        (rem, "-7.5", "2", "-1.5"),
-        (rem, "7.5", "-2", "1.5"),
-        (add, largest, "0.4", largest),
-        (mul, "0.33333333333333333333333333333333333333", "3", "0.99999999999999999999999999999999999999"),
-    ] as [(fn(Decimal, Decimal) -> Option<Decimal>, _, _, _); 14]
-    {
-        assert_eq!(operation(decimal(a), decimal(b)).map(|v| v.to_string()).as_deref(), Some(expected), "{a}, {b}");
+    for (operator, a, b, expected) in [
+        ('+', "12.30", "0.7", "13.00"),
+        ('+', "0.1", "0.2", "0.3"),
+        ('+', "1", "-1.00", "0.00"),
+        ('*', "19.99", "3", "59.97"),
+        ('*', "0.10", "0.10", "0.0100"),
+        ('/', "10.00", "4", "2.50"),
+        ('/', "7", "2", "3.5"),
+        ('/', "1", "3", "0.33333333333333333333333333333333333333"),
+        ('/', "-2", "3", "-0.66666666666666666666666666666666666667"),
+        ('/', "100", "3", "33.333333333333333333333333333333333333"),
+        ('%', "-7.5", "2", "-1.5"),
+        ('%', "7.5", "-2", "1.5"),
+        ('+', largest, "0.4", largest),
+        ('*', "0.33333333333333333333333333333333333333", "3", "0.99999999999999999999999999999999999999"),
+    ] {
+        assert_eq!(of(operator, decimal(a), decimal(b)).map(|v| v.to_string()).as_deref(), Some(expected), "{a} {operator} {b}");
     }
     assert_eq!(decimal(largest).checked_add(decimal("0.5")), None, "rounded it has a digit too many");
     assert_eq!(decimal(largest).checked_mul(decimal("10")), None);
