@@ -1,9 +1,10 @@
 //! Arithmetic with overflow checks, on plain machine numbers and on values.
 //!
-//! Beyond CEL, an int or uint beside a double counts as a double, so that `amount * 2` means what it says for every number.
+//! Beyond CEL, an int or uint beside a double counts as a double, so that `amount * 2` means what it says for every number. Beside a
+//! decimal it counts as a decimal, and a decimal beside a double counts as a double.
 
 use jiff::{SignedDuration, Timestamp};
-use tidegate_rows::Value;
+use tidegate_rows::{Decimal, Value};
 
 use super::error::{EvalError, Kind, Op, Tag};
 use super::val::Val;
@@ -50,6 +51,21 @@ fn uint(op: Op, a: u64, b: u64) -> Result<u64, EvalError> {
     result.ok_or(EvalError(Kind::Overflow(Tag::Uint)))
 }
 
+/// `a op b` on decimals.
+fn decimal(op: Op, a: Decimal, b: Decimal) -> Result<Decimal, EvalError> {
+    let zero = b.units() == 0;
+    let result = match op {
+        Op::Add => a.checked_add(b),
+        Op::Sub => a.checked_sub(b),
+        Op::Mul => a.checked_mul(b),
+        Op::Div if zero => return Err(Kind::DivisionByZero.into()),
+        Op::Div => a.checked_div(b),
+        _ if zero => return Err(Kind::ModulusByZero.into()),
+        _ => a.checked_rem(b),
+    };
+    result.ok_or(EvalError(Kind::Overflow(Tag::Decimal)))
+}
+
 /// `a op b` on doubles; none for `%`, which they lack.
 #[inline]
 pub(super) fn double(op: Op, a: f64, b: f64) -> Option<f64> {
@@ -82,7 +98,12 @@ pub(super) fn plain(op: Op, x: &Value, y: &Value) -> Result<Value, EvalError> {
     let result = match (x, y) {
         (Value::Int(x), Value::Int(y)) => Value::Int(int(op, *x, *y)?),
         (Value::Uint(x), Value::Uint(y)) => Value::Uint(uint(op, *x, *y)?),
-        (Value::Double(_), Value::Double(_) | Value::Int(_) | Value::Uint(_)) | (Value::Int(_) | Value::Uint(_), Value::Double(_)) => {
+        (Value::Decimal(_), Value::Decimal(_) | Value::Int(_) | Value::Uint(_)) | (Value::Int(_) | Value::Uint(_), Value::Decimal(_)) => {
+            let (x, y) = x.as_decimal().zip(y.as_decimal()).ok_or_else(none)?;
+            Value::Decimal(decimal(op, x, y)?)
+        }
+        (Value::Double(_), Value::Double(_) | Value::Int(_) | Value::Uint(_) | Value::Decimal(_))
+        | (Value::Int(_) | Value::Uint(_) | Value::Decimal(_), Value::Double(_)) => {
             let pair = x.as_f64().zip(y.as_f64());
             Value::Double(pair.and_then(|(x, y)| double(op, x, y)).ok_or_else(none)?)
         }
@@ -116,6 +137,7 @@ pub(super) fn negate(a: &Val<'_>) -> Result<Val<'static>, EvalError> {
     match a.data() {
         Some(Value::Int(v)) => Ok(Val::int(v.checked_neg().ok_or(EvalError(Kind::Overflow(Tag::Int)))?)),
         Some(Value::Double(v)) => Ok(Val::Own(Value::Double(-v))),
+        Some(Value::Decimal(v)) => Ok(Val::Own(Value::Decimal(-*v))),
         Some(Value::Duration(v)) => Ok(Val::Own(span(v.checked_neg())?)),
         _ => Err(Kind::Unary(Op::Neg, a.tag()).into()),
     }

@@ -16,6 +16,7 @@ impl fmt::Display for Plain<'_> {
             Value::Int(v) => write!(f, "{v}"),
             Value::Uint(v) => write!(f, "{v}"),
             Value::Double(v) => f.write_str(&double(*v)),
+            Value::Decimal(v) => write!(f, "{v}"),
             Value::String(v) => f.write_str(v),
             Value::Bytes(v) => f.write_str(&String::from_utf8_lossy(v)),
             Value::Timestamp(v) => f.write_str(&timestamp(*v)),

@@ -312,7 +312,7 @@ fn cost(part: &mut Part<'_>) -> usize {
         Part::Node(node) => match node {
             Node::Const(_) | Node::Slot(_) | Node::Var(_) | Node::Shared(_) | Node::Fail(_) => 0,
             Node::Bool(_) | Node::Int(_) | Node::Double(_) | Node::Cond(_) | Node::Coalesce(_) => 1,
-            Node::Arith(..) | Node::Neg(_) => 10,
+            Node::Arith(..) | Node::Neg(_) | Node::Decimal(_) => 10,
             Node::Index(_) | Node::OptionalIndex(_) | Node::Select(_) => 15,
             Node::Call(..) | Node::List(_) | Node::Map(_) | Node::Let(..) => 30,
             Node::Comprehension(_) => 60,

@@ -9,7 +9,7 @@
 //!
 //! Null stands in any slot. It equals only null; any other operation on it is an [`EvalError`].
 //!
-//! Beyond CEL, arithmetic and comparisons mix ints and doubles, `duration` knows days, and lists have aggregates (`first`, `last`,
+//! Beyond CEL, there are exact decimals, arithmetic and comparisons mix numbers of all types, `duration` knows days, and lists have aggregates (`first`, `last`,
 //! `sum`, `avg`, `min`, `max`, `count`, `stddev`).
 
 mod arith;
@@ -35,25 +35,28 @@ mod reference;
 mod set;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod ty;
 mod val;
 mod visit;
 mod with;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tidegate_rows::{Row, Schema, Type, Value};
 
 pub use batch::eval_batch_line;
 pub use call::{Arg, Call, parse_call};
-pub use canonical::{canonical, has_forms, is_matchless};
+pub use canonical::{canonical, form_of, has_forms, is_matchless};
 pub use error::EvalError;
 pub use expr_set::{ExprSet, Over, Scratch};
 pub use identifiers::{field_name, identifiers, identifiers_and_sizes, size_field};
 pub use nearest::nearest;
 pub use problem::Problem;
 pub use reference::{examples, reference};
+pub use tree::{Operator, Tree};
 pub use with::{EvalWithError, eval_with};
 
 use fast::{BoolNode, DoubleNode};
@@ -134,13 +137,17 @@ impl Expr {
     pub fn compile(source: &str, schema: &Schema) -> Result<Self, Vec<Problem>> {
         let parsed = parse::parse(source).map_err(|problem| vec![problem])?;
         let typed = check::check(&parsed, &check::Scope { schema, container: "", lenient: false })?;
+        Ok(Self::of(source.to_owned(), typed))
+    }
+
+    fn of(source: String, typed: check::Typed) -> Self {
         let ty = typed.ty.to_row();
         let code = match typed.node {
             Node::Bool(node) => Code::Bool(*node),
             Node::Double(node) => Code::Number(*node),
             other => Code::Any(other),
         };
-        Ok(Self(Arc::new(Compiled { source: source.to_owned(), ty, code })))
+        Self(Arc::new(Compiled { source, ty, code }))
     }
 
     /// Compiles a condition: the result must be bool, or `any`, which is then checked when it runs.
@@ -149,13 +156,15 @@ impl Expr {
     ///
     /// Like [`Expr::compile`], and if the result is of another type.
     pub fn condition(source: &str, schema: &Schema) -> Result<Self, Vec<Problem>> {
-        let expr = Self::compile(source, schema)?;
-        match expr.ty() {
-            Type::Bool | Type::Any => Ok(expr),
-            other => {
-                let start = source.len() - source.trim_start().len();
-                Err(vec![Problem::new(start..source.trim_end().len(), format!("expected bool, found {other}"))])
-            }
+        let start = source.len() - source.trim_start().len();
+        Self::compile(source, schema)?.expect_bool(start..source.trim_end().len())
+    }
+
+    /// A condition, if it can be one; what is said otherwise is about `span`.
+    fn expect_bool(self, span: Range<usize>) -> Result<Self, Vec<Problem>> {
+        match self.ty() {
+            Type::Bool | Type::Any => Ok(self),
+            other => Err(vec![Problem::new(span, format!("expected bool, found {other}"))]),
         }
     }
 
@@ -165,7 +174,7 @@ impl Expr {
         &self.0.ty
     }
 
-    /// The text it was compiled from.
+    /// The text it was compiled from; of a tree, the text that means the same.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.0.source

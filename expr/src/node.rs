@@ -118,6 +118,8 @@ pub(super) enum Node {
     Cond(Box<(BoolNode, Node, Node)>),
     Arith(Op, Box<(Node, Node)>),
     Neg(Box<Node>),
+    /// A whole number as a decimal; null stays null.
+    Decimal(Box<Node>),
     Index(Box<(Node, Node)>),
     OptionalIndex(Box<(Node, Node)>),
     Select(Box<(Node, Node)>),
@@ -177,6 +179,10 @@ impl Node {
                 _ => arith::values(*op, &sides.0.eval(env)?, &sides.1.eval(env)?),
             },
             Self::Neg(node) => arith::negate(&node.eval(env)?),
+            Self::Decimal(node) => {
+                let value = node.eval(env)?;
+                Ok(value.data().and_then(Value::as_decimal).map_or(value, |v| Val::Own(Value::Decimal(v))))
+            }
             Self::Index(parts) => ops::index(&parts.0.eval(env)?, &parts.1.eval(env)?),
             Self::OptionalIndex(parts) => ops::optional_index(&parts.0.eval(env)?, &parts.1.eval(env)?),
             Self::Select(parts) => ops::select(&parts.0.eval(env)?, &parts.1.eval(env)?),

@@ -1,7 +1,7 @@
 //! The operators on values whose types are known at run time only: equality, order, membership, selection.
 //!
-//! Numbers compare by amount whatever their types. They are equal if they are the same number; an int or uint is ordered with a double as doubles are,
-//! as CEL has it.
+//! Numbers compare by amount whatever their types. They are equal if they are the same number. An int or uint is ordered with a double as
+//! doubles are, as CEL has it; a decimal is ordered with any number exactly.
 
 use std::cmp::Ordering;
 
@@ -19,7 +19,10 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
         (Value::Double(a), Value::Double(b)) => a == b,
         (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| same(x, y)),
         (Value::Map(a), Value::Map(b)) => a.len() == b.len() && a.iter().all(|(k, v)| b.iter().any(|(l, w)| same(k, l) && same(v, w))),
-        (Value::Int(_) | Value::Uint(_) | Value::Double(_), Value::Int(_) | Value::Uint(_) | Value::Double(_)) => same_number(a, b),
+        (
+            Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Decimal(_),
+            Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Decimal(_),
+        ) => same_number(a, b),
         _ => a == b,
     }
 }
@@ -32,6 +35,9 @@ fn same_number(a: &Value, b: &Value) -> bool {
         Value::Double(v) => (v.fract() == 0.0 && v.abs() < 1e30).then_some(*v as i128),
         _ => None,
     };
+    if matches!(a, Value::Decimal(_)) || matches!(b, Value::Decimal(_)) {
+        return a.decimal_cmp(b) == Some(Ordering::Equal);
+    }
     whole(a).is_some_and(|a| whole(b) == Some(a))
 }
 
@@ -66,6 +72,7 @@ fn number_order(a: &Value, b: &Value) -> Option<Ordering> {
         (Value::Uint(a), Value::Uint(b)) => Some(a.cmp(b)),
         (Value::Int(a), Value::Uint(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
         (Value::Uint(a), Value::Int(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
+        (Value::Decimal(_), _) | (_, Value::Decimal(_)) => a.decimal_cmp(b),
         (a, b) => a.as_f64()?.partial_cmp(&b.as_f64()?),
     }
 }
@@ -99,9 +106,10 @@ pub(super) fn compare_plain(op: Op, a: &Value, b: &Value) -> Result<bool, EvalEr
         _ => {}
     }
     match (a, b) {
-        (Value::Int(_) | Value::Uint(_) | Value::Double(_), Value::Int(_) | Value::Uint(_) | Value::Double(_)) => {
-            Ok(number_order(a, b).is_some_and(|order| op.holds(&order, &Ordering::Equal)))
-        }
+        (
+            Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Decimal(_),
+            Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Decimal(_),
+        ) => Ok(number_order(a, b).is_some_and(|order| op.holds(&order, &Ordering::Equal))),
         (Value::Timestamp(x), Value::Timestamp(y)) => Ok(op.holds(x, y)),
         (Value::Duration(x), Value::Duration(y)) => Ok(op.holds(x, y)),
         (Value::Bool(x), Value::Bool(y)) => Ok(op.holds(x, y)),
@@ -127,12 +135,13 @@ pub(super) fn contains(needle: &Val<'_>, haystack: &Val<'_>) -> Result<bool, Eva
     }
 }
 
-/// The place an index names: ints, uints and whole doubles do.
+/// The place an index names: ints, uints, and whole doubles and decimals do.
 fn place(index: &Value) -> Option<i64> {
     match index {
         Value::Int(v) => Some(*v),
         Value::Uint(v) => i64::try_from(*v).ok(),
         Value::Double(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(*v as i64),
+        Value::Decimal(v) => i64::try_from(v.whole()?).ok(),
         _ => None,
     }
 }

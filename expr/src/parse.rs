@@ -26,9 +26,15 @@ const IN_BACKTICKS: &str = "a name that is no identifier is written in backticks
 pub(super) struct Parsed<'s> {
     pub ast: IdedExpr,
     pub source: &'s str,
-    quoted: Option<Quoted>,
-    tokens: Tokens,
-    offsets: OnceCell<Option<Arc<SourceInfo>>>,
+    places: Places,
+}
+
+/// Where the nodes of a syntax tree are.
+enum Places {
+    /// Where the tokens of the source are.
+    Source { quoted: Option<Quoted>, tokens: Tokens, offsets: OnceCell<Option<Arc<SourceInfo>>> },
+    /// Where the maker of the tree says: the spans of its nodes by their number.
+    Given(Vec<Range<usize>>),
 }
 
 /// The significant tokens of a source, with the partner of each bracket.
@@ -202,7 +208,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed<'_>, Problem> {
             if let Some(quoted) = &quoted {
                 quoted.restore(&mut ast);
             }
-            Ok(Parsed { ast, source, quoted, tokens, offsets: OnceCell::new() })
+            Ok(Parsed { ast, source, places: Places::Source { quoted, tokens, offsets: OnceCell::new() } })
         }
         Err(errors) => Err(first_problem(source, &tokens, &errors)),
     }
@@ -247,64 +253,79 @@ fn position(source: &str, tokens: &Tokens, (line, column): (isize, isize)) -> Ra
 }
 
 impl Parsed<'_> {
+    /// A syntax tree that was made without a source. Its nodes have these spans by their number.
+    pub fn of_tree(ast: IdedExpr, spans: Vec<Range<usize>>) -> Self {
+        Self { ast, source: "", places: Places::Given(spans) }
+    }
+
     /// The bytes of the source a node of the tree was written in.
     pub fn span(&self, node: &IdedExpr) -> Range<usize> {
-        let mut span = None;
-        self.cover(node, &mut span);
-        self.tokens.balanced(span.unwrap_or(0..self.source.len()))
+        match &self.places {
+            Places::Source { tokens, .. } => {
+                let mut span = None;
+                self.cover(tokens, node, &mut span);
+                tokens.balanced(span.unwrap_or(0..self.source.len()))
+            }
+            Places::Given(spans) => usize::try_from(node.id).ok().and_then(|id| spans.get(id)).cloned().unwrap_or_default(),
+        }
     }
 
     /// The bytes of the name in a call, which has so many parts with dots between them.
     pub fn name_span(&self, call: &IdedExpr, parts: usize) -> Range<usize> {
         let span = self.span(call);
-        let close = self.tokens.list.binary_search_by_key(&span.end, |t| t.end).ok();
-        let last = close.and_then(|close| self.tokens.partner(close).checked_sub(1));
+        let Places::Source { tokens, .. } = &self.places else { return span };
+        let close = tokens.list.binary_search_by_key(&span.end, |t| t.end).ok();
+        let last = close.and_then(|close| tokens.partner(close).checked_sub(1));
         let first = last.and_then(|last| last.checked_sub((parts - 1) * 2));
-        match (first.and_then(|i| self.tokens.list.get(i)), last.and_then(|i| self.tokens.list.get(i))) {
+        match (first.and_then(|i| tokens.list.get(i)), last.and_then(|i| tokens.list.get(i))) {
             (Some(first), Some(last)) => first.start..last.end,
             _ => span,
         }
     }
 
     /// Widens `span` by the tokens of `node` and of what is below it.
-    fn cover(&self, node: &IdedExpr, span: &mut Option<Range<usize>>) {
+    fn cover(&self, tokens: &Tokens, node: &IdedExpr, span: &mut Option<Range<usize>>) {
         if let Some((start, end)) = self.offset(node.id) {
-            let end = self.own_end(node, start).unwrap_or(end);
+            let end = tokens.own_end(node, start).unwrap_or(end);
             *span = Some(span.take().map_or(start..end, |s| s.start.min(start)..s.end.max(end)));
         }
+        let mut below = |n: &IdedExpr| self.cover(tokens, n, span);
         match &node.expr {
-            Ast::Call(call) => call.target.iter().map(Box::as_ref).chain(&call.args).for_each(|n| self.cover(n, span)),
-            Ast::Select(select) => self.cover(&select.operand, span),
-            Ast::List(list) => list.elements.iter().for_each(|n| self.cover(n, span)),
-            Ast::Comprehension(c) => self.cover(&c.iter_range, span),
+            Ast::Call(call) => call.target.iter().map(Box::as_ref).chain(&call.args).for_each(below),
+            Ast::Select(select) => below(&select.operand),
+            Ast::List(list) => list.elements.iter().for_each(below),
+            Ast::Comprehension(c) => below(&c.iter_range),
             Ast::Map(map) => map.entries.iter().for_each(|entry| {
                 if let EntryExpr::MapEntry(entry) = &entry.expr {
-                    self.cover(&entry.value, span);
+                    below(&entry.value);
                 }
             }),
             _ => {}
         }
     }
 
+    fn offset(&self, id: u64) -> Option<(usize, usize)> {
+        let Places::Source { quoted, offsets: known, .. } = &self.places else { return None };
+        let info = known.get_or_init(|| offsets(quoted.as_ref().map_or(self.source, |quoted| &quoted.text))).as_ref()?;
+        info.offset_for(id).map(|(start, end)| (start as usize, end as usize))
+    }
+}
+
+impl Tokens {
     /// Where the text that belongs to the node itself ends: at the closing bracket of a call, after the name of a selection.
     fn own_end(&self, node: &IdedExpr, start: usize) -> Option<usize> {
-        let index = self.tokens.at(start)?;
-        let end = match self.tokens.kind(index)? {
-            TokenKind::TokLeftParen | TokenKind::TokLeftBracket | TokenKind::TokLeftBrace => self.tokens.end(self.tokens.partner(index)),
-            TokenKind::TokDot if self.tokens.kind(index + 1) == Some(TokenKind::TokQuestion) => self.tokens.end(index + 2),
-            TokenKind::TokDot => self.tokens.end(index + 1),
-            TokenKind::TokMinus if matches!(node.expr, Ast::Literal(_)) => self.tokens.end(index + 1),
-            TokenKind::TokIdent if !matches!(node.expr, Ast::Ident(_)) && self.tokens.kind(index + 1) == Some(TokenKind::TokLeftParen) => {
-                self.tokens.end(self.tokens.partner(index + 1))
+        let index = self.at(start)?;
+        let end = match self.kind(index)? {
+            TokenKind::TokLeftParen | TokenKind::TokLeftBracket | TokenKind::TokLeftBrace => self.end(self.partner(index)),
+            TokenKind::TokDot if self.kind(index + 1) == Some(TokenKind::TokQuestion) => self.end(index + 2),
+            TokenKind::TokDot => self.end(index + 1),
+            TokenKind::TokMinus if matches!(node.expr, Ast::Literal(_)) => self.end(index + 1),
+            TokenKind::TokIdent if !matches!(node.expr, Ast::Ident(_)) && self.kind(index + 1) == Some(TokenKind::TokLeftParen) => {
+                self.end(self.partner(index + 1))
             }
             _ => return None,
         };
         Some(end)
-    }
-
-    fn offset(&self, id: u64) -> Option<(usize, usize)> {
-        let info = self.offsets.get_or_init(|| offsets(self.quoted.as_ref().map_or(self.source, |quoted| &quoted.text))).as_ref()?;
-        info.offset_for(id).map(|(start, end)| (start as usize, end as usize))
     }
 }
 

@@ -33,8 +33,8 @@ const OPERATORS: &[Operator] = &[
     Operator { form: "!a", doc: "Not.", examples: &[("!true", "false")] },
     Operator {
         form: "a * b, a / b, a % b",
-        doc: "Products, quotients and remainders of numbers; `%` of ints and uints.",
-        examples: &[("7 / 2", "3"), ("7 / 2.0", "3.5"), ("-7 % 4", "-3")],
+        doc: "Products, quotients and remainders of numbers; `%` of ints, uints and decimals.",
+        examples: &[("7 / 2", "3"), ("7 / 2.0", "3.5"), ("7 / decimal('2')", "decimal('3.5')"), ("-7 % 4", "-3")],
     },
     Operator {
         form: "a + b, a - b",

@@ -64,7 +64,7 @@ impl ConstSet {
 
     pub fn contains(&self, value: &Value) -> bool {
         match (&self.hashed, value) {
-            (Some(set), Value::Uint(_) | Value::Double(_)) if exact(value) => set.contains(&canonical(value)),
+            (Some(set), Value::Uint(_) | Value::Double(_) | Value::Decimal(_)) if exact(value) => set.contains(&canonical(value)),
             (Some(set), value) if exact(value) => set.contains(value),
             _ => self.all.iter().any(|v| ops::same(v, value)),
         }

@@ -2,9 +2,11 @@
 
 mod agreement;
 mod constants;
+mod decimals;
 mod hostile;
 mod located;
 mod sets;
+mod trees;
 mod values;
 
 use tidegate_rows::{Row, Schema, Type, Value};

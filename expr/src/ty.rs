@@ -12,6 +12,7 @@ pub(super) enum Ty {
     Int,
     Uint,
     Double,
+    Decimal,
     String,
     Bytes,
     Timestamp,
@@ -39,7 +40,7 @@ impl Ty {
     }
 
     pub fn is_number(&self) -> bool {
-        matches!(self, Self::Int | Self::Uint | Self::Double)
+        matches!(self, Self::Int | Self::Uint | Self::Double | Self::Decimal)
     }
 
     /// May a value of this type stand where a bool is needed?
@@ -77,6 +78,7 @@ impl Ty {
             Self::Int => Type::Int,
             Self::Uint => Type::Uint,
             Self::Double => Type::Double,
+            Self::Decimal => Type::Decimal,
             Self::String | Self::Type | Self::Ip | Self::Cidr => Type::String,
             Self::Bytes => Type::Bytes,
             Self::Timestamp => Type::Timestamp,
@@ -97,6 +99,7 @@ impl From<&Type> for Ty {
             Type::Int => Self::Int,
             Type::Uint => Self::Uint,
             Type::Double => Self::Double,
+            Type::Decimal => Self::Decimal,
             Type::String => Self::String,
             Type::Bytes => Self::Bytes,
             Type::Timestamp => Self::Timestamp,

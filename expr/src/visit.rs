@@ -57,7 +57,7 @@ fn each_of_node(node: &mut Node, f: &mut dyn FnMut(Part<'_>, usize)) {
         }
         Node::Arith(_, pair) | Node::Index(pair) | Node::OptionalIndex(pair) | Node::Select(pair) => each_of_pair(pair, 0, f),
         Node::Let(_, pair) => each_of_pair(pair, 1, f),
-        Node::Neg(node) => f(Part::Node(node), 0),
+        Node::Neg(node) | Node::Decimal(node) => f(Part::Node(node), 0),
         Node::List(items) => items.iter_mut().for_each(|(item, _)| f(Part::Node(item), 0)),
         Node::Map(entries) => entries.iter_mut().for_each(|(key, value, _)| {
             f(Part::Node(key), 0);

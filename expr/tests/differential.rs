@@ -17,7 +17,7 @@ use cel::{Context, Env, extensions};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
-use tidegate_expr::Expr;
+use tidegate_expr::{Expr, Tree};
 use tidegate_rows::{Row, Schema, Type, Value};
 
 /// How many expressions are compared, each over one row.
@@ -291,6 +291,13 @@ fn the_reference_interpreter_agrees() {
             Err(problems) if problems.iter().all(|p| p.constant) => return Ok(()),
             Err(problems) => return Err(TestCaseError::fail(format!("{problems:?}"))),
         };
+        // As a tree it is the same expression, and so is what the tree prints.
+        let tree = Tree::parse(&source).map_err(|p| TestCaseError::fail(p.to_string()))?;
+        let printed = tree.to_string();
+        for again in [tree.compile(&schema), Expr::compile(&printed, &schema)] {
+            let again = again.map_err(|p| TestCaseError::fail(format!("{printed}: {p:?}")))?;
+            prop_assert_eq!(&again.eval(&row), &ours, "{}", printed);
+        }
         let mut context = Context::with_env(Arc::clone(&env));
         for (name, value) in FIELDS.iter().zip(&row.0) {
             context.add_variable_from_value(*name, to_cel(value));

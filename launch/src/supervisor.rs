@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidegate_checkpoints::Directory;
 use tidegate_runtime::checkpoint::Restore;
@@ -22,8 +22,6 @@ use crate::unread::unread;
 
 type Tell<'a> = dyn FnMut(Event<'_>) + 'a;
 
-/// How often to see whether the job has ended.
-const LOOK: Duration = Duration::from_millis(2);
 /// How often to see what came of its checkpoints, and to tell of progress.
 const PROGRESS: Duration = Duration::from_millis(250);
 
@@ -218,13 +216,7 @@ impl Seen {
 
 /// Waits until all workers have ended, and tells what happens meanwhile.
 fn watch(running: &Running, run: &Arc<Run>, seen: &mut Seen, tell: &mut Tell<'_>) {
-    let mut told = Instant::now();
-    while !running.is_finished() {
-        std::thread::sleep(LOOK);
-        if told.elapsed() < PROGRESS {
-            continue;
-        }
-        told = Instant::now();
+    while !running.ends_within(PROGRESS) {
         seen.tell_completed(run, tell);
         seen.tell_failed(run, tell);
         tell(Event::Progress { run });

@@ -16,11 +16,15 @@
 //! # Ok::<(), String>(())
 //! ```
 
+mod decimal;
+mod decimal_sum;
 pub mod format;
 mod schema;
 mod stored;
 mod value;
 
+pub use decimal::{Decimal, NotDecimal, Rounding};
+pub use decimal_sum::DecimalSum;
 pub use schema::{Field, Schema, Type};
 pub use value::{Map, Value};
 

@@ -31,6 +31,8 @@ pub enum Type {
     Map(Box<Type>, Box<Type>),
     /// A value of any type.
     Any,
+    /// An exact decimal number. (Stored by its number, a variant has its place for ever: this one is the last.)
+    Decimal,
 }
 
 impl Type {
@@ -60,6 +62,7 @@ impl std::fmt::Display for Type {
             Self::Timestamp => "timestamp",
             Self::Duration => "duration",
             Self::Any => "any",
+            Self::Decimal => "decimal",
             Self::List(element) if **element == Self::Any => "list",
             Self::List(element) => return write!(f, "list({element})"),
             Self::Map(_, value) if **value == Self::Any => "map",

@@ -8,7 +8,7 @@ use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Type;
+use super::{Decimal, Type};
 
 /// A map value: entries in the order they came, keys unique.
 pub type Map = Vec<(Value, Value)>;
@@ -16,7 +16,8 @@ pub type Map = Vec<(Value, Value)>;
 /// One value, 24 bytes; text of up to 24 bytes lies inside it.
 ///
 /// `Eq` and `Hash` make values usable as keys: they tell types apart (`1` is not `1.0`), and doubles by their bits, with all NaNs equal
-/// and `-0.0` equal to `0.0`. The equality of expressions, which compares numbers across types, is the evaluator's.
+/// and `-0.0` equal to `0.0`. They tell decimals apart by their digits (`1.0` is not `1.00`). The equality of expressions, which compares
+/// numbers across types, is the evaluator's.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub enum Value {
     /// Nothing: the field was missing, or null.
@@ -46,6 +47,8 @@ pub enum Value {
     Map(Arc<Map>),
     /// The row lacks the field. Only [rows](super::Row) hold it: whoever asks one for the value is told null.
     Absent,
+    /// An exact decimal number. (Stored by its number, a variant has its place for ever: this one is the last.)
+    Decimal(Decimal),
 }
 
 impl Value {
@@ -85,6 +88,7 @@ impl Value {
             Self::Duration(_) => Type::Duration,
             Self::List(_) => Type::list(),
             Self::Map(_) => Type::map(),
+            Self::Decimal(_) => Type::Decimal,
         }
     }
 
@@ -108,6 +112,32 @@ impl Value {
             Self::Int(v) => Some(*v as f64),
             Self::Uint(v) => Some(*v as f64),
             Self::Double(v) => Some(*v),
+            Self::Decimal(v) => Some(v.to_f64()),
+            _ => None,
+        }
+    }
+
+    /// The number as a decimal, if it is a decimal or an integer.
+    #[must_use]
+    #[inline]
+    pub fn as_decimal(&self) -> Option<Decimal> {
+        match self {
+            Self::Decimal(v) => Some(*v),
+            Self::Int(v) => Some((*v).into()),
+            Self::Uint(v) => Some((*v).into()),
+            _ => None,
+        }
+    }
+
+    /// The order of a decimal and another number by their amounts, exactly. None unless one of the two is a decimal and the other a number,
+    /// and none for NaN.
+    #[must_use]
+    pub fn decimal_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Decimal(a), Self::Double(b)) => a.cmp_f64(*b),
+            (Self::Double(a), Self::Decimal(b)) => b.cmp_f64(*a).map(Ordering::reverse),
+            (Self::Decimal(a), b) => Some(a.amount_cmp(b.as_decimal()?)),
+            (a, Self::Decimal(b)) => Some(a.as_decimal()?.amount_cmp(*b)),
             _ => None,
         }
     }
@@ -134,17 +164,22 @@ impl Value {
                 let unequal = a.iter().zip(b.iter()).map(|(x, y)| pair(x, y)).find(|o| o.is_ne());
                 unequal.unwrap_or_else(|| a.len().cmp(&b.len()))
             }
-            (a, b) => match (a.as_f64(), b.as_f64()) {
-                (Some(x), Some(y)) => x.total_cmp(&y),
+            (a, b) => match (a.decimal_cmp(b), a.as_f64(), b.as_f64()) {
+                (Some(order), ..) => order,
+                (None, Some(x), Some(y)) => x.total_cmp(&y),
                 _ => a.rank().cmp(&b.rank()),
             },
         }
     }
 
-    /// As [`Value::total_cmp`], and of equal numbers the int comes before the uint before the double: only the same is equal.
+    /// As [`Value::total_cmp`], and of equal numbers the int comes before the uint before the double before the decimal, of equal decimals
+    /// the one with fewer digits: only the same is equal.
     #[must_use]
     pub fn strict_cmp(&self, other: &Self) -> Ordering {
-        self.total_cmp(other).then_with(|| self.rank().cmp(&other.rank()))
+        self.total_cmp(other).then_with(|| self.rank().cmp(&other.rank())).then_with(|| match (self, other) {
+            (Self::Decimal(a), Self::Decimal(b)) => a.scale().cmp(&b.scale()),
+            _ => Ordering::Equal,
+        })
     }
 
     fn rank(&self) -> u8 {
@@ -154,13 +189,14 @@ impl Value {
             Self::Int(_) => 2,
             Self::Uint(_) => 3,
             Self::Double(_) => 4,
-            Self::String(_) => 5,
-            Self::Bytes(_) => 6,
-            Self::Timestamp(_) => 7,
-            Self::Duration(_) => 8,
-            Self::List(_) => 9,
-            Self::Map(_) => 10,
-            Self::Absent => 11,
+            Self::Decimal(_) => 5,
+            Self::String(_) => 6,
+            Self::Bytes(_) => 7,
+            Self::Timestamp(_) => 8,
+            Self::Duration(_) => 9,
+            Self::List(_) => 10,
+            Self::Map(_) => 11,
+            Self::Absent => 12,
         }
     }
 }
@@ -191,6 +227,7 @@ impl PartialEq for Value {
             (Self::Duration(a), Self::Duration(b)) => a == b,
             (Self::List(a), Self::List(b)) => a == b,
             (Self::Map(a), Self::Map(b)) => a == b,
+            (Self::Decimal(a), Self::Decimal(b)) => a == b,
             _ => false,
         }
     }
@@ -215,6 +252,7 @@ impl Hash for Value {
                     Self::Duration(v) => v.hash(state),
                     Self::List(v) => v.hash(state),
                     Self::Map(v) => v.hash(state),
+                    Self::Decimal(v) => v.hash(state),
                     Self::Null | Self::Absent | Self::Int(_) | Self::String(_) => {}
                 }
             }

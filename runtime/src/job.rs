@@ -100,6 +100,9 @@ fn clear(scratch: &Path) -> Result<(), JobError> {
     }
 }
 
+/// How long a worker sleeps at most when nothing is due: whoever has something for it wakes it, and this bounds what a mistake there would cost.
+const LONGEST_PARK: Duration = Duration::from_secs(1);
+
 /// Builds the job on one worker and runs it until it ends, fails or is stopped.
 fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_every: Option<Duration>) {
     let index = worker.index();
@@ -127,7 +130,7 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
                     break;
                 }
             }
-            worker.step_or_park(wait);
+            worker.step_or_park(Some(wait.map_or(LONGEST_PARK, |wait| wait.min(LONGEST_PARK))));
         }
     }));
     if let Err(panic) = &result {

@@ -3,6 +3,7 @@
 use cel::common::ast::{CallExpr, Expr as Ast, IdedExpr};
 use tidegate_rows::Value;
 
+use super::operators::widen;
 use super::{Checker, Typed, is_operator};
 use crate::error::EvalError;
 use crate::fast::{Affix, BoolNode, TextNode};
@@ -66,7 +67,8 @@ impl Checker<'_> {
     }
 
     fn coalesce(&mut self, e: &IdedExpr, args: &[IdedExpr]) -> Typed {
-        let args: Vec<Typed> = args.iter().map(|arg| self.expr(arg)).collect();
+        let mut args: Vec<Typed> = args.iter().map(|arg| self.expr(arg)).collect();
+        widen(&mut args);
         let ty = args.iter().fold(Ty::Null, |ty, arg| ty.join(arg.ty.clone()));
         let is_const = args.iter().all(Typed::is_const);
         let node = Node::Coalesce(args.into_iter().map(|arg| arg.node).collect());
@@ -117,6 +119,7 @@ impl Checker<'_> {
         let mut args: Vec<Typed> = sources.iter().map(|source| self.expr(source)).collect();
         let ty = match function.name {
             "math.greatest" | "math.least" => self.extreme(e, function, &sources, &args),
+            "avg" if matches!(args.as_slice(), [arg] if arg.ty == Ty::list(Ty::Decimal)) => Ty::Decimal,
             _ => self.overload(e, function, &sources, &args),
         };
         self.constant_arguments(e, function, &sources, &mut args);

@@ -1,7 +1,7 @@
 //! Constants: parts that have one value for all records are evaluated now, and those that have none for any are problems.
 
 use cel::common::ast::IdedExpr;
-use tidegate_rows::{Row, Value};
+use tidegate_rows::{Decimal, Row, Value};
 
 use super::{Checker, Typed};
 use crate::error::{EvalError, Kind, Op};
@@ -42,9 +42,9 @@ impl Checker<'_> {
         })
     }
 
-    /// Whole numbers have no quotient by zero.
+    /// Whole numbers and decimals have no quotient by zero.
     pub(super) fn divisor(&mut self, e: &IdedExpr, op: Op, by: &Typed) {
-        let zero = matches!(&by.node, Node::Const(Val::Own(Value::Int(0) | Value::Uint(0))));
+        let zero = matches!(&by.node, Node::Const(Val::Own(v)) if v.as_decimal().is_some_and(|v| v.units() == 0));
         let error = match op {
             Op::Div => Kind::DivisionByZero,
             Op::Rem => Kind::ModulusByZero,
@@ -143,12 +143,14 @@ impl Checker<'_> {
             Node::Const(value) => return Some(value.clone()),
             Node::Int(_) => Value::Int(0),
             Node::Double(_) => Value::Double(0.0),
+            Node::Decimal(_) => Value::Decimal(Decimal::ZERO),
             Node::Bool(_) => Value::Bool(false),
             Node::Slot(slot) => match self.scope.schema.field(*slot).map(|field| Ty::from(&field.ty))? {
                 Ty::Bool => Value::Bool(false),
                 Ty::Int => Value::Int(0),
                 Ty::Uint => Value::Uint(0),
                 Ty::Double => Value::Double(0.0),
+                Ty::Decimal => Value::Decimal(Decimal::ZERO),
                 Ty::String => Value::string(""),
                 Ty::Bytes => Value::Bytes([].into()),
                 _ => return None,

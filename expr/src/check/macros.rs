@@ -9,7 +9,7 @@ use crate::node::{Binding, Node};
 use crate::ty::Ty;
 
 /// What a macro does with each element.
-enum Macro<'e> {
+pub(crate) enum Macro<'e> {
     Quantifier(Quantity, &'e IdedExpr),
     /// With a filter in front of it, or without.
     List(Option<&'e IdedExpr>, &'e IdedExpr),
@@ -26,7 +26,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A macro the parser leaves as a call: those with two variables, and those of optionals.
+    /// A macro that comes as a call: those with two variables and those of optionals, which the parser does not know, and all of a tree.
     pub(super) fn macro_call(&mut self, e: &IdedExpr, target: &IdedExpr, name: &str, args: &[IdedExpr]) -> Option<Typed> {
         match (name, args) {
             ("optMap", [var, body]) => return Some(self.opt_map(Binding::OptMap, target, var, body)),
@@ -39,6 +39,12 @@ impl Checker<'_> {
                 return Some(Typed::new(body.ty, Node::Let(Binding::Plain, Box::new((value.node, body.node)))));
             }
             _ => {}
+        }
+        if let Some((var, found)) = of_one_variable(name, args) {
+            return Some(match self.variable(var) {
+                Some(var) => self.over(target, &[&var], found),
+                None => self.refuse(e, format!("the first argument of {name} is a name")),
+            });
         }
         let (vars, rest) = args.split_at_checked(2)?;
         let found = match (name, rest) {
@@ -152,8 +158,21 @@ impl Checker<'_> {
     }
 }
 
+/// A macro with one variable, which the parser would have expanded, and that variable.
+fn of_one_variable<'e>(name: &str, args: &'e [IdedExpr]) -> Option<(&'e IdedExpr, Macro<'e>)> {
+    Some(match (name, args) {
+        ("all", [var, body]) => (var, Macro::Quantifier(Quantity::All, body)),
+        ("exists", [var, body]) => (var, Macro::Quantifier(Quantity::Exists, body)),
+        ("existsOne" | "exists_one", [var, body]) => (var, Macro::Quantifier(Quantity::One, body)),
+        ("map", [var, body]) => (var, Macro::List(None, body)),
+        ("map", [var, filter, body]) => (var, Macro::List(Some(filter), body)),
+        ("filter", [var, condition]) => (var, Macro::List(Some(condition), var)),
+        _ => return None,
+    })
+}
+
 /// The macro whose expansion this is: told by the value it starts from and by the step.
-fn recognise(c: &ComprehensionExpr) -> Option<Macro<'_>> {
+pub(crate) fn recognise(c: &ComprehensionExpr) -> Option<Macro<'_>> {
     let Ast::Call(step) = &c.loop_step.expr else { return None };
     let added = |e: &'_ IdedExpr| -> Option<usize> { matches!(&e.expr, Ast::Call(call) if call.func_name == op::ADD).then_some(1) };
     match (&c.accu_init.expr, step.args.as_slice()) {

@@ -12,6 +12,8 @@ mod constants;
 mod macros;
 mod operators;
 
+pub(super) use macros::{Macro, recognise};
+
 use std::ops::Range;
 
 use cel::common::ast::{EntryExpr, Expr as Ast, IdedExpr, LiteralValue, SelectExpr, operators as op};
@@ -194,12 +196,13 @@ impl Checker<'_> {
             }
             container = container.rsplit_once('.').map_or("", |(outer, _)| outer);
         }
-        const TYPES: [Tag; 14] = [
+        const TYPES: [Tag; 15] = [
             Tag::Null,
             Tag::Bool,
             Tag::Int,
             Tag::Uint,
             Tag::Double,
+            Tag::Decimal,
             Tag::String,
             Tag::Bytes,
             Tag::List,
@@ -290,17 +293,22 @@ impl Checker<'_> {
     }
 }
 
+/// The value of a literal.
+pub(super) fn value(literal: &LiteralValue) -> Value {
+    match literal {
+        LiteralValue::Null => Value::Null,
+        LiteralValue::Boolean(v) => Value::Bool(*v.inner()),
+        LiteralValue::Int(v) => Value::Int(*v.inner()),
+        LiteralValue::UInt(v) => Value::Uint(*v.inner()),
+        LiteralValue::Double(v) => Value::Double(*v.inner()),
+        LiteralValue::String(v) => Value::string(v.inner()),
+        LiteralValue::Bytes(v) => Value::Bytes(v.inner().into()),
+    }
+}
+
 fn constant(literal: &LiteralValue) -> Typed {
-    let (ty, value) = match literal {
-        LiteralValue::Null => (Ty::Null, Value::Null),
-        LiteralValue::Boolean(v) => (Ty::Bool, Value::Bool(*v.inner())),
-        LiteralValue::Int(v) => (Ty::Int, Value::Int(*v.inner())),
-        LiteralValue::UInt(v) => (Ty::Uint, Value::Uint(*v.inner())),
-        LiteralValue::Double(v) => (Ty::Double, Value::Double(*v.inner())),
-        LiteralValue::String(v) => (Ty::String, Value::string(v.inner())),
-        LiteralValue::Bytes(v) => (Ty::Bytes, Value::Bytes(v.inner().into())),
-    };
-    Typed::new(ty, Node::Const(Val::Own(value)))
+    let value = value(literal);
+    Typed::new((&value.type_of()).into(), Node::Const(Val::Own(value)))
 }
 
 /// A node as a condition.

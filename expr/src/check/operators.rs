@@ -1,7 +1,9 @@
 //! Operators: which operands they take, and which specialised node computes them.
 
+use std::cmp::Ordering;
+
 use cel::common::ast::{IdedExpr, operators as op};
-use tidegate_rows::Value;
+use tidegate_rows::{Decimal, Value};
 
 use super::{Checker, Typed, into_bool};
 use crate::error::Op;
@@ -71,6 +73,9 @@ impl Checker<'_> {
         let decided = if let BoolNode::Const(v) = condition { Some(v) } else { None };
         let yes = self.branch(yes, decided);
         let no = self.branch(no, decided.map(|v| !v));
+        let mut branches = [yes, no];
+        widen(&mut branches);
+        let [yes, no] = branches;
         match decided {
             Some(true) => return yes,
             Some(false) => return no,
@@ -98,7 +103,7 @@ impl Checker<'_> {
     fn negation(&mut self, e: &IdedExpr, operand: &IdedExpr) -> Typed {
         let operand = self.expr(operand);
         let is_const = operand.is_const();
-        if !matches!(operand.ty, Ty::Int | Ty::Double | Ty::Duration | Ty::Any) {
+        if !matches!(operand.ty, Ty::Int | Ty::Double | Ty::Decimal | Ty::Duration | Ty::Any) {
             self.report(e, format!("no `-` for {}", operand.ty));
             // What it is compared with is no second mistake.
             return Typed::new(Ty::Any, Node::Neg(Box::new(operand.node)));
@@ -171,11 +176,25 @@ impl Checker<'_> {
             let verb = if equality { "compare" } else { "order" };
             self.report(e, format!("cannot {verb} {} and {}", l.ty, r.ty));
         }
+        if equality && [&l.ty, &r.ty].contains(&&Ty::Decimal) {
+            self.unequal_double(e, &l, &r);
+        }
         if l.is_const() && r.is_const() {
             let node = BoolNode::Compare(op, Box::new((l.node, r.node)));
             return Typed::new(Ty::Bool, self.fold(e, Node::Bool(Box::new(node)), true));
         }
         Typed::bool(compare(op, l, r))
+    }
+
+    /// A double such as 0.1 is not the number that it is written as, and so equals no decimal that anybody has in mind.
+    fn unequal_double(&mut self, e: &IdedExpr, l: &Typed, r: &Typed) {
+        for side in [l, r] {
+            if let Node::Const(Val::Own(Value::Double(v))) = side.node
+                && let Some(meant) = Decimal::from_f64(v).filter(|meant| meant.cmp_f64(v) != Some(Ordering::Equal))
+            {
+                self.report(e, format!("no decimal equals the double {meant}, which is not exactly that number: write decimal('{meant}')"));
+            }
+        }
     }
 
     fn arithmetic(&mut self, e: &IdedExpr, op: Op, left: &IdedExpr, right: &IdedExpr) -> Typed {
@@ -188,7 +207,7 @@ impl Checker<'_> {
             }
         };
         let is_const = l.is_const() && r.is_const();
-        if !is_const && matches!(l.ty, Ty::Int | Ty::Uint) {
+        if !is_const && matches!(l.ty, Ty::Int | Ty::Uint | Ty::Decimal) {
             self.divisor(e, op, &r);
         }
         let node = match (&l.ty, &r.ty) {
@@ -237,6 +256,8 @@ fn compare(op: Op, l: Typed, r: Typed) -> BoolNode {
         (a, b)
             if a.is_number()
                 && b.is_number()
+                // A decimal is compared exactly.
+                && ![a, b].contains(&&Ty::Decimal)
                 && (*a == Ty::Double || *b == Ty::Double)
                 && (!op.is_equality() || is_double(&l) && is_double(&r)) =>
         {
@@ -256,6 +277,21 @@ fn compare(op: Op, l: Typed, r: Typed) -> BoolNode {
 /// Is this number the same as a double?
 fn is_double(side: &Typed) -> bool {
     side.ty == Ty::Double || matches!(&side.node, Node::Const(Val::Own(Value::Int(v))) if v.unsigned_abs() <= 1 << 53)
+}
+
+/// Makes decimals of the whole numbers beside them, so that all are of one type: those of `ok ? amount : 0`.
+pub(super) fn widen(parts: &mut [Typed]) {
+    let fits = |part: &Typed| matches!(part.ty, Ty::Decimal | Ty::Int | Ty::Uint | Ty::Null);
+    if !parts.iter().all(fits) || parts.iter().all(|part| part.ty != Ty::Decimal) {
+        return;
+    }
+    for part in parts.iter_mut().filter(|part| matches!(part.ty, Ty::Int | Ty::Uint)) {
+        part.ty = Ty::Decimal;
+        part.node = match std::mem::replace(&mut part.node, Node::Const(Val::NULL)) {
+            Node::Const(Val::Own(value)) => Node::Const(Val::Own(value.as_decimal().map_or(value, Value::Decimal))),
+            node => Node::Decimal(Box::new(node)),
+        };
+    }
 }
 
 pub(super) fn into_int(node: Node) -> IntNode {
@@ -287,13 +323,14 @@ fn result(op: Op, l: &Ty, r: &Ty) -> Option<Ty> {
         (Ty::Any, other) | (other, Ty::Any) => {
             let additive = matches!(op, Op::Add | Op::Sub) && matches!(other, Ty::Timestamp | Ty::Duration);
             let joined = op == Op::Add && matches!(other, Ty::Bytes | Ty::List(_));
-            if !(matches!(other, Ty::Int | Ty::Uint) || additive || joined) {
+            if !(matches!(other, Ty::Int | Ty::Uint | Ty::Decimal) || additive || joined) {
                 return None;
             }
             Ty::Any
         }
         (Ty::Int, Ty::Int) => Ty::Int,
         (Ty::Uint, Ty::Uint) => Ty::Uint,
+        (Ty::Decimal, Ty::Decimal | Ty::Int | Ty::Uint) | (Ty::Int | Ty::Uint, Ty::Decimal) => Ty::Decimal,
         (a, b) if op != Op::Rem && a.is_number() && b.is_number() && (*a == Ty::Double || *b == Ty::Double) => Ty::Double,
         (Ty::String, Ty::String) if op == Op::Add => Ty::String,
         (Ty::Bytes, Ty::Bytes) if op == Op::Add => Ty::Bytes,

@@ -1,8 +1,8 @@
 //! Conversions between types.
 
 use jiff::Timestamp;
-use tidegate_rows::Value;
 use tidegate_rows::format::{duration as spans, instant_with_offset};
+use tidegate_rows::{Decimal, NotDecimal, Value};
 
 use super::{Function, Outcome, Style::Global, T, no_match};
 use crate::error::{EvalError, Kind, Tag};
@@ -13,7 +13,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "int",
         style: Global,
-        overloads: &[(&[T::Int], T::Int), (&[T::Uint], T::Int), (&[T::Double], T::Int), (&[T::String], T::Int), (&[T::Timestamp], T::Int)],
+        overloads: &[
+            (&[T::Int], T::Int),
+            (&[T::Uint], T::Int),
+            (&[T::Double], T::Int),
+            (&[T::Decimal], T::Int),
+            (&[T::String], T::Int),
+            (&[T::Timestamp], T::Int),
+        ],
         call: int,
         doc: "An int from a number (cut towards zero), text, or a timestamp (seconds since 1970). An error if it does not fit.",
         examples: &[("int('-7')", "-7"), ("int(2.9)", "2")],
@@ -21,7 +28,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "uint",
         style: Global,
-        overloads: &[(&[T::Int], T::Uint), (&[T::Uint], T::Uint), (&[T::Double], T::Uint), (&[T::String], T::Uint)],
+        overloads: &[
+            (&[T::Int], T::Uint),
+            (&[T::Uint], T::Uint),
+            (&[T::Double], T::Uint),
+            (&[T::Decimal], T::Uint),
+            (&[T::String], T::Uint),
+        ],
         call: uint,
         doc: "An unsigned int from a number (cut towards zero) or text. An error if it does not fit.",
         examples: &[("uint('7')", "7u")],
@@ -29,10 +42,30 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         name: "double",
         style: Global,
-        overloads: &[(&[T::Int], T::Double), (&[T::Uint], T::Double), (&[T::Double], T::Double), (&[T::String], T::Double)],
+        overloads: &[
+            (&[T::Int], T::Double),
+            (&[T::Uint], T::Double),
+            (&[T::Double], T::Double),
+            (&[T::Decimal], T::Double),
+            (&[T::String], T::Double),
+        ],
         call: double,
         doc: "A double from a number or text.",
         examples: &[("double('1.5')", "1.5")],
+    },
+    Function {
+        name: "decimal",
+        style: Global,
+        overloads: &[
+            (&[T::String], T::Decimal),
+            (&[T::Int], T::Decimal),
+            (&[T::Uint], T::Decimal),
+            (&[T::Double], T::Decimal),
+            (&[T::Decimal], T::Decimal),
+        ],
+        call: decimal,
+        doc: "An exact decimal from text, with the digits it is written with, or from a number; from a double, the one with the fewest digits that stands for it. An error if it has more than 38 digits.",
+        examples: &[("string(decimal('12.30') * 2)", "'24.60'"), ("decimal(0.1)", "decimal('0.1')")],
     },
     Function {
         name: "string",
@@ -42,6 +75,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             (&[T::Int], T::String),
             (&[T::Uint], T::String),
             (&[T::Double], T::String),
+            (&[T::Decimal], T::String),
             (&[T::Bool], T::String),
             (&[T::Bytes], T::String),
             (&[T::Timestamp], T::String),
@@ -110,6 +144,7 @@ fn int(args: &[Val<'_>]) -> Outcome {
         // The ends are excluded: as doubles they are no longer the ints they look like.
         Some(Value::Double(v)) if *v > i64::MIN as f64 && *v < i64::MAX as f64 => *v as i64,
         Some(Value::Double(_)) => return Err(range(Tag::Int)),
+        Some(Value::Decimal(v)) => i64::try_from(v.trunc()).map_err(|_| range(Tag::Int))?,
         Some(Value::String(v)) => v.parse().map_err(|_| unreadable(v, "an int"))?,
         Some(Value::Timestamp(v)) => i64::try_from(v.as_nanosecond().div_euclid(1_000_000_000)).map_err(|_| range(Tag::Int))?,
         _ => return no_match(),
@@ -123,6 +158,7 @@ fn uint(args: &[Val<'_>]) -> Outcome {
         Some(Value::Uint(v)) => *v,
         Some(Value::Double(v)) if *v >= 0.0 && *v < u64::MAX as f64 => *v as u64,
         Some(Value::Double(_)) => return Err(range(Tag::Uint)),
+        Some(Value::Decimal(v)) => u64::try_from(v.trunc()).map_err(|_| range(Tag::Uint))?,
         Some(Value::String(v)) => v.parse().map_err(|_| unreadable(v, "a uint"))?,
         _ => return no_match(),
     };
@@ -143,6 +179,22 @@ fn double(args: &[Val<'_>]) -> Outcome {
         None => return no_match(),
     };
     Ok(Val::Own(Value::Double(v)))
+}
+
+fn decimal(args: &[Val<'_>]) -> Outcome {
+    let v = match args.first().and_then(Val::data) {
+        Some(Value::String(v)) => v.parse::<Decimal>().map_err(|wrong| match wrong {
+            NotDecimal::NoNumber => unreadable(v, "a decimal such as 12.30"),
+            NotDecimal::TooLong => unreadable(v, "a decimal: it has more than 38 digits"),
+        })?,
+        Some(Value::Double(v)) => Decimal::from_f64(*v).ok_or_else(|| range(Tag::Decimal))?,
+        Some(other) => match other.as_decimal() {
+            Some(v) => v,
+            None => return no_match(),
+        },
+        None => return no_match(),
+    };
+    Ok(Val::Own(Value::Decimal(v)))
 }
 
 fn string(args: &[Val<'_>]) -> Outcome {

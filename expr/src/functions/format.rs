@@ -1,6 +1,6 @@
 //! `format`: text with placeholders, `'%s has %d'.format([name, n])`.
 
-use tidegate_rows::Value;
+use tidegate_rows::{Decimal, Rounding, Value};
 
 use super::{Function, Outcome, Style, T, no_match};
 use crate::arith::bounded_text;
@@ -112,6 +112,7 @@ fn one(clause: char, precision: usize, value: &Val<'_>, text: &mut String) -> Re
         ('d', Some(Value::Uint(v))) => v.to_string(),
         ('d', Some(Value::Double(v))) if !v.is_finite() => display::double(*v),
         ('d', _) => return refuse("ints"),
+        ('f', Some(Value::Decimal(v))) => fixed(*v, precision),
         ('f', data) => match data.and_then(Value::as_f64) {
             Some(v) if v.is_finite() => format!("{v:.precision$}"),
             Some(v) => display::double(v),
@@ -149,6 +150,14 @@ fn one(clause: char, precision: usize, value: &Val<'_>, text: &mut String) -> Re
     };
     text.push_str(&piece);
     Ok(())
+}
+
+/// A decimal with so many digits behind the point.
+fn fixed(v: Decimal, precision: usize) -> String {
+    let places = i64::try_from(precision).unwrap_or(i64::MAX);
+    let rounded = v.round(places, Rounding::Nearest).unwrap_or(v);
+    let point = if rounded.scale() == 0 && precision > 0 { "." } else { "" };
+    format!("{rounded}{point}{}", "0".repeat(precision.saturating_sub(rounded.scale().into())))
 }
 
 fn signed(v: i64, digits: impl Fn(u64) -> String) -> String {

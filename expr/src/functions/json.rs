@@ -1,6 +1,8 @@
 //! JSON, read and written.
 
+use serde::ser::{Error, Serialize, Serializer};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use tidegate_rows::Value;
 
 use super::{Function, Outcome, Style, T, base64_encode, no_match};
@@ -23,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::Any], T::String)],
         call: write,
-        doc: "The value as JSON text: timestamps in RFC 3339, durations in seconds (`1.5s`), bytes in base64; NaN and infinities are null.",
+        doc: "The value as JSON text: timestamps in RFC 3339, durations in seconds (`1.5s`), bytes in base64; decimals are numbers with all their digits; NaN and infinities are null.",
         examples: &[("to_json({'n': 1, 'l': [true, null]})", "'{\"n\":1,\"l\":[true,null]}'")],
     },
 ];
@@ -57,24 +59,31 @@ pub(crate) fn from_json(json: &Json) -> Value {
 fn write(args: &[Val<'_>]) -> Outcome {
     let Some(value) = args.first() else { return no_match() };
     let text = match value.data() {
-        Some(value) => to_json(value).to_string(),
-        None => to_json(&value.clone().into_value()).to_string(),
+        Some(value) => serde_json::to_string(&Written(value)),
+        None => serde_json::to_string(&Written(&value.clone().into_value())),
     };
+    let text = text.map_err(|error| EvalError::message(format!("the value has no JSON text: {error}")))?;
     bounded_text(text.len())?;
     Ok(Val::text(text))
 }
 
-fn to_json(value: &Value) -> Json {
-    match value {
-        Value::Null | Value::Absent => Json::Null,
-        Value::Bool(v) => (*v).into(),
-        Value::Int(v) => (*v).into(),
-        Value::Uint(v) => (*v).into(),
-        Value::Double(v) => (*v).into(),
-        Value::String(v) => v.as_str().into(),
-        Value::Bytes(v) => base64_encode(v).into(),
-        Value::Timestamp(_) | Value::Duration(_) => display::Plain(value).to_string().into(),
-        Value::List(items) => items.iter().map(to_json).collect(),
-        Value::Map(entries) => entries.iter().map(|(k, v)| (display::Plain(k).to_string(), to_json(v))).collect(),
+/// A value in JSON. Decimals are numbers with all their digits.
+struct Written<'a>(&'a Value);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null | Value::Absent => s.serialize_unit(),
+            Value::Bool(v) => s.serialize_bool(*v),
+            Value::Int(v) => s.serialize_i64(*v),
+            Value::Uint(v) => s.serialize_u64(*v),
+            Value::Double(v) => s.serialize_f64(*v),
+            Value::Decimal(v) => RawValue::from_string(v.to_string()).map_err(S::Error::custom)?.serialize(s),
+            Value::String(v) => s.serialize_str(v),
+            Value::Bytes(v) => s.serialize_str(&base64_encode(v)),
+            Value::Timestamp(_) | Value::Duration(_) => s.collect_str(&display::Plain(self.0)),
+            Value::List(items) => s.collect_seq(items.iter().map(Written)),
+            Value::Map(entries) => s.collect_map(entries.iter().map(|(k, v)| (display::Plain(k).to_string(), Written(v)))),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Size, and the functions of lists: aggregates, which skip nulls and are null when nothing remains, and rearrangements.
 
-use tidegate_rows::Value;
+use tidegate_rows::{Decimal, DecimalSum, Value};
 
 use super::{Function, Outcome, Style, T, no_match};
 use crate::arith::{self, bounded_list};
@@ -74,7 +74,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: DOUBLE,
         call: avg,
-        doc: "The mean of numbers without nulls, null if there are none.",
+        doc: "The mean of numbers without nulls, a double; of decimals, with ints among them or not, exact to 38 digits. Null if there are none.",
         examples: &[("avg([1, 2])", "1.5"), ("avg([])", "null")],
     },
     Function {
@@ -175,7 +175,7 @@ fn sum(args: &[Val<'_>]) -> Outcome {
     let Some(items) = items(args) else { return no_match() };
     let mut total: Option<Val<'static>> = None;
     for item in items.iter().filter(|v| !is_null(v)) {
-        if !matches!(item.data(), Some(Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Duration(_))) {
+        if !matches!(item.data(), Some(Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Decimal(_) | Value::Duration(_))) {
             return no_match();
         }
         total = Some(match total {
@@ -207,7 +207,24 @@ fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
+/// The mean of decimals, if there is one among ints and decimals only.
+fn decimal_mean(args: &[Val<'_>]) -> Option<Decimal> {
+    let items = items(args)?;
+    if !items.iter().any(|v| matches!(v.data(), Some(Value::Decimal(_)))) {
+        return None;
+    }
+    let (mut sum, mut count) = (DecimalSum::default(), 0);
+    for item in items.iter().filter(|v| !is_null(v)) {
+        sum.add(item.data()?.as_decimal()?);
+        count += 1;
+    }
+    sum.divided_by(count)
+}
+
 fn avg(args: &[Val<'_>]) -> Outcome {
+    if let Some(mean) = decimal_mean(args) {
+        return Ok(Val::Own(Value::Decimal(mean)));
+    }
     match numbers(args) {
         Some(numbers) if numbers.is_empty() => Ok(Val::NULL),
         Some(numbers) => Ok(Val::Own(Value::Double(mean(&numbers)))),

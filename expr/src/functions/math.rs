@@ -1,17 +1,17 @@
 //! The `math.` functions.
 
-use tidegate_rows::Value;
+use tidegate_rows::{Rounding, Value};
 
 use super::{Function, Outcome, Style::Global, T, no_match};
 use crate::error::{EvalError, Kind, Op, Tag};
 use crate::ops;
 use crate::val::Val;
 
-const ROUNDING: &[(&[T], T)] = &[(&[T::Double], T::Double)];
+const ROUNDING: &[(&[T], T)] = &[(&[T::Double], T::Double), (&[T::Decimal], T::Decimal), (&[T::Decimal, T::Int], T::Decimal)];
 const DOUBLE_TEST: &[(&[T], T)] = &[(&[T::Double], T::Bool)];
 const BITS: &[(&[T], T)] = &[(&[T::Int, T::Int], T::Int), (&[T::Uint, T::Uint], T::Uint)];
 const SHIFT: &[(&[T], T)] = &[(&[T::Int, T::Int], T::Int), (&[T::Uint, T::Int], T::Uint)];
-const SAME: &[(&[T], T)] = &[(&[T::Int], T::Int), (&[T::Uint], T::Uint), (&[T::Double], T::Double)];
+const SAME: &[(&[T], T)] = &[(&[T::Int], T::Int), (&[T::Uint], T::Uint), (&[T::Double], T::Double), (&[T::Decimal], T::Decimal)];
 /// Any number of numbers, or a list of them: the checker knows these two by name.
 const EXTREME: &[(&[T], T)] = &[(&[T::List(&T::A)], T::A)];
 
@@ -36,40 +36,44 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "math.ceil",
         style: Global,
         overloads: ROUNDING,
-        call: |a| round(a, f64::ceil),
-        doc: "Rounds up.",
+        call: |a| round(a, f64::ceil, Rounding::Ceiling),
+        doc: "Rounds up; a decimal also to so many digits behind the point.",
         examples: &[("math.ceil(1.2)", "2.0")],
     },
     Function {
         name: "math.floor",
         style: Global,
         overloads: ROUNDING,
-        call: |a| round(a, f64::floor),
-        doc: "Rounds down.",
+        call: |a| round(a, f64::floor, Rounding::Floor),
+        doc: "Rounds down; a decimal also to so many digits behind the point.",
         examples: &[("math.floor(-1.2)", "-2.0")],
     },
     Function {
         name: "math.round",
         style: Global,
         overloads: ROUNDING,
-        call: |a| round(a, f64::round),
-        doc: "Rounds to the nearest whole number, halves away from zero.",
-        examples: &[("math.round(1.5)", "2.0")],
+        call: |a| round(a, f64::round, Rounding::Nearest),
+        doc: "Rounds to the nearest whole number, halves away from zero; a decimal also to so many digits behind the point.",
+        examples: &[
+            ("math.round(1.5)", "2.0"),
+            ("string(math.round(decimal('2.345'), 2))", "'2.35'"),
+            ("math.round(decimal('1250'), -2)", "1300"),
+        ],
     },
     Function {
         name: "math.trunc",
         style: Global,
         overloads: ROUNDING,
-        call: |a| round(a, f64::trunc),
-        doc: "Cuts off the fraction.",
+        call: |a| round(a, f64::trunc, Rounding::Down),
+        doc: "Cuts off the fraction; of a decimal also all but so many digits behind the point.",
         examples: &[("math.trunc(-1.7)", "-1.0")],
     },
     Function {
         name: "math.sqrt",
         style: Global,
-        overloads: &[(&[T::Double], T::Double), (&[T::Int], T::Double), (&[T::Uint], T::Double)],
+        overloads: &[(&[T::Double], T::Double), (&[T::Int], T::Double), (&[T::Uint], T::Double), (&[T::Decimal], T::Double)],
         call: sqrt,
-        doc: "The square root; NaN of negative numbers.",
+        doc: "The square root, a double; NaN of negative numbers.",
         examples: &[("math.sqrt(9)", "3.0")],
     },
     Function {
@@ -172,8 +176,23 @@ fn double(args: &[Val<'_>]) -> Option<f64> {
     }
 }
 
-fn round(args: &[Val<'_>], round: fn(f64) -> f64) -> Outcome {
-    double(args).map_or_else(no_match, |v| Ok(Val::Own(Value::Double(round(v)))))
+fn round(args: &[Val<'_>], round: fn(f64) -> f64, rounding: Rounding) -> Outcome {
+    let (number, places) = match args {
+        [number] => (number.data(), 0),
+        [number, places] => match places.data() {
+            Some(Value::Int(places)) => (number.data(), *places),
+            _ => return no_match(),
+        },
+        _ => return no_match(),
+    };
+    match number {
+        Some(Value::Double(v)) if args.len() == 1 => Ok(Val::Own(Value::Double(round(*v)))),
+        Some(Value::Decimal(v)) => {
+            let rounded = v.round(places, rounding).ok_or(EvalError(Kind::Overflow(Tag::Decimal)))?;
+            Ok(Val::Own(Value::Decimal(rounded)))
+        }
+        _ => no_match(),
+    }
 }
 
 fn test(args: &[Val<'_>], test: fn(f64) -> bool) -> Outcome {
@@ -189,6 +208,7 @@ fn abs(args: &[Val<'_>]) -> Outcome {
     match args.first().and_then(Val::data) {
         Some(Value::Int(v)) => Ok(Val::int(v.checked_abs().ok_or(EvalError(Kind::Overflow(Tag::Int)))?)),
         Some(Value::Double(v)) => Ok(Val::Own(Value::Double(v.abs()))),
+        Some(Value::Decimal(v)) => Ok(Val::Own(Value::Decimal(v.abs()))),
         Some(v @ Value::Uint(_)) => Ok(Val::Own(v.clone())),
         _ => no_match(),
     }
@@ -198,6 +218,7 @@ fn sign(args: &[Val<'_>]) -> Outcome {
     match args.first().and_then(Val::data) {
         Some(Value::Int(v)) => Ok(Val::int(v.signum())),
         Some(Value::Uint(v)) => Ok(Val::Own(Value::Uint((*v).min(1)))),
+        Some(Value::Decimal(v)) => Ok(Val::Own(Value::Decimal((v.units().signum() as i64).into()))),
         // Unlike f64::signum, zero has no sign.
         Some(Value::Double(v)) => Ok(Val::Own(Value::Double(if *v == 0.0 { 0.0 } else { v.signum() }))),
         _ => no_match(),

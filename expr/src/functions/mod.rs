@@ -74,6 +74,7 @@ pub(super) enum T {
     Int,
     Uint,
     Double,
+    Decimal,
     String,
     Bytes,
     Timestamp,
@@ -81,7 +82,7 @@ pub(super) enum T {
     Type,
     Ip,
     Cidr,
-    /// An int, uint or double.
+    /// A number of any type.
     Number,
     Any,
     /// Whatever the first use of it in the arguments is.
@@ -106,6 +107,7 @@ impl T {
             | (Self::Int, Ty::Int)
             | (Self::Uint, Ty::Uint)
             | (Self::Double, Ty::Double)
+            | (Self::Decimal, Ty::Decimal)
             | (Self::String, Ty::String)
             | (Self::Bytes, Ty::Bytes)
             | (Self::Timestamp, Ty::Timestamp)
@@ -113,7 +115,7 @@ impl T {
             | (Self::Type, Ty::Type)
             | (Self::Ip, Ty::Ip)
             | (Self::Cidr, Ty::Cidr)
-            | (Self::Number, Ty::Int | Ty::Uint | Ty::Double)
+            | (Self::Number, Ty::Int | Ty::Uint | Ty::Double | Ty::Decimal)
             | (Self::Map, Ty::Map(..)) => true,
             (Self::List(inner), Ty::List(element)) => inner.accepts(element, a),
             (Self::Optional(inner), Ty::Optional(element)) => inner.accepts(element, a),
@@ -140,6 +142,7 @@ impl T {
             Self::Int => Ty::Int,
             Self::Uint => Ty::Uint,
             Self::Double => Ty::Double,
+            Self::Decimal => Ty::Decimal,
             Self::String => Ty::String,
             Self::Bytes => Ty::Bytes,
             Self::Timestamp => Ty::Timestamp,

@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 
 use hashbrown::hash_map::EntryRef;
 use serde::{Deserialize, Serialize};
-use tidegate_rows::Value;
+use tidegate_rows::{Decimal, DecimalSum, Value};
 use tidegate_runtime::state::Table;
 
-use super::Function;
 use super::exact::Exact;
+use super::{Function, Numbers};
 
 /// When a record was: its event time, and its number in the order of arrival. Of records that come in no order of their own that is the rank of
 /// their time, and values decide between equal ones.
@@ -111,6 +111,9 @@ pub enum Acc {
     Frequencies(Box<Table<Value, i64>>),
     /// Of `sum`, `avg`, `stddev` and `variance` over doubles that come in no order of their own.
     Exact(Box<Sums>),
+    /// Of `sum` and `avg` over decimals, and over values of any type once a decimal is among them. (Stored by its number, a variant has its
+    /// place for ever: this one is the last.)
+    Decimals(Box<Decimals>),
 }
 
 /// Exact sums.
@@ -162,13 +165,65 @@ impl Sums {
 
     fn finish(&self, function: &Function) -> Value {
         match function {
-            Function::Sum { doubles } if !(*doubles || self.double) => whole(self.ints),
-            Function::Sum { .. } => Value::Double(self.total()),
-            Function::Avg { .. } if self.count > 0 => Value::Double(self.total() / self.count as f64),
+            Function::Sum(numbers) if *numbers != Numbers::Doubles && !self.double => whole(self.ints),
+            Function::Sum(_) => Value::Double(self.total()),
+            Function::Avg(_) if self.count > 0 => Value::Double(self.total() / self.count as f64),
             Function::Variance | Function::Stddev if self.count > 1 => {
                 let variance = self.squares.as_ref().map_or(f64::NAN, |squares| self.sum.variance(squares, self.count));
                 Value::Double(if *function == Function::Stddev { variance.sqrt() } else { variance })
             }
+            _ => Value::Null,
+        }
+    }
+}
+
+/// Sums with decimals. Ints are summed with the decimals, and doubles apart from them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Decimals {
+    /// The number of values.
+    count: u64,
+    sum: DecimalSum,
+    /// Of the doubles, if there was one.
+    doubles: Option<Exact>,
+}
+
+impl Decimals {
+    fn add(&mut self, value: &Value) {
+        self.count += 1;
+        match (value.as_decimal(), value.as_f64()) {
+            (Some(term), _) => self.sum.add(term),
+            (None, Some(term)) => self.doubles.get_or_insert_default().add(term),
+            (None, None) => {}
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum.merge(&other.sum);
+        if let Some(more) = &other.doubles {
+            self.doubles.get_or_insert_default().merge(more);
+        }
+    }
+
+    /// Takes back what was merged. Sums with doubles are never asked to.
+    fn retract(&mut self, other: &Self) {
+        self.count -= other.count;
+        self.sum.retract(&other.sum);
+    }
+
+    fn total(&self) -> f64 {
+        let mut all = self.doubles.clone().unwrap_or_default();
+        all.add(self.sum.to_f64());
+        all.rounded()
+    }
+
+    fn finish(&self, function: &Function) -> Value {
+        let exact = |sum: Option<Decimal>| sum.filter(|_| self.doubles.is_none()).map(Value::Decimal);
+        match function {
+            Function::Sum(_) => exact(self.sum.total()).unwrap_or_else(|| Value::Double(self.total())),
+            Function::Avg(_) if self.count == 0 => Value::Null,
+            Function::Avg(Numbers::Decimals) if self.doubles.is_none() => exact(self.sum.divided_by(self.count)).unwrap_or_default(),
+            Function::Avg(_) => Value::Double(self.total() / self.count as f64),
             _ => Value::Null,
         }
     }
@@ -185,10 +240,11 @@ impl Acc {
     pub fn new(function: &Function) -> Self {
         match function {
             Function::Count => Self::Count(0),
-            Function::Sum { doubles: true } => Self::SumOfDoubles(0.0),
-            Function::Sum { doubles: false } => Self::Sum { ints: Wide::default(), doubles: None },
-            Function::Avg { ints: false } => Self::Avg { sum: 0.0, count: 0 },
-            Function::Avg { ints: true } => Self::AvgOfInts { sum: Wide::default(), count: 0 },
+            Function::Sum(Numbers::Doubles) => Self::SumOfDoubles(0.0),
+            Function::Sum(Numbers::Ints | Numbers::Any) => Self::Sum { ints: Wide::default(), doubles: None },
+            Function::Avg(Numbers::Doubles | Numbers::Any) => Self::Avg { sum: 0.0, count: 0 },
+            Function::Avg(Numbers::Ints) => Self::AvgOfInts { sum: Wide::default(), count: 0 },
+            Function::Sum(Numbers::Decimals) | Function::Avg(Numbers::Decimals) => Self::Decimals(Box::default()),
             Function::Min => Self::Min(Value::Null),
             Function::Max => Self::Max(Value::Null),
             Function::First => Self::First(None),
@@ -204,7 +260,7 @@ impl Acc {
     /// The accumulator of no records that may come in any order.
     pub(super) fn unordered(function: &Function) -> Self {
         match function {
-            Function::Sum { .. } | Function::Avg { ints: false } => Self::Exact(Box::default()),
+            Function::Sum(_) | Function::Avg(Numbers::Doubles | Numbers::Any) => Self::Exact(Box::default()),
             Function::Stddev | Function::Variance => Self::Exact(Box::new(Sums { squares: Some(Exact::default()), ..Sums::default() })),
             _ => Self::new(function),
         }
@@ -218,6 +274,7 @@ impl Acc {
             Self::Sum { ints, doubles } => match value {
                 Value::Int(v) => ints.add(i128::from(*v)),
                 Value::Uint(v) => ints.add(i128::from(*v)),
+                Value::Decimal(_) => self.add_decimal(value),
                 other => **doubles.get_or_insert_default() += other.as_f64().unwrap_or(0.0),
             },
             Self::SumOfDoubles(sum) => *sum += value.as_f64().unwrap_or(0.0),
@@ -262,8 +319,18 @@ impl Acc {
             }
             Self::Quantile(values) => values.extend(value.as_f64()),
             Self::Frequencies(counts) => *counts.entry_ref(value).or_insert(0) += 1,
+            Self::Exact(sums) if matches!(value, Value::Decimal(_)) && sums.squares.is_none() => self.add_decimal(value),
             Self::Exact(sums) => sums.add(value),
+            Self::Decimals(sums) => sums.add(value),
         }
+    }
+
+    /// Goes on as a sum of decimals, which this value is the first of.
+    #[cold]
+    fn add_decimal(&mut self, value: &Value) {
+        let mut sums = self.decimals().unwrap_or_default();
+        sums.add(value);
+        *self = Self::Decimals(Box::new(sums));
     }
 
     /// Adds what another accumulator of the same function has seen.
@@ -317,6 +384,13 @@ impl Acc {
                     *counts.entry_ref(value).or_insert(0) += n;
                 }
             }
+            (Self::Decimals(sums), other) => other.decimals().iter().for_each(|others| sums.merge(others)),
+            (acc, Self::Decimals(others)) => {
+                if let Some(mut sums) = acc.decimals() {
+                    sums.merge(others);
+                    *acc = Self::Decimals(Box::new(sums));
+                }
+            }
             (Self::Exact(sums), Self::Exact(others)) => sums.merge(others),
             // The job had another order of records when one of them was stored.
             (Self::Exact(sums), other) => other.sums().iter().for_each(|others| sums.merge(others)),
@@ -354,6 +428,26 @@ impl Acc {
         Some(sums)
     }
 
+    /// The same as sums of decimals, as far as it is.
+    fn decimals(&self) -> Option<Decimals> {
+        let mut decimals = Decimals::default();
+        let mut add = |ints: Wide, doubles: Option<Exact>, count: u64| {
+            if ints.get() != 0 {
+                decimals.sum.add_whole(ints.get());
+            }
+            (decimals.doubles, decimals.count) = (doubles, count);
+        };
+        match self {
+            Self::Decimals(sums) => return Some((**sums).clone()),
+            // How many values a sum has seen, nobody asks.
+            Self::Sum { ints, doubles } => add(*ints, doubles.as_deref().map(|sum| Exact::of(*sum)), 0),
+            Self::Exact(sums) if sums.squares.is_none() => add(sums.ints, sums.double.then(|| sums.sum.clone()), sums.count),
+            Self::Avg { sum, count } => add(Wide::default(), Some(Exact::of(*sum)), *count),
+            _ => return None,
+        }
+        Some(decimals)
+    }
+
     /// Takes back what another accumulator of the same function has seen, which has been merged into this one.
     pub(super) fn retract(&mut self, other: &Self) {
         match (self, other) {
@@ -363,6 +457,7 @@ impl Acc {
                 sum.add(-s.get());
                 *count -= n;
             }
+            (Self::Decimals(sums), Self::Decimals(others)) => sums.retract(others),
             (Self::Distinct(seen), Self::Distinct(others)) => {
                 for (value, parts) in others.iter() {
                     if let EntryRef::Occupied(mut entry) = seen.entry_ref(value) {
@@ -405,8 +500,9 @@ impl Acc {
     /// What it holds, as far as that can be told without its function, by what is `kept` of it: of `quantile` the values.
     pub(crate) fn shown(&self, kept: &str) -> Value {
         match self {
-            Self::Exact(sums) if kept.starts_with("sum(") => sums.finish(&Function::Sum { doubles: false }),
-            Self::Exact(sums) if kept.starts_with("avg(") => sums.finish(&Function::Avg { ints: false }),
+            Self::Exact(_) | Self::Decimals(_) if kept.starts_with("sum(") => self.finish(&Function::Sum(Numbers::Any)),
+            Self::Exact(_) if kept.starts_with("avg(") => self.finish(&Function::Avg(Numbers::Any)),
+            Self::Decimals(_) if kept.starts_with("avg(") => self.finish(&Function::Avg(Numbers::Decimals)),
             Self::Quantile(values) => Value::list(values.iter().copied().map(Value::Double)),
             Self::Frequencies(_) => self.finish(&Function::Top(usize::MAX)),
             other => other.finish(&Function::Variance),
@@ -451,6 +547,7 @@ impl Acc {
                 Value::list(ranked.into_iter().take(most).map(entry))
             }
             Self::Exact(sums) => sums.finish(function),
+            Self::Decimals(sums) => sums.finish(function),
         }
     }
 }

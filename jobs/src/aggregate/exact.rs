@@ -13,6 +13,13 @@ pub struct Exact {
 }
 
 impl Exact {
+    /// The sum of one term.
+    pub(super) fn of(term: f64) -> Self {
+        let mut sum = Self::default();
+        sum.add(term);
+        sum
+    }
+
     pub(super) fn add(&mut self, term: f64) {
         let mut sum = term;
         // Each part becomes what is lost when it is added.

@@ -13,16 +13,10 @@ use tidegate_expr::{Call, Expr, nearest, parse_call};
 pub enum Function {
     /// The number of records, or of those in which the argument isn't null.
     Count,
-    /// The sum: of ints an int (a double if that overflows), of doubles a double; 0 of nothing.
-    Sum {
-        /// Is the argument of type double? Then so is the sum of nothing.
-        doubles: bool,
-    },
-    /// The mean, as a double.
-    Avg {
-        /// Is the argument of type int? Then the sum is exact.
-        ints: bool,
-    },
+    /// The sum: of ints an int, of decimals a decimal (a double if that overflows), of doubles a double; 0 of nothing.
+    Sum(Numbers),
+    /// The mean: of decimals a decimal, else a double.
+    Avg(Numbers),
     /// The least value.
     Min,
     /// The greatest value.
@@ -45,11 +39,35 @@ pub enum Function {
     Top(usize),
 }
 
+/// The type that the numbers of a sum or mean are known to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// Ints, or uints.
+    Ints,
+    /// Doubles.
+    Doubles,
+    /// Decimals.
+    Decimals,
+    /// They may be of any type.
+    Any,
+}
+
+impl From<&Type> for Numbers {
+    fn from(ty: &Type) -> Self {
+        match ty {
+            Type::Int | Type::Uint => Self::Ints,
+            Type::Double => Self::Doubles,
+            Type::Decimal => Self::Decimals,
+            _ => Self::Any,
+        }
+    }
+}
+
 /// Name, function (with a stand-in for its constant), argument counts, and how it is called.
 const FUNCTIONS: &[(&str, Function, std::ops::RangeInclusive<usize>, &str)] = &[
     ("count", Function::Count, 0..=1, "count() or count(x)"),
-    ("sum", Function::Sum { doubles: false }, 1..=1, "sum(x)"),
-    ("avg", Function::Avg { ints: false }, 1..=1, "avg(x)"),
+    ("sum", Function::Sum(Numbers::Any), 1..=1, "sum(x)"),
+    ("avg", Function::Avg(Numbers::Any), 1..=1, "avg(x)"),
     ("min", Function::Min, 1..=1, "min(x)"),
     ("max", Function::Max, 1..=1, "max(x)"),
     ("first", Function::First, 1..=1, "first(x)"),
@@ -67,8 +85,8 @@ impl Function {
     pub(super) fn kept(&self) -> &'static str {
         match self {
             Self::Count => "count",
-            Self::Sum { .. } => "sum",
-            Self::Avg { .. } => "avg",
+            Self::Sum(_) => "sum",
+            Self::Avg(_) => "avg",
             Self::Min => "min",
             Self::Max => "max",
             Self::First => "first",
@@ -88,7 +106,7 @@ impl Function {
     }
 
     fn needs_number(&self) -> bool {
-        matches!(self, Self::Sum { .. } | Self::Avg { .. } | Self::Stddev | Self::Variance | Self::Quantile(_))
+        matches!(self, Self::Sum(_) | Self::Avg(_) | Self::Stddev | Self::Variance | Self::Quantile(_))
     }
 
     /// Can it take this value? Asked of every value, as a field may be of any type.
@@ -104,9 +122,10 @@ impl Function {
     pub fn result(&self, argument: &Type) -> Type {
         match self {
             Self::Count | Self::CountDistinct => Type::Int,
-            Self::Avg { .. } | Self::Stddev | Self::Variance | Self::Quantile(_) => Type::Double,
-            Self::Sum { .. } if *argument == Type::Uint => Type::Int,
-            Self::Sum { .. } | Self::Min | Self::Max | Self::First | Self::Last => argument.clone(),
+            Self::Avg(Numbers::Decimals) => Type::Decimal,
+            Self::Avg(_) | Self::Stddev | Self::Variance | Self::Quantile(_) => Type::Double,
+            Self::Sum(_) if *argument == Type::Uint => Type::Int,
+            Self::Sum(_) | Self::Min | Self::Max | Self::First | Self::Last => argument.clone(),
             Self::Collect => Type::List(Box::new(argument.clone())),
             Self::Top(_) => Type::List(Box::new(Type::map())),
         }
@@ -164,7 +183,7 @@ fn function(text: &Spanned<String>, call: &Call, schema: &Schema, problems: &mut
     };
     if let (Some(expr), Some(arg)) = (&argument, call.args.first())
         && function.needs_number()
-        && !matches!(expr.ty(), Type::Int | Type::Uint | Type::Double | Type::Any)
+        && !matches!(expr.ty(), Type::Int | Type::Uint | Type::Double | Type::Decimal | Type::Any)
     {
         let message = format!("`{}` is over numbers, and this is of type {}", call.name, expr.ty());
         problems.push(text.problem_at(arg.span.clone(), message));
@@ -185,8 +204,8 @@ fn function(text: &Spanned<String>, call: &Call, schema: &Schema, problems: &mut
                 return None;
             }
         },
-        (Function::Sum { .. }, _) => Function::Sum { doubles: argument.as_ref().is_some_and(|a| *a.ty() == Type::Double) },
-        (Function::Avg { .. }, _) => Function::Avg { ints: argument.as_ref().is_some_and(|a| matches!(a.ty(), Type::Int | Type::Uint)) },
+        (Function::Sum(_), _) => Function::Sum(argument.as_ref().map_or(Numbers::Any, |a| a.ty().into())),
+        (Function::Avg(_), _) => Function::Avg(argument.as_ref().map_or(Numbers::Any, |a| a.ty().into())),
         (other, _) => other.clone(),
     };
     Some((function, argument))

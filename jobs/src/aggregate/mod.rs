@@ -19,10 +19,10 @@ use tidegate_runtime::{Clock, Error, Field};
 
 use crate::relation::failures::Failures;
 use tidegate_expr::Expr;
-use tidegate_expr::{canonical, has_forms};
+use tidegate_expr::form_of;
 
 pub use acc::Acc;
-pub use function::{Function, compile};
+pub use function::{Function, Numbers, compile};
 
 /// One aggregate of a stream, compiled.
 #[derive(Clone, Debug)]
@@ -115,7 +115,7 @@ impl RowAggregate {
     fn empty(&self) -> impl Fn(&Compiled) -> Acc + use<> {
         let in_any_order = self.arrived.is_none();
         move |aggregate| {
-            // Sums of ints are exact anyway, and can be taken back.
+            // Sums of ints and decimals are exact anyway, and can be taken back.
             let unordered = in_any_order && aggregate.sliding() != Sliding::Retract;
             if unordered { Acc::unordered(&aggregate.function) } else { Acc::new(&aggregate.function) }
         }
@@ -151,10 +151,11 @@ impl Compiled {
     }
 
     fn sliding(&self) -> Sliding {
-        let of_ints = self.argument.as_ref().is_some_and(|argument| matches!(argument.ty(), Type::Int | Type::Uint));
+        // Sums of these are exact, so that what has left a window can be taken back.
+        let exact = self.argument.as_ref().is_some_and(|argument| matches!(argument.ty(), Type::Int | Type::Uint | Type::Decimal));
         match self.function {
             Function::Count | Function::CountDistinct | Function::Collect | Function::Quantile(_) | Function::Top(_) => Sliding::Retract,
-            Function::Sum { .. } | Function::Avg { .. } if of_ints => Sliding::Retract,
+            Function::Sum(_) | Function::Avg(_) if exact => Sliding::Retract,
             _ => Sliding::Suffixes,
         }
     }
@@ -178,8 +179,10 @@ impl Compiled {
             return Ok(Given::Nothing);
         }
         self.function.check(value).map_err(|e| (argument, e))?;
-        if matches!(self.function, Function::CountDistinct | Function::Top(_)) && has_forms(argument.ty()) {
-            return Ok(Given::Value(canonical(value)));
+        if matches!(self.function, Function::CountDistinct | Function::Top(_))
+            && let Some(form) = form_of(argument.ty())
+        {
+            return Ok(Given::Value(form(value)));
         }
         Ok(given)
     }

@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 use tidegate_operators::Aggregate;
-use tidegate_rows::{Row, Schema, Type, Value};
+use tidegate_rows::{Decimal, Row, Schema, Type, Value};
 
 use super::*;
 use crate::file::OnError;
 
 fn schema() -> Schema {
-    Schema::new([("x", Type::Int), ("d", Type::Double), ("s", Type::String), ("a", Type::Any)])
+    Schema::new([("x", Type::Int), ("d", Type::Double), ("s", Type::String), ("a", Type::Any), ("m", Type::Decimal)])
 }
 
 /// The aggregates of a file's `aggregate: { r: CALL }`, as the planner compiles them.
@@ -187,4 +187,99 @@ fn a_record_that_an_expression_fails_on_leaves_nothing_behind() {
     let mut failing = aggregate(&calls, OnError::Fail);
     let error = failing.add(&mut acc, &bad[0], 0).unwrap_err().to_string();
     assert!(error.contains("`10 / x`") && error.contains("stream `test`") && error.contains("division by zero"), "{error}");
+}
+
+/// Rows of amounts in cents or, of every third, in tenths of one; and as values of any type, of which some are ints or doubles.
+fn amounts() -> impl Strategy<Value = Vec<(Row, i64, bool)>> {
+    let amount = (-100_000_i64..100_000, 2_u8..4).prop_map(|(units, scale)| Value::Decimal(Decimal::new(units.into(), scale).unwrap()));
+    let amount = prop_oneof![8 => amount, 1 => Just(Value::Null), 1 => Just(Value::Decimal(Decimal::new(10_i128.pow(35) - 1, 2).unwrap()))];
+    let number = prop_oneof![(-50_i64..50).prop_map(Value::Int), (-8_i32..8).prop_map(|d| Value::Double(f64::from(d) * 0.5))];
+    let row = (amount.clone(), prop_oneof![3 => amount, 1 => number])
+        .prop_map(|(m, a)| Row::from_iter([Value::Null, Value::Null, Value::Null, a, m]));
+    proptest::collection::vec((row, 0_i64..20, any::<bool>()), 0..30)
+}
+
+/// Units of a thousandth, in which all of these are whole.
+fn thousandths(value: &Value) -> Option<i128> {
+    value.as_decimal().map(|v| v.units() * 10_i128.pow(3 - u32::from(v.scale())))
+}
+
+proptest! {
+    #[test]
+    fn decimals_are_summed_exactly(records in amounts(), any_order: bool) {
+        let calls = ["sum(m)", "avg(m)", "min(m)", "max(m)", "first(m)", "last(m)", "count_distinct(m)", "collect(m)", "stddev(m)", "sum(a)", "avg(a)"];
+        let mut aggregate = aggregate(&calls.map(|call| (call, None)), OnError::Fail);
+        if any_order {
+            aggregate = aggregate.in_any_order();
+        }
+        let found = run(&mut aggregate, &records);
+        let present: Vec<(i64, &Value)> = records.iter().filter(|r| !r.0.get(4).is_null()).map(|r| (r.1, r.0.get(4))).collect();
+        let units: Vec<i128> = present.iter().filter_map(|(_, v)| thousandths(v)).collect();
+        let total: i128 = units.iter().sum();
+        prop_assert!(matches!(found[0], Value::Decimal(_)), "{:?}", found[0]);
+        prop_assert_eq!(thousandths(&found[0]), Some(total));
+        match &found[1] {
+            Value::Null => prop_assert!(units.is_empty()),
+            Value::Decimal(mean) => {
+                // The mean times the number is the sum, but for what was rounded away: some units of the last digit.
+                let count = Decimal::from(units.len() as u64);
+                let rest = mean.checked_mul(count).unwrap().checked_sub(Decimal::new(total, 3).unwrap()).unwrap();
+                let rounded = Decimal::new(units.len() as i128 + 200, mean.scale()).unwrap();
+                prop_assert!(rest.abs().amount_cmp(rounded).is_lt(), "{} of {:?}", rest, units);
+            }
+            other => prop_assert!(false, "{other:?}"),
+        }
+        let least = present.iter().map(|(_, v)| *v).min_by(|a, b| a.strict_cmp(b));
+        let greatest = present.iter().map(|(_, v)| *v).max_by(|a, b| a.strict_cmp(b));
+        prop_assert_eq!((&found[2], &found[3]), (least.unwrap_or(&Value::Null), greatest.unwrap_or(&Value::Null)));
+        let distinct: std::collections::BTreeSet<i128> = units.iter().copied().collect();
+        prop_assert_eq!(&found[6], &Value::Int(distinct.len() as i64));
+        if !any_order {
+            prop_assert_eq!(&found[4], present.iter().min_by_key(|(time, _)| *time).map_or(&Value::Null, |(_, v)| *v));
+            prop_assert_eq!(&found[5], present.iter().max_by_key(|(time, _)| *time).map_or(&Value::Null, |(_, v)| *v));
+            prop_assert_eq!(&found[7], &Value::list(records.iter().map(|r| r.0.get(4).clone())));
+        }
+        // Among values of any type: exact, unless a double is among them.
+        let others: Vec<&Value> = records.iter().map(|r| r.0.get(3)).filter(|v| !v.is_null()).collect();
+        let exact: Option<Vec<i128>> = others.iter().map(|v| thousandths(v)).collect();
+        match (&found[9], exact) {
+            (Value::Decimal(sum), Some(units)) => prop_assert_eq!(thousandths(&Value::Decimal(*sum)), Some(units.iter().sum())),
+            (Value::Int(sum), Some(units)) => prop_assert_eq!(i128::from(*sum) * 1000, units.iter().sum::<i128>()),
+            (Value::Double(sum), None) => {
+                let expected: f64 = others.iter().filter_map(|v| v.as_f64()).sum();
+                prop_assert!((sum - expected).abs() <= 1e-9 + 1e-12 * expected.abs(), "{sum} and {expected}");
+            }
+            (found, exact) => prop_assert!(false, "{found:?} of {exact:?}"),
+        }
+        prop_assert!(matches!(found[10], Value::Double(_)) || others.is_empty(), "{:?}", found[10]);
+    }
+
+    #[test]
+    fn what_has_left_a_window_of_decimals_is_taken_back(records in amounts(), at in 0_usize..30) {
+        let mut aggregate = aggregate(&[("sum(m)", None), ("avg(m)", None)], OnError::Fail);
+        assert_eq!(aggregate.sliding(), Sliding::Retract);
+        let (gone, kept) = records.split_at(at.min(records.len()));
+        let mut of = |records: &[(Row, i64, bool)]| {
+            let mut accs = aggregate.create();
+            records.iter().for_each(|(row, time, _)| assert!(aggregate.add(&mut accs, row, *time).unwrap()));
+            accs
+        };
+        let (mut window, gone, kept) = (of(&records), of(gone), of(kept));
+        aggregate.retract(&mut window, &gone);
+        prop_assert_eq!(aggregate.finish(&window), aggregate.finish(&kept));
+    }
+}
+
+#[test]
+fn decimals_that_are_equal_are_one_value() {
+    let mut aggregate = aggregate(&[("count_distinct(m)", None), ("top(m, 1)", None), ("sum(m)", None)], OnError::Fail);
+    let of = |text: &str| {
+        (Row::from_iter([Value::Null, Value::Null, Value::Null, Value::Null, Value::Decimal(text.parse().unwrap())]), 0, false)
+    };
+    let found = run(&mut aggregate, &["1.5", "1.50", "1.500", "2"].map(of));
+    assert_eq!(found[0], Value::Int(2));
+    let most = Value::map([(Value::string("value"), Value::Decimal("1.5".parse().unwrap())), (Value::string("count"), Value::Int(3))]);
+    assert_eq!(found[1], Value::list([most]));
+    assert_eq!(found[2], Value::Decimal("6.500".parse().unwrap()));
+    assert_eq!(run(&mut aggregate, &[])[2], Value::Decimal(Decimal::ZERO), "a sum of nothing is of the type of its argument");
 }

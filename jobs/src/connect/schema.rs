@@ -3,6 +3,7 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use tidegate_rows::Type;
+use tidegate_rows::format::Digits;
 
 use super::keys;
 use super::sources::TimeUnit;
@@ -25,6 +26,8 @@ pub struct SchemaField {
 pub enum FieldType {
     /// As its type says; a `timestamp` from RFC 3339 text or a number of milliseconds.
     Plain(Type),
+    /// A decimal with a number of digits.
+    Decimal(Digits),
     /// A timestamp from a number of this unit since 1970.
     Epoch(TimeUnit),
     /// A timestamp from text.
@@ -37,6 +40,7 @@ impl FieldType {
     pub fn ty(&self) -> Type {
         match self {
             Self::Plain(ty) => ty.clone(),
+            Self::Decimal(_) => Type::Decimal,
             Self::Epoch(_) | Self::Text(_) => Type::Timestamp,
         }
     }
@@ -54,11 +58,12 @@ pub struct TimeText {
 }
 
 /// The names of the types in a schema.
-fn types() -> [(&'static str, FieldType); 13] {
+fn types() -> [(&'static str, FieldType); 14] {
     [
         ("bool", FieldType::Plain(Type::Bool)),
         ("int", FieldType::Plain(Type::Int)),
         ("double", FieldType::Plain(Type::Double)),
+        ("decimal", FieldType::Plain(Type::Decimal)),
         ("string", FieldType::Plain(Type::String)),
         ("bytes", FieldType::Plain(Type::Bytes)),
         ("timestamp", FieldType::Plain(Type::Timestamp)),
@@ -93,6 +98,10 @@ fn read_type(reader: &mut Reader, key: &Spanned<String>, node: &Node) -> Option<
     let text = reader.text(node, "a type or a time format")?;
     if let Some((_, ty)) = types().into_iter().find(|(name, _)| *name == text.value) {
         return Some(ty);
+    }
+    if text.value.starts_with("decimal(") {
+        let message = "expected digits in all and behind the point, as in 'decimal(12, 2)'; at most 38, and in quotes between braces";
+        return Digits::named(&text.value).map(FieldType::Decimal).or_else(|| reader.fail(&text.span, message));
     }
     if text.value.contains('%') {
         let format = checked_format(reader, text)?;

@@ -77,7 +77,7 @@ fn event_time(source: &file::Source) -> Option<String> {
     let read = match field.map(|field| &field.ty) {
         Some(FieldType::Epoch(of)) => unit(*of).to_owned(),
         Some(FieldType::Text(text)) => format!("{} {}", text.format.value, text.zone),
-        Some(FieldType::Plain(_)) | None => unit(time.unit).to_owned(),
+        Some(FieldType::Plain(_) | FieldType::Decimal(_)) | None => unit(time.unit).to_owned(),
     };
     Some(format!("event_time {} in {read}", time.field.value))
 }

@@ -5,7 +5,7 @@ use tidegate_rows::{Row, Schema, Value};
 use tidegate_runtime::state::Stored;
 
 use tidegate_expr::Expr;
-use tidegate_expr::{canonical, has_forms};
+use tidegate_expr::{canonical, form_of};
 
 /// The key of a row: one value, a few, or none where the whole stream is one key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ impl RowKey {
     }
 }
 
+/// Gives equal values one form.
+type Form = fn(&Value) -> Value;
+
 /// Where the key of a row lies.
 #[derive(Clone, Debug)]
 pub(crate) enum KeySlots {
@@ -44,22 +47,26 @@ pub(crate) enum KeySlots {
     One(usize),
     Two(usize, usize),
     Many(Box<[usize]>),
-    /// Of some, equal values have more than one form.
-    Forms(Box<[(usize, bool)]>),
+    /// Of some, equal values have more than one form: what makes one of them.
+    Forms(Box<[(usize, Option<Form>)]>),
 }
 
 impl KeySlots {
     /// The slots of a row of `schema`, behind which the values of `computed` are put.
     pub(crate) fn over(slots: &[usize], schema: &Schema, computed: &[Expr]) -> Self {
         let ty = |slot: &usize| schema.field(*slot).map(|field| &field.ty).or_else(|| computed.get(*slot - schema.width()).map(Expr::ty));
-        let forms: Vec<bool> = slots.iter().map(|slot| ty(slot).is_some_and(has_forms)).collect();
-        Self::new(slots, &forms)
+        Self::with_forms(slots, slots.iter().map(|slot| ty(slot).and_then(form_of)))
     }
 
     /// These slots; of which can equal values have more than one form?
     pub(crate) fn new(slots: &[usize], forms: &[bool]) -> Self {
+        Self::with_forms(slots, forms.iter().map(|forms| forms.then_some(canonical as Form)))
+    }
+
+    fn with_forms(slots: &[usize], forms: impl Iterator<Item = Option<Form>>) -> Self {
+        let forms: Vec<Option<Form>> = forms.collect();
         match *slots {
-            _ if forms.contains(&true) => Self::Forms(slots.iter().copied().zip(forms.iter().copied()).collect()),
+            _ if forms.iter().any(Option::is_some) => Self::Forms(slots.iter().copied().zip(forms).collect()),
             [] => Self::Whole,
             [a] => Self::One(a),
             [a, b] => Self::Two(a, b),
@@ -74,7 +81,7 @@ impl KeySlots {
             Self::One(a) => RowKey::One(row.get(*a).clone()),
             Self::Two(a, b) => RowKey::Two([row.get(*a).clone(), row.get(*b).clone()]),
             Self::Forms(slots) => {
-                let value = |(slot, forms): &(usize, bool)| if *forms { canonical(row.get(*slot)) } else { row.get(*slot).clone() };
+                let value = |(slot, form): &(usize, Option<Form>)| form.map_or_else(|| row.get(*slot).clone(), |form| form(row.get(*slot)));
                 match &**slots {
                     [a] => RowKey::One(value(a)),
                     [a, b] => RowKey::Two([value(a), value(b)]),
@@ -98,5 +105,9 @@ mod tests {
         assert_eq!(keys(&[0], Value::Double(1.0)), keys(&[0], Value::Int(1)));
         assert_eq!(keys(&[0, 1], Value::Uint(1)), RowKey::Two([Value::Int(1), Value::Double(2.0)]));
         assert_eq!(keys(&[1], Value::Null), RowKey::One(Value::Double(2.0)));
+        let amounts = Schema::new([("amount", Type::Decimal)]);
+        let decimal = |text: &str| Value::Decimal(text.parse().unwrap());
+        let key = |text: &str| KeySlots::over(&[0], &amounts, &[]).of(&Row::from_iter([decimal(text)]));
+        assert_eq!((key("1.0"), key("1.50")), (RowKey::One(decimal("1")), RowKey::One(decimal("1.5"))));
     }
 }

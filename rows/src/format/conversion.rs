@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cut;
 use super::rfc3339::{instant, or_never};
-use super::{TextTime, duration};
-use crate::{Type, Value};
+use super::{Digits, TextTime, duration};
+use crate::{Decimal, Type, Value};
 
 /// The conversion of one field. From text (csv, regex, text) an empty cell is null; but an empty text for `String` and no octets for `Bytes`.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub enum Conversion {
     Int,
     /// A float.
     Double,
+    /// A decimal with these digits, exact: a number, in JSON also text.
+    Decimal(Digits),
     /// UTF-8 text.
     String,
     /// Octets: base64 in JSON, in text formats the octets of the cell as they are.
@@ -127,11 +129,12 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 impl Conversion {
-    /// The names that [`Conversion::named`] knows.
-    pub const NAMES: [&str; 13] = [
+    /// The names that [`Conversion::named`] knows, besides `decimal(p, s)`.
+    pub const NAMES: [&str; 14] = [
         "bool",
         "int",
         "double",
+        "decimal",
         "string",
         "bytes",
         "timestamp",
@@ -161,7 +164,7 @@ impl Conversion {
             "list" => Self::List,
             "map" => Self::Map,
             "any" => Self::Any,
-            _ => return None,
+            name => Self::Decimal(Digits::named(name)?),
         })
     }
 
@@ -172,6 +175,7 @@ impl Conversion {
             Self::Bool => Type::Bool,
             Self::Int => Type::Int,
             Self::Double => Type::Double,
+            Self::Decimal(_) => Type::Decimal,
             Self::String => Type::String,
             Self::Bytes => Type::Bytes,
             Self::Timestamp | Self::TimestampIn(_) | Self::TextTime(_) => Type::Timestamp,
@@ -188,6 +192,7 @@ impl Conversion {
             Self::Bool => "a bool".into(),
             Self::Int => "an int".into(),
             Self::Double => "a double".into(),
+            Self::Decimal(digits) => format!("a {digits}"),
             Self::String => "a string".into(),
             Self::Bytes => "bytes (base64)".into(),
             Self::Timestamp => "a timestamp (RFC 3339, or milliseconds; what may be seconds needs timestamp_s or timestamp_ms)".into(),
@@ -243,6 +248,7 @@ impl Conversion {
                 Err(_) => return None,
             },
             Self::Double => Value::Double(double(text)?),
+            Self::Decimal(digits) => Value::Decimal(digits.of(text.parse().ok()?)?),
             Self::Timestamp => match text.parse::<f64>() {
                 Ok(v) if is_ambiguous(v) => return None,
                 _ => Value::Timestamp(numeric(text, TimeUnit::Millis).or_else(|| instant(text))?),
@@ -268,7 +274,7 @@ impl Conversion {
             Self::Bytes => super::base64::decode(text).map(|octets| Value::Bytes(octets.into())),
             Self::Timestamp => instant(text).map(Value::Timestamp),
             Self::Duration => duration::parse(text).map(Value::Duration),
-            Self::TextTime(_) | Self::TimestampIn(_) => self.of_trimmed(text.trim_ascii()),
+            Self::TextTime(_) | Self::TimestampIn(_) | Self::Decimal(_) => self.of_trimmed(text.trim_ascii()),
             Self::Bool | Self::Int | Self::Double | Self::List | Self::Map => None,
         }
     }
@@ -279,6 +285,7 @@ impl Conversion {
         match self {
             Self::Int | Self::Any => Some(Value::Int(v)),
             Self::Double => Some(Value::Double(v as f64)),
+            Self::Decimal(digits) => digits.of(v.into()).map(Value::Decimal),
             Self::Timestamp if is_ambiguous(v as f64) => None,
             Self::Timestamp => TimeUnit::Millis.instant(v).map(Value::Timestamp),
             Self::TimestampIn(unit) => unit.instant(v).map(Value::Timestamp),
@@ -293,6 +300,7 @@ impl Conversion {
         match self {
             Self::Double | Self::Any => Some(Value::Double(v)),
             Self::Int => whole(v).map(Value::Int),
+            Self::Decimal(digits) => Decimal::from_f64(v).and_then(|v| digits.of(v)).map(Value::Decimal),
             Self::Timestamp if is_ambiguous(v) => None,
             Self::Timestamp => TimeUnit::Millis.fractional_instant(v).map(Value::Timestamp),
             Self::TimestampIn(unit) => unit.fractional_instant(v).map(Value::Timestamp),

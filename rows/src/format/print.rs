@@ -1,10 +1,12 @@
 //! Values as text, the same in every encoder: into a buffer, without allocating.
 
+use std::io::Write;
+
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
 use super::{duration, json, layout::floor_ms, rfc3339};
-use crate::Value;
+use crate::{Decimal, Value};
 
 /// How timestamps are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,12 @@ pub(super) fn double(v: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(ryu::Buffer::new().format(v).as_bytes());
 }
 
+/// Appends a decimal with all its digits.
+pub(super) fn decimal(v: Decimal, out: &mut Vec<u8>) {
+    // Writing to a vector does not fail.
+    let _ = write!(out, "{v}");
+}
+
 /// Appends a value as plain text, for cells and for people: nothing for null, octets as they are, lists and maps as JSON.
 pub(super) fn plain(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     match value {
@@ -51,6 +59,7 @@ pub(super) fn plain(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
         Value::Int(v) => int(*v, out),
         Value::Uint(v) => uint(*v, out),
         Value::Double(v) => double(*v, out),
+        Value::Decimal(v) => decimal(*v, out),
         Value::String(v) => out.extend_from_slice(v.as_bytes()),
         Value::Bytes(v) => out.extend_from_slice(v),
         Value::Timestamp(v) => timestamp(*v, timestamps, out),

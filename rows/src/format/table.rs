@@ -30,10 +30,10 @@ impl Column {
         let usual = match ty {
             Type::Timestamp => "2026-01-31T12:00:00Z".len(),
             Type::Null | Type::Bool => 5,
-            Type::Int | Type::Uint | Type::Double => 8,
+            Type::Int | Type::Uint | Type::Double | Type::Decimal => 8,
             _ => 10,
         };
-        let right = matches!(ty, Type::Int | Type::Uint | Type::Double);
+        let right = matches!(ty, Type::Int | Type::Uint | Type::Double | Type::Decimal);
         Self { name: name.to_owned(), right, width: AtomicUsize::new(usual.max(name.chars().count())) }
     }
 

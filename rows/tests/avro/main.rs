@@ -1,6 +1,7 @@
 //! The avro format, against `apache-avro`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod decimals;
 mod oracle;
 mod rows;
 

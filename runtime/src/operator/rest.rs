@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::appointment::Appointment;
 use crate::bell::Sleeper;
 
+/// How long a source sleeps at most. Its reader wakes it; a reader that forgets to is asked again all the same.
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// A source that has work is called again at once; one that is waiting, in a moment. One that found everything as it was, twice, sleeps until its reader
-/// wakes it, its deadline comes, or the bell rings.
+/// wakes it, its deadline comes, or the bell rings; a second at most.
 pub(super) struct Rest {
     appointment: Appointment,
     sleeper: Sleeper,
@@ -59,9 +62,7 @@ impl Rest {
     pub(super) fn until_news(&mut self, calm: bool, wait: Duration, deadline: Option<Duration>) {
         if calm && self.is_calm() && !self.rung {
             self.state = State::Asleep;
-            if let Some(deadline) = deadline {
-                self.appointment.within(deadline);
-            }
+            self.appointment.within(deadline.map_or(LONGEST, |deadline| deadline.min(LONGEST)));
         } else {
             self.wake(if calm { State::Calm } else { State::Awake });
             self.appointment.within(deadline.map_or(wait, |deadline| deadline.min(wait)));

@@ -9,7 +9,7 @@ use tidegate_connectors::generator::{Distribution, GeneratorSource};
 use tidegate_connectors::kafka::{Fields, Metadata};
 use tidegate_connectors::message::AvroFormat;
 use tidegate_connectors::stdin::StdinSource;
-use tidegate_rows::format::{Conversion, CsvFormat, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit};
+use tidegate_rows::format::{Conversion, CsvFormat, Digits, Format, JsonFormat, Layout, RegexFormat, TextFormat, TextTime, TimeUnit};
 use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::watermarks::WatermarkStrategy;
@@ -279,6 +279,7 @@ pub(crate) fn conversion(ty: &FieldType) -> Result<Conversion, String> {
             Type::Bool => Conversion::Bool,
             Type::Int | Type::Uint => Conversion::Int,
             Type::Double => Conversion::Double,
+            Type::Decimal => Conversion::Decimal(Digits::default()),
             Type::String => Conversion::String,
             Type::Bytes => Conversion::Bytes,
             Type::Timestamp => Conversion::Timestamp,
@@ -287,6 +288,7 @@ pub(crate) fn conversion(ty: &FieldType) -> Result<Conversion, String> {
             Type::Map(..) => Conversion::Map,
             Type::Null | Type::Any => Conversion::Any,
         },
+        FieldType::Decimal(digits) => Conversion::Decimal(*digits),
         FieldType::Epoch(of) => Conversion::TimestampIn(unit(*of)),
         FieldType::Text(text) => Conversion::TextTime(Box::new(TextTime::new(&text.format.value, text.year, Some(&text.zone))?)),
     })

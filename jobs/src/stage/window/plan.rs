@@ -232,7 +232,7 @@ fn plan_evictor(evictor: &FileEvictor, schema: &Schema, problems: &mut Vec<Probl
 
 fn number(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
     let expr = expression(text, schema, problems)?;
-    if matches!(expr.ty(), Type::Int | Type::Uint | Type::Double | Type::Any) {
+    if matches!(expr.ty(), Type::Int | Type::Uint | Type::Double | Type::Decimal | Type::Any) {
         return Some(expr);
     }
     problems.push(text.problem(format!("a delta is between numbers, and this is of type {}", expr.ty())));

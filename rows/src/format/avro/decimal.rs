@@ -2,6 +2,8 @@
 
 use compact_str::CompactString;
 
+use crate::Decimal;
+
 /// The number that octets stand for, the highest first; none past 128 bits.
 pub(super) fn of_octets(octets: &[u8]) -> Option<i128> {
     let negative = octets.first().is_some_and(|first| *first >= 0x80);
@@ -61,6 +63,14 @@ pub(super) fn of_text(text: &str, scale: usize) -> Option<i128> {
         return None;
     }
     format!("{whole}{fraction:0<scale$}").parse().ok()
+}
+
+/// The units of a decimal at a scale; none if it has more digits behind the point.
+pub(super) fn of_decimal(v: Decimal, scale: usize) -> Option<i128> {
+    match scale.checked_sub(v.scale().into()) {
+        Some(more) => v.units().checked_mul(10_i128.checked_pow(u32::try_from(more).ok()?)?),
+        None => v.rescaled(u8::try_from(scale).ok()?).map(Decimal::units),
+    }
 }
 
 /// The number nearest to a double.

@@ -13,8 +13,11 @@ pub(super) fn schema(name: &str, rows: &Schema) -> Result<Json, String> {
     for (_, field) in rows.fields() {
         let ty = nullable(&field.ty).ok_or_else(|| {
             format!(
-                "the field `{}` is of type {}, which says too little for a schema: convert it, as with `int(...)`, or give a `schema_file`",
-                field.name, field.ty
+                "the field `{}` is of type {}, which says too little for a schema: convert it, as with `{}(...)`, or give a `schema_file`",
+                field.name,
+                field.ty,
+                // A text is as exact as a decimal.
+                if field.ty == Type::Decimal { "string" } else { "int" },
             )
         })?;
         fields.push(json!({ "name": field.name, "type": ty, "default": null }));
@@ -31,7 +34,8 @@ fn nullable(ty: &Type) -> Option<Json> {
 
 fn plain(ty: &Type) -> Option<Json> {
     Some(match ty {
-        Type::Null | Type::Any => return None,
+        // The scale of a decimal is part of its type.
+        Type::Null | Type::Any | Type::Decimal => return None,
         Type::Bool => json!("boolean"),
         Type::Int | Type::Uint => json!("long"),
         Type::Double => json!("double"),

@@ -6,7 +6,7 @@
 //! | bytes, fixed | bytes; for a field of type string, text |
 //! | timestamp-*, local-timestamp-* (as UTC), date (its midnight in UTC) | timestamp; for a field of type int, the number as it stands |
 //! | time-* | duration since midnight; for a field of type int, the number as it stands |
-//! | decimal of up to 128 bits | double; for a field of type string, exact |
+//! | decimal of up to 128 bits | double; exact for a field of type decimal (of up to 38 digits) or string |
 //! | uuid | string |
 //! | duration | duration, if it has no months |
 //! | union | the value of its branch |

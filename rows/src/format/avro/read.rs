@@ -11,7 +11,7 @@ use super::decimal;
 use super::shape::{At, Avro, Shape, Uuid};
 use crate::format::conversion::{quoted, too_large};
 use crate::format::{Conversion, TimeUnit};
-use crate::{Map, Value};
+use crate::{Decimal, Map, Value};
 
 const DAY: i64 = 86_400;
 
@@ -220,6 +220,10 @@ fn span(v: i64, conversion: &Conversion, span: impl FnOnce(i64) -> SignedDuratio
 
 fn decimal_value(unscaled: i128, scale: usize, conversion: &Conversion) -> Result<Value, String> {
     match conversion {
+        Conversion::Decimal(digits) => {
+            let exact = u8::try_from(scale).ok().and_then(|scale| Decimal::new(unscaled, scale)).and_then(|v| digits.of(v));
+            or_wrong(exact.map(Value::Decimal), conversion, || decimal::text(unscaled, scale).into())
+        }
         Conversion::Double | Conversion::Any => Ok(Value::Double(decimal::double(unscaled, scale))),
         Conversion::String => Ok(Value::String(decimal::text(unscaled, scale))),
         Conversion::Int => {

@@ -27,7 +27,7 @@ pub(super) fn value(shape: &Shape, at: At, value: &Value, out: &mut Vec<u8>) -> 
         (_, Value::Uint(v)) if i64::try_from(*v).is_ok() => return self::value(shape, at, &Value::Int(v.cast_signed()), out),
         (Avro::String, Value::String(v)) => bytes(v.as_bytes(), out),
         // As in JSON: text.
-        (Avro::String, Value::Timestamp(_) | Value::Duration(_)) => {
+        (Avro::String, Value::Timestamp(_) | Value::Duration(_) | Value::Decimal(_)) => {
             let mut text = Vec::new();
             match value {
                 Value::Duration(v) => duration::print(*v, &mut text),
@@ -49,10 +49,13 @@ pub(super) fn value(shape: &Shape, at: At, value: &Value, out: &mut Vec<u8>) -> 
             let micros = v.as_micros() as i64;
             long(if *unit == TimeUnit::Micros { micros } else { micros / 1000 }, out);
         }
-        (Avro::Decimal { scale, precision, size }, Value::Int(_) | Value::Double(_) | Value::String(_)) => {
+        (Avro::Float, Value::Decimal(v)) => out.extend_from_slice(&(v.to_f64() as f32).to_le_bytes()),
+        (Avro::Double, Value::Decimal(v)) => out.extend_from_slice(&v.to_f64().to_le_bytes()),
+        (Avro::Decimal { scale, precision, size }, Value::Int(_) | Value::Double(_) | Value::String(_) | Value::Decimal(_)) => {
             let number = match value {
                 Value::Int(v) => decimal::of_int(*v, *scale),
                 Value::Double(v) => decimal::of_double(*v, *scale),
+                Value::Decimal(v) => decimal::of_decimal(*v, *scale),
                 other => decimal::of_text(other.as_str().unwrap_or_default(), *scale),
             };
             let number = number.filter(|number| decimal::fits(*number, *precision)).ok_or_else(|| wrong(ty, value))?;
@@ -141,6 +144,7 @@ fn is_kind(ty: &Avro, value: &Value) -> bool {
         Value::Bool(_) => matches!(ty, Avro::Boolean),
         Value::Int(_) | Value::Uint(_) => matches!(ty, Avro::Int | Avro::Long),
         Value::Double(_) => matches!(ty, Avro::Float | Avro::Double),
+        Value::Decimal(_) => matches!(ty, Avro::Decimal { .. }),
         Value::String(_) => matches!(ty, Avro::String | Avro::Enum(_) | Avro::Uuid(_)),
         Value::Bytes(_) => matches!(ty, Avro::Bytes | Avro::Fixed(_)),
         Value::Timestamp(_) => matches!(ty, Avro::Timestamp(_)),

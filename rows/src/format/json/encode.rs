@@ -8,7 +8,7 @@ use crate::{Field, Row, Schema, Value};
 
 /// Writes a row as an object: the fields in the order of the schema, nulls included, and then the rest. Fields that a row lacks are left out.
 ///
-/// Integers are exact. Doubles are exact, and null if they are not a number or infinite, which JSON can't say. Timestamps are integer
+/// Integers are exact, and so are decimals: numbers with all their digits. Doubles are exact, and null if they are not a number or infinite, which JSON can't say. Timestamps are integer
 /// milliseconds or ISO text, durations text such as `"1.5s"`, octets base64, keys of maps text.
 #[derive(Clone, Debug)]
 pub struct JsonEncoder {
@@ -96,7 +96,9 @@ pub(in crate::format) fn write_value(value: &Value, timestamps: Timestamps, out:
             }
             out.push(b'}');
         }
-        Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) => print::plain(value, timestamps, out),
+        Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Decimal(_) => {
+            print::plain(value, timestamps, out);
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use compact_str::CompactString;
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::any::{self, AnySeed};
 use super::complaint;
 use crate::format::conversion::{quoted, too_large};
 use crate::format::layout::Meaning;
-use crate::format::{Conversion, Decoded, Decoder, Format, Layout, is_blank};
+use crate::format::{Conversion, Decoded, Decoder, Format, Layout, cut, is_blank};
 use crate::{Row, Value};
 
 /// JSON Lines of a layout.
@@ -237,6 +237,25 @@ impl FieldSeed<'_> {
         }
     }
 
+    /// Reads a number by its digits: the parser would make a double of it.
+    fn decimal<'de, D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        let text = <&RawValue>::deserialize(d)?.get();
+        match text.as_bytes().first() {
+            Some(b'n') => Ok(Value::Null),
+            Some(b't' | b'f') => self.fail(text),
+            Some(b'[') => self.fail("a list"),
+            Some(b'{') => self.fail("a map"),
+            Some(b'"') => {
+                let text: String = serde_json::from_str(text).map_err(D::Error::custom)?;
+                self.visit_str(&text)
+            }
+            _ => {
+                let value = self.conversion.of_json_text(text);
+                self.or_fault(value, || cut(text, 60).into_owned())
+            }
+        }
+    }
+
     #[cold]
     fn fail<E: Error>(self, what: &str) -> Result<Value, E> {
         *self.fault = Some(format!("{what} is not {}", self.conversion.expected()));
@@ -248,7 +267,7 @@ impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
     type Value = Value;
     #[inline]
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
-        d.deserialize_any(self)
+        if let Conversion::Decimal(_) = self.conversion { self.decimal(d) } else { d.deserialize_any(self) }
     }
 }
 
