@@ -147,10 +147,10 @@ impl Board {
 
     /// Instance `worker` of `source` says whether it has more to read at once.
     pub fn post_backlog(&self, source: usize, worker: usize, backlog: bool) {
-        if let Some(slot) = self.slots.get(source * self.workers + worker) {
-            if slot.backlog.swap(backlog, Relaxed) != backlog {
-                self.bell.ring();
-            }
+        if let Some(slot) = self.slots.get(source * self.workers + worker)
+            && slot.backlog.swap(backlog, Relaxed) != backlog
+        {
+            self.bell.ring();
         }
     }
 

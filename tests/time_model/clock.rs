@@ -194,7 +194,7 @@ fn a_silent_source_of_ingestion_time_holds_nobody_back() {
         all.key_by(|key: &u8| *key).window(second).aggregate("windows", Count).sink("out", windows.clone());
     });
     let running = job.expect("a job").start(config(&clock, 1)).expect("it starts");
-    wait_for("the first window", || found.len() >= 1);
+    wait_for("the first window", || !found.is_empty());
     running.wait().expect("it ends");
     assert_eq!(found.take().into_iter().map(|r| (r.value.start, r.value.value)).collect::<Vec<_>>(), [(0, 1), (5_000, 1)]);
 }
