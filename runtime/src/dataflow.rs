@@ -64,16 +64,34 @@ impl<'s> Dataflow<'s> {
 
     /// Enters an operator into the graph.
     pub(crate) fn add(&self, name: &str, role: Role, spec: OperatorSpec, inputs: Vec<Input>) -> NodeId {
-        let About { id, mut basis } = self.shared.about.borrow_mut().remove(name).unwrap_or_default();
+        let About { id, mut basis, parallelism } = self.shared.about.borrow_mut().remove(name).unwrap_or_default();
         let OperatorSpec { kind, form, label } = spec;
         basis.form = [form, basis.form].into_iter().flatten().reduce(|operator, described| format!("{operator}, {described}"));
         let (id, name) = (id.unwrap_or_else(|| name.to_owned()), name.to_owned());
-        self.shared.graph.borrow_mut().add(Node { name, id, basis, judge: None, role, kind, label, inputs, states: Vec::new(), list: None })
+        self.shared.graph.borrow_mut().add(Node {
+            name,
+            id,
+            basis,
+            parallelism,
+            judge: None,
+            role,
+            kind,
+            label,
+            inputs,
+            states: Vec::new(),
+            list: None,
+        })
     }
 
     /// Says something of the operator that will be built under this name: what its state is kept under, what that rests on.
     pub fn describe(&self, operator: &str, about: About) {
         self.shared.about.borrow_mut().insert(operator.to_owned(), about);
+    }
+
+    /// On how many workers the keys of an operator lie: the first ones.
+    pub(crate) fn spread(&self, node: NodeId) -> usize {
+        let asked = self.shared.graph.borrow().node(node).and_then(|node| node.parallelism);
+        asked.map_or(self.workers(), |asked| asked.get().min(self.workers()))
     }
 
     /// The name that the state of an operator is kept under.

@@ -1,6 +1,7 @@
 //! The graph of a job: its named operators and what flows between them.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub struct About {
     pub id: Option<String>,
     /// What its state rests on.
     pub basis: Basis,
+    /// On how many workers its keys lie; on all of them if `None`, or if there are fewer.
+    pub parallelism: Option<NonZeroUsize>,
 }
 
 /// Says whether a source or a sink can go on from the items of its list in a snapshot.
@@ -97,6 +100,8 @@ pub struct Node {
     pub id: String,
     /// What its state rests on.
     pub basis: Basis,
+    /// On how many workers its keys lie; on all of them if `None`, or if there are fewer.
+    pub parallelism: Option<NonZeroUsize>,
     /// Judges what a snapshot holds for it, if more is to be said of that than its state tells.
     pub judge: Option<Judge>,
     /// What it is to the runtime.

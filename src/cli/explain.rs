@@ -1,22 +1,28 @@
 //! `tidegate explain`: the graph of a job.
 
 use std::fmt::Write;
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tidegate::runtime::state::Schema;
-use tidegate::runtime::{Graph, Input, Node, Role, Route};
+use tidegate::runtime::{Graph, Input, Node, NodeId, Role, Route};
 
 use super::job::{JobArgs, tell};
+use super::tasks::{Task, tasks};
 
 /// Show the operators a job file becomes, without running it
 ///
-/// Of each operator: what it is, what it reads, and which states it keeps through checkpoints.
+/// Of each operator: what it is, what it reads, and which states it keeps through checkpoints. And the tasks: which operators hand records on within
+/// their worker, and on how many workers each task has a share of the keys.
 #[derive(Args)]
 pub struct Explain {
     #[command(flatten)]
     job: JobArgs,
+    /// On how many workers; as in `run` if not given
+    #[arg(short, long, value_name = "WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    parallelism: Option<u16>,
     /// How to show them
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -42,11 +48,14 @@ impl Explain {
         };
         tell(&loaded.problems);
         let graph = loaded.job.graph();
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = self.parallelism.map(usize::from).or(loaded.plan.parallelism).unwrap_or_else(cores);
+        let tasks = tasks(graph, workers);
         let text = match self.format {
-            Format::Text => text(graph),
+            Format::Text => text(graph, &tasks),
             Format::Mermaid => mermaid(graph),
             Format::Dot => dot(graph),
-            Format::Json => json(&loaded.plan.name, graph),
+            Format::Json => json(&loaded.plan.name, graph, &tasks),
         };
         match super::print(&text) {
             Ok(()) => ExitCode::SUCCESS,
@@ -94,7 +103,7 @@ fn kept(node: &Node) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
-fn text(graph: &Graph) -> String {
+fn text(graph: &Graph, tasks: &[Task]) -> String {
     let width = |f: fn(&Node) -> &str| graph.nodes().iter().map(|n| f(n).chars().count()).max().unwrap_or(0);
     let (names, roles) = (width(|n| &n.name), width(role));
     let mut out = String::new();
@@ -109,6 +118,11 @@ fn text(graph: &Graph) -> String {
         if let Some(kept) = kept(node) {
             let _ = writeln!(out, "{:<names$}  {:<roles$}  {kept}", "", "keeps");
         }
+    }
+    out.push('\n');
+    for task in tasks {
+        let names: Vec<&str> = task.operators.iter().filter_map(|id| graph.node(*id)).map(|node| node.name.as_str()).collect();
+        let _ = writeln!(out, "task of {} subtask{}: {}", task.subtasks, if task.subtasks == 1 { "" } else { "s" }, names.join(" -> "));
     }
     out
 }
@@ -163,7 +177,9 @@ fn dot(graph: &Graph) -> String {
     out
 }
 
-fn json(name: &str, graph: &Graph) -> String {
+fn json(name: &str, graph: &Graph, tasks: &[Task]) -> String {
+    let called = |id: &NodeId| graph.node(*id).map_or("", |node| node.name.as_str());
+    let task = |task: &Task| json!({ "operators": task.operators.iter().map(called).collect::<Vec<_>>(), "subtasks": task.subtasks });
     let input = |i: &Input| json!({ "from": graph.node(i.from).map(|n| &n.name), "port": i.port, "route": route(i) });
     let node = |n: &Node| {
         let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": state.schema, "parts": state.parts() }));
@@ -176,6 +192,6 @@ fn json(name: &str, graph: &Graph) -> String {
             "states": states.collect::<Vec<_>>(),
         })
     };
-    let graph = json!({ "job": name, "operators": graph.nodes().iter().map(node).collect::<Vec<_>>() });
+    let graph = json!({ "job": name, "operators": graph.nodes().iter().map(node).collect::<Vec<_>>(), "tasks": tasks.iter().map(task).collect::<Vec<_>>() });
     format!("{graph:#}\n")
 }

@@ -20,6 +20,7 @@ mod run;
 mod savepoint;
 mod status;
 mod stop;
+mod tasks;
 mod topic;
 
 use std::process::ExitCode;

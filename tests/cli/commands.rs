@@ -60,7 +60,9 @@ fn explain_shows_every_operator_in_each_format() {
 
     let default = dir.tidegate(["explain", "job.yaml"]).run().exits(0).stdout;
     assert_eq!(default, explain("text"));
-    let (kept, shown): (Vec<&str>, Vec<&str>) = default.lines().partition(|line| line.trim_start().starts_with("keeps "));
+    let (described, tasks) = default.split_once("\n\n").expect("operators, and then tasks");
+    assert!(tasks.lines().all(|line| line.starts_with("task of ")), "{tasks}");
+    let (kept, shown): (Vec<&str>, Vec<&str>) = described.lines().partition(|line| line.trim_start().starts_with("keeps "));
     assert_eq!((kept.len(), shown.len()), (1, operators.len()));
     let keeps = "n = count()";
     assert_eq!(kept[0].split_once("keeps").expect("what is kept").1.trim(), keeps);

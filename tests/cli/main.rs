@@ -19,6 +19,7 @@ mod lookups;
 mod memory;
 mod open;
 mod order;
+mod parallelism;
 mod patterns;
 mod places;
 mod records;

@@ -61,6 +61,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let late_to = fields.get("late_to").and_then(|node| reader.name(node));
     let timeouts_to = fields.get("timeouts_to").and_then(|node| reader.name(node));
     let uid = fields.get("uid").and_then(|node| reader.name(node));
+    let parallelism = fields.get("parallelism").and_then(|node| reader.count(node, 1, 1024));
     let actions = [("skip", OnError::Skip), ("fail", OnError::Fail)];
     let on_error = fields.get("on_error").and_then(|node| reader.word(node, "on_error", &actions));
     let before = reader.problems.len();
@@ -72,12 +73,12 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     read &= fields.get("select").is_none_or(|node| select.as_ref().is_some_and(|select| is_whole(select, node)));
     let whole = fitting && read && !from.is_empty() && !fields.missing && fields.knows_all_but(&ASIDE);
     let on_error = on_error.map(|action| action.value).unwrap_or_default();
-    let head = Head { name, from, key, late_to, timeouts_to, uid, on_error };
+    let head = Head { name, from, key, late_to, timeouts_to, uid, parallelism, on_error };
     Some(Stream { head, stage, each: Each { filter, select, flat_map }, whole })
 }
 
 /// The keys that say nothing about the fields of a stream's records.
-const ASIDE: [&str; 4] = ["where", "on_error", "late_to", "timeouts_to"];
+const ASIDE: [&str; 5] = ["where", "on_error", "late_to", "timeouts_to", "parallelism"];
 
 /// Could all fields of a `select` be read?
 fn is_whole(select: &Select, node: &Node) -> bool {
@@ -109,6 +110,7 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
     let late = given.iter().any(|kind| kind.late == Late::Always) || windowed;
     needs("late_to", late, &[&["window"], names(|kind| kind.late == Late::Always).as_slice()].concat());
     needs("timeouts_to", given.iter().any(|kind| kind.timeouts), &names(|kind| kind.timeouts));
+    needs("parallelism", windowed || given.iter().any(|kind| kind.keyed), &names(|kind| kind.keyed));
     if let Some(at) = fields.key("uid").filter(|_| given.iter().all(|kind| !kind.stateful)) {
         reader.push(at.warning(format!("`uid` in {} has no effect: it keeps no state", fields.place)));
     }

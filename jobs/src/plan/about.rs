@@ -2,6 +2,7 @@
 //! read. What the state of a stage holds, the stage tells.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 
 use tidegate_runtime::{About, Basis};
 
@@ -10,21 +11,22 @@ use crate::file::{self, EventTime, FieldType, JobFile, Problem, Spanned, TimeUni
 /// What is known of a stream's state, of which its stage tells the `basis`. The operators of a stream are named after it, and one of them keeps state at most.
 pub(super) fn stream(file: &JobFile, stream: &file::Stream, basis: Option<Basis>) -> About {
     let id = id(stream.head.uid.as_ref());
-    let Some(basis) = basis else { return About { id, basis: Basis::default() } };
+    let Some(basis) = basis else { return About { id, ..About::default() } };
     let mut reads = stream.stage.as_ref().map_or_else(Vec::new, |stage| stage.get().said());
     upstream(file, stream, &mut HashSet::new(), &mut reads);
-    About { id, basis: Basis { reads: Some(reads), ..basis } }
+    let parallelism = stream.head.parallelism.as_ref().and_then(|n| NonZeroUsize::new(usize::try_from(n.value).unwrap_or(usize::MAX)));
+    About { id, basis: Basis { reads: Some(reads), ..basis }, parallelism }
 }
 
 /// The name under which the state of a source is kept.
 pub(crate) fn source(file: &JobFile, name: &str) -> About {
-    About { id: file.source(name).and_then(|source| id(source.uid.as_ref())), basis: Basis::default() }
+    About { id: file.source(name).and_then(|source| id(source.uid.as_ref())), ..About::default() }
 }
 
 /// The name under which the state of a sink is kept.
 pub(crate) fn sink(file: &JobFile, name: &str) -> About {
     let uid = file.sinks.iter().find(|sink| sink.name.value == name).and_then(|sink| sink.uid.as_ref());
-    About { id: uid.map(|uid| sink_name(&uid.value)), basis: Basis::default() }
+    About { id: uid.map(|uid| sink_name(&uid.value)), ..About::default() }
 }
 
 /// What a sink is called among operators: sinks are named apart from sources and streams in a file.

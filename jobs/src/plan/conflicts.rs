@@ -89,6 +89,14 @@ pub(crate) fn conflicts(file: &JobFile) -> Vec<Problem> {
     problems
 }
 
+/// Streams that ask for more workers than the job has.
+pub(super) fn parallelism(file: &JobFile) -> Vec<Problem> {
+    let Some(all) = &file.parallelism else { return Vec::new() };
+    let asked = file.streams.iter().filter_map(|stream| stream.head.parallelism.as_ref());
+    let message = || format!("the job has {} workers, by its own `parallelism`: ask for as many at most", all.value);
+    asked.filter(|asked| asked.value > all.value).map(|asked| asked.problem(message())).collect()
+}
+
 /// What stands in the way of writing exactly once: no checkpoints, or writers that would take each other's place.
 pub(super) fn writers(file: &JobFile) -> Vec<Problem> {
     let mut problems = Vec::new();

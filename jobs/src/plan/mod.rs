@@ -56,6 +56,7 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     problems.extend(about::conflicts(file));
     problems.extend(durability::unknown_storage(file));
     problems.extend(conflicts::writers(file));
+    problems.extend(conflicts::parallelism(file));
     let mut asked = Asked::default();
     // What is asked of open sources shows when the job is planned: it is planned again until nothing new is asked. There is an end to the names of a file.
     let (parts, found) = loop {

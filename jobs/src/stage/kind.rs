@@ -62,6 +62,8 @@ pub struct Head {
     pub timeouts_to: Option<Spanned<String>>,
     /// The name its state is kept under, if not its own.
     pub uid: Option<Spanned<String>>,
+    /// On how many of the job's workers its keys lie, if not on all.
+    pub parallelism: Option<Spanned<u64>>,
     /// What an error in an expression does at run time.
     pub on_error: OnError,
 }

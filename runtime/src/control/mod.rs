@@ -125,13 +125,13 @@ impl Control {
         self.epochs.first()
     }
 
-    /// The key groups of a worker.
-    pub(crate) fn owned(&self, worker: usize) -> Range<u16> {
-        self.key_groups.owned(worker, self.workers.count().max(1))
+    /// The key groups of a worker, where the first `spread` workers have all.
+    pub(crate) fn owned(&self, worker: usize, spread: usize) -> Range<u16> {
+        if worker < spread { self.key_groups.owned(worker, spread) } else { 0..0 }
     }
 
-    /// The home of one operator instance's state.
-    pub(crate) fn instance(&self, member: Member, operator: &str, metrics: Arc<StateMetrics>) -> Instance {
+    /// The home of the state of one operator instance, which has these key groups.
+    pub(crate) fn instance(&self, member: Member, groups: Range<u16>, operator: &str, metrics: Arc<StateMetrics>) -> Instance {
         let spill = match &self.state.backend {
             Backend::Memory => None,
             Backend::RocksDb => Some(Spill {
@@ -141,7 +141,7 @@ impl Control {
         };
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let shares = shares.entry(member.node).or_insert_with(|| Shares::among(self.workers.count())).clone();
-        Instance::new(self.key_groups, self.owned(member.worker), spill, self.budget.values, metrics).sharing(shares)
+        Instance::new(self.key_groups, groups, spill, self.budget.values, metrics).sharing(shares)
     }
 
     /// An instance of a source has read all there is. When all have, the job stops with its savepoint.

@@ -1,5 +1,6 @@
 //! Keeps the states of one operator instance: restores them, takes snapshots of them, and evicts from memory what does not fit.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,6 @@ use tidegate_checkpoints::{Epoch, failpoint};
 use crate::checkpoint::{Arrival, Finish, Member, Message, Report, Shipment};
 use crate::control::Control;
 use crate::error::Error;
-use crate::graph::NodeId;
 use crate::metrics::OperatorMetrics;
 use crate::state::{Floor, Instance, States};
 
@@ -52,6 +52,8 @@ pub(super) struct Keeper {
     /// The name that the states are kept under.
     id: String,
     member: Member,
+    /// The key groups that lie here; none if the keys lie on other workers.
+    groups: Range<u16>,
     states: States,
     metrics: Arc<OperatorMetrics>,
     open: bool,
@@ -65,18 +67,20 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
+    /// The keeper of one instance of an operator whose keys lie on the first `spread` workers.
     pub(super) fn new(
         control: Arc<Control>,
         id: &str,
-        node: NodeId,
-        worker: usize,
+        member: Member,
+        spread: usize,
         states: States,
         metrics: &Arc<OperatorMetrics>,
     ) -> Self {
         Self {
-            control,
             id: id.to_owned(),
-            member: Member { node, worker },
+            groups: control.owned(member.worker, spread),
+            control,
+            member,
             states,
             metrics: Arc::clone(metrics),
             open: false,
@@ -95,8 +99,8 @@ impl Keeper {
         }
         let control = Arc::clone(&self.control);
         let checkpoints = control.checkpoints();
-        let groups = control.owned(self.member.worker);
-        let instance = control.instance(self.member, &self.id, Arc::clone(&self.metrics.state));
+        let groups = self.groups.clone();
+        let instance = control.instance(self.member, groups.clone(), &self.id, Arc::clone(&self.metrics.state));
         let (ids, schemas) = (checkpoints.ids(self.member.node), self.states.schemas());
         let parts = control
             .restore()
@@ -162,7 +166,7 @@ impl Keeper {
         failpoint::hit("barrier-aligned");
         let floors = self.states.floors(checkpoints.ids(self.member.node));
         let meta = self.states.freeze()?;
-        let groups = self.control.owned(self.member.worker);
+        let groups = self.groups.clone();
         let shipment = Shipment::new(self.member, epoch, plan, groups, last);
         self.snapshot = Some(Snapshot { meta, floors, arrival: shipment.arrival.clone(), swept: false, last });
         checkpoints.ship(self.member.worker, Message::Begin(Box::new(shipment)))?;

@@ -18,6 +18,7 @@ use timely::progress::Stamp;
 use super::appointment::Appointment;
 use super::keeper::{Again, Keeper};
 use crate::align::{Align, Step};
+use crate::checkpoint::Member;
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::dataflow::{Edge, Origin};
@@ -257,14 +258,21 @@ where
     let mut context = Context::new(Arc::clone(&metrics), control.time_of_day.clone());
     let logic = flow.made(node, make(&mut context));
     flow.declare(node, context.states.schemas());
-    let keeper = Keeper::new(Arc::clone(&control), &flow.id(node), node, flow.worker(), context.states, &metrics);
+    let keeper = Keeper::new(
+        Arc::clone(&control),
+        &flow.id(node),
+        Member { node, worker: flow.worker() },
+        flow.spread(node),
+        context.states,
+        &metrics,
+    );
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
     let (main, main_stream) = builder.new_output::<Vec<Record<L::Out>>>();
     let (side_output, side_stream) = builder.new_output::<Vec<Record<L::Side>>>();
     let mut main = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(main);
     let mut side_output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(side_output);
-    let owners = Owners::new(control.key_groups, flow.workers());
+    let owners = Owners::new(control.key_groups, flow.spread(node));
     let owner = move |record: &Record<L::In>| match target(&record.value) {
         Target::Key(key) => owners.of(stable_hash(&key)),
         Target::Worker(worker) => worker as u64,

@@ -31,6 +31,7 @@ pub(crate) static STREAM: Table = Table {
         key("late_to", "name", "none", "names a stream of the records too late for their window, `pattern` or `join`"),
         key("timeouts_to", "name", "none", "names a stream of the partial matches of `pattern` that ran out of time"),
         key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the stream is renamed"),
+        key("parallelism", "count", "all workers", "on how many of the job's workers its keys lie"),
         key("indicators", "mapping", "none", "features over trailing spans"),
         key("rules", "mapping", "none", "scenarios and rules"),
     ],
