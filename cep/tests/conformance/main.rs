@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that can't be read is a failed test")]
 
+#[path = "../../../tests/harness/conformance.rs"]
+mod conformance;
 mod case;
 mod drive;
 
@@ -113,5 +115,17 @@ fn all_cases_pass_but_those_listed() {
         }
     }
     println!("{passed} of {total} pass");
+    assert!(wrong.is_empty(), "{}\n{} cases", wrong.join("\n"), wrong.len());
+}
+
+#[test]
+fn cases_kept_elsewhere_pass() {
+    let mut wrong = Vec::new();
+    for (place, line) in conformance::elsewhere("cep") {
+        let case = Case::read(&line);
+        if let Err(why) = check(&case) {
+            wrong.push(format!("{place}: {}: {why}\n    {}", case.name, case.json["pattern"]));
+        }
+    }
     assert!(wrong.is_empty(), "{}\n{} cases", wrong.join("\n"), wrong.len());
 }

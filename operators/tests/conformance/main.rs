@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that can't be read is a failed test")]
 
+#[path = "../../../tests/harness/conformance.rs"]
+mod conformance;
 mod case;
 mod drive;
 mod joins;
@@ -136,4 +138,16 @@ fn every_case_passes() {
     }
     assert!(failed.is_empty(), "{} of {} failed, left out {left_out:?}:\n{}", failed.len(), failed.len() + passed, failed.join("\n"));
     assert_eq!((passed, left_out.values().sum::<usize>()), (159, 58), "{left_out:?}");
+}
+
+#[test]
+fn cases_kept_elsewhere_pass() {
+    let mut failed = Vec::new();
+    for (place, line) in conformance::elsewhere("windows") {
+        let case: Json = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{place}: {e}"));
+        if let Err(difference) = check(&case) {
+            failed.push(format!("{place}: {}: {difference}", case["name"]));
+        }
+    }
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
