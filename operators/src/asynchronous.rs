@@ -23,7 +23,7 @@ pub trait AsyncFunction<T>: Send + Sync + 'static {
     /// Makes one request.
     fn call(&self, value: T) -> impl Future<Output = Result<Self::Out, Error>> + Send;
 
-    /// Called when all attempts have failed or the timeout has passed. By default, returns the error.
+    /// Called when the call has finally failed or the timeout has passed. By default, returns the error.
     ///
     /// # Errors
     /// An error here fails the job.

@@ -125,8 +125,8 @@ impl<K: Key> TimersOf<K> {
         Ok(Self { event, clock, of_day: context.clock().clone(), waits: Cell::new(None) })
     }
 
-    /// Called after each record: timers that records have set hold the end of input back. Timers that only timers set do not, as they could
-    /// go on forever.
+    /// Called after each record. At the end of input, event time advances to the latest timer set by then. Timers that only timers set
+    /// later are not waited for, as they could go on forever.
     pub(crate) fn processed(&self) {
         self.waits.set(self.event.borrow().latest());
     }
