@@ -70,7 +70,7 @@ impl<'s, T: 'static> Stream<'s, T> {
         })
     }
 
-    /// The records of both streams. The watermark is the lower of the two.
+    /// The records of both streams. Event time advances only as far as it has in both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0.union(other.0))

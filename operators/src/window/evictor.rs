@@ -36,7 +36,7 @@ impl<T> Evictor<T> for KeepAll {
     }
 }
 
-/// Keeps the last records, this many of them.
+/// Keeps at most this many records, the last ones.
 #[derive(Clone, Copy, Debug)]
 pub struct CountEvictor(pub usize);
 

@@ -93,7 +93,7 @@ impl StandardTrigger {
     }
 
     /// Fires like this trigger, and also when the wall clock is `after` past the first record since it last fired; with `restart`, past the
-    /// last record. With `clear`, the trigger's state is cleared at a timeout.
+    /// last record. With `clear`, the trigger's state is cleared whenever one of its timers fires.
     ///
     /// # Errors
     /// The time is under a millisecond.
