@@ -42,7 +42,7 @@ struct Inner {
     asked: Option<Ending>,
     /// The run, while there is one.
     run: Option<Arc<Run>>,
-    /// The last failure.
+    /// The last failure, and the number of failures in a row.
     failure: Option<String>,
     failures: u64,
     restarting: bool,

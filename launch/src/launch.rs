@@ -31,7 +31,7 @@ pub enum Start {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// It reached the end of its input, or was stopped and took the savepoint that [`Launch::savepoint_at_end`] asks for.
+    /// It reached the end of its input, or was stopped and took the savepoint that [`Launch::savepoint_at_end()`] asks for.
     Finished,
     /// It was stopped: what it had read is written, and windows stay open.
     Stopped,

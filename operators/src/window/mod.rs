@@ -1,9 +1,9 @@
 //! Windows: which records belong together, when their result is emitted, and what it is.
 //!
 //! A window is `[start, end)` in milliseconds of event time or of the wall clock. By default it fires once its last millisecond, `end - 1`,
-//! has passed. In event time it fires again for every late record within the allowed lateness, and its results have the event time `end -
-//! 1`. A record is late if no window accepts it any more. Other triggers, evictors and functions go through the general operator in
-//! `operator.rs`, which has Flink's semantics.
+//! has passed. That millisecond is also the event time of its results. In event time the window fires again for every late record within
+//! the allowed lateness. A record is late if no window accepts it any more. Other triggers, evictors and functions go through the general
+//! operator in `operator.rs`, which has Flink's semantics.
 
 mod aligned;
 mod assigner;

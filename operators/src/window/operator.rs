@@ -187,7 +187,7 @@ where
         self.spec.time == TimeDomain::Event && self.spec.assigner.ends()
     }
 
-    /// The last moment at which a window exists.
+    /// The moment at which a window is cleaned up.
     fn cleanup(&self, window: Bounds) -> i64 {
         if self.by_event_time() { window.last().saturating_add(self.spec.lateness) } else { window.last() }
     }

@@ -60,7 +60,7 @@ where
         Ok(Self { key, windows, lateness, aggregate, metrics, slices, last, due, reached, late, late_due, expected, running })
     }
 
-    /// The last moment at which the window that ends at `end` accepts records.
+    /// The moment at which the window that ends at `end` is cleaned up: once the watermark reaches it, the window accepts no more records.
     fn cleanup(&self, end: i64) -> i64 {
         (end - 1).saturating_add(self.lateness)
     }
