@@ -1,8 +1,8 @@
 //! Tidegate is a stream processor for real-time risk control: named operators over keyed streams, event time with watermarks, windows, and
 //! job files that need no code, on timely dataflow, in one binary.
 //!
-//! This crate is the front: [`prelude`] is what a job written in Rust needs, the other modules are the crates behind it. A job is a closure
-//! that builds the same operators on every worker:
+//! This crate is the entry point: [`prelude`] has what a job written in Rust needs, and the other modules are the crates behind it. A job
+//! is a closure that builds the same operators on every worker:
 //!
 //! ```
 //! use std::time::Duration;

@@ -4,7 +4,7 @@ mod cli;
 
 use std::process::ExitCode;
 
-/// Rows are made on one thread and dropped on another, millions a second: the allocator must be good at that.
+/// Rows are allocated on one thread and freed on another, millions per second: mimalloc handles that well.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! How long to wait before a failed job is started again.
+//! How long to wait before a failed job is restarted.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ impl Backoff {
         Self { policy, failures: 0 }
     }
 
-    /// The job failed. Returns how long to wait before the next attempt: the policy's delay, doubled for each further failure in a row up to its limit.
-    /// `None` if no attempt is left.
+    /// Counts a failure. Returns how long to wait before the next attempt: the policy's delay, doubled for each further failure in a row,
+    /// up to the policy's limit. `None` if no attempt is left.
     pub fn failed(&mut self) -> Option<Duration> {
         self.failures += 1;
         if self.failures > self.policy.attempts {
@@ -29,7 +29,7 @@ impl Backoff {
         Some(self.policy.delay.saturating_mul(1 << doublings).min(self.policy.max_delay))
     }
 
-    /// The job made progress: the next failure is the first in a row again.
+    /// Notes that the job made progress: the next failure is the first in a row again.
     pub fn progressed(&mut self) {
         self.failures = 0;
     }

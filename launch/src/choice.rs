@@ -1,8 +1,8 @@
-//! Which checkpoint to restore: the newest that is whole.
+//! Which checkpoint to restore: the newest intact one.
 
 use tidegate_checkpoints::{Epoch, Found};
 
-/// A checkpoint that turned out to be damaged when a run restored it: in a bucket, that is the first look into its files.
+/// A checkpoint that turned out to be damaged when a run restored it. In a bucket, files are not read before that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged {
     /// The checkpoint's epoch.
@@ -11,17 +11,17 @@ pub struct Damaged {
     pub generation: u64,
 }
 
-/// The checkpoints worth a try, in order.
+/// The checkpoints worth trying, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The epochs to try, best first: the first that proves whole is the one.
+    /// The epochs to try, best first. The first one that proves intact is restored.
     pub candidates: Vec<Epoch>,
-    /// Did a checkpoint drop out because it is known to be damaged?
+    /// Whether a checkpoint was excluded because it is known to be damaged.
     pub known_damaged: bool,
 }
 
-/// Chooses among the checkpoints of a directory, given newest first. Only those of run `since` or a later one count; a manifest that can't be parsed may be one
-/// of them, so it stays a candidate and is reported when it is opened.
+/// Chooses among the checkpoints of a directory, given newest first. Only those of generation `since` or a later one count. A manifest that
+/// can't be parsed may belong to one of them, so it stays a candidate and is reported when it is opened.
 #[must_use]
 pub fn choose(found: &[Found], since: u64, damaged: &[Damaged]) -> Choice {
     let counts = |found: &&Found| found.manifest.as_ref().map_or(true, |manifest| manifest.generation >= since);

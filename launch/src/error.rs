@@ -8,13 +8,13 @@ use tidegate_runtime::JobError;
 
 use crate::unread::Unread;
 
-/// Why a launch came to nothing, by how far it got.
+/// Why a launch failed, by how far it got.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// What the job was to go on from can't be restored. Nothing was started.
+    /// The snapshot to start from can't be restored. Nothing was started.
     #[error(transparent)]
     Restore(RestoreError),
-    /// The savepoint at the end can't be written where it was asked for. Nothing was started.
+    /// The savepoint at the end can't be written to the requested place. Nothing was started.
     #[error("no savepoint can be taken in `{place}`")]
     SavepointPlace {
         /// The directory or URL.
@@ -26,7 +26,7 @@ pub enum LaunchError {
     /// The state directory can't be taken. Nothing was started.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The job ran and failed, and was not started again.
+    /// The job ran, failed, and was not restarted.
     #[error(transparent)]
     Run(#[from] RunError),
 }
@@ -37,31 +37,31 @@ pub enum RunError {
     /// The job itself failed.
     #[error(transparent)]
     Job(#[from] JobError),
-    /// A source could make nothing of its input.
+    /// A source read nothing but bad records.
     #[error(transparent)]
     Unread(#[from] Unread),
-    /// The job was to be started again, and its latest checkpoint can't be restored.
+    /// The job was to be restarted, and its latest checkpoint can't be restored.
     #[error(transparent)]
     Restore(#[from] RestoreError),
-    /// The directory of checkpoints can't be used.
+    /// The checkpoint directory can't be used.
     #[error("checkpoints can't be kept in `{dir}`")]
     Checkpoints {
-        /// The directory or URL, as the job file has it.
+        /// The directory or URL, as given in the job file.
         dir: String,
         /// Why.
         #[source]
         source: DirectoryError,
     },
-    /// Another run of the job is still at work.
+    /// Another run of the job is still active.
     #[error("another run of the job has completed a checkpoint in {place} just now: is it still running?")]
     Overtaken {
-        /// The job's directory of checkpoints.
+        /// The job's checkpoint directory.
         place: String,
     },
 }
 
 impl RunError {
-    /// What is wrong with the directory of checkpoints, if that is the cause.
+    /// The error of the checkpoint directory, if that is the cause.
     #[must_use]
     pub fn directory(&self) -> Option<&DirectoryError> {
         match self {
@@ -71,22 +71,22 @@ impl RunError {
     }
 }
 
-/// Why a job can't go on from a checkpoint or savepoint.
+/// Why a job can't start from a checkpoint or savepoint.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// It can't be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// The directory of checkpoints can't be read.
+    /// The checkpoint directory can't be read.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// There can't be a latest checkpoint.
+    /// The job takes no checkpoints, so there is no latest one.
     #[error("the job takes no checkpoints: `--resume` needs `checkpoints` in the job file, or name a savepoint by `--from`")]
     NoCheckpoints,
     /// Every checkpoint is damaged.
     #[error("none of the checkpoints in {place} can be restored")]
     NoneLeft {
-        /// The job's directory of checkpoints.
+        /// The job's checkpoint directory.
         place: String,
     },
     /// It does not fit the job.
@@ -94,7 +94,7 @@ pub enum RestoreError {
     Refused {
         /// The checkpoint or savepoint.
         place: String,
-        /// What becomes of each operator.
+        /// What would happen to the state of each operator.
         verdict: Box<Verdict>,
     },
 }
@@ -115,10 +115,10 @@ pub enum HomeError {
     Held {
         /// The state directory.
         dir: PathBuf,
-        /// The other process, as it wrote into its lock.
+        /// The id of the other process, from its lock file.
         owner: String,
     },
-    /// It can't be made.
+    /// The directory can't be created.
     #[error("the state directory `{dir}` can't be made")]
     Make {
         /// The state directory.
@@ -140,7 +140,7 @@ pub enum HomeError {
     },
 }
 
-/// An error with its causes, in one line.
+/// Formats an error and its causes in one line.
 #[must_use]
 pub fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());

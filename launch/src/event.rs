@@ -1,4 +1,4 @@
-//! What a launch tells while the job runs.
+//! The events that a launch reports while the job runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::error::RunError;
 use crate::launch::How;
 use crate::run::Run;
 
-/// Something that happened to the job, told in the order in which it happened.
+/// Something that happened to the job, reported in the order in which it happened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The latest checkpoint was asked for and there is none yet: the job starts afresh.
+    /// The latest checkpoint was asked for and there is none yet: the job starts fresh.
     NoCheckpoint {
-        /// The job's directory of checkpoints.
+        /// The job's checkpoint directory.
         directory: &'a str,
     },
     /// A checkpoint is damaged: an older one is tried.
@@ -27,7 +27,7 @@ pub enum Event<'a> {
     },
     /// The restore migrates state, or warns of something.
     Remark {
-        /// The operator and what becomes of its state.
+        /// The operator and what happens to its state.
         text: String,
     },
     /// The control socket can't be opened: the job runs, but other processes can't reach it.
@@ -35,27 +35,27 @@ pub enum Event<'a> {
         /// Why.
         error: &'a ListenError,
     },
-    /// The job runs. It restored [`Run::restored_from`], if anything.
+    /// The job runs. If it restored a snapshot, that is [`Run::restored_from`].
     Started {
         /// This run.
         run: &'a Arc<Run>,
     },
-    /// The job still runs: told a few times a second, for whoever draws its progress.
+    /// The job still runs. Reported a few times a second, for progress displays.
     Progress {
         /// This run.
         run: &'a Arc<Run>,
     },
-    /// A checkpoint is complete. Of several that complete within a quarter of a second, only the last is told.
+    /// A checkpoint is complete. Of several that complete within a quarter of a second, only the last is reported.
     CheckpointCompleted {
         /// Its size and time.
         checkpoint: Completed,
     },
-    /// A savepoint is complete. As with checkpoints, the last of several is told.
+    /// A savepoint is complete. As with checkpoints, only the last of several is reported.
     SavepointWritten {
         /// Its directory or URL.
         place: String,
     },
-    /// A checkpoint failed, and the job goes on without it.
+    /// A checkpoint failed. The job continues.
     CheckpointFailed {
         /// Why.
         why: String,
@@ -67,18 +67,18 @@ pub enum Event<'a> {
         /// How it ended; `None` if it failed.
         how: Option<How>,
     },
-    /// The job found the checkpoint that it restored damaged: it starts again from the one before.
+    /// The job found that the checkpoint it restored is damaged: it restarts from the one before.
     RestoredDamaged {
         /// The damaged checkpoint.
         place: &'a str,
         /// What is wrong with it.
         error: &'a Error,
     },
-    /// The job failed and will be started again.
+    /// The job failed and will be restarted.
     Restarting {
         /// Why it failed.
         error: &'a RunError,
-        /// After this wait.
+        /// How long until the restart.
         wait: Duration,
         /// Failures in a row.
         failures: u64,

@@ -1,16 +1,16 @@
-//! Whether this run may take over a directory of checkpoints, and what its first act there is.
+//! Whether a run may take over a checkpoint directory, and whether it must republish the restored checkpoint there.
 
 use tidegate_checkpoints::{Found, Kind, Manifest};
 
-/// Has another run completed a checkpoint between the choice of `chosen` and the moment this run took over? From then on nobody else can, so the newest
-/// checkpoint seen `now` is the newest there will be.
+/// Whether another run completed a checkpoint between the choice of `chosen` and the moment this run took over. After that moment no other
+/// run can, so the newest checkpoint seen `now` stays the newest.
 #[must_use]
 pub fn overtaken(chosen: Option<&Manifest>, now: Option<&Manifest>) -> bool {
     chosen != now
 }
 
-/// Must the restored checkpoint be published again by this run? A checkpoint of the job's own directory becomes the newest there, whatever came after it; else a
-/// later run would restore from a way that was left.
+/// Whether this run must publish the restored checkpoint again. A checkpoint of the job's own directory becomes the newest there, even if
+/// others came after it. Otherwise a later run would restore one from the abandoned branch.
 #[must_use]
 pub fn must_adopt(job: &str, restored: &Manifest, found: &[Found]) -> bool {
     restored.kind == Kind::Checkpoint
@@ -44,7 +44,7 @@ mod tests {
         let (old, new) = (checkpoint(1), checkpoint(2));
         assert!(!overtaken(None, None) && !overtaken(Some(&old), Some(&old)));
         assert!(overtaken(None, Some(&new)) && overtaken(Some(&old), Some(&new)));
-        // Of the same epoch, but by another run.
+        // The same epoch, but of another run.
         assert!(overtaken(Some(&old), Some(&Manifest { generation: 2, ..old.clone() })));
     }
 

@@ -1,4 +1,4 @@
-//! Commands a launched job from elsewhere: another thread, or another process through the control socket.
+//! Commands for a launched job, from another thread or, through the control socket, from another process.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::run::Run;
 /// How a job can be asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Read no more; write what was read; leave windows open.
+    /// Stop reading, write what was read, and leave windows open.
     Stop,
     /// End the input, so that windows close.
     Drain,
@@ -26,7 +26,7 @@ pub(crate) enum Over {
     Failed(String),
 }
 
-/// Commands a launched job; may be kept beyond its end.
+/// Commands a launched job. It may outlive the job.
 #[derive(Clone)]
 pub struct Handle(Arc<Desk>);
 
@@ -42,12 +42,12 @@ struct Inner {
     asked: Option<Ending>,
     /// The run, while there is one.
     run: Option<Arc<Run>>,
-    /// The last failure, and how many there were in a row.
+    /// The last failure, and the number of failures in a row.
     failure: Option<String>,
     failures: u64,
     restarting: bool,
     over: Option<Over>,
-    /// Answers that are being given to whoever waited for the end.
+    /// The number of requests being answered.
     answering: usize,
 }
 
@@ -68,7 +68,7 @@ impl Inner {
     }
 }
 
-/// How long a process that ends waits for its last answers to be written.
+/// How long an ending process waits for its last answers to be written.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 impl Handle {
@@ -82,11 +82,12 @@ impl Handle {
         &self.0.job
     }
 
-    /// Asks the job to end in this way, and not to be started again. Returns at once. A job that is about to run for the first time ends as soon as it runs; one
-    /// that waits for its restart is not restarted, and ends with its failure. A later request takes the place of an earlier one only if it is to cancel.
+    /// Asks the job to end in this way and not to be restarted. Returns at once. A job that has yet to run for the first time ends as soon
+    /// as it runs. A job that waits for its restart is not restarted, and ends with its failure. A later request replaces an earlier one
+    /// only if it is to cancel.
     ///
     /// # Errors
-    /// The job is to be drained, and does not run.
+    /// The request is to drain, and the job is not running.
     pub fn end(&self, ending: Ending) -> Result<(), Refusal> {
         let mut inner = self.lock();
         if ending == Ending::Drain {
@@ -101,19 +102,19 @@ impl Handle {
         Ok(())
     }
 
-    /// Takes a savepoint in this directory or URL and waits for it, while the job goes on. Returns its place.
+    /// Takes a savepoint in this directory or URL and waits for it, while the job keeps running. Returns its place.
     ///
     /// # Errors
-    /// The job does not run, or the savepoint failed.
+    /// The job is not running, or the savepoint failed.
     pub fn savepoint(&self, to: &str) -> Result<String, Refusal> {
         let run = self.lock().running()?;
         taken(run.stopper().savepoint(to.to_owned()).recv())
     }
 
-    /// Stops the job with a savepoint in this directory or URL that holds everything it has read, and waits for the end.
+    /// Stops the job with a savepoint in this directory or URL that covers everything the job has read, and waits for the end.
     ///
     /// # Errors
-    /// The job does not run, or the savepoint can't be taken there: then the job goes on. Or the job failed while it stopped.
+    /// The job is not running; or the savepoint can't be taken there, and the job continues; or the job failed while it stopped.
     pub fn stop_with_savepoint(&self, to: &str) -> Result<Ended, Refusal> {
         let mut inner = self.lock();
         let run = inner.running()?;
@@ -163,7 +164,7 @@ impl Handle {
     /// The counters of these operators, or of all if none are named.
     ///
     /// # Errors
-    /// The job does not run, or has no such operator.
+    /// The job is not running, or has no such operator.
     pub fn metrics(&self, operators: &[String]) -> Result<Vec<OperatorReport>, Refusal> {
         let run = self.lock().running()?;
         report::operators(&run, operators)
@@ -178,7 +179,7 @@ impl Handle {
         self.lock().asked
     }
 
-    /// The job runs.
+    /// Notes that a run has started.
     pub(crate) fn started(&self, run: &Arc<Run>) {
         let mut inner = self.lock();
         if let Some(ending) = inner.asked {
@@ -187,25 +188,25 @@ impl Handle {
         (inner.run, inner.restarting) = (Some(Arc::clone(run)), false);
     }
 
-    /// The run is over.
+    /// Notes that the run is over.
     pub(crate) fn run_ended(&self) {
         self.lock().run = None;
     }
 
-    /// The job failed and is to be started again. Returns whether it was asked to end.
+    /// Notes that the job failed and is to be restarted. Returns whether it was asked to end.
     pub(crate) fn restarting(&self, failure: String, failures: u64) -> bool {
         let mut inner = self.lock();
         (inner.failure, inner.failures, inner.restarting) = (Some(failure), failures, true);
         inner.asked.is_some()
     }
 
-    /// Waits; returns false if the job is asked to end meanwhile.
+    /// Waits. Returns false if the job is asked to end meanwhile.
     pub(crate) fn pause(&self, wait: Duration) -> bool {
         let waited = self.0.changed.wait_timeout_while(self.lock(), wait, |inner| inner.asked.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.asked.is_none()
     }
 
-    /// The launch is over: whoever waits for the end is told.
+    /// Notes that the launch is over, and wakes everyone who waits for the end.
     pub(crate) fn over(&self, over: Over) {
         let mut inner = self.lock();
         (inner.over, inner.run) = (Some(over), None);
@@ -213,13 +214,13 @@ impl Handle {
         self.0.changed.notify_all();
     }
 
-    /// A request has come and will be answered. The process ends after that.
+    /// Marks a request as being answered. The process waits for the answer before it ends.
     pub(crate) fn answering(&self) -> Answering<'_> {
         self.lock().answering += 1;
         Answering(self)
     }
 
-    /// Waits until what has been asked is answered, but not for ever: who asked may not read.
+    /// Waits until all requests are answered, but not forever: a client may not read.
     pub(crate) fn await_answers(&self) {
         let _ = self.0.changed.wait_timeout_while(self.lock(), LAST_ANSWERS, |inner| inner.answering > 0);
     }
@@ -243,7 +244,7 @@ fn command(run: &Run, ending: Ending) {
     }
 }
 
-/// The place of a savepoint that was taken.
+/// The place of the savepoint that was taken.
 fn taken(answer: Result<Result<String, String>, std::sync::mpsc::RecvError>) -> Result<String, Refusal> {
     let answer = answer.unwrap_or_else(|_| Err("the job ended before".to_owned()));
     answer.map_err(|why| Refusal::Savepoint { why })

@@ -1,4 +1,4 @@
-//! The state directory of a running job: one process at a time holds it, and others find the job there.
+//! The state directory of a running job. One process at a time holds it, and other processes find the job there.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -8,11 +8,11 @@ use tidegate_jobs::plan::Durability;
 
 use crate::error::HomeError;
 
-/// The state directory of a job, held by this process. Whatever is empty of it in the end is removed.
+/// The state directory of a job, held by this process. On drop, it is removed if it is empty.
 pub(crate) struct Home {
     dir: PathBuf,
     lock: Option<File>,
-    /// Was the parent directory there before?
+    /// Whether the parent directory is to be kept: it existed before, and the job file names the directory.
     found: bool,
 }
 
@@ -27,8 +27,8 @@ fn lock_path(dir: &Path) -> PathBuf {
 }
 
 impl Home {
-    /// Takes the directory that the job file names. A job that neither names one nor takes checkpoints gets one for this process alone, as nobody else wants
-    /// anything of it.
+    /// Takes the state directory that the job file names. A job that neither names one nor takes checkpoints gets a directory for this
+    /// process alone: no other process needs it.
     pub(crate) fn take(durability: &Durability) -> Result<Self, HomeError> {
         let dir = durability.state.dir.clone();
         let found = durability.dir_given && dir.parent().is_some_and(Path::exists);
@@ -47,13 +47,13 @@ impl Home {
         &self.dir
     }
 
-    /// Can another process find it?
+    /// Whether another process can find the directory.
     pub(crate) fn shared(&self) -> bool {
         self.lock.is_some()
     }
 }
 
-/// Locks the directory and writes this process's number into the lock.
+/// Locks the directory and writes this process's id into the lock file.
 fn lock(dir: &Path) -> Result<File, HomeError> {
     let path = lock_path(dir);
     let failed = |done| move |source| HomeError::Lock { path: lock_path(dir), done, source };
@@ -62,7 +62,7 @@ fn lock(dir: &Path) -> Result<File, HomeError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut owner = String::new();
-            // The owner's number makes a better message, no more.
+            // The owner's id only improves the message.
             let _ = lock.read_to_string(&mut owner);
             return Err(HomeError::Held { dir: dir.to_owned(), owner: owner.trim().to_owned() });
         }
@@ -80,7 +80,7 @@ fn sign(lock: &mut File) -> io::Result<()> {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // What is not empty stays, and what can't be removed does no harm. The lock goes last.
+        // A directory that is not empty stays, and one that can't be removed does no harm. The lock goes last.
         let _ = fs::remove_file(control_path(&self.dir));
         if self.lock.is_some() {
             let _ = fs::remove_file(lock_path(&self.dir));

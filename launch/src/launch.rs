@@ -1,4 +1,4 @@
-//! What to launch, and what comes of it.
+//! Launches: which job to run, how, and with which outcome.
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -15,33 +15,33 @@ use crate::home::Home;
 use crate::losses::Barren;
 use crate::supervisor::Supervisor;
 
-/// What a launched job goes on from.
+/// What a launched job starts from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// Nothing: it starts afresh.
+    /// Nothing: a fresh start.
     #[default]
     Fresh,
-    /// Its latest checkpoint; if there is none yet, nothing.
+    /// The job's latest checkpoint, or nothing if there is none yet.
     Latest,
     /// The savepoint or checkpoint at this path or URL.
     From(String),
 }
 
-/// How a job ended that did not fail.
+/// How a job that did not fail has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// It came to the end of its input, or was stopped where that takes the savepoint at the end.
+    /// It reached the end of its input, or was stopped and took the savepoint that [`Launch::savepoint_at_end()`] asks for.
     Finished,
-    /// It was stopped: what was read is written, windows stay open.
+    /// It was stopped: what it had read is written, and windows stay open.
     Stopped,
     /// It was drained: its input was ended, and windows closed.
     Drained,
-    /// It was cancelled: what it had read since its last checkpoint is not written.
+    /// It was cancelled: what it had read since its last checkpoint may not be written.
     Cancelled,
 }
 
-/// What came of a job that did not fail.
+/// The outcome of a job that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
@@ -70,7 +70,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// A job under this name, which its checkpoints and its state directory bear. It starts afresh, with a worker per core.
+    /// A job with this name, which its checkpoints and its state directory carry too. It starts fresh, with one worker per core.
     #[must_use]
     pub fn new(name: impl Into<String>, job: Job, durability: Durability) -> Self {
         let name = name.into();
@@ -88,7 +88,7 @@ impl Launch {
         }
     }
 
-    /// The job that this plan describes, with the name, the parallelism and the durability of its file.
+    /// The job of this plan, with the name, the parallelism and the durability of its file.
     #[must_use]
     pub fn of(plan: &Plan, job: Job) -> Self {
         let sources = job.graph().nodes().iter().filter(|node| node.role == Role::Source);
@@ -100,50 +100,50 @@ impl Launch {
         }
     }
 
-    /// With this many workers.
+    /// Sets the number of workers.
     #[must_use]
     pub fn workers(self, workers: usize) -> Self {
         Self { workers, ..self }
     }
 
-    /// From here.
+    /// Sets what the job starts from.
     #[must_use]
     pub fn start(self, start: Start) -> Self {
         Self { start, ..self }
     }
 
-    /// State that no operator of the job claims is left behind instead of refused.
+    /// Whether to drop state that no operator of the job claims, rather than refuse to start.
     #[must_use]
     pub fn allow_dropped_state(self, allow: bool) -> Self {
         Self { allow_dropped_state: allow, ..self }
     }
 
-    /// The end of input, or a stop, takes a savepoint in this directory or URL instead of closing windows.
+    /// Makes the end of input, or a stop, take a savepoint in this directory or URL instead of closing windows.
     #[must_use]
     pub fn savepoint_at_end(self, place: Option<String>) -> Self {
         Self { savepoint_at_end: place, ..self }
     }
 
-    /// A failure that `judge` accepts is a good end: such as that of a job whose reader has seen enough.
+    /// Treats a failure that `judge` accepts as a good end, such as one because the reader of the output has seen enough.
     #[must_use]
     pub fn ends_well(self, judge: impl Fn(&Graph, &JobError) -> bool + Send + 'static) -> Self {
         Self { ends_well: Box::new(judge), ..self }
     }
 
-    /// Commands the job from elsewhere, also before it runs.
+    /// A handle to command the job from elsewhere, even before it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Runs the job until it ends, restarting it as its policy says, and tells what happens on the way.
+    /// Runs the job until it ends, restarting it by its policy, and reports events on the way.
     ///
     /// # Errors
-    /// Nothing was started, or the job failed and was not started again.
+    /// Nothing was started, or the job failed and was not restarted.
     pub fn run(self, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome, LaunchError> {
         let handle = self.handle();
         let result = self.run_held(tell);
-        // Whoever asked for the end is answered when the lock is free again; the process may end right after.
+        // Clients that wait for the end are answered once the lock is free again. The process may end right after.
         handle.over(match &result {
             Ok(outcome) => Over::Ended { how: outcome.how, savepoint: outcome.savepoint.clone() },
             Err(error) => Over::Failed(describe(error)),
@@ -166,7 +166,7 @@ impl Launch {
     }
 }
 
-/// Checks at the start, not at the end, whether a savepoint can go there.
+/// Checks at the start rather than at the end whether a savepoint can be written there.
 fn vacant(place: &str) -> Result<(), DirectoryError> {
     let storage = Storage::open(place)?;
     check_vacant(&storage)?;

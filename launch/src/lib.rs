@@ -1,15 +1,17 @@
-//! Running a job: start it, watch it, command it, and know why it ended.
+//! Runs a job: starts it, watches it, commands it, and reports why it ended.
 //!
-//! A [`Launch`] takes a job and what the job file says of its durability, and keeps the job going: it takes the lock on the job's state directory, finds
-//! the newest whole checkpoint, claims the right to publish new ones, restarts the job after a failure, and answers on the control socket. What happens on
-//! the way it tells as [`Event`]s; how the job ended it returns as an [`Outcome`] or a typed [`LaunchError`]. It prints nothing.
+//! A [`Launch`] takes a job and the durability settings of its job file, and keeps the job running: it takes the lock on the job's state
+//! directory, finds the newest intact checkpoint, claims the right to publish new ones, restarts the job after a failure, and answers on
+//! the control socket. It reports what happens on the way as [`Event`]s, and returns how the job ended as an [`Outcome`] or a typed
+//! [`LaunchError`]. It prints nothing.
 //!
-//! Decisions are pure and apart from the I/O around them: [`choice`] picks the checkpoint to restore, [`backoff`] says how long to wait, [`remedy`] judges a
-//! failure, [`fence`] judges whether another run has taken over.
+//! Decisions are pure functions, separate from the I/O around them: [`choice`] picks the checkpoint to restore, [`backoff`] says how long
+//! to wait, [`remedy`] judges a failure, [`fence`] judges whether another run has taken over.
 //!
 //! A job is commanded through its [`Handle`] from the same process, and through its control socket from another: see [`control`].
 //!
-//! Does not live here: job files (`tidegate-jobs`), the dataflow (`tidegate-runtime`), the form of checkpoints (`tidegate-checkpoints`), the command line.
+//! Not here: job files (`tidegate-jobs`), the dataflow (`tidegate-runtime`), the format of checkpoints (`tidegate-checkpoints`), the
+//! command line.
 //!
 //! ```
 //! use tidegate_jobs::{file::parse, plan::plan};

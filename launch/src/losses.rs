@@ -1,11 +1,11 @@
-//! Losses that a run which ended well must still own up to: streams of which nothing is left.
+//! Losses to report even if a run ended well: streams that lost all their records.
 
 use std::fmt;
 
 use tidegate_runtime::Graph;
 use tidegate_runtime::metrics::NodeMetrics;
 
-/// A stream that has lost every record to errors in an expression.
+/// A stream that lost every record to errors in an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Barren {
     /// The stream.
@@ -24,7 +24,8 @@ impl fmt::Display for Barren {
     }
 }
 
-/// The streams that lost all their records, in the order of the graph. The operators of a stream bear its name: `paid/key`, `paid`.
+/// The streams that lost all their records, in the order of the graph. The names of a stream's operators begin with the stream's:
+/// `paid/key`, `paid`.
 #[must_use]
 pub fn barren(graph: &Graph, metrics: &[Option<NodeMetrics>]) -> Vec<Barren> {
     let mut found: Vec<Barren> = Vec::new();
@@ -39,7 +40,7 @@ pub fn barren(graph: &Graph, metrics: &[Option<NodeMetrics>]) -> Vec<Barren> {
     found
 }
 
-/// A count as people read it: 1234567 as `1,234,567`.
+/// A count with thousands separators: 1234567 as `1,234,567`.
 #[must_use]
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();

@@ -1,4 +1,4 @@
-//! What helps after a failure.
+//! What to do about a failure.
 
 use tidegate_checkpoints::DirectoryError;
 use tidegate_runtime::{Domain, JobError};
@@ -8,9 +8,9 @@ use crate::error::RunError;
 /// What to do after a run failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Start the job again.
+    /// Restart the job.
     Restart,
-    /// What the job restored is damaged: start it from the checkpoint before.
+    /// The restored checkpoint is damaged: restart from the one before.
     SkipCheckpoint,
     /// The next run would fail in the same way, or would fight another run that has taken over.
     GiveUp,

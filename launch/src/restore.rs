@@ -1,4 +1,4 @@
-//! What a run goes on from: found, checked and judged before anything runs.
+//! Finds, verifies and judges the snapshot that a run starts from, before anything runs.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::launch::{Launch, Start};
 type Tell<'a> = dyn FnMut(Event<'_>) + 'a;
 
 impl Launch {
-    /// What the first run goes on from. `None`: a fresh start.
+    /// The snapshot that the first run starts from; `None` for a fresh start.
     pub(crate) fn find(&self, tell: &mut Tell<'_>) -> Result<Option<Arc<Restore>>, RestoreError> {
         let snapshot = match &self.start {
             Start::Fresh => None,
@@ -29,7 +29,7 @@ impl Launch {
         self.judged(snapshot, tell).map(Some)
     }
 
-    /// Restores a snapshot, if it fits the job.
+    /// Prepares a restore of the snapshot if it fits the job.
     pub(crate) fn judged(&self, snapshot: Snapshot, tell: &mut Tell<'_>) -> Result<Arc<Restore>, RestoreError> {
         let verdict = verdict(self.job.graph(), snapshot.manifest(), self.allow_dropped_state);
         if !verdict.can_go_on() {
@@ -50,17 +50,17 @@ impl Launch {
     }
 }
 
-/// The savepoint or checkpoint at a path or URL, with its files as they were written.
+/// Opens the savepoint or checkpoint at a path or URL and verifies its files.
 ///
 /// # Errors
-/// There is none, or it is damaged, or storage fails.
+/// There is no snapshot, it is damaged, or storage fails.
 pub fn whole(place: &str) -> Result<Snapshot, SnapshotError> {
     let snapshot = Snapshot::open(place)?;
     snapshot.verify()?;
     Ok(snapshot)
 }
 
-/// The newest whole checkpoint of run `since` or a later one, without those known to be `damaged`. Those skipped are told.
+/// The newest intact checkpoint of generation `since` or a later one, except those known to be `damaged`. Reports the ones it skips.
 pub(crate) fn newest(
     directory: &Directory,
     since: u64,
@@ -80,14 +80,15 @@ pub(crate) fn newest(
     Ok(None)
 }
 
-/// The checkpoint that was found to be the latest of run `since` and those after it, without those known to be damaged.
+/// The checkpoint found to be the latest of generation `since` and later ones, except those known to be damaged.
 pub(crate) struct Latest<'a> {
     pub(crate) since: u64,
     pub(crate) damaged: &'a [Damaged],
     pub(crate) found: Option<&'a Restore>,
 }
 
-/// Opens the job's directory of checkpoints and takes over as the run that may publish there: if `latest` still is the latest, where that matters.
+/// Opens the job's checkpoint directory and takes over as the run that may publish there. Fails if `latest`, where given, is no longer the
+/// latest.
 pub(crate) fn take_over(
     name: &str,
     checkpoints: &Checkpoints,
@@ -98,9 +99,9 @@ pub(crate) fn take_over(
     let storage = Storage::open(&checkpoints.dir).map_err(|error| failed(error.into()))?;
     let directory = Directory::open(&storage, name).map_err(failed)?;
     let generation = directory.begin_generation().map_err(failed)?;
-    // Only from here on does nobody else complete a checkpoint.
+    // Only from here on can no other run complete a checkpoint.
     if let Some(Latest { since, damaged, found }) = latest {
-        // What is skipped now was told when `found` was chosen.
+        // The skipped checkpoints were reported when `found` was chosen.
         let now = newest(&directory, since, damaged, &mut |_| {})?;
         if fence::overtaken(found.map(manifest), now.as_ref().map(Snapshot::manifest)) {
             return Err(RunError::Overtaken { place: directory.storage().root().to_owned() });

@@ -1,4 +1,4 @@
-//! One run of a job: from a start to an end or a failure.
+//! One run of a job, from a start to its end or failure.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use tidegate_runtime::checkpoint::CheckpointStatus;
 use tidegate_runtime::metrics::NodeMetrics;
 use tidegate_runtime::{Graph, RunConfig, Stopper, Watermark};
 
-/// A run of the job, to look at and to command. It may be kept beyond the run's end.
+/// A run of the job, for observing it. It may outlive the run.
 pub struct Run {
     graph: Graph,
     config: RunConfig,
@@ -26,7 +26,7 @@ impl Run {
         &self.graph
     }
 
-    /// How the job is run.
+    /// The configuration of the run.
     #[must_use]
     pub fn config(&self) -> &RunConfig {
         &self.config
@@ -44,13 +44,13 @@ impl Run {
         self.stopper.metrics()
     }
 
-    /// What came of the checkpoints so far.
+    /// The results of the checkpoints so far.
     #[must_use]
     pub fn checkpoints(&self) -> CheckpointStatus {
         self.stopper.checkpoints()
     }
 
-    /// How far event time has come at the slowest source that has not ended.
+    /// The watermark of the slowest source that has not ended.
     #[must_use]
     pub fn watermark(&self) -> Option<Watermark> {
         self.stopper.watermark()
@@ -62,7 +62,7 @@ impl Run {
         self.config.restore.as_ref().map(|restore| restore.snapshot().place())
     }
 
-    /// The number of the run in the job's directory of checkpoints; `None` without checkpoints.
+    /// The generation: the number of the run in the job's checkpoint directory; `None` without checkpoints.
     #[must_use]
     pub fn generation(&self) -> Option<u64> {
         self.config.checkpoints.as_ref().map(|checkpoints| checkpoints.generation)

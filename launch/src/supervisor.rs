@@ -1,4 +1,4 @@
-//! Keeps a job going: starts it again after a failure, from its latest checkpoint, after a wait that grows, a bounded number of times.
+//! Supervision: restarts a failed job from its latest checkpoint, after a growing wait, a bounded number of times.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,31 +22,31 @@ use crate::unread::unread;
 
 type Tell<'a> = dyn FnMut(Event<'_>) + 'a;
 
-/// How often to see what came of its checkpoints, and to tell of progress.
+/// How often to check for completed checkpoints and to report progress.
 const PROGRESS: Duration = Duration::from_millis(250);
 
-/// The job's checkpoints, and the first and last run of this process.
+/// The job's checkpoint directory, and the generations of the first and the latest run in this process.
 struct Own {
     directory: Directory,
     first: u64,
     last: u64,
 }
 
-/// Keeps a job going.
+/// Runs a job and restarts it after failures.
 pub(crate) struct Supervisor<'a> {
     launch: &'a Launch,
     dir: &'a Path,
-    /// What the first run goes on from.
+    /// The snapshot that the first run starts from.
     given: Option<Arc<Restore>>,
     own: Option<Own>,
-    /// What the last run went on from.
+    /// The snapshot that the latest run restored.
     restored: Option<Arc<Restore>>,
     damaged: Vec<Damaged>,
     backoff: Backoff,
 }
 
 impl<'a> Supervisor<'a> {
-    /// Keeps `launch` going, with its state in `dir`, at first from what was `given`.
+    /// Supervises `launch`, with its state in `dir`. The first run starts from `given`.
     pub(crate) fn new(launch: &'a Launch, dir: &'a Path, given: Option<Arc<Restore>>) -> Self {
         let backoff = Backoff::new(launch.durability.restart);
         Self { launch, dir, given, own: None, restored: None, damaged: Vec::new(), backoff }
@@ -97,7 +97,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// How a run ended that did not fail.
+    /// How a run that did not fail has ended.
     fn how(&self, run: &Run) -> How {
         match self.launch.handle.asked() {
             Some(Ending::Cancel) => How::Cancelled,
@@ -107,7 +107,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// What came of a run that did not fail.
+    /// The outcome of a run that did not fail.
     fn outcome(&self, run: &Run, how: How) -> Result<Outcome, RunError> {
         let metrics = run.metrics();
         if matches!(how, How::Finished | How::Drained)
@@ -120,7 +120,8 @@ impl<'a> Supervisor<'a> {
         Ok(Outcome { how, barren: barren(run.graph(), &metrics), savepoint })
     }
 
-    /// Where state and checkpoints go, and what to go on from: the latest checkpoint that this process has taken, or else what it was given.
+    /// Decides where state and checkpoints go, and what to restore: the latest checkpoint once the job has run in this process, otherwise
+    /// the given snapshot.
     fn configure(&mut self, tell: &mut Tell<'_>) -> Result<RunConfig, RunError> {
         let launch = self.launch;
         let mut config = RunConfig::workers(launch.workers);
@@ -146,7 +147,8 @@ impl<'a> Supervisor<'a> {
         Ok(config)
     }
 
-    /// The first run whose checkpoints may be restored: those of other processes only if the launch was told to go on from the latest.
+    /// The first generation whose checkpoints may be restored. Those of other processes count only if the launch was told to start from the
+    /// latest checkpoint.
     fn since(&self, own: &Own) -> u64 {
         if self.launch.start == Start::Latest { 0 } else { own.first }
     }
@@ -154,17 +156,17 @@ impl<'a> Supervisor<'a> {
     /// The latest checkpoint, once the job has run in this process.
     fn latest(&self, tell: &mut Tell<'_>) -> Result<Option<Arc<Restore>>, RunError> {
         let Some(own) = &self.own else { return Ok(None) };
-        // To take over in turn would only begin a fight.
+        // Taking over in turn would only start a fight.
         own.directory.check_fence(own.last).map_err(crate::RestoreError::from)?;
         let Some(snapshot) = newest(&own.directory, self.since(own), &self.damaged, tell)? else { return Ok(None) };
-        // What this process has taken is of this job.
+        // Checkpoints that this process has taken fit the job.
         if snapshot.manifest().generation >= own.first {
             return Ok(Some(Arc::new(Restore::new(snapshot))));
         }
         Ok(Some(self.launch.judged(snapshot, tell)?))
     }
 
-    /// How long to wait before the job is started again after this failure; `None` if it isn't.
+    /// How long to wait after this failure before the job is restarted; `None` if it is not.
     fn wait_after(&mut self, error: &RunError, tell: &mut Tell<'_>) -> Option<Duration> {
         match remedy(error) {
             Remedy::Restart => self.backoff.failed(),
@@ -173,7 +175,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// The run found that what it restored is damaged: the next one goes on from the checkpoint before, at once, unless another was asked for by name.
+    /// Skips a checkpoint that the run found damaged while restoring it: the next run starts at once from the one before. `None` if the
+    /// damaged snapshot was asked for by name.
     fn skip(&mut self, error: &RunError, tell: &mut Tell<'_>) -> Option<Duration> {
         let RunError::Job(JobError::Operator { error, .. }) = error else { return None };
         let snapshot = self.restored.as_ref()?.snapshot();
@@ -186,7 +189,7 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// Which checkpoints of a run have been told.
+/// How many checkpoints of a run have been reported.
 #[derive(Default)]
 struct Seen {
     completed: u64,
@@ -214,7 +217,7 @@ impl Seen {
     }
 }
 
-/// Waits until all workers have ended, and tells what happens meanwhile.
+/// Waits until all workers have ended, and reports events meanwhile.
 fn watch(running: &Running, run: &Arc<Run>, seen: &mut Seen, tell: &mut Tell<'_>) {
     while !running.ends_within(PROGRESS) {
         seen.tell_completed(run, tell);

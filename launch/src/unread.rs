@@ -1,4 +1,4 @@
-//! A source that could make nothing of its input: every record was bad, so the job has not done what it is for.
+//! Detects a source whose records were all bad: such a job has not done its work.
 
 use std::fmt;
 
@@ -27,7 +27,8 @@ impl fmt::Display for Unread {
 
 impl std::error::Error for Unread {}
 
-/// The first source that read nothing but bad records, unless these are `wanted`: they go into a stream of their own.
+/// The first source that read nothing but bad records. Sources for which `wanted` holds are skipped: their bad records go to a stream of
+/// their own.
 pub(crate) fn unread(graph: &Graph, metrics: &[Option<NodeMetrics>], wanted: impl Fn(&str) -> bool) -> Option<Unread> {
     graph.nodes().iter().zip(metrics).find_map(|(node, metrics)| {
         let Some(NodeMetrics::Source(m)) = metrics else { return None };

@@ -1,4 +1,4 @@
-//! Aggregate functions: what many records come to, kept incrementally.
+//! Aggregate functions: results over many records, computed incrementally.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::{Meaning, Stored};
 
-/// How windows that overlap share what they have in common.
+/// How overlapping windows share the work on the records they have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sliding {
-    /// By [`Aggregate::retract`]: one total a key, from which the oldest slice is taken away.
+    /// By [`Aggregate::retract`]: one total per key, from which the oldest slice is subtracted.
     Retract,
-    /// By keeping, beside the slices of a key, what each and those after it come to: for accumulators that stay small.
+    /// By keeping, next to each slice of a key, the merged result of it and all later slices. Suits accumulators that stay small.
     Suffixes,
-    /// By both, as some of its parts can take back and others can't.
+    /// By both: some parts of the aggregate can retract, others can't.
     Both,
-    /// Not: each window is merged from its slices anew, for accumulators that grow with their records.
+    /// They share nothing: each window is merged anew from its slices. Suits accumulators that grow with their records.
     Anew,
 }
 
 impl Sliding {
-    /// Of two aggregates at once.
+    /// The strategy for two aggregates computed together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -32,46 +32,47 @@ impl Sliding {
     }
 }
 
-/// A function from many records to one result, by way of an accumulator.
+/// A function from many records to one result, computed by way of an accumulator.
 pub trait Aggregate<T>: 'static {
-    /// What is kept: it is written into state and snapshots.
+    /// The accumulator, which is written to state and snapshots.
     type Acc: Stored;
-    /// What comes out.
+    /// The type of the result.
     type Out: Clone + 'static;
 
     /// Called once on every worker, with the counters of the operator it runs in.
     fn open(&mut self, _metrics: &Arc<OperatorMetrics>) {}
-    /// What it computes, in the words of the graph.
+    /// What it computes, as shown in the job graph.
     fn describe(&self) -> String {
         String::new()
     }
-    /// What its accumulators stand for. Their type, unless there is more to it: a least and a greatest value are of one type, and tell themselves apart by
-    /// [`Meaning::named`].
+    /// What its accumulators stand for. Their type is enough unless several aggregates share it: a minimum and a maximum have accumulators
+    /// of the same type and are told apart by [`Meaning::named`].
     fn meaning(&self) -> Meaning<Self::Acc> {
         Meaning::of_type()
     }
 
-    /// The accumulator of no records.
+    /// The accumulator before any record.
     fn create(&self) -> Self::Acc;
-    /// Adds a record of event time `time` (milliseconds since 1970). Returns whether the record counts: one that an expression failed on
-    /// leaves the accumulator as it was.
+    /// Adds a record with event time `time` (milliseconds since 1970). Returns whether the record counts: a record on which an expression
+    /// failed does not, and leaves the accumulator unchanged.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn add(&mut self, acc: &mut Self::Acc, value: &T, time: i64) -> Result<bool, Error>;
-    /// Adds all that `other` has seen.
+    /// Adds all records that `other` has seen.
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc);
     /// How overlapping windows share work.
     fn sliding(&self) -> Sliding {
         Sliding::Suffixes
     }
-    /// Takes back all that `other` has seen and `acc` has had merged into it, exactly, as far as [`Aggregate::sliding`] says that it can.
+    /// Removes exactly the records that `other` has seen and that were merged into `acc`, as far as [`Aggregate::sliding`] says this is
+    /// possible.
     fn retract(&self, _acc: &mut Self::Acc, _other: &Self::Acc) {}
-    /// What of `part` can't be taken back; the rest of it empty.
+    /// The parts of `part` that can't be retracted; all others are empty.
     fn rest(&self, part: &Self::Acc) -> Self::Acc {
         if self.sliding() == Sliding::Retract { self.create() } else { part.clone() }
     }
-    /// Replaces what can't be taken back by that of `rest`.
+    /// Replaces the parts of `acc` that can't be retracted by those of `rest`.
     fn complete(&self, acc: &mut Self::Acc, rest: &Self::Acc) {
         if self.sliding() != Sliding::Retract {
             acc.clone_from(rest);
@@ -113,7 +114,7 @@ impl<T> Aggregate<T> for Count {
     }
 }
 
-/// The sum of a field of whole numbers. Unlike that of a [`Sum`], its sliding windows can take back what has left them.
+/// The sum of an integer field. Unlike [`Sum`], it is exact and can retract the records that leave a sliding window.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerSum<F>(pub F);
 
@@ -181,19 +182,19 @@ of_field! {
     Sum, "sum/1", f64 => f64, 0.0, |a, v| *a += v, |x, y| *x += y, |f| *f
 }
 of_field! {
-    /// The mean of a field; `None` of no records.
+    /// The mean of a field; `None` if there are no records.
     Average, "average/1", (f64, u64) => Option<f64>, (0.0, 0), |a, v| { a.0 += v; a.1 += 1 }, |x, y| { x.0 += y.0; x.1 += y.1 }, |f| (f.1 > 0).then(|| f.0 / f.1 as f64)
 }
 of_field! {
-    /// The least value of a field; `None` of no records.
+    /// The smallest value of a field; `None` if there are no records.
     Min, "min/1", Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.min(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.min(*v))) }, |f| *f
 }
 of_field! {
-    /// The greatest value of a field; `None` of no records.
+    /// The greatest value of a field; `None` if there are no records.
     Max, "max/1", Option<f64> => Option<f64>, None, |a, v| *a = Some(a.map_or(v, |o| o.max(v))), |x, y| if let Some(v) = y { *x = Some(x.map_or(*v, |o| o.max(*v))) }, |f| *f
 }
 
-/// An aggregate made of two closures: one adds a record, one merges what two parts came to, the second after the first.
+/// An aggregate made of two closures: one adds a record, the other merges two accumulators, the second holding the later records.
 pub struct Fold<A, F, M> {
     initial: A,
     add: F,
@@ -201,7 +202,7 @@ pub struct Fold<A, F, M> {
 }
 
 impl<A, F, M> Fold<A, F, M> {
-    /// Begins with `initial`, adds with `add`, merges with `merge`; the accumulator is the result.
+    /// Starts from `initial`, adds with `add`, and merges with `merge`. The accumulator is the result.
     pub fn new(initial: A, add: F, merge: M) -> Self {
         Self { initial, add, merge }
     }
@@ -226,7 +227,7 @@ where
     fn merge(&self, acc: &mut A, other: &A) {
         (self.merge)(acc, other);
     }
-    /// Nobody knows what it keeps.
+    /// The size and the algebra of a user's accumulator are unknown.
     fn sliding(&self) -> Sliding {
         Sliding::Anew
     }
@@ -235,7 +236,7 @@ where
     }
 }
 
-/// Two aggregates at once.
+/// Two aggregates computed together.
 impl<T, A: Aggregate<T>, B: Aggregate<T>> Aggregate<T> for (A, B) {
     type Acc = (A::Acc, B::Acc);
     type Out = (A::Out, B::Out);

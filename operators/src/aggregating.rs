@@ -1,4 +1,4 @@
-//! Aggregating state: what an aggregate makes of the values of a key.
+//! Aggregating state: one running aggregate per key.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -16,7 +16,7 @@ pub struct AggregatingState<K, T, A: Aggregate<T>> {
 }
 
 impl<K: Key, T, A: Aggregate<T>> AggregatingState<K, T, A> {
-    /// Declares the state; what it keeps expires if there is a `ttl`.
+    /// Declares the state. With a `ttl`, its entries expire.
     ///
     /// # Errors
     /// The name is taken.
@@ -25,7 +25,7 @@ impl<K: Key, T, A: Aggregate<T>> AggregatingState<K, T, A> {
         Ok(Self { state, aggregate: RefCell::new(aggregate), values: PhantomData })
     }
 
-    /// What the values of `key` come to, if any was added.
+    /// The aggregate of the values added for `key`, or `None` if there are none.
     ///
     /// # Errors
     /// The disk failed.
@@ -33,10 +33,10 @@ impl<K: Key, T, A: Aggregate<T>> AggregatingState<K, T, A> {
         Ok(self.state.get(key)?.map(|acc| self.aggregate.borrow().finish(&acc)))
     }
 
-    /// Adds a value of event time `time`.
+    /// Adds a value with event time `time`.
     ///
     /// # Errors
-    /// The disk failed, or the aggregate does.
+    /// The disk failed, or the aggregate returned an error.
     pub fn add(&self, key: &K, value: &T, time: i64) -> Result<(), Error> {
         let aggregate = &mut *self.aggregate.borrow_mut();
         self.state.update_with(key, aggregate, |a| a.create(), |acc, a| a.add(acc, value, time))?.map(|_| ())

@@ -1,4 +1,4 @@
-//! Functions that wait for the outside: a request per record, with many under way at a time.
+//! Asynchronous functions: one request to an external system per record, with many in flight at a time.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -14,19 +14,19 @@ use crate::stream::Stream;
 
 pub use tidegate_runtime::operator::Order;
 
-/// What asks the outside about a record. Any `Fn(T) -> impl Future<Output = Result<Out, Error>>` is one. The future runs in a tokio runtime with
-/// timers and I/O; what would block it belongs into `tokio::task::spawn_blocking`.
+/// A request to an external system about a record. Any `Fn(T) -> impl Future<Output = Result<Out, Error>>` implements it. The future runs
+/// in a tokio runtime with timers and I/O; blocking work belongs in `tokio::task::spawn_blocking`.
 pub trait AsyncFunction<T>: Send + Sync + 'static {
-    /// What becomes of a record.
+    /// The result for a record.
     type Out: Clone + Send + 'static;
 
-    /// Asks once.
+    /// Makes one request.
     fn call(&self, value: T) -> impl Future<Output = Result<Self::Out, Error>> + Send;
 
-    /// All tries failed, or the time is over.
+    /// Called when the call has finally failed or the timeout has passed. By default, returns the error.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn gave_up(&self, _value: T, cause: Error) -> Result<Self::Out, Error> {
         Err(cause)
     }
@@ -45,37 +45,37 @@ where
     }
 }
 
-/// How often a call is made again after an error of the domain `External`, and after which waits: doubled from one to the next.
+/// How often a call is retried after an error of the domain `External`, and how long to wait before each retry. The wait doubles each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
-    /// The most further calls.
+    /// The maximum number of retries.
     pub most: u32,
-    /// The wait before the first of them.
+    /// The wait before the first retry.
     pub delay: Duration,
     /// The longest wait.
     pub longest: Duration,
 }
 
 impl Retries {
-    /// No second call.
+    /// No retries.
     pub const NONE: Self = Self { most: 0, delay: Duration::ZERO, longest: Duration::ZERO };
 }
 
 /// How an asynchronous function is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AsyncOptions {
-    /// The order of its results.
+    /// The order of the results.
     pub order: Order,
-    /// How many records may be under way on each worker; then the sources wait.
+    /// How many records may be in flight on each worker. Beyond that, the operator exerts backpressure.
     pub capacity: NonZeroUsize,
-    /// How long a record may take, tries and waits together.
+    /// How long a record may take, including all attempts and waits.
     pub timeout: Duration,
-    /// What is done about errors.
+    /// How errors are retried.
     pub retries: Retries,
 }
 
 impl Default for AsyncOptions {
-    /// In order, 100 at a time, ten seconds, no second call.
+    /// In order, 100 records in flight, a timeout of ten seconds, no retries.
     fn default() -> Self {
         let capacity = NonZeroUsize::MIN.saturating_add(99);
         Self { order: Order::Ordered, capacity, timeout: Duration::from_secs(10), retries: Retries::NONE }
@@ -83,8 +83,9 @@ impl Default for AsyncOptions {
 }
 
 impl<'s, T: Clone + Send + 'static> Stream<'s, T> {
-    /// Turns each value into what `function` says of it, which may take a while; event times stay. Watermarks and checkpoints wait for the
-    /// records before them, and none is under way across a barrier: after a restore those that had no result are asked about again.
+    /// Maps each value to the result of `function`, which may take a while. Event times stay the same. Watermarks and checkpoints wait for
+    /// the records before them, so no request is in flight across a barrier. After a restore, requests are made again for records that had
+    /// no result in the snapshot.
     #[must_use]
     pub fn map_async<A: AsyncFunction<T>>(self, name: &str, options: AsyncOptions, function: A) -> Stream<'s, A::Out> {
         let spec = OperatorSpec::new(kinds::ASYNC_MAP).labelled(format!("async map, {}", describe(&options)));
@@ -104,10 +105,10 @@ pub(crate) fn describe(options: &AsyncOptions) -> String {
     format!("{} at a time, {order}", options.capacity)
 }
 
-/// Where the futures of one operator instance run: one thread of their own.
+/// The runtime of one operator instance: a single thread that runs its futures.
 pub(crate) struct Pool {
     name: String,
-    /// Made when it is first needed: building a graph may be a rehearsal.
+    /// Created on first use: a graph may be built without being run.
     runtime: Option<Runtime>,
 }
 
@@ -139,7 +140,7 @@ impl Drop for Pool {
     }
 }
 
-/// Calls until there is a result, the tries are used up, or the time is over.
+/// Calls the function until it has a result, the retries are used up, or the timeout has passed.
 pub(crate) async fn ask<T: Clone, A: AsyncFunction<T>>(function: &A, value: T, options: AsyncOptions) -> Result<A::Out, Error> {
     let of_tries = value.clone();
     let tries = async move {

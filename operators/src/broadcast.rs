@@ -1,4 +1,4 @@
-//! A keyed stream beside a stream that every worker sees: events, and the rules they are held against.
+//! A keyed stream connected with a broadcast stream that every worker receives: for example, events and the rules that apply to them.
 
 use std::marker::PhantomData;
 
@@ -13,44 +13,46 @@ use crate::kinds;
 use crate::process::{ProcessContext, Timer, TimersOf};
 use crate::stream::Stream;
 
-/// A function of a keyed stream and a broadcast one. It has keyed state and timers, and a map that every worker holds alike, such as rules.
+/// A function over a keyed stream and a broadcast stream. It has keyed state, timers, and a map, such as a set of rules, that is the same
+/// on every worker.
 ///
-/// Every worker gets every broadcast record, all in the same order, and only these records may change the map: in the same way everywhere, whatever keys a
-/// worker has. The map is kept once per process, however many workers share it.
+/// Every worker receives every broadcast record, in the same order. Only broadcast records may change the map, and they must change it in
+/// the same way on every worker, whatever keys the worker has. The map is kept once per process, however many workers share it.
 ///
-/// What a keyed record sees: all broadcast records of the epochs before its own and none of a later epoch, so that a checkpoint holds the map that its
-/// keyed state was made with. Within an epoch, the first so many of its broadcast records, at least as many as the record before it on this worker saw; how
-/// many depends on the run. Event time is that of the keyed stream alone: neither a slow nor a silent broadcast stream holds it back, so that a record may
-/// come before a rule of an earlier time.
+/// A keyed record sees all broadcast records of the epochs before its own and none of later epochs, so that a checkpoint holds the map that
+/// its keyed state was computed with. Of its own epoch's broadcast records it sees a prefix, never shorter than what the record before it
+/// on this worker saw; how long the prefix is depends on the run. Event time is that of the keyed stream alone: a slow or silent broadcast
+/// stream does not hold it back, so a record may arrive before a rule with an earlier time.
 pub trait BroadcastProcessFunction<K, T, B>: 'static {
-    /// What it emits.
+    /// The type of the records it emits.
     type Out: Clone + 'static;
     /// The keys of the broadcast map.
     type Name: Key + Sync;
-    /// Its values.
+    /// The values of the broadcast map.
     type Rule: Stored + Sync;
 
-    /// Declares the keyed states. Called once on every worker when the job is built; the states can be used from the first record on.
+    /// Declares the keyed states. Called once on every worker when the job is built. The states are usable from the first record on.
     ///
     /// # Errors
-    /// The job can't be built for this cause.
+    /// An error here means that the job can't be built.
     fn open(&mut self, _states: &mut States) -> Result<(), Error> {
         Ok(())
     }
 
-    /// The map holds what it held in the snapshot that the job goes on from; nothing at a fresh start. Called once on every worker, before the first
-    /// record: here rules are compiled that [`process_broadcast`](Self::process_broadcast) has seen in a former run.
+    /// Called once on every worker, before the first record. The map holds the contents of the snapshot that the job resumes from, or
+    /// nothing on a fresh start. This is the place to compile rules that [`process_broadcast`](Self::process_broadcast) saw in an earlier
+    /// run.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn restored(&mut self, _rules: &SharedMap<Self::Name, Self::Rule>) -> Result<(), Error> {
         Ok(())
     }
 
-    /// A record of the keyed stream came.
+    /// Called for each record of the keyed stream.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn process(
         &mut self,
         value: T,
@@ -58,10 +60,10 @@ pub trait BroadcastProcessFunction<K, T, B>: 'static {
         context: &mut ProcessContext<'_, K, Self::Out>,
     ) -> Result<(), Error>;
 
-    /// A broadcast record came. There is no current key; the states of all keys of this worker can be gone through with their `for_each`.
+    /// Called for each broadcast record. There is no current key; use the `for_each` of a state to visit all keys of this worker.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn process_broadcast(
         &mut self,
         value: B,
@@ -69,10 +71,10 @@ pub trait BroadcastProcessFunction<K, T, B>: 'static {
         context: &mut BroadcastContext<'_, Self::Out>,
     ) -> Result<(), Error>;
 
-    /// A timer of the key fired.
+    /// Called when a timer of the key fires.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn on_timer(
         &mut self,
         _timer: Timer,
@@ -83,7 +85,7 @@ pub trait BroadcastProcessFunction<K, T, B>: 'static {
     }
 }
 
-/// What a function sees of its surroundings when a broadcast record comes.
+/// What a function can see and do while it processes a broadcast record.
 pub struct BroadcastContext<'a, Out> {
     time: i64,
     out: &'a mut Outbox<Out, ()>,
@@ -96,27 +98,27 @@ impl<Out> BroadcastContext<'_, Out> {
         self.time
     }
 
-    /// How far event time has come.
+    /// The current watermark.
     #[must_use]
     pub fn watermark(&self) -> Watermark {
         self.out.watermark()
     }
 
-    /// Emits `value` with the event time of the record, on every worker.
+    /// Emits `value` with the event time of the record. The function runs on every worker, so each worker emits.
     pub fn emit(&mut self, value: Out) {
         self.out.emit(self.time, value);
     }
 }
 
-/// A keyed stream beside a broadcast one.
+/// A keyed stream connected with a broadcast stream.
 pub struct BroadcastConnectedStreams<'s, T: 'static, B: 'static, F> {
     keyed: KeyedStream<'s, T, F>,
     broadcast: Stream<'s, B>,
 }
 
 impl<'s, T: Data, F> KeyedStream<'s, T, F> {
-    /// Sees this stream together with `broadcast`, every record of which goes to every worker. Event time is that of this stream; the other holds nothing
-    /// back.
+    /// Connects this stream with `broadcast`, whose records all go to every worker. Event time is that of this stream; `broadcast` does not
+    /// hold it back.
     #[must_use]
     pub fn connect_broadcast<B: Data>(self, broadcast: Stream<'s, B>) -> BroadcastConnectedStreams<'s, T, B, F> {
         BroadcastConnectedStreams { keyed: self, broadcast }

@@ -1,4 +1,4 @@
-//! Two keyed streams of different records, seen by one function that shares its state and timers between them.
+//! Two keyed streams of different record types, processed by one function that shares state and timers between them.
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::operator::{self, keyed};
@@ -10,53 +10,53 @@ use crate::kinds;
 use crate::process::{ProcessContext, ProcessFunction, ProcessLogic, Timer};
 use crate::stream::Stream;
 
-/// A function of two keyed streams. Make states in `open` and keep them as fields: what one stream writes the other reads.
+/// A function over two keyed streams. Declare states in `open` and keep them as fields: what one stream writes, the other can read.
 pub trait CoProcessFunction<K, A, B>: 'static {
-    /// What it emits.
+    /// The type of the records it emits.
     type Out: Clone + 'static;
 
-    /// Declares the states. Called once on every worker when the job is built; the states can be used from the first record on.
+    /// Declares the states. Called once on every worker when the job is built. The states are usable from the first record on.
     ///
     /// # Errors
-    /// The job can't be built for this cause.
+    /// An error here means that the job can't be built.
     fn open(&mut self, _states: &mut States) -> Result<(), Error> {
         Ok(())
     }
 
-    /// A record of the first stream came.
+    /// Called for each record of the first stream.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn process_first(&mut self, value: A, context: &mut ProcessContext<'_, K, Self::Out>) -> Result<(), Error>;
 
-    /// A record of the second stream came.
+    /// Called for each record of the second stream.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn process_second(&mut self, value: B, context: &mut ProcessContext<'_, K, Self::Out>) -> Result<(), Error>;
 
-    /// A timer of the key fired.
+    /// Called when a timer of the key fires.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn on_timer(&mut self, _timer: Timer, _context: &mut ProcessContext<'_, K, Self::Out>) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// A record of one of two streams.
+/// A record of either of two streams.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Either<A, B> {
     First(A),
     Second(B),
 }
 
-/// The records of a stream as the first of two.
+/// Wraps the records of a stream as [`Either::First`].
 pub(crate) fn first<'s, A: Data, B: Clone + 'static>(edge: Edge<'s, A>, name: &str) -> Edge<'s, Either<A, B>> {
     side(edge, name, Either::First)
 }
 
-/// Puts the records of a stream on one side of two.
+/// Wraps the records of a stream with `side`.
 fn side<'s, T: Data, A: Clone + 'static, B: Clone + 'static>(
     edge: Edge<'s, T>,
     name: &str,
@@ -70,14 +70,14 @@ fn side<'s, T: Data, A: Clone + 'static, B: Clone + 'static>(
     })
 }
 
-/// Two streams by the same keys.
+/// Two streams with keys of the same type.
 pub struct ConnectedStreams<'s, A: 'static, B: 'static, F, G> {
     first: KeyedStream<'s, A, F>,
     second: KeyedStream<'s, B, G>,
 }
 
 impl<'s, A: Data, F> KeyedStream<'s, A, F> {
-    /// Sees this stream and another, by keys of the same type, together.
+    /// Connects this stream with another whose keys have the same type.
     #[must_use]
     pub fn connect<B: Data, G>(self, second: KeyedStream<'s, B, G>) -> ConnectedStreams<'s, A, B, F, G> {
         ConnectedStreams { first: self, second }
@@ -85,7 +85,7 @@ impl<'s, A: Data, F> KeyedStream<'s, A, F> {
 }
 
 impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
-    /// Runs a function with keyed state and timers over both.
+    /// Runs a function with keyed state and timers over both streams.
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
     where
@@ -108,7 +108,7 @@ impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
     }
 }
 
-/// A function of two streams as one of their union.
+/// Adapts a function over two streams to a process function over their union.
 pub(crate) struct Both<P>(pub(crate) P);
 
 impl<K, A, B, P> ProcessFunction<K, Either<A, B>> for Both<P>

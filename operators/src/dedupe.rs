@@ -1,4 +1,4 @@
-//! One record of each key within a span of event time.
+//! Deduplication: one record per key within a span of event time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +11,22 @@ use tidegate_runtime::{Error, Record, Watermark};
 
 use crate::ties::Ties;
 
-/// Which record of a span goes on.
+/// Which record of a span is emitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// The one that begins it, at once.
+    /// The one that begins the span, emitted at once.
     #[default]
     First,
-    /// The one of the greatest event time, of equal ones the last; when the span is over, at its last millisecond.
+    /// The one with the greatest event time, of equal times the last. It is emitted when the span is over, with the span's last millisecond
+    /// as its event time.
     Last,
 }
 
-/// The records of a key that lie less than the length of a span from the one that began it.
+/// A span of a key: the record that begins it and those less than the span's length from it in event time.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Span<T> {
     pub(crate) start: i64,
-    /// What goes on at its end.
+    /// The record to emit at its end.
     pub(crate) last: Option<Record<T>>,
 }
 
@@ -42,28 +43,28 @@ pub(crate) struct DedupeLogic<K, F, T> {
     keep: Keep,
     /// Milliseconds.
     length: i64,
-    /// In order of time.
+    /// The open spans of each key, in order of time.
     spans: Handle<Keyed<K, Vec<Span<T>>>>,
     timers: Handle<Timers<K>>,
     metrics: Arc<OperatorMetrics>,
-    /// If records are looked at in order of event time, and not as they come.
+    /// `Some` if records are processed in order of event time rather than arrival.
     queue: Option<Queue<K, T>>,
 }
 
-/// The records whose time has not come.
+/// The records whose event time the watermark has not reached.
 struct Queue<K, T> {
-    /// The order of those of one time.
+    /// The order of records with the same event time.
     ties: Ties<T>,
-    /// Of each key, in order.
+    /// The records of each key, in order.
     waiting: Handle<Keyed<K, Vec<Waiting<T>>>>,
     due: Handle<Timers<K>>,
 }
 
-/// A record whose time has not come.
+/// A record whose event time the watermark has not reached.
 #[derive(Clone, Serialize, Deserialize)]
 struct Waiting<T> {
     record: Record<T>,
-    /// Is it late, unless it lies in a span that another began?
+    /// Whether the record was late when it arrived. It still counts if it lies in a span that another record began.
     late: bool,
 }
 
@@ -89,7 +90,7 @@ impl<K: Key, T: Stored> Queue<K, T> {
         Ok(())
     }
 
-    /// Takes the records of a key whose time has come, in order.
+    /// Removes and returns the records of a key whose time has come, in order.
     fn take(&self, key: &K, now: i64) -> Result<Vec<Waiting<T>>, Error> {
         let mut all = self.waiting.borrow_mut();
         let Some(waiting) = all.get_mut(key)? else { return Ok(Vec::new()) };
@@ -122,13 +123,13 @@ impl<K: Key, F, T: Stored> DedupeLogic<K, F, T> {
         start.saturating_add(self.length - 1)
     }
 
-    /// Is `new` after `old`, in time or else in the order of records of one time?
+    /// Whether `new` comes after `old`: by event time, then by the order of ties.
     fn is_after(&self, new: &Record<T>, old: &Record<T>) -> bool {
         let in_order = |queue: &Queue<K, T>| (queue.ties)(&old.value, &new.value).is_le();
         old.time < new.time || old.time == new.time && self.queue.as_ref().is_none_or(in_order)
     }
 
-    /// Looks at a record; `late`: the span that it would begin was over when it was sent.
+    /// Processes a record. `late` says that the span it would begin was already over when it was sent.
     fn look(&self, key: K, record: Record<T>, late: bool, out: &mut Outbox<T, T>) -> Result<(), Error> {
         let time = record.time;
         let mut states = self.spans.borrow_mut();
@@ -235,7 +236,7 @@ mod tests {
         DedupeLogic::new(|value: &(u8, usize)| value.0, keep, Duration::from_millis(10), ties, &mut Context::default()).unwrap()
     }
 
-    /// The one record of each span of ten: `records` are of key, time and number, in the order in which they are looked at.
+    /// The expected record of each span of ten milliseconds. `records` are (key, time, number), in the order of processing.
     fn of_spans(keep: Keep, records: &[(u8, i64, usize)]) -> Vec<(i64, (u8, usize))> {
         let mut expected = Vec::new();
         for key in 0..3 {
@@ -262,7 +263,7 @@ mod tests {
     }
 
     proptest! {
-        /// Records in order: a span begins where the one before is over.
+        /// With records in order of time, a span begins where the one before is over.
         #[test]
         fn one_record_of_a_key_in_each_span(steps in proptest::collection::vec((0u8..3, 0i64..8, any::<bool>()), 0..60)) {
             for keep in [Keep::First, Keep::Last] {
@@ -282,7 +283,7 @@ mod tests {
             }
         }
 
-        /// However they come, as long as none is late: records of one time are ordered by their numbers.
+        /// Any order of arrival gives the same result if no record is late. Records with equal times are ordered by their numbers.
         #[test]
         fn in_order_of_event_time_arrival_does_not_show(
             steps in proptest::collection::vec((0u8..3, 0i64..60, 0usize..4, any::<bool>()), 0..60),

@@ -1,4 +1,4 @@
-//! Streams seen by key.
+//! Keyed streams.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use crate::ties::Ties;
 use crate::top::TopLogic;
 use crate::window::{Assigner, CountWindow, CountedStream, WindowedStream};
 
-/// What an operator does, in words, with what exactly where that is known.
+/// The label of an operator: `what`, followed by `exactly` unless that is empty.
 pub(crate) fn label(what: &str, exactly: &str) -> String {
     if exactly.is_empty() { what.to_owned() } else { format!("{what}: {exactly}") }
 }
 
-/// A stream seen by key. State, timers and windows are each key's own.
+/// A stream partitioned by key. Each key has its own state, timers and windows.
 pub struct KeyedStream<'s, T: 'static, F> {
     edge: Edge<'s, T>,
     key: F,
@@ -35,19 +35,19 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         Self { edge, key, ttl: None }
     }
 
-    /// The edge and the key function under this stream, for operators of one's own.
+    /// The edge and the key function of this stream, for custom operators.
     #[must_use]
     pub fn into_parts(self) -> (Edge<'s, T>, F) {
         (self.edge, self.key)
     }
 
-    /// Has running aggregates and `reduce` forget a key that was not written for some time.
+    /// Makes running aggregates and `reduce` forget a key once it has not been written for the TTL.
     #[must_use]
     pub fn state_ttl(self, ttl: impl Into<Option<Ttl>>) -> Self {
         Self { ttl: ttl.into(), ..self }
     }
 
-    /// Combines each record with what the records of its key came to before; one output per input.
+    /// Combines each record with the result so far of its key; emits one output per input.
     #[must_use]
     pub fn reduce<K>(self, name: &str, f: impl FnMut(&T, &T) -> T + 'static) -> Stream<'s, T>
     where
@@ -87,16 +87,16 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         Stream::from_edge(main)
     }
 
-    /// Cuts each key's stream into windows: a [`Window`](crate::Window), sessions by record, or an assigner of one's own.
+    /// Assigns each key's records to windows: a [`Window`](crate::Window), sessions with a gap per record, or a custom assigner.
     #[must_use]
     pub fn window<W: Assigner<T>>(self, window: W) -> WindowedStream<'s, T, F, W> {
         WindowedStream::new(self.edge, self.key, window)
     }
 
-    /// Lets one record of each key through within a span of event time, which begins with the first; the second stream is the late records.
+    /// Passes one record per key within a span of event time that begins with the first record. The second stream holds the late records.
     ///
-    /// Records are looked at as they come, or, given `ties`, in order of event time, once the watermark has come to it: then the order in which
-    /// they come does not show.
+    /// Without `ties`, records are processed in order of arrival. With `ties`, they are processed in order of event time once the watermark
+    /// has reached it, so that the order of arrival does not affect the result.
     #[must_use]
     pub fn dedupe<K>(self, name: &str, keep: Keep, span: Duration, ties: Option<Ties<T>>) -> (Stream<'s, T>, Stream<'s, T>)
     where
@@ -113,8 +113,8 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 
-    /// Emits a record with its rank, from 1 on, when it comes among the `n` of its key with the greatest `measure`, of equal ones the first by
-    /// `ties`. In windows it is an aggregate: [`Top`](crate::Top).
+    /// Emits a record with its rank, counted from 1, when it enters the `n` records of its key with the greatest `measure`. Records of
+    /// equal measure rank in the order of `ties`. To do this in windows, use the aggregate [`Top`](crate::Top).
     #[must_use]
     pub fn top<K, O, M>(self, name: &str, n: usize, measure: M, ties: Ties<T>) -> Stream<'s, (u64, T)>
     where
@@ -130,7 +130,8 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         Stream::from_edge(main)
     }
 
-    /// Sees this stream and another, keyed alike, together, to be joined. `name` begins the names of what leads to it in the graph.
+    /// Pairs this stream with another whose keys have the same type, to join them. `name` prefixes the names of the operators that feed the
+    /// join.
     #[must_use]
     pub fn join<K, U, G>(
         self,
@@ -153,7 +154,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         JoinedStreams::new(left.union(right).into_edge(), key)
     }
 
-    /// Cuts each key's stream into windows of so many records.
+    /// Groups each key's records into windows of a fixed number of records.
     #[must_use]
     pub fn count_window(self, window: CountWindow) -> CountedStream<'s, T, F> {
         CountedStream::new(self.edge, self.key, window)

@@ -1,4 +1,4 @@
-//! The kinds of the operators of this crate, as savepoints know them. They are stored: once released, none is renamed.
+//! The operator kinds of this crate, as savepoints record them. They are stored: once released, a kind must never be renamed.
 
 use tidegate_runtime::Kind;
 
@@ -7,7 +7,7 @@ macro_rules! keyed {
     ($($(#[$doc:meta])* $name:ident = $kind:literal),+ $(,)?) => {
         $($(#[$doc])* pub const $name: Kind = Kind::new($kind);)+
 
-        /// All that keep state.
+        /// All kinds that keep state.
         pub const KEYED: &[Kind] = &[$($name),+];
     };
 }
@@ -17,27 +17,27 @@ keyed! {
     AGGREGATE = "aggregate",
     /// A process function with a broadcast map.
     BROADCAST_PROCESS = "broadcast_process",
-    /// A process function of two streams.
+    /// A process function over two streams.
     CO_PROCESS = "co_process",
-    /// Windows of so many records.
+    /// Windows of a fixed number of records.
     COUNT_WINDOW = "count_window",
-    /// One record of each key in a span.
+    /// One record per key and span of event time.
     DEDUPE = "dedupe",
-    /// A join by distance in time.
+    /// A join of records that are close in event time.
     INTERVAL_JOIN = "interval_join",
     /// A process function.
     PROCESS = "process",
-    /// Records combined with those before.
+    /// Each record combined with the result so far of its key.
     REDUCE = "reduce",
     /// Sessions that fire once at their end.
     SESSION_WINDOW = "session_window",
     /// Windows that overlap and fire once at their end.
     SLIDING_WINDOW = "sliding_window",
-    /// A join with the versions of a table.
+    /// A join with a versioned table.
     TEMPORAL_JOIN = "temporal_join",
     /// The greatest records so far.
     TOP = "top",
-    /// Windows side by side that fire once at their end.
+    /// Windows that do not overlap and fire once at their end.
     TUMBLING_WINDOW = "tumbling_window",
     /// Windows with a trigger, an evictor or a function.
     WINDOW = "window",

@@ -1,4 +1,4 @@
-//! Aggregates over results that may come again.
+//! Aggregates over results that may be updated.
 
 use std::sync::Arc;
 
@@ -9,15 +9,16 @@ use tidegate_runtime::state::{Key, Meaning, Table};
 use crate::aggregate::{Aggregate, Sliding};
 use crate::stored::LATEST;
 
-/// An aggregate over the latest records: one takes the place of another with the same identity and event time. So are the results of windows
-/// that fire again, whose time is that of their window. Of each identity and time a record's part is kept.
+/// An aggregate over the latest records: a record replaces an earlier one with the same identity and event time. The results of windows
+/// that fire again are such updates: their event time is that of their window. For each identity and time, the accumulator of the latest
+/// record is kept.
 pub struct Latest<A, F> {
     aggregate: A,
     identity: F,
 }
 
 impl<A, F> Latest<A, F> {
-    /// What `aggregate` makes of the latest records, in the order of time and `identity`.
+    /// Applies `aggregate` to the latest records, in order of time and `identity`.
     pub fn new(aggregate: A, identity: F) -> Self {
         Self { aggregate, identity }
     }
@@ -58,7 +59,7 @@ where
         Ok(counts)
     }
 
-    /// What `other` has seen came later.
+    /// `other` holds the later records: its entries win.
     fn merge(&self, acc: &mut Self::Acc, other: &Self::Acc) {
         acc.extend(other.iter().map(|(of, part)| (of.clone(), part.clone())));
     }

@@ -1,9 +1,9 @@
 //! The typed DataStream API: what users write jobs with in Rust, and what job files are compiled to.
 //!
-//! Lives here: [`Stream`] and [`KeyedStream`], one operator per file, [`Window`]s and [`Aggregate`] functions. Every operator takes the name
-//! under which it appears in the graph, in metrics and in savepoints.
+//! This crate holds [`Stream`] and [`KeyedStream`], one operator per file, [`Window`]s and [`Aggregate`] functions. Every operator takes
+//! the name under which it appears in the graph, in metrics and in savepoints.
 //!
-//! Does not live here: time, progress and routing (`tidegate-runtime`), anything that knows where data comes from.
+//! Time, progress and routing belong to `tidegate-runtime`. Nothing here knows where data comes from.
 
 mod aggregate;
 mod aggregating;

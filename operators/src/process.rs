@@ -1,4 +1,4 @@
-//! Process functions: keyed state and timers in the hands of the user.
+//! Process functions: user code with keyed state and timers.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -7,29 +7,29 @@ use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Key, States, Timers};
 use tidegate_runtime::{Clock, Data, Error, Record, Watermark};
 
-/// A function with keyed state and timers. Make states in `open` and keep them as fields.
+/// A function with keyed state and timers. Declare states in `open` and keep them as fields.
 pub trait ProcessFunction<K, T>: 'static {
-    /// What it emits.
+    /// The type of the records it emits.
     type Out: Clone + 'static;
 
-    /// Declares the states. Called once on every worker when the job is built; the states can be used from the first record on.
+    /// Declares the states. Called once on every worker when the job is built. The states are usable from the first record on.
     ///
     /// # Errors
-    /// The job can't be built for this cause.
+    /// An error here means that the job can't be built.
     fn open(&mut self, _states: &mut States) -> Result<(), Error> {
         Ok(())
     }
 
-    /// A record came.
+    /// Called for each record.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn process(&mut self, value: T, context: &mut ProcessContext<'_, K, Self::Out>) -> Result<(), Error>;
 
-    /// A timer of the key fired.
+    /// Called when a timer of the key fires.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn on_timer(&mut self, _timer: Timer, _context: &mut ProcessContext<'_, K, Self::Out>) -> Result<(), Error> {
         Ok(())
     }
@@ -38,13 +38,13 @@ pub trait ProcessFunction<K, T>: 'static {
 /// The timer that fired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
-    /// Event time has come to this moment.
+    /// Event time has reached this moment, in milliseconds since 1970.
     Event(i64),
-    /// The wall clock has.
+    /// The wall clock has reached this moment, in milliseconds since 1970.
     Clock(i64),
 }
 
-/// What a process function sees of its surroundings.
+/// What a process function can see and do: the key, the time, timers and output.
 pub struct ProcessContext<'a, K, Out> {
     key: &'a K,
     time: i64,
@@ -59,19 +59,19 @@ impl<K: Key, Out> ProcessContext<'_, K, Out> {
         self.key
     }
 
-    /// The event time of the record or of the event timer; [`Record::UNTIMED`] in a timer of the wall clock.
+    /// The event time of the record or of the event timer; [`Record::UNTIMED`] in a wall-clock timer.
     #[must_use]
     pub fn time(&self) -> i64 {
         self.time
     }
 
-    /// How far event time has come.
+    /// The current watermark.
     #[must_use]
     pub fn watermark(&self) -> Watermark {
         self.out.watermark()
     }
 
-    /// What the job's clock shows, in milliseconds since 1970: timers of the wall clock go by it.
+    /// The time of the job's clock, in milliseconds since 1970. Wall-clock timers go by it.
     #[must_use]
     pub fn now(&self) -> i64 {
         self.timers.of_day.now()
@@ -82,22 +82,23 @@ impl<K: Key, Out> ProcessContext<'_, K, Out> {
         self.out.emit(self.time, value);
     }
 
-    /// Has `on_timer` called for this key once event time has come to `time`.
+    /// Sets an event timer: `on_timer` is called for this key once event time has reached `time`.
     pub fn set_event_timer(&mut self, time: i64) {
         self.timers.event.borrow_mut().set(time, self.key.clone());
     }
 
-    /// Takes an event timer of this key back.
+    /// Deletes an event timer of this key.
     pub fn delete_event_timer(&mut self, time: i64) {
         self.timers.event.borrow_mut().delete(time, self.key);
     }
 
-    /// Has `on_timer` called for this key once the wall clock shows `time`. What is still set at the end of input doesn't fire.
+    /// Sets a wall-clock timer: `on_timer` is called for this key once the wall clock has reached `time`. Timers still pending at the end
+    /// of input do not fire.
     pub fn set_clock_timer(&mut self, time: i64) {
         self.timers.clock.borrow_mut().set(time, self.key.clone());
     }
 
-    /// Takes a timer of the wall clock back.
+    /// Deletes a wall-clock timer of this key.
     pub fn delete_clock_timer(&mut self, time: i64) {
         self.timers.clock.borrow_mut().delete(time, self.key);
     }
@@ -124,7 +125,8 @@ impl<K: Key> TimersOf<K> {
         Ok(Self { event, clock, of_day: context.clock().clone(), waits: Cell::new(None) })
     }
 
-    /// A record was processed: what it set a timer for is waited for. Not so what a timer sets in its turn, which may go on for ever.
+    /// Called after each record. At the end of input, event time advances to the latest timer set by then. Timers that only timers set
+    /// later are not waited for, as they could go on forever.
     pub(crate) fn processed(&self) {
         self.waits.set(self.event.borrow().latest());
     }
@@ -134,7 +136,7 @@ impl<K: Key> TimersOf<K> {
         self.waits.get()
     }
 
-    /// Gives every timer that is due at `watermark` to `fire`, which may set further ones that are due already.
+    /// Calls `fire` for every timer due at `watermark`, including those that `fire` itself sets and that are already due.
     pub(crate) fn fire_events(&self, watermark: Watermark, mut fire: impl FnMut(&K, Timer) -> Result<(), Error>) -> Result<(), Error> {
         loop {
             let due = self.event.borrow_mut().take_due(watermark.0);
@@ -145,7 +147,7 @@ impl<K: Key> TimersOf<K> {
         }
     }
 
-    /// The same with the wall clock; returns when the next timer is due.
+    /// Like [`fire_events`](Self::fire_events), by the wall clock. Returns when the next timer is due.
     pub(crate) fn fire_clock(&self, now: i64, mut fire: impl FnMut(&K, Timer) -> Result<(), Error>) -> Result<Option<i64>, Error> {
         loop {
             let due = self.clock.borrow_mut().take_due(now);
@@ -158,7 +160,7 @@ impl<K: Key> TimersOf<K> {
 }
 
 impl Timer {
-    /// The event time of what it emits.
+    /// The event time of records emitted in this timer.
     pub(crate) fn event_time(self) -> i64 {
         if let Self::Event(time) = self { time } else { Record::UNTIMED }
     }

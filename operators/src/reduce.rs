@@ -1,4 +1,4 @@
-//! Reduce: each record combined with what its key came to before.
+//! Reduce: each record combined with the result so far of its key.
 
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Key, Stored, Ttl, ValueState};

@@ -1,4 +1,4 @@
-//! What the operators of this crate have stored, read back from its bytes: for those who look into a savepoint.
+//! Decodes what the operators of this crate have stored, for tools that look into a savepoint.
 
 use serde::de::DeserializeOwned;
 use tidegate_runtime::state::decode;
@@ -7,49 +7,49 @@ use tidegate_runtime::{Error, Record};
 use crate::dedupe::Span;
 use crate::window::{Bounds, KeyWindows, counts, sessions};
 
-/// The schema of accumulators that are tables of the latest of results that come again.
+/// The schema of the accumulators of [`Latest`](crate::Latest).
 pub(crate) const LATEST: &str = "latest/1";
 
-/// Are the accumulators in a state of this schema tables of the latest of results that come again?
+/// Whether the accumulators in a state with this schema are those of [`Latest`](crate::Latest).
 #[must_use]
 pub fn keeps_latest(schema: &str) -> bool {
     schema.split(['<', '(', ' ', ',']).any(|name| name == LATEST)
 }
 
-/// The sessions of a key with their accumulators.
+/// Decodes the sessions of a key and their accumulators.
 ///
 /// # Errors
-/// These are other bytes.
+/// The bytes can't be decoded as this type.
 pub fn sessions<Acc: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<(Bounds, Acc)>, Error> {
     let all: Vec<sessions::Session<Acc>> = decode(bytes)?;
     Ok(all.into_iter().map(|session| (Bounds { start: session.start, end: session.end }, session.acc)).collect())
 }
 
-/// The windows of a key with what they hold, whose triggers have states of type `S`.
+/// Decodes the windows of a key and their contents. `S` is the type of the trigger states.
 ///
 /// # Errors
-/// These are other bytes.
+/// The bytes can't be decoded as this type.
 pub fn windows<Kept: DeserializeOwned, S: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<(Bounds, Kept)>, Error> {
     let windows: KeyWindows<Kept, S, ()> = decode(bytes)?;
     Ok(windows.all.into_iter().filter_map(|pane| Some((pane.window, pane.kept?))).collect())
 }
 
-/// How many records of a key were counted, and the accumulators of the open windows' slices.
+/// Decodes the number of records counted for a key and the accumulators of the slices of its open windows.
 ///
 /// # Errors
-/// These are other bytes.
+/// The bytes can't be decoded as this type.
 pub fn counted<Acc: DeserializeOwned>(bytes: &[u8]) -> Result<(u64, Vec<Acc>), Error> {
     let state: counts::Slices<Acc> = decode(bytes)?;
     Ok((state.seen, state.slices.into()))
 }
 
-/// The start of a span, and the record that is kept for it.
+/// The start of a span, and the record kept for it.
 pub type Kept<T> = (i64, Option<Record<T>>);
 
-/// The last records of the spans of a key.
+/// Decodes the spans of a key, with the last record of each.
 ///
 /// # Errors
-/// These are other bytes.
+/// The bytes can't be decoded as this type.
 pub fn spans<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<Kept<T>>, Error> {
     let spans: Vec<Span<T>> = decode(bytes)?;
     Ok(spans.into_iter().map(|span| (span.start, span.last)).collect())

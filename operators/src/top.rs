@@ -1,4 +1,4 @@
-//! The greatest records by some measure.
+//! Top-n: the records with the greatest measure.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tidegate_runtime::{Error, Record, Watermark};
 use crate::aggregate::Aggregate;
 use crate::ties::Ties;
 
-/// A record and what it is measured by.
+/// A record with its measure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured<O, T> {
     measure: O,
@@ -28,7 +28,7 @@ impl<O: Stored, T: Stored> Stored for Measured<O, T> {
     }
 }
 
-/// Keeps the `n` greatest. Returns the place of the new one from 0 on, if it is among them.
+/// Inserts `new` and keeps the `n` greatest. Returns the index of `new`, from 0, if it is among them.
 fn insert<O: Ord, T>(greatest: &mut Vec<Measured<O, T>>, n: usize, new: Measured<O, T>, ties: &Ties<T>) -> Option<usize> {
     let at = greatest.partition_point(|other| match other.measure.cmp(&new.measure) {
         Ordering::Equal => ties(&other.value, &new.value).is_le(),
@@ -42,7 +42,7 @@ fn insert<O: Ord, T>(greatest: &mut Vec<Measured<O, T>>, n: usize, new: Measured
     Some(at)
 }
 
-/// The greatest records, as an aggregate: of windows, for example. The greatest first.
+/// An aggregate, for windows for example, of the records with the greatest measure, the greatest first.
 pub struct Top<T, M> {
     n: usize,
     measure: M,
@@ -50,8 +50,8 @@ pub struct Top<T, M> {
 }
 
 impl<T, M> Top<T, M> {
-    /// The `n` records of the greatest `measure`. A record that has none does not count. Those of equal measure stand in the order of `ties`; those that
-    /// it calls equal, in the order of arrival.
+    /// The `n` records with the greatest `measure`. A record whose measure is `None` does not count. Records of equal measure are in the
+    /// order of `ties`, and those that `ties` calls equal in the order of arrival.
     pub fn new(n: usize, measure: M, ties: Ties<T>) -> Self {
         Self { n, measure, ties }
     }
@@ -70,7 +70,7 @@ where
         format!("top {}", self.n)
     }
 
-    /// Of three records more cannot be made.
+    /// The number is part of the meaning: a state of the top 3 can't be read as a top 5.
     fn meaning(&self) -> Meaning<Self::Acc> {
         Meaning::of_type().named(&format!("top-{}/1", self.n))
     }
@@ -92,7 +92,7 @@ where
     }
 }
 
-/// Emits a record with its rank, from 1 on, when it comes among the greatest of its key.
+/// Emits a record with its rank, counted from 1, when it enters the greatest of its key.
 pub(crate) struct TopLogic<K, F, T, M, O> {
     key: F,
     n: usize,
@@ -151,14 +151,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Key, measure, and what decides between equal measures.
+    /// Key, measure, and tie-breaker.
     type Item = (u8, i64, u8);
 
     fn ties() -> Ties<Item> {
         Box::new(|a, b| (a.2, a.0).cmp(&(b.2, b.0)))
     }
 
-    /// The greatest by sorting.
+    /// The expected result, by sorting.
     fn sorted(items: &[Item], n: usize) -> Vec<Item> {
         let mut all = items.to_vec();
         all.sort_by_key(|item| (-item.1, item.2, item.0));
@@ -178,7 +178,7 @@ mod tests {
                 part.iter().for_each(|item| assert!(top.add(&mut acc, item, 0).unwrap()));
                 acc
             });
-            // Whichever came first.
+            // Merging in either order gives the same result.
             if swapped {
                 parts.reverse();
             }

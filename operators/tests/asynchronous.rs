@@ -1,4 +1,4 @@
-//! Asynchronous functions and lookup joins in running jobs: order, windows behind them, capacity, tries, time.
+//! Asynchronous functions and lookup joins in running jobs: order of results, windows downstream, capacity, retries, timeouts.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -22,7 +22,7 @@ fn records(n: i64) -> Records {
     Records((0..n).map(|i| (i, i as u64 % 17, i)).collect())
 }
 
-/// Takes from none to three milliseconds, as the value has it.
+/// Takes from zero to three milliseconds, depending on the value.
 async fn slowly(value: i64) {
     tokio::time::sleep(Duration::from_millis((value * 7_919 % 4) as u64)).await;
 }
@@ -41,7 +41,7 @@ fn results_are_in_the_order_that_was_asked_for_and_windows_behind_them_are_whole
         sorted.sort_unstable();
         assert_eq!(sorted, (0..500).map(|i| i * i).collect::<Vec<i64>>());
         assert!(order == Order::Unordered || squared == sorted);
-        // The source sends seven records at a time, and then a watermark.
+        // The source sends seven records at a time, then a watermark.
         for (n, chunk) in squared.chunks(7).enumerate() {
             let mut chunk = chunk.to_vec();
             chunk.sort_unstable();
@@ -105,7 +105,7 @@ fn what_fails_outside_is_tried_again_as_often_as_was_said() {
     tried.lock().unwrap().clear();
     let failed = outcome(1, move |flow| stream(flow, "in", &records(50)).map_async("hasty", options(2), function.clone()));
     assert!(format!("{:?}", failed.unwrap_err()).contains("the server is away"));
-    // What the user has to mend is not tried again.
+    // Errors that the user must fix are not retried.
     let calls = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&calls);
     let wrong = move |_: (u64, i64)| {
@@ -116,7 +116,7 @@ fn what_fails_outside_is_tried_again_as_often_as_was_said() {
     assert!(failed.is_err() && calls.load(SeqCst) == 1);
 }
 
-/// Never comes back from an odd number; says so when it gives up.
+/// Never completes for an odd number; `gave_up` returns a marker.
 struct Stuck;
 
 impl AsyncFunction<(u64, i64)> for Stuck {
@@ -151,7 +151,7 @@ fn a_function_that_panics_fails_the_job_and_does_not_hang_it() {
     assert!(format!("{:?}", failed.unwrap_err()).contains("panicked"));
 }
 
-/// Of an even key its half, of a multiple of ten that and the key itself. Counts how often it is asked.
+/// A table that holds half of each even key, and for multiples of ten the key itself as well. Counts its requests.
 struct Halves(Arc<AtomicUsize>);
 
 impl LookupTable<i64> for Halves {
@@ -200,7 +200,7 @@ fn records_are_joined_with_the_rows_of_their_key() {
         }
         expected.sort_unstable();
         assert_eq!(found, expected);
-        // However many records of one key come at a time, and on whichever worker.
+        // One request per key, however many records share it and whichever worker they are on.
         assert_eq!(asked.load(SeqCst), 40);
     }
 }

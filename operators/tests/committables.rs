@@ -1,4 +1,4 @@
-//! Files that a sink hands over with what it seals: part of checkpoints until they are committed, and brought back by a restore, once.
+//! Files that a sink hands over as committables: they belong to checkpoints until they are committed, and a restore recovers them once.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -17,7 +17,7 @@ use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext, Split
 use tidegate_runtime::watermarks::WatermarkStrategy;
 use tidegate_runtime::{Epoch, Error, Job, Record, RunConfig, Running};
 
-/// Numbers without end, from 0 on each worker.
+/// Endless numbers, from 0 on each worker.
 struct Numbers;
 
 struct Next(u64);
@@ -36,15 +36,15 @@ impl Reader<u64> for Next {
     }
 }
 
-/// What a test sees of a sink, and says to it.
+/// What a test observes of a sink, and how it controls it.
 #[derive(Default)]
 struct Eyes {
-    /// What it recovered, with the contents of files, each time it did.
+    /// What each recovery was given, with the contents of the files.
     recovered: Mutex<Vec<(Restored, Vec<String>)>>,
-    /// How many writers were opened with what was restored.
+    /// How many writers were opened with restored state.
     told: AtomicU64,
     commits: AtomicU64,
-    /// No commit comes to its end.
+    /// Commits do not finish.
     stuck: AtomicBool,
     fail: AtomicBool,
 }
@@ -106,7 +106,7 @@ impl Committer for Committing {
     fn commit(&mut self, epoch: Epoch, committables: Vec<Committable>) -> Result<(), Error> {
         assert_eq!(committables.last().unwrap().value["epoch"], epoch.0, "all that was sealed, up to the epoch");
         assert!(committables.iter().all(|c| c.file.as_ref().unwrap().exists()), "a file stays until it is committed");
-        // Not at once.
+        // Commits take a while.
         std::thread::sleep(Duration::from_millis(5));
         while self.eyes.stuck.load(SeqCst) && !self.cancellation.is_cancelled() {
             if self.eyes.fail.load(SeqCst) {
@@ -172,7 +172,7 @@ fn files_are_part_of_checkpoints_until_they_are_committed() {
     let recovered = eyes.recovered.lock().unwrap();
     let [(restored, contents)] = recovered.as_slice() else { panic!("recovered {} times", recovered.len()) };
     assert_eq!((restored.workers, eyes.told.load(SeqCst)), (2, 3));
-    // Of each writer all epochs, which none has committed: its numbers from 0 on, none missing and none twice.
+    // All epochs of each writer, as none was committed: its numbers from 0 on, each exactly once.
     let mut of_worker: BTreeMap<u64, BTreeMap<u64, &str>> = BTreeMap::new();
     for (committable, content) in restored.committables.iter().zip(contents) {
         let number = |name: &str| committable.value[name].as_u64().unwrap();
@@ -185,7 +185,7 @@ fn files_are_part_of_checkpoints_until_they_are_committed() {
         assert!(!numbers.is_empty());
         assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
     }
-    // What no checkpoint names any more is not kept.
+    // Files that no checkpoint refers to any more are deleted.
     let last = Snapshot::open(dir.path().join("checkpoints/job").to_str().unwrap()).unwrap();
     assert_eq!(files(&dir.path().join("checkpoints/job/shared")), last.manifest().files().count());
 }

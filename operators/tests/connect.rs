@@ -1,4 +1,4 @@
-//! Connected streams in a running job: what goes to which worker, and how far event time goes.
+//! Connected streams in a running job: which worker gets which record, and how event time advances.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -13,7 +13,7 @@ use tidegate_runtime::state::{SharedMap, States, ValueState};
 
 use crate::harness::{Records, run, stream};
 
-/// Keeps the last value of each stream, and emits both at the end.
+/// Keeps the last value of each stream and emits both at the end.
 #[derive(Default)]
 struct Last {
     sums: Option<ValueState<u64, (i64, i64)>>,
@@ -63,13 +63,13 @@ fn two_keyed_streams_share_the_state_of_their_keys() {
     }
 }
 
-/// Counts the records of each key, and tells at the end; the broadcast side tells of each rule with the rules there are by then.
+/// Counts the records of each key and emits the counts at the end. For each broadcast rule, emits the rules known by then.
 #[derive(Default)]
 struct Rules {
     counts: Option<ValueState<u64, i64>>,
 }
 
-/// The counts of a key, or the rules behind a broadcast record.
+/// The count of a key, or the rules after a broadcast record.
 type Told = (Option<(u64, i64)>, Vec<(u64, i64)>);
 
 impl BroadcastProcessFunction<u64, (u64, i64), (u64, i64)> for Rules {
@@ -108,7 +108,7 @@ impl BroadcastProcessFunction<u64, (u64, i64), (u64, i64)> for Rules {
     }
 }
 
-/// The rules come from every worker, and are the same everywhere after each of them.
+/// Every worker sends rules, and after each of them the rules are the same everywhere.
 #[test]
 fn every_worker_sees_all_rules_in_one_order() {
     let events = Records((0..200).map(|i| (i, i as u64 % 17, i)).collect());

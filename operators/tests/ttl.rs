@@ -1,4 +1,4 @@
-//! Running aggregates that forget idle keys, in a running job, by a clock the test sets.
+//! Running aggregates that forget idle keys, in a running job with a clock set by the test.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -14,7 +14,8 @@ use tidegate_runtime::{Backend, Clock, Error, Job, Record, RunConfig, StateConfi
 
 type Out = Arc<Mutex<Vec<(u64, u64)>>>;
 
-/// One record of each of three keys; an hour later, when those have come out, one of key 1; two hours later one of each again.
+/// One record of each of three keys; an hour later, once those have come out, one of key 1; one and a half hours after that, one of each
+/// again.
 #[derive(Clone)]
 struct Hours {
     clock: Clock,

@@ -1,4 +1,4 @@
-//! What became of the records of each source, stream and sink, in the words of the job file.
+//! What happened to the records of each source, stream and sink, in the terms of the job file.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use tidegate::runtime::{Graph, Node, Role};
 
 use super::report::{bytes, grouped};
 
-/// A source, stream or sink of the job file: the operators that it became are called after it, as in `paid/key`, `paid`, `paid/emit`.
+/// A source, stream or sink of the job file. The names of its operators begin with its own, as in `paid/key`, `paid`, `paid/emit`.
 pub struct Part<'a> {
     pub name: &'a str,
     nodes: Vec<(&'a Node, &'a NodeMetrics)>,
@@ -27,7 +27,7 @@ pub fn parts<'a>(graph: &'a Graph, metrics: &'a [Option<NodeMetrics>]) -> Vec<Pa
 }
 
 impl Part<'_> {
-    /// The account, which adds up. With `kept`: also what is in state, where that is not closed with the job.
+    /// The account, which adds up. With `kept`, it includes what remains in state when the job ends.
     pub fn account(&self, kept: bool) -> Option<String> {
         if let Some(source) = self.source() {
             return Some(of_source(source));
@@ -35,7 +35,7 @@ impl Part<'_> {
         let (node, main) = self.main()?;
         Some(match node.role {
             Role::Sink => format!("in {} = {} written", grouped(main.records_in.get()), grouped(main.records_out.get())),
-            // What goes into state comes out as something else.
+            // Output records differ from input records here, so the two are counted apart.
             Role::Keyed => self.of_keyed(main, kept),
             Role::Source | Role::Stateless => self.of_stateless(main),
         })
@@ -49,12 +49,12 @@ impl Part<'_> {
         self.nodes.iter().filter_map(|(node, metrics)| if let NodeMetrics::Operator(m) = metrics { Some((*node, &**m)) } else { None })
     }
 
-    /// The operator that bears the name of the part alone.
+    /// The operator whose name is exactly that of the part.
     fn main(&self) -> Option<(&Node, &OperatorMetrics)> {
         self.operators().find(|(node, _)| node.name == self.name)
     }
 
-    /// What makes rows of the results, with what follows them; the part's records come out of it.
+    /// The operator that turns results into rows, with what follows it. The part's records come out of it.
     fn emit(&self) -> Option<&OperatorMetrics> {
         self.operators().find(|(node, _)| node.name.strip_prefix(self.name) == Some("/emit")).map(|(_, m)| m)
     }
@@ -124,7 +124,7 @@ fn of_source(m: &SourceMetrics) -> String {
     account
 }
 
-/// What an operator keeps, if it keeps anything.
+/// What an operator keeps, if anything.
 fn of_state(m: &StateMetrics) -> Option<String> {
     let entries = m.entries.get();
     if entries == 0 && m.disk.get() == 0 {

@@ -9,7 +9,8 @@ use super::control::RunningJob;
 
 /// End a running job at once, without a last checkpoint
 ///
-/// What the job has read since its last checkpoint is not written; `tidegate run --resume` reads it again. For a job whose sink hangs, say; else use `tidegate stop`.
+/// What the job has read since its last checkpoint is not written; `tidegate run --resume` reads it again. Use it for a job whose sink
+/// hangs, for example; otherwise use `tidegate stop`.
 #[derive(Args)]
 pub struct Cancel {
     #[command(flatten)]

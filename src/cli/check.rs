@@ -1,4 +1,4 @@
-//! `tidegate check`: is a job file right?
+//! `tidegate check`: validates a job file.
 
 use std::process::ExitCode;
 
@@ -10,8 +10,8 @@ use tidegate::runtime::checkpoint::verdict;
 
 /// Validate a job file and print every problem in it
 ///
-/// Everything is looked at as `run` would: names, types, expressions, windows, and what is there to be read: paths, headers, the first hundred records
-/// of files. Nothing is run.
+/// Checks everything that `run` would: names, types, expressions, windows, and the input that is there: paths, headers, the first hundred
+/// records of files. Nothing is run.
 #[derive(Args)]
 pub struct Check {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The running job that a command is meant for, and how it is reached.
+//! The running job that a command is meant for, and the connection to it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ impl RunningJob {
     }
 }
 
-/// Prints what a command gives, or why it gives nothing.
+/// Prints the result of a command, or its error.
 pub fn finish(text: Result<String>) -> ExitCode {
     match text.and_then(|text| Ok(super::print(&text)?)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,7 +46,7 @@ pub fn connect(job: &Path) -> Result<Client> {
     Ok(Client::connect(&dir)?)
 }
 
-/// A place as the job must be told it: the job may run elsewhere, and what is relative is so to us.
+/// Makes a relative place absolute: the job may have another working directory.
 pub fn absolute(place: &str) -> Result<String> {
     Ok(if place.contains("://") { place.to_owned() } else { std::path::absolute(place)?.display().to_string() })
 }

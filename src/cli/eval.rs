@@ -1,4 +1,4 @@
-//! `tidegate eval`: what does an expression give?
+//! `tidegate eval`: evaluates an expression.
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ impl Eval {
                 Ok(ExitCode::SUCCESS)
             }
             Err(EvalWithError::Problems(problems)) => {
-                // Where nothing else is wrong, that a constant has no value is the result.
+                // If the only problem is a constant without a value, that is the result.
                 let code = if problems.iter().all(|p| p.constant) { super::FAILED } else { super::USAGE };
                 for problem in problems {
                     let before = expression.get(..problem.span.start).unwrap_or_default().chars().count();
@@ -60,7 +60,7 @@ impl Eval {
     }
 }
 
-/// A reader that has gone away has seen enough.
+/// Exits if standard output is a closed pipe: the reader has seen enough.
 fn answer(written: std::io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),

@@ -1,4 +1,4 @@
-//! What a launched job tells, as lines on standard error.
+//! Prints the events of a launched job as lines on standard error.
 
 use std::io::IsTerminal;
 
@@ -9,13 +9,13 @@ use tidegate::runtime::{Graph, Role};
 use super::log::{self, note, progress};
 use super::report::{Ended, Report, read};
 
-/// What of it is shown.
+/// What is shown.
 pub struct Shown {
-    /// Progress and the summary, not only problems?
+    /// Whether to show progress and the summary, not only problems.
     pub account: bool,
-    /// Also how memory is used?
+    /// Whether to show how memory is used, too.
     pub memory: bool,
-    /// Does a savepoint at the end keep what is in state?
+    /// Whether a savepoint at the end keeps the state.
     pub savepoint_at_end: bool,
 }
 
@@ -24,9 +24,9 @@ pub struct Events<'a> {
     /// The job's name.
     job: &'a str,
     shown: Shown,
-    /// The account of the run.
+    /// The report of the run.
     report: Option<Report>,
-    /// Is a progress line on the screen?
+    /// Whether a progress line is on the screen.
     drawn: bool,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Events<'a> {
         Self { job, shown, report: None, drawn: false }
     }
 
-    /// Prints one.
+    /// Prints an event.
     pub fn print(&mut self, event: Event<'_>) {
         match event {
             Event::NoCheckpoint { directory } => note(&format!("there is no checkpoint in {directory} yet: starting afresh")),
@@ -77,7 +77,7 @@ impl<'a> Events<'a> {
             progress("");
         }
         let (metrics, checkpoints) = (run.metrics(), run.checkpoints());
-        // A job that failed before it had anything to do has nothing to account for.
+        // A job that failed before it read anything has nothing to account for.
         let begun = read(run.graph(), &metrics).0 > 0 || checkpoints.completed > 0;
         let Some(report) = self.report.take().filter(|_| self.shown.account && (how.is_some() || begun)) else { return };
         let word = match how {
@@ -93,7 +93,7 @@ impl<'a> Events<'a> {
     }
 }
 
-/// Is there somebody to see a progress line? Where results come to the terminal, a line that is drawn again and again would run into them.
+/// Whether to draw a progress line: only on a terminal, and not if results go to the terminal, too, which would mix with the line.
 fn drawable(graph: &Graph) -> bool {
     let results = std::io::stdout().is_terminal() && graph.nodes().iter().any(|n| n.role == Role::Sink && n.kind == STDOUT);
     !log::is_json() && std::io::stderr().is_terminal() && !results

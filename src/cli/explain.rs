@@ -87,12 +87,13 @@ fn origin(graph: &Graph, input: &Input) -> String {
     input.port.map_or_else(|| name.to_owned(), |port| format!("{name} ({port})"))
 }
 
-/// What a state is called: by the parts of its values, where those have names; `None` if it only reminds an operator of a time.
+/// The description of a state: the parts of its values if they have names, otherwise the state's name. `None` for a state that only holds
+/// times to wake an operator at.
 fn called(state: &Schema) -> Option<String> {
     (!state.reminds()).then(|| state.parts().unwrap_or_else(|| state.name.replace('_', " ")))
 }
 
-/// What an operator keeps; what several of its states hold is said once.
+/// What an operator keeps. States with the same description are listed once.
 fn kept(node: &Node) -> Option<String> {
     let mut said: Vec<String> = Vec::new();
     for what in node.states.iter().filter_map(called) {
@@ -128,7 +129,7 @@ fn text(graph: &Graph, tasks: &[Task]) -> String {
 }
 
 fn mermaid(graph: &Graph) -> String {
-    // Mermaid's own escapes for what would end a label or be HTML in it.
+    // Mermaid's escapes for characters that would end a label or count as HTML in it.
     let label = |text: &str| text.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;");
     let mut out = String::from("flowchart LR\n");
     for (id, node) in graph.nodes().iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What every command that takes a job file does with it.
+//! The job file argument, shared by every command that takes one.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,7 @@ use tidegate::runtime::Job;
 
 use super::log::note;
 
-/// The job file and what is set on top of it.
+/// The job file and its overrides.
 #[derive(Args, Default)]
 pub struct JobArgs {
     /// The job file: YAML (or JSON, which is YAML)
@@ -35,7 +35,7 @@ pub struct Loaded {
 }
 
 impl JobArgs {
-    /// Reads and plans the job file. If that can't be, prints why and gives the exit code.
+    /// Reads and plans the job file. On failure, prints why and returns the exit code.
     pub fn load(&self) -> Result<Loaded, ExitCode> {
         let name = self.path.display().to_string();
         let text = self.text().with_context(|| format!("the job file `{name}` can't be read"));
@@ -43,7 +43,7 @@ impl JobArgs {
         Loaded::new(&name, &text, &self.set)
     }
 
-    /// The job file, of which not all may be there: it may be a pipe, or a device without end.
+    /// Reads the job file, up to a limit: it may be a pipe or an endless device.
     fn text(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         File::open(&self.path)?.take(LONGEST + 1).read_to_string(&mut text)?;
@@ -53,7 +53,7 @@ impl JobArgs {
 }
 
 impl Loaded {
-    /// Reads and plans the text of a job file called `name`. If that can't be, prints why and gives the exit code.
+    /// Reads and plans the text of a job file called `name`. On failure, prints why and returns the exit code.
     pub fn new(name: &str, text: &str, set: &[String]) -> Result<Self, ExitCode> {
         let mut overrides = Vec::new();
         let mut problems = Problems::new(name);

@@ -17,21 +17,21 @@ pub enum LogFormat {
     /// For people
     #[default]
     Text,
-    /// A JSON object a line
+    /// One JSON object per line
     Json,
 }
 
-/// Of notes, which are shown whatever the level is.
+/// The target of notes, which are shown at every level.
 const NOTE: &str = "note";
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Is everything on standard error a JSON object a line?
+/// Whether everything on standard error is JSON, one object per line.
 pub fn is_json() -> bool {
     FORMAT.get() == Some(&LogFormat::Json)
 }
 
-/// Begins logging to standard error.
+/// Starts logging to standard error.
 pub fn init(format: LogFormat, verbose: bool) {
     let level = if verbose { LevelFilter::INFO } else { LevelFilter::WARN };
     let shown = Targets::new().with_default(level).with_target(NOTE, LevelFilter::INFO);
@@ -40,13 +40,13 @@ pub fn init(format: LogFormat, verbose: bool) {
         LogFormat::Text => lines.without_time().with_ansi(stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    // Fails only if logging was begun already.
-    // The filter is that of all layers: one of a layer of its own loses an event after a library has asked whether its own would be shown.
+    // Fails only if logging has already started. The filter applies to all layers: a filter on one layer loses an event after a library has
+    // asked whether its own events would be shown.
     let _ = registry().with(shown).with(lines).try_init();
     let _ = FORMAT.set(format);
 }
 
-/// Writes log lines over the progress line, which the next tick draws again below.
+/// Writes log lines over the progress line, which the next tick draws again below them.
 struct Line;
 
 impl Write for Line {
@@ -64,7 +64,7 @@ impl Write for Line {
     }
 }
 
-/// Says something to the person at the terminal.
+/// Shows a note to the user.
 pub fn note(text: &str) {
     if is_json() {
         return tracing::info!(target: NOTE, "{text}");
@@ -72,7 +72,7 @@ pub fn note(text: &str) {
     let _ = writeln!(stderr().lock(), "{text}");
 }
 
-/// Draws the progress line anew.
+/// Redraws the progress line.
 pub fn progress(line: &str) {
     let mut err = stderr().lock();
     let _ = write!(err, "\r\x1b[2K{line}");

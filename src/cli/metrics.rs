@@ -1,4 +1,4 @@
-//! `tidegate metrics`: what the operators of a running job have counted.
+//! `tidegate metrics`: the counters of a running job's operators.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use super::report::grouped;
 
 /// Show what the operators of a running job have counted since it started
 ///
-/// A line per operator, in the order of `tidegate explain`; counters that are 0 are left out.
+/// One line per operator, in the order of `tidegate explain`; counters that are 0 are left out.
 #[derive(Args)]
 pub struct Metrics {
     #[command(flatten)]

@@ -58,7 +58,7 @@ enum Command {
 
 /// The job ran, and failed.
 const FAILED: u8 = 1;
-/// What was asked to go on from can't be restored.
+/// The requested snapshot can't be restored.
 const RESTORE: u8 = 3;
 /// The command line or the job file is wrong.
 const USAGE: u8 = 2;
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints an error with what led to it, and gives the exit code.
+/// Prints an error with its causes, and returns the exit code.
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     if log::is_json() {
         tracing::error!("{error:#}");
@@ -90,7 +90,7 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Writes to standard output. A reader that has gone away has seen enough: that is no failure.
+/// Writes to standard output. A closed pipe is no failure: the reader has seen enough.
 fn print(text: &str) -> std::io::Result<()> {
     use std::io::Write;
     match std::io::stdout().lock().write_all(text.as_bytes()) {

@@ -1,4 +1,4 @@
-//! What a running job shows of itself: the progress line, and the account at the end.
+//! The progress line of a running job, and the summary at its end.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use tidegate::runtime::{Backend, Budget, Clock, Graph, RunConfig, Watermark};
 
 use super::account;
 
-/// Looks at a running job from time to time.
+/// Observes a running job from time to time.
 pub struct Report {
     started: Instant,
     looked: Instant,
     records: u64,
-    /// How the memory for state is divided, where it has a bound.
+    /// How the memory for state is divided, if it is bounded.
     budget: Option<Budget>,
 }
 
@@ -39,7 +39,7 @@ impl Report {
         ))
     }
 
-    /// The progress line of now.
+    /// The current progress line.
     pub fn line(&mut self, run: &Run) -> String {
         let metrics = run.metrics();
         let sources: Vec<(&str, &SourceMetrics)> = sources(run.graph(), &metrics).collect();
@@ -68,7 +68,7 @@ impl Report {
         line
     }
 
-    /// The account of the whole run: what came in, and what became of it.
+    /// The summary of the whole run: what came in, and what happened to it.
     pub fn summary(&self, run: &Ended<'_>, graph: &Graph, metrics: &[Option<NodeMetrics>], checkpoints: &CheckpointStatus) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
         let (read, bad) = read(graph, metrics);
@@ -108,7 +108,7 @@ impl Report {
         out
     }
 
-    /// How much of the memory for state was used, where it has a bound: if it was half of it or more, or if it is asked for.
+    /// How much of the memory for state was used, if it is bounded: shown if it was half of it or more, or if asked for.
     fn memory_account(&self, metrics: &[Option<NodeMetrics>], asked: bool) -> Option<String> {
         let budget = self.budget?;
         let states = metrics.iter().flatten().filter_map(|m| if let NodeMetrics::Operator(m) = m { Some(&m.state) } else { None });
@@ -132,15 +132,15 @@ impl Report {
 pub struct Ended<'a> {
     /// The job's name.
     pub job: &'a str,
-    /// In a word.
+    /// In one word.
     pub how: &'static str,
-    /// Does what is in state live on?
+    /// Whether the state outlives the run.
     pub kept: bool,
-    /// Is all to be told?
+    /// Whether to report everything.
     pub verbose: bool,
 }
 
-/// How many records the sources have read, and how many of these were bad.
+/// The number of records the sources have read, and how many of these were bad.
 pub fn read(graph: &Graph, metrics: &[Option<NodeMetrics>]) -> (u64, u64) {
     let all = |m: &SourceMetrics| m.records.get() + m.bad.get() + m.tombstones.get();
     sources(graph, metrics).fold((0, 0), |(read, bad), (_, m)| (read + all(m), bad + m.bad.get()))
@@ -153,7 +153,7 @@ fn sources<'a>(graph: &'a Graph, metrics: &'a [Option<NodeMetrics>]) -> impl Ite
     })
 }
 
-/// What came of the checkpoints, if there were any.
+/// The results of the checkpoints, if there were any.
 fn checkpoint_account(status: &CheckpointStatus) -> Option<String> {
     let mut account = match &status.last {
         Some(Completed { epoch, took, bytes: size, stored, savepoint, .. }) => {
@@ -178,7 +178,7 @@ fn checkpoint_account(status: &CheckpointStatus) -> Option<String> {
     Some(account)
 }
 
-/// 1234567 as 1.23 M.
+/// Formats 1234567 as 1.23 M.
 pub fn short(n: f64) -> String {
     match n {
         n if n >= 1e9 => format!("{:.2} G", n / 1e9),
@@ -205,7 +205,7 @@ pub fn time(duration: Duration) -> String {
     }
 }
 
-/// Milliseconds since 1970 in ISO form.
+/// Formats milliseconds since 1970 as an ISO 8601 timestamp.
 pub fn instant(ms: i64) -> String {
     use tidegate::rows::format::{Encoder, TextEncoder, TextPart, Timestamps};
     use tidegate::rows::{Row, Value};

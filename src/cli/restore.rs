@@ -1,9 +1,9 @@
-//! What a run goes on from, as the command line has it.
+//! The arguments that say what a run starts from.
 
 use clap::Args;
 use tidegate::launch::{Launch, Start};
 
-/// What to go on from.
+/// What to start from.
 #[derive(Args, Default)]
 pub struct RestoreArgs {
     /// Go on from a savepoint or a checkpoint: its directory or URL
@@ -12,13 +12,13 @@ pub struct RestoreArgs {
     /// Go on from the job's latest checkpoint; without one, start afresh
     #[arg(long)]
     resume: bool,
-    /// Leave state behind that no operator of the job claims, and drop what of it is not what it was: see `check --against`
+    /// Drop stored state that the job has no use for, instead of refusing to start: see `check --against`
     #[arg(long)]
     allow_dropped_state: bool,
 }
 
 impl RestoreArgs {
-    /// Sets what the job goes on from.
+    /// Sets what the job starts from.
     pub fn apply(&self, launch: Launch) -> Launch {
         let start = match (&self.from, self.resume) {
             (Some(place), _) => Start::From(place.clone()),

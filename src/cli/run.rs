@@ -18,11 +18,11 @@ use super::restore::RestoreArgs;
 
 /// Run a job in this process, to its end
 ///
-/// Bounded input ends the job: windows close, sinks are flushed, the exit code is 0. Ctrl-C or SIGTERM stops it in order: what has been read is
-/// worked off and written, windows that are open stay open and are not written. A second Ctrl-C ends it at once.
+/// Bounded input ends the job: windows close, sinks are flushed, the exit code is 0. Ctrl-C or SIGTERM stops it cleanly: what has been read
+/// is processed and written, windows that are open stay open and are not written. A second Ctrl-C ends it at once.
 ///
-/// With `checkpoints` in the job file the job survives its own failures and the machine's: it is started again from its latest checkpoint, and
-/// `--resume` goes on after the process was killed. Nothing is lost, and in files nothing is written twice.
+/// With `checkpoints` in the job file, the job survives its own failures and the machine's: it is restarted from its latest checkpoint, and
+/// `--resume` continues after the process was killed. Nothing is lost, and in files nothing is written twice.
 #[derive(Args, Default)]
 pub struct Run {
     #[command(flatten)]
@@ -34,13 +34,13 @@ pub struct Run {
     restore: RestoreArgs,
     /// At the end of bounded input, or at SIGTERM, take a savepoint instead of closing windows
     ///
-    /// So history can be loaded first, and live input continued from there by `--from`.
+    /// This way, history can be loaded first, and `--from` continues with live input from there.
     #[arg(long, value_name = "DIR")]
     savepoint_at_end: Option<String>,
-    /// Fail, with exit code 1, if a stream lost all its records to errors in expressions; without it that is only told
+    /// Fail, with exit code 1, if a stream lost all its records to errors in expressions; without it, this is only reported
     #[arg(long)]
     strict: bool,
-    /// Neither progress nor the summary, only problems
+    /// Print neither progress nor the summary, only problems
     #[arg(long)]
     quiet: bool,
     /// How log lines on standard error are written
@@ -60,7 +60,7 @@ impl Run {
         }
     }
 
-    /// Begins logging.
+    /// Starts logging.
     pub fn listen(&self) {
         log::init(self.log, self.verbose);
     }
@@ -68,7 +68,7 @@ impl Run {
     /// Runs a job that has been read and planned.
     pub fn loaded(&self, loaded: &Loaded) -> ExitCode {
         tell(&loaded.problems);
-        // Before all else: a signal that comes with the first record, or while a broker is asked, must find somebody.
+        // Signal handlers come first: a signal may arrive with the first record, or while a broker is being asked.
         let signals = match Signals::new([SIGINT, SIGTERM]) {
             Ok(signals) => signals,
             Err(e) => return super::fail(&e.into(), super::FAILED),
@@ -93,7 +93,7 @@ impl Run {
         }
     }
 
-    /// The job has ended well, unless it was to be strict and streams have lost everything.
+    /// Reports streams that lost all their records. With `--strict`, that is a failure.
     fn own_up(&self, barren: &[Barren]) -> ExitCode {
         for stream in barren {
             if self.strict {
@@ -106,7 +106,7 @@ impl Run {
     }
 }
 
-/// Prints why a job came to nothing, and gives the exit code.
+/// Prints why a launch failed, and returns the exit code.
 fn failed(error: LaunchError) -> ExitCode {
     match error {
         LaunchError::Restore(RestoreError::Refused { place, verdict }) => {
@@ -121,7 +121,8 @@ fn failed(error: LaunchError) -> ExitCode {
     }
 }
 
-/// Has whoever read standard output seen enough? Then the job has ended well; but if it writes elsewhere, too, that is not complete.
+/// Whether the job ended because the reader of standard output has seen enough. That is a good end only if the job writes nowhere else:
+/// other output would be incomplete.
 fn seen_enough(graph: &Graph, error: &JobError) -> bool {
     let JobError::Operator { operator, error, .. } = error else { return false };
     let mut sinks = graph.nodes().iter().filter(|node| node.role == Role::Sink);
@@ -129,7 +130,7 @@ fn seen_enough(graph: &Graph, error: &JobError) -> bool {
     is_sink && sinks.all(|sink| sink.kind == STDOUT) && is_broken_pipe(error)
 }
 
-/// A worker's panic comes back as the job's error; where it was is only known here.
+/// Logs panics: a worker's panic becomes the job's error, but only the hook knows its location.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
 }

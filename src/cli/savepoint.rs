@@ -1,4 +1,4 @@
-//! `tidegate savepoint`: asks a running job for one, or looks into one.
+//! `tidegate savepoint`: takes a savepoint of a running job, or inspects one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,8 +17,9 @@ use super::report::{bytes, grouped, instant};
 
 /// Take a savepoint of a running job, or look into one
 ///
-/// A running job is found by its job file or its state directory. It takes the savepoint between two records and goes on. What a savepoint holds does
-/// not depend on where it lies, on the backend or on the number of workers: `tidegate run JOB.yaml --from DIR` goes on from it.
+/// A running job is found by its job file or its state directory. It takes the savepoint between two records and continues. What a
+/// savepoint holds does not depend on its location, on the backend or on the number of workers: `tidegate run JOB.yaml --from DIR` starts
+/// from it.
 #[derive(Args)]
 pub struct Savepoint {
     #[command(subcommand)]
@@ -98,7 +99,7 @@ fn summary(manifest: &Manifest, place: &str) -> String {
             let counted = if entries > 0 { format!("{} rows, ", grouped(entries)) } else { String::new() };
             let _ = writeln!(out, "  {counted}{}", bytes(size));
         }
-        // What keyed operators keep there is for themselves.
+        // The entries of keyed operators are internal.
         for part in operator.parts.iter().filter(|_| operator.role != "operator") {
             for item in part.list.iter().filter(|item| !item.as_object().is_some_and(serde_json::Map::is_empty)) {
                 let _ = writeln!(out, "  worker {}: {item}", part.worker);
@@ -120,7 +121,7 @@ fn rows_of(snapshot: &Snapshot, name: &str) -> Result<String> {
     };
     let scratch = std::env::temp_dir().join(format!("tidegate-inspect-{}", std::process::id()));
     let read = read_rows(snapshot, operator, &scratch);
-    // Only copies lie there.
+    // The directory only holds copies.
     let _ = std::fs::remove_dir_all(&scratch);
     read
 }
@@ -130,12 +131,12 @@ fn read_rows(snapshot: &Snapshot, operator: &OperatorState, scratch: &Path) -> R
     let states: BTreeMap<u8, &StateInfo> = operator.states.iter().map(|state| (state.id, state)).collect();
     let (mut out, mut failure) = (Vec::new(), None);
     let mut line = |floors: &BTreeMap<u8, i64>, state: u8, key: &[u8], value: &[u8]| {
-        // What is over may still be in a file, and so may be what a job has dropped.
+        // A file may still contain windows that are over, and states that the job has dropped.
         let over = floors.get(&state).is_some_and(|floor| decode_namespace(key).is_ok_and(|(namespace, _)| namespace < *floor));
         let Some(state) = states.get(&state).filter(|_| failure.is_none() && !over) else { return };
         match records(operator, state, key, value, &mut out) {
             Ok(Some(())) => {}
-            // The types of a job in Rust are known to that alone.
+            // Only the job knows the types of a job written in Rust.
             Ok(None) => out.extend(format!("{}\n", json!({ "@state": state.name, "key": hex(key), "value": hex(value) })).into_bytes()),
             Err(error) => failure = Some(error),
         }

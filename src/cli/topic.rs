@@ -1,4 +1,4 @@
-//! `tidegate topic`: what is in a topic, and what should be; by the source and the sink of jobs.
+//! `tidegate topic`: loads and prints topics, by jobs with a Kafka source or sink.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,14 +26,14 @@ enum Action {
         /// The file; .gz and .zst are decompressed
         file: PathBuf,
     },
-    /// Print messages as lines, as they come
+    /// Print messages as lines, as they arrive
     Tail {
         #[command(flatten)]
         at: At,
         /// Where to begin: `earliest`, `latest`, a timestamp such as 2026-11-01T00:00:00Z, or offsets as in '{0: 100}'
         #[arg(long, default_value = "latest")]
         from: String,
-        /// Where to end: `latest` (what is the end now), a timestamp or offsets; without it, at Ctrl-C
+        /// Where to end: `latest` (the end as of now), a timestamp or offsets; without it, at Ctrl-C
         #[arg(long)]
         until: Option<String>,
     },
@@ -57,7 +57,7 @@ fn property(text: &str) -> Result<(String, String), String> {
 }
 
 impl At {
-    /// The source or sink of a job, with these keys besides.
+    /// The source or sink of a job, with these keys in addition.
     fn connector(&self, keys: Value) -> Value {
         let options: serde_json::Map<_, _> = self.options.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
         let mut connector =
@@ -87,7 +87,7 @@ impl Topic {
                 ("topic-tail", at.connector(keys), json!({ "from": "in", "connector": "stdout", "format": "text" }))
             }
         };
-        // A job file like any other: JSON is YAML.
+        // An ordinary job file: JSON is YAML.
         let job = json!({ "name": name, "parallelism": 1, "sources": { "in": source }, "sinks": { "out": sink } });
         let run = Run::default();
         run.listen();

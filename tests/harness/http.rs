@@ -1,17 +1,17 @@
-//! A server of HTTP/1.1 that answers as a closure says.
+//! An HTTP/1.1 server that answers by a closure.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// Answers until the test ends.
+/// Serves until the test ends.
 pub struct Server {
     address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// What is asked.
+/// A received request.
 pub struct Request {
     pub method: String,
     pub path: String,
@@ -21,12 +21,12 @@ pub struct Request {
 }
 
 impl Server {
-    /// `answer` gives the status and the body for a path.
+    /// Starts a server. `answer` returns the status and the body for a path.
     pub fn start(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         Self::answering(move |request| answer(&request.path))
     }
 
-    /// `answer` gives the status and the body for a request.
+    /// Starts a server. `answer` returns the status and the body for a request.
     pub fn answering(answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -35,7 +35,7 @@ impl Server {
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
-                // The client may go away at any time: some are killed.
+                // The client may disappear at any time: some tests kill it.
                 thread::spawn(move || _ = serve(&connection, &*answer, &log));
             }
         });
@@ -46,13 +46,13 @@ impl Server {
         &self.address
     }
 
-    /// The paths that were asked for, in order.
+    /// The requested paths, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Answers what is asked on one connection.
+/// Answers the requests of one connection.
 fn serve(mut connection: &TcpStream, answer: &dyn Fn(&Request) -> (u16, String), log: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut input = BufReader::new(connection);
     let mut line = String::new();

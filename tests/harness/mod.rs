@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// No test needs nearly as long; what takes longer hangs.
+/// No test needs nearly as long: a command that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// The root of the checkout, where cargo runs tests. Not read while compiling: checkouts may share what is built.
+/// The root of the checkout, where cargo runs tests. Not read at compile time: checkouts may share build output.
 pub fn project() -> PathBuf {
     std::env::current_dir().expect("a working directory")
 }
@@ -36,7 +36,7 @@ impl Dir {
         self.0.path().join(name)
     }
 
-    /// Writes a file, and the directories on the way to it.
+    /// Writes a file, and creates its parent directories.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a file lies in a directory")).expect("directories can be made");
@@ -53,7 +53,7 @@ impl Dir {
         fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("`{name}`: {e}"))
     }
 
-    /// The values of a file of JSON Lines.
+    /// The values in a JSON Lines file.
     pub fn values(&self, name: &str) -> Vec<Value> {
         values(&self.read(name))
     }
@@ -87,7 +87,7 @@ pub fn values(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON: {line}: {e}"))).collect()
 }
 
-/// A command about to run.
+/// A command that has yet to run.
 pub struct Tidegate {
     command: Command,
     stdin: Vec<u8>,
@@ -114,25 +114,25 @@ impl Tidegate {
         self.start().wait()
     }
 
-    /// Starts the command. All of standard input is given at once, and what it prints is read along.
+    /// Starts the command. Its standard input is written in one go, and its output is read in the background.
     pub fn start(mut self) -> Running {
         let mut child = self.spawn();
         let mut stdin = child.stdin.take().expect("standard input is a pipe");
         let input = std::mem::take(&mut self.stdin);
-        // The command may end without having read it all.
+        // The command may end before it has read it all.
         thread::spawn(move || drop(stdin.write_all(&input)));
         let stdout = Collect::new(child.stdout.take().expect("standard output is a pipe"));
         let stderr = Collect::new(child.stderr.take().expect("standard error is a pipe"));
         Running { child, stdout, stderr }
     }
 
-    /// Starts the command, with pipes in the hands of the caller.
+    /// Starts the command and leaves its pipes to the caller.
     pub fn spawn(&mut self) -> Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
     }
 }
 
-/// What a pipe has given so far.
+/// The output of a pipe so far.
 struct Collect {
     bytes: Arc<Mutex<Vec<u8>>>,
     thread: JoinHandle<()>,
@@ -163,7 +163,7 @@ impl Collect {
     }
 }
 
-/// A command on its way.
+/// A running command.
 pub struct Running {
     child: Child,
     stdout: Collect,
@@ -171,7 +171,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until `done` holds of what was printed to standard output so far.
+    /// Waits until `done` holds for the standard output so far.
     pub fn until(&mut self, what: &str, done: impl Fn(&str) -> bool) -> &mut Self {
         self.wait_for(what, |running| done(&running.stdout.so_far()))
     }
@@ -193,7 +193,7 @@ impl Running {
         self
     }
 
-    /// Has it ended?
+    /// Whether it has ended.
     pub fn over(&mut self) -> bool {
         self.child.try_wait().expect("the child is ours").is_some()
     }
@@ -219,7 +219,7 @@ impl Running {
     }
 }
 
-/// Waits for the end; `None` if there was none and the child had to be killed.
+/// Waits for the end. `None` if the child had to be killed.
 pub fn wait(child: &mut Child) -> Option<ExitStatus> {
     let start = Instant::now();
     while start.elapsed() < LONGEST {
@@ -294,7 +294,7 @@ impl Outcome {
         values(&self.stdout)
     }
 
-    /// The account of each operator in the summary; each adds up.
+    /// The account of each operator in the summary. Asserts that each adds up.
     pub fn account(&self) -> BTreeMap<String, Account> {
         let accounts: BTreeMap<_, _> = self.stderr.lines().filter_map(Account::parse).collect();
         if accounts.is_empty() {
@@ -332,13 +332,13 @@ impl Account {
         Some((name.trim_end().to_owned(), Self { total: number(total)?, parts, out }))
     }
 
-    /// The part that is called so; 0 if there is none.
+    /// The part with this name; 0 if there is none.
     pub fn part(&self, name: &str) -> u64 {
         self.parts.get(name).copied().unwrap_or(0)
     }
 }
 
-/// Two texts line by line: `-` is missing, `+` is too much.
+/// Compares two texts line by line: `-` marks missing lines, `+` surplus ones.
 pub fn diff(expected: &str, found: &str) -> String {
     let (expected, found): (Vec<_>, Vec<_>) = (expected.lines().collect(), found.lines().collect());
     let same = expected.iter().zip(&found).take_while(|(a, b)| a == b).count();
@@ -348,7 +348,7 @@ pub fn diff(expected: &str, found: &str) -> String {
     out
 }
 
-/// Are they equal, when numbers may differ in the last digits?
+/// Whether the values are equal, except for the last digits of numbers.
 pub fn close(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {
@@ -361,13 +361,13 @@ pub fn close(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// The values, in an order of their own.
+/// Sorts the values by their text.
 pub fn sorted(mut values: Vec<Value>) -> Vec<Value> {
     values.sort_by_key(ToString::to_string);
     values
 }
 
-/// The path as it stands in messages.
+/// The path as it appears in messages.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
 }

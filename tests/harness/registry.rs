@@ -1,4 +1,4 @@
-//! A schema registry for tests, behind the interface of Confluent's: ids count from 1, and a schema that a subject has keeps its id.
+//! A schema registry for tests, with Confluent's interface: ids count from 1, and a schema that a subject already has keeps its id.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::http::{Request, Server};
 
-/// Answers until the test ends.
+/// Serves until the test ends.
 pub struct Registry {
     server: Server,
     state: Arc<Mutex<State>>,
@@ -14,11 +14,11 @@ pub struct Registry {
 
 #[derive(Default)]
 struct State {
-    /// By id, from 1 on: the subject, and what is told of the schema.
+    /// The subject and the answer of each schema, by id from 1.
     schemas: Vec<(String, Value)>,
-    /// Answers to come before any other.
+    /// Failures to answer with first.
     troubles: Vec<(u16, String)>,
-    /// The header that is asked for.
+    /// The required `authorization` header.
     authorization: Option<String>,
 }
 
@@ -38,27 +38,27 @@ impl Registry {
         self.server.address()
     }
 
-    /// The paths that were asked for, in order.
+    /// The requested paths, in order.
     pub fn asked(&self) -> Vec<String> {
         self.server.asked()
     }
 
-    /// Answers so once, whatever is asked.
+    /// Answers the next request, whatever it is, in this way.
     pub fn trouble(&self, status: u16, body: &str) {
         self.with(|state| state.troubles.push((status, body.to_owned())));
     }
 
-    /// Asks for this header from now on.
+    /// Requires this header from now on.
     pub fn authorize(&self, header: &str) {
         self.with(|state| state.authorization = Some(header.to_owned()));
     }
 
-    /// Puts a schema there. Returns its id.
+    /// Adds a schema. Returns its id.
     pub fn add(&self, subject: &str, schema: &Value) -> u32 {
         self.add_answer(subject, json!({ "schema": schema.to_string() }))
     }
 
-    /// Puts a schema there, with all that is told of it.
+    /// Adds a schema with its whole answer. Returns its id.
     pub fn add_answer(&self, subject: &str, answer: Value) -> u32 {
         self.with(|state| {
             state.schemas.push((subject.to_owned(), answer));

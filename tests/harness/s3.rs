@@ -40,12 +40,12 @@ impl S3 {
         Self { endpoint, directory }
     }
 
-    /// Where what is stored under a name lies.
+    /// The path of the object with this name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join("bucket").join(name)
     }
 
-    /// The variables of the environment by which the server is found, with this password.
+    /// The environment variables that point to the server, with this secret key.
     pub fn variables(&self, secret: &str) -> [(&'static str, String); 3] {
         [("AWS_ENDPOINT_URL", self.endpoint.clone()), ("AWS_ACCESS_KEY_ID", "key".to_owned()), ("AWS_SECRET_ACCESS_KEY", secret.to_owned())]
     }

@@ -1,4 +1,4 @@
-//! Asks a running job.
+//! The client of the control socket.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -17,10 +17,10 @@ pub struct Client {
     greeting: Greeting,
 }
 
-/// Why a job could not be asked, or what it said instead of an answer.
+/// Why a request got no answer, or which other answer it got.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens there.
+    /// No job listens there.
     #[error("no running job holds `{dir}` (a job can be asked if it takes checkpoints or names its `state.dir`)")]
     NoJob {
         /// The state directory.
@@ -38,7 +38,7 @@ pub enum ClientError {
         #[source]
         source: io::Error,
     },
-    /// It speaks another version.
+    /// The job speaks another version of the protocol.
     #[error(
         "the job that holds `{dir}` speaks version {spoken} of the protocol, and this program only {VERSION}: use the release that runs it"
     )]
@@ -48,13 +48,13 @@ pub enum ClientError {
         /// Its version.
         spoken: u32,
     },
-    /// What it said can't be parsed, or is not an answer to the request.
+    /// The answer can't be parsed, or does not answer the request.
     #[error("the answer can't be understood: {line}")]
     Answer {
-        /// What it said.
+        /// The answer.
         line: String,
     },
-    /// It refused, or failed at what was asked.
+    /// The job refused the request, or failed to carry it out.
     #[error("{}", .0.message)]
     Refused(Failure),
 }
@@ -63,7 +63,7 @@ impl Client {
     /// Connects to the job with this state directory.
     ///
     /// # Errors
-    /// No job runs there, or it speaks another version.
+    /// No job runs there, or it speaks another version of the protocol.
     pub fn connect(dir: &Path) -> Result<Self, ClientError> {
         let no_job = |source| ClientError::NoJob { dir: dir.to_owned(), source };
         let stream = BufReader::new(UnixStream::connect(control_path(dir)).map_err(no_job)?);
@@ -76,13 +76,13 @@ impl Client {
         Ok(client)
     }
 
-    /// Who answers.
+    /// The greeting of the job.
     #[must_use]
     pub fn greeting(&self) -> &Greeting {
         &self.greeting
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for the answer.
     ///
     /// # Errors
     /// The job refused, or ended before it answered.
@@ -99,7 +99,7 @@ impl Client {
     /// What the job is doing.
     ///
     /// # Errors
-    /// As [`Client::ask`].
+    /// See [`Client::ask`].
     pub fn status(&mut self) -> Result<Status, ClientError> {
         match self.ask(&Request::Status {})? {
             Reply::Status(status) => Ok(status),
@@ -107,10 +107,10 @@ impl Client {
         }
     }
 
-    /// What these operators have counted, or all of them if none are named.
+    /// The counters of these operators, or of all if none are named.
     ///
     /// # Errors
-    /// As [`Client::ask`].
+    /// See [`Client::ask`].
     pub fn metrics(&mut self, operators: Vec<String>) -> Result<Vec<OperatorReport>, ClientError> {
         match self.ask(&Request::Metrics { operators })? {
             Reply::Metrics { operators } => Ok(operators),
@@ -118,10 +118,10 @@ impl Client {
         }
     }
 
-    /// Takes a savepoint while the job goes on; returns its place.
+    /// Takes a savepoint while the job keeps running. Returns its place.
     ///
     /// # Errors
-    /// As [`Client::ask`].
+    /// See [`Client::ask`].
     pub fn savepoint(&mut self, to: String) -> Result<String, ClientError> {
         match self.ask(&Request::Savepoint { to })? {
             Reply::Savepoint { place } => Ok(place),
@@ -132,7 +132,7 @@ impl Client {
     /// Asks the job to end by [`Request::Stop`], [`Request::Drain`] or [`Request::Cancel`], and waits until it has.
     ///
     /// # Errors
-    /// As [`Client::ask`].
+    /// See [`Client::ask`].
     pub fn end(&mut self, request: &Request) -> Result<Ended, ClientError> {
         match self.ask(request)? {
             Reply::Ended(ended) => Ok(ended),

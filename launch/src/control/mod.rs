@@ -1,8 +1,8 @@
-//! The control socket of a running job: how another process asks it something.
+//! The control socket of a running job, through which other processes command it.
 //!
-//! The socket is `control` in the job's state directory. Both sides write JSON, an object a line. The job greets with the [`Greeting`]; then each
-//! [`Request`], which bears the version of the protocol, gets one [`Reply`], in order. [`protocol`] has the messages, [`Client`] asks, and a launched job
-//! answers by itself. `docs/control.md` describes the same for people.
+//! The socket is `control` in the job's state directory. Both sides write JSON, one object per line. The job sends a [`Greeting`] first.
+//! Then each [`Request`], which carries the version of the protocol, gets one [`Reply`], in order. [`protocol`] has the messages,
+//! [`Client`] sends requests, and a launched job answers them by itself. `docs/control.md` describes the protocol for users.
 
 mod client;
 pub mod protocol;

@@ -1,6 +1,6 @@
-//! The messages of the control socket, version 1. What they look like on the wire is held by golden lines in the tests.
+//! The messages of the control socket, version 1. Golden lines in the tests fix their form on the wire.
 //!
-//! Within a version, replies may gain fields and counters, and requests may be added; nothing is renamed or removed.
+//! Within a version, replies may gain fields and counters, and requests may be added. Nothing is renamed or removed.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::launch::How;
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
 
-/// What the job says to whoever connects.
+/// What the job sends to every client that connects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
     /// The version of the protocol.
@@ -25,26 +25,26 @@ pub struct Greeting {
     pub pid: u32,
 }
 
-/// What a job can be asked.
+/// A request to a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// What are you doing? Answered by [`Reply::Status`].
+    /// Asks what the job is doing. Answered by [`Reply::Status`].
     Status {},
-    /// What have these operators counted, or all of them if none are named? Answered by [`Reply::Metrics`].
+    /// Asks for the counters of these operators, or of all if none are named. Answered by [`Reply::Metrics`].
     Metrics {
         /// The operators, by name.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         operators: Vec<String>,
     },
-    /// Take a savepoint and go on. Answered by [`Reply::Savepoint`] when it is complete.
+    /// Take a savepoint and continue. Answered by [`Reply::Savepoint`] when it is complete.
     Savepoint {
-        /// A directory or URL. A relative directory is relative to the job's process.
+        /// A directory or URL. A relative path is relative to the working directory of the job's process.
         to: String,
     },
-    /// Read no more, write what was read, leave windows open and end. Answered by [`Reply::Ended`], as are the next two.
+    /// Stop reading, write what was read, leave windows open, and end. Answered by [`Reply::Ended`], as are the next two.
     Stop {
-        /// Where to take a savepoint that holds everything read.
+        /// Where to take a savepoint that covers everything read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         savepoint: Option<String>,
     },
@@ -58,10 +58,10 @@ impl Request {
     /// The names of all requests.
     pub const NAMES: [&str; 6] = ["status", "metrics", "savepoint", "stop", "drain", "cancel"];
 
-    /// The request as a line, with the version and without the line's end.
+    /// The request as a line, with the version of the protocol, without the line feed.
     ///
     /// # Errors
-    /// It can't be written as JSON, which is a bug.
+    /// The request can't be written as JSON, which is a bug.
     pub fn to_line(&self) -> serde_json::Result<String> {
         #[derive(Serialize)]
         struct Line<'a> {
@@ -75,7 +75,7 @@ impl Request {
     /// Parses a line.
     ///
     /// # Errors
-    /// It is not a request of this version.
+    /// The line is not a request of this version.
     pub fn parse(line: &str) -> Result<Self, Refusal> {
         let malformed = |why: String| Refusal::Malformed { why };
         let Value::Object(mut fields) = serde_json::from_str(line).map_err(|e| malformed(e.to_string()))? else {
@@ -102,7 +102,7 @@ impl Request {
 pub enum Reply {
     /// What the job is doing.
     Status(Status),
-    /// What operators have counted, in the order of the graph.
+    /// The counters of operators, in the order of the graph.
     Metrics {
         /// The operators.
         operators: Vec<OperatorReport>,
@@ -114,14 +114,14 @@ pub enum Reply {
     },
     /// The job has ended, and its state directory is free.
     Ended(Ended),
-    /// The request was refused, or came to nothing.
+    /// The request was refused or failed.
     Error(Failure),
 }
 
-/// How a job ended that did not fail.
+/// How a job that did not fail has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// In a word.
+    /// In one word.
     pub how: How,
     /// The savepoint taken at the end, if one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,21 +135,21 @@ pub struct Status {
     pub job: String,
     /// The process that runs it.
     pub pid: u32,
-    /// In a word.
+    /// In one word.
     pub state: State,
     /// How long its process has run it, in milliseconds, restarts included.
     pub up_ms: u64,
-    /// How many times in a row the job had failed when it failed last; 0 if it never did.
+    /// How many times in a row the job had failed at its last failure; 0 if it never failed.
     pub failures: u64,
     /// Why it failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// The run, while there is one: between a failure and the restart there is none.
+    /// The run, if there is one: between a failure and the restart there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunReport>,
 }
 
-/// What a job is doing, in a word.
+/// What a job is doing, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -157,9 +157,9 @@ pub enum State {
     Starting,
     /// It runs.
     Running,
-    /// It failed, and waits for its restart.
+    /// It failed and waits for its restart.
     Restarting,
-    /// It was asked to end, and has not yet.
+    /// It was asked to end and has not ended yet.
     Stopping,
     /// It has ended.
     Ended,
@@ -168,33 +168,33 @@ pub enum State {
 /// A run of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunReport {
-    /// Its number in the job's directory of checkpoints.
+    /// Its generation: its number in the job's checkpoint directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// Its workers.
+    /// The number of its workers.
     pub workers: usize,
     /// How long it has run, in milliseconds.
     pub up_ms: u64,
     /// The checkpoint or savepoint that it restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_from: Option<String>,
-    /// Records its sources have read.
+    /// The number of records its sources have read.
     pub records_read: u64,
-    /// How far event time has come at the slowest source that has not ended, in milliseconds since 1970.
+    /// The watermark of the slowest source that has not ended, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark_ms: Option<i64>,
-    /// What came of its checkpoints.
+    /// The results of its checkpoints.
     pub checkpoints: CheckpointReport,
 }
 
-/// What came of the checkpoints and savepoints of a run.
+/// The results of the checkpoints and savepoints of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointReport {
     /// How many were completed.
     pub completed: u64,
     /// How many failed.
     pub failed: u64,
-    /// Why the last one that failed did.
+    /// Why the last failed one failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// The last one that was completed.
@@ -207,31 +207,31 @@ pub struct CheckpointReport {
 pub struct Completion {
     /// Its epoch.
     pub epoch: u32,
-    /// From the barrier to the published manifest, in milliseconds.
+    /// The time from the barrier to the published manifest, in milliseconds.
     pub took_ms: u64,
     /// How long ago it was completed, in milliseconds.
     pub age_ms: u64,
-    /// Bytes of state in it.
+    /// The size of its state in bytes.
     pub bytes: u64,
-    /// Bytes that had to be stored anew.
+    /// The bytes newly stored for it; the rest was already in storage.
     pub stored_bytes: u64,
     /// The directory of the savepoint, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<String>,
 }
 
-/// What an operator has counted since the run began.
+/// The counters of an operator since the run began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorReport {
     /// Its name, as `tidegate explain` shows it.
     pub operator: String,
-    /// What it is to the runtime: `source`, `stateless`, `keyed` or `sink`.
+    /// Its role in the runtime: `source`, `stateless`, `keyed` or `sink`.
     pub role: String,
-    /// Its counters by name. A release may add some.
+    /// Its counters by name. Releases may add some.
     pub counters: BTreeMap<String, u64>,
 }
 
-/// Why there is no other reply, for people and for programs.
+/// Why a request failed, for people and for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// For people.
@@ -247,14 +247,14 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// Why a request was refused, or came to nothing.
+/// Why a request was refused or failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(tag = "error", rename_all = "snake_case")]
 pub enum Refusal {
-    /// The request is of another version.
+    /// The request uses another version of the protocol.
     #[error("version {asked} of the protocol is not spoken here, only {spoken}")]
     UnknownProtocol {
-        /// What the request bears.
+        /// The version in the request.
         asked: Value,
         /// The version that the job speaks.
         spoken: u32,
@@ -264,7 +264,7 @@ pub enum Refusal {
     UnknownRequest {
         /// What was asked.
         asked: String,
-        /// What can be.
+        /// The requests that exist.
         known: Vec<String>,
     },
     /// The line can't be parsed as a request.
@@ -281,7 +281,7 @@ pub enum Refusal {
         /// The operators of the job.
         known: Vec<String>,
     },
-    /// The job does not run just now.
+    /// The job is not running.
     #[error("the job does not run just now: {}", state.excuse())]
     NotRunning {
         /// What it does instead.
@@ -293,13 +293,13 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
-    /// The job ended, as was asked, but by a failure.
+    /// The job ended as asked, but with a failure.
     #[error("the job failed: {why}")]
     Failed {
         /// Why.
         why: String,
     },
-    /// A reason that a later release has added: its message says it.
+    /// A reason added by a later release. Its message explains it.
     #[error("the request was refused")]
     #[serde(other)]
     Other,

@@ -1,4 +1,4 @@
-//! What a run shows of itself over the control socket.
+//! The reports about a run on the control socket.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Answers on the control socket.
+//! The server of the control socket.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -22,13 +22,13 @@ pub struct ListenError {
     source: io::Error,
 }
 
-/// The longest request.
+/// The longest request, in bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// How long whoever asked may take to read the answer.
+/// How long a client may take to read the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Listens until it is dropped, whichever run of the job a request meets.
+/// Listens until it is dropped, across all runs of the job.
 pub(crate) struct Server {
     path: PathBuf,
     closed: Arc<AtomicBool>,
@@ -39,10 +39,10 @@ impl Server {
     pub(crate) fn listen(dir: &Path, job: &Handle) -> Result<Self, ListenError> {
         let path = control_path(dir);
         let failed = |source| ListenError { path: path.clone(), source };
-        // Left by a process that was killed: the lock says that it is gone.
+        // A socket file here was left by a process that was killed: this process holds the lock.
         let _ = fs::remove_file(&path);
         let listener = UnixListener::bind(&path).map_err(failed)?;
-        // Whoever can connect owns the job.
+        // Whoever can connect controls the job.
         fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
         let closed = Arc::new(AtomicBool::new(false));
         let (over, job) = (Arc::clone(&closed), job.clone());
@@ -52,7 +52,7 @@ impl Server {
                     break;
                 }
                 let job = job.clone();
-                // Whoever asked may have gone, or the machine may be out of threads: neither concerns the job.
+                // The client may have gone, or the machine may be out of threads: neither concerns the job.
                 let _ = std::thread::Builder::new().name("control".to_owned()).spawn(move || serve(&stream, &job));
             }
         };
@@ -64,12 +64,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.closed.store(true, SeqCst);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         let _ = UnixStream::connect(&self.path);
     }
 }
 
-/// Greets, then answers request by request until the other side closes.
+/// Sends the greeting, then answers one request after the other until the client closes the connection.
 fn serve(stream: &UnixStream, job: &Handle) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let greeting =
@@ -92,7 +92,7 @@ fn serve(stream: &UnixStream, job: &Handle) -> io::Result<()> {
         write(stream, &reply.unwrap_or_else(|refusal| Reply::Error(refusal.into())))?;
         drop(answering);
         if too_long {
-            // Where the next request begins is not known.
+            // The start of the next request is unknown.
             return Ok(());
         }
     }

@@ -1,6 +1,6 @@
-//! Cases of Flink's own tests, as data (`operators/tests/conformance/state.jsonl`), against the states and functions of this crate.
+//! Cases from Flink's own tests, as data (`operators/tests/conformance/state.jsonl`), run against the states and functions of this crate.
 //!
-//! What is left out, and why, stands in [`left_out`].
+//! [`left_out`] says which cases are skipped, and why.
 
 mod process;
 mod timers;
@@ -31,7 +31,7 @@ fn left_out(case: &Json) -> Option<&'static str> {
     None
 }
 
-/// The outputs that each step should have, in the order they are listed.
+/// The expected outputs of each step, in the order they are listed.
 fn expected(case: &Json) -> BTreeMap<u64, Vec<Json>> {
     let mut expected: BTreeMap<u64, Vec<Json>> = BTreeMap::new();
     for output in case["expected"].as_array().unwrap() {
@@ -43,7 +43,7 @@ fn expected(case: &Json) -> BTreeMap<u64, Vec<Json>> {
     expected
 }
 
-/// Compares outputs: as a list where the order counts, else as a multiset.
+/// Compares outputs: as a list if their order matters, otherwise as a multiset.
 fn same(case: &Json, step: usize, mut actual: Vec<Json>, mut expected: Vec<Json>) {
     if case["ordered"] != true {
         actual.sort_by_key(Json::to_string);

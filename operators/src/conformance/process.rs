@@ -1,5 +1,5 @@
-//! Process functions of one input and of two, and broadcast state, with a change of parallelism in between. Which instance a key goes to is not
-//! compared: Flink hashes keys in its own way.
+//! Process functions of one and of two inputs, and broadcast state, with a change of parallelism in between. Which instance a key goes to
+//! is not compared: Flink hashes keys in its own way.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::broadcast::{BroadcastContext, BroadcastLogic, BroadcastProcessFunctio
 use crate::connect::{Both, CoProcessFunction, Either};
 use crate::process::{ProcessContext, ProcessLogic, Timer};
 
-/// An event: its key, its value, and commands of its own. As text, so that it can be kept.
+/// An event: its key, its value, and its commands. Kept as text, so that it can be stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Event {
     key: String,

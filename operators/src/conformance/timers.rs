@@ -40,7 +40,7 @@ fn timers() {
                     }
                 }
             }
-            // Counts are of Flink's heap; here a timer that was set twice, or taken back, lies there until its time has come.
+            // The expected counts are of Flink's heap. Here, a duplicate or deleted timer stays in the queue until its time has come.
             let outputs = expected.remove(&(step as u64)).unwrap_or_default().into_iter().filter(|output| output.get("check").is_none());
             same(&case, step, fired, outputs.collect());
         }

@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// A record that waits.
+/// A buffered record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Waiting<T> {
     pub(super) time: i64,
     pub(super) value: T,
-    /// Has it found a partner?
+    /// Whether it has found a partner.
     pub(super) matched: bool,
 }
 
-/// Records in order of event time; of equal times in order of arrival.
+/// Records in order of event time, then of arrival.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Buffer<T>(VecDeque<Waiting<T>>);
 
@@ -29,19 +29,19 @@ impl<T> Buffer<T> {
         self.0.insert(at, record);
     }
 
-    /// Those from `first` to `last`, both included.
+    /// The records with times from `first` to `last`, both inclusive.
     pub(super) fn between(&mut self, first: i64, last: i64) -> impl Iterator<Item = &mut Waiting<T>> {
         let from = self.0.partition_point(|other| other.time < first);
         let to = self.0.partition_point(|other| other.time <= last);
         self.0.range_mut(from..to.max(from))
     }
 
-    /// When the oldest is over, if each record is so long after its time: by the end of time at the latest.
+    /// When the oldest record expires, if each does `after` milliseconds past its time. At the latest, at the end of time.
     pub(super) fn next_over(&self, after: i64) -> Option<i64> {
         self.0.front().map(|oldest| oldest.time.saturating_add(after))
     }
 
-    /// Takes out the oldest, if it is over at `now`.
+    /// Removes the oldest record if it has expired at `now`.
     pub(super) fn take_over(&mut self, after: i64, now: i64) -> Option<Waiting<T>> {
         if self.next_over(after)? <= now { self.0.pop_front() } else { None }
     }
@@ -50,7 +50,7 @@ impl<T> Buffer<T> {
         self.0.is_empty()
     }
 
-    /// The times of all.
+    /// The event times of all records.
     pub(super) fn times(&self) -> impl Iterator<Item = i64> {
         self.0.iter().map(|record| record.time)
     }

@@ -1,4 +1,4 @@
-//! Interval joins: records of one key that are close in event time, with Flink's semantics.
+//! Interval joins: records of the same key that are close in event time, with Flink's semantics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tidegate_runtime::{Error, Record, Watermark};
 use super::buffer::{Buffer, Waiting};
 use super::{Either, JoinType, untimed};
 
-/// How far a record of the right may lie from one of the left, in milliseconds: from the lower to the upper bound, both included.
+/// How far a right record may lie from a left one, in milliseconds: from the lower to the upper bound, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
     lower: i64,
@@ -20,37 +20,37 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// From `lower` to `upper` milliseconds after the left; negative: before it. `None` if there is nothing between them.
+    /// From `lower` to `upper` milliseconds after the left record; negative means before. `None` if the interval is empty.
     #[must_use]
     pub fn new(lower: i64, upper: i64) -> Option<Self> {
         (lower <= upper && lower > i64::MIN).then_some(Self { lower, upper })
     }
 
-    /// The same without its lower bound; `None` if nothing is left.
+    /// The same interval without its lower bound; `None` if nothing is left.
     #[must_use]
     pub fn lower_exclusive(self) -> Option<Self> {
         Self::new(self.lower.checked_add(1)?, self.upper)
     }
 
-    /// The same without its upper bound; `None` if nothing is left.
+    /// The same interval without its upper bound; `None` if nothing is left.
     #[must_use]
     pub fn upper_exclusive(self) -> Option<Self> {
         Self::new(self.lower, self.upper.checked_sub(1)?)
     }
 
-    /// Within `distance` of each other.
+    /// Records within `distance` of each other.
     #[must_use]
     pub fn within(distance: Duration) -> Self {
         let distance = i64::try_from(distance.as_millis()).unwrap_or(i64::MAX);
         Self { lower: -distance, upper: distance }
     }
 
-    /// How long a record of the left waits.
+    /// How long a left record waits for partners, in milliseconds.
     fn left_waits(self) -> i64 {
         self.upper.max(0)
     }
 
-    /// How long a record of the right waits.
+    /// How long a right record waits for partners, in milliseconds.
     fn right_waits(self) -> i64 {
         (-self.lower).max(0)
     }
@@ -62,7 +62,7 @@ impl std::fmt::Display for Interval {
     }
 }
 
-/// What waits of one key, and when it is next looked at.
+/// The buffered records of one key, and the time of the key's next timer.
 #[derive(Clone, Serialize, Deserialize)]
 struct Sides<L, R> {
     left: Buffer<L>,
@@ -78,8 +78,8 @@ impl<L: Stored, R: Stored> Stored for Sides<L, R> {
     }
 }
 
-/// The logic of an interval join. A record before the watermark is late and goes to the side output. A pair has the later of its two times; a record that
-/// stays alone is emitted when it can find no partner any more, at that time.
+/// The logic of an interval join. A record behind the watermark is late and goes to the side output. A pair has the later of its two times.
+/// An outer join emits an unmatched record once it can find no partner any more, with that moment as its time.
 pub struct IntervalLogic<K, L, R, F, G, O> {
     key: F,
     pair: G,
@@ -109,7 +109,7 @@ where
         Ok(Self { key, pair, interval, kind, sides, timers, metrics, emits: std::marker::PhantomData })
     }
 
-    /// The times that wait: of the left and of the right, over all keys.
+    /// The event times of the buffered left and right records, over all keys.
     ///
     /// # Errors
     /// The disk failed.
@@ -123,7 +123,7 @@ where
         Ok((left, right))
     }
 
-    /// Sees to it that a key is looked at when its oldest record has waited long enough.
+    /// Sets a timer for when the oldest record of the key has waited long enough.
     fn arrange(&self, key: &K, sides: &mut Sides<L, R>) {
         let left = sides.left.next_over(self.interval.left_waits());
         let right = sides.right.next_over(self.interval.right_waits());
@@ -134,7 +134,7 @@ where
         }
     }
 
-    /// Lets go of what has waited long enough at `now`.
+    /// Removes the records that have waited long enough at `now`.
     fn look<S>(&mut self, key: &K, now: i64, out: &mut Outbox<O, S>) -> Result<(), Error> {
         let mut all = self.sides.borrow_mut();
         let Some(sides) = all.get_mut(key)? else { return Ok(()) };

@@ -1,6 +1,6 @@
-//! Joins of two keyed streams: by distance in time, by window, and with the versions of a table.
+//! Joins of two keyed streams: by distance in time, by window, and with a versioned table.
 //!
-//! Both inputs go through one operator as a stream of [`Either`], so that they share its key groups, its watermark and its state.
+//! Both inputs go through one operator as a stream of [`Either`], so that they share its key groups, watermark and state.
 
 mod buffer;
 mod interval;
@@ -18,12 +18,12 @@ pub use stream::JoinedStreams;
 pub use temporal::TemporalLogic;
 pub use windowed::{CoGroup, Pairs};
 
-/// A record of one of two inputs.
+/// A record of either of two inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Either<L, R> {
-    /// Of the first.
+    /// A record of the first input.
     Left(L),
-    /// Of the second.
+    /// A record of the second input.
     Right(R),
 }
 
@@ -35,35 +35,35 @@ impl<L: Stored, R: Stored> Stored for Either<L, R> {
     }
 }
 
-/// What becomes of records without a partner.
+/// What happens to records without a partner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JoinType {
     /// They are dropped.
     #[default]
     Inner,
-    /// Those of the left are emitted alone.
+    /// Left records are emitted alone.
     Left,
-    /// Those of the right are emitted alone.
+    /// Right records are emitted alone.
     Right,
-    /// Both are.
+    /// Records of either side are emitted alone.
     Full,
 }
 
 impl JoinType {
-    /// Are records of the left emitted alone?
+    /// Whether left records without a partner are emitted.
     #[must_use]
     pub fn keeps_left(self) -> bool {
         matches!(self, Self::Left | Self::Full)
     }
 
-    /// Are records of the right emitted alone?
+    /// Whether right records without a partner are emitted.
     #[must_use]
     pub fn keeps_right(self) -> bool {
         matches!(self, Self::Right | Self::Full)
     }
 }
 
-/// These words are part of the form of a join, which is stored: they stay.
+/// These words are part of the stored form of a join and must not change.
 impl std::fmt::Display for JoinType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -75,7 +75,7 @@ impl std::fmt::Display for JoinType {
     }
 }
 
-/// What becomes of a record for which a table has no row.
+/// What happens to a record for which a table has no row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unmatched {
     /// It is dropped: an inner join.
@@ -85,7 +85,7 @@ pub enum Unmatched {
     Keep,
 }
 
-/// These words are part of the form of a join, which is stored: they stay.
+/// These words are part of the stored form of a join and must not change.
 impl std::fmt::Display for Unmatched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -95,7 +95,7 @@ impl std::fmt::Display for Unmatched {
     }
 }
 
-/// Has a record no event time?
+/// Whether a record has no event time.
 fn untimed<T>(record: &Record<T>) -> bool {
     record.time == Record::UNTIMED
 }

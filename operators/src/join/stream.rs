@@ -1,4 +1,4 @@
-//! Two keyed streams seen together.
+//! Two keyed streams to be joined.
 
 use tidegate_runtime::operator::keyed;
 use tidegate_runtime::state::{Key, Stored};
@@ -10,7 +10,7 @@ use crate::stream::Stream;
 use crate::ties::Ties;
 use crate::window::{Assigner, WindowedStream};
 
-/// Two streams with keys of one type, as one stream of their records.
+/// Two streams with keys of the same type, combined into one stream of their records.
 pub struct JoinedStreams<'s, L: 'static, R: 'static, F> {
     edge: Edge<'s, Either<L, R>>,
     key: F,
@@ -24,7 +24,8 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
         Self { edge, key }
     }
 
-    /// Joins records whose event times differ by what `interval` says; `pair` makes the results. The second stream is the late records.
+    /// Joins records whose event times differ by an amount in `interval`; `pair` makes the results. The second stream holds the late
+    /// records.
     #[must_use]
     pub fn interval<K, O, G>(self, name: &str, interval: Interval, kind: JoinType, pair: G) -> Joined<'s, L, R, O>
     where
@@ -43,9 +44,10 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 
-    /// Joins each record of the left with what a table says of its key at its time, in event time. The right is the table: each record a
-    /// version, valid until the next one; one that `deletes` ends the validity of the one before it. Of versions of one time the last to come holds, or
-    /// given `ties` the last by them. The second stream is the late records.
+    /// Joins each left record with the version of the table row that was valid for its key at its event time. The right stream is the
+    /// table: each record is a version, valid until the next one, and a record that `deletes` ends the validity of the version before it.
+    /// Of several versions with the same time, the last to arrive is valid, or with `ties` the last in their order. The second stream holds
+    /// the late records.
     #[must_use]
     pub fn temporal<K, O, D, G>(self, name: &str, unmatched: Unmatched, deletes: D, pair: G, ties: Option<Ties<R>>) -> Joined<'s, L, R, O>
     where
@@ -66,7 +68,7 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 
-    /// Cuts both streams into the same windows, whose function is [`Pairs`](super::Pairs), [`CoGroup`](super::CoGroup) or any other.
+    /// Assigns both streams to the same windows. The window function is [`Pairs`](super::Pairs), [`CoGroup`](super::CoGroup) or any other.
     #[must_use]
     pub fn window<W: Assigner<Either<L, R>>>(self, window: W) -> WindowedStream<'s, Either<L, R>, F, W> {
         WindowedStream::new(self.edge, self.key, window)

@@ -1,4 +1,4 @@
-//! Temporal joins: each record with the version of a table that was valid at its time, as Flink's event-time temporal join.
+//! Temporal joins: each record with the version of a table that was valid at its time, like Flink's event-time temporal join.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::versions::Versions;
 use super::{Either, Unmatched, untimed};
 use crate::ties::Ties;
 
-/// Of one key: the records that wait for the watermark, the versions of the table, and when they are next looked at.
+/// The state of one key: the records that wait for the watermark, the versions of the table row, and the time of the key's next timer.
 #[derive(Clone, Serialize, Deserialize)]
 struct Row<L, R> {
     waiting: Buffer<L>,
@@ -29,9 +29,10 @@ impl<L: Stored, R: Stored> Stored for Row<L, R> {
     }
 }
 
-/// The logic of a temporal join. The left waits until the watermark has come to its time: then all versions up to it are known. A version is
-/// valid from its time on, until that of the next; of equal times the last to come holds, or the last by `ties`. A left record behind the watermark is
-/// late, and so is a version behind one that the watermark has passed; both go to the side output.
+/// The logic of a temporal join. A left record waits until the watermark has reached its time: from then on all versions up to it are
+/// known. A version is valid from its time until that of the next; of equal times the last to arrive is valid, or the last by `ties`. A
+/// left record behind the watermark is late, and so is a version older than another one that the watermark has passed. Both go to the side
+/// output.
 pub struct TemporalLogic<K, L, R, F, D, G, O> {
     key: F,
     deletes: D,
@@ -51,8 +52,8 @@ where
     R: Stored,
     G: FnMut(&K, &L, Option<&R>) -> O,
 {
-    /// Joins records of equal `key`; `pair` makes the results. A record of the right that `deletes` is no version: the row is not there from
-    /// then on.
+    /// Joins records of equal `key`; `pair` makes the results. A right record that `deletes` is not a version: from its time on, the row
+    /// does not exist.
     ///
     /// # Errors
     /// The states can't be declared.
@@ -63,7 +64,7 @@ where
         Ok(Self { key, deletes, pair, unmatched, ties, rows, timers, metrics, emits: std::marker::PhantomData })
     }
 
-    /// How many records wait, and how many versions are kept, over all keys.
+    /// The number of waiting records and of kept versions, over all keys.
     ///
     /// # Errors
     /// The disk failed.
@@ -83,7 +84,7 @@ where
         }
     }
 
-    /// Sees to it that a key is looked at when something waits no more, or a version is needed no more.
+    /// Sets a timer for when the next record stops waiting or the next version becomes obsolete.
     fn arrange(&self, key: &K, row: &mut Row<L, R>) {
         let Some(next) = row.waiting.next_over(0).into_iter().chain(row.versions.next_over()).min() else { return };
         if row.wake.is_none_or(|wake| next < wake) {
@@ -92,7 +93,7 @@ where
         }
     }
 
-    /// Joins what has waited until `now`, and lets go of the versions that no later record can meet.
+    /// Joins the records that have waited until `now`, and drops the versions that no later record can need.
     fn look<S>(&mut self, key: &K, now: i64, out: &mut Outbox<O, S>) -> Result<(), Error> {
         let rows = self.rows.clone();
         let mut rows = rows.borrow_mut();

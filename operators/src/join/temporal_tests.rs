@@ -1,4 +1,4 @@
-//! Temporal joins against a table that is looked up with all of it known.
+//! Temporal joins compared with lookups in the complete table.
 
 use proptest::prelude::*;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
@@ -6,7 +6,7 @@ use tidegate_runtime::{Record, Watermark};
 
 use super::*;
 
-/// Key, time and number; of the right: does it delete?
+/// Key, time and number; a right record also has whether it deletes.
 type Left = (u8, i64, usize);
 type Right = (u8, i64, usize, bool);
 
@@ -46,7 +46,7 @@ fn logic(unmatched: Unmatched) -> impl Logic<In = Either<Left, Right>, Out = Fou
     TemporalLogic::new(key, |right: &Right| right.3, unmatched, pair, None, &mut Context::default()).unwrap()
 }
 
-/// What the table says of a key at a time, of those of its versions with a number below: the latest, of equal times the last to come.
+/// The row of a key at a time, among the versions with lower numbers: the latest one, of equal times the last to arrive.
 fn valid(steps: &[(Step, bool)], of: u8, at: i64) -> Option<usize> {
     let mut versions: Vec<_> = steps
         .iter()
@@ -66,7 +66,7 @@ fn item(i: usize, step: &Step) -> Either<Left, Right> {
 }
 
 proptest! {
-    /// Behind a watermark that no record is late for, the order in which the streams come makes no difference.
+    /// As long as no record is late, the order in which the two streams arrive makes no difference.
     #[test]
     fn a_record_meets_the_version_of_its_time(steps in steps()) {
         for unmatched in [Unmatched::Drop, Unmatched::Keep] {
@@ -99,7 +99,8 @@ proptest! {
         }
     }
 
-    /// Of every key no version is kept but the last one that the watermark has come to, and those after it; no deletion that has happened.
+    /// For each key, only the last version that the watermark has reached and the later ones are kept, and no deletion that the watermark
+    /// has reached.
     #[test]
     fn the_table_is_as_small_as_it_can_be(steps in steps(), to in -20i64..40) {
         let mut context = Context::default();
@@ -129,7 +130,7 @@ fn what_comes_behind_the_watermark_is_late_unless_it_still_matters() {
     let (mut logic, mut out) = (logic(Unmatched::Keep), Outbox::default());
     logic.watermark(Watermark(100), &mut out).unwrap();
     out.set_watermark(Watermark(100));
-    // What comes out, and how much is late.
+    // Returns the output and the number of late records.
     let mut send = |value: Either<Left, Right>| {
         let time = match &value {
             Either::Left(left) => left.1,
@@ -139,13 +140,13 @@ fn what_comes_behind_the_watermark_is_late_unless_it_still_matters() {
         let (found, late) = out.take();
         (found.into_iter().map(|record| record.value).collect::<Vec<_>>(), late.len())
     };
-    // A table that was late to begin with is the table all the same.
+    // A version behind the watermark is still accepted if it is the first of its row.
     assert_eq!(send(Either::Right((1, 50, 10, false))), (vec![], 0));
-    // At the watermark the version is known: nothing is waited for.
+    // At the watermark the version is known: nothing has to wait.
     assert_eq!(send(Either::Left((1, 100, 0))), (vec![(0, Some(10))], 0));
     assert_eq!(send(Either::Left((2, 100, 1))), (vec![(1, None)], 0));
     assert_eq!(send(Either::Left((1, 99, 2))), (vec![], 1));
-    // Nobody can meet the first of these any more.
+    // No record can need the first of these any more.
     assert_eq!(send(Either::Right((1, 40, 11, false))), (vec![], 1));
     assert_eq!(send(Either::Right((1, 60, 12, false))), (vec![], 0));
     assert_eq!(send(Either::Left((1, 100, 3))), (vec![(3, Some(12))], 0));

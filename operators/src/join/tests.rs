@@ -1,4 +1,4 @@
-//! Interval joins against every pair there is.
+//! Interval joins compared with a search over all pairs.
 
 use proptest::prelude::*;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
@@ -9,7 +9,8 @@ use super::*;
 /// Key, time and number.
 type Item = (u8, i64, usize);
 
-/// Records in any order, behind a watermark that none is late for; then every pair in the interval is found once, and what is alone once.
+/// Records in any order, none of them late. Every pair in the interval must be found once, and every record without a partner must be
+/// emitted once.
 #[derive(Clone, Debug)]
 struct Script {
     steps: Vec<(bool, u8, i64, bool)>,
@@ -33,7 +34,7 @@ proptest! {
             let pair = move |_: &u8, left: Option<&Item>, right: Option<&Item>| (number(left), number(right));
             let mut logic = IntervalLogic::new(key, interval, kind, pair, &mut Context::default()).unwrap();
             let mut out = Outbox::default();
-            // The watermark follows behind all that is still to come.
+            // The watermark stays below the times of all records still to come.
             let least_from = |i: usize| steps[i..].iter().map(|step| step.2).min();
             for (i, (right, key, time, moves)) in steps.iter().enumerate() {
                 if let Some(least) = least_from(i).filter(|least| *moves && Watermark(*least - 1) > out.watermark()) {
@@ -73,7 +74,7 @@ fn an_interval_with_nothing_in_it_is_none() {
     assert_eq!(Interval::new(2, 3).and_then(Interval::lower_exclusive).and_then(Interval::upper_exclusive), None);
 }
 
-/// Records that would wait beyond the end of time wait until then, and are let go of.
+/// Records that would wait beyond the end of time wait until then and are removed.
 #[test]
 fn nothing_waits_beyond_the_end_of_time() {
     for (low, high) in [(-5_000, 5_000), (0, 0), (0, i64::MAX), (-i64::MAX, 0)] {

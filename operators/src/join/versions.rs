@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::ties::Ties;
 
-/// What a row is from a moment on.
+/// The row from a moment on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Version<R> {
     from: i64,
-    /// `None`: the row is not there.
+    /// `None` if the row does not exist.
     value: Option<R>,
 }
 
-/// What a row was when: versions in order of time, one per moment.
+/// The history of a row: versions in order of time, at most one per moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Versions<R>(VecDeque<Version<R>>);
 
@@ -25,13 +25,14 @@ impl<R> Default for Versions<R> {
 }
 
 impl<R> Versions<R> {
-    /// Is one known, with event time at `now`, that holds from a later moment on? Then no record can meet one from this moment.
+    /// Whether a version is known that took effect after `from` and no later than `now`, the current event time. Then no record can need a
+    /// version of `from`.
     pub(super) fn replaced(&self, from: i64, now: i64) -> bool {
         self.up_to(now).and_then(|at| self.0.get(at)).is_some_and(|version| version.from > from)
     }
 
-    /// The row is `value` from a moment on; `None`: it is not there. Of two versions of one moment the last to come holds, or given `ties` the one
-    /// that is last by them: a row before a deletion.
+    /// Sets the row to `value` from a moment on, or deletes it if `None`. Of two versions of the same moment, the last to arrive is valid;
+    /// with `ties`, the last in their order, and a row rather than a deletion.
     pub(super) fn insert(&mut self, from: i64, value: Option<R>, ties: Option<&Ties<R>>) {
         let at = self.0.partition_point(|other| other.from < from);
         let Some(other) = self.0.get_mut(at).filter(|other| other.from == from) else {
@@ -47,7 +48,7 @@ impl<R> Versions<R> {
         }
     }
 
-    /// The place of the version of a moment.
+    /// The index of the version valid at a moment.
     fn up_to(&self, time: i64) -> Option<usize> {
         self.0.partition_point(|version| version.from <= time).checked_sub(1)
     }
@@ -57,15 +58,15 @@ impl<R> Versions<R> {
         self.up_to(time).and_then(|at| self.0.get(at))?.value.as_ref()
     }
 
-    /// Lets go of what was over at `now`.
+    /// Drops the versions that were no longer valid at `now`.
     pub(super) fn forget_before(&mut self, now: i64) {
         let Some(current) = self.up_to(now) else { return };
         self.0.drain(..current);
-        // That a row is not there need not be remembered, unless it was there before.
+        // A deletion need not be remembered unless an older version is kept.
         self.0.pop_front_if(|first| first.from <= now && first.value.is_none());
     }
 
-    /// When the oldest version can be let go of.
+    /// When the oldest version can be dropped.
     pub(super) fn next_over(&self) -> Option<i64> {
         let first = self.0.front()?;
         if first.value.is_none() { Some(first.from) } else { self.0.get(1).map(|second| second.from) }

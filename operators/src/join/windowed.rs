@@ -1,4 +1,4 @@
-//! Joins by window: a window over both inputs, and a function of what it holds of each.
+//! Window joins: windows over both inputs, and functions of the records of either side.
 
 use std::marker::PhantomData;
 
@@ -7,14 +7,14 @@ use tidegate_runtime::{Data, Error, Record};
 use super::{Either, JoinType};
 use crate::window::{Bounds, WindowContext, WindowFunction};
 
-/// Pairs every record of the left with every one of the right.
+/// Pairs every left record of a window with every right one.
 pub struct Pairs<G> {
     kind: JoinType,
     pair: G,
 }
 
 impl<G> Pairs<G> {
-    /// `pair` makes the results; of records that stay alone where `kind` keeps them.
+    /// `pair` makes the results. For records without a partner it is called only if `kind` keeps them.
     pub fn new(kind: JoinType, pair: G) -> Self {
         Self { kind, pair }
     }
@@ -49,7 +49,7 @@ where
     }
 }
 
-/// Gives what a window holds of either side to a closure, which returns the results.
+/// Passes the left and right records of a window to a closure, which returns the results.
 pub struct CoGroup<L, R, G> {
     group: G,
     inputs: PhantomData<fn(L, R)>,
@@ -81,7 +81,7 @@ where
     }
 }
 
-/// What there is of either side, in the order of arrival.
+/// The left and right records, in order of arrival.
 fn sides<L, R>(records: &[Record<Either<L, R>>]) -> (Vec<&L>, Vec<&R>) {
     let (mut left, mut right) = (Vec::new(), Vec::new());
     for record in records {

@@ -1,4 +1,4 @@
-//! A table behind a cache of its latest answers.
+//! A lookup table with a cache of its latest answers.
 
 use std::hash::Hash;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use tidegate_runtime::Error;
 
 use super::{Finding, LookupTable, Rows};
 
-/// What is kept of a table's answers, those without a row included.
+/// How a table's answers are cached. Answers without rows are cached too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// How many keys at most.
+    /// The maximum number of keys.
     pub entries: usize,
-    /// How long an answer is used.
+    /// How long an answer is valid.
     pub ttl: Duration,
 }
 
-/// A table behind a cache that the workers share.
+/// A lookup table with a cache that all workers share.
 pub struct Cached<K, T: LookupTable<K>> {
     table: T,
     cache: Cache<K, (Instant, Rows<T::Row>)>,
@@ -25,7 +25,7 @@ pub struct Cached<K, T: LookupTable<K>> {
 }
 
 impl<K: Eq + Hash, T: LookupTable<K>> Cached<K, T> {
-    /// `table` behind an empty cache.
+    /// Puts an empty cache in front of `table`.
     #[must_use]
     pub fn new(table: T, config: CacheConfig) -> Self {
         Self { table, cache: Cache::new(config.entries), ttl: config.ttl }
@@ -57,14 +57,14 @@ where
     fn find(&self, key: K) -> Finding<'_, T::Row> {
         Box::pin(async move {
             loop {
-                // Of several records of one key at a time, one asks.
+                // When several records with the same key wait at a time, only one of them makes the request.
                 match self.cache.get_value_or_guard_async(&key).await {
                     Ok((at, rows)) if at.elapsed() < self.ttl => return Ok(rows),
                     Ok(_) => drop(self.cache.remove_if(&key, |(at, _)| at.elapsed() >= self.ttl)),
                     Err(place) => {
                         let asked = Instant::now();
                         let rows = self.table.find(key.clone()).await?;
-                        // What was put there meanwhile is as new.
+                        // If another answer was inserted meanwhile, it is as recent as this one.
                         let _ = place.insert((asked, Rows::clone(&rows)));
                         return Ok(rows);
                     }

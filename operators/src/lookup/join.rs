@@ -1,4 +1,4 @@
-//! The operator of lookup joins.
+//! The lookup join operator.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::kinds;
 use crate::stream::Stream;
 
 impl<'s, T: Data> Stream<'s, T> {
-    /// Joins each record with the rows that `table` has for its key; `pair` makes the results. What the table knows is answered at once.
+    /// Joins each record with the rows that `table` has for its key; `pair` makes the results. Keys that the table knows without a request
+    /// are answered at once.
     #[must_use]
     pub fn lookup<K, B, O, F, G>(
         self,
@@ -47,7 +48,7 @@ impl<'s, T: Data> Stream<'s, T> {
     }
 }
 
-/// A table as a function of keys.
+/// Adapts a table to an asynchronous function of keys.
 struct Keyed<B: ?Sized>(Arc<B>);
 
 impl<K: Send + 'static, B: LookupTable<K> + ?Sized> AsyncFunction<K> for Keyed<B> {

@@ -1,6 +1,6 @@
-//! Lookup joins: each record with what a table outside says of its key at that moment.
+//! Lookup joins: each record joined with what an external table holds for its key at that moment.
 //!
-//! What a table says is not part of any checkpoint: a record that is read again after a restore may find another row.
+//! A table's answers are not part of a checkpoint: a record that is read again after a restore may find different rows.
 
 mod cached;
 mod join;
@@ -16,21 +16,21 @@ pub use cached::{CacheConfig, Cached};
 /// The rows of one key: none, one or several.
 pub type Rows<R> = Arc<[R]>;
 
-/// The rows of one key, once they are found.
+/// A future of the rows of one key.
 pub type Finding<'t, R> = Pin<Box<dyn Future<Output = Result<Rows<R>, Error>> + Send + 't>>;
 
-/// A table to look records up in. The workers share it. It is object-safe: a job holds a `dyn LookupTable` of whatever kind it is.
+/// An external table to look records up in. All workers share it. The trait is object-safe: a job holds a `dyn LookupTable`.
 pub trait LookupTable<K>: Send + Sync + 'static {
-    /// What is found.
+    /// The type of a row.
     type Row: Send + Sync + 'static;
 
-    /// What it is, in a few words, such as `file accounts.csv`.
+    /// A short description, such as `file accounts.csv`.
     fn describe(&self) -> String;
 
-    /// Makes it ready, on every worker before its first record.
+    /// Prepares the table. Called on every worker before its first record.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn open(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -38,9 +38,9 @@ pub trait LookupTable<K>: Send + Sync + 'static {
     /// The rows of `key`, if they are known without waiting.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn known(&self, key: &K) -> Result<Option<Rows<Self::Row>>, Error>;
 
-    /// Finds the rows of a key that are not [known](Self::known). Such a key costs a request; the allocation of its future is lost in that.
+    /// Requests the rows of a key that are not [known](Self::known). The cost of the boxed future is small next to that of the request.
     fn find(&self, key: K) -> Finding<'_, Self::Row>;
 }

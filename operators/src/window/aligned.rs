@@ -1,4 +1,4 @@
-//! Windows at fixed places, and how they are cut into slices.
+//! Windows at fixed positions, and how they are cut into slices.
 
 /// Windows `[k * every + offset, k * every + offset + size)` for all integers k.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +13,12 @@ impl Aligned {
         Self { size, every, offset }
     }
 
-    /// Do the windows lie side by side?
+    /// Whether the windows adjoin without gaps or overlaps.
     pub(super) fn tumbling(self) -> bool {
         self.size == self.every
     }
 
-    /// Do windows overlap?
+    /// Whether the windows overlap.
     pub(super) fn overlapping(self) -> bool {
         self.size > self.every
     }
@@ -28,25 +28,26 @@ impl Aligned {
         floor(time, self.every, self.offset)
     }
 
-    /// The end of the last window that holds `time`, if any does: with gaps between windows, none may.
+    /// The end of the last window that contains `time`. `None` if `time` lies in a gap between windows.
     #[inline]
     pub(super) fn last_end(self, time: i64) -> Option<i64> {
         let end = self.last_start(time).saturating_add(self.size);
         (end > time).then_some(end)
     }
 
-    /// The ends of all windows that hold `time`, the last first.
+    /// The ends of all windows that contain `time`, the last first.
     pub(super) fn ends(self, time: i64) -> impl Iterator<Item = i64> {
         std::iter::successors(self.last_end(time), move |end| end.checked_sub(self.every)).take_while(move |end| *end > time)
     }
 
-    /// The earliest moment that lies in a window which takes records after `watermark`, if each does for `lateness` after its end. `None`: all do.
+    /// The earliest moment in a window that still accepts records at `watermark`, if windows accept them for `lateness` after their end.
+    /// `None` if all do.
     pub(super) fn first_open(self, watermark: i64, lateness: i64) -> Option<i64> {
         let start = watermark.checked_sub(lateness)?.checked_sub(self.size)?.checked_add(1)?;
         Some(self.last_start(start).saturating_add(self.every))
     }
 
-    /// The slice that holds `time`. Windows that don't overlap are slices, and so is what lies between them.
+    /// The slice that contains `time`. Windows that don't overlap are slices themselves, and so are the gaps between them.
     pub(super) fn slice_of(self, time: i64) -> Slice {
         let last_end = self.last_end(time);
         if self.overlapping() {
@@ -64,12 +65,12 @@ impl Aligned {
     }
 }
 
-/// A longest piece of time that no window begins or ends in.
+/// A slice of time in which no window begins or ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slice {
     pub(super) start: i64,
     end: i64,
-    /// The end of the last window that holds it, if any does.
+    /// The end of the last window that contains the slice, if any does.
     pub(super) last_end: Option<i64>,
 }
 

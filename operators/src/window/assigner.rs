@@ -1,4 +1,4 @@
-//! Which windows a record belongs to.
+//! Window assigners: which windows a record belongs to.
 
 use std::time::Duration;
 
@@ -7,34 +7,35 @@ use tidegate_runtime::{Error, Record};
 use super::Bounds;
 use super::aligned::Aligned;
 
-/// Puts records into windows.
+/// Assigns records to windows.
 pub trait Assigner<T>: 'static {
-    /// Adds the windows of a record to `windows`; `time` is its event time, or what the wall clock shows where that is the windows' clock. Returns whether
-    /// the record counts: one that an expression failed on is in no window, and not late either.
+    /// Adds the windows of a record to `windows`. `time` is its event time, or the time of the wall clock for processing-time windows.
+    /// Returns whether the record counts: a record on which an expression failed is in no window, and is not late either.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn assign(&mut self, value: &T, time: i64, windows: &mut Vec<Bounds>) -> Result<bool, Error>;
 
-    /// Which windows these are, with their sizes. It is stored and compared: what other windows hold is not theirs.
+    /// Identifies the windows, with their sizes. The form is stored and compared: state of windows with another form is not restored into
+    /// these.
     fn form(&self) -> String;
 
-    /// In the words of the graph.
+    /// The description shown in the job graph.
     fn describe(&self) -> String {
         self.form()
     }
 
-    /// Do windows of a key that meet or touch become one?
+    /// Whether windows of a key that overlap or touch merge into one.
     fn merges(&self) -> bool {
         false
     }
 
-    /// Have its windows an end? Those that have are late when time has passed it.
+    /// Whether the windows have an end. If so, they accept no more records once time has passed it, and the lateness.
     fn ends(&self) -> bool {
         true
     }
 
-    /// The window definition that this is, if it is no more than one.
+    /// The window definition, if the assigner is just that.
     fn plain(&self) -> Option<Window> {
         None
     }
@@ -44,19 +45,19 @@ pub trait Assigner<T>: 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window(Kind);
 
-/// The ways windows come about.
+/// The kinds of windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Windows at fixed places, the same for every key.
+    /// Windows at fixed positions, the same for every key.
     Aligned(Aligned),
-    /// Each record opens `[time, time + gap)`; windows of a key that meet or touch are one.
+    /// Each record opens `[time, time + gap)`. Windows of a key that overlap or touch merge.
     Session {
         /// Milliseconds.
         gap: i64,
     },
-    /// Windows of `max` milliseconds side by side, each preceded by the windows of the same start that are `step`, 2 `step`, ... long.
+    /// Adjoining windows of `max` milliseconds, each preceded by windows with the same start that are `step`, 2 `step`, ... long.
     Cumulative {
-        /// Of the last window of each start; a multiple of the steps.
+        /// The last window of each start; its size is a multiple of the step.
         max: Aligned,
         /// The steps, as windows.
         step: Aligned,
@@ -65,16 +66,16 @@ pub(super) enum Kind {
     Global,
 }
 
-/// Why a window can't be.
+/// Why a window definition is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidWindow {
-    /// Sizes, slides and gaps are at least a millisecond, and at most about 292 million years.
+    /// A size, slide or gap is under a millisecond, or above about 292 million years.
     Size,
-    /// An offset is shorter than what it shifts.
+    /// An offset is not shorter than the size, slide or step that it shifts.
     Offset,
-    /// A moment may lie in ten million windows at most.
+    /// A moment would lie in more than ten million windows.
     TooMany,
-    /// A cumulative window grows in equal steps.
+    /// The size of a cumulative window is not a multiple of its step.
     Step,
 }
 
@@ -92,10 +93,10 @@ impl std::fmt::Display for InvalidWindow {
 impl std::error::Error for InvalidWindow {}
 
 impl Window {
-    /// Windows of `size`, one after the other, aligned to 1970 plus `offset` milliseconds (which may be negative).
+    /// Adjoining windows of `size`, aligned to 1970 plus `offset` milliseconds (which may be negative).
     ///
     /// # Errors
-    /// The size is under a millisecond, or the offset not shorter than it.
+    /// The size is under a millisecond, or the offset is not shorter than the size.
     pub fn tumbling(size: Duration, offset: i64) -> Result<Self, InvalidWindow> {
         Self::sliding(size, size, offset)
     }
@@ -103,7 +104,7 @@ impl Window {
     /// Windows of `size`, one beginning every `every`, aligned to 1970 plus `offset` milliseconds.
     ///
     /// # Errors
-    /// A length is under a millisecond, the offset not shorter than the slide, or a moment would lie in too many windows.
+    /// A length is under a millisecond, the offset is not shorter than the slide, or a moment would lie in too many windows.
     pub fn sliding(size: Duration, every: Duration, offset: i64) -> Result<Self, InvalidWindow> {
         let (size, every) = (length(size)?, length(every)?);
         if offset.checked_abs().is_none_or(|o| o >= every) {
@@ -123,11 +124,12 @@ impl Window {
         Ok(Self(Kind::Session { gap: length(gap)? }))
     }
 
-    /// Windows that begin together every `size`, aligned to 1970 plus `offset` milliseconds, and end one `step` after the other: partial results
-    /// of a day every hour.
+    /// Windows that begin together every `size`, aligned to 1970 plus `offset` milliseconds, and end one `step` after the other. For
+    /// example, the partial results of a day, every hour.
     ///
     /// # Errors
-    /// A length is under a millisecond, the offset not shorter than the step, or the size no multiple of the step.
+    /// A length is under a millisecond, the offset is not shorter than the step, the size is not a multiple of the step, or a moment would
+    /// lie in too many windows.
     pub fn cumulative(size: Duration, step: Duration, offset: i64) -> Result<Self, InvalidWindow> {
         let (size, step) = (length(size)?, length(step)?);
         if size % step != 0 {
@@ -142,7 +144,7 @@ impl Window {
         Ok(Self(Kind::Cumulative { max: Aligned::new(size, size, offset), step: Aligned::new(step, step, offset) }))
     }
 
-    /// One window over everything. It fires when its trigger says so, by itself never.
+    /// One window over everything. It fires only when its trigger says so.
     #[must_use]
     pub fn global() -> Self {
         Self(Kind::Global)
@@ -153,14 +155,14 @@ impl Window {
     }
 }
 
-/// The windows a moment may lie in.
+/// The maximum number of windows that a moment may lie in.
 const MOST: i64 = 10_000_000;
 
 pub(super) fn length(duration: Duration) -> Result<i64, InvalidWindow> {
     i64::try_from(duration.as_millis()).ok().filter(|ms| *ms > 0).ok_or(InvalidWindow::Size)
 }
 
-/// The form of the windows, which is stored: these words stay.
+/// The form of the windows. It is stored, so these words must not change.
 impl std::fmt::Display for Window {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
@@ -179,7 +181,7 @@ impl std::fmt::Display for Window {
     }
 }
 
-/// Milliseconds in the largest unit that divides them. Forms have it, which are stored: it stays.
+/// Formats milliseconds in the largest unit that divides them. Stored forms contain the result, so it must not change.
 pub(super) fn words(ms: i64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     units.iter().find(|(unit, _)| ms % unit == 0).map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
@@ -225,7 +227,8 @@ impl<T> Assigner<T> for Window {
 pub struct DynamicSession<G>(G);
 
 impl<G> DynamicSession<G> {
-    /// Sessions that end when a key has been silent for the gap of its last record, in milliseconds. A gap of `None`: the record does not count.
+    /// Sessions that end when a key has been silent for the gap of its last record, in milliseconds. A record whose gap is `None` does not
+    /// count.
     pub fn new(gap: G) -> Self {
         Self(gap)
     }
@@ -254,7 +257,7 @@ where
     }
 }
 
-/// Refuses a record without an event time: it is in no window, and dropping it would hide a mistake in the job.
+/// Refuses a record without an event time. It belongs to no window, and dropping it would hide a mistake in the job.
 pub(super) fn timed(time: i64) -> Result<(), Error> {
     if time == Record::UNTIMED {
         return Err(Error::user("a record without an event time came to an event-time window: give its source an event time"));

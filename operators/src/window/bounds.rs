@@ -1,4 +1,4 @@
-//! Where a window lies.
+//! The bounds of a window.
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::Record;
@@ -21,14 +21,14 @@ impl Bounds {
     /// The window over everything.
     pub const GLOBAL: Self = Self { start: i64::MIN, end: i64::MAX };
 
-    /// The last millisecond in it; the end of time for one that has no end.
+    /// The last millisecond of the window, or the end of time if it has no end.
     #[must_use]
     #[inline]
     pub fn last(self) -> i64 {
         if self.end == i64::MAX { i64::MAX } else { self.end.saturating_sub(1) }
     }
 
-    /// The event time of its results: its last millisecond. Those of the window over everything have none.
+    /// The event time of its results: its last millisecond. Results of the global window have none.
     #[must_use]
     #[inline]
     pub fn result_time(self) -> i64 {

@@ -1,4 +1,4 @@
-//! What windows hold, and what comes out when they fire.
+//! What windows hold, and what they emit when they fire.
 
 use std::marker::PhantomData;
 
@@ -11,62 +11,62 @@ use super::function::{WindowContext, WindowFunction};
 use super::{Bounds, WindowResult};
 use crate::aggregate::Aggregate;
 
-/// What the windows of an operator keep of their records, and their function.
+/// What the windows of an operator keep of their records, and the function they apply.
 pub trait Contents<K, T>: 'static {
-    /// What a window that is not empty holds.
+    /// The contents of a non-empty window.
     type Kept: Stored;
-    /// What the function remembers of a window.
+    /// The state that the function keeps per window.
     type State: Stored;
-    /// What comes out.
+    /// The type of the records it emits.
     type Out: Clone + 'static;
 
     /// Called once on every worker.
     ///
     /// # Errors
-    /// The job can't be built for this cause.
+    /// An error here means that the job can't be built.
     fn open(&mut self, context: &mut Context) -> Result<(), Error>;
 
     /// What `Kept` stands for.
     fn meaning(&self) -> Meaning<Self::Kept>;
 
-    /// The content of a window of this record alone; `None` if the record does not count.
+    /// The contents of a window with this record alone; `None` if the record does not count.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn one(&mut self, record: &Record<T>) -> Result<Option<Self::Kept>, Error>;
 
     /// Adds a record; returns whether it counts.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn add(&mut self, kept: &mut Self::Kept, record: &Record<T>) -> Result<bool, Error>;
 
-    /// Adds what came later.
+    /// Adds later contents.
     fn merge(&self, kept: &mut Self::Kept, later: &Self::Kept);
 
-    /// A window fires. Returns whether it still holds anything.
+    /// Called when a window fires. Returns whether it still holds anything.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn fire(&mut self, kept: &mut Self::Kept, context: &mut WindowContext<'_, K, Self::State, Self::Out>) -> Result<bool, Error>;
 
-    /// A window is over.
+    /// Called when a window is over.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn clear(&mut self, _key: &K, _window: Bounds, _state: Option<Self::State>) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// One accumulator a window, whose result goes to a function.
+/// One accumulator per window, whose result goes to a function.
 pub struct Aggregated<A, P> {
     aggregate: A,
     function: P,
 }
 
 impl<A, P> Aggregated<A, P> {
-    /// The results of `aggregate`, as `function` puts them.
+    /// Passes the results of `aggregate` to `function`.
     pub fn new(aggregate: A, function: P) -> Self {
         Self { aggregate, function }
     }
@@ -114,7 +114,7 @@ where
     }
 }
 
-/// The function of a window that has none: the result with its key and window.
+/// The default window function: emits the result with its key and window.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsResult;
 
@@ -129,14 +129,14 @@ impl<K: Clone + 'static, V: Clone + 'static> WindowFunction<K, V> for AsResult {
     }
 }
 
-/// All records of a window, of which the evictor drops some around each firing.
+/// All records of a window. The evictor drops some of them around each firing.
 pub struct Collected<E, P> {
     evictor: E,
     function: P,
 }
 
 impl<E, P> Collected<E, P> {
-    /// What `evictor` leaves goes to `function`.
+    /// Passes the records that `evictor` leaves to `function`.
     pub fn new(evictor: E, function: P) -> Self {
         Self { evictor, function }
     }
@@ -189,19 +189,19 @@ where
     }
 }
 
-/// Looks at records before a window keeps them.
+/// Decides which records a window keeps.
 pub trait Admit<T>: 'static {
     /// Called once on every worker.
     fn prepare(&mut self, _context: &mut Context) {}
 
-    /// Does this record count?
+    /// Whether this record counts.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn admits(&mut self, record: &Record<T>) -> Result<bool, Error>;
 }
 
-/// A user's function, which takes every record.
+/// A user's function, which accepts every record.
 pub struct Every<P>(pub P);
 
 impl<T, P: 'static> Admit<T> for Every<P> {
@@ -227,14 +227,14 @@ impl<K, I: ?Sized, P: WindowFunction<K, I>> WindowFunction<K, I> for Every<P> {
     }
 }
 
-/// An aggregate over records that are kept, computed anew at each firing.
+/// An aggregate over the kept records, computed anew at each firing.
 pub struct Anew<T, A> {
     aggregate: A,
     records: PhantomData<fn(T)>,
 }
 
 impl<T, A> Anew<T, A> {
-    /// The results of `aggregate`.
+    /// Computes `aggregate` at each firing.
     pub fn new(aggregate: A) -> Self {
         Self { aggregate, records: PhantomData }
     }
@@ -245,7 +245,7 @@ impl<T: 'static, A: Aggregate<T>> Admit<T> for Anew<T, A> {
         self.aggregate.open(&context.metrics);
     }
 
-    /// What fails in the aggregate is not kept: it is reported once and not at every firing.
+    /// A record that the aggregate fails on is not kept, so that the failure is reported once and not at every firing.
     fn admits(&mut self, record: &Record<T>) -> Result<bool, Error> {
         self.aggregate.add(&mut self.aggregate.create(), &record.value, record.time)
     }

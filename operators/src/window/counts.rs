@@ -1,4 +1,4 @@
-//! Windows of so many records of a key: the i-th is over the records from i * every on.
+//! Windows of a fixed number of records of a key: the i-th begins with record i * every.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -11,7 +11,7 @@ use tidegate_runtime::{Data, Error, Record, Watermark};
 use super::aligned::gcd;
 use crate::aggregate::Aggregate;
 
-/// How many records a window counts, and after how many the next one begins.
+/// The number of records in a window, and the number after which the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountWindow {
     size: u64,
@@ -19,26 +19,26 @@ pub struct CountWindow {
 }
 
 impl CountWindow {
-    /// Windows of `size` records, one beginning after every `every`.
+    /// Windows of `size` records, with a new one beginning every `every` records.
     #[must_use]
     pub fn new(size: NonZeroU64, every: NonZeroU64) -> Self {
         Self { size: size.get(), every: every.get() }
     }
 }
 
-/// The form of the windows, which is stored: these words stay.
+/// The form of the windows. It is stored, so these words must not change.
 impl std::fmt::Display for CountWindow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.size == self.every { write!(f, "count {}", self.size) } else { write!(f, "count {} every {}", self.size, self.every) }
     }
 }
 
-/// The records of a key that an open window is over, in slices in which no window begins or ends.
+/// The records of a key in its open windows, in slices within which no window begins or ends.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Slices<Acc> {
-    /// How many records there were.
+    /// The number of records seen.
     pub(crate) seen: u64,
-    /// The first record of the first slice.
+    /// The number of the first record of the first slice.
     first: u64,
     pub(crate) slices: VecDeque<Acc>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Slices<Acc> {
 pub(super) struct CountLogic<K, F, T, A: Aggregate<T>> {
     key: F,
     window: CountWindow,
-    /// The records of a slice.
+    /// The number of records in a slice.
     slice: u64,
     aggregate: A,
     state: Handle<Keyed<K, Slices<A::Acc>>>,
@@ -74,7 +74,7 @@ where
 {
     type In = T;
     type Out = (K, A::Out);
-    /// No record is ever late.
+    /// Always empty: no record is ever late.
     type Side = T;
 
     fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
@@ -113,7 +113,7 @@ where
                 out.emit(record.time, (key, self.aggregate.finish(&whole)));
             }
         }
-        // The first window that is not over yet.
+        // The first record of the first window that is still open.
         let open = if state.seen < size { 0 } else { (state.seen - size) / every * every + every };
         while state.first + self.slice <= open.min(state.seen) && state.slices.pop_front().is_some() {
             state.first += self.slice;

@@ -1,11 +1,11 @@
-//! The time that windows go by.
+//! The time domain of windows.
 
-/// Which time puts records into windows and cleans the windows up.
+/// The clock that assigns records to windows and ends them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeDomain {
-    /// The records' times.
+    /// The event times of the records.
     #[default]
     Event,
-    /// The job's clock.
+    /// The job's wall clock.
     Processing,
 }

@@ -1,26 +1,26 @@
-//! Which records a window drops around its firing, with Flink's semantics. A window with an evictor keeps all its records.
+//! Evictors: which records a window drops around a firing, with Flink's semantics. A window with an evictor keeps all its records.
 
 use std::time::Duration;
 
 use tidegate_runtime::{Error, Record};
 
-/// Drops records of a window before its function sees them, or afterwards. They are in the order of arrival, and there is at least one.
+/// Drops records of a window before its function sees them, or afterwards. The records are in order of arrival, and there is at least one.
 pub trait Evictor<T>: 'static {
-    /// In the words of the graph.
+    /// The description shown in the job graph.
     fn describe(&self) -> String;
 
-    /// The window is about to fire.
+    /// Called before the window function.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn before(&mut self, _records: &mut Vec<Record<T>>) -> Result<(), Error> {
         Ok(())
     }
 
-    /// The window has fired.
+    /// Called after the window function.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn after(&mut self, _records: &mut Vec<Record<T>>) -> Result<(), Error> {
         Ok(())
     }
@@ -36,7 +36,7 @@ impl<T> Evictor<T> for KeepAll {
     }
 }
 
-/// Keeps the last so many records.
+/// Keeps at most this many records, the last ones.
 #[derive(Clone, Copy, Debug)]
 pub struct CountEvictor(pub usize);
 
@@ -51,7 +51,7 @@ impl<T: 'static> Evictor<T> for CountEvictor {
     }
 }
 
-/// Keeps the records that are less than so much older than the newest one. If the first has no event time, all stay.
+/// Keeps the records that are older than the newest one by less than this duration. If the first record has no event time, all stay.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeEvictor(pub Duration);
 
@@ -97,7 +97,7 @@ impl<T: Clone + 'static, D: Fn(&T, &T) -> f64 + 'static> Evictor<T> for DeltaEvi
     }
 }
 
-/// Evicts as another evictor does, but after the window has fired.
+/// Evicts like another evictor, but after the window has fired.
 #[derive(Clone, Copy, Debug)]
 pub struct EvictAfter<E>(pub E);
 

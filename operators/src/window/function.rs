@@ -1,49 +1,49 @@
-//! Functions of whole windows.
+//! Functions over whole windows.
 
 use tidegate_runtime::Error;
 use tidegate_runtime::state::{States, Stored};
 
 use super::Bounds;
 
-/// What a window is when it fires: its key, what it holds, and a state of its own.
+/// A function called when a window fires, with the window's key, contents and state.
 ///
-/// `I` is what the window holds: all its records (`[Record<T>]`), or the result of an aggregate.
+/// `I` is the contents of the window: all its records (`[Record<T>]`), or the result of an aggregate.
 pub trait WindowFunction<K, I: ?Sized>: 'static {
-    /// What it emits, with the event time of the window's last millisecond.
+    /// The type of the records it emits, with the event time of the window's last millisecond.
     type Out: Clone + 'static;
-    /// What it remembers of one window from firing to firing, until the window is over.
+    /// The state that it keeps per window, from firing to firing, until the window is over.
     type State: Stored;
 
-    /// Declares states by key, over all windows. Called once on every worker when the job is built.
+    /// Declares states per key that all windows of the key share. Called once on every worker when the job is built.
     ///
     /// # Errors
-    /// The job can't be built for this cause.
+    /// An error here means that the job can't be built.
     fn open(&mut self, _states: &mut States) -> Result<(), Error> {
         Ok(())
     }
 
-    /// The window fires.
+    /// Called when the window fires.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn process(&mut self, input: &I, context: &mut WindowContext<'_, K, Self::State, Self::Out>) -> Result<(), Error>;
 
-    /// The window is over; `state` is what was remembered of it.
+    /// Called when the window is over. `state` is the window's state.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn clear(&mut self, _key: &K, _window: Bounds, _state: Option<Self::State>) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// What a window function sees of its surroundings.
+/// What a window function can see and do when its window fires.
 pub struct WindowContext<'a, K, S, Out> {
     pub(super) key: &'a K,
     pub(super) window: Bounds,
     pub(super) watermark: i64,
     pub(super) now: i64,
-    /// What is remembered of this window. Windows that merge don't keep it.
+    /// The state of this window. It is lost when windows merge.
     pub state: &'a mut Option<S>,
     pub(super) out: &'a mut Vec<Out>,
 }
@@ -61,13 +61,13 @@ impl<K, S, Out> WindowContext<'_, K, S, Out> {
         self.window
     }
 
-    /// How far event time has come.
+    /// The current watermark, in milliseconds since 1970.
     #[must_use]
     pub fn watermark(&self) -> i64 {
         self.watermark
     }
 
-    /// What the wall clock shows.
+    /// The time of the wall clock, in milliseconds since 1970.
     #[must_use]
     pub fn now(&self) -> i64 {
         self.now

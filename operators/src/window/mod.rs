@@ -1,8 +1,9 @@
 //! Windows: which records belong together, when their result is emitted, and what it is.
 //!
-//! A window is `[start, end)` in milliseconds of event time or of the wall clock. By default it fires when time has come to `end - 1`: in event time once,
-//! and again for every late record within the allowed lateness; its result has the event time `end - 1`. A record is late if no window takes it any
-//! more. Other triggers, evictors and functions go through the general operator in `operator.rs`; its semantics are those of Flink's.
+//! A window is `[start, end)` in milliseconds of event time or of the wall clock. By default it fires once its last millisecond, `end - 1`,
+//! has passed. That millisecond is also the event time of its results. In event time the window fires again for every late record within
+//! the allowed lateness. A record is late if no window accepts it any more. Other triggers, evictors and functions go through the general
+//! operator in `operator.rs`, which has Flink's semantics.
 
 mod aligned;
 mod assigner;
@@ -37,7 +38,7 @@ pub use stream::{CountedStream, EvictingStream, WindowedStream};
 pub use trigger::{Decision, Trigger, TriggerContext, WindowTimers};
 pub use triggers::{DeltaTrigger, StandardState, StandardTrigger};
 
-/// What a window of one key came to.
+/// The result of a window of one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowResult<K, V> {
     /// The key.

@@ -1,6 +1,7 @@
-//! The window operator for every assigner, trigger, evictor and function: Flink's, with the windows of a key in one place.
+//! The general window operator, for every assigner, trigger, evictor and function: like Flink's, with all windows of a key in one state
+//! entry.
 //!
-//! Tumbling, sliding and session windows of event time that fire once at their end have operators of their own, which do much less.
+//! Tumbling, sliding and session windows of event time that fire once at their end have operators of their own, which do much less work.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -18,17 +19,17 @@ use super::function::WindowContext;
 use super::panes::{KeyWindows, Pane};
 use super::trigger::{Decision, Domain, Trigger, TriggerContext, WindowTimers};
 
-/// How a window operator does its work.
+/// The definition of a window operator.
 pub struct WindowSpec<W, X, C> {
     /// Which windows a record belongs to.
     pub assigner: W,
     /// When they fire.
     pub trigger: X,
-    /// What they hold, and what comes of it.
+    /// What they hold, and what they emit.
     pub contents: C,
-    /// The clock of the windows.
+    /// The time domain of the windows.
     pub time: TimeDomain,
-    /// How long after its end a window of event time takes records, in milliseconds.
+    /// How long after its end an event-time window accepts records, in milliseconds.
     pub lateness: i64,
 }
 
@@ -46,20 +47,20 @@ pub struct WindowLogic<K, F, T, W, X: Trigger<T>, C: Contents<K, T>> {
     windows: Vec<Bounds>,
 }
 
-/// All but the states of the keys.
+/// Everything but the states of the keys.
 struct Core<K, T, W, X, C: Contents<K, T>> {
     spec: WindowSpec<W, X, C>,
     clock: Clock,
     event_timers: Handle<Timers<K>>,
     clock_timers: Handle<Timers<K>>,
     watermark: i64,
-    /// What ends at or before it takes no more records.
+    /// Windows whose clean-up time is at or before it accept no more records.
     horizon: i64,
     now: i64,
-    /// When the last of the windows of event time that were ever opened ends.
+    /// The latest end of all event-time windows ever opened.
     latest: Option<i64>,
     emitted: Vec<C::Out>,
-    /// Was a window of the current key emptied?
+    /// Whether a window of the current key may be empty.
     emptied: bool,
     records: PhantomData<fn(T)>,
 }
@@ -116,7 +117,7 @@ where
         Ok(all)
     }
 
-    /// Sets the windows of a key, as [`WindowLogic::keys`] of another logic gave them.
+    /// Restores the windows of a key, as returned by [`WindowLogic::keys`] of another logic.
     ///
     /// # Errors
     /// The disk failed.
@@ -126,10 +127,10 @@ where
         self.panes.borrow_mut().insert(key, panes)
     }
 
-    /// Fires all timers of the wall clock up to and including `to`: as [`Logic::clock`] does, once a millisecond is over.
+    /// Fires all wall-clock timers up to and including `to`. [`Logic::clock`] does the same for a millisecond once it is over.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     pub fn advance_clock(&mut self, to: i64, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         self.core.now = self.core.now.max(to);
         self.core.watermark = out.watermark().0;
@@ -142,7 +143,7 @@ where
         }
     }
 
-    /// How many windows there are.
+    /// The number of windows.
     fn open(&self) -> Result<u64, Error> {
         let mut open = 0;
         self.panes.borrow().for_each(|_, panes| {
@@ -152,7 +153,7 @@ where
         Ok(open)
     }
 
-    /// The timers of a key that are due at `time`.
+    /// Fires the timers of a key that are due at `time`.
     fn ring(&mut self, key: &K, domain: Domain, time: i64, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         let mut states = self.panes.borrow_mut();
         let Some(panes) = states.get_mut(key)? else { return Ok(()) };
@@ -181,12 +182,12 @@ where
     X: Trigger<T>,
     C: Contents<K, T>,
 {
-    /// Is event time the clock that ends the windows?
+    /// Whether event time ends the windows.
     fn by_event_time(&self) -> bool {
         self.spec.time == TimeDomain::Event && self.spec.assigner.ends()
     }
 
-    /// The moment after which a window is gone.
+    /// The moment at which a window is cleaned up.
     fn cleanup(&self, window: Bounds) -> i64 {
         if self.by_event_time() { window.last().saturating_add(self.spec.lateness) } else { window.last() }
     }
@@ -199,7 +200,7 @@ where
         TriggerContext::new(window, self.watermark, self.now, timers)
     }
 
-    /// A record was added to a window, or windows were merged into it: asks the trigger.
+    /// Asks the trigger after a record was added to a window, or windows were merged into it.
     fn added(&mut self, key: &K, pane: &mut PaneOf<K, T, X, C>, record: &Record<T>, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         let mut context = self.context(pane.window, &mut pane.timers);
         let decision = self.spec.trigger.on_element(&record.value, record.time, &mut pane.trigger, &mut context)?;
@@ -214,7 +215,7 @@ where
         Ok(())
     }
 
-    /// A timer of a window; returns whether the window is to stay.
+    /// Fires a timer of a window. Returns whether the window stays.
     fn ring(
         &mut self,
         key: &K,
@@ -256,7 +257,8 @@ where
         Ok(())
     }
 
-    /// Makes one window of those a new one meets; returns its place. A window that holds all of the new one stays as it is.
+    /// Merges a new window with those it overlaps or touches. Returns the index of the result. A window that contains the new one stays as
+    /// it is.
     fn merge(&mut self, key: &K, panes: &mut PanesOf<K, T, X, C>, window: Bounds) -> Result<usize, Error> {
         let (met, hull) = panes.met(window);
         if met.is_empty() || met.len() == 1 && panes.all.get(met.start).is_some_and(|pane| pane.window == hull) {
@@ -281,7 +283,7 @@ where
         Ok(at)
     }
 
-    /// Lets go of windows with nothing in them, and sees to it that the key is looked at when its next timer is due.
+    /// Removes empty windows, and sets a timer for when the next timer of any window of the key is due.
     fn arrange(&mut self, key: &K, panes: &mut PanesOf<K, T, X, C>) {
         if std::mem::take(&mut self.emptied) {
             let trigger = &self.spec.trigger;
@@ -350,7 +352,7 @@ where
                 }
             }
         } else if !self.windows.is_empty() {
-            // In several windows, or where windows become one before it is added, the record is looked at once.
+            // If the record is in several windows, or windows merge before it is added, it is evaluated once and then merged.
             let one = core.spec.contents.one(&record)?;
             counts = one.is_some();
             if let Some(one) = one {
@@ -366,7 +368,7 @@ where
             }
         }
         if !counts {
-            // A window that was opened for it is empty.
+            // A window that was opened for this record is empty.
             core.emptied = true;
         }
         core.arrange(&key, panes);
@@ -378,7 +380,7 @@ where
                 self.metrics.late.add(1);
                 out.emit_side(record.time, record.value);
             } else {
-                // It fell between two windows.
+                // The record lies in a gap between windows.
                 self.metrics.filtered.add(1);
             }
         }
@@ -405,7 +407,7 @@ where
     }
 
     fn clock(&mut self, now: i64, out: &mut Outbox<C::Out, T>) -> Result<Option<i64>, Error> {
-        // A millisecond is over when the clock shows the next one: until then records can come into a window that ends with it.
+        // A millisecond is over when the clock shows the next one. Until then, records may still arrive for a window that ends with it.
         self.advance_clock(now.saturating_sub(1), out)?;
         Ok(self.core.clock_timers.borrow().next().map(|next| next.saturating_add(1)))
     }

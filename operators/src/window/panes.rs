@@ -11,15 +11,15 @@ use super::trigger::{Domain, WindowTimers};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pane<C, S, U> {
     pub(crate) window: Bounds,
-    /// What it holds, if it is not empty.
+    /// Its contents, unless it is empty.
     pub(crate) kept: Option<C>,
     pub(super) trigger: S,
     pub(super) timers: WindowTimers,
-    /// What the window function remembers.
+    /// The state of the window function.
     pub(super) user: Option<U>,
 }
 
-/// All windows of one key, in order, and when the key is next to be looked at.
+/// All windows of one key, in order, and the times of the key's next timers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyWindows<C, S, U> {
     pub(crate) all: Vec<Pane<C, S, U>>,
@@ -32,7 +32,7 @@ impl<C, S: Default, U> KeyWindows<C, S, U> {
         Self { all: Vec::new(), wake_event: None, wake_clock: None }
     }
 
-    /// The place of a window, which is opened if it isn't.
+    /// The index of a window, which is created if it does not exist.
     pub(super) fn open(&mut self, window: Bounds) -> usize {
         let at = self.all.partition_point(|pane| pane.window < window);
         if self.all.get(at).is_none_or(|pane| pane.window != window) {
@@ -41,7 +41,7 @@ impl<C, S: Default, U> KeyWindows<C, S, U> {
         at
     }
 
-    /// The windows that a new one meets or touches, where windows that do are one, and what all of them come to.
+    /// The windows that overlap or touch a new one, where such windows merge, and the bounds of all of them together.
     pub(super) fn met(&self, window: Bounds) -> (Range<usize>, Bounds) {
         let first = self.all.partition_point(|pane| pane.window.end < window.start);
         let more = self.all.get(first..).unwrap_or_default().partition_point(|pane| pane.window.start <= window.end);
@@ -62,18 +62,18 @@ impl<C, S: Default, U> KeyWindows<C, S, U> {
         }
     }
 
-    /// The key is being looked at, as it was to be at `time`.
+    /// Notes that the timer of the key for `time` has fired.
     pub(super) fn woken(&mut self, domain: Domain, time: i64) {
         self.wake(domain).take_if(|wake| *wake == time);
     }
 
-    /// Nobody has been told yet when the key is to be looked at.
+    /// Forgets the timers of the key, which have yet to be set.
     pub(super) fn forget_wakes(&mut self) {
         (self.wake_event, self.wake_clock) = (None, None);
     }
 
-    /// A look at the key is needed at `time`; returns whether that has yet to be arranged. A key has one timer and not one per window and record:
-    /// the next is set when it fires.
+    /// Asks for the key to be woken at `time`. Returns whether a timer has yet to be set for it. A key has one timer rather than one per
+    /// window and record: the next is set when it fires.
     pub(super) fn needs(&mut self, domain: Domain, time: i64) -> bool {
         let wake = self.wake(domain);
         let sooner = wake.is_none_or(|wake| time < wake);
@@ -83,7 +83,7 @@ impl<C, S: Default, U> KeyWindows<C, S, U> {
         sooner
     }
 
-    /// When the next window has a timer.
+    /// The time of the next timer of any window.
     pub(super) fn next(&self, domain: Domain) -> Option<i64> {
         self.all.iter().filter_map(|pane| pane.timers.first(domain)).min()
     }

@@ -1,10 +1,12 @@
-//! What overlapping windows come to, carried on from one to the next: a slice is added once and taken away once, however many windows share it.
+//! Running totals of overlapping windows, carried on from one window to the next: a slice is added once and removed once, however many
+//! windows share it.
 //!
-//! Aggregates that can take back have one running total a key. Others have two stacks a key (Tangwongsan, Hirzel, Schneider: "Optimal and general
-//! out-of-order sliding-window aggregation", VLDB 2019, section 2): the slices that came since the last turn, with their total, and before them those
-//! that were there then, each with the total from it to the turn. That is made anew when the older ones are used up: amortised constant time.
+//! Aggregates that can retract have one running total per key. Others have two stacks per key (Tangwongsan, Hirzel, Schneider: "Optimal and
+//! general out-of-order sliding-window aggregation", VLDB 2019, section 2). The newer stack holds the slices added since the last turn,
+//! with their total. The older stack holds the slices that were there at the turn, each with the total from it up to the turn. When the
+//! older stack is used up, a turn rebuilds it from the newer one: amortised constant time.
 //!
-//! All of this follows from the slices, which are the state: after a restore it is made from them.
+//! All of this is derived from the slices, which are the state: after a restore it is rebuilt from them.
 
 use std::hash::Hash;
 
@@ -14,28 +16,28 @@ use crate::aggregate::{Aggregate, Sliding};
 
 /// The totals of all keys.
 pub(super) struct Running<K, Acc> {
-    /// The windows that end here and before have been left.
+    /// The end of the last window that the totals have moved past.
     pub(super) end: i64,
     sliding: Sliding,
     keys: Table<K, Total<Acc>>,
 }
 
-/// What the slices of a key come to.
+/// The totals of the slices of a key.
 struct Total<Acc> {
     slices: usize,
-    /// Of all slices: what can be taken back is right.
+    /// The total of all slices. Only the parts that can be retracted are valid.
     whole: Option<Acc>,
-    /// What can't be taken back.
+    /// The parts that can't be retracted.
     stacks: Option<Box<Stacks<Acc>>>,
 }
 
 /// The slices of a key, one by one.
 struct Stacks<Acc> {
-    /// The oldest last, each with what it and those after it come to, up to the last turn.
+    /// The older slices, the oldest last, each merged with those after it up to the last turn.
     older: Vec<Acc>,
-    /// Those since the last turn.
+    /// The slices added since the last turn.
     newer: Vec<Acc>,
-    /// What these come to.
+    /// The total of `newer`.
     since: Option<Acc>,
 }
 
@@ -44,7 +46,7 @@ impl<K: Clone + Eq + Hash, Acc: Clone> Running<K, Acc> {
         Self { end, sliding, keys: Table::default() }
     }
 
-    /// Adds the part of `key` in a slice, which is after those added before.
+    /// Adds the part of `key` in a slice that is later than all added before.
     #[inline]
     pub(super) fn add<T>(&mut self, aggregate: &impl Aggregate<T, Acc = Acc>, key: &K, part: &Acc) {
         let total = self.keys.entry_ref(key).or_insert_with(|| Total { slices: 0, whole: None, stacks: None });
@@ -60,7 +62,7 @@ impl<K: Clone + Eq + Hash, Acc: Clone> Running<K, Acc> {
         }
     }
 
-    /// Takes the part of `key` in its oldest slice away.
+    /// Removes the part of `key` in its oldest slice.
     #[inline]
     pub(super) fn take<T>(&mut self, aggregate: &impl Aggregate<T, Acc = Acc>, key: &K, part: &Acc) {
         let Some(total) = self.keys.get_mut(key) else { return };
@@ -80,12 +82,12 @@ impl<K: Clone + Eq + Hash, Acc: Clone> Running<K, Acc> {
         }
     }
 
-    /// Forgets a key, whose slices have changed.
+    /// Forgets a key whose slices have changed.
     pub(super) fn forget(&mut self, key: &K) {
         self.keys.remove(key);
     }
 
-    /// Gives the total of every key to `each`.
+    /// Calls `each` with the total of every key.
     pub(super) fn for_each<T>(&self, aggregate: &impl Aggregate<T, Acc = Acc>, mut each: impl FnMut(&K, &Acc)) {
         for (key, Total { whole, stacks, .. }) in &self.keys {
             let merged;
@@ -120,7 +122,7 @@ fn add<T, A: Aggregate<T>>(aggregate: &A, total: &mut Option<A::Acc>, part: &A::
 }
 
 impl<Acc> Stacks<Acc> {
-    /// The newer ones become the older ones, each with what those after it come to.
+    /// Moves the newer slices to the older stack, each merged with those after it.
     fn turn(&mut self, merge: impl Fn(&mut Acc, &Acc)) {
         self.since = None;
         for mut part in self.newer.drain(..).rev() {

@@ -1,4 +1,4 @@
-//! Session windows: each record opens `[time, time + gap)`, and windows of a key that meet or touch become one.
+//! Session windows: each record opens `[time, time + gap)`, and windows of a key that overlap or touch merge into one.
 
 use std::sync::Arc;
 
@@ -12,13 +12,14 @@ use super::WindowResult;
 use super::assigner::timed;
 use crate::aggregate::Aggregate;
 
-/// The window of a session and what it has come to.
+/// A session window and its accumulator.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Session<Acc> {
     pub(crate) start: i64,
     pub(crate) end: i64,
     pub(crate) acc: Acc,
-    /// Has it fired, as it is? If not, a timer is set for its end or before: the watermark does not tell, as it may begin anew after a restore.
+    /// Whether it has fired since it last changed. If not, a timer is set for its end or earlier. The watermark can't tell, as it may start
+    /// over after a restore.
     fired: bool,
 }
 
@@ -30,10 +31,10 @@ pub(super) struct SessionLogic<K, F, T, A: Aggregate<T>> {
     lateness: i64,
     aggregate: A,
     metrics: Arc<OperatorMetrics>,
-    /// The sessions of each key, in order of time; never empty, never touching each other.
+    /// The sessions of each key, in order of time. Never empty, and no two touch.
     sessions: Handle<Keyed<K, Vec<Session<A::Acc>>>>,
-    /// When to look at a key. A session that has grown is looked at too early and gets a new timer then, so that a busy session costs one
-    /// timer per gap, not one per record.
+    /// When to check a key. For a session that has grown since, the timer fires too early and is set again, so that a busy session costs
+    /// one timer per gap rather than one per record.
     timers: Handle<Timers<K>>,
 }
 
@@ -54,7 +55,7 @@ where
         (end - 1).saturating_add(self.lateness)
     }
 
-    /// Fires and cleans the sessions of `key` as `now` demands.
+    /// Fires and removes the sessions of `key` that are due at `now`.
     fn look(&self, key: &K, now: i64, out: &mut Outbox<WindowResult<K, A::Out>, T>) -> Result<(), Error> {
         let lateness = self.lateness;
         let mut all = self.sessions.borrow_mut();
@@ -67,7 +68,7 @@ where
                 session.fired = true;
             }
             let cleanup = due.saturating_add(lateness);
-            // Timers are set for what is still to come; what has fired waits for its clean-up.
+            // Timers are set for what is still to come. A session that has fired waits for its clean-up.
             if cleanup > now {
                 timers.set(if session.fired { cleanup } else { due }, key.clone());
             }

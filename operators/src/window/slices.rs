@@ -1,5 +1,6 @@
-//! Tumbling and sliding windows over shared slices: a record is added to one partial aggregate, however many windows it lies in (Krishnamurthy, Wu,
-//! Franklin: "On-the-fly sharing for streamed aggregation", SIGMOD 2006), and overlapping windows are carried on from one to the next.
+//! Tumbling and sliding windows over shared slices: a record is added to one partial aggregate, however many windows it lies in
+//! (Krishnamurthy, Wu, Franklin: "On-the-fly sharing for streamed aggregation", SIGMOD 2006). Totals of overlapping windows are carried on
+//! from one window to the next.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,21 +23,22 @@ pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     lateness: i64,
     aggregate: A,
     metrics: Arc<OperatorMetrics>,
-    /// By start of the slice.
+    /// The partial aggregates, by start of the slice.
     slices: Handle<Windowed<K, A::Acc>>,
-    /// The slice of the last record: the next one is mostly in it too, and finding a slice takes two divisions.
+    /// The slice of the last record. The next record is usually in it too, and finding a slice takes two divisions.
     last: Slice,
-    /// The ends of the windows that have yet to fire and may hold something. One timer per window, not per key.
+    /// The ends of the windows that have yet to fire and may hold something. One timer per window rather than per key.
     due: Handle<Due>,
-    /// How far event time has come for each key group, in any run, as the watermark may begin anew with the next: the windows that ended by then have fired.
+    /// How far event time has come in each key group, over all runs, as the watermark may start over after a restore. The windows that end
+    /// by then have fired.
     reached: Handle<Reached>,
-    /// By end: windows of which a record came when they had fired, of these keys.
+    /// Revised windows, by end: for these keys, a record arrived after the window had fired.
     late: Handle<Windowed<K, A::Acc>>,
-    /// When those fire that had fired in a former run.
+    /// Timers of revised windows that fired in an earlier run and whose end the watermark has yet to reach in this one.
     late_due: Handle<Timers<K>>,
-    /// The least and the greatest of an unbroken row of ends that are in `due` or have fired: a slice that begins mostly adds one.
+    /// The smallest and the greatest of a contiguous row of window ends that are in `due` or have fired. A new slice usually adds one.
     expected: Option<(i64, i64)>,
-    /// What the windows since the last one that fired come to, where windows overlap. Made from the slices when there is none.
+    /// The running totals of overlapping windows since the last one that fired. Rebuilt from the slices when there are none.
     running: Option<Running<K, A::Acc>>,
 }
 
@@ -58,12 +60,12 @@ where
         Ok(Self { key, windows, lateness, aggregate, metrics, slices, last, due, reached, late, late_due, expected, running })
     }
 
-    /// The moment after which the window that ends at `end` takes no more records.
+    /// The moment at which the window that ends at `end` is cleaned up: once the watermark reaches it, the window accepts no more records.
     fn cleanup(&self, end: i64) -> i64 {
         (end - 1).saturating_add(self.lateness)
     }
 
-    /// Emits the window that ends at `end`, of all keys it is due for.
+    /// Emits the results of the window that ends at `end`, for the keys in `scope`.
     fn fire(&mut self, end: i64, scope: &Scope, out: &mut Outbox<WindowResult<K, A::Out>, T>) -> Result<(), Error> {
         let start = end.saturating_sub(self.windows.size);
         let (slices, aggregate) = (self.slices.borrow(), &self.aggregate);
@@ -90,7 +92,8 @@ where
             })?;
         }
         running.for_each(aggregate, |key, acc| _ = emit(key, acc));
-        // What one of several former instances had passed is made anew for the others.
+        // If the window is due for some keys only, the totals are not kept but rebuilt: one former instance had passed this window, others
+        // had not.
         if aggregate.sliding() != Sliding::Anew && *scope == Scope::All {
             for slice in slices.namespaces_in(start..next) {
                 slices.for_each(slice, |key, acc| {
@@ -104,7 +107,7 @@ where
         Ok(())
     }
 
-    /// A record was added to a slice that windows have been carried on from.
+    /// Rebuilds the running total of a key after a record was added to a slice that it already includes.
     fn amend(&mut self, slice: i64, key: &K) -> Result<(), Error> {
         let Some(running) = self.running.as_mut().filter(|running| slice < running.end) else { return Ok(()) };
         running.forget(key);
@@ -118,17 +121,18 @@ where
         Ok(())
     }
 
-    /// A record of this time comes into a slice.
+    /// Prepares a slice for a record of this time.
     fn begin(&mut self, slice: i64, time: i64) -> Result<(), Error> {
         let new = self.slices.borrow_mut().begin(slice)?;
-        // A slice restored from one instance may have windows that had fired there, and are yet to fire for the keys of another.
+        // A slice restored from one instance may have windows that fired there and are yet to fire for keys of another.
         if new || !self.reached.borrow().is_level() {
             self.expect(time);
         }
         Ok(())
     }
 
-    /// Has the windows that hold `time` and have yet to fire, for any key, do so when they end. `due` knows for which key groups that is.
+    /// Makes the windows that contain `time` fire when they end, if they have yet to fire for any key. `due` knows for which key groups
+    /// that is.
     fn expect(&mut self, time: i64) {
         let reached = self.reached.borrow().least();
         let mut due = self.due.borrow_mut();
@@ -148,8 +152,8 @@ where
         }
     }
 
-    /// Adds a record to windows of which some may have fired. These are apart from the slices then, for its key, and fire again: at once, or when they end, if a
-    /// restore has put that off.
+    /// Adds a record to windows some of which may have fired. For its key, those are kept apart from the slices from then on and fire
+    /// again: at once, or, after a restore, when event time reaches their end again.
     #[cold]
     fn record_late(
         &mut self,
@@ -184,11 +188,11 @@ where
         self.amend(slice, &key)
     }
 
-    /// Adds `one` to the window of a key that ends at `end` and has fired; returns its result.
+    /// Adds `one` to the window of a key that ends at `end` and has fired. Returns the new result.
     fn revise(&self, end: i64, reached: i64, key: &K, one: &A::Acc) -> Result<A::Out, Error> {
         let mut late = self.late.borrow_mut();
         let mut before = None;
-        // What a window held that was over in a former run is gone.
+        // The contents of a window that was cleaned up in an earlier run are gone.
         if self.cleanup(end) > reached && late.get(end, key)?.is_none() {
             let mut slices = self.slices.borrow_mut();
             for slice in slices.namespaces_in(end.saturating_sub(self.windows.size)..end).collect::<Vec<_>>() {
@@ -204,7 +208,7 @@ where
         Ok(self.aggregate.finish(acc))
     }
 
-    /// Drops the windows that take no more records, and the slices that no other needs.
+    /// Drops the windows that accept no more records, and the slices that no other window needs.
     fn clean(&self, watermark: i64) {
         self.late.borrow_mut().end_below(watermark.saturating_sub(self.lateness).saturating_add(2));
         if let Some(floor) = self.windows.first_open(watermark, self.lateness) {
@@ -245,7 +249,7 @@ where
                 self.metrics.late.add(1);
                 out.emit_side(record.time, record.value);
             } else {
-                // It fell between two windows.
+                // The record lies in a gap between windows.
                 self.metrics.filtered.add(1);
             }
             return Ok(());
@@ -263,7 +267,7 @@ where
             self.aggregate.create()
         })?;
         if !self.aggregate.add(acc, &record.value, record.time)? && new {
-            // Of a key with no record that counts there is no window.
+            // A key without a record that counts has no window.
             slices.remove(start, &key)?;
         }
         Ok(())
@@ -293,7 +297,7 @@ where
             self.fire(end, &scope, out)?;
         }
         if watermark == Watermark::END {
-            // Nothing is left, and a next run begins as the first.
+            // Nothing is left: the next run starts like the first.
             (self.expected, self.running) = (None, None);
             self.reached.borrow_mut().restart();
         } else {

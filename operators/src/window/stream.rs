@@ -1,4 +1,4 @@
-//! Streams cut into windows.
+//! Windowed streams.
 
 use std::time::Duration;
 
@@ -23,19 +23,19 @@ use crate::keyed::label;
 use crate::kinds;
 use crate::stream::Stream;
 
-/// A keyed stream cut into windows.
+/// A keyed stream assigned to windows.
 pub struct WindowedStream<'s, T: 'static, F, W = Window, X = StandardTrigger> {
     edge: Edge<'s, T>,
     key: F,
     assigner: W,
     trigger: X,
-    /// Is that the trigger windows have unless they are given another one?
+    /// Whether the trigger is the default one.
     by_default: bool,
     time: TimeDomain,
     allowed_lateness: Duration,
 }
 
-/// The results of windows, and the late records as they came.
+/// The results of the windows, and the late records unchanged.
 type WithLate<'s, T, Out> = (Stream<'s, Out>, Stream<'s, T>);
 
 impl<'s, T: Data, F, W: Assigner<T>> WindowedStream<'s, T, F, W> {
@@ -44,8 +44,8 @@ impl<'s, T: Data, F, W: Assigner<T>> WindowedStream<'s, T, F, W> {
         Self { edge, key, assigner, trigger, by_default: true, time: TimeDomain::Event, allowed_lateness: Duration::ZERO }
     }
 
-    /// Puts records into windows by the wall clock and not by their event times. No record is late then, and what is open at the end of input does
-    /// not fire.
+    /// Assigns records to windows by the wall clock instead of their event times. No record is late then, and windows still open at the end
+    /// of input do not fire.
     #[must_use]
     pub fn processing_time(mut self) -> Self {
         self.time = TimeDomain::Processing;
@@ -62,8 +62,8 @@ where
     W: Assigner<T>,
     X: Trigger<T>,
 {
-    /// For how long after its end a window of event time still takes records and fires again. A later result takes the place of the former one of its key
-    /// and window: an aggregate over the results wants to be a [`Latest`](crate::Latest).
+    /// How long after its end an event-time window still accepts records and fires again. A later result replaces the earlier one of its
+    /// key and window, so an aggregate over the results should be a [`Latest`](crate::Latest).
     #[must_use]
     pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
         self.allowed_lateness = lateness;
@@ -77,7 +77,7 @@ where
         WindowedStream { edge, key, assigner, trigger, by_default: false, time, allowed_lateness }
     }
 
-    /// Keeps all records of a window, and drops some around each firing.
+    /// Keeps all records of a window, and lets `evictor` drop some around each firing.
     #[must_use]
     pub fn evictor<E: Evictor<T>>(self, evictor: E) -> EvictingStream<'s, T, F, W, X, E> {
         EvictingStream { windows: self, evictor }
@@ -94,7 +94,7 @@ where
         self.aggregate_with_late(name, aggregate).0
     }
 
-    /// Aggregates the records of each key and window; the second stream is the late records, as they came.
+    /// Aggregates the records of each key and window. The second stream holds the late records, unchanged.
     #[must_use]
     pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, WindowResult<K, A::Out>>
     where
@@ -122,7 +122,8 @@ where
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 
-    /// Aggregates the records of each key and window, and gives the results to `function`; the second stream is the late records, as they came.
+    /// Aggregates the records of each key and window, and passes the results to `function`. The second stream holds the late records,
+    /// unchanged.
     #[must_use]
     pub fn aggregate_then<K, A, P>(self, name: &str, aggregate: A, function: P) -> WithLate<'s, T, P::Out>
     where
@@ -135,7 +136,7 @@ where
         self.general(name, &words, Aggregated::new(aggregate, function))
     }
 
-    /// Gives all records of a window to `function`; the second stream is the late records, as they came.
+    /// Passes all records of a window to `function`. The second stream holds the late records, unchanged.
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> WithLate<'s, T, P::Out>
     where
@@ -147,7 +148,7 @@ where
         self.general(name, "process", Collected::new(KeepAll, Every(function)))
     }
 
-    /// Any contents under the general operator.
+    /// Runs any contents in the general operator.
     fn general<K, C>(self, name: &str, words: &str, contents: C) -> WithLate<'s, T, C::Out>
     where
         K: Key,
@@ -168,18 +169,18 @@ where
         i64::try_from(self.allowed_lateness.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// What the operator is.
+    /// The kind, form and label of the operator.
     fn spec(&self, kind: tidegate_runtime::Kind, contents: &str) -> OperatorSpec {
         let clock = if self.time == TimeDomain::Processing { "processing-time " } else { "" };
         let trigger = |words: String| if self.by_default { String::new() } else { format!(", trigger {words}") };
         let what = format!("{clock}{} window{}", self.assigner.describe(), trigger(self.trigger.describe()));
-        // The form is stored.
+        // The form is stored: its words must not change.
         let form = format!("{clock}{}{}", self.assigner.form(), trigger(self.trigger.form()));
         OperatorSpec::new(kind).of_form(form).labelled(label(&what, contents))
     }
 }
 
-/// A keyed stream cut into windows that keep their records and evict some.
+/// A keyed stream assigned to windows that keep their records and evict some.
 pub struct EvictingStream<'s, T: 'static, F, W, X, E> {
     windows: WindowedStream<'s, T, F, W, X>,
     evictor: E,
@@ -192,7 +193,8 @@ where
     X: Trigger<T>,
     E: Evictor<T>,
 {
-    /// Aggregates what the evictor leaves of each window, anew at each firing; the second stream is the late records, as they came.
+    /// Aggregates the records that the evictor leaves in each window, anew at each firing. The second stream holds the late records,
+    /// unchanged.
     #[must_use]
     pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, WindowResult<K, A::Out>>
     where
@@ -204,7 +206,7 @@ where
         self.windows.general(name, &words, Collected::new(self.evictor, Anew::new(aggregate)))
     }
 
-    /// Gives what the evictor leaves of each window to `function`; the second stream is the late records, as they came.
+    /// Passes the records that the evictor leaves in each window to `function`. The second stream holds the late records, unchanged.
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> WithLate<'s, T, P::Out>
     where
@@ -217,7 +219,7 @@ where
     }
 }
 
-/// A keyed stream cut into windows of so many records of a key.
+/// A keyed stream assigned to windows of a fixed number of records per key.
 pub struct CountedStream<'s, T: 'static, F> {
     edge: Edge<'s, T>,
     key: F,
@@ -229,7 +231,7 @@ impl<'s, T: Data, F> CountedStream<'s, T, F> {
         Self { edge, key, window }
     }
 
-    /// Aggregates the records of each window, once it is full; the result has the event time of its last record.
+    /// Aggregates the records of each window once it is full. The result has the event time of the window's last record.
     #[must_use]
     pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, (K, A::Out)>
     where
@@ -240,7 +242,7 @@ impl<'s, T: Data, F> CountedStream<'s, T, F> {
         self.aggregate_with_late(name, aggregate).0
     }
 
-    /// As [`CountedStream::aggregate`], and where late records would go: there are none.
+    /// Like [`CountedStream::aggregate`], with a stream of late records that is always empty.
     #[must_use]
     pub fn aggregate_with_late<K, A>(self, name: &str, aggregate: A) -> WithLate<'s, T, (K, A::Out)>
     where

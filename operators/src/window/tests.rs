@@ -1,4 +1,4 @@
-//! Windows of every kind against a naive model that keeps every record of every window.
+//! Windows of every kind compared with a naive model that keeps every record of every window.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ enum Input {
         time: i64,
     },
     Watermark(i64),
-    /// Event time begins anew, as after a restore.
+    /// Event time starts over, as after a restore.
     Anew,
 }
 
@@ -37,7 +37,7 @@ enum Shape {
     Session { gap: i64 },
 }
 
-/// What a window operator must do, by the letter of `Windows` above, one window at a time.
+/// A naive model of what a window operator must do, one window at a time.
 struct Model {
     shape: Shape,
     lateness: i64,
@@ -49,7 +49,7 @@ struct Model {
 #[derive(Default)]
 struct Pane {
     values: Vec<i64>,
-    /// Will it fire when the watermark has come to its end? Not once it has, until another record comes.
+    /// Whether it will fire when the watermark reaches its end. After firing it will not, until another record arrives.
     timer: bool,
 }
 
@@ -165,7 +165,7 @@ fn collect() -> impl Aggregate<Value, Acc = Vec<i64>, Out = Vec<i64>> {
 
 type General = WindowLogic<u8, fn(&Value) -> u8, Value, Window, StandardTrigger, Aggregated<Carried, AsResult>>;
 
-/// The general operator for the same windows.
+/// The general operator with the same windows.
 fn general(window: Window, lateness: i64) -> General {
     let spec = WindowSpec {
         assigner: window,
@@ -181,7 +181,7 @@ fn general(window: Window, lateness: i64) -> General {
 /// A value that does not count.
 const NOTHING: i64 = -1;
 
-/// Collects values, which are all different.
+/// Collects the values, which are all distinct.
 struct Carried(Sliding);
 
 impl Aggregate<Value> for Carried {
@@ -211,7 +211,7 @@ impl Aggregate<Value> for Carried {
     }
 }
 
-/// Two aggregates of which one takes back, and which agree.
+/// Two aggregates that must agree, of which one can retract.
 struct Both(Carried, Carried);
 
 impl Aggregate<Value> for Both {
@@ -287,7 +287,7 @@ proptest! {
         check(general(window, lateness), Shape::Session { gap }, lateness, &inputs)?;
     }
 
-    /// Whether an aggregate takes back, keeps suffixes or merges anew.
+    /// Holds whether an aggregate retracts, keeps suffixes or merges anew.
     #[test]
     fn overlapping_windows_are_carried_on_however_an_aggregate_allows(
         size in 2i64..60, every in 1i64..30, lateness in prop_oneof![Just(0), 0i64..40], inputs in inputs(),
@@ -319,7 +319,7 @@ proptest! {
         }    }
 }
 
-/// A record that the aggregate makes nothing of, as one of whose expressions failed, in windows of every kind.
+/// A record that does not count, for example because an expression failed on it, in windows of every kind.
 #[test]
 fn a_record_that_does_not_count_leaves_no_trace() {
     let ms = Duration::from_millis;
@@ -351,7 +351,7 @@ fn a_record_without_a_time_is_refused() {
     assert!(error.to_string().contains("event time"), "{error}");
 }
 
-/// Records at the ends of time: each is in a window that fires at the end of input, and nothing overflows.
+/// Records at either end of time: each is in a window that fires at the end of input, and nothing overflows.
 #[test]
 fn the_ends_of_time_are_in_windows_too() {
     let ms = Duration::from_millis;
@@ -378,7 +378,7 @@ fn the_ends_of_time_are_in_windows_too() {
     assert_eq!(out.take().0.len(), 2);
 }
 
-/// Seventy thousand million intervals would lie between the last record and the end of time.
+/// The trigger must not walk through the billions of intervals between the last record and the end of time.
 #[test]
 fn a_window_without_end_fires_at_its_interval_and_at_the_end_of_input() {
     let spec = WindowSpec {

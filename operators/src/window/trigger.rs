@@ -1,4 +1,4 @@
-//! When a window fires: what a trigger is.
+//! Triggers: when a window fires.
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::Error;
@@ -6,16 +6,16 @@ use tidegate_runtime::state::Stored;
 
 use super::Bounds;
 
-/// What a trigger makes of an event.
+/// A trigger's decision about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing.
+    /// Do nothing.
     Continue,
-    /// The window's result is emitted, if it holds anything.
+    /// Emit the window's result, if it holds anything.
     Fire,
-    /// What the window holds is dropped. The trigger's state and timers stay.
+    /// Drop the window's contents. The trigger's state and timers stay.
     Purge,
-    /// Both, in this order.
+    /// Fire, then purge.
     FireAndPurge,
 }
 
@@ -28,71 +28,73 @@ impl Decision {
         matches!(self, Self::Purge | Self::FireAndPurge)
     }
 
-    /// Firing empties the window, too.
+    /// The same decision, but firing also purges the window.
     #[must_use]
     pub fn purging(self) -> Self {
         if self.fires() { Self::FireAndPurge } else { self }
     }
 }
 
-/// Decides when the windows of an operator fire. One trigger serves all windows; what it remembers of one is in a state of that window.
+/// Decides when the windows of an operator fire. One trigger serves all windows, with a separate state for each.
 pub trait Trigger<T>: 'static {
-    /// What is remembered of one window. It is part of the operator's state.
+    /// The trigger's state per window. It is part of the operator's state.
     type State: Stored + Default;
 
-    /// Which trigger it is, with what makes it fire otherwise than others, such as a count. It is stored and compared: state goes to no other trigger.
+    /// Identifies the trigger, with all parameters that change when it fires, such as a count. The form is stored and compared: state of a
+    /// trigger with another form is not restored into this one.
     fn form(&self) -> String;
 
-    /// In the words of the graph.
+    /// The description shown in the job graph.
     fn describe(&self) -> String {
         self.form()
     }
 
-    /// A record was added.
+    /// Called when a record was added to the window.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn on_element(&mut self, value: &T, time: i64, state: &mut Self::State, context: &mut TriggerContext<'_>) -> Result<Decision, Error>;
 
-    /// Event time has come to `time`, for which a timer was set: by this trigger, or at the moment the window is cleaned up.
+    /// Called when event time has reached `time`, for which a timer was set: by this trigger, or for the clean-up of the window.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn on_event_time(&mut self, _time: i64, _state: &mut Self::State, _context: &mut TriggerContext<'_>) -> Result<Decision, Error> {
         Ok(Decision::Continue)
     }
 
-    /// As [`Trigger::on_event_time`], by the wall clock.
+    /// Like [`Trigger::on_event_time`], by the wall clock.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn on_processing_time(&mut self, _time: i64, _state: &mut Self::State, _context: &mut TriggerContext<'_>) -> Result<Decision, Error> {
         Ok(Decision::Continue)
     }
 
-    /// Windows became one, of which `state` and the context are. The merged ones are cleared afterwards, and their timers are gone.
+    /// Called when windows were merged. `merged` are the states of the old windows; `state` and the context belong to the new one. The old
+    /// windows are cleared afterwards, and their timers are gone.
     ///
     /// # Errors
-    /// The job fails with this cause.
+    /// An error here fails the job.
     fn on_merge(&mut self, merged: &[Self::State], state: &mut Self::State, context: &mut TriggerContext<'_>) -> Result<(), Error>;
 
-    /// Is there nothing in this state? A window that is empty, too, and has no timer, is let go of.
+    /// Whether this state holds nothing. An empty window with an idle trigger and no timers is removed.
     fn is_idle(&self, _state: &Self::State) -> bool {
         false
     }
 
-    /// The window is over. Its state and timers are dropped afterwards.
+    /// Called when the window is over. Its state and timers are dropped afterwards.
     fn clear(&mut self, _state: &mut Self::State, _context: &mut TriggerContext<'_>) {}
 }
 
-/// The timers of one window: moments of event time and of the wall clock, each set once.
+/// The timers of one window, in event time and by the wall clock. Setting a timer twice has no effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowTimers {
     event: Vec<i64>,
     clock: Vec<i64>,
 }
 
-/// Whose time it is.
+/// The clock a timer goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Domain {
     Event,
@@ -100,13 +102,13 @@ pub(super) enum Domain {
 }
 
 impl WindowTimers {
-    /// Those of event time, in order.
+    /// The event timers, in order.
     #[must_use]
     pub fn event(&self) -> &[i64] {
         &self.event
     }
 
-    /// Those of the wall clock, in order.
+    /// The wall-clock timers, in order.
     #[must_use]
     pub fn clock(&self) -> &[i64] {
         &self.clock
@@ -126,7 +128,7 @@ impl WindowTimers {
         }
     }
 
-    /// Takes a timer out; returns whether it was there.
+    /// Removes a timer. Returns whether it was set.
     pub(super) fn take(&mut self, domain: Domain, time: i64) -> bool {
         let times = self.of(domain);
         times.binary_search(&time).map(|at| times.remove(at)).is_ok()
@@ -153,7 +155,7 @@ pub struct TriggerContext<'a> {
 }
 
 impl<'a> TriggerContext<'a> {
-    /// A window with these timers at this watermark and time of the clock, to drive a trigger without an operator.
+    /// A window with these timers, at this watermark and wall-clock time, to drive a trigger without an operator.
     #[must_use]
     pub fn new(window: Bounds, watermark: i64, now: i64, timers: &'a mut WindowTimers) -> Self {
         Self { window, watermark, now, timers }
@@ -165,34 +167,34 @@ impl<'a> TriggerContext<'a> {
         self.window
     }
 
-    /// How far event time has come.
+    /// The current watermark, in milliseconds since 1970.
     #[must_use]
     pub fn watermark(&self) -> i64 {
         self.watermark
     }
 
-    /// What the wall clock shows.
+    /// The time of the wall clock, in milliseconds since 1970.
     #[must_use]
     pub fn now(&self) -> i64 {
         self.now
     }
 
-    /// Has [`Trigger::on_event_time`] called for this window once event time has come to `time`.
+    /// Sets an event timer: [`Trigger::on_event_time`] is called for this window once event time has reached `time`.
     pub fn set_event_timer(&mut self, time: i64) {
         self.timers.set(Domain::Event, time);
     }
 
-    /// Takes an event timer of this window back.
+    /// Deletes an event timer of this window.
     pub fn delete_event_timer(&mut self, time: i64) {
         self.timers.take(Domain::Event, time);
     }
 
-    /// Has [`Trigger::on_processing_time`] called for this window once the wall clock is past `time`.
+    /// Sets a wall-clock timer: [`Trigger::on_processing_time`] is called for this window once the wall clock is past `time`.
     pub fn set_clock_timer(&mut self, time: i64) {
         self.timers.set(Domain::Clock, time);
     }
 
-    /// Takes a timer of the wall clock back.
+    /// Deletes a wall-clock timer of this window.
     pub fn delete_clock_timer(&mut self, time: i64) {
         self.timers.take(Domain::Clock, time);
     }

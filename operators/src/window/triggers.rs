@@ -1,4 +1,4 @@
-//! The triggers that come with windows, with Flink's semantics.
+//! The built-in triggers, with Flink's semantics.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::InvalidWindow;
 use super::assigner::length;
 use super::trigger::{Decision, Trigger, TriggerContext};
 
-/// A trigger that looks at no values.
+/// A trigger that does not depend on the values of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandardTrigger(Kind);
 
@@ -37,13 +37,13 @@ struct Timeout {
     clear: bool,
 }
 
-/// What a [`StandardTrigger`] remembers of a window.
+/// The state that a [`StandardTrigger`] keeps per window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandardState {
     count: u64,
-    /// When it fires next, if it does at intervals.
+    /// When it fires next, if it fires at intervals.
     next: Option<i64>,
-    /// When its patience ends.
+    /// When its timeout ends.
     deadline: Option<i64>,
 }
 
@@ -58,7 +58,7 @@ impl StandardTrigger {
         Self(Kind::Never)
     }
 
-    /// Fires when the watermark has come to the window's end, and at every late record.
+    /// Fires when the watermark reaches the window's end, and at every late record.
     #[must_use]
     pub fn event_time() -> Self {
         Self(Kind::EventTime)
@@ -92,8 +92,8 @@ impl StandardTrigger {
         Ok(Self(Kind::EveryProcessing(length(interval)?)))
     }
 
-    /// Fires as this one does, and when the wall clock is `after` past the first record since it last fired: past the last record, if each
-    /// `restart`s the wait. `clear`: this trigger forgets what it has seen then.
+    /// Fires like this trigger, and also when the wall clock is `after` past the first record since it last fired; with `restart`, past the
+    /// last record. With `clear`, the trigger's state is cleared whenever one of its timers fires.
     ///
     /// # Errors
     /// The time is under a millisecond.
@@ -101,7 +101,7 @@ impl StandardTrigger {
         Ok(Self(Kind::Timeout(Box::new(Timeout { inner: self.0, after: length(after)?, restart, clear }))))
     }
 
-    /// Fires as this one does, and empties the window then.
+    /// Fires like this trigger, and purges the window each time.
     #[must_use]
     pub fn purging(self) -> Self {
         Self(Kind::Purging(Box::new(self.0)))
@@ -109,7 +109,7 @@ impl StandardTrigger {
 }
 
 impl Kind {
-    /// The words of a form: they are stored, and stay.
+    /// The words of the form. They are stored and must not change.
     fn words(&self) -> String {
         match self {
             Self::Never => "never".to_owned(),
@@ -181,7 +181,7 @@ impl Kind {
         match self {
             Self::EventTime | Self::Every(_) if time == end => Decision::Fire,
             Self::Every(interval) if state.next == Some(time) => {
-                // At the end of input a window without end has no further intervals.
+                // At the end of input, a window without end has no further intervals.
                 let from = if cx.watermark() == i64::MAX && end == i64::MAX { end } else { time };
                 cx.set_event_timer(next(state, from, *interval, end));
                 Decision::Fire
@@ -207,7 +207,7 @@ impl Kind {
         }
     }
 
-    /// Any timer of a trigger with a timeout fires it.
+    /// Any timer of a trigger with a timeout makes it fire.
     fn out_of_patience(&self, inner: Decision, state: &mut StandardState, cx: &mut TriggerContext<'_>) -> Decision {
         if let Self::Timeout(timeout) = self
             && timeout.clear
@@ -259,7 +259,7 @@ impl Kind {
     }
 }
 
-/// The next moment to fire after `time`: the end of the window at the latest.
+/// The next moment to fire after `time`, at the latest the end of the window.
 fn next(state: &mut StandardState, time: i64, interval: i64, end: i64) -> i64 {
     let next = time.saturating_add(interval).min(end);
     state.next = Some(next);
@@ -299,7 +299,7 @@ impl<T> Trigger<T> for StandardTrigger {
     }
 }
 
-/// Fires at a record that is further than a threshold from the one it last fired at.
+/// Fires at a record whose distance from the one it last fired at exceeds a threshold.
 #[derive(Clone, Debug)]
 pub struct DeltaTrigger<D> {
     delta: D,
@@ -332,7 +332,7 @@ impl<T: Stored, D: Fn(&T, &T) -> f64 + 'static> Trigger<T> for DeltaTrigger<D> {
         Ok(Decision::Fire)
     }
 
-    /// The windows' records came in no order that could be told now: the latest window's stays.
+    /// The order in which the windows' records arrived is no longer known, so the value of the latest window stays.
     fn on_merge(&mut self, merged: &[Option<T>], last: &mut Option<T>, _: &mut TriggerContext<'_>) -> Result<(), Error> {
         if last.is_none() {
             *last = merged.iter().rev().flatten().next().cloned();

@@ -1,4 +1,4 @@
-//! One case, and what it says about windows in the words of the crate.
+//! One case, and its translation to the types of this crate.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use tidegate_operators::window::{
 use tidegate_runtime::state::Stored;
 use tidegate_runtime::{Error, Record};
 
-/// An event as the case states it.
+/// An event as given in the case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub json: String,
     pub key: String,
     pub value: i64,
-    /// Minus one for a row that takes another back.
+    /// -1 for a row that retracts another.
     pub sign: i64,
     pub ts: i64,
-    /// Where the case says itself which windows it is in.
+    /// The windows of the event, where the case gives them.
     pub windows: Vec<Bounds>,
 }
 
@@ -46,7 +46,7 @@ pub fn bounds(json: &Json) -> Bounds {
     if json.is_null() { Bounds::GLOBAL } else { Bounds { start: json[0].as_i64().unwrap(), end: json[1].as_i64().unwrap() } }
 }
 
-/// Milliseconds.
+/// Parses a duration, in milliseconds.
 pub fn duration(json: &Json) -> i64 {
     let Some(text) = json.as_str() else { return json.as_i64().unwrap_or_default() };
     let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap();
@@ -61,7 +61,7 @@ pub fn duration(json: &Json) -> i64 {
     text[..unit].parse::<i64>().unwrap() * factor
 }
 
-/// A length; what is negative becomes zero, which is refused just as well.
+/// A length. Negative ones become zero, which is rejected just as well.
 pub fn length(json: &Json) -> Duration {
     Duration::from_millis(u64::try_from(duration(json)).unwrap_or(0))
 }
@@ -75,7 +75,7 @@ pub fn tagged(json: &Json) -> (&str, &Json) {
     }
 }
 
-/// A window definition; `None` if ours has no such.
+/// A window definition; `None` if Tidegate has no such window.
 pub fn window(json: &Json) -> Option<Result<Window, InvalidWindow>> {
     let (kind, w) = tagged(json);
     Some(match kind {
@@ -106,7 +106,7 @@ impl Assign {
                 Self::Dynamic(w["gap_by"].as_array()?.iter().map(|rule| (rule["when"].clone(), duration(&rule["gap"]))).collect())
             }
             "session_points" => Self::Points { gap: duration(&w["gap"]), point: w["point_value"].as_i64()? },
-            // Windows that never merge are windows like others.
+            // Scripted windows that never merge are ordinary windows.
             "scripted" if op["merging"] != "scripted" => Self::Given { merges: op["merging"] == "touching" },
             _ => Self::Plain(window(&op["window"])?.unwrap()),
         })
@@ -152,7 +152,7 @@ pub fn standard(json: &Json) -> Option<StandardTrigger> {
     let (kind, value) = tagged(json);
     Some(match kind {
         "never" => StandardTrigger::never(),
-        // On the global window the end of the stream is the end of the window.
+        // For the global window, the end of the stream is the end of the window.
         "event_time" | "end_of_stream" => StandardTrigger::event_time(),
         "processing_time" => StandardTrigger::processing_time(),
         "count" => StandardTrigger::count(value.as_u64()?),
@@ -173,9 +173,9 @@ pub enum Fires {
     Standard(StandardTrigger),
     /// At every record and timer.
     Always,
-    /// At the window's end and so much later, purging.
+    /// At the window's end and this much later, purging.
     EndAnd(i64),
-    /// As the script says.
+    /// As scripted.
     Script(Json),
 }
 
@@ -206,7 +206,7 @@ fn decision(json: &Json) -> Decision {
     }
 }
 
-/// Sets and deletes the timers that the script names for a callback.
+/// Sets and deletes the timers that the script lists for a callback.
 fn timers(script: &Json, callback: &str, context: &mut TriggerContext<'_>) {
     let end = context.window().last().saturating_add(1);
     let times = |what: &str| -> Vec<i64> {

@@ -14,7 +14,7 @@ use tidegate_runtime::{Clock, Error, Record, Watermark};
 
 use crate::case::{Assign, Event, Evicts, Fires, duration};
 
-/// What came out: the step, the key, the window, the value and the event time.
+/// An output: the step, the key, the window, the value and the event time.
 pub type Output = (usize, String, Bounds, String, i64);
 
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Outcome {
 /// The window functions of the cases.
 struct Shape {
     aggregate: String,
-    /// Does it keep a state per window?
+    /// Whether it keeps a state per window.
     remembers: bool,
 }
 
@@ -82,7 +82,7 @@ impl WindowFunction<String, (i64, i64)> for Shape {
     }
 }
 
-/// Why a case is left out, if it is.
+/// Why a case is skipped, if it is.
 pub fn left_out(op: &Json, input: &[Json]) -> Option<&'static str> {
     if op["emit_mode"] == "retract" {
         return Some("updates of results are a matter of SQL");
@@ -96,7 +96,7 @@ pub fn left_out(op: &Json, input: &[Json]) -> Option<&'static str> {
     Fires::read(op).is_none().then_some("a trigger that there is not")
 }
 
-/// Runs it; `incremental`: with an accumulator and not with all records; `restores`: with a restore after every step as well.
+/// Runs a case: with an accumulator if `incremental`, otherwise with all records kept. With `restores`, also restores after every step.
 pub fn run(op: &Json, input: &[Json], incremental: bool, restores: bool) -> Outcome {
     let shape = || Shape { aggregate: op["aggregate"].as_str().unwrap().to_owned(), remembers: op["window_user_state"] == true };
     if incremental {
@@ -129,7 +129,7 @@ where
         let logic = WindowLogic::new(|event: &Event| event.key.clone(), spec, &mut context).unwrap();
         (logic, context.metrics)
     };
-    // As a state is written and read.
+    // Goes through the same steps as writing and reading a snapshot.
     let restore = |logic: &WindowLogic<String, _, Event, Assign, Fires, C>, script: Option<Json>| {
         let (mut restored, metrics) = new(script);
         for (key, windows) in logic.keys().unwrap() {

@@ -1,4 +1,4 @@
-//! Cases of joins: two inputs, each with its watermark.
+//! Join cases: two inputs, each with its own watermark.
 
 use serde_json::{Value as Json, json};
 use tidegate_operators::join::{CoGroup, Either, Interval, IntervalLogic, JoinType, Pairs};
@@ -27,7 +27,7 @@ fn row(event: &Json, time: i64, value: &Json) -> Record<Both> {
     Record::new(time, if event["side"] == "left" { Either::Left(row) } else { Either::Right(row) })
 }
 
-/// Drives a join; the watermark of both is the lesser of the two.
+/// Drives a join. Its watermark is the lower of the two inputs'.
 fn drive<L>(logic: &mut L, input: &[Json], read: impl Fn(&Json) -> Record<Both>, mut after: impl FnMut(&L, usize)) -> (Found, Found)
 where
     L: Logic<In = Both, Out = Json, Side = Both>,
@@ -46,7 +46,7 @@ where
                 out.set_watermark(both);
             }
         } else {
-            // A restored operator has no watermark; its state is the same.
+            // A restored operator has no watermark; its state is unchanged.
             (out, watermarks) = (Outbox::default(), [i64::MIN; 2]);
         }
         let (main, side) = out.take();
@@ -88,7 +88,7 @@ pub fn interval(op: &Json, input: &[Json], expected: &[Json]) -> Outcome {
     (found, if side_output { late } else { Vec::new() }, dropped)
 }
 
-/// Windows of the case, or those that rows say themselves by their end.
+/// The windows of the case, or those that the rows give by their end.
 struct Windows(Option<Window>);
 
 impl Assigner<Both> for Windows {

@@ -1,7 +1,7 @@
-//! The cases of `tests/data/windows.jsonl`: see the README beside it.
+//! The cases of `tests/data/windows.jsonl`; the README next to it describes them.
 //!
-//! Every window operator runs four times: with all records kept and with an accumulator, as given and with a restore after every step. What is left
-//! out is listed with the reason.
+//! Every window operator runs four times: with all records kept and with an accumulator, each with and without a restore after every step.
+//! Skipped cases are listed with the reason.
 
 #![allow(clippy::unwrap_used, reason = "a case that can't be read is a failed test")]
 
@@ -35,7 +35,7 @@ fn expected(case: &Json) -> Outcome {
         }
         let (start, end) = (out["window_start"].as_i64(), out["window_end"].as_i64());
         let window = start.zip(end).map_or(Bounds::GLOBAL, |(start, end)| Bounds { start, end });
-        // What the cases call the end of time is none here.
+        // The cases' end of time is no event time here.
         let time = if window == Bounds::GLOBAL { Record::UNTIMED } else { out["ts"].as_i64().unwrap() };
         outcome.outputs.push((step(out), out["key"].to_string(), window, out["value"].to_string(), time));
     }
@@ -72,7 +72,7 @@ fn window_operator(case: &Json) -> Result<(), String> {
     Ok(())
 }
 
-/// A join, of which results, late records and their number are told.
+/// Checks a join: its results, its late records and their number.
 fn join(case: &Json, (found, late, dropped): joins::Outcome) -> Result<(), String> {
     let listed = |list: &Json| {
         let without = |entry: &Json| {
@@ -90,7 +90,7 @@ fn join(case: &Json, (found, late, dropped): joins::Outcome) -> Result<(), Strin
     if want == have { Ok(()) } else { Err(format!("want {want:?}, have {have:?}")) }
 }
 
-/// Whether a case passes; `None`: it is left out, for this reason.
+/// Runs a case. Returns the reason if it is skipped, and an error if it fails.
 fn check(case: &Json) -> Result<Option<&'static str>, String> {
     let (op, input) = (&case["op"], case["input"].as_array().unwrap());
     let all = case["expected"].as_array().cloned().unwrap_or_default();

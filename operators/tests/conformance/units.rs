@@ -1,4 +1,4 @@
-//! Cases of assigners and triggers by themselves.
+//! Cases of assigners and triggers on their own.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ fn pair(window: Bounds) -> Json {
     if window == Bounds::GLOBAL { Json::Null } else { json!([window.start, window.end]) }
 }
 
-/// The windows of single moments. `None`: the case is left out.
+/// The windows of single moments. `None` if the case is skipped.
 pub fn assign(op: &Json, input: &[Json]) -> Option<Vec<Json>> {
     if op["zone"].is_string() || op["sql_first_window"] == true {
         return None;
@@ -46,7 +46,7 @@ pub fn assign(op: &Json, input: &[Json]) -> Option<Vec<Json>> {
 pub fn groups(op: &Json, input: &[Json]) -> Option<Vec<Json>> {
     let mut assign = Assign::read(op)?;
     if assign.merges() {
-        // Sessions that only touch are two in these.
+        // In these cases, sessions that only touch do not merge.
         return None;
     }
     let mut groups: BTreeMap<Bounds, Vec<i64>> = BTreeMap::new();
@@ -62,7 +62,7 @@ pub fn groups(op: &Json, input: &[Json]) -> Option<Vec<Json>> {
     Some(groups.into_iter().map(shown).collect())
 }
 
-/// A trigger with the windows it has seen.
+/// A trigger and the windows it has seen.
 struct Bench {
     trigger: StandardTrigger,
     windows: BTreeMap<Bounds, (StandardState, WindowTimers)>,
@@ -87,7 +87,7 @@ impl Bench {
         decision.unwrap()
     }
 
-    /// The timers that are due are taken out before any is called.
+    /// Removes and returns the due timers: all are removed before any fires.
     fn due(&mut self, to: i64, by_clock: bool) -> Vec<(i64, Bounds)> {
         let mut due = Vec::new();
         for (window, (_, timers)) in &mut self.windows {
@@ -122,7 +122,7 @@ fn word(decision: Decision) -> &'static str {
     }
 }
 
-/// A trigger by itself. What is counted of state entries is left out: a trigger's state is one value here.
+/// Runs a trigger on its own. Counts of state entries are skipped: the state of a trigger is a single value here.
 pub fn trigger(spec: &Json, input: &[Json], expected: &[Json]) -> Option<Vec<Json>> {
     let mut bench = Bench { trigger: standard(spec)?, windows: BTreeMap::new(), watermark: i64::MIN, now: i64::MIN };
     let mut found = Vec::new();

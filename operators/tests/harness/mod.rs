@@ -32,7 +32,7 @@ impl Reader<(u64, i64)> for Dealt {
     }
 }
 
-/// A sink that keeps what comes.
+/// A sink that collects its records.
 struct Taken<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T: Send + 'static> Sink<T> for Taken<T> {
@@ -56,7 +56,7 @@ pub fn stream<'s>(flow: &Dataflow<'s>, name: &str, records: &Records) -> Stream<
     flow.source(name, records.clone(), WatermarkStrategy::bounded(Duration::ZERO))
 }
 
-/// Runs a job; returns what came out, sorted.
+/// Runs a job and returns its output, sorted.
 pub fn run<T: Clone + Send + Ord + serde::Serialize + for<'de> serde::Deserialize<'de> + 'static>(
     workers: usize,
     build: impl for<'s> Fn(&Dataflow<'s>) -> Stream<'s, T> + Send + Sync + 'static,
@@ -66,7 +66,7 @@ pub fn run<T: Clone + Send + Ord + serde::Serialize + for<'de> serde::Deserializ
     out
 }
 
-/// Runs a job; returns what came out, as it came.
+/// Runs a job and returns its output in order of arrival.
 pub fn outcome<T: Clone + Send + serde::Serialize + for<'de> serde::Deserialize<'de> + 'static>(
     workers: usize,
     build: impl for<'s> Fn(&Dataflow<'s>) -> Stream<'s, T> + Send + Sync + 'static,

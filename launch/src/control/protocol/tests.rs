@@ -1,4 +1,4 @@
-//! Golden lines: what goes over the wire. A change here is a new version of the protocol, unless it only adds a field to a reply.
+//! Golden lines: the messages on the wire. A change here requires a new version of the protocol, unless it only adds a field to a reply.
 
 use serde_json::json;
 
@@ -101,7 +101,7 @@ fn requests_are_these_lines() {
         assert_eq!(request.to_line().unwrap(), line);
         assert_eq!(Request::parse(line).unwrap(), request);
     }
-    // Each is among the names, and no name is without one.
+    // Every request has a name in the list, and every name has a request.
     let used: std::collections::BTreeSet<_> =
         requests().iter().map(|(_, line)| serde_json::from_str::<Value>(line).unwrap()["request"].as_str().unwrap().to_owned()).collect();
     assert_eq!(used, Request::NAMES.map(str::to_owned).into());
@@ -137,7 +137,7 @@ fn a_later_release_may_add_fields_and_reasons() {
 fn a_request_that_is_none_is_refused_by_its_reason() {
     let refusal = |line: &str| Request::parse(line).unwrap_err();
     assert_eq!(refusal(r#"{"protocol":2,"request":"status"}"#), Refusal::UnknownProtocol { asked: json!(2), spoken: 1 });
-    // A later version may have other requests: the version is what is told.
+    // A later version may have other requests, so the version is reported first.
     assert!(matches!(refusal(r#"{"protocol":"two","request":"fly"}"#), Refusal::UnknownProtocol { .. }));
     assert!(matches!(refusal(r#"{"protocol":1,"request":"fly"}"#), Refusal::UnknownRequest { asked, .. } if asked == "fly"));
     let malformed = [

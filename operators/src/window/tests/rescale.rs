@@ -1,4 +1,5 @@
-//! Aligned windows whose key groups move to other instances: late records find what had fired for their key, whoever fired it.
+//! Aligned windows whose key groups move to other instances: a late record finds the window that fired for its key, whichever instance
+//! fired it.
 
 use tidegate_runtime::KeyGroups;
 use tidegate_runtime::stable_hash;
@@ -12,7 +13,7 @@ enum Step {
         key: u8,
         time: i64,
     },
-    /// Event time of one instance: they don't come to a moment together.
+    /// The watermark of one instance. The instances do not advance together.
     Watermark(usize, i64),
     /// A savepoint, and a restore at this parallelism.
     Rescale(usize),
@@ -36,7 +37,7 @@ struct Instance<A: Aggregate<Value>> {
     model: Model,
 }
 
-/// What each instance must do is what the model of its keys does, of which the windows move along.
+/// Each instance must behave like the model of its keys. On a rescale, the model's windows move with their keys.
 struct Rescaled<A: Aggregate<Value>, F: Fn() -> A> {
     windows: Window,
     shape: Shape,
@@ -118,7 +119,8 @@ proptest! {
     }
 }
 
-/// The first instance had fired a window and the last had not. At one worker the late record of the one makes it fire anew, and the other's fires in full.
+/// The first instance had fired a window and the last had not. With one worker after the restore, the late record of the first one's key
+/// makes that window fire again, and the window of the other's key fires in full.
 #[test]
 fn the_value_of_one_former_instance_does_not_stand_for_the_others() {
     let (first, last) = ((0..).find(|key| owner(*key, 4) == 0).unwrap(), (0..).find(|key| owner(*key, 4) == 3).unwrap());
@@ -146,7 +148,7 @@ fn the_value_of_one_former_instance_does_not_stand_for_the_others() {
     }
 }
 
-/// The slice comes from an instance that had fired its first window, and a record of another instance's key comes into it.
+/// A slice comes from an instance that had already fired its first window, and then receives a record of another instance's key.
 #[test]
 fn a_slice_of_one_former_instance_has_windows_that_are_due_for_another() {
     let (first, last) = ((0..).find(|key| owner(*key, 4) == 0).unwrap(), (0..).find(|key| owner(*key, 4) == 3).unwrap());
