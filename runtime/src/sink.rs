@@ -24,7 +24,7 @@ pub trait Sink<T>: Send + Sync + 'static {
         Kind::new("sink")
     }
 
-    /// The version of its [`Committable`] format. Raise it when the format changes; committables of another version are rejected.
+    /// The version of its [`Committable`] format. Raise it when the format changes; committables of another version are never read.
     fn version(&self) -> u32 {
         1
     }

@@ -24,7 +24,7 @@ pub trait Source<T>: Send + Sync + 'static {
         Kind::new("source")
     }
 
-    /// The version of its position format. Raise it when the format changes; positions of another version are rejected.
+    /// The version of its position format. Raise it when the format changes; positions of another version are never read.
     fn version(&self) -> u32 {
         1
     }
