@@ -1,11 +1,12 @@
 //! The order in which a stateful operator sees batches, watermarks and seals: the rules of the time model, as a pure state machine.
 //!
-//! - A batch of an epoch later than the operator's own is stashed until that epoch's seal has passed, then replayed in arrival order
+//! - A batch of an epoch later than the operator's own is stashed until every earlier epoch is sealed, then replayed in arrival order
 //!   (barrier alignment). In at-least-once mode nothing is stashed: that is the whole difference.
-//! - The operator's watermark is `min(watermark of the input, watermarks of the stashed batches)`: a stashed record no longer holds the
-//!   frontier back, and must not turn late.
-//! - With one sender, the watermark under which a batch was sent has been reached when it arrives: it is advanced to BEFORE the batch is
-//!   processed, so that what is late is decided by the order of the source alone. With several senders only the frontier can tell.
+//! - The operator's watermark is `min(watermark of the input, watermarks of the stashed batches)`: a stashed record no longer holds back
+//!   the frontier, but must not become late.
+//! - With one sender, the watermark under which a batch was sent has been reached by the time it arrives. The operator's watermark is
+//!   advanced to it BEFORE the batch is processed, so the order of the source alone decides what is late. With several senders only the
+//!   frontier can tell.
 //! - Within an epoch, the watermark does not pass the lowest watermark that any source had at the barrier behind it. So whatever had fired
 //!   in a snapshot, the sources' part of that snapshot had reached, too. The frontier alone can't ensure this: while it still holds the
 //!   epoch for one source, it may already include what another source has reached behind its barrier.

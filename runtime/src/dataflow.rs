@@ -97,7 +97,7 @@ impl<'s> Dataflow<'s> {
     }
 }
 
-/// A stream on its way from one operator to the next.
+/// The output of an operator, for the next one to read.
 pub struct Edge<'s, T: 'static> {
     pub(crate) flow: Dataflow<'s>,
     pub(crate) stream: StreamVec<'s, Time, Record<T>>,

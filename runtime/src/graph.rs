@@ -21,7 +21,7 @@ pub struct NodeId(pub usize);
 pub enum Role {
     /// Brings records in.
     Source,
-    /// Looks at one record at a time and keeps nothing.
+    /// Looks at one record at a time and keeps no state.
     Stateless,
     /// Keeps state by key.
     Keyed,
@@ -29,7 +29,7 @@ pub enum Role {
     Sink,
 }
 
-/// How records get from one node to the next.
+/// How records are routed from one node to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// They stay on their worker.
@@ -38,7 +38,7 @@ pub enum Route {
     ByKey,
     /// They all go to one worker.
     ToOne,
-    /// They go to every worker, and hold no event time there.
+    /// They go to every worker, and hold back no event time there.
     Broadcast,
 }
 
@@ -103,7 +103,7 @@ pub struct Node {
     pub role: Role,
     /// What it does, as recorded in savepoints.
     pub kind: Kind,
-    /// What it does, in words for people.
+    /// What it does, as shown to people.
     pub label: String,
     /// What it reads.
     pub inputs: Vec<Input>,
@@ -128,7 +128,7 @@ impl Graph {
         &self.nodes
     }
 
-    /// The operator with this id.
+    /// The operator with this id, if there is one.
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0)

@@ -1,6 +1,6 @@
 //! What a job counts while it runs.
 //!
-//! Each operator has one set of counters, shared by its instances on all workers; they add once per batch.
+//! Each operator has one set of counters, shared by its instances on all workers. Instances update them once per batch.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -117,8 +117,8 @@ impl SourceMetrics {
 /// The counters of one node of the graph.
 #[derive(Clone, Debug)]
 pub enum NodeMetrics {
-    /// Of a source.
+    /// The counters of a source.
     Source(Arc<SourceMetrics>),
-    /// Of anything else.
+    /// The counters of any other operator.
     Operator(Arc<OperatorMetrics>),
 }

@@ -25,7 +25,7 @@ pub struct WatermarkStrategy {
 }
 
 impl WatermarkStrategy {
-    /// Records come out of order by at most `max_delay`.
+    /// Records are out of order by at most `max_delay`.
     #[must_use]
     pub fn bounded(max_delay: Duration) -> Self {
         Self { max_delay: Some(max_delay), ..Self::default() }
@@ -148,7 +148,7 @@ impl IdleTimer {
 pub struct Splits {
     strategy: WatermarkStrategy,
     splits: BTreeMap<SplitId, Split>,
-    /// Runs while there is no split.
+    /// Measures how long there has been no split.
     none: Option<IdleTimer>,
     /// Whether there has been no split for as long as a split may be silent.
     none_idle: bool,
@@ -188,7 +188,7 @@ pub struct Combined {
 }
 
 impl Splits {
-    /// No splits yet.
+    /// Starts without splits.
     #[must_use]
     pub fn new(strategy: WatermarkStrategy) -> Self {
         let none = strategy.idle_after.and_then(IdleTimer::new);

@@ -235,7 +235,7 @@ impl Coordinator {
         }
     }
 
-    /// A checkpoint was published.
+    /// Called when a checkpoint was published.
     pub(crate) fn published(&mut self, epoch: Epoch) {
         if self.publishing.remove(&epoch) == Some(Plan::Checkpoint) {
             self.failed_in_a_row = 0;

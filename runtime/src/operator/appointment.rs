@@ -1,4 +1,4 @@
-//! The next time an operator wants to be called.
+//! When an operator is next activated.
 
 use std::time::{Duration, Instant};
 

@@ -70,7 +70,7 @@ impl Rest {
         }
     }
 
-    /// The source has ended.
+    /// Called when the source has ended.
     pub(super) fn end(&mut self) {
         self.wake(State::Awake);
     }

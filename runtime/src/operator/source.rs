@@ -218,7 +218,7 @@ enum Reading {
 }
 
 impl<T: 'static> Driver<T> {
-    /// One activation: bounded work, then an appointment for the next.
+    /// Runs one activation: a bounded amount of work, then an appointment for the next.
     fn drive(&mut self, output: &mut Output<'_, T>) -> Result<(), Error> {
         self.rest.begin();
         if self.capability.is_none() {

@@ -61,7 +61,7 @@ impl Due {
         self.due.insert(time);
     }
 
-    /// The last moment that is due.
+    /// The latest moment in the set.
     #[must_use]
     pub fn last(&self) -> Option<i64> {
         self.due.last().copied()

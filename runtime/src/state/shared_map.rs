@@ -169,7 +169,7 @@ impl<M, V> SharedMap<M, V> {
 pub(super) type Each<'a, M, V> = dyn FnMut(u64, &M, &V) -> Result<(), Error> + 'a;
 
 impl<M: Eq, V> Node<M, V> {
-    /// Returns whether the key is new.
+    /// Inserts an entry. Returns whether its key is new.
     fn insert(&mut self, depth: u32, entry: Entry<M, V>) -> bool {
         match self {
             Self::Branch(children) => match &mut children[slot(entry.hash, depth)] {

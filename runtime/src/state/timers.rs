@@ -44,7 +44,7 @@ struct Frozen<K> {
     lists: Vec<List<K>>,
 }
 
-/// An entry of a log.
+/// A log entry: a timer set or deleted.
 #[derive(Clone)]
 struct Item<K> {
     time: i64,

@@ -33,7 +33,7 @@ pub(super) struct Snapshot {
     pub(super) rows: Vec<OwnedRow>,
     /// The linked files of RocksDB.
     pub(super) link: Option<PathBuf>,
-    /// Where they lie.
+    /// Keeps their directory alive.
     _dir: Rc<TempDir>,
 }
 
