@@ -128,8 +128,8 @@ pub trait Reader<T>: 'static {
     /// The splits known from the start: this reader's share of [`SourceContext::restored`], each with the position it was given, or the
     /// splits it begins with. The next snapshot includes them, whatever happens from then on.
     ///
-    /// Returns `None` while they are not known. The operator then asks again, [`poll`](Self::poll) must return no batch before the answer,
-    /// and snapshots wait for it.
+    /// Returns `None` while they are not known. The operator then asks again, [`poll`](Self::poll) must return neither a batch nor
+    /// [`Poll::Finished`] before the answer, and snapshots wait for it.
     fn resumed(&mut self) -> Option<Vec<Resumed>> {
         Some(Vec::new())
     }
