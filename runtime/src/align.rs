@@ -1,13 +1,15 @@
 //! The order in which a stateful operator sees batches, watermarks and seals: the rules of the time model, as a pure state machine.
 //!
-//! - A batch of an epoch later than the operator's own is stashed until that epoch's seal has passed, then replayed in arrival order
+//! - A batch of an epoch later than the operator's own is stashed until every earlier epoch is sealed, then replayed in arrival order
 //!   (barrier alignment). In at-least-once mode nothing is stashed: that is the whole difference.
-//! - The operator's watermark is `min(watermark of the input, watermarks of the stashed batches)`: a stashed record no longer holds the
-//!   frontier back, and must not turn late.
-//! - With one sender, the watermark under which a batch was sent has been reached when it arrives: it is advanced to BEFORE the batch is
-//!   processed, so that what is late is decided by the order of the source alone. With several senders only the frontier can tell.
-//! - Within an epoch the watermark goes no further than any source had come at the barrier behind it: what a snapshot has fired, its sources know of.
-//!   A frontier that still holds the epoch for one source may have taken in what another has come to behind its barrier.
+//! - The operator's watermark is `min(watermark of the input, watermarks of the stashed batches)`: a stashed record no longer holds back
+//!   the frontier, but must not become late.
+//! - With one sender, the watermark under which a batch was sent has been reached by the time it arrives. The operator's watermark is
+//!   advanced to it BEFORE the batch is processed, so the order of the source alone decides what is late. With several senders only the
+//!   frontier can tell.
+//! - Within an epoch, the watermark does not pass the lowest watermark that any source had at the barrier behind it. So whatever had fired
+//!   in a snapshot, the sources' part of that snapshot had reached, too. The frontier alone can't ensure this: while it still holds the
+//!   epoch for one source, it may already include what another source has reached behind its barrier.
 
 use std::collections::VecDeque;
 
@@ -19,19 +21,20 @@ use crate::time::{Time, Watermark};
 /// Whether records behind a barrier wait for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// They do: a snapshot holds exactly the records before the barrier.
+    /// They do. A snapshot holds exactly the effects of the records before the barrier.
     #[default]
     ExactlyOnce,
-    /// They don't: a snapshot may hold records that will be read again after a restore.
+    /// They don't. A snapshot may include records that will be read again after a restore.
     AtLeastOnce,
 }
 
 /// How many senders an input has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Senders {
-    /// One instance of one operator: what arrives is in its order.
+    /// One instance of one operator. Batches arrive in its order.
     One,
-    /// The instances of a source, by its number in building order: one, if there is nothing to read for the others, which is known before the first batch.
+    /// The instances of a source, by its number in building order. They count as one sender if the other instances have nothing to read,
+    /// which is known before the first batch.
     Instances(usize),
     /// Several.
     Several,
@@ -44,11 +47,11 @@ pub enum Step<B> {
     Advance(Watermark),
     /// Process these records.
     Process(B),
-    /// Everything of this epoch has been processed, nothing of a later one: snapshot.
+    /// Everything of this epoch has been processed, and nothing of a later one: take a snapshot.
     Seal {
         /// The epoch.
         epoch: Epoch,
-        /// Is this the end of input?
+        /// Whether this is the end of input.
         last: bool,
     },
 }
@@ -71,13 +74,13 @@ impl<B> Align<B> {
         Self { mode, senders, epoch, watermark: Watermark::NONE, stash: VecDeque::new(), ended: false }
     }
 
-    /// The source of which it is still to be found out whether it has one instance that sends, or several.
+    /// The source for which it is still unknown whether one or several instances send.
     #[must_use]
     pub fn undecided(&self) -> Option<usize> {
         if let Senders::Instances(source) = self.senders { Some(source) } else { None }
     }
 
-    /// That has been found out.
+    /// Settles whether the instances of the source are a single sender.
     pub fn decide(&mut self, alone: bool) {
         self.senders = if alone { Senders::One } else { Senders::Several };
     }
@@ -88,10 +91,10 @@ impl<B> Align<B> {
         self.epoch
     }
 
-    /// A batch arrived, sent under `time`.
+    /// Takes in a batch that arrived and was sent under `time`.
     ///
     /// # Errors
-    /// What `act` returns.
+    /// Whatever `act` returns.
     pub fn arrive<E>(&mut self, time: Time, batch: B, act: &mut impl FnMut(Step<B>) -> Result<(), E>) -> Result<(), E> {
         if self.mode == Mode::ExactlyOnce && time.epoch > self.epoch {
             self.stash.push_back((time, batch));
@@ -107,11 +110,12 @@ impl<B> Align<B> {
         act(Step::Process(batch))
     }
 
-    /// The input has come to `progress`, and every batch that arrived before has been given to [`Align::arrive`]. `barrier` tells of an epoch the least
-    /// watermark that a source of this input had come to when it put in the barrier behind it; `None` if none has.
+    /// Takes in the progress of the input. Every batch that arrived before must have been given to [`Align::arrive`]. For an epoch,
+    /// `barrier` returns the lowest watermark that a source of this input had when it injected the barrier behind that epoch, or `None` if
+    /// no source has.
     ///
     /// # Errors
-    /// What `act` returns.
+    /// Whatever `act` returns.
     pub fn progress<E>(
         &mut self,
         progress: Progress,
@@ -119,7 +123,7 @@ impl<B> Align<B> {
         act: &mut impl FnMut(Step<B>) -> Result<(), E>,
     ) -> Result<(), E> {
         while progress.sealed(self.epoch) && !self.ended {
-            // What fires at the end of input belongs to the last epoch, and that is one behind which no source has put a barrier.
+            // What fires at the end of input belongs to the last epoch: the one behind which no source has injected a barrier.
             self.ended = progress.ended() && self.stash.is_empty() && barrier(self.epoch).is_none();
             if self.ended {
                 self.advance(progress.watermark(), act)?;
@@ -133,7 +137,7 @@ impl<B> Align<B> {
         self.advance(barrier(self.epoch).map_or(progress.watermark(), |reached| reached.min(progress.watermark())), act)
     }
 
-    /// Processes the stashed batches of the epoch just begun, in the order they came; those of later epochs stay.
+    /// Processes the stashed batches of the epoch that has just begun, in arrival order. Those of later epochs stay.
     fn replay<E>(&mut self, act: &mut impl FnMut(Step<B>) -> Result<(), E>) -> Result<(), E> {
         let (now, later): (VecDeque<_>, VecDeque<_>) = self.stash.drain(..).partition(|(time, _)| time.epoch <= self.epoch);
         self.stash = later;

@@ -1,8 +1,8 @@
-//! The bell that sources sleep by.
+//! The bell that wakes sleeping sources.
 //!
-//! A source with nothing to read has nothing to do until its reader wakes it, a deadline comes, or something changes that all sources look at: the board,
-//! the epoch, the tick, what is part of a complete checkpoint. Whoever changes one of these rings. A source takes its seat before it looks: what it did
-//! not see is changed after that, and rings.
+//! A source with nothing to read has nothing to do until its reader wakes it, a deadline comes, or something changes that all sources
+//! watch: the board, the epoch, the tick, or what is part of a complete checkpoint. Whoever changes one of these rings the bell. A source
+//! takes its seat before it checks them, so any change that it did not see comes later and rings for it.
 
 use std::sync::atomic::{
     AtomicBool, AtomicUsize,
@@ -23,13 +23,13 @@ struct Room {
     seats: Mutex<Vec<Arc<Seat>>>,
 }
 
-/// A source's seat.
+/// The seat of one source.
 struct Seat {
     taken: AtomicBool,
     waker: Waker,
 }
 
-/// Of one source: whether it sleeps by the bell.
+/// A source's handle to its seat.
 pub(crate) struct Sleeper {
     room: Arc<Room>,
     seat: Arc<Seat>,
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Bell {
 }
 
 impl Bell {
-    /// Something has changed. Costs a fence while nobody sleeps.
+    /// Announces a change. Costs only a fence while nobody sleeps.
     pub(crate) fn ring(&self) {
         fence(SeqCst);
         if self.0.sleepers.load(Relaxed) == 0 {
@@ -55,7 +55,7 @@ impl Bell {
         }
     }
 
-    /// A seat for a source that this wakes.
+    /// Adds a seat for a source that `waker` wakes.
     pub(crate) fn sleeper(&self, waker: Waker) -> Sleeper {
         let seat = Arc::new(Seat { taken: AtomicBool::new(false), waker });
         self.0.seats.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&seat));
@@ -74,9 +74,10 @@ impl Room {
 }
 
 impl Sleeper {
-    /// From now on the next change wakes it. Returns whether it had its seat already, and so nothing has changed since.
+    /// Takes the seat: from now on the next change wakes the source. Returns whether the seat was already taken, which means that nothing
+    /// has changed since.
     pub(crate) fn take_seat(&self) -> bool {
-        // Counted first, as the bell counts down whom it finds seated.
+        // Count first, because the bell decrements the count for every source it finds seated.
         self.room.sleepers.fetch_add(1, SeqCst);
         let seated = self.seat.taken.swap(true, SeqCst);
         if seated {
@@ -86,7 +87,7 @@ impl Sleeper {
         seated
     }
 
-    /// Changes wake it no longer.
+    /// Leaves the seat: changes no longer wake the source.
     pub(crate) fn leave(&self) {
         self.room.vacate(&self.seat);
     }

@@ -1,7 +1,7 @@
-//! Where the sources of a process tell each other how far their event time has come.
+//! Where the sources of a process tell each other how far their event time has advanced.
 //!
-//! An idle source can't leave the watermark of a dataflow, as its capability counts as long as it is held; it follows the active ones
-//! instead. It never parks at the end of time, for it may wake. The same board tells a source that it is too far ahead.
+//! An idle source can't withdraw from the watermark of a dataflow, because its capability counts as long as it is held. It follows the
+//! active sources instead. It never moves to the end of time, because it may wake. The same board tells a source that it is too far ahead.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{
@@ -15,46 +15,46 @@ use tidegate_checkpoints::Epoch;
 use crate::bell::Bell;
 use crate::time::Watermark;
 
-/// Does a source instance have a say in event time?
+/// Whether a source instance takes part in event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// It brings records.
     Active,
     /// It has been silent for longer than its `idle_after`.
     Idle,
-    /// It has read everything, and holds event time where its source has come to until the job stops: waiting for it is in vain.
+    /// It has read everything, and holds event time where its source has got to until the job stops. Don't wait for it.
     ReadOut,
     /// It has ended.
     Ended,
 }
 
-/// One line on the board.
+/// One entry on the board.
 #[derive(Debug)]
 struct Slot {
     group: usize,
     watermark: AtomicI64,
     status: AtomicU8,
-    /// Has it more to read at once?
+    /// Whether it has more to read at once.
     backlog: AtomicBool,
     opening: AtomicU8,
-    /// The latest event time that something its records come to waits for.
+    /// The latest event time that an operator downstream waits for.
     waits: AtomicI64,
-    /// The last epochs behind which it has put a barrier, and its watermark then.
+    /// The last epochs behind which it has injected a barrier, with its watermark at each.
     barriers: Mutex<VecDeque<(Epoch, Watermark)>>,
 }
 
-/// What is known of a reader before anything is read.
+/// What is known about a reader before anything is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opening {
     /// It is not open yet.
     Awaited,
-    /// There is nothing for it.
+    /// It has nothing to read.
     Vacant,
-    /// It may bring something.
+    /// It may have something to read.
     Open,
 }
 
-/// How many barriers of a source are remembered. Checkpoints are taken one at a time, so that operators are hardly ever two behind.
+/// How many barriers of a source are remembered. Checkpoints are taken one at a time, so operators are rarely even two behind.
 const BARRIERS: usize = 8;
 
 impl Slot {
@@ -84,7 +84,7 @@ impl Slot {
     }
 }
 
-/// The watermarks of all source instances of a job. Sources whose records never meet are in different groups and don't see each other.
+/// The watermarks of all source instances of a job. Sources whose records never meet are in different groups and ignore each other.
 #[derive(Debug, Default)]
 pub struct Board {
     workers: usize,
@@ -110,11 +110,11 @@ impl Board {
         Self { workers, slots, bell: Bell::default() }
     }
 
-    /// Instance `worker` of `source` says where it is.
+    /// Posts the watermark and the status of instance `worker` of `source`.
     pub fn post(&self, source: usize, worker: usize, watermark: Watermark, status: Status) {
         if let Some(slot) = self.slots.get(source * self.workers + worker) {
             let mut changed = slot.status.load(Relaxed) != status as u8;
-            // That of one that has ended no longer counts; it must not be seen before its status is.
+            // The watermark of an instance that has ended no longer counts, and must not be seen before its status is.
             if status != Status::Ended {
                 changed |= slot.watermark.swap(watermark.0, Relaxed) != watermark.0;
             }
@@ -125,7 +125,7 @@ impl Board {
         }
     }
 
-    /// Instance `worker` of `source` has opened its reader, for which there may be nothing.
+    /// Posts that instance `worker` of `source` has opened its reader. `vacant`: there is nothing for it to read.
     pub fn post_opened(&self, source: usize, worker: usize, vacant: bool) {
         if let Some(slot) = self.slots.get(source * self.workers + worker) {
             slot.opening.store(if vacant { Opening::Vacant } else { Opening::Open } as u8, Release);
@@ -133,19 +133,19 @@ impl Board {
         }
     }
 
-    /// Have all instances of `source` opened their readers?
+    /// Whether all instances of `source` have opened their readers.
     #[must_use]
     pub fn opened(&self, source: usize) -> bool {
         self.instances(source).all(|slot| slot.opening() != Opening::Awaited)
     }
 
-    /// Is there something for no more than one instance of `source`? To be asked when all have opened their readers.
+    /// Whether at most one instance of `source` has something to read. Ask once all have opened their readers.
     #[must_use]
     pub fn reads_alone(&self, source: usize) -> bool {
         self.instances(source).filter(|slot| slot.opening() != Opening::Vacant).count() <= 1
     }
 
-    /// Instance `worker` of `source` says whether it has more to read at once.
+    /// Posts whether instance `worker` of `source` has more to read at once.
     pub fn post_backlog(&self, source: usize, worker: usize, backlog: bool) {
         if let Some(slot) = self.slots.get(source * self.workers + worker)
             && slot.backlog.swap(backlog, Relaxed) != backlog
@@ -154,7 +154,7 @@ impl Board {
         }
     }
 
-    /// Instance `worker` of `source` is about to put a barrier behind `epoch` into its stream, having come to `watermark`.
+    /// Posts that instance `worker` of `source`, now at `watermark`, is about to inject the barrier behind `epoch`.
     pub fn post_barrier(&self, source: usize, worker: usize, epoch: Epoch, watermark: Watermark) {
         if let Some(slot) = self.slots.get(source * self.workers + worker) {
             let mut barriers = slot.barriers();
@@ -165,8 +165,8 @@ impl Board {
         }
     }
 
-    /// The least watermark that an instance of these sources had come to when it put in the barrier behind `epoch`; `None` if none has. Of one that is not
-    /// remembered the next one stands for it.
+    /// The lowest watermark that an instance of these sources had when it injected the barrier behind `epoch`, or `None` if none has. If a
+    /// barrier is no longer remembered, the next one stands in for it.
     #[must_use]
     pub fn barrier(&self, sources: &[usize], epoch: Epoch) -> Option<Watermark> {
         let slots = sources.iter().flat_map(|source| self.instances(*source));
@@ -183,7 +183,7 @@ impl Board {
         self.slots.iter().filter(move |s| Some(s.group) == group)
     }
 
-    /// Something that the records of these sources come to waits for this event time.
+    /// Posts that something downstream of these sources waits for this event time.
     pub fn post_waits(&self, sources: &[usize], until: Watermark) {
         for slot in sources.iter().filter_map(|source| self.slots.get(source * self.workers)) {
             let until = until.0.min(Watermark::END.0 - 1);
@@ -193,9 +193,10 @@ impl Board {
         }
     }
 
-    /// How far an idle instance of `source` may go: the least watermark of the active instances of its group; if all are idle, the
-    /// greatest of theirs, as everything that came is then behind that. If it has been `left` alone for long, and others have brought records and ended,
-    /// nobody brings what is waited for: all of that is due. But it is not the end of time, as the idle ones may wake.
+    /// How far an idle instance of `source` may advance. While instances of its group are active, that is the lowest watermark of those. If
+    /// all are idle, it is their highest watermark, because nothing that came is ahead of it. If the instance has been `left` alone for
+    /// long, and others have brought records and ended, nobody will bring what operators wait for, so everything they wait for is due. It
+    /// is never the end of time, because idle instances may wake.
     #[must_use]
     pub fn follow(&self, source: usize, left: bool) -> Watermark {
         self.least_active(source).unwrap_or_else(|| {
@@ -207,27 +208,27 @@ impl Board {
         })
     }
 
-    /// Where event time is when all instances of `source` have read everything: at the greatest watermark of theirs, as when one has read it all. `None`
-    /// while some have more.
+    /// The event time once all instances of `source` have read everything: their highest watermark, as if one instance had read it all.
+    /// `None` while some have more to read.
     #[must_use]
     pub fn read_out(&self, source: usize) -> Option<Watermark> {
         let all = self.instances(source).all(|s| s.status() == Status::ReadOut);
         if all { self.instances(source).map(Slot::watermark).max() } else { None }
     }
 
-    /// The least watermark of all sources that have not ended.
+    /// The lowest watermark of all sources that have not ended.
     #[must_use]
     pub fn slowest(&self) -> Option<Watermark> {
         self.slots.iter().filter(|s| s.status() != Status::Ended).map(Slot::watermark).min()
     }
 
-    /// The least watermark of the active instances in the group of `source`.
+    /// The lowest watermark of the active instances in the group of `source`.
     #[must_use]
     pub fn least_active(&self, source: usize) -> Option<Watermark> {
         self.group_of(source).filter(|s| s.status() == Status::Active).map(Slot::watermark).min()
     }
 
-    /// The least watermark of those of them that have one, and more to read at once: waiting for them is not in vain.
+    /// The lowest watermark of those active instances that have one and have more to read at once. Waiting for them makes sense.
     #[must_use]
     pub fn least_busy(&self, source: usize) -> Option<Watermark> {
         let busy = self.group_of(source).filter(|s| s.status() == Status::Active && s.backlog.load(Relaxed));

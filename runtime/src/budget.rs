@@ -3,20 +3,20 @@
 use crate::config::StateConfig;
 use crate::graph::Graph;
 
-/// The shares of [`StateConfig::memory`], where state may leave memory. In bytes.
+/// How [`StateConfig::memory`] is divided where state may leave memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// The operator instances that keep state, on all workers together.
+    /// The number of operator instances that keep state, over all workers.
     pub instances: usize,
-    /// For the values that one of them holds as they are used.
+    /// For the deserialized values in memory, per instance.
     pub values: usize,
-    /// For RocksDB's blocks and write buffers, of all of them together.
+    /// For RocksDB's blocks and write buffers, over all instances.
     pub rocksdb: usize,
 }
 
 impl Budget {
-    /// Half of the memory is for RocksDB, and three eighths are for values, in equal shares. An eighth is left for what is added while a snapshot is on its
-    /// way, and can't be evicted.
+    /// Gives half of the memory to RocksDB and three eighths to values, in equal shares. One eighth is left for what is added while a
+    /// snapshot is in progress and can't be evicted.
     #[must_use]
     pub fn new(state: &StateConfig, graph: &Graph, workers: usize) -> Self {
         let keyed = graph.nodes().iter().filter(|node| !node.states.is_empty()).count();

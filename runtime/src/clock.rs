@@ -1,20 +1,20 @@
-//! The one clock: the time of day that a job goes by.
+//! The job's clock: the time of day that a job goes by.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The time of day: that of the machine, or one that a test sets.
+/// The time of day, either the machine's or one that a test sets.
 ///
-/// A job has one, [`RunConfig::clock`](crate::RunConfig::clock). Windows and patterns in processing time, timers of the wall clock, the time to live
-/// of state and ingestion time all go by it. Clones are the same clock.
+/// A job has one clock, [`RunConfig::clock`](crate::RunConfig::clock). Windows and patterns in processing time, wall-clock timers, the time
+/// to live of state, and ingestion time all follow it. Clones share the same clock.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);
 
-/// How soon whoever waits for a manual clock looks at it again: nobody knows when it will be set.
+/// How often a manual clock is checked, because nobody knows when it will be set.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// The longest wait for the clock of the machine, which may be set forward.
+/// The longest wait on the machine's clock, because that clock may be set forward.
 const LONGEST: Duration = Duration::from_secs(1);
 
 impl Clock {
@@ -24,14 +24,14 @@ impl Clock {
         Self(Some(Arc::new(AtomicI64::new(now))))
     }
 
-    /// Sets a manual clock. Has no effect on that of the machine.
+    /// Sets a manual clock. Has no effect on the machine's clock.
     pub fn set(&self, now: i64) {
         if let Some(clock) = &self.0 {
             clock.store(now, SeqCst);
         }
     }
 
-    /// Milliseconds since 1970.
+    /// The current time in milliseconds since 1970.
     #[must_use]
     pub fn now(&self) -> i64 {
         match &self.0 {
@@ -40,7 +40,7 @@ impl Clock {
         }
     }
 
-    /// How long to wait before looking whether the clock shows `time`.
+    /// How long to wait before checking whether the clock has reached `time`.
     pub(crate) fn wait(&self, time: i64) -> Duration {
         if self.0.is_some() {
             return LOOK;

@@ -10,29 +10,29 @@ use crate::align::Mode;
 use crate::checkpoint::{CheckpointConfig, Restore};
 use crate::clock::Clock;
 
-/// Where keyed state lies.
+/// Where keyed state is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
     /// In memory.
     #[default]
     Memory,
-    /// In memory as far as it fits, and in RocksDB beyond.
+    /// In memory as far as it fits, and in RocksDB beyond that.
     RocksDb,
 }
 
 /// How state is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateConfig {
-    /// Where it lies.
+    /// Where it is kept.
     pub backend: Backend,
-    /// A directory of the job's own, for state that does not fit and for snapshots until they are stored. It is made when it is needed.
+    /// A directory of the job's own, for state that does not fit into memory and for snapshots until they are stored. Created when needed.
     pub dir: PathBuf,
-    /// Bytes for cached entries, and for RocksDB's blocks and write buffers, of all operators together.
+    /// The memory budget for cached entries and for RocksDB's blocks and write buffers, in bytes, for all operators together.
     pub memory: usize,
 }
 
 impl StateConfig {
-    /// The files of a run; nothing in there outlives it.
+    /// The directory for files of a run. Nothing in it outlives the run.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.dir.join("run")
     }
@@ -47,25 +47,25 @@ impl Default for StateConfig {
 /// How a job is run.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
-    /// The name of the job, as its checkpoints have it.
+    /// The name of the job, as recorded in its checkpoints.
     pub job: String,
     /// The number of workers, each a thread.
     pub workers: usize,
-    /// How keys are cut into groups; fixed for the life of a job's state.
+    /// How keys are divided into key groups. Fixed for the life of a job's state.
     pub key_groups: KeyGroups,
     /// Whether records behind a barrier wait for it.
     pub mode: Mode,
-    /// How often to put a barrier into the streams that nothing is made of. `None`: never.
+    /// How often to inject a barrier that starts no checkpoint. `None`: never.
     pub barrier_every: Option<Duration>,
     /// How state is kept.
     pub state: StateConfig,
     /// Where and how often checkpoints are taken. `None`: never.
     pub checkpoints: Option<CheckpointConfig>,
-    /// What to go on from.
+    /// The snapshot to resume from.
     pub restore: Option<Arc<Restore>>,
-    /// Where the end of input, or a stop, takes a savepoint. Windows stay open then.
+    /// Where the end of input, or a stop, takes a savepoint. Windows then stay open.
     pub savepoint_at_end: Option<String>,
-    /// The one clock of the job: processing time, the time to live of state and ingestion time go by it.
+    /// The job's only clock. Processing time, time to live of state, and ingestion time follow it.
     pub clock: Clock,
 }
 
@@ -87,7 +87,7 @@ impl RunConfig {
         }
     }
 
-    /// A barrier every `interval`.
+    /// Injects a barrier every `interval`.
     #[must_use]
     pub fn barrier_every(mut self, interval: Duration) -> Self {
         self.barrier_every = Some(interval);

@@ -1,4 +1,4 @@
-//! What a job is built on: the scope of one worker, the graph as it grows, and the edges between operators.
+//! What a job is built with: the scope of one worker, the graph as it grows, and the edges between operators.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,10 +29,10 @@ pub struct Dataflow<'s> {
 /// What all operators of one worker share.
 pub(crate) struct Shared {
     pub(crate) graph: RefCell<Graph>,
-    /// What was said of operators that are yet to be built, by their names.
+    /// What [`Dataflow::describe`] said about operators that are yet to be built, by name.
     about: RefCell<HashMap<String, About>>,
     pub(crate) control: Arc<Control>,
-    /// Where the sinks are; sources measure by it what is in flight.
+    /// The progress of the sinks. Sources use it to measure what is in flight.
     pub(crate) probe: Handle<Time>,
 }
 
@@ -62,7 +62,7 @@ impl<'s> Dataflow<'s> {
         self.shared.graph.borrow().clone()
     }
 
-    /// Enters an operator into the graph.
+    /// Adds an operator to the graph.
     pub(crate) fn add(&self, name: &str, role: Role, spec: OperatorSpec, inputs: Vec<Input>) -> NodeId {
         let About { id, mut basis, parallelism } = self.shared.about.borrow_mut().remove(name).unwrap_or_default();
         let OperatorSpec { kind, form, label } = spec;
@@ -83,7 +83,7 @@ impl<'s> Dataflow<'s> {
         })
     }
 
-    /// Says something of the operator that will be built under this name: what its state is kept under, what that rests on.
+    /// Describes the operator that will be built under this name: the name under which its state is kept, and what the state depends on.
     pub fn describe(&self, operator: &str, about: About) {
         self.shared.about.borrow_mut().insert(operator.to_owned(), about);
     }
@@ -94,28 +94,28 @@ impl<'s> Dataflow<'s> {
         asked.map_or(self.workers(), |asked| asked.get().min(self.workers()))
     }
 
-    /// The name that the state of an operator is kept under.
+    /// The name under which an operator's state is kept.
     pub(crate) fn id(&self, node: NodeId) -> String {
         self.shared.graph.borrow().node(node).map_or_else(String::new, |node| node.id.clone())
     }
 
-    /// The operator keeps a list of items of this schema, and judges what a snapshot holds of it.
+    /// Records the schema of the list that an operator keeps, and what judges such a list in a snapshot.
     pub(crate) fn listed(&self, node: NodeId, schema: String, judge: Judge) {
         self.shared.graph.borrow_mut().listed(node, schema, judge);
     }
 
-    /// The operator keeps these states.
+    /// Records the states that an operator keeps.
     pub(crate) fn declare(&self, node: NodeId, states: Vec<Schema>) {
         self.shared.graph.borrow_mut().declare(node, states);
     }
 
-    /// What was made of an operator, if it could be made. If not, the graph is not one that can run.
+    /// Unwraps what was made for an operator. If that failed, the graph can't be run.
     pub(crate) fn made<L>(&self, node: NodeId, made: Result<L, Error>) -> Option<L> {
         made.map_err(|error| self.shared.graph.borrow_mut().fail(node, error.to_string())).ok()
     }
 }
 
-/// A stream on its way from one operator to the next.
+/// The output of an operator, for the next one to read.
 pub struct Edge<'s, T: 'static> {
     pub(crate) flow: Dataflow<'s>,
     pub(crate) stream: StreamVec<'s, Time, Record<T>>,
@@ -124,7 +124,7 @@ pub struct Edge<'s, T: 'static> {
     origin: Origin,
 }
 
-/// What feeds a stream; each operator has a watermark of its own.
+/// What feeds a stream. Each operator has a watermark of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A source, by its number in building order.
@@ -142,7 +142,7 @@ impl<T: Clone + 'static> Clone for Edge<'_, T> {
 }
 
 impl<'s, T: 'static> Edge<'s, T> {
-    /// The output of an operator that times it itself, or forwards the times of what comes from `origin`.
+    /// The output of an operator that times it itself, or that forwards the times of what comes from `origin`.
     pub(crate) fn new(
         flow: Dataflow<'s>,
         stream: StreamVec<'s, Time, Record<T>>,
@@ -153,7 +153,7 @@ impl<'s, T: 'static> Edge<'s, T> {
         Self { flow, stream, from: vec![(node, port)], origin }
     }
 
-    /// The job this is part of.
+    /// The job that this edge is part of.
     #[must_use]
     pub fn dataflow(&self) -> &Dataflow<'s> {
         &self.flow
@@ -167,7 +167,7 @@ impl<'s, T: 'static> Edge<'s, T> {
         self.from.iter().map(|&(from, port)| Input { from, port, route }).collect()
     }
 
-    /// The senders of which an operator that reads this over `route` has to make sense.
+    /// The senders that an operator reading this edge over `route` has to deal with.
     pub(crate) fn senders(&self, route: Route) -> Senders {
         let alone = route == Route::Local || self.flow.workers() == 1;
         match self.origin {
@@ -178,7 +178,7 @@ impl<'s, T: 'static> Edge<'s, T> {
         }
     }
 
-    /// All records of both streams. Event time goes on only as far as both have come.
+    /// Merges two streams. Event time advances only as far as it has in both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         let stream = self.stream.concat(other.stream);

@@ -9,17 +9,17 @@ use tidegate_checkpoints::{Epoch, InvalidOperatorId};
 pub enum Domain {
     /// The user: data, a path, a setting.
     User,
-    /// Something outside: a disk, a server. Trying again may help.
+    /// Something outside, such as a disk or a server. Retrying may help.
     External,
-    /// What the job goes on from is damaged: an older checkpoint may do.
+    /// The snapshot that the job resumes from is damaged. An older checkpoint may work.
     Snapshot,
-    /// Whoever runs the job a second time: another run has taken over what this one did. To try again would only begin a fight.
+    /// Whoever runs the job a second time: another run has taken over from this one. Retrying would only start a fight between them.
     Superseded,
-    /// Tidegate: a broken invariant.
+    /// Tidegate itself: an invariant is broken.
     Internal,
 }
 
-/// An error of a source, an operator or a sink: a sentence, who must act, and where it happened once that is known.
+/// An error of a source, an operator or a sink: a message and who has to act.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -30,7 +30,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// Something the user has to mend.
+    /// An error that the user has to fix.
     pub fn user(message: impl Into<String>) -> Self {
         Self { domain: Domain::User, message: message.into(), cause: None }
     }
@@ -40,7 +40,7 @@ impl Error {
         Self { domain: Domain::External, message: message.into(), cause: Some(Box::new(cause)) }
     }
 
-    /// What the job goes on from is not what was written.
+    /// The snapshot that the job resumes from does not hold what was written.
     pub fn damaged(message: impl Into<String>) -> Self {
         Self { domain: Domain::Snapshot, message: message.into(), cause: None }
     }
@@ -50,7 +50,7 @@ impl Error {
         Self { domain: Domain::Superseded, message: message.into(), cause: None }
     }
 
-    /// An invariant of ours is broken.
+    /// One of Tidegate's own invariants is broken.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { domain: Domain::Internal, message: message.into(), cause: None }
     }
@@ -85,7 +85,7 @@ pub enum JobError {
         /// The panic's message.
         message: String,
     },
-    /// A thread beside the workers panicked: a bug in Tidegate.
+    /// A thread other than the workers panicked: a bug in Tidegate.
     #[error("the thread `{name}` panicked: {message}")]
     Thread {
         /// The thread.
@@ -93,7 +93,7 @@ pub enum JobError {
         /// The panic's message.
         message: String,
     },
-    /// A checkpoint that the job can't do without came to nothing.
+    /// A checkpoint that the job can't do without failed.
     #[error("checkpoint {epoch} failed: {why}")]
     Checkpoint {
         /// Its epoch.
@@ -101,7 +101,7 @@ pub enum JobError {
         /// Why.
         why: String,
     },
-    /// The graph is not one that can run.
+    /// The graph can't be run.
     #[error(transparent)]
     Graph(#[from] GraphError),
     /// The workers could not be started.
@@ -109,7 +109,7 @@ pub enum JobError {
     Start(String),
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
@@ -119,13 +119,13 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> String {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {
-    /// Two operators of one name.
+    /// Two operators have the same name.
     #[error("two operators are called `{0}`: names are unique in a job, as state and metrics are kept under them")]
     DuplicateName(String),
-    /// Two operators that would keep their state under one name.
+    /// Two operators would keep their state under the same name.
     #[error("two operators keep their state under `{0}`: give one of them another `uid`")]
     DuplicateId(String),
-    /// A name that can't be one.
+    /// An invalid name.
     #[error("{0}")]
     InvalidName(InvalidOperatorId),
     /// An operator that can't be made.
@@ -136,7 +136,7 @@ pub enum GraphError {
         /// Why.
         why: String,
     },
-    /// Nothing to run.
+    /// There is nothing to run.
     #[error("the job has no source")]
     NoSource,
 }

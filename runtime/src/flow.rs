@@ -1,8 +1,8 @@
-//! Flow control: sources bound the data in flight by time, whatever fans out behind them.
+//! Flow control: sources bound the data in flight by time, whatever fan-out lies behind them.
 //!
-//! Every record enters under a tick of the job's [`TickClock`]; the oldest tick that the sinks have not yet seen off tells for how long
-//! data is under way. The clock stands still while that is too long, and sources pause. What each source may have in flight is
-//! held to a [`Pacer`]'s window besides, so that a sink that was quick can't be buried in one tick when it turns slow.
+//! Every record enters under a tick of the job's [`TickClock`]. The oldest tick that the sinks have not yet finished tells for how long
+//! data has been in flight. While that is too long, the clock stands still and sources pause. A [`Pacer`] also limits what each source may
+//! have in flight, so that a sink that was fast isn't buried in one tick when it turns slow.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 /// The length of a tick.
 pub const TICK: Duration = Duration::from_millis(20);
 
-/// So many ticks may be in flight before sources pause.
+/// The number of ticks that may be in flight before sources pause.
 pub const MAX_TICKS_IN_FLIGHT: u32 = 5;
 
-/// The coarse clock of a job, shared by its workers. It never goes back.
+/// A job's coarse clock, shared by its workers. It never goes back.
 #[derive(Debug)]
 pub struct TickClock {
     started: Instant,
@@ -29,13 +29,14 @@ impl Default for TickClock {
 }
 
 impl TickClock {
-    /// The tick now, after stepping by one if a tick's time has passed and fewer than the allowed are in flight since `oldest`.
+    /// The current tick, after stepping by one if a tick's time has passed and fewer than the allowed number of ticks are in flight since
+    /// `oldest`.
     pub fn step(&self, oldest: u32) -> u32 {
         let now = self.elapsed();
         let tick = self.tick.load(Relaxed);
         let due = self.stepped_at.load(Relaxed) + TICK.as_micros() as u64;
         if now.as_micros() as u64 >= due && tick.saturating_sub(oldest) < MAX_TICKS_IN_FLIGHT {
-            // Of several workers at once, one steps.
+            // If several workers try at once, one steps.
             if self.tick.compare_exchange(tick, tick.saturating_add(1), Relaxed, Relaxed).is_ok() {
                 self.stepped_at.store(now.as_micros() as u64, Relaxed);
             }
@@ -43,7 +44,7 @@ impl TickClock {
         self.tick.load(Relaxed)
     }
 
-    /// The tick now.
+    /// The current tick.
     #[must_use]
     pub fn tick(&self) -> u32 {
         self.tick.load(Relaxed)
@@ -56,20 +57,20 @@ impl TickClock {
     }
 }
 
-/// How many records one source instance may have in flight: a window like TCP's. It doubles each time a full window has left within two
-/// ticks, until the first cut; then it goes by eighths up and quarters down, once per round trip, and so settles at what the sinks take in
-/// about three ticks.
+/// How many records one source instance may have in flight: a window, as in TCP. It doubles each time a full window has left within two
+/// ticks, until the first cut. From then on it grows by an eighth and shrinks by a quarter, once per round trip, and so settles at what the
+/// sinks take in about three ticks.
 #[derive(Debug)]
 pub struct Pacer {
     window: usize,
-    /// What was emitted under each tick still in flight, and the sum.
+    /// What was emitted under each tick still in flight.
     emitted: VecDeque<(u32, usize)>,
     in_flight: usize,
     cut: bool,
     full: bool,
-    /// Was the clock stopped since? Ticks don't tell the time then.
+    /// Whether the clock has stood still since. Ticks don't measure time then.
     stalled: bool,
-    /// The window is left alone until what was emitted by this tick has left.
+    /// The window stays as it is until what was emitted by this tick has left.
     judged_at: Option<u32>,
 }
 
@@ -86,7 +87,7 @@ impl Default for Pacer {
 }
 
 impl Pacer {
-    /// What may be emitted in `tick`, when data that entered in tick `oldest` is still under way. Zero: pause.
+    /// How many records may be emitted in `tick` when data that entered in tick `oldest` is still in flight. Zero means pause.
     pub fn allowance(&mut self, tick: u32, oldest: u32) -> usize {
         while let Some((_, left)) = self.emitted.pop_front_if(|(t, _)| *t < oldest) {
             self.in_flight -= left;
@@ -103,14 +104,14 @@ impl Pacer {
                 (self.full, self.judged_at) = (false, Some(tick));
             }
         }
-        // Half a window a tick: if it all went at once, it would all leave at once, and the sinks would run dry in between.
+        // Half a window per tick: if all of it went out at once, it would all leave at once, and the sinks would run dry in between.
         let this_tick = self.emitted.back().filter(|(t, _)| *t == tick).map_or(0, |(_, records)| *records);
         let free = self.window.saturating_sub(self.in_flight).min((self.window / 2).saturating_sub(this_tick));
         self.full |= free == 0;
         if ticks >= MAX_TICKS_IN_FLIGHT { 0 } else { free }
     }
 
-    /// So many records were emitted in `tick`.
+    /// Records that `records` records were emitted in `tick`.
     pub fn emitted(&mut self, tick: u32, records: usize) {
         self.judged_at.get_or_insert(tick);
         self.in_flight += records;
@@ -125,7 +126,8 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    /// A pipeline that sees off `rate` records a tick, fed by one source for `ticks` ticks: the most that was ever in flight.
+    /// Simulates a pipeline that finishes `rate` records per tick, fed by one source for `ticks` ticks. Returns the most records ever in
+    /// flight, and the total.
     fn peak_in_flight(rate: usize, ticks: u32) -> (usize, usize) {
         let (mut pacer, mut queue, mut peak, mut total) = (Pacer::default(), VecDeque::new(), 0, 0);
         let mut tick = 0;
@@ -161,10 +163,10 @@ mod tests {
 
     #[test]
     fn a_slow_sink_bounds_what_is_in_flight_and_a_fast_one_is_kept_busy() {
-        // 20 records a tick: one a millisecond.
+        // 20 records per tick: one per millisecond.
         let (peak, _) = peak_in_flight(20, 2_000);
         assert!(peak <= Pacer::FIRST + 1_024, "{peak}");
-        // 200,000 a tick: ten million a second. Of 200 ticks all but the ramp are full.
+        // 200,000 per tick: ten million per second. Of 1,000 ticks, all but the ramp are full.
         let (peak, total) = peak_in_flight(200_000, 1_000);
         assert!(total > 970 * 200_000, "{total}");
         assert!(peak < 6 * 200_000, "{peak}");

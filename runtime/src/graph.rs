@@ -13,7 +13,7 @@ use crate::kind::Kind;
 use crate::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
 use crate::state::Schema;
 
-/// A node of the graph, by its place in the order of building, which is the same on every worker.
+/// A node of the graph, identified by its place in building order, which is the same on every worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub usize);
 
@@ -22,7 +22,7 @@ pub struct NodeId(pub usize);
 pub enum Role {
     /// Brings records in.
     Source,
-    /// Looks at one record at a time and keeps nothing.
+    /// Looks at one record at a time and keeps no state.
     Stateless,
     /// Keeps state by key.
     Keyed,
@@ -30,7 +30,7 @@ pub enum Role {
     Sink,
 }
 
-/// How records get from one node to the next.
+/// How records are routed from one node to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// They stay on their worker.
@@ -39,33 +39,33 @@ pub enum Route {
     ByKey,
     /// They all go to one worker.
     ToOne,
-    /// They go to every worker, and hold no event time there.
+    /// They go to every worker, and hold back no event time there.
     Broadcast,
 }
 
-/// An edge into a node.
+/// An incoming edge of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// Where it comes from.
     pub from: NodeId,
     /// The side output it comes from, e.g. `late`; `None` for the main output.
     pub port: Option<&'static str>,
-    /// How the records travel.
+    /// How the records are routed.
     pub route: Route,
 }
 
-/// What is known of an operator beyond what it does.
+/// What is known about an operator besides what it does.
 #[derive(Clone, Debug, Default)]
 pub struct About {
-    /// The name that its state is kept under, if not that of the operator. It stays when that changes.
+    /// The name under which its state is kept, if not the operator's own. It stays the same when the operator is renamed.
     pub id: Option<String>,
-    /// What its state rests on.
+    /// What its state depends on.
     pub basis: Basis,
     /// On how many workers its keys lie; on all of them if `None`, or if there are fewer.
     pub parallelism: Option<NonZeroUsize>,
 }
 
-/// Says whether a source or a sink can go on from the items of its list in a snapshot.
+/// Decides whether a source or a sink can resume from the items of its list in a snapshot.
 #[derive(Clone)]
 pub struct Judge(Arc<Judging>);
 
@@ -76,10 +76,10 @@ impl Judge {
         Self(Arc::new(judge))
     }
 
-    /// Can it go on from these?
+    /// Checks whether it can resume from these items.
     ///
     /// # Errors
-    /// Why it can't.
+    /// It can't; the error says why.
     pub(crate) fn judge(&self, list: &[Json]) -> Result<(), Error> {
         (self.0)(list)
     }
@@ -96,19 +96,19 @@ impl std::fmt::Debug for Judge {
 pub struct Node {
     /// Its name, unique in the job.
     pub name: String,
-    /// The name that its state is kept under, unique in the job, too.
+    /// The name under which its state is kept. Unique in the job, too.
     pub id: String,
-    /// What its state rests on.
+    /// What its state depends on.
     pub basis: Basis,
     /// On how many workers its keys lie; on all of them if `None`, or if there are fewer.
     pub parallelism: Option<NonZeroUsize>,
-    /// Judges what a snapshot holds for it, if more is to be said of that than its state tells.
+    /// Judges what a snapshot holds for it, if that takes more than comparing schemas.
     pub judge: Option<Judge>,
     /// What it is to the runtime.
     pub role: Role,
-    /// What it does, as savepoints know it.
+    /// What it does, as recorded in savepoints.
     pub kind: Kind,
-    /// What it does, in words for people.
+    /// What it does, as shown to people.
     pub label: String,
     /// What it reads.
     pub inputs: Vec<Input>,
@@ -118,11 +118,11 @@ pub struct Node {
     pub list: Option<String>,
 }
 
-/// The operators of a job in the order they were built: every node comes after those it reads.
+/// The operators of a job in building order: every node comes after those it reads.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
-    /// Why the first operator could not be made, if one couldn't.
+    /// The first operator that could not be made, and why.
     failure: Option<(NodeId, String)>,
 }
 
@@ -133,38 +133,38 @@ impl Graph {
         &self.nodes
     }
 
-    /// The operator with this id.
+    /// The operator with this id, if there is one.
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0)
     }
 
-    /// Adds an operator. Names are judged later, by [`Graph::validate`], as building can't fail.
+    /// Adds an operator. Names are checked later, by [`Graph::validate`], because building can't fail.
     pub(crate) fn add(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
         NodeId(self.nodes.len() - 1)
     }
 
-    /// The operator keeps these states.
+    /// Records the states that an operator keeps.
     pub(crate) fn declare(&mut self, id: NodeId, states: Vec<Schema>) {
         if let Some(node) = self.nodes.get_mut(id.0) {
             node.states = states;
         }
     }
 
-    /// The operator keeps a list of items of this schema, and judges what a snapshot holds of it.
+    /// Records the schema of the list that an operator keeps, and what judges such a list in a snapshot.
     pub(crate) fn listed(&mut self, id: NodeId, schema: String, judge: Judge) {
         if let Some(node) = self.nodes.get_mut(id.0) {
             (node.list, node.judge) = (Some(schema), Some(judge));
         }
     }
 
-    /// The operator can't be made.
+    /// Records that an operator can't be made.
     pub(crate) fn fail(&mut self, id: NodeId, why: String) {
         self.failure.get_or_insert((id, why));
     }
 
-    /// Is this a graph that can run?
+    /// Checks that the graph can be run.
     pub(crate) fn validate(&self) -> Result<(), GraphError> {
         if let Some((id, why)) = &self.failure {
             let name = self.node(*id).map_or_else(String::new, |node| node.name.clone());
@@ -185,12 +185,12 @@ impl Graph {
         if self.nodes.iter().any(|n| n.role == Role::Source) { Ok(()) } else { Err(GraphError::NoSource) }
     }
 
-    /// The sources whose event time a node goes by, by their number in building order.
+    /// The sources that determine a node's event time, by their number in building order.
     pub(crate) fn sources_of(&self, id: NodeId) -> Vec<usize> {
         self.sources_above(id, |input| input.route != Route::Broadcast)
     }
 
-    /// The sources whose records come to a node by broadcast alone.
+    /// The sources whose records reach a node only by broadcast.
     pub(crate) fn broadcast_to(&self, id: NodeId) -> Vec<usize> {
         let timed = self.sources_of(id);
         let all = self.sources_above(id, |_| true);
@@ -209,10 +209,10 @@ impl Graph {
         sources.enumerate().filter(|(_, (i, _))| above.contains(&NodeId(*i))).map(|(ordinal, _)| ordinal).collect()
     }
 
-    /// For each source, in building order, the number of its group: sources whose records may meet, in event time, are in one group.
+    /// For each source, in building order, the number of its group. Sources whose records may meet in event time are in one group.
     pub(crate) fn source_groups(&self) -> Vec<usize> {
         let mut group: Vec<usize> = (0..self.nodes.len()).collect();
-        // What meets only in a sink doesn't meet: nothing there depends on event time.
+        // Meeting in a sink does not count, because nothing there depends on event time.
         for (id, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.role != Role::Sink) {
             for input in node.inputs.iter().filter(|input| input.route != Route::Broadcast) {
                 let (a, b) = (group[id], group[input.from.0]);
@@ -223,7 +223,7 @@ impl Graph {
     }
 }
 
-/// The counters of every node, made on first use and shared by all workers.
+/// The counters of every node. They are made on first use and shared by all workers.
 #[derive(Debug, Default)]
 pub struct MetricsRegistry(Mutex<Vec<Option<NodeMetrics>>>);
 

@@ -3,11 +3,11 @@
 use crate::clock::Clock;
 use crate::time::Watermark;
 
-/// The times that one instance of a source gives. They never go back, even if the clock does.
+/// Assigns the times of one source instance. They never go back, even if the clock does.
 #[derive(Debug)]
 pub(crate) struct Ingestion {
     clock: Clock,
-    /// The latest time that the clock has shown.
+    /// The latest time assigned, or read from the clock.
     latest: Option<i64>,
 }
 
@@ -16,19 +16,20 @@ impl Ingestion {
         Self { clock, latest: None }
     }
 
-    /// Event time had come to `reached` before a restore. Records that are read again must not be late, even if this machine's clock is behind.
+    /// Resumes from the watermark `reached` before a restore. Records that are read again must not be late, even if this machine's clock is
+    /// behind.
     pub(crate) fn resume(&mut self, reached: Watermark) {
         self.latest = self.latest.max(Some(reached.0.saturating_add(1)));
     }
 
-    /// The time of a record that enters now.
+    /// The time for a record that enters now.
     pub(crate) fn now(&mut self) -> i64 {
         let now = self.latest.unwrap_or(i64::MIN).max(self.clock.now());
         self.latest = Some(now);
         now
     }
 
-    /// More records may enter in the millisecond that the clock last showed; all before it are here.
+    /// One millisecond before the latest time: more records may still enter at that time, but none before it.
     pub(crate) fn watermark(&self) -> Watermark {
         self.latest.map_or(Watermark::NONE, |latest| Watermark(latest.saturating_sub(1)))
     }

@@ -1,4 +1,4 @@
-//! A job: a graph that can be looked at, and run by a number of workers.
+//! A job: a graph that can be inspected, and run by a number of workers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::time::{Time, Watermark};
 
 type Build = dyn for<'s> Fn(&Dataflow<'s>) + Send + Sync;
 
-/// A job that can be run. Its graph was built once already, so what can be wrong with it is known.
+/// A job that can be run. Its graph has been built once and validated.
 #[derive(Clone)]
 pub struct Job {
     build: Arc<Build>,
@@ -31,10 +31,11 @@ pub struct Job {
 }
 
 impl Job {
-    /// The job that `build` describes. It is called here once to see the graph, and once on every worker, and must build the same each time.
+    /// The job that `build` describes. `build` is called here once to see the graph, and once on every worker. It must build the same graph
+    /// each time.
     ///
     /// # Errors
-    /// The graph is not one that can run.
+    /// The graph can't be run.
     pub fn new(build: impl for<'s> Fn(&Dataflow<'s>) + Send + Sync + 'static) -> Result<Self, GraphError> {
         let build: Arc<Build> = Arc::new(build);
         let rehearsal = Arc::clone(&build);
@@ -61,7 +62,7 @@ impl Job {
     /// Runs the job to its end.
     ///
     /// # Errors
-    /// Why it failed.
+    /// The job failed; the error says why.
     pub fn run(&self, config: RunConfig) -> Result<(), JobError> {
         self.start(config)?.wait()
     }
@@ -79,7 +80,7 @@ impl Job {
         let (shared, build) = (Arc::clone(&control), Arc::clone(&self.build));
         let (builders, others) =
             timely::CommunicationConfig::Process(config.workers).try_build().map_err(|e| JobError::Start(e.to_string()))?;
-        // More workers than cores must not spin at each other's cost.
+        // With more workers than cores, spinning would take time from the other workers.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let spin = if config.workers > cores { Duration::ZERO } else { Duration::from_micros(20) };
         let guards = timely::execute::execute_from(builders, others, WorkerConfig::default().idle_spin(spin), move |worker| {
@@ -90,7 +91,7 @@ impl Job {
     }
 }
 
-/// Removes what an earlier run has left.
+/// Removes what an earlier run left behind.
 fn clear(scratch: &Path) -> Result<(), JobError> {
     match std::fs::remove_dir_all(scratch) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -100,7 +101,8 @@ fn clear(scratch: &Path) -> Result<(), JobError> {
     }
 }
 
-/// How long a worker sleeps at most when nothing is due: whoever has something for it wakes it, and this bounds what a mistake there would cost.
+/// The longest time a worker sleeps when nothing is due. Whoever has work for it wakes it; this limit bounds the damage of a missed
+/// wake-up.
 const LONGEST_PARK: Duration = Duration::from_secs(1);
 
 /// Builds the job on one worker and runs it until it ends, fails or is stopped.
@@ -115,7 +117,7 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
         });
         let mut barriers = barrier_every.filter(|_| index == 0).map(Barriers::new);
         let checkpoints = control.checkpoints();
-        // All of this is looked at before the worker parks: who changes it rouses the worker, and then it looks again.
+        // All of this is checked before the worker parks. Whoever changes any of it rouses the worker, which then checks again.
         while worker.has_dataflows() && !control.over() {
             let mut wait = barriers.as_mut().and_then(|barriers| barriers.step(control));
             if index == 0 {
@@ -123,7 +125,7 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
                 wait = wait.into_iter().chain(next).min();
             }
             if let Some(next) = control.stopped_in() {
-                // Everything before the last barrier has been written, and what is taken at the end is complete.
+                // Everything before the last barrier has been written, and the final checkpoint or savepoint is complete.
                 let written = probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= next));
                 if written && checkpoints.settled() {
                     control.failure.finish();
@@ -136,11 +138,11 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
     if let Err(panic) = &result {
         control.poison(JobError::Panic { worker: index, message: panicked(panic.as_ref()) });
     }
-    // Dropping what a panic left behind may panic once more; the cause is known already.
+    // Dropping what a panic left behind may panic again; the cause is already known.
     let _ = catch_unwind(AssertUnwindSafe(|| worker.installed_dataflows().into_iter().for_each(|id| worker.drop_dataflow(id))));
 }
 
-/// Barriers that nothing is made of.
+/// Injects barriers that start no checkpoint.
 struct Barriers {
     every: Duration,
     last: Instant,
@@ -151,7 +153,7 @@ impl Barriers {
         Self { every, last: Instant::now() }
     }
 
-    /// Puts one in if it is time to. Returns how long until it is time for the next; `None` if there will be none.
+    /// Injects a barrier if one is due. Returns the time until the next, or `None` if there will be none.
     fn step(&mut self, control: &Control) -> Option<Duration> {
         if control.stopping() {
             return None;
@@ -164,7 +166,7 @@ impl Barriers {
     }
 }
 
-/// A job on its way.
+/// A running job.
 pub struct Running {
     control: Arc<Control>,
     guards: WorkerGuards<()>,
@@ -172,7 +174,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Asks the job to stop: sources read no more, what they have read is worked off and written, windows stay open. Returns at once.
+    /// Asks the job to stop. Sources stop reading, what they have read is processed and written, and windows stay open. Returns at once.
     pub fn stop(&self) {
         self.control.stop();
     }
@@ -183,42 +185,42 @@ impl Running {
         Stopper(Arc::clone(&self.control))
     }
 
-    /// Have all workers ended?
+    /// Whether all workers have ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.ends_within(Duration::ZERO)
     }
 
-    /// Waits for this long, or until all workers have ended. Returns whether they have.
+    /// Waits until all workers have ended, but at most this long. Returns whether they have.
     #[must_use]
     pub fn ends_within(&self, wait: Duration) -> bool {
         self.control.workers.end_within(wait)
     }
 
-    /// The counters of every node, in the order of the graph.
+    /// The counters of every node, in graph order.
     #[must_use]
     pub fn metrics(&self) -> Vec<Option<NodeMetrics>> {
         self.control.metrics.all()
     }
 
-    /// What came of the checkpoints so far.
+    /// The outcome of the checkpoints so far.
     #[must_use]
     pub fn checkpoints(&self) -> CheckpointStatus {
         self.control.checkpoints().status()
     }
 
-    /// How far event time has come at the slowest source that has not ended.
+    /// The watermark of the slowest source that has not ended.
     #[must_use]
     pub fn watermark(&self) -> Option<Watermark> {
         self.control.board.slowest()
     }
 
-    /// Waits for the end.
+    /// Waits for the job to end.
     ///
     /// # Errors
-    /// Why the job failed.
+    /// The job failed; the error says why.
     pub fn wait(self) -> Result<(), JobError> {
-        // Not `join` first: it would block on the first worker while another is dead.
+        // Don't `join` first: it would block on the first worker while another is dead.
         while !self.ends_within(Duration::MAX) {}
         for result in self.guards.join() {
             if let Err(message) = result {
@@ -227,30 +229,30 @@ impl Running {
         }
         self.control.checkpoints().close();
         let failure = self.control.failure.take();
-        // What can't be removed now is when the job is run again.
+        // Whatever can't be removed now is removed when the job runs again.
         let _ = std::fs::remove_dir_all(&self.scratch);
         failure.map_or(Ok(()), Err)
     }
 }
 
-/// Stops a job; may be kept beyond its end.
+/// Stops a job. May be kept after the job has ended.
 #[derive(Clone)]
 pub struct Stopper(Arc<Control>);
 
 impl Stopper {
-    /// Asks the job to stop, as [`Running::stop`].
+    /// Asks the job to stop, like [`Running::stop`].
     pub fn stop(&self) {
         self.0.stop();
     }
 
-    /// Was the job asked to stop?
+    /// Whether the job was asked to stop.
     #[must_use]
     pub fn stopping(&self) -> bool {
         self.0.stopping()
     }
 
-    /// Stops the job as [`Stopper::stop`] does and takes a savepoint in this directory or URL at the stop: it holds everything the job has read. The answer
-    /// comes when the savepoint is complete. If none can be taken there, the answer says why and the job goes on.
+    /// Stops the job like [`Stopper::stop`] and takes a savepoint in this directory or URL at the stop. The savepoint holds everything the
+    /// job has read. The answer comes when the savepoint is complete. If none can be taken there, the answer says why and the job goes on.
     #[must_use]
     pub fn stop_with_savepoint(&self, to: String) -> Receiver<SavepointResult> {
         let (sender, answer) = std::sync::mpsc::channel();
@@ -258,35 +260,35 @@ impl Stopper {
         answer
     }
 
-    /// Ends the input: every source ends as if it had read everything, so windows close, and the job comes to its regular end. Returns at once.
+    /// Ends the input: every source ends as if it had read everything, so windows close and the job ends normally. Returns at once.
     pub fn drain(&self) {
         self.0.drain();
     }
 
-    /// Ends the job at once: what it has read since its last checkpoint is not written, and no checkpoint is taken.
+    /// Ends the job at once. What it has read since its last checkpoint is not written, and no checkpoint is taken.
     pub fn cancel(&self) {
         self.0.failure.finish();
     }
 
-    /// The counters of every node, in the order of the graph; also when the job has ended.
+    /// The counters of every node, in graph order. Also works after the job has ended.
     #[must_use]
     pub fn metrics(&self) -> Vec<Option<NodeMetrics>> {
         self.0.metrics.all()
     }
 
-    /// How far event time has come at the slowest source that has not ended.
+    /// The watermark of the slowest source that has not ended.
     #[must_use]
     pub fn watermark(&self) -> Option<Watermark> {
         self.0.board.slowest()
     }
 
-    /// What came of the checkpoints so far; also when the job has ended.
+    /// The outcome of the checkpoints so far. Also works after the job has ended.
     #[must_use]
     pub fn checkpoints(&self) -> CheckpointStatus {
         self.0.checkpoints().status()
     }
 
-    /// Takes a savepoint in this directory or URL, while the job goes on. The answer comes when it is complete.
+    /// Takes a savepoint in this directory or URL while the job goes on. The answer comes when the savepoint is complete.
     #[must_use]
     pub fn savepoint(&self, to: String) -> Receiver<SavepointResult> {
         let (sender, answer) = std::sync::mpsc::channel();

@@ -1,17 +1,18 @@
-//! What operators are, to savepoints and to people.
+//! What operators are, as savepoints and people see them.
 
 use std::fmt;
 
-/// The kind of an operator: an identifier such as `window` or `file`. Savepoints hold it, and state is given back only to an operator of the same kind.
-/// How an operator is described to people is its label, which may be reworded at any time.
+/// The kind of an operator: an identifier such as `window` or `file`. Savepoints record it, and state is restored only into an operator of
+/// the same kind. The label, in contrast, describes an operator to people and may be reworded at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind(&'static str);
 
 impl Kind {
-    /// The kind of this name. It is stored: once released, it stays.
+    /// The kind with this name. The name is stored: once released, it must not change.
     ///
     /// # Panics
-    /// The name has other characters than lower-case letters, digits and `_`. In a constant, which is where kinds belong, that is an error of compilation.
+    /// The name contains other characters than lower-case letters, digits and `_`. Kinds belong in constants, where this is a compile-time
+    /// error.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         let bytes = name.as_bytes();
@@ -37,7 +38,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What an operator is: its kind and the form of its state, which are stored, and its label, which is only shown.
+/// What an operator is: its kind and the form of its state, which are stored, and its label, which is only displayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorSpec {
     pub(crate) kind: Kind,
@@ -46,19 +47,19 @@ pub struct OperatorSpec {
 }
 
 impl OperatorSpec {
-    /// An operator of this kind, labelled by it.
+    /// An operator of this kind, with the kind as its label.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         Self { kind, form: None, label: kind.name().replace('_', " ") }
     }
 
-    /// What people see in place of the kind.
+    /// Sets the label, which people see instead of the kind.
     #[must_use]
     pub fn labelled(self, label: impl Into<String>) -> Self {
         Self { label: label.into(), ..self }
     }
 
-    /// What the state of the operator depends on beside its kind, such as the size of windows. It is stored and compared as a whole.
+    /// Sets what the state of the operator depends on besides its kind, such as the size of windows. It is stored and compared as a whole.
     #[must_use]
     pub fn of_form(self, form: impl Into<String>) -> Self {
         Self { form: Some(form.into()), ..self }

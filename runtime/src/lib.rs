@@ -1,10 +1,10 @@
-//! The dataflow runtime: what turns a graph of named operators into workers that run it.
+//! The dataflow runtime: turns a graph of named operators into workers that run it.
 //!
-//! Lives here: [`Time`] and [`Progress`], the contracts of [`source`]s and [`sink`]s, the operator harnesses, timers, keyed state,
-//! flow control, the [`Graph`] and the [`Job`] that runs it. Operators are written against the harnesses in [`operator`] and never see
-//! a frontier, a capability or a timely type.
+//! This crate holds [`Time`] and [`Progress`], the contracts of [`source`]s and [`sink`]s, the operator harnesses, timers, keyed state,
+//! flow control, the [`Graph`], and the [`Job`] that runs it. Operators are written against the harnesses in [`operator`] and never see a
+//! frontier, a capability or a timely type.
 //!
-//! Does not live here: what operators compute (`tidegate-operators`), where data comes from (`tidegate-connectors`).
+//! What operators compute lives in `tidegate-operators`; where data comes from lives in `tidegate-connectors`.
 
 mod align;
 mod bell;

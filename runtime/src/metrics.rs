@@ -1,6 +1,6 @@
 //! What a job counts while it runs.
 //!
-//! Each operator has one set of counters, shared by its instances on all workers; they add once per batch.
+//! Each operator has one set of counters, shared by its instances on all workers. Instances update them once per batch.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -30,7 +30,7 @@ impl Counter {
 pub struct Gauge(AtomicU64);
 
 impl Gauge {
-    /// Replaces one part of the sum by another.
+    /// Replaces one part of the sum with another.
     #[inline]
     pub fn replace(&self, old: u64, new: u64) {
         if old != new {
@@ -45,7 +45,7 @@ impl Gauge {
     }
 }
 
-/// What an operator's state comes to, over all its instances.
+/// The size of an operator's state, over all its instances.
 #[derive(Debug, Default)]
 pub struct StateMetrics {
     /// Entries in memory.
@@ -54,9 +54,9 @@ pub struct StateMetrics {
     pub memory: Gauge,
     /// Bytes of files on disk.
     pub disk: Gauge,
-    /// Keys looked for while some lay on disk.
+    /// Key look-ups while some of the state was on disk.
     pub lookups: Counter,
-    /// Those that were not in memory.
+    /// Look-ups that missed in memory.
     pub misses: Counter,
     /// Rows written to disk to make room.
     pub flushed: Counter,
@@ -64,24 +64,24 @@ pub struct StateMetrics {
     pub evicted: Counter,
 }
 
-/// The counters of an operator. Every record that came in went on, was filtered, was late or failed.
+/// The counters of an operator. Every record that came in was sent on, was filtered, was late, or failed.
 #[derive(Debug, Default)]
 pub struct OperatorMetrics {
     /// Records that came in.
     pub records_in: Counter,
     /// Records sent on.
     pub records_out: Counter,
-    /// Records a condition dropped.
+    /// Records dropped by a condition.
     pub filtered: Counter,
-    /// Records that came too late for every window.
+    /// Records too late for every window.
     pub late: Counter,
-    /// Records an expression or a function failed on, and that were skipped.
+    /// Records skipped because an expression or a function failed on them.
     pub failed: Counter,
-    /// What it keeps.
+    /// The size of its state.
     pub state: Arc<StateMetrics>,
-    /// Partial matches of a pattern that a limit has cost.
+    /// Partial matches of a pattern dropped because of a limit.
     pub dropped: Counter,
-    /// Windows of the wall clock that were open when the input ended, and so never came to their end.
+    /// Wall-clock windows that were still open when the input ended, and so never fired.
     pub unfinished: Counter,
 }
 
@@ -92,22 +92,22 @@ pub struct SourceMetrics {
     pub records: Counter,
     /// Records that could not be understood.
     pub bad: Counter,
-    /// Messages without a value, which delete what an earlier one of their key has said, and are no records.
+    /// Messages without a value. They delete the earlier value of their key and are not records.
     pub tombstones: Counter,
     /// Bytes read, as stored (before decompression).
     pub bytes: Counter,
-    /// Bytes there are to read, as stored, where that is known; else 0.
+    /// Total bytes to read, as stored, where known; otherwise 0.
     pub bytes_total: Counter,
     remark: OnceLock<String>,
 }
 
 impl SourceMetrics {
-    /// Adds to the account, in words, what the numbers do not say. The first remark stands.
+    /// Adds a remark, in words, about what the numbers do not show. Only the first remark is kept.
     pub fn remark(&self, words: String) {
         self.remark.get_or_init(|| words);
     }
 
-    /// What the numbers do not say, in words.
+    /// The remark about what the numbers do not show.
     #[must_use]
     pub fn remarked(&self) -> Option<&str> {
         self.remark.get().map(String::as_str)
@@ -117,8 +117,8 @@ impl SourceMetrics {
 /// The counters of one node of the graph.
 #[derive(Clone, Debug)]
 pub enum NodeMetrics {
-    /// Of a source.
+    /// The counters of a source.
     Source(Arc<SourceMetrics>),
-    /// Of anything else.
+    /// The counters of any other operator.
     Operator(Arc<OperatorMetrics>),
 }

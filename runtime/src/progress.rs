@@ -1,13 +1,13 @@
-//! The only reader of frontiers: what an input's progress means to an operator.
+//! The only code that reads frontiers: what an input's progress means to an operator.
 
 use tidegate_checkpoints::Epoch;
 use timely::progress::frontier::MutableAntichain;
 
 use crate::time::{Time, Watermark};
 
-/// What is known of an operator's input: how far event time has come, which epochs are sealed, since when data is under way.
+/// What is known about an operator's input: how far event time has advanced, which epochs are sealed, and how old data in flight may be.
 ///
-/// It is a lower bound of all that may still arrive. A record that has arrived already no longer counts: drain the input first.
+/// It is a lower bound for everything that may still arrive. Records that have already arrived no longer count, so drain the input first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress(Option<Time>);
 
@@ -26,13 +26,13 @@ impl Progress {
         Self(elements.into_iter().copied().reduce(|a, b| a.meet(&b)))
     }
 
-    /// How far event time has come: the least watermark of any element, as each holds back event time alone.
+    /// How far event time has advanced: the lowest watermark of all elements, because each of them holds back event time on its own.
     #[must_use]
     pub fn watermark(self) -> Watermark {
         self.0.map_or(Watermark::END, |t| t.watermark)
     }
 
-    /// Has all of `epoch` arrived (in Flink's words: has the barrier passed on every channel)?
+    /// Whether all of `epoch` has arrived. In Flink's terms, whether the barrier has passed on every channel.
     #[must_use]
     pub fn sealed(self, epoch: Epoch) -> bool {
         self.0.is_none_or(|t| t.epoch > epoch)
@@ -44,7 +44,7 @@ impl Progress {
         self.0.map(|t| (t.epoch, t.tick))
     }
 
-    /// Has the input ended?
+    /// Whether the input has ended.
     #[must_use]
     pub fn ended(self) -> bool {
         self.0.is_none()

@@ -32,7 +32,7 @@ impl<T: Stored> Stored for Record<T> {
     }
 }
 
-/// What a value needs to travel between workers: [`Record`]s of it are moved between threads as they are, and serialized between processes.
+/// What a value needs to travel between workers. [`Record`]s move between threads as they are, and are serialized between processes.
 pub trait Data: Clone + Send + Serialize + for<'de> Deserialize<'de> + 'static {}
 
 impl<T: Clone + Send + Serialize + for<'de> Deserialize<'de> + 'static> Data for T {}

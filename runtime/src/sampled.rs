@@ -1,8 +1,8 @@
-//! A sample of many like messages, for the log: the first few, then one a second.
+//! Samples repeated log messages: the first few, then one per second.
 
 use std::time::{Duration, Instant};
 
-/// Decides which messages are said.
+/// Decides which messages are logged.
 #[derive(Clone, Debug, Default)]
 pub struct Sampled {
     said: u32,
@@ -11,12 +11,13 @@ pub struct Sampled {
 }
 
 impl Sampled {
-    /// So many are said whenever they come.
+    /// How many are logged at any rate.
     const FIRST: u32 = 3;
-    /// After those, one in this time.
+    /// After those, one is logged in this time.
     const PAUSE: Duration = Duration::from_secs(1);
 
-    /// There is a message. If it is to be said: how many were not since the last one that was, as words to put behind it.
+    /// Registers a message. If it should be logged, returns text to append to it, which says how many were suppressed since the last one
+    /// logged.
     pub fn say(&mut self) -> Option<String> {
         if self.said >= Self::FIRST && self.last.is_some_and(|last| last.elapsed() < Self::PAUSE) {
             self.silent += 1;

@@ -1,8 +1,8 @@
 //! The contract of sources: where records come from.
 //!
-//! A [`Source`] is opened once on every worker and gives each a [`Reader`]. A reader hands over [`Batch`]es and never blocks; one that
-//! has to wait for the outside (a disk, a socket) waits on a thread of its own and wakes its operator through the [`Waker`].
-//! How readers are driven, when they pause, and how batches become timed messages is the business of the source operator.
+//! A [`Source`] is opened once on every worker and gives each a [`Reader`]. A reader hands over [`Batch`]es and never blocks. A reader that
+//! has to wait for the outside (a disk, a socket) waits on a thread of its own and wakes its operator through the [`Waker`]. The source
+//! operator decides how readers are driven, when they pause, and how batches become timed messages.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::metrics::SourceMetrics;
 use crate::record::Record;
 use crate::time::Watermark;
 
-/// A place records come from: a set of files, a topic, a generator.
+/// A place where records come from: a set of files, a topic, a generator.
 pub trait Source<T>: Send + Sync + 'static {
-    /// What kind of source it is, as savepoints know it: positions of one kind are never given to another.
+    /// The kind of source, as recorded in savepoints. Positions of one kind are never given to another.
     fn kind(&self) -> Kind {
         Kind::new("source")
     }
 
-    /// The version of its positions. It rises when they are written in another form, and positions of another version are not read.
+    /// The version of its position format. Raise it when the format changes; positions of another version are never read.
     fn version(&self) -> u32 {
         1
     }
@@ -32,13 +32,14 @@ pub trait Source<T>: Send + Sync + 'static {
     /// Opens this worker's share.
     ///
     /// # Errors
-    /// The source can't be read at all; the job fails with this cause.
+    /// The source can't be read at all. The job fails with this cause.
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<T>>, Error>;
 
-    /// Can it go on from these positions, which a snapshot has? Asked before the job runs, and by who only wants to know; nothing is changed by it.
+    /// Checks whether the source can resume from these positions of a snapshot. Called before the job runs, and by commands that only
+    /// inspect a snapshot. Must have no side effects.
     ///
     /// # Errors
-    /// Why it can't.
+    /// The positions can't be resumed from; the error says why.
     fn accepts(&self, _positions: &[serde_json::Value]) -> Result<(), Error> {
         Ok(())
     }
@@ -62,7 +63,7 @@ impl<T, S: Source<T> + ?Sized> Source<T> for Arc<S> {
     }
 }
 
-/// What a reader knows of its surroundings.
+/// What a reader knows about its surroundings.
 pub struct SourceContext {
     /// This worker, from 0.
     pub worker: usize,
@@ -70,17 +71,17 @@ pub struct SourceContext {
     pub workers: usize,
     /// Wakes the source operator from another thread.
     pub waker: Waker,
-    /// What the instances of the source on all workers must see alike.
+    /// Values that all instances of the source must see alike, on every worker.
     pub shared: Shared,
-    /// The last positions of all splits of the source when the snapshot was taken that the job goes on from; `None` at a fresh start. All workers
-    /// see all of them, and each takes its own: see [`Reader::resumed`].
+    /// The last positions of all splits of the source in the snapshot that the job resumes from. `None` on a fresh start. Every worker sees
+    /// all of them and takes its own share: see [`Reader::resumed`].
     pub restored: Option<Arc<Vec<serde_json::Value>>>,
-    /// The counters of the source; the reader counts what only it can see: bytes, bad records.
+    /// The source's counters. The reader counts what only it can see: bytes and bad records.
     pub metrics: Arc<SourceMetrics>,
 }
 
-/// A value that is made once per run of a job, by the first worker that asks, and seen by all: such as a listing of files, which would not be
-/// the same a moment later. It is kept as data, so that a process may hand it to another.
+/// A value made once per run of a job, by the first worker that asks, and seen by all workers. An example is a directory listing, which
+/// could differ a moment later. It is kept as data so that one process can hand it to another.
 #[derive(Clone, Default)]
 pub struct Shared {
     value: Arc<Mutex<Option<Json>>>,
@@ -88,10 +89,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The value, made by `make` if nobody has made it yet.
+    /// The value, made by `make` if no worker has made it yet.
     ///
     /// # Errors
-    /// What `make` returns. The next to ask tries again.
+    /// Whatever `make` returns. The next caller tries again.
     pub fn get_or_make<V: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<V, Error>) -> Result<V, Error> {
         let mut slot = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = &*slot {
@@ -104,7 +105,8 @@ impl Shared {
         Ok(value)
     }
 
-    /// Does the source begin, or is the job stopped before? What the first instance says holds for all: else a snapshot would have the splits of some.
+    /// Whether the source begins, or the job was stopped before it did. The first instance to say decides for all. Otherwise a snapshot
+    /// could hold the splits of only some instances.
     pub(crate) fn begins(&self, says: bool) -> bool {
         *self.begins.get_or_init(|| says)
     }
@@ -112,74 +114,77 @@ impl Shared {
 
 /// One worker's share of a source.
 pub trait Reader<T>: 'static {
-    /// What there is to read now. Never blocks.
+    /// Returns what there is to read now. Never blocks.
     ///
     /// # Errors
-    /// Reading failed for good; the job fails with this cause.
+    /// Reading failed for good. The job fails with this cause.
     fn poll(&mut self) -> Result<Poll<T>, Error>;
 
-    /// Is it known from the outset that there is nothing for this reader? Sources of few splits say so on most workers.
+    /// Whether it is known from the start that this reader has nothing to read. Sources with few splits say so on most workers.
     fn is_vacant(&self) -> bool {
         false
     }
 
-    /// The splits that are known from the outset: those of this reader's share among [`SourceContext::restored`], each with the position it was given, or
-    /// those it begins with. Whatever happens from then on, the next snapshot knows of them. `None`: not known yet. Then this is asked again, nothing is
-    /// to come from [`poll`](Self::poll) before the answer, and snapshots wait for it.
+    /// The splits known from the start: this reader's share of [`SourceContext::restored`], each with the position it was given, or the
+    /// splits it begins with. The next snapshot includes them, whatever happens from then on.
+    ///
+    /// Returns `None` while they are not known. The operator then asks again, [`poll`](Self::poll) must return neither a batch nor
+    /// [`Poll::Finished`] before the answer, and snapshots wait for it.
     fn resumed(&mut self) -> Option<Vec<Resumed>> {
         Some(Vec::new())
     }
 
-    /// A checkpoint that holds these positions of this reader's splits is complete.
+    /// Called when a checkpoint that holds these positions of this reader's splits is complete.
     fn completed(&mut self, _positions: &[serde_json::Value]) {}
 }
 
-/// The answer of a reader.
+/// A reader's answer to [`Reader::poll`].
 pub enum Poll<T> {
-    /// Some records, or news of a split.
+    /// Records of a split, or news of it.
     Batch(Batch<T>),
-    /// Nothing now. The reader wakes its operator when there is.
+    /// Nothing now. The reader wakes its operator when there is something.
     Pending,
-    /// Nothing for this long; then the reader is asked again. It may be asked before.
+    /// Nothing for this long. The reader is asked again after that, and may be asked earlier.
     After(Duration),
-    /// Nothing ever again.
+    /// Nothing, ever again.
     Finished,
 }
 
 /// Records of one split, in the order of the split.
 pub struct Batch<T> {
-    /// The split: a file, a partition. A split is known from its first batch (an empty one announces it, and holds back event time until
-    /// it brings a record) to the batch that ends it.
+    /// The split: a file, a partition. A split is known from its first batch to the batch that ends it. An empty first batch announces the
+    /// split, which then holds back event time until it brings a record.
     pub split: SplitId,
     /// The records.
     pub records: Vec<Record<T>>,
-    /// A watermark the data itself carries; it holds after these records.
+    /// A watermark carried by the data itself. It applies after these records.
     pub watermark: Option<Watermark>,
-    /// Is this the end of the split?
+    /// Whether the split ends with this batch.
     pub last: bool,
-    /// Does the split say itself that nothing is to be expected of it for now? It holds event time back no longer, until it brings a record.
+    /// Whether the split reports that no data is expected for now. It then stops holding back event time until it brings a record.
     pub idle: bool,
-    /// Where the split goes on after these records: what [`SourceContext::restored`] gives back after a restore. Any JSON; people read it in manifests.
+    /// Where the split continues after these records. [`SourceContext::restored`] returns it after a restore. Any JSON; people read it in
+    /// manifests.
     pub position: Option<serde_json::Value>,
 }
 
-/// A split that a reader knows from the outset.
+/// A split that a reader knows from the start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resumed {
     /// The number the reader gives it.
     pub split: SplitId,
-    /// Where it begins or goes on.
+    /// Where it begins or continues.
     pub position: serde_json::Value,
-    /// Had it ended? Then it brings nothing more.
+    /// Whether it had ended. If so, it brings nothing more.
     pub ended: bool,
 }
 
-/// A part of a source with an order of its own, numbered by the reader.
+/// A part of a source with its own order, numbered by the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SplitId(pub u32);
 
 impl<T> Batch<T> {
-    /// Records of `split`, with no further news.
+    /// Records of `split`, without further news.
     #[must_use]
     pub fn new(split: SplitId, records: Vec<Record<T>>) -> Self {
         Self { split, records, watermark: None, last: false, idle: false, position: None }
@@ -195,16 +200,16 @@ impl Waker {
         Self(Some(activator))
     }
 
-    /// A waker of nothing, for a reader that is driven by hand.
+    /// A waker that wakes nothing, for a reader driven by hand.
     #[must_use]
     pub fn disconnected() -> Self {
         Self(None)
     }
 
-    /// Activates the operator: a source asks its reader again, others look for what has been answered.
+    /// Activates the operator. A source polls its reader again; other operators look for answers.
     pub fn wake(&self) {
         if let Some(activator) = &self.0 {
-            // Fails only if the worker is gone; then there is nobody to wake.
+            // This fails only if the worker is gone, and then there is nobody to wake.
             let _ = activator.activate();
         }
     }

@@ -1,4 +1,4 @@
-//! The time that carries everything: checkpoint barriers, back-pressure and watermarks, in one timestamp of timely's.
+//! The timestamp that carries everything: checkpoint barriers, back-pressure and watermarks, in a single timely timestamp.
 //!
 //! There are no control messages. An operator learns all it needs from its input frontier, through [`Progress`](crate::Progress).
 
@@ -8,7 +8,8 @@ use timely::PartialOrder;
 use timely::progress::Timestamp;
 use timely::progress::timestamp::{PathSummary, Refines};
 
-/// How far event time has come, in milliseconds since 1970: every record with a time up to and including this has come (Flink's meaning).
+/// How far event time has advanced, in milliseconds since 1970. Every record with a time up to and including this one has arrived (as in
+/// Flink).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Watermark(pub i64);
 
@@ -23,7 +24,7 @@ impl tidegate_stable::Stored for Watermark {
 impl Watermark {
     /// Before the first watermark: nothing is known.
     pub const NONE: Self = Self(i64::MIN);
-    /// The end of input: every record has come.
+    /// The end of input: every record has arrived.
     pub const END: Self = Self(i64::MAX);
 }
 
@@ -39,27 +40,27 @@ impl std::fmt::Display for Watermark {
 
 /// The timestamp of every message in the dataflow. See `ARCHITECTURE.md`, "The one idea".
 ///
-/// `(epoch, tick)` is ordered lexicographically, and that pair and the watermark as a PRODUCT: with a lexicographic order overall the
-/// frontier would be a single element and would lose the watermark of a source that is ahead in epoch.
+/// `(epoch, tick)` is ordered lexicographically, but that pair and the watermark form a PRODUCT order. With a lexicographic order overall,
+/// the frontier would be a single element and would lose the watermark of a source that is ahead in epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time {
     /// The checkpoint this belongs to.
     pub epoch: Epoch,
-    /// When it entered, in steps of the job's tick clock. Never goes back, not even across epochs.
+    /// When it entered, in ticks of the job's tick clock. Never goes back, not even across epochs.
     pub tick: u32,
     /// The watermark under which it was sent.
     pub watermark: Watermark,
 }
 
 impl Time {
-    /// `(epoch, tick)` as one number of the same order.
+    /// `(epoch, tick)` as one number with the same order.
     #[must_use]
     #[inline]
     pub fn outer(&self) -> u64 {
         (u64::from(self.epoch.0) << 32) | u64::from(self.tick)
     }
 
-    /// The greatest time that is at most both.
+    /// The greatest time that is at most both (the meet of the lattice).
     #[must_use]
     #[inline]
     pub fn meet(&self, other: &Self) -> Self {
@@ -82,13 +83,13 @@ impl Timestamp for Time {
     }
 }
 
-/// What an operator does to a time on its way through. There are no loops.
+/// What an operator does to a time that passes through it. There are no loops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Passage {
     /// Nothing.
     #[default]
     Unchanged,
-    /// It takes event time out: what passes holds its epoch and tick, and no watermark.
+    /// Removes event time: what passes keeps its epoch and tick but holds back no watermark.
     Untimed,
 }
 

@@ -1,4 +1,4 @@
-//! How event time is read off a source: per split, then combined over splits, then over sources.
+//! How event time is derived from a source: per split, then combined over splits, then over sources.
 //!
 //! Everything here is a pure state machine; the source operator feeds it facts and acts on the answers.
 
@@ -8,37 +8,38 @@ use std::time::Duration;
 use crate::source::SplitId;
 use crate::time::Watermark;
 
-/// How the watermarks of a source come about.
+/// How the watermarks of a source are generated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WatermarkStrategy {
-    /// By how much a record may be older than the newest before it in its split. `None`: only watermarks in the data count.
+    /// How much older a record may be than the newest record before it in its split. `None`: only watermarks in the data count.
     pub max_delay: Option<Duration>,
-    /// After how long without a record a split no longer holds event time back.
+    /// How long a split may go without a record before it stops holding back event time.
     pub idle_after: Option<Duration>,
-    /// How far the source may run ahead of the slowest active one it is combined with before it pauses.
+    /// How far the source may run ahead of the slowest active source it is combined with before it pauses.
     pub max_drift: Option<Duration>,
-    /// Does the watermark move with every record that raises it? Otherwise it moves once per batch, which costs less.
+    /// Whether the watermark moves with every record that raises it. Otherwise it moves once per batch, which costs less.
     pub every_record: bool,
-    /// Do records get the time at which they enter, by the job's clock, whatever time they bring? The watermark then follows the clock, even while no
-    /// record comes, and nothing above counts.
+    /// Whether records get the time at which they enter, by the job's clock, whatever time they carry. The watermark then follows the
+    /// clock, even while no record arrives, and `max_delay` and `idle_after` have no effect.
     pub ingestion: bool,
 }
 
 impl WatermarkStrategy {
-    /// Records come out of order by at most `max_delay`.
+    /// Records are out of order by at most `max_delay`.
     #[must_use]
     pub fn bounded(max_delay: Duration) -> Self {
         Self { max_delay: Some(max_delay), ..Self::default() }
     }
 
-    /// Only the watermarks that the data carries count.
+    /// Only watermarks carried by the data count.
     #[must_use]
     pub fn from_data() -> Self {
         Self::default()
     }
 
-    /// Ingestion time: each record gets the time at which it enters, by the job's [`Clock`](crate::Clock), and the watermark follows the clock. At an instance
-    /// of the source both never go back, so no record is late. A record that is read again after a restore gets a new time.
+    /// Ingestion time: each record gets the time at which it enters, by the job's [`Clock`](crate::Clock), and the watermark follows the
+    /// clock. Within an instance of the source neither goes back, so no record is late. A record that is read again after a restore gets a
+    /// new time.
     #[must_use]
     pub fn ingestion() -> Self {
         Self { ingestion: true, ..Self::default() }
@@ -51,14 +52,14 @@ impl WatermarkStrategy {
         self
     }
 
-    /// The watermark moves with every record that raises it, and not once per batch: a record is judged by all that stand before it.
+    /// The watermark moves with every record that raises it, not once per batch. Whether a record is late depends on all records before it.
     #[must_use]
     pub fn every_record(mut self) -> Self {
         self.every_record = true;
         self
     }
 
-    /// Pause when further ahead of the others than this.
+    /// The source pauses when it is further ahead of the others than this.
     #[must_use]
     pub fn max_drift(mut self, drift: Duration) -> Self {
         self.max_drift = Some(drift);
@@ -66,12 +67,12 @@ impl WatermarkStrategy {
     }
 }
 
-/// A duration in whole milliseconds, saturated.
+/// A duration in whole milliseconds, saturating.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The watermark of one split whose records are out of order by a bounded delay.
+/// The watermark of one split whose records are out of order by at most a fixed delay.
 #[derive(Clone, Copy, Debug)]
 pub struct BoundedOutOfOrder {
     delay: i64,
@@ -85,7 +86,7 @@ impl BoundedOutOfOrder {
         Self { delay: millis(max_delay), newest: None }
     }
 
-    /// A record (or the newest of several) of this event time came.
+    /// Observes the event time of a record, or of the newest of several.
     pub fn observe(&mut self, time: i64) {
         self.newest = self.newest.max(Some(time));
     }
@@ -97,8 +98,8 @@ impl BoundedOutOfOrder {
     }
 }
 
-/// Tells when nothing has happened for a while. Counting begins with the first look that finds no activity, so that a process that was
-/// not scheduled for long doesn't take its own absence for that of its source.
+/// Detects that nothing has happened for a while. Counting starts with the first check that finds no activity, so that a process that was
+/// not scheduled for long does not mistake its own absence for that of its source.
 #[derive(Clone, Copy, Debug)]
 pub struct IdleTimer {
     timeout: Duration,
@@ -113,25 +114,25 @@ impl IdleTimer {
         (!timeout.is_zero()).then_some(Self { timeout, active: false, quiet_since: None })
     }
 
-    /// Something happened.
+    /// Records that something happened.
     pub fn activity(&mut self) {
         self.active = true;
     }
 
-    /// Nobody looked whether anything happened: what was quiet so far doesn't count.
+    /// Nobody checked for activity, so the quiet time so far does not count.
     pub fn rest(&mut self) {
         self.quiet_since = None;
     }
 
-    /// How long until it will be idle if nothing happens, counted from `now`; `None` while it is not counting, or is idle already.
+    /// The time from `now` until the timer reports idleness if nothing happens. `None` while it is not counting or once it is idle.
     #[must_use]
     pub fn wait(&self, now: Duration) -> Option<Duration> {
         let left = (self.quiet_since?.saturating_add(self.timeout)).checked_sub(now)?;
-        // Strictly more than the timeout.
+        // Idle means strictly longer than the timeout.
         Some(left.saturating_add(Duration::from_millis(1)))
     }
 
-    /// Is it idle at `now`, a time since an origin of the caller's?
+    /// Whether the timer is idle at `now`, measured from an origin of the caller's choice.
     pub fn is_idle(&mut self, now: Duration) -> bool {
         if std::mem::take(&mut self.active) {
             self.quiet_since = None;
@@ -142,14 +143,14 @@ impl IdleTimer {
     }
 }
 
-/// The splits of one reader and the watermark they come to together.
+/// The splits of one reader, and their combined watermark.
 #[derive(Debug)]
 pub struct Splits {
     strategy: WatermarkStrategy,
     splits: BTreeMap<SplitId, Split>,
-    /// Runs while there is no split.
+    /// Measures how long there has been no split.
     none: Option<IdleTimer>,
-    /// Has there been no split for as long as a split may be silent?
+    /// Whether there has been no split for as long as a split may be silent.
     none_idle: bool,
     reached: Watermark,
 }
@@ -177,24 +178,24 @@ impl Split {
     }
 }
 
-/// What the splits come to.
+/// The combined state of the splits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Combined {
-    /// The least watermark of the active splits; never goes back.
+    /// The lowest watermark of the active splits. Never goes back.
     pub watermark: Watermark,
-    /// Are all splits idle, or has there been none for that long?
+    /// Whether all splits are idle, or there has been no split for the idle timeout.
     pub idle: bool,
 }
 
 impl Splits {
-    /// No splits yet.
+    /// Starts without splits.
     #[must_use]
     pub fn new(strategy: WatermarkStrategy) -> Self {
         let none = strategy.idle_after.and_then(IdleTimer::new);
         Self { strategy, splits: BTreeMap::new(), none, none_idle: false, reached: Watermark::NONE }
     }
 
-    /// The split is there; from now on it holds event time back until it has brought a record.
+    /// Adds a split. From now on it holds back event time until it has brought a record.
     pub fn announce(&mut self, split: SplitId) {
         self.split(split);
     }
@@ -209,7 +210,7 @@ impl Splits {
         })
     }
 
-    /// The split brought records, the newest of this event time.
+    /// The split brought records; `newest` is the latest event time among them.
     pub fn observe(&mut self, split: SplitId, newest: i64) {
         let split = self.split(split);
         split.wake();
@@ -220,42 +221,42 @@ impl Splits {
         }
     }
 
-    /// Would a record of this event time raise the watermark of the split?
+    /// Whether a record with this event time would raise the watermark of the split.
     #[must_use]
     pub fn would_raise(&self, split: SplitId, time: i64) -> bool {
         let bounded = self.splits.get(&split).and_then(|split| split.bounded.as_ref());
         bounded.is_some_and(|bounded| bounded.newest.is_none_or(|newest| time > newest))
     }
 
-    /// The split's data carried a watermark. Returns whether it is news.
+    /// Applies a watermark carried by the split's data. Returns whether it raised the split's watermark.
     pub fn set(&mut self, split: SplitId, watermark: Watermark) -> bool {
         let split = self.split(split);
         split.wake();
         split.raise(watermark)
     }
 
-    /// The split says itself that it is idle.
+    /// The split reports itself as idle.
     pub fn set_idle(&mut self, split: SplitId) {
         self.split(split).idle = true;
     }
 
-    /// What the splits had come to before the source was restored.
+    /// Restores the watermark that the splits had reached before.
     pub fn resume(&mut self, reached: Watermark) {
         self.reached = self.reached.max(reached);
     }
 
-    /// The watermark of a split; none if it is not known.
+    /// The watermark of a split, or [`Watermark::NONE`] if the split is unknown.
     #[must_use]
     pub fn of(&self, split: SplitId) -> Watermark {
         self.splits.get(&split).map_or(Watermark::NONE, |s| s.watermark)
     }
 
-    /// The split has ended.
+    /// Removes a split that has ended.
     pub fn finish(&mut self, split: SplitId) {
         self.splits.remove(&split);
     }
 
-    /// Looks at `now` (since an origin of the caller's) which splits have gone idle.
+    /// Checks at `now`, measured from an origin of the caller's choice, which splits have gone idle.
     pub fn look(&mut self, now: Duration) {
         for split in self.splits.values_mut() {
             if let Some(timer) = &mut split.timer {
@@ -270,18 +271,18 @@ impl Splits {
         }
     }
 
-    /// How long, counted from `now`, until the next split will be idle if nothing happens. To be asked after a [`look`](Self::look).
+    /// The time from `now` until the next split goes idle if nothing happens. Call it after [`look`](Self::look).
     #[must_use]
     pub fn wait(&self, now: Duration) -> Option<Duration> {
         self.splits.values().filter_map(|split| split.timer.as_ref()).chain(&self.none).filter_map(|timer| timer.wait(now)).min()
     }
 
-    /// The reader was not asked, so nothing can be said of its splits: the time until the next look is not held against them.
+    /// The reader was not polled, so its splits can't be judged. The time until the next check does not count against them.
     pub fn rest(&mut self) {
         self.splits.values_mut().filter_map(|s| s.timer.as_mut()).chain(&mut self.none).for_each(IdleTimer::rest);
     }
 
-    /// What the splits come to now: the least watermark of the active ones, or if all are idle the greatest.
+    /// The current combined watermark: the lowest of the active splits, or the highest if all are idle.
     pub fn combined(&mut self) -> Combined {
         let active = self.splits.values().filter(|s| !s.idle).map(|s| s.watermark).min();
         let idle = active.is_none() && (self.none_idle || !self.splits.is_empty());

@@ -55,7 +55,7 @@ fn what_lies_behind_a_barrier_fires_behind_it() {
 fn a_source_behind_its_barrier_does_not_take_another_further_than_it_was_at_it() {
     let (log, mut act) = log();
     let mut align = Align::new(Mode::ExactlyOnce, Senders::Several, Epoch(0));
-    // One was at 8 when it put in its barrier, and is at 20 now; the other is before its own.
+    // One source was at 8 when it injected its barrier and is at 20 now. The other has not reached its own barrier.
     let barrier = |epoch: Epoch| (epoch.0 == 0).then_some(Watermark(8));
     align.progress(Progress::at(&[time(0, 12), time(1, 20)]), barrier, &mut act).unwrap();
     assert_eq!(*log.borrow(), [Step::Advance(Watermark(8))]);
@@ -102,7 +102,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 0..30)
 }
 
-/// A source: what it has yet to do, the time it holds, and its channel to the operator.
+/// A source: its remaining actions, the time it holds, and its channel to the operator.
 struct Sender {
     acts: std::vec::IntoIter<Act>,
     now: Option<Time>,
@@ -112,15 +112,15 @@ struct Sender {
     barriers: Vec<Watermark>,
 }
 
-/// The least watermark that a source had come to at the barrier behind this epoch.
+/// The lowest watermark that any source had at the barrier behind this epoch.
 fn at_barrier(sources: &[Sender], epoch: Epoch) -> Option<Watermark> {
     sources.iter().filter_map(|source| source.barriers.get(epoch.0 as usize).copied()).min()
 }
 
 proptest! {
-    /// Any interleaving of sources, deliveries and looks at the frontier: every record is processed exactly once, in the order of its
-    /// sender, between the seals of its epoch and before the watermark has reached it; watermarks and seals only go forward; and at a seal the watermark is
-    /// where every source had come to at its barrier, or before that.
+    /// For any interleaving of sources, deliveries and checks of the frontier: every record is processed exactly once, in the order of its
+    /// sender, between the seals of its epoch, and before the watermark has reached it. Watermarks and seals only go forward. At a seal,
+    /// the watermark is not past the watermark that any source had at its barrier.
     #[test]
     fn any_interleaving_keeps_the_rules(
         sources in proptest::collection::vec(acts(), 1..4),
@@ -178,7 +178,7 @@ proptest! {
                         source.barriers.push(now.watermark);
                         source.now = Some(Time { epoch: now.epoch.next(), ..now });
                     }
-                    // Sources end only once the random schedule is through.
+                    // Sources end only after the random schedule.
                     (None, _) if step > drained => source.now = None,
                     _ => {}
                 },
@@ -186,7 +186,7 @@ proptest! {
                     align.arrive(time, batch, &mut check).unwrap();
                 },
                 _ => {
-                    // The frontier: what sources hold and what is in channels.
+                    // The frontier consists of what sources hold and what is in channels.
                     let times: Vec<Time> = sources.iter().flat_map(|s| s.now.into_iter().chain(s.channel.iter().map(|c| c.0))).collect();
                     let progress = Progress::at(&times);
                     if !(ended && progress.ended()) {

@@ -1,4 +1,4 @@
-//! How checkpoints are taken, and what came of them.
+//! How checkpoints are taken, and their outcome.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ pub struct CheckpointConfig {
     pub directory: Directory,
     /// This run of the job, from [`Directory::begin_generation`].
     pub generation: u64,
-    /// From the beginning of one to that of the next.
+    /// From the start of one checkpoint to the start of the next.
     pub every: Duration,
-    /// At least this long between the end of one and the beginning of the next.
+    /// The shortest time from the end of one checkpoint to the start of the next.
     pub pause: Duration,
-    /// After how long one that is not complete is given up.
+    /// The time after which an incomplete checkpoint is given up.
     pub timeout: Duration,
-    /// How many may fail in a row before the job does.
+    /// How many checkpoints may fail in a row. One more fails the job.
     pub failures: u32,
-    /// How many are kept.
+    /// How many checkpoints are kept.
     pub keep: usize,
 }
 
 impl CheckpointConfig {
-    /// Every `every`, three are kept; given up after ten minutes; the job fails at the fourth failure in a row.
+    /// A checkpoint every `every`. Three are kept. One is given up after ten minutes. The job fails at the fourth failure in a row.
     #[must_use]
     pub fn new(directory: Directory, generation: u64, every: Duration) -> Self {
         Self { directory, generation, every, pause: Duration::ZERO, timeout: Duration::from_secs(600), failures: 3, keep: 3 }
@@ -37,33 +37,33 @@ impl CheckpointConfig {
     }
 }
 
-/// What came of the checkpoints so far.
+/// The outcome of the checkpoints so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckpointStatus {
-    /// The last one that was completed.
+    /// The last one completed.
     pub last: Option<Completed>,
     /// How many were completed.
     pub completed: u64,
     /// How many failed.
     pub failed: u64,
-    /// Why the last one that failed did.
+    /// Why the last failed one failed.
     pub failure: Option<String>,
-    /// Is one under way?
+    /// Whether one is in progress.
     pub under_way: bool,
 }
 
-/// A checkpoint that was completed.
+/// A completed checkpoint or savepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completed {
     /// Its epoch.
     pub epoch: Epoch,
-    /// From the barrier to published.
+    /// The time from the barrier until it was published.
     pub took: Duration,
     /// Bytes of state in it.
     pub bytes: u64,
-    /// Bytes that had to be stored anew.
+    /// Bytes that had to be newly stored.
     pub stored: u64,
-    /// When, since the start of the job.
+    /// When it was published, measured from the start of the job.
     pub at: Duration,
     /// The directory of the savepoint, if it is one.
     pub savepoint: Option<String>,

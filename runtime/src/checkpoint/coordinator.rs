@@ -1,8 +1,8 @@
-//! Which checkpoints are under way, who has reported, and what is complete. Pure: facts in, decisions out.
+//! Decides which checkpoints are in progress, who has reported, and what is complete. Pure: facts in, decisions out.
 //!
-//! A member is one instance of an operator that keeps or writes something. For each checkpoint it reports once, when what it kept is durable. A member whose
-//! input has ended reports a last time; that report stands for it in all later checkpoints. When all have ended, what they last reported is the
-//! checkpoint of the end.
+//! A member is one instance of an operator that keeps or writes something. It reports once per checkpoint, when what it kept is durable. A
+//! member whose input has ended reports a last time, and that report stands for it in all later checkpoints. When all members have ended,
+//! their last reports make up the final checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,38 +12,38 @@ use tidegate_checkpoints::{Epoch, FileRef};
 
 use crate::graph::NodeId;
 
-/// One instance of an operator: the operator, and the worker.
+/// One instance of an operator, given by the operator and the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) node: NodeId,
     pub(crate) worker: usize,
 }
 
-/// What is to be made of an epoch's end.
+/// What to take at the end of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Plan {
-    /// A checkpoint, shared with its neighbours, that is deleted when newer ones have taken its place.
+    /// A checkpoint. It shares files with its neighbours and is deleted when newer ones have replaced it.
     Checkpoint,
     /// A savepoint in this directory or URL.
     Savepoint(String),
 }
 
-/// What a member kept at the end of an epoch, durable.
+/// What a member kept at the end of an epoch. It is durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) list: Vec<serde_json::Value>,
-    /// Files of items of the list, by their places in it.
+    /// The files that belong to items of the list, by their index in it.
     pub(crate) files: BTreeMap<usize, FileRef>,
     pub(crate) rows: Vec<FileRef>,
     pub(crate) db: Vec<FileRef>,
     pub(crate) entries: u64,
-    /// Bytes that had to be stored anew.
+    /// Bytes that had to be newly stored.
     pub(crate) stored: u64,
-    /// From the barrier to durable.
+    /// The time from the barrier until it was durable.
     pub(crate) took: Duration,
 }
 
-/// A checkpoint of which not all have reported.
+/// A checkpoint for which some members have not reported.
 #[derive(Clone, Debug)]
 struct Pending {
     plan: Plan,
@@ -51,7 +51,7 @@ struct Pending {
     reports: BTreeMap<Member, Report>,
 }
 
-/// A checkpoint of which all have reported.
+/// A checkpoint for which all members have reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Complete {
     pub(crate) epoch: Epoch,
@@ -60,21 +60,21 @@ pub(crate) struct Complete {
     pub(crate) reports: BTreeMap<Member, Report>,
 }
 
-/// How often, and how far apart.
+/// How often checkpoints are taken, and how far apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// From the beginning of one checkpoint to that of the next.
+    /// From the start of one checkpoint to the start of the next.
     pub(crate) every: Duration,
-    /// At least this long from the end of one to the beginning of the next.
+    /// The shortest time from the end of one checkpoint to the start of the next.
     pub(crate) pause: Duration,
-    /// After how long one that is not complete is given up.
+    /// The time after which an incomplete checkpoint is given up.
     pub(crate) timeout: Duration,
 }
 
-/// What it means for the job that a checkpoint came to nothing.
+/// What the failure of a checkpoint means for the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failed {
-    /// Another member has said so before, or nobody waits for it any more.
+    /// It was already reported by another member, or nobody waits for the checkpoint any more.
     Already,
     /// The job goes on.
     Bearable,
@@ -82,21 +82,21 @@ pub(crate) enum Failed {
     Fatal,
 }
 
-/// The state of all checkpoints of a run. Times are since its start.
+/// The state of all checkpoints of a run. Times are measured from its start.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     members: BTreeSet<Member>,
     pending: BTreeMap<Epoch, Pending>,
-    /// Those of which all have reported, and which are not published.
+    /// Checkpoints for which all members have reported but which are not published yet.
     publishing: BTreeMap<Epoch, Plan>,
-    /// The job can't stop well without those from here on.
+    /// The first epoch from which on the job needs every checkpoint in order to stop well.
     needed: Option<Epoch>,
-    /// The last report of members whose input has ended.
+    /// The last reports of members whose input has ended.
     last: BTreeMap<Member, (Epoch, Report)>,
     began: Option<Duration>,
     ended: Option<Duration>,
     failed_in_a_row: u32,
-    /// Have all members ended?
+    /// Whether all members have ended.
     over: bool,
 }
 
@@ -115,16 +115,16 @@ impl Coordinator {
         }
     }
 
-    /// Is it time for the next checkpoint? There is one at a time.
+    /// Whether it is time for the next checkpoint. There is only one at a time.
     pub(crate) fn due(&self, pace: Pace, now: Duration) -> bool {
         let since = |then: Option<Duration>| now.saturating_sub(then.unwrap_or_default());
         self.idle() && since(self.began) >= pace.every && (self.ended.is_none() || since(self.ended) >= pace.pause)
     }
 
-    /// How long until a checkpoint is [`due`](Self::due), or one that is under way [`overdue`](Self::overdue).
+    /// The time until a checkpoint is [`due`](Self::due), or one in progress is [`overdue`](Self::overdue).
     pub(crate) fn wait(&self, pace: Pace, now: Duration) -> Duration {
         let at = match self.pending.values().map(|pending| pending.begun).min() {
-            // Strictly more than the timeout.
+            // Overdue means strictly longer than the timeout.
             Some(begun) => begun.saturating_add(pace.timeout).saturating_add(Duration::from_millis(1)),
             None => {
                 let paused = self.ended.map_or(Duration::ZERO, |ended| ended.saturating_add(pace.pause));
@@ -134,35 +134,35 @@ impl Coordinator {
         at.saturating_sub(now)
     }
 
-    /// Is no checkpoint under way?
+    /// Whether no checkpoint is in progress.
     pub(crate) fn idle(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// A checkpoint begins: the barrier behind `epoch` goes into the streams.
+    /// Begins a checkpoint: the barrier behind `epoch` is injected into the streams.
     pub(crate) fn begin(&mut self, epoch: Epoch, plan: Plan, now: Duration) -> Option<Complete> {
         self.began = Some(now);
         self.pending.insert(epoch, Pending { plan, begun: now, reports: BTreeMap::new() });
-        // All may have ended before the barrier.
+        // All members may have ended before the barrier.
         self.complete(epoch, now)
     }
 
-    /// The job stops: without what begins from `epoch` on it has not ended well.
+    /// The job stops, and everything begun from `epoch` on must succeed for it to end well.
     pub(crate) fn need(&mut self, epoch: Epoch) {
         self.needed.get_or_insert(epoch);
     }
 
-    /// Has everything that began been published, or come to nothing?
+    /// Whether everything begun has been published or has failed.
     pub(crate) fn settled(&self) -> bool {
         self.pending.is_empty() && self.publishing.is_empty()
     }
 
-    /// What is to be made of the end of this epoch, if anything.
+    /// What to take at the end of this epoch, if anything.
     pub(crate) fn plan(&self, epoch: Epoch) -> Option<&Plan> {
         self.pending.get(&epoch).map(|pending| &pending.plan)
     }
 
-    /// A member reports; `last` if its input has ended. Returns what is complete now.
+    /// Takes a member's report. `last`: its input has ended. Returns what is now complete.
     pub(crate) fn report(&mut self, member: Member, epoch: Epoch, report: Report, last: bool, now: Duration) -> Vec<Complete> {
         if last {
             self.last.insert(member, (epoch, report));
@@ -176,7 +176,7 @@ impl Coordinator {
         epochs.into_iter().filter_map(|epoch| self.complete(epoch, now)).collect()
     }
 
-    /// Has any member ended that had something to do? A source with a single reader has none on the other workers.
+    /// Whether any member that had something to do has ended. A source with a single reader has nothing to do on the other workers.
     pub(crate) fn any_ended(&self) -> bool {
         let had_nothing = |report: &Report| report.list.is_empty() && report.rows.is_empty() && report.db.is_empty();
         !self.last.values().all(|(_, report)| had_nothing(report))
@@ -198,7 +198,7 @@ impl Coordinator {
         Some(self.publish(Complete { epoch, plan, begun, reports }, now))
     }
 
-    /// The checkpoint of the end, once all members have ended.
+    /// The final checkpoint, once all members have ended.
     fn end(&mut self, now: Duration) -> Option<Complete> {
         if self.last.len() < self.members.len() || self.members.is_empty() {
             return None;
@@ -217,8 +217,8 @@ impl Coordinator {
         complete
     }
 
-    /// A checkpoint came to nothing; `last` if it was to hold what a member kept at the end of its input. Up to `bearable` may do so in a row; savepoints
-    /// don't count, as who asked is told.
+    /// A checkpoint failed. `last`: it was to hold what a member kept at the end of its input. Up to `bearable` checkpoints may fail in a
+    /// row. Savepoints don't count, because whoever asked is told.
     pub(crate) fn fail(&mut self, epoch: Epoch, last: bool, bearable: u32, now: Duration) -> Failed {
         let plan = self.pending.remove(&epoch).map(|pending| pending.plan).or_else(|| self.publishing.remove(&epoch));
         let needed = last || self.over || self.needed.is_some_and(|needed| epoch >= needed);
@@ -235,7 +235,7 @@ impl Coordinator {
         }
     }
 
-    /// A checkpoint was published.
+    /// Called when a checkpoint was published.
     pub(crate) fn published(&mut self, epoch: Epoch) {
         if self.publishing.remove(&epoch) == Some(Plan::Checkpoint) {
             self.failed_in_a_row = 0;

@@ -1,10 +1,11 @@
 //! Checkpoints and savepoints of a running job.
 //!
-//! Stepping from epoch N to N + 1 is barrier N. When an operator has seen all of N it freezes its states (constant time) and goes on; what was frozen is
-//! captured some at a time, written and stored by another thread, and reported. When all have reported, the manifest is published, and sinks commit.
+//! Stepping from epoch N to N + 1 is barrier N. When an operator has seen all of N, it freezes its states (in constant time) and goes on.
+//! What was frozen is captured a little at a time, written and stored by other threads, and reported. When every member has reported, the
+//! manifest is published, and sinks commit.
 //!
-//! [`coordinator`] decides and is pure; [`shipping`] writes, [`storing`] stores, [`publish`] publishes, each on a thread of its own ([`threads`]);
-//! [`restore`] reads back; [`Checkpoints`] is what the workers share.
+//! [`coordinator`] decides and is pure. [`shipping`] writes, [`storing`] stores and [`publish`] publishes, each on a thread of its own
+//! ([`threads`]). [`restore`] reads back. [`Checkpoints`] is what the workers share.
 
 mod config;
 mod coordinator;
@@ -42,7 +43,7 @@ pub(crate) use sealed::{Recoveries, Sealed};
 pub(crate) use shipping::{Arrival, Finish, Message, Shipment};
 use threads::Threads;
 
-/// The checkpoints of a run, as the workers share them.
+/// The checkpoints of a run, shared by its workers.
 pub(crate) struct Checkpoints {
     failure: Arc<Failure>,
     epochs: Arc<Epochs>,
@@ -55,36 +56,37 @@ pub(crate) struct Checkpoints {
     key_groups: KeyGroups,
     workers: usize,
     start: Instant,
-    /// The time of day then, in milliseconds since 1970: files of savepoints bear it, as no other run has had it.
+    /// The time of day at `start`, in milliseconds since 1970. It is part of the names of savepoint files, because no other run has started
+    /// then.
     started_ms: i64,
     config: Option<CheckpointConfig>,
-    /// Instead of closing windows, the end of input takes a savepoint here.
+    /// Where the end of input takes a savepoint, instead of closing windows.
     at_end: Option<String>,
-    /// The place of the savepoint that the stop takes, once the job stops.
+    /// Where the stop takes a savepoint, once the job stops.
     at_stop: OnceLock<String>,
-    /// Where files lie until they are stored.
+    /// Where files are kept until they are stored.
     scratch: PathBuf,
     /// The numbers of each operator's states in stored rows.
     ids: BTreeMap<NodeId, Vec<u8>>,
     coordinator: Mutex<Coordinator>,
-    /// The epoch after the last complete one; 0 if none is.
+    /// The epoch after the last complete one, or 0 if there is none.
     completed: AtomicU64,
     committed: Mutex<BTreeMap<Member, Epoch>>,
-    /// Whom to wake when one is complete.
+    /// Wakers for when a checkpoint is complete.
     waiting: Mutex<Vec<Waker>>,
     status: Mutex<CheckpointStatus>,
     requests: Requests,
-    /// The files that the next manifest will name, by who uploaded them.
+    /// The files that the next manifest will name, by the member that uploaded them.
     in_use: Mutex<BTreeMap<Member, HashSet<String>>>,
     threads: Threads,
-    /// Which sinks have recovered.
+    /// The sinks that have recovered.
     pub(crate) recoveries: Recoveries,
 }
 
 /// Why a savepoint can't be taken near the end of bounded input.
 const PARTLY_ENDED: &str = "part of the job has come to the end of its input already: let it end, or use `--savepoint-at-end`";
 
-/// Is there no savepoint at this place yet?
+/// Checks that there is no savepoint at this place yet.
 fn vacant(place: &str) -> Result<(), String> {
     let storage = Storage::open(place).map_err(|e| message(&e))?;
     check_vacant(&storage).map_err(|e| message(&e))
@@ -94,7 +96,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What [`Checkpoints`] are made of.
+/// What [`Checkpoints`] are made from.
 pub(crate) struct Setup {
     pub(crate) failure: Arc<Failure>,
     pub(crate) epochs: Arc<Epochs>,
@@ -130,7 +132,7 @@ impl Checkpoints {
             key_groups,
             workers,
             start: Instant::now(),
-            // Always that of the machine: two runs under a manual clock must differ, too.
+            // Always the machine's clock, because two runs under a manual clock must differ, too.
             started_ms: Clock::default().now(),
             config,
             at_end,
@@ -149,25 +151,25 @@ impl Checkpoints {
         }
     }
 
-    /// Are checkpoints taken, so that sinks hold back what is not part of one?
+    /// Whether checkpoints are taken.
     pub(crate) fn on(&self) -> bool {
         self.config.is_some()
     }
 
-    /// Do sinks hold back what is not part of a complete checkpoint?
+    /// Whether sinks hold back what is not part of a complete checkpoint.
     pub(crate) fn transactional(&self) -> bool {
         self.on() && self.mode == Mode::ExactlyOnce
     }
 
-    /// Does the end of input take a savepoint instead of closing windows?
+    /// Whether the end of input takes a savepoint instead of closing windows.
     pub(crate) fn savepoint_at_end(&self) -> bool {
         self.at_end.is_some()
     }
 
-    /// Do the files of this snapshot lie where those of our checkpoints go, so that they need not be stored again?
+    /// Whether the files of this snapshot are in the directory of our checkpoints, so that they need not be stored again.
     pub(crate) fn shares(&self, restore: &Restore) -> bool {
         let Some(config) = &self.config else { return false };
-        // A snapshot's place is told without links and dots.
+        // The place of a snapshot is given without symbolic links and dots.
         let root = config.directory.storage().root();
         let resolved = std::fs::canonicalize(root).ok().and_then(|path| path.into_os_string().into_string().ok());
         let rest = restore.snapshot().place().strip_prefix(resolved.as_deref().unwrap_or(root));
@@ -184,29 +186,29 @@ impl Checkpoints {
         self.ids.get(&node).map_or(&[], Vec::as_slice)
     }
 
-    /// Where files lie until they are stored.
+    /// Where files are kept until they are stored.
     pub(crate) fn scratch(&self) -> &PathBuf {
         &self.scratch
     }
 
-    /// What is to be made of the end of an epoch that has come for a member; `last` if its input has ended.
+    /// What a member has to take at the end of an epoch. `last`: its input has ended.
     pub(crate) fn plan(&self, epoch: Epoch, last: bool) -> Option<Plan> {
-        // The end of input is not planned beforehand, and becomes part of the last checkpoint.
+        // The end of input is not planned in advance. It becomes part of the last checkpoint.
         if last && self.on() { Some(Plan::Checkpoint) } else { lock(&self.coordinator).plan(epoch).cloned() }
     }
 
-    /// What a file is called in a savepoint, so that it never takes the place of another savepoint's.
+    /// The name of a file in a savepoint. It never collides with a file of another savepoint.
     pub(super) fn savepoint_file(&self, epoch: Epoch, name: &str) -> String {
         format!("{:x}-{epoch}-{name}", self.started_ms)
     }
 
-    /// Begins what is due, a checkpoint or a savepoint, and gives up a checkpoint that has taken too long. Returns how long until the next of these; `None`
-    /// if that depends on what others do.
+    /// Begins a checkpoint or savepoint that is due, and gives up one that has taken too long. Returns the time until the next of these, or
+    /// `None` if that depends on others.
     pub(crate) fn tick(self: &Arc<Self>) -> Option<Duration> {
         self.begin_due();
         let pace = self.config.as_ref()?.pace();
         let coordinator = lock(&self.coordinator);
-        // A stop begins what it needs by itself.
+        // A stop begins whatever it needs itself.
         (!coordinator.idle() || !self.epochs.stopping()).then(|| coordinator.wait(pace, self.start.elapsed()))
     }
 
@@ -218,7 +220,7 @@ impl Checkpoints {
                 self.declined(epoch, &format!("it was not complete after {:?}", config.timeout), false);
             }
         }
-        // A stop begins what it needs by itself, and steps the epoch under the same lock.
+        // A stop begins whatever it needs itself, and steps the epoch under the same lock.
         let mut coordinator = lock(&self.coordinator);
         if self.epochs.stopping() || !coordinator.idle() {
             return;
@@ -240,14 +242,14 @@ impl Checkpoints {
         self.begun(complete);
     }
 
-    /// A barrier goes into the streams that nothing is made of.
+    /// Injects a barrier that starts no checkpoint.
     pub(crate) fn barrier(&self) {
         let _coordinator = lock(&self.coordinator);
         self.epochs.step();
     }
 
-    /// The last barriers go into the streams: what is taken at the end begins. A savepoint comes behind a checkpoint, if those are taken: it is the
-    /// checkpoint that a job whose stop fails goes on from. Returns the epoch after them, in which nothing is read.
+    /// Injects the last barriers and begins what is taken at the end. If checkpoints are on, a savepoint follows a checkpoint, from which
+    /// the job can resume if the stop fails. Returns the epoch after these barriers, in which nothing is read.
     pub(crate) fn stop(self: &Arc<Self>) -> Epoch {
         let asked = self.requests.at_stop();
         let savepoint = asked.as_ref().map(|request| request.to.clone()).or_else(|| self.at_end.clone());
@@ -279,13 +281,13 @@ impl Checkpoints {
         complete.into_iter().for_each(|complete| self.publish(complete));
     }
 
-    /// Is all that is taken when the job stops complete and committed, if anything is?
+    /// Whether everything taken at the stop is complete and committed. True if nothing is taken.
     pub(crate) fn settled(&self) -> bool {
         let taken = self.on() || self.at_stop.get().is_some();
         !taken || (lock(&self.coordinator).settled() && self.all_committed())
     }
 
-    /// Asks for a savepoint. The answer comes when it is complete, or why it can't be.
+    /// Asks for a savepoint. The answer comes when it is complete, or says why it can't be taken.
     pub(crate) fn ask(&self, to: String, answer: Sender<SavepointResult>) {
         let request = Request { to, answer };
         match vacant(&request.to) {
@@ -297,7 +299,7 @@ impl Checkpoints {
         }
     }
 
-    /// Asks for a savepoint that the stop takes. Returns whether it can be taken; if it can't, the answer says why.
+    /// Asks for a savepoint at the stop. Returns whether it can be taken. If it can't, the answer says why.
     pub(crate) fn ask_at_stop(&self, to: String, answer: Sender<SavepointResult>, stopping: bool) -> bool {
         let request = Request { to, answer };
         let refusal = if stopping {
@@ -314,20 +316,20 @@ impl Checkpoints {
         false
     }
 
-    /// A member reports what it kept at the end of `epoch`; `last` if its input has ended.
+    /// Takes a member's report of what it kept at the end of `epoch`. `last`: its input has ended.
     pub(crate) fn report(self: &Arc<Self>, member: Member, epoch: Epoch, report: Report, last: bool) {
         let complete = lock(&self.coordinator).report(member, epoch, report, last, self.start.elapsed());
-        // Without a place for them, the checkpoint of the end is none.
+        // Without a directory for checkpoints, the checkpoint at the end of input is dropped.
         complete.into_iter().filter(|complete| self.on() || complete.plan != Plan::Checkpoint).for_each(|complete| self.publish(complete));
         self.rouse();
     }
 
-    /// When the next checkpoint is due, or whether the job may end, may be otherwise now.
+    /// Rouses the workers: the next checkpoint may be due at another time, or the job may be able to end.
     fn rouse(&self) {
         self.at_work.rouse();
     }
 
-    /// A checkpoint came to nothing. `last`: it was to hold what a member kept at the end of its input, without which the job has not ended well.
+    /// A checkpoint failed. `last`: it was to hold what a member kept at the end of its input, and without that the job has not ended well.
     pub(crate) fn declined(&self, epoch: Epoch, why: &str, last: bool) {
         let bearable = self.config.as_ref().map_or(u32::MAX, |config| config.failures);
         let failed = lock(&self.coordinator).fail(epoch, last, bearable, self.start.elapsed());
@@ -346,39 +348,39 @@ impl Checkpoints {
         }
     }
 
-    /// Does anybody wait for what is stored of this epoch?
+    /// Whether anyone still waits for what is stored of this epoch.
     pub(super) fn awaited(&self, epoch: Epoch, last: bool) -> bool {
         !self.failure.over() && (last || lock(&self.coordinator).plan(epoch).is_some())
     }
 
-    /// The epoch up to which everything is part of a complete checkpoint that the job would go on from, exclusively.
+    /// The epoch before which everything is part of a complete checkpoint from which the job would resume.
     pub(crate) fn completed(&self) -> u64 {
         self.completed.load(SeqCst)
     }
 
-    /// Wakes an operator whenever a checkpoint is complete that sinks may commit.
+    /// Wakes an operator whenever a checkpoint is complete that lets sinks commit.
     pub(crate) fn wake_when_complete(&self, waker: Waker) {
         lock(&self.waiting).push(waker);
     }
 
-    /// Sinks may commit everything up to and including `epoch`.
+    /// Lets sinks commit everything up to and including `epoch`.
     fn complete(&self, epoch: Epoch) {
         self.completed.fetch_max(u64::from(epoch.0) + 1, SeqCst);
         lock(&self.waiting).iter().for_each(Waker::wake);
     }
 
-    /// A sink has committed everything up to and including `epoch`.
+    /// Called when a sink has committed everything up to and including `epoch`.
     pub(crate) fn committed(&self, member: Member, epoch: Epoch) {
         lock(&self.committed).insert(member, epoch);
         self.rouse();
     }
 
-    /// A sink's input has ended, and it has committed everything.
+    /// Called when a sink's input has ended and it has committed everything.
     pub(crate) fn committed_all(&self, member: Member) {
         self.committed(member, Epoch(u32::MAX));
     }
 
-    /// Have all sinks committed what is part of the latest checkpoint?
+    /// Whether all sinks have committed what is part of the latest checkpoint.
     fn all_committed(&self) -> bool {
         let completed = self.completed();
         let committed = lock(&self.committed);
@@ -389,12 +391,12 @@ impl Checkpoints {
         })
     }
 
-    /// What came of the checkpoints so far.
+    /// The outcome of the checkpoints so far.
     pub(crate) fn status(&self) -> CheckpointStatus {
         lock(&self.status).clone()
     }
 
-    /// What a member's next report will name.
+    /// Records the files that a member's next report will name.
     pub(super) fn uses(&self, member: Member, files: impl Iterator<Item = String>) {
         lock(&self.in_use).insert(member, files.collect());
     }
@@ -407,41 +409,42 @@ impl Checkpoints {
         self.graph.node(node).map_or_else(String::new, |node| node.name.clone())
     }
 
-    /// Gives a message to the thread that ships for this worker.
+    /// Sends a message to the thread that ships for this worker.
     pub(crate) fn ship(self: &Arc<Self>, worker: usize, message: Message) -> Result<(), Error> {
         self.threads.ship(self, worker, message)
     }
 
-    /// Publishes what is complete.
+    /// Sends a complete checkpoint to the thread that publishes.
     fn publish(self: &Arc<Self>, complete: Complete) {
         if let Err(error) = self.threads.publish(self, complete) {
             self.fail(error);
         }
     }
 
-    /// Ends the threads when everything shipped has arrived, or without waiting for what lies in storage if the job has failed.
+    /// Ends the threads once they have handled everything they were given. If the job has failed or was stopped, snapshots that are still
+    /// waiting are not stored.
     pub(crate) fn close(&self) {
         self.threads.close();
         self.requests.close();
     }
 
-    /// What a member kept at the end of `epoch` can't be written or stored.
+    /// What a member kept at the end of `epoch` can't be written or stored, so the checkpoint fails.
     fn lost(&self, member: Member, epoch: Epoch, why: &str, last: bool) {
         self.declined(epoch, &format!("operator `{}`: {why}", self.operator(member.node)), last);
     }
 
-    /// A member's state can't be relied on any more.
+    /// A member's state is no longer reliable, so the job fails.
     fn fatal(&self, member: Member, error: Error) {
         self.failure.fail(&self.operator(member.node), member.worker, error);
     }
 
-    /// Checkpoints can't go on.
+    /// Checkpoints can't go on, so the job fails.
     fn fail(&self, error: Error) {
         self.failure.fail("checkpoints", 0, error);
     }
 }
 
-/// An error and its causes in one line.
+/// An error and its causes on one line.
 pub(super) fn message(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -455,7 +458,7 @@ pub(super) fn message(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// The files of a report that lie in storage.
+/// The paths of files in storage.
 pub(super) fn paths(files: &[FileRef]) -> impl Iterator<Item = String> + '_ {
     files.iter().map(|file| file.path.clone())
 }

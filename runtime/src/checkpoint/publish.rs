@@ -1,4 +1,4 @@
-//! Publishing what is complete: the manifest, after which it exists, and the end of those that are no longer kept.
+//! Publishes complete checkpoints and savepoints by writing the manifest, and deletes checkpoints that are no longer kept.
 
 use tidegate_checkpoints::retention::{self, InFlight};
 use tidegate_checkpoints::{FileRef, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo, Storage, failpoint, publish_savepoint};
@@ -13,7 +13,7 @@ use crate::state::Schema;
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Checkpoints {
-    /// Publishes, on the thread for that.
+    /// Publishes, on the publishing thread.
     pub(super) fn publish_now(&self, complete: Complete) {
         let epoch = complete.epoch;
         match self.try_publish(&complete) {
@@ -38,8 +38,8 @@ impl Checkpoints {
         }
     }
 
-    /// May sinks commit when this is complete? Where there are checkpoints, only when one of them is: after a failure the job goes on from the latest of
-    /// them, and would write again what a savepoint had committed since.
+    /// Whether sinks may commit when this is complete. If checkpoints are taken, only a checkpoint lets them. After a failure the job
+    /// resumes from the latest checkpoint and would write again whatever had been committed with a later savepoint.
     fn commits(&self, plan: &Plan) -> bool {
         match plan {
             Plan::Checkpoint => true,
@@ -56,7 +56,7 @@ impl Checkpoints {
                 None
             }
             Plan::Savepoint(to) => {
-                // A savepoint stands alone.
+                // A savepoint must not refer to files outside its directory.
                 let elsewhere = |file: &FileRef| file.path.contains('/');
                 if manifest.files().any(elsewhere) {
                     return Err(PARTLY_ENDED.into());
@@ -118,7 +118,7 @@ impl Checkpoints {
         })
     }
 
-    /// Deletes the checkpoints that are no longer kept. If that fails, the next one tries again.
+    /// Deletes checkpoints that are no longer kept. If that fails, the next checkpoint tries again.
     fn forget_old(&self) {
         let Some(config) = &self.config else { return };
         let files = lock(&self.in_use).values().flatten().cloned().collect();

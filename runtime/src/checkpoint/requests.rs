@@ -1,4 +1,4 @@
-//! Savepoints that somebody asked for: each is answered, and once.
+//! Requests for savepoints. Each is answered exactly once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -8,17 +8,17 @@ use tidegate_checkpoints::Epoch;
 
 use super::lock;
 
-/// The fate of a savepoint that somebody asked for: its place, or why there is none.
+/// The outcome of a requested savepoint: its place, or why there is none.
 pub type SavepointResult = Result<String, String>;
 
-/// A savepoint that somebody asked for.
+/// A request for a savepoint.
 pub(super) struct Request {
     pub(super) to: String,
     pub(super) answer: Sender<SavepointResult>,
 }
 
 impl Request {
-    /// Who asked may have gone.
+    /// Refuses the request. Whoever asked may have gone.
     pub(super) fn refuse(self, why: &str) {
         let _ = self.answer.send(Err(why.to_owned()));
     }
@@ -35,7 +35,7 @@ struct Inner {
     closed: bool,
 }
 
-/// What is told to those whose savepoint the job did not live to see.
+/// The answer to requests that the job did not live to complete.
 const ENDED: &str = "the job ended before";
 
 impl Requests {
@@ -48,7 +48,7 @@ impl Requests {
         }
     }
 
-    /// Keeps the request for the stop to take up. Returns false, and refuses it, if the job is over or another waits for the stop.
+    /// Keeps the request for the stop. If the job is over or another request already waits for the stop, refuses it and returns false.
     pub(super) fn ask_at_stop(&self, request: Request) -> bool {
         let mut inner = lock(&self.0);
         match (inner.closed, &inner.at_stop) {
@@ -62,29 +62,29 @@ impl Requests {
         false
     }
 
-    /// The savepoint that the stop is to take, if one was asked for.
+    /// Takes the request for the savepoint at the stop, if there is one.
     pub(super) fn at_stop(&self) -> Option<Request> {
         lock(&self.0).at_stop.take()
     }
 
-    /// The one whose turn it is.
+    /// Takes the request whose turn it is.
     pub(super) fn next(&self) -> Option<Request> {
         lock(&self.0).waiting.pop_front()
     }
 
-    /// The savepoint is taken at the end of this epoch.
+    /// Records that the savepoint is taken at the end of this epoch.
     pub(super) fn begun(&self, epoch: Epoch, answer: Sender<SavepointResult>) {
         lock(&self.0).begun.insert(epoch, answer);
     }
 
-    /// Tells whoever asked for the savepoint of this epoch, if anybody did.
+    /// Answers the request for the savepoint of this epoch, if there is one.
     pub(super) fn answer(&self, epoch: Epoch, result: SavepointResult) {
         if let Some(answer) = lock(&self.0).begun.remove(&epoch) {
             let _ = answer.send(result);
         }
     }
 
-    /// The job is over.
+    /// Answers all open requests: the job is over.
     pub(super) fn close(&self) {
         let mut inner = lock(&self.0);
         inner.closed = true;

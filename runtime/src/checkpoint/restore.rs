@@ -1,4 +1,4 @@
-//! What a job goes on from: a checkpoint or savepoint, judged, and its parts for each instance of an operator.
+//! What a job resumes from: a checkpoint or savepoint, judged, and the parts of it for each operator instance.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::graph::{Graph, Node, Role};
 use crate::sink::{Committable, Restored};
 use crate::state::{Floor, Instance, Put, Rows, Schema, States, read_files, wanted};
 
-/// A snapshot to go on from. It has been judged: see [`verdict`].
+/// A snapshot to resume from. It must have been judged first: see [`verdict`].
 #[derive(Clone, Debug)]
 pub struct Restore {
     snapshot: Snapshot,
@@ -31,8 +31,8 @@ pub(super) fn role(role: Role) -> &'static str {
     }
 }
 
-/// Whether a job of these operators can go on from a snapshot. This is the judgement, whoever asks for it: nothing is run or changed by it, but sources and
-/// sinks may look at what they are connected with. `allow_dropped` lets state be left behind.
+/// Judges whether a job with these operators can resume from a snapshot. Every caller gets the same judgement. It runs and changes nothing,
+/// but sources and sinks may inspect the systems they connect to. `allow_dropped` permits leaving state behind.
 #[must_use]
 pub fn verdict(graph: &Graph, manifest: &Manifest, allow_dropped: bool) -> Verdict {
     let keeps = graph.nodes().iter().filter(|node| node.role != Role::Stateless);
@@ -40,15 +40,15 @@ pub fn verdict(graph: &Graph, manifest: &Manifest, allow_dropped: bool) -> Verdi
     judge(manifest, &declared, KeyGroups::default().max_parallelism(), allow_dropped)
 }
 
-/// An operator as a restore has to know it.
+/// The declaration of an operator, as the judgement needs it.
 fn declared(node: &Node, manifest: &Manifest) -> Option<Declared> {
     let id = OperatorId::new(&node.id).ok()?;
     let role = role(node.role);
-    // Under its name something else may be stored: that is told without it.
+    // The snapshot may hold something else under this name. The judgement finds that by itself, so don't bother the operator with it.
     let stored = manifest.operators.iter().find(|stored| stored.id == id && stored.role == role && stored.kind == node.kind.name());
     let list: Vec<Json> = stored.iter().flat_map(|stored| &stored.parts).flat_map(|part| part.list.iter().cloned()).collect();
     let judged = node.judge.as_ref().filter(|_| !list.is_empty()).and_then(|judge| judge.judge(&list).err());
-    // What is out of reach now may be there when the job runs, or comes back to it.
+    // Whatever is unreachable now may be reachable when the job runs.
     let (unknown, objections): (Vec<_>, Vec<_>) = judged.into_iter().partition(|why| why.domain() == Domain::External);
     let state = |s: &Schema| DeclaredState { name: s.name.clone(), schema: s.schema.clone(), fields: s.fields.clone() };
     Some(Declared {
@@ -63,7 +63,7 @@ fn declared(node: &Node, manifest: &Manifest) -> Option<Declared> {
     })
 }
 
-/// The numbers of an operator's states in stored rows: those they are stored under, or numbers not yet used.
+/// The numbers of an operator's states in stored rows: those under which they are stored, or unused ones.
 pub(super) fn ids(node: &Node, restore: Option<&Restore>) -> Vec<u8> {
     let stored = restore.and_then(|restore| restore.operator(&node.id));
     let known: BTreeMap<&str, u8> = stored.iter().flat_map(|s| &s.states).map(|s| (s.name.as_str(), s.id)).collect();
@@ -71,19 +71,19 @@ pub(super) fn ids(node: &Node, restore: Option<&Restore>) -> Vec<u8> {
     node.states.iter().map(|state| known.get(state.name.as_str()).copied().or_else(|| free.next()).unwrap_or(u8::MAX)).collect()
 }
 
-/// The part of a snapshot that an instance goes on from.
+/// The part of a snapshot from which an instance resumes.
 pub(crate) struct Parts<'a> {
     restore: &'a Restore,
     operator: &'a OperatorState,
     parts: Vec<&'a Part>,
     groups: Range<u16>,
-    /// The numbers of the operator's states, in the order they are declared.
+    /// The numbers of the operator's states, in order of declaration.
     ids: &'a [u8],
-    /// Where the parts of the values of states lie that have others now than they had, by the numbers of the states.
+    /// For states whose values now have different parts: where those lie in the stored values, by state number.
     places: BTreeMap<u8, Vec<Option<usize>>>,
 }
 
-/// Which parts of the values of an operator's states are to be put where: of the states that have others now than they had.
+/// For the states whose values now have different parts: the stored place of each part, by state number.
 fn moved(stored: &OperatorState, schemas: &[Schema]) -> BTreeMap<u8, Vec<Option<usize>>> {
     let moved = |schema: &Schema| {
         let stored = stored.states.iter().find(|stored| stored.name == schema.name)?;
@@ -93,7 +93,7 @@ fn moved(stored: &OperatorState, schemas: &[Schema]) -> BTreeMap<u8, Vec<Option<
 }
 
 impl Restore {
-    /// Goes on from this snapshot.
+    /// Resumes from this snapshot.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
         Self { snapshot }
@@ -109,12 +109,12 @@ impl Restore {
         self.snapshot.manifest().operators.iter().find(|operator| operator.id.as_str() == name)
     }
 
-    /// What all instances of an operator kept as a list: positions of a source.
+    /// The list that all instances of an operator kept, such as the positions of a source.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<Json>> {
         Some(self.operator(name)?.parts.iter().flat_map(|part| part.list.iter().cloned()).collect())
     }
 
-    /// What all writers of a sink had sealed and not committed, with the files brought into `dir`.
+    /// What all writers of a sink had sealed but not committed, with the files downloaded into `dir`.
     pub(crate) fn committables(&self, name: &str, dir: &Path) -> Result<Option<Restored>, Error> {
         let Some(operator) = self.operator(name) else { return Ok(None) };
         let mut committables = Vec::new();
@@ -130,7 +130,7 @@ impl Restore {
         Ok(Some(Restored { committables, workers: self.snapshot.manifest().workers }))
     }
 
-    /// What the instance that owns `groups` goes on from, whose states are these and have these numbers.
+    /// The parts for the instance that owns `groups`, whose states have these schemas and numbers.
     pub(crate) fn parts<'a>(&'a self, id: &str, groups: Range<u16>, ids: &'a [u8], schemas: &[Schema]) -> Option<Parts<'a>> {
         let operator = self.operator(id)?;
         let meets = |part: &&Part| part.groups.start < groups.end && groups.start < part.groups.end;
@@ -140,10 +140,11 @@ impl Restore {
     }
 }
 
-/// The bytes of rows that are sorted at once. Of rows that come sorted, such as those of a savepoint from RocksDB, one file is made whatever this is.
+/// How many bytes of rows are sorted at once. Rows that come in order, such as those of a savepoint from RocksDB, end up in one file
+/// whatever this is.
 const SORTED: usize = 64 << 20;
 
-/// A file of the snapshot could not be brought.
+/// A file of the snapshot could not be downloaded.
 fn unrestored(error: SnapshotError) -> Error {
     match error {
         SnapshotError::File(FileError::Length { .. } | FileError::Checksum { .. }) => Error::damaged(message(&error)),
@@ -151,7 +152,7 @@ fn unrestored(error: SnapshotError) -> Error {
     }
 }
 
-/// A file of rows, brought and checked, does not read.
+/// A downloaded and verified file of rows can't be parsed.
 fn unread(error: RowsError) -> Error {
     match error {
         RowsError::Io { .. } => Error::external("restoring failed", error),
@@ -160,13 +161,14 @@ fn unread(error: RowsError) -> Error {
 }
 
 impl Parts<'_> {
-    /// Must rows be put on disk?
+    /// Whether there are rows to put on disk.
     pub(crate) fn stored(&self) -> bool {
         self.parts.iter().any(|part| !part.db.is_empty() || !part.rows.is_empty())
     }
 
-    /// The files of a RocksDB directory that can be used as they are: all of one former instance with the same key groups, no value of which has parts in
-    /// other places now, and nothing of a state that the operator has no more. Its rows would stay, and be those of the next state that is given its number.
+    /// The files of a RocksDB directory that can be used as they are. They must come from a single former instance with the same key
+    /// groups. No value may need its parts rearranged. And the files may hold nothing of a state that the operator no longer has: its rows
+    /// would stay, and would become those of the next state to get its number.
     pub(crate) fn as_they_are(&self) -> Option<&[FileRef]> {
         let declared = self.operator.states.iter().all(|state| self.ids.contains(&state.id));
         match self.parts.as_slice() {
@@ -175,29 +177,30 @@ impl Parts<'_> {
         }
     }
 
-    /// Brings files into `dir`.
+    /// Downloads files into `dir`.
     pub(crate) fn fetch(&self, files: &[FileRef], dir: &Path) -> Result<(), Error> {
         std::fs::create_dir_all(dir).map_err(|e| Error::external(format!("`{}` can't be made", dir.display()), e))?;
         self.restore.snapshot.download_all(files, dir).map_err(unrestored)
     }
 
-    /// Gives the states of an instance what they kept. `scratch` is a directory for files that are only read.
+    /// Restores the states of an instance. `scratch` is a directory for files that are only read.
     pub(crate) fn load(&self, states: &States, instance: &Instance, scratch: &Path) -> Result<(), Error> {
         for part in &self.parts {
             part.list.iter().try_for_each(|meta| states.restore_meta(meta))?;
         }
-        // Rows of states that the operator has no more are left behind, whoever has their numbers now.
+        // Rows of states that the operator no longer has are left behind, whichever state has their number now.
         let stored = |id: &u8| self.operator.states.iter().any(|state| state.id == *id);
         let places: BTreeMap<u8, usize> =
             self.ids.iter().enumerate().filter(|(_, id)| stored(id)).map(|(place, id)| (*id, place)).collect();
-        // Is this row done with? It is left behind, or taken into memory; the others are for the disk.
+        // Whether this row is done with: left behind, restored into memory, or part of a state that is restored as a whole below. The other
+        // rows go to disk.
         let done = |state: u8, key: &[u8], value: &[u8]| match places.get(&state) {
             None => Ok(true),
             Some(place) if states.whole(*place) => Ok(true),
             Some(place) if instance.in_memory() || states.full(*place) => states.restore_row(*place, key, value).map(|()| true),
             Some(_) => Ok(false),
         };
-        // The bytes of a row's value, its parts where they are now.
+        // The row's value with its parts rearranged, if they have to be.
         let arranged = |state: u8, value: &[u8]| match (self.places.get(&state), places.get(&state)) {
             (Some(moved), Some(place)) => states.arranged(*place, value, moved).map(Some),
             _ => Ok(None),
@@ -225,7 +228,7 @@ impl Parts<'_> {
                 for (j, file) in part.rows.iter().enumerate() {
                     readers.push(self.open_rows(file, &scratch.join(format!("rows-{i}-{j}")), scratch)?);
                 }
-                // Rows of a group come in any order, and go to disk sorted, as many as may be in memory at once.
+                // Rows of a group come in any order. They go to disk sorted, as many at a time as may be in memory.
                 let mut rows = Rows::default();
                 let mut sorted = |rows: &mut Rows| -> Result<(), Error> {
                     rows.sort();
@@ -255,7 +258,7 @@ impl Parts<'_> {
         whole.try_for_each(|(id, place)| states.restore_whole(*place, &mut |put| self.load_whole(*id, scratch, put)))
     }
 
-    /// Gives the rows that a state has in files of rows, at all former instances, to `put`.
+    /// Gives `put` the rows of a state from the row files of all former instances.
     fn load_whole(&self, state: u8, scratch: &Path, put: &mut Put<'_>) -> Result<(), Error> {
         for (i, file) in self.operator.parts.iter().flat_map(|part| &part.rows).enumerate() {
             let reader = self.open_rows(file, &scratch.join(format!("whole-{i}")), scratch)?;
@@ -272,14 +275,14 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// Brings a file of rows to `local`, in the directory `scratch`, and opens it.
+    /// Downloads a file of rows to `local`, in the directory `scratch`, and opens it.
     fn open_rows(&self, file: &FileRef, local: &Path, scratch: &Path) -> Result<RowReader, Error> {
         std::fs::create_dir_all(scratch).map_err(|e| Error::external(format!("`{}` can't be made", scratch.display()), e))?;
         self.restore.snapshot.download(file, local).map_err(unrestored)?;
         RowReader::open(local).map_err(unread)
     }
 
-    /// Which namespaces were over at a former instance.
+    /// The floors of the states of a former instance: all namespaces below were over.
     fn floors(&self, part: &Part) -> Vec<Floor> {
         let of_state = |meta: &Json, name: &str| meta.get(name)?.get("floor")?.as_i64();
         let states = &self.operator.states;

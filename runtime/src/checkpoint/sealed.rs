@@ -1,4 +1,4 @@
-//! What sinks have sealed: the files among it are stored by the thread that ships, and sinks recover once in a run.
+//! What sinks have sealed. Its files are stored by the storing thread, and each sink recovers once per run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,22 @@ use crate::error::Error;
 use crate::graph::NodeId;
 use crate::sink::{Committable, Restored};
 
-/// All that a writer has sealed and not committed at the end of an epoch.
+/// Everything that a writer has sealed but not committed at the end of an epoch.
 pub(crate) struct Sealed {
     pub(crate) member: Member,
     pub(crate) epoch: Epoch,
     pub(crate) plan: Plan,
-    /// Has the member's input ended?
+    /// Whether the member's input has ended.
     pub(crate) last: bool,
     pub(crate) since: Instant,
     pub(crate) committables: Vec<Committable>,
 }
 
-/// The files of a writer that lie in the storage of checkpoints, by their local paths.
+/// The files of a writer that are in checkpoint storage, by local path.
 pub(super) type Stored = HashMap<PathBuf, FileRef>;
 
 impl Sealed {
-    /// Stores the files that are not stored yet, and gives the report; or why it can't.
+    /// Stores the files that are not stored yet, and returns the report, or why that failed.
     pub(super) fn store(self, checkpoints: &Checkpoints, stored: &mut Stored) -> Result<Report, String> {
         let savepoint = match &self.plan {
             Plan::Checkpoint => None,
@@ -70,7 +70,7 @@ fn own_name(member: Member, local: &Path) -> Result<String, String> {
 fn upload(checkpoints: &Checkpoints, savepoint: Option<&Storage>, local: &Path, name: String) -> Result<FileRef, String> {
     let (storage, path) = match (savepoint, checkpoints.config()) {
         (Some(savepoint), _) => (savepoint, name.clone()),
-        // It may be part of several checkpoints, until it is committed.
+        // The file may be part of several checkpoints until it is committed.
         (None, Some(config)) => (config.directory.storage(), Directory::shared_path(config.generation, &name)),
         (None, None) => return Err("checkpoints have no directory".to_owned()),
     };
@@ -80,12 +80,12 @@ fn upload(checkpoints: &Checkpoints, savepoint: Option<&Storage>, local: &Path, 
     Ok(file)
 }
 
-/// Which sinks have recovered in this run.
+/// The sinks that have recovered in this run.
 #[derive(Default)]
 pub(crate) struct Recoveries(Mutex<HashMap<NodeId, Option<Arc<Restored>>>>);
 
 impl Recoveries {
-    /// Has the sink recovered by the worker that comes first. The others wait, and get what it got.
+    /// Makes the first worker to arrive recover the sink. The others wait and get its result.
     pub(crate) fn once(
         &self,
         node: NodeId,

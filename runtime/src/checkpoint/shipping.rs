@@ -1,7 +1,8 @@
-//! Writes what was captured: on one thread per worker, while the worker goes on. Another one stores it, so that slow storage holds nobody up.
+//! Writes what was captured, on one thread per worker, while the worker goes on. Another thread stores it, so that slow storage delays
+//! nobody.
 //!
-//! Everything of one snapshot is written before anything of the next, as messages keep their order. So RocksDB's files are linked when all of the
-//! snapshot, and nothing later, is in them.
+//! Messages keep their order, so everything of one snapshot is written before anything of the next. When RocksDB's files are linked, they
+//! hold all of the snapshot and nothing later.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -22,55 +23,55 @@ use super::{Checkpoints, message};
 use crate::error::Error;
 use crate::state::{Captured, Disk, Floor, Rows};
 
-/// What a worker tells its shipping thread.
+/// A message from a worker to its shipping thread.
 pub(crate) enum Message {
     /// A snapshot begins.
     Begin(Box<Shipment>),
-    /// Some of it, and the disk that part of it is for, if any is.
+    /// A piece of it, and the disk for the rows that go to disk, if there are any.
     Chunk(Member, Captured, Option<Arc<Disk>>),
-    /// That was all of it.
+    /// All of it has been sent.
     Finish(Member, Finish),
-    /// A member has restored these files of RocksDB: they lie in storage already.
+    /// A member has restored these RocksDB files, which are already in storage.
     Restored(Member, Vec<FileRef>),
-    /// A sink has sealed an epoch that is to be stored.
+    /// A sink has sealed an epoch that must be stored.
     Sealed(Box<Sealed>),
     /// A sink has committed these files.
     Committed(Member, Vec<PathBuf>),
 }
 
-/// What is known once all is captured.
+/// What is known once everything is captured.
 pub(crate) struct Finish {
-    /// What is known of the states as wholes.
+    /// The metadata of the states.
     pub(crate) meta: Json,
-    /// The disk, if the instance has needed it.
+    /// The disk, if the instance has opened it.
     pub(crate) disk: Option<Arc<Disk>>,
-    /// Which namespaces are over, by state.
+    /// The floors of the states that have namespaces.
     pub(crate) floors: Vec<Floor>,
 }
 
-/// Tells the worker how far what it captured has come.
+/// Tells the worker whether what it captured has arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Arrival(Arc<Underway>);
 
 #[derive(Debug, Default)]
 struct Underway {
     arrived: AtomicBool,
-    /// The bytes sent and not yet written.
+    /// The number of bytes sent but not yet written.
     bytes: AtomicUsize,
 }
 
 impl Arrival {
-    /// Can all of it be read back?
+    /// Whether all of it can be read back.
     pub(crate) fn arrived(&self) -> bool {
         self.0.arrived.load(SeqCst)
     }
 
-    /// Is enough on its way for now?
+    /// Whether enough is in flight for now.
     pub(crate) fn busy(&self) -> bool {
         self.0.bytes.load(SeqCst) > IN_FLIGHT
     }
 
-    /// So many bytes are sent.
+    /// Adds to the bytes in flight.
     pub(crate) fn sent(&self, bytes: usize) {
         self.0.bytes.fetch_add(bytes, SeqCst);
     }
@@ -84,22 +85,22 @@ impl Arrival {
     }
 }
 
-/// The bytes of one snapshot that may be on their way to the disk at once.
+/// The number of bytes of one snapshot that may be in flight to the disk.
 const IN_FLIGHT: usize = 8 << 20;
 
-/// A snapshot of one member on its way.
+/// A snapshot of one member in progress.
 pub(crate) struct Shipment {
     pub(crate) member: Member,
     pub(crate) epoch: Epoch,
     pub(crate) plan: Plan,
     pub(crate) groups: Range<u16>,
-    /// Has the member's input ended?
+    /// Whether the member's input has ended.
     pub(crate) last: bool,
     pub(crate) since: Instant,
     pub(crate) arrival: Arrival,
     /// The rows that are part of it in full.
     pub(super) rows: Option<(RowWriter, PathBuf)>,
-    /// Has it come to nothing?
+    /// Whether it has failed.
     lost: bool,
 }
 
@@ -108,12 +109,12 @@ impl Shipment {
         Self { member, epoch, plan, groups, last, since: Instant::now(), arrival: Arrival::default(), rows: None, lost: false }
     }
 
-    /// What is its own among the files of the run.
+    /// Its own part of file names within the run.
     fn name(&self) -> String {
         format!("{}-{}-{}", self.member.node.0, self.member.worker, self.epoch)
     }
 
-    /// The file of its rows.
+    /// The writer of its file of rows, created on first use.
     pub(super) fn writer(&mut self, checkpoints: &Checkpoints) -> Result<&mut RowWriter, String> {
         let path = checkpoints.scratch().join("rows").join(self.name());
         match &mut self.rows {
@@ -129,9 +130,9 @@ impl Shipment {
 
 /// Why a snapshot could not be written.
 enum Trouble {
-    /// The state on disk can't be relied on any more.
+    /// The state on disk is no longer reliable.
     Disk(Error),
-    /// This checkpoint comes to nothing.
+    /// This checkpoint fails.
     Checkpoint(String),
 }
 
@@ -147,7 +148,7 @@ impl From<String> for Trouble {
     }
 }
 
-/// Ships until the worker has ended, and all is stored.
+/// Ships until the worker has ended and everything is stored.
 pub(super) fn ship(checkpoints: &Arc<Checkpoints>, worker: usize, messages: &Receiver<Message>) {
     let (store, parcels) = channel();
     let shared = Arc::clone(checkpoints);
@@ -155,14 +156,14 @@ pub(super) fn ship(checkpoints: &Arc<Checkpoints>, worker: usize, messages: &Rec
     match storing {
         Ok(storing) => {
             Ship { checkpoints, under_way: HashMap::new(), store }.run(messages);
-            // A panic has been noted as the job's failure.
+            // A panic has already been recorded as the job's failure.
             let _ = storing.join();
         }
         Err(error) => checkpoints.fail(error),
     }
 }
 
-/// The thread of one worker.
+/// The shipping thread of one worker.
 struct Ship<'a> {
     checkpoints: &'a Checkpoints,
     under_way: HashMap<Member, Shipment>,
@@ -203,7 +204,7 @@ impl Ship<'_> {
         if captured.full.is_empty() { Ok(()) } else { push(self.checkpoints, shipment, &captured.full) }
     }
 
-    /// All of it is written: links what is on disk, and hands it on.
+    /// Everything is written: links what is on disk, and hands over the snapshot.
     fn finish(&mut self, member: Member, finish: Finish) {
         let Some(shipment) = self.under_way.remove(&member) else { return };
         let arrival = shipment.arrival.clone();
@@ -212,7 +213,7 @@ impl Ship<'_> {
             Some(disk) if !shipment.lost => make_room(&link).and_then(|()| disk.link(&link).map_err(|e| message(&e))).map(|()| Some(link)),
             _ => Ok(None),
         };
-        // What comes later may be written from now on.
+        // Rows of later changes may be written from now on.
         arrival.arrive();
         failpoint::hit("snapshot-linked");
         if shipment.lost {
@@ -232,7 +233,7 @@ impl Ship<'_> {
             Ok(()) => {}
             Err(Trouble::Disk(error)) => self.checkpoints.fatal(member, error),
             Err(Trouble::Checkpoint(why)) => {
-                // What is yet to come of it is still written to disk.
+                // The rest of it is still written to disk.
                 if let Some(shipment) = self.under_way.get_mut(&member) {
                     shipment.lost = true;
                     self.checkpoints.lost(member, shipment.epoch, &why, shipment.last);
@@ -242,12 +243,12 @@ impl Ship<'_> {
     }
 
     fn hand_over(&self, parcel: Parcel) {
-        // It ends before this one only by a panic, which has been noted.
+        // The storing thread ends before this one only by a panic, which has been recorded.
         let _ = self.store.send(parcel);
     }
 }
 
-/// Makes the directory that `path` lies in, and sees that nothing is there yet.
+/// Creates the parent directory of `path` and removes anything already at `path`.
 fn make_room(path: &Path) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("`{}` can't be made: {e}", path.display());
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };

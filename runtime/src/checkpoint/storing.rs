@@ -1,4 +1,4 @@
-//! Stores what was written, and reports it: on one thread per worker, behind the one that writes.
+//! Stores and reports what was written, on one thread per worker, behind the thread that writes.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use super::{Checkpoints, message, paths};
 use crate::error::Error;
 use crate::state::{Floor, read_files, wanted};
 
-/// What there is to store, or to know about what is stored.
+/// Something to store, or news about what is stored.
 pub(super) enum Parcel {
     /// A snapshot of an operator that keeps state.
     Snapshot(Box<Written>),
-    /// A member has restored these files of RocksDB: they lie in storage already.
+    /// A member has restored these RocksDB files, which are already in storage.
     Restored(Member, Vec<FileRef>),
     /// A sink has sealed an epoch.
     Sealed(Box<Sealed>),
@@ -27,27 +27,27 @@ pub(super) enum Parcel {
     Committed(Member, Vec<PathBuf>),
 }
 
-/// A snapshot of which all is in files.
+/// A snapshot that is completely in files.
 pub(super) struct Written {
     pub(super) shipment: Shipment,
-    /// What is known of the states as wholes.
+    /// The metadata of the states.
     pub(super) meta: Json,
-    /// Which namespaces are over, by state.
+    /// The floors of the states that have namespaces.
     pub(super) floors: Vec<Floor>,
-    /// Where RocksDB's files are linked, if it was needed.
+    /// Where RocksDB's files are linked, if the disk was needed.
     pub(super) link: Option<PathBuf>,
 }
 
 /// What the thread of one worker remembers.
 #[derive(Default)]
 struct Store {
-    /// Files of each member's RocksDB that lie in storage, by their name in its directory.
+    /// The RocksDB files of each member that are in storage, by their name in its directory.
     stored: HashMap<Member, HashMap<String, FileRef>>,
-    /// What each writer of a sink has sealed and not committed.
+    /// The stored files of each sink's writer, for what it has sealed but not committed.
     sealed: HashMap<Member, sealed::Stored>,
 }
 
-/// Stores until there is nothing more to come.
+/// Stores parcels until no more come.
 pub(super) fn store(checkpoints: &Arc<Checkpoints>, parcels: &Receiver<Parcel>) {
     let mut store = Store::default();
     for parcel in parcels {
@@ -64,7 +64,7 @@ pub(super) fn store(checkpoints: &Arc<Checkpoints>, parcels: &Receiver<Parcel>) 
 }
 
 impl Store {
-    /// Stores and reports, if anybody still waits for it.
+    /// Stores and reports a snapshot, if anyone still waits for it.
     fn snapshot(&mut self, checkpoints: &Arc<Checkpoints>, mut written: Written) {
         let Shipment { member, epoch, last, since, .. } = written.shipment;
         if checkpoints.awaited(epoch, last) {
@@ -81,7 +81,7 @@ impl Store {
                 Err(why) => checkpoints.lost(member, epoch, &why, last),
             }
         }
-        // No other will be linked there; what is left of it is cleared when the job ends.
+        // Nothing else will be linked there. Whatever is left is removed when the job ends.
         if let Some(link) = &written.link {
             let _ = std::fs::remove_dir_all(link);
         }
@@ -97,29 +97,29 @@ impl Store {
         }
     }
 
-    /// Checkpoints that need these files have links or copies of their own by now: they were asked for before.
+    /// Removes committed files. Checkpoints that need them have links or copies by now, because they were stored earlier.
     fn remove(&mut self, member: Member, files: &[PathBuf]) {
         for file in files {
             self.sealed.entry(member).or_default().remove(file);
-            // What stays is removed with the directory.
+            // Whatever is left is removed with the directory.
             let _ = std::fs::remove_file(file);
         }
     }
 }
 
-/// Ends the file of rows and stores it under `path`.
+/// Finishes the file of rows and stores it under `path`.
 fn rows(shipment: &mut Shipment, storage: &Storage, path: String) -> Result<Report, String> {
     let Some((writer, local)) = shipment.rows.take() else { return Ok(Report::default()) };
     let finished = writer.finish().map_err(|e| message(&e))?;
     storage.upload(&local, &path).map_err(|e| message(&e))?;
-    // What stays is cleared when the job ends.
+    // Whatever is left is removed when the job ends.
     let _ = std::fs::remove_file(&local);
     let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
     let file = FileRef { path, name, bytes: finished.bytes, checksum: finished.checksum };
     Ok(Report { stored: file.bytes, rows: vec![file], entries: finished.rows, ..Report::default() })
 }
 
-/// Stores a checkpoint: the linked files of RocksDB as they are, those that lie in storage already only by name.
+/// Stores a checkpoint: RocksDB's linked files as they are. Tables already in storage are only named.
 fn checkpoint(checkpoints: &Checkpoints, written: &mut Written, stored: &mut HashMap<String, FileRef>) -> Result<Report, String> {
     let config = checkpoints.config().ok_or("checkpoints have no directory")?;
     let storage = config.directory.storage();
@@ -128,7 +128,7 @@ fn checkpoint(checkpoints: &Checkpoints, written: &mut Written, stored: &mut Has
     let mut report = rows(shipment, storage, Directory::own_path(generation, epoch, &format!("{}-{worker}.rows", node.0)))?;
     let mut kept = HashMap::new();
     for (name, local) in link.as_deref().map(files_in).transpose()?.unwrap_or_default() {
-        // Tables are never changed, and their numbers are never used again.
+        // Tables never change, and their numbers are never reused.
         let shared = name.ends_with(".sst");
         if shared && let Some(file) = stored.get(&name) {
             kept.insert(name, file.clone());
@@ -150,7 +150,7 @@ fn checkpoint(checkpoints: &Checkpoints, written: &mut Written, stored: &mut Has
     Ok(report)
 }
 
-/// Stores a savepoint: all rows in the form that does not depend on the backend.
+/// Stores a savepoint: all rows, in the format that does not depend on the backend.
 fn savepoint(checkpoints: &Checkpoints, written: &mut Written, to: &str) -> Result<Report, String> {
     let Written { shipment, floors, link, .. } = written;
     let (member, epoch) = (shipment.member, shipment.epoch);
@@ -161,7 +161,7 @@ fn savepoint(checkpoints: &Checkpoints, written: &mut Written, to: &str) -> Resu
         read_files(link, groups, |key, value| {
             let row = crate::state::Row { key, value: Some(value) };
             let (group, state, rest) = row.address()?;
-            // Files of RocksDB that were restored as they are may hold more.
+            // RocksDB files that were restored as they are may hold more.
             if !wanted(floors, key) || !states.contains(&state) {
                 return Ok(());
             }

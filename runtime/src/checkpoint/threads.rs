@@ -1,4 +1,4 @@
-//! The threads beside the workers: one per worker that writes, one behind it that stores, and one that publishes.
+//! The threads besides the workers: for each worker one that writes and, behind it, one that stores; and one that publishes.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::{Checkpoints, lock};
 use crate::control::Failure;
 use crate::error::{Error, JobError, panicked};
 
-/// The threads of a run, begun when they are first needed.
+/// The threads of a run. They are started when first needed.
 #[derive(Default)]
 pub(super) struct Threads {
     workers: Mutex<BTreeMap<usize, Running<Message>>>,
@@ -24,7 +24,7 @@ pub(super) struct Threads {
 type Running<T> = (Sender<T>, JoinHandle<()>);
 
 impl Threads {
-    /// Gives a message to the thread that ships for this worker.
+    /// Sends a message to the thread that ships for this worker.
     pub(super) fn ship(&self, checkpoints: &Arc<Checkpoints>, worker: usize, message: Message) -> Result<(), Error> {
         let mut workers = lock(&self.workers);
         let (ship, _) = match workers.entry(worker) {
@@ -39,7 +39,7 @@ impl Threads {
         ship.send(message).map_err(|_| Error::internal("the thread that ships state has ended"))
     }
 
-    /// Gives what is complete to the thread that publishes.
+    /// Sends a complete checkpoint to the thread that publishes.
     pub(super) fn publish(&self, checkpoints: &Arc<Checkpoints>, complete: Complete) -> Result<(), Error> {
         let mut publisher = lock(&self.publisher);
         if publisher.is_none() {
@@ -52,12 +52,12 @@ impl Threads {
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Error::internal("the thread that publishes checkpoints has ended")) }
     }
 
-    /// Ends the threads when all they were given is done.
+    /// Ends the threads once they have done everything they were given.
     pub(super) fn close(&self) {
-        // Who stores may still have something for the publisher.
+        // The storing threads may still have something for the publisher.
         for (sender, thread) in std::mem::take(&mut *lock(&self.workers)).into_values() {
             drop(sender);
-            // A panic has been noted as the job's failure.
+            // A panic has already been recorded as the job's failure.
             let _ = thread.join();
         }
         let publisher = lock(&self.publisher).take();
@@ -68,7 +68,7 @@ impl Threads {
     }
 }
 
-/// Starts a thread. Should it panic, the job fails.
+/// Starts a thread. If it panics, the job fails.
 pub(super) fn spawn(failure: &Arc<Failure>, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
     let (failure, what) = (Arc::clone(failure), name.to_owned());
     let run = move || {

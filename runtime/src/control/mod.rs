@@ -1,4 +1,4 @@
-//! What the workers of a running job share, each part by itself: its end, its epochs, the threads, the board, the checkpoints, the counters.
+//! What the workers of a running job share: its end, its epochs, its threads, the board, the checkpoints, the counters.
 
 mod epochs;
 mod failure;
@@ -37,32 +37,32 @@ pub struct Control {
     /// Where sources post their watermarks.
     pub(crate) board: Arc<Board>,
     checkpoints: Arc<Checkpoints>,
-    /// The clock under whose ticks records enter.
+    /// The clock that assigns ticks to records as they enter.
     pub(crate) clock: TickClock,
     /// The counters of every node.
     pub(crate) metrics: MetricsRegistry,
     /// What the instances of each source share, by the source's ordinal.
     shared: Mutex<BTreeMap<usize, Shared>>,
-    /// How keys are spread.
+    /// How keys are divided into key groups.
     pub(crate) key_groups: KeyGroups,
     /// Whether records behind a barrier wait for it.
     pub(crate) mode: Mode,
     state: StateConfig,
-    /// The time of day.
+    /// The job's clock.
     pub(crate) time_of_day: Clock,
     /// How the memory for state is divided.
     budget: Budget,
-    /// What RocksDB shares, made when it is first needed.
+    /// What the RocksDB instances share. Made when first needed.
     resources: OnceLock<Resources>,
     /// What the instances of each operator share.
     shares: Mutex<BTreeMap<NodeId, Shares>>,
     restore: Option<Arc<Restore>>,
-    /// How many instances of sources have come to their end, where that takes a savepoint.
+    /// How many source instances have read everything, in a job whose end takes a savepoint.
     read_out: AtomicUsize,
 }
 
 impl Default for Control {
-    /// Of a job that is only looked at.
+    /// For a job that is only inspected.
     fn default() -> Self {
         Self::new(Board::default(), &RunConfig::workers(1), &Graph::default())
     }
@@ -115,7 +115,7 @@ impl Control {
         Arc::clone(&self.checkpoints)
     }
 
-    /// What the run goes on from.
+    /// The snapshot that the run resumes from.
     pub(crate) fn restore(&self) -> Option<&Restore> {
         self.restore.as_deref()
     }
@@ -144,7 +144,7 @@ impl Control {
         Instance::new(self.key_groups, groups, spill, self.budget.values, metrics).sharing(shares)
     }
 
-    /// An instance of a source has read all there is. When all have, the job stops with its savepoint.
+    /// Called when an instance of a source has read everything. Once all have, the job stops with its savepoint.
     pub(crate) fn read_out(&self, instances: usize) {
         if self.read_out.fetch_add(1, SeqCst) + 1 == instances {
             self.stop();
@@ -156,7 +156,7 @@ impl Control {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).entry(source).or_default().clone()
     }
 
-    /// An operator failed: the job stops, with the first such cause.
+    /// Fails the job because an operator failed. The first cause is kept.
     pub fn fail(&self, operator: &str, worker: usize, error: Error) {
         self.failure.fail(operator, worker, error);
     }
@@ -165,13 +165,14 @@ impl Control {
         self.failure.poison(error);
     }
 
-    /// Has anything failed, or has the job come to the end of its stop? Then nothing is done any more: what a worker sees now may come of others having left.
+    /// Whether the job has failed, or has been stopped or cancelled completely. No more work is done then, because what a worker sees may
+    /// result from others having left.
     #[must_use]
     pub fn over(&self) -> bool {
         self.failure.over()
     }
 
-    /// Asks the sources to stop reading. What they have read is worked off; windows that are open stay open.
+    /// Asks the sources to stop reading. What they have read is processed; open windows stay open.
     pub fn stop(&self) {
         self.epochs.stop(|| self.checkpoints.stop());
         self.workers.rouse();
@@ -189,18 +190,18 @@ impl Control {
         self.epochs.drain();
     }
 
-    /// Are the sources to end as if they had read everything?
+    /// Whether the sources are to end as if they had read everything.
     pub(crate) fn draining(&self) -> bool {
         self.epochs.draining()
     }
 
-    /// The epoch that everything read lies before, once the job was asked to stop.
+    /// The first epoch after a stop: everything read lies before it. `None` until the job is asked to stop.
     #[must_use]
     pub fn stopped_in(&self) -> Option<Epoch> {
         self.epochs.stopped_in()
     }
 
-    /// Was the job asked to stop?
+    /// Whether the job was asked to stop.
     #[must_use]
     pub fn stopping(&self) -> bool {
         self.epochs.stopping()

@@ -1,4 +1,4 @@
-//! The threads of the workers: which are at work, and how one is roused that is parked.
+//! The worker threads: which are running, and how to rouse one that is parked.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
@@ -18,16 +18,16 @@ struct Threads {
     ended: usize,
 }
 
-/// A worker that has begun; it ends when this is dropped.
+/// A running worker. It ends when this is dropped.
 pub(crate) struct AtWork<'a>(&'a Workers);
 
 impl Workers {
-    /// `count` workers, none of which has begun.
+    /// `count` workers, none of which has started.
     pub(crate) fn new(count: usize) -> Self {
         Self { count, ..Self::default() }
     }
 
-    /// How many there are.
+    /// The number of workers.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
@@ -36,19 +36,19 @@ impl Workers {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This thread is a worker.
+    /// Registers this thread as a worker.
     pub(crate) fn begin(&self) -> AtWork<'_> {
         self.threads().begun.push(std::thread::current());
         AtWork(self)
     }
 
-    /// Has every worker look again at what it does besides its dataflow: a request has come, a checkpoint is complete, the job is over. To be called
-    /// after the change; a worker looks before it parks.
+    /// Makes every worker check what it does besides its dataflow: a request has arrived, a checkpoint is complete, the job is over. Call
+    /// it after the change; a worker checks before it parks.
     pub(crate) fn rouse(&self) {
         self.threads().begun.iter().for_each(Thread::unpark);
     }
 
-    /// Waits for this long, or until all have ended. Returns whether they have.
+    /// Waits until all workers have ended, but at most this long. Returns whether they have.
     pub(crate) fn end_within(&self, wait: Duration) -> bool {
         let ended = self.ended.wait_timeout_while(self.threads(), wait, |threads| threads.ended < self.count);
         ended.unwrap_or_else(PoisonError::into_inner).0.ended >= self.count

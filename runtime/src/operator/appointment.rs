@@ -1,14 +1,14 @@
-//! The next time an operator wants to be called.
+//! When an operator is next activated.
 
 use std::time::{Duration, Instant};
 
 use timely::scheduling::Activator;
 
-/// An operator's activator and the appointments it has. Timely keeps every request made of it, and one that is renewed each time an
-/// operator runs would soon be thousands.
+/// An operator's activator and its pending activations. Timely keeps every request, so a request renewed on every activation would soon be
+/// thousands.
 pub(super) struct Appointment {
     activator: Activator,
-    /// The requests to come, the next one last: each was made because it was nearer than all others.
+    /// The pending requests, the next one last. Each was made because it was earlier than all others.
     at: Vec<Instant>,
 }
 
@@ -17,12 +17,12 @@ impl Appointment {
         Self { activator, at: Vec::new() }
     }
 
-    /// Calls the operator again as soon as the others have had their turn.
+    /// Activates the operator again as soon as the others have had their turn.
     pub(super) fn now(&self) {
         self.activator.activate();
     }
 
-    /// Calls the operator again within `wait`. It may be called earlier, and then asks again.
+    /// Activates the operator again within `wait`. It may be activated earlier and must then ask again.
     pub(super) fn within(&mut self, wait: Duration) {
         let now = Instant::now();
         while self.at.pop_if(|at| *at <= now).is_some() {}

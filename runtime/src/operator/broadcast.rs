@@ -1,4 +1,4 @@
-//! Broadcast: every record reaches every worker, in one order, and holds no event time.
+//! Broadcast: every record reaches every worker, in one order, and holds back no event time.
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
@@ -16,10 +16,11 @@ use crate::time::{Passage, Time, Watermark};
 
 const BROADCAST: Kind = Kind::new("broadcast");
 
-/// Makes a copy of each record for every worker; `copy` says for which. They are made by one worker, so that all get them in the same order.
+/// Makes one copy of each record per worker; `copy` receives the worker's index. One worker makes all copies, so every worker gets them in
+/// the same order.
 ///
-/// The copies keep the epoch of their record, and so barriers are aligned with them as with others; but they are sent under the watermark at the end of
-/// time. An operator that reads them beside another input goes by the event time of that one alone.
+/// The copies keep the epoch of their record, so barriers are aligned with them as usual. But they are sent under [`Watermark::END`], so an
+/// operator that reads them next to another input follows the event time of that input alone.
 pub fn broadcast<'s, A, B>(edge: Edge<'s, A>, name: &str, copy: impl Fn(usize, &A) -> B + 'static) -> Edge<'s, B>
 where
     A: crate::record::Data,
@@ -34,7 +35,7 @@ where
     let mut input = builder.new_input(edge.stream, Exchange::new(|_: &Record<A>| 0));
     let (output, stream) = builder.new_output_connection::<Vec<Record<B>>, _>([(0, Antichain::from_elem(Passage::Untimed))]);
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
-    // Only records matter to it; the frontier passes by.
+    // Only its records matter; it does not need to see the frontier.
     builder.set_notify_for(0, FrontierInterest::Never);
     builder.build(move |capabilities| {
         drop(capabilities);

@@ -1,4 +1,4 @@
-//! Keeps the states of one operator instance: restores them, takes snapshots of them, and evicts from memory what does not fit.
+//! Manages the states of one operator instance: restores them, takes snapshots, and evicts from memory what does not fit.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use crate::error::Error;
 use crate::metrics::OperatorMetrics;
 use crate::state::{Floor, Instance, States};
 
-/// How many entries are captured in one go. That takes a worker a millisecond or so; then it processes records again.
+/// How many entries are captured at once. That takes a worker about a millisecond, and then it processes records again.
 const PIECE: usize = 4_096;
 
-/// Captured rows are shipped once they amount to this many bytes.
+/// Captured rows are shipped once they reach this many bytes.
 const CHUNK: usize = 1 << 20;
 
-/// Memory is checked once per this many records: a check costs something, and tables have room for as many beyond their share.
+/// Memory is checked once per this many records. A check has a cost, and tables have room for this many records beyond their share.
 const CHECK: usize = 1_024;
 
-/// How often the metrics are told at most.
+/// The shortest time between two updates of the metrics.
 const TELL: Duration = Duration::from_millis(250);
 
-/// When a keeper wants to be called again.
+/// When a keeper needs to be called again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Again {
     /// As soon as the other operators have had their turn.
@@ -41,15 +41,15 @@ struct Snapshot {
     meta: Json,
     floors: Vec<Floor>,
     arrival: Arrival,
-    /// Has everything been captured and shipped?
+    /// Whether everything has been captured and shipped.
     swept: bool,
-    /// Is it the last one?
+    /// Whether it is the last snapshot.
     last: bool,
 }
 
 pub(super) struct Keeper {
     control: Arc<Control>,
-    /// The name that the states are kept under.
+    /// The name under which the states are kept.
     id: String,
     member: Member,
     /// The key groups that lie here; none if the keys lie on other workers.
@@ -60,9 +60,9 @@ pub(super) struct Keeper {
     snapshot: Option<Snapshot>,
     /// When the metrics were last updated.
     told: Instant,
-    /// Has anything happened since?
+    /// Whether anything has happened since.
     untold: bool,
-    /// The records since memory was last checked.
+    /// The number of records since memory was last checked.
     records: usize,
 }
 
@@ -91,8 +91,8 @@ impl Keeper {
         }
     }
 
-    /// Binds the states and restores them, the first time it is called; returns whether it was the first. Not done while the graph is built, as that may be
-    /// a rehearsal.
+    /// Binds and restores the states on the first call. Returns whether this was the first. Not done while the graph is built, because that
+    /// may be a rehearsal.
     pub(super) fn open(&mut self) -> Result<bool, Error> {
         if std::mem::replace(&mut self.open, true) {
             return Ok(false);
@@ -123,7 +123,7 @@ impl Keeper {
         let scratch = checkpoints.scratch().join("restore").join(format!("{}-{}", self.member.node.0, self.member.worker));
         let instance = self.states.instance().ok_or_else(|| Error::internal("states that were bound have no instance"))?;
         parts.load(&self.states, instance, &scratch)?;
-        // What is left of it is cleared when the job ends.
+        // Whatever is left is removed when the job ends.
         let _ = std::fs::remove_dir_all(&scratch);
         Ok(true)
     }
@@ -132,12 +132,12 @@ impl Keeper {
         self.states.instance().map(|instance| &**instance)
     }
 
-    /// May some of the state lie on disk?
+    /// Whether some of the state may be on disk.
     pub(super) fn spilled(&self) -> bool {
         self.instance().is_some_and(|instance| instance.opened_disk().is_some())
     }
 
-    /// So many records have been processed. Evicts state if memory is to be checked and is full.
+    /// Called after this many records have been processed. When a memory check is due, evicts state that does not fit.
     pub(super) fn relieve(&mut self, records: usize) -> Result<(), Error> {
         self.untold = true;
         self.records += records;
@@ -148,8 +148,10 @@ impl Keeper {
         self.states.relieve()
     }
 
-    /// Everything of `epoch` has been processed: freezes the states for its snapshot, if one is taken; `last` if the input has ended. Returns false while
-    /// an earlier snapshot is in progress: then the epoch can't be left yet, and this must be called again.
+    /// Called when everything of `epoch` has been processed. Freezes the states for the epoch's snapshot, if one is taken. `last`: the
+    /// input has ended.
+    ///
+    /// Returns false while an earlier snapshot is in progress. The epoch can't be left then, and this must be called again.
     pub(super) fn seal(&mut self, epoch: Epoch, last: bool) -> Result<bool, Error> {
         let checkpoints = self.control.checkpoints();
         let Some(plan) = checkpoints.plan(epoch, last) else {
@@ -159,7 +161,7 @@ impl Keeper {
             }
             return Ok(true);
         };
-        // Barriers come one at a time, but for that of a stop and the end of input, which don't wait.
+        // Barriers come one at a time, except those of a stop and of the end of input, which don't wait.
         if self.snapshot.is_some() {
             return Ok(false);
         }
@@ -173,18 +175,18 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Has everything been captured that is part of a snapshot?
+    /// Whether everything that belongs to a snapshot has been captured.
     pub(super) fn swept(&self) -> bool {
         self.snapshot.as_ref().is_none_or(|snapshot| snapshot.swept)
     }
 
-    /// Captures some more of the snapshot in progress, and ends it once what was captured has arrived.
+    /// Captures more of the snapshot in progress, and ends it once what was captured has arrived.
     pub(super) fn work(&mut self) -> Result<Again, Error> {
         if self.told.elapsed() >= TELL {
             self.tell();
         }
         let Some(snapshot) = &mut self.snapshot else {
-            // Nobody may call for long.
+            // This may not be called again for a long time.
             return Ok(if self.untold { Again::Within(TELL.saturating_sub(self.told.elapsed())) } else { Again::Anytime });
         };
         let instance = self.states.instance().cloned().ok_or_else(|| Error::internal("a snapshot of states that are not bound"))?;
@@ -213,7 +215,7 @@ impl Keeper {
             }
         }
         let Some(snapshot) = &self.snapshot else { return Ok(Again::Anytime) };
-        // What stays in memory need not arrive before it is changed again.
+        // State in memory may be changed again before the captured rows have arrived.
         if instance.in_memory() || snapshot.arrival.arrived() {
             self.states.release();
             self.snapshot = None;

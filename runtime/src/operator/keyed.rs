@@ -1,4 +1,4 @@
-//! The one harness of all keyed operators: routing by key group, alignment, watermarks, timers of the wall clock, capabilities.
+//! The one harness of all keyed operators: routing by key group, alignment, watermarks, wall-clock timers, capabilities.
 //!
 //! Windows, joins, patterns and rules are a [`Logic`] and know nothing of frontiers.
 
@@ -31,10 +31,10 @@ use crate::record::{Data, Record};
 use crate::state::States;
 use crate::time::{Time, Watermark};
 
-/// For how long one activation may process records before the other operators of the worker get their turn.
+/// How long one activation may process records before the worker's other operators get their turn.
 const TURN: Duration = Duration::from_millis(10);
 
-/// What a keyed operator does. All its state is its own; the harness calls it in the order of the time model.
+/// What a keyed operator does. All its state is its own. The harness calls it in the order of the time model.
 pub trait Logic: 'static {
     /// The records that come in.
     type In;
@@ -43,7 +43,8 @@ pub trait Logic: 'static {
     /// The records of the side output: late records, timed-out matches. `()` where there is none.
     type Side: Clone + 'static;
 
-    /// The states hold what they held in the snapshot that the job goes on from; nothing at a fresh start. Called once, before anything else.
+    /// Called once, before anything else. The states hold what they held in the snapshot that the job resumes from, or nothing on a fresh
+    /// start.
     ///
     /// # Errors
     /// The job fails with this cause.
@@ -51,7 +52,7 @@ pub trait Logic: 'static {
         Ok(())
     }
 
-    /// These records come next, and some of the state lies on disk: a logic can have it read in one go. Nothing is processed yet.
+    /// Called before these records are processed, when some of the state is on disk. A logic can load the state they need in one read.
     ///
     /// # Errors
     /// The job fails with this cause.
@@ -59,25 +60,25 @@ pub trait Logic: 'static {
         Ok(())
     }
 
-    /// A record came. `out.watermark()` is how far event time had come before it.
+    /// Processes a record. `out.watermark()` is how far event time had advanced before it.
     ///
     /// # Errors
     /// The job fails with this cause.
     fn record(&mut self, record: Record<Self::In>, out: &mut Outbox<Self::Out, Self::Side>) -> Result<(), Error>;
 
-    /// Event time has come to `watermark`: everything due up to and including it fires, in order of time.
+    /// Event time has advanced to `watermark`. Everything due up to and including it fires, in time order.
     ///
     /// # Errors
     /// The job fails with this cause.
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, Self::Side>) -> Result<(), Error>;
 
-    /// The latest event time that something kept waits for, such as the end of a window. When all sources that bring records have ended, event time goes
-    /// on as far, and no further, as the others are idle and may wake.
+    /// The latest event time that something in state waits for, such as the end of a window. When all sources that bring records have
+    /// ended, event time advances up to it and no further, because the others are idle and may wake.
     fn waits_until(&self) -> Option<i64> {
         None
     }
 
-    /// The wall clock shows `now` (milliseconds since 1970). Returns when to call again, if ever.
+    /// The wall clock shows `now`, in milliseconds since 1970. Returns when to call again, if ever.
     ///
     /// # Errors
     /// The job fails with this cause.
@@ -86,7 +87,7 @@ pub trait Logic: 'static {
     }
 }
 
-/// Where a logic puts what it emits.
+/// Collects what a logic emits.
 #[derive(Debug)]
 pub struct Outbox<Out, Side> {
     main: Chunks<Out>,
@@ -102,15 +103,16 @@ impl<Out, Side> Default for Outbox<Out, Side> {
 }
 
 impl<Out, Side> Outbox<Out, Side> {
-    /// How far event time has come; [`Watermark::END`] while what is left fires at the end of input.
+    /// How far event time has advanced. [`Watermark::END`] while the remaining timers fire at the end of input.
     #[must_use]
     #[inline]
     pub fn watermark(&self) -> Watermark {
         self.watermark
     }
 
-    /// How far event time had come where the record that is looked at was sent. What lies behind it is late, even if the operator itself has not come
-    /// as far, because it waits for other senders: so what is late depends on the order of the data, and not on which sender was faster.
+    /// The watermark under which the current record was sent, or the operator's own if that is later. A record behind it is late, even if
+    /// the operator itself has not advanced as far because it waits for other senders. So lateness depends on the order of the data, not on
+    /// which sender was faster.
     #[must_use]
     #[inline]
     pub fn horizon(&self) -> Watermark {
@@ -123,24 +125,24 @@ impl<Out, Side> Outbox<Out, Side> {
         self.main.push(Record { time, value });
     }
 
-    /// Emits into the side output.
+    /// Emits `value` into the side output with this event time.
     #[inline]
     pub fn emit_side(&mut self, time: i64, value: Side) {
         self.side.push(Record { time, value });
     }
 
-    /// Takes what was emitted so far, to look at it without a dataflow.
+    /// Takes what was emitted so far, for use without a dataflow.
     pub fn take(&mut self) -> (Vec<Record<Out>>, Vec<Record<Side>>) {
         (self.main.take(), self.side.take())
     }
 
-    /// Sets the watermark, to drive a logic without a dataflow.
+    /// Sets the watermark, for driving a logic without a dataflow.
     pub fn set_watermark(&mut self, watermark: Watermark) {
         (self.watermark, self.horizon) = (watermark, watermark);
     }
 }
 
-/// Records in pieces of a size that travels well.
+/// Records in chunks of a size that travels well.
 #[derive(Debug)]
 struct Chunks<T> {
     full: Vec<Vec<Record<T>>>,
@@ -168,7 +170,7 @@ impl<T> Chunks<T> {
         self.full.drain(..).flatten().chain(self.open.drain(..)).collect()
     }
 
-    /// Gives each piece to `send`; returns the number of records.
+    /// Gives each chunk to `send`. Returns the number of records.
     fn send(&mut self, mut send: impl FnMut(&mut Vec<Record<T>>)) -> u64 {
         let mut sent = 0;
         for chunk in self.full.iter_mut().chain(Some(&mut self.open)).filter(|c| !c.is_empty()) {
@@ -181,7 +183,7 @@ impl<T> Chunks<T> {
     }
 }
 
-/// What a logic may know when it is made, and where it declares its state.
+/// What a logic can see when it is made, and where it declares its state.
 #[derive(Default)]
 pub struct Context {
     /// The operator's counters.
@@ -191,13 +193,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// What an operator with these counters may know, in a job that goes by `clock`.
+    /// The context of an operator with these counters, in a job that uses `clock`.
     #[must_use]
     pub fn new(metrics: Arc<OperatorMetrics>, clock: Clock) -> Self {
         Self { metrics, states: States::with_clock(clock) }
     }
 
-    /// The job's clock. [`Logic::clock`] is called by it, too.
+    /// The job's clock. Calls to [`Logic::clock`] follow it, too.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.states.clock()
@@ -226,16 +228,16 @@ where
     routed(edge, name, spec, side, move |value| Target::Key(key(value)), make)
 }
 
-/// The worker a record goes to.
+/// The destination of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<K> {
-    /// The owner of this key.
+    /// The worker that owns this key.
     Key(K),
-    /// This one.
+    /// This worker.
     Worker(usize),
 }
 
-/// As [`keyed`], for records of which some have no key.
+/// Like [`keyed`], for records some of which have no key.
 pub fn routed<'s, L, K, F>(
     edge: Edge<'s, L::In>,
     name: &str,
@@ -297,7 +299,7 @@ where
             steps: VecDeque::new(),
             ended: false,
         };
-        // What has arrived, with the capabilities that hold the frontier until it is processed.
+        // The batches that have arrived, with the capabilities that hold back the frontier until they are processed.
         let mut queue = VecDeque::new();
         move |frontiers| {
             let mut ports = Ports { main: main.activate(), side: side_output.activate() };
@@ -323,7 +325,7 @@ where
                 }
                 let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
                 if !harness.waits_at_a_seal() {
-                    // Before the job steps the epoch no source puts in its barrier, and nobody has to look.
+                    // No source injects its barrier before the job steps the epoch, so there is no need to look until then.
                     let board = &control.board;
                     let put_in =
                         |epoch| board.barrier(&sources, epoch).or_else(|| board.barrier(&broadcast, epoch).map(|_| Watermark::END));
@@ -353,7 +355,7 @@ where
     (Edge::new(flow.clone(), main_stream, node, None, Origin::Operator), Edge::new(flow, side_stream, node, side, Origin::Operator))
 }
 
-/// The one time that stands for a message's stamp: it may carry several.
+/// The single time that stands for a message's stamp, which may hold several.
 pub(super) fn meet(stamp: &Stamp<Time>) -> Result<Time, Error> {
     stamp.iter().copied().reduce(|a, b| a.meet(&b)).ok_or_else(|| Error::internal("a message arrived without a time"))
 }
@@ -371,24 +373,24 @@ type Held = (Capability<Time>, Capability<Time>);
 /// A batch, and the watermark it was sent under.
 type Sent<T> = (Watermark, Vec<Record<T>>);
 
-/// A logic, what it has emitted, and the capabilities to send that under.
+/// A logic, what it has emitted, and the capabilities for sending that.
 struct Harness<L: Logic> {
-    /// `None` if it could not be made; then the job has failed.
+    /// `None` if it could not be made. The job has then failed.
     logic: Option<L>,
     keeper: Keeper,
     outbox: Outbox<L::Out, L::Side>,
-    /// One capability per output, both at the meet of what may still be emitted. `None` once the input has ended.
+    /// One capability per output, both at the meet of everything that may still be emitted. `None` once the input has ended.
     held: Option<Held>,
     metrics: Arc<OperatorMetrics>,
     appointment: Appointment,
     clock: Clock,
     next_clock: Option<i64>,
-    /// Until when something waits, as the sources know it.
+    /// The latest time that something waits for, as reported to the sources.
     waits: Watermark,
-    /// Steps of the alignment that are yet to be taken, in order. If there are any between two activations, the first is a seal that waits for the snapshot
-    /// before it; until then nothing more is taken in.
+    /// The alignment steps still to be taken, in order. If any are left between two activations, the first is a seal that waits for the
+    /// previous snapshot. Until then no more input is taken in.
     steps: VecDeque<Step<Sent<L::In>>>,
-    /// Has the last epoch been sealed?
+    /// Whether the last epoch has been sealed.
     ended: bool,
 }
 
@@ -412,7 +414,7 @@ impl<L: Logic> Harness<L> {
         Ok(())
     }
 
-    /// Takes the steps of the alignment, up to a seal that must wait.
+    /// Takes alignment steps, up to a seal that has to wait.
     fn take_steps(&mut self, ports: &mut Ports<'_, L>) -> Result<(), Error> {
         while let Some(step) = self.steps.pop_front() {
             if let Step::Seal { epoch, last } = step
@@ -462,9 +464,9 @@ impl<L: Logic> Harness<L> {
         Ok(())
     }
 
-    /// Fires what is due by the wall clock.
+    /// Fires what is due on the wall clock.
     fn look_at_clock(&mut self, ports: &mut Ports<'_, L>) -> Result<(), Error> {
-        // What fires after the last seal would belong to no epoch.
+        // Anything fired after the last seal would belong to no epoch.
         if let Some(logic) = self.logic.as_mut().filter(|_| !self.ended) {
             self.next_clock = logic.clock(self.clock.now(), &mut self.outbox)?;
             self.send(ports);
@@ -472,7 +474,7 @@ impl<L: Logic> Harness<L> {
         Ok(())
     }
 
-    /// Until when something waits, if that is news.
+    /// The latest time that something waits for, if it has increased.
     fn waits_until(&mut self) -> Option<Watermark> {
         let until = Watermark(self.logic.as_ref()?.waits_until()?);
         (until > self.waits).then(|| {
@@ -498,8 +500,8 @@ impl<L: Logic> Harness<L> {
         }
     }
 
-    /// Lets the tick follow the input's, or everything go when the input has ended and the last snapshot is captured, and asks to be called when the clock
-    /// is next needed.
+    /// Advances the tick with the input, or drops the capabilities once the input has ended and the last snapshot is captured. Schedules
+    /// the next activation for the clock.
     fn follow(&mut self, progress: Progress, align: &Align<Sent<L::In>>) {
         if self.waits_at_a_seal() {
             return;

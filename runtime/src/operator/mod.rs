@@ -1,4 +1,4 @@
-//! The harnesses every operator runs in: source, stateless, broadcast, asynchronous, keyed, sink. Only these know timely.
+//! The harnesses in which every operator runs: source, stateless, broadcast, asynchronous, keyed, sink. Only they know timely.
 
 mod appointment;
 mod asynchronous;

@@ -1,4 +1,4 @@
-//! Where a source is in each of its splits: what its part of a checkpoint consists of.
+//! Where a source is in each of its splits: its part of a checkpoint.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,14 +18,15 @@ use crate::watermarks::Splits;
 enum Entry {
     /// A split.
     Split {
-        /// In the words of the reader.
+        /// The position, as the reader wrote it.
         position: Json,
         /// Its watermark, if it had one.
         watermark: Option<Watermark>,
-        /// Has it ended?
+        /// Whether it has ended.
         ended: bool,
     },
-    /// How far event time had come at an instance that had not ended: by its splits, or by the others that it followed while it was idle.
+    /// The event time reached by an instance that had not ended: through its own splits, or through the others that it followed while it
+    /// was idle.
     Reached(Watermark),
 }
 
@@ -34,15 +35,15 @@ enum Entry {
 pub(super) struct Positions {
     restored: Option<Vec<Entry>>,
     now: BTreeMap<SplitId, (Json, bool)>,
-    /// Reported, and not yet part of a complete checkpoint.
+    /// What was reported but is not yet part of a complete checkpoint.
     sealed: VecDeque<(Epoch, Vec<Json>)>,
 }
 
 impl Positions {
-    /// Goes on from the parts of all instances of the source in the snapshot that lies at `place`; a fresh start if it has none.
+    /// Resumes from the parts of all instances of the source in the snapshot at `place`. If there are none, the source starts fresh.
     ///
     /// # Errors
-    /// One is not of a source. To pass over it would be to read its splits again, into state that has seen them.
+    /// An entry can't be parsed. Skipping it would mean to read its splits again, into state that has already seen them.
     pub(super) fn new(place: &str, parts: Vec<Json>) -> Result<Self, Error> {
         let read = |part: Json| {
             let strange = |e| Error::user(format!("`{part}` in {place} is no position of a source ({e}): go on from another snapshot"));
@@ -52,7 +53,7 @@ impl Positions {
         Ok(Self { restored: (!entries.is_empty()).then_some(entries), ..Self::default() })
     }
 
-    /// All positions the source goes on from.
+    /// All positions that the source resumes from.
     pub(super) fn restored(&self) -> Option<Arc<Vec<Json>>> {
         let entries = self.restored.as_ref()?;
         let positions = entries.iter().filter_map(|entry| match entry {
@@ -62,7 +63,7 @@ impl Positions {
         Some(Arc::new(positions.collect()))
     }
 
-    /// The watermark the source had come to at those of its instances that had not ended, if any of its splits goes on.
+    /// The lowest watermark of those instances that had not ended, if any split of the source continues.
     pub(super) fn reached(&self) -> Option<Watermark> {
         let entries = self.restored.as_ref()?;
         let goes_on = entries.iter().any(|entry| matches!(entry, Entry::Split { ended: false, .. }));
@@ -70,7 +71,7 @@ impl Positions {
         reached.min().filter(|_| goes_on)
     }
 
-    /// The split goes on from `position`, which a snapshot had. Returns its watermark then.
+    /// The split resumes from `position` of a snapshot. Returns its watermark at that time.
     pub(super) fn resume(&mut self, split: SplitId, position: Json, ended: bool) -> Watermark {
         let watermark = self.restored.iter().flatten().find_map(|entry| match entry {
             Entry::Split { position: at, watermark, .. } if *at == position => *watermark,
@@ -80,33 +81,34 @@ impl Positions {
         watermark.unwrap_or(Watermark::NONE)
     }
 
-    /// The split is at `position`; `last` if it has ended.
+    /// Records that the split is at `position`. `last` if it has ended.
     pub(super) fn set(&mut self, split: SplitId, position: Json, last: bool) {
         self.now.insert(split, (position, last));
     }
 
-    /// The instance's part of a checkpoint. `reached` is how far its event time has come; `None` at its end, from which on it holds nobody back.
+    /// The instance's part of a checkpoint. `reached` is how far its event time has advanced, or `None` once it has ended and no longer
+    /// holds anyone back.
     pub(super) fn report(&self, splits: &Splits, reached: Option<Watermark>) -> Vec<Json> {
         let of = |(split, (position, ended)): (&SplitId, &(Json, bool))| {
             let watermark = Some(splits.of(*split)).filter(|watermark| *watermark != Watermark::NONE);
             Entry::Split { position: position.clone(), watermark, ended: *ended }
         };
-        // Both are plain data, and can be written.
+        // Entries are plain data, so serializing them can't fail.
         self.now.iter().map(of).chain(reached.map(Entry::Reached)).filter_map(|entry| serde_json::to_value(entry).ok()).collect()
     }
 
-    /// The same, at the end of `epoch`.
+    /// The same part, at the end of `epoch`.
     pub(super) fn seal(&mut self, epoch: Epoch, splits: &Splits, reached: Option<Watermark>) -> Vec<Json> {
         self.sealed.push_back((epoch, self.now.values().map(|(position, _)| position.clone()).collect()));
         self.report(splits, reached)
     }
 
-    /// Is all that was reported part of a complete checkpoint?
+    /// Whether everything reported is part of a complete checkpoint.
     pub(super) fn is_confirmed(&self) -> bool {
         self.sealed.is_empty()
     }
 
-    /// The positions that have become part of a complete checkpoint; `completed` is the epoch after the last such one.
+    /// The positions that have become part of a complete checkpoint. `completed` returns the epoch after the last complete one.
     pub(super) fn completed(&mut self, completed: impl FnOnce() -> u64) -> Option<Vec<Json>> {
         if self.sealed.is_empty() {
             return None;
@@ -126,7 +128,7 @@ mod tests {
     use crate::watermarks::WatermarkStrategy;
     use serde_json::json;
 
-    /// What an instance reports that has these positions and has come to `reached`.
+    /// The report of an instance with these splits that has reached `reached`.
     fn part(splits: &[(u32, bool)], reached: Option<i64>) -> Vec<Json> {
         let mut positions = Positions::default();
         for (split, ended) in splits {

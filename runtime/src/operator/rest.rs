@@ -1,29 +1,29 @@
-//! When a source is called again.
+//! When a source is activated again.
 
 use std::time::Duration;
 
 use super::appointment::Appointment;
 use crate::bell::Sleeper;
 
-/// How long a source sleeps at most. Its reader wakes it; a reader that forgets to is asked again all the same.
+/// The longest time a source sleeps. Its reader wakes it; a reader that forgets to is polled again all the same.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// A source that has work is called again at once; one that is waiting, in a moment. One that found everything as it was, twice, sleeps until its reader
-/// wakes it, its deadline comes, or the bell rings; a second at most.
+/// Schedules the next activation of a source. A source that has work is activated at once; one that waits, in a moment. One that has twice
+/// found nothing changed sleeps until its reader wakes it, its deadline comes or the bell rings, but for a second at most.
 pub(super) struct Rest {
     appointment: Appointment,
     sleeper: Sleeper,
     state: State,
-    /// Was it asleep, and has the bell woken it?
+    /// Whether it was asleep and the bell has woken it.
     rung: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Awake,
-    /// The last activation found everything as it was.
+    /// The last activation found nothing changed.
     Calm,
-    /// So did the one before, and the bell will ring for what changes.
+    /// The last two activations found nothing changed, and the bell will ring when something does.
     Asleep,
 }
 
@@ -32,7 +32,7 @@ impl Rest {
         Self { appointment, sleeper, state: State::Awake, rung: false }
     }
 
-    /// An activation begins: nothing has been looked at yet.
+    /// Begins an activation, before anything has been checked.
     pub(super) fn begin(&mut self) {
         self.rung = match self.state {
             State::Awake => false,
@@ -40,25 +40,26 @@ impl Rest {
         };
     }
 
-    /// Did the last activation find everything as it was?
+    /// Whether the last activation found nothing changed.
     pub(super) fn is_calm(&self) -> bool {
         self.state != State::Awake
     }
 
-    /// There is more to do.
+    /// Activates the source again at once: there is more to do.
     pub(super) fn none(&mut self) {
         self.wake(State::Awake);
         self.appointment.now();
     }
 
-    /// Calls the source again within `wait`, whatever happens.
+    /// Activates the source again within `wait`, whatever happens.
     pub(super) fn briefly(&mut self, wait: Duration) {
         self.wake(State::Awake);
         self.appointment.within(wait);
     }
 
-    /// Calls the source again within `wait`, or when something happens if this activation (`calm`) and the one before found everything as it was: at the
-    /// latest at the deadline. One that was rung for in vain waits, too: others that are busy ring often.
+    /// Activates the source again within `wait`. If this activation (`calm`) and the one before found nothing changed, lets it sleep until
+    /// something happens. Either way the deadline is kept. A source that the bell woke in vain waits instead of sleeping, because busy
+    /// sources ring often.
     pub(super) fn until_news(&mut self, calm: bool, wait: Duration, deadline: Option<Duration>) {
         if calm && self.is_calm() && !self.rung {
             self.state = State::Asleep;
@@ -69,7 +70,7 @@ impl Rest {
         }
     }
 
-    /// The source has ended.
+    /// Called when the source has ended.
     pub(super) fn end(&mut self) {
         self.wake(State::Awake);
     }

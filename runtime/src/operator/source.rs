@@ -30,14 +30,14 @@ use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext,
 use crate::time::{Time, Watermark};
 use crate::watermarks::{Combined, IdleTimer, Splits, WatermarkStrategy, millis};
 
-/// How long a paused source waits before it looks again.
+/// How long a paused source waits before it checks again.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The batches a source may emit in one activation, so that the other operators of its worker get their turn.
+/// The batches that a source may emit in one activation, so that its worker's other operators get their turn.
 const BATCHES: usize = 8;
 
-/// How many records a source may be ahead of another one that has more to read and that its records meet: what runs ahead lies in windows and patterns
-/// until the others have come.
+/// How many records a source may be ahead of another source that has more to read and whose records meet its own. Whatever runs ahead is
+/// kept in windows and patterns until the others catch up.
 const AHEAD: usize = 32_768;
 
 /// Reads `source` on every worker.
@@ -113,17 +113,17 @@ pub fn source<'s, T: Clone + 'static>(
 
 type Output<'a, T> = OutputBuilderSession<'a, Time, CapacityContainerBuilder<Vec<Record<T>>>>;
 
-/// A source before and after it is opened: not while the graph is built, as building may be a rehearsal.
+/// A source before and after it is opened. It is not opened while the graph is built, because that may be a rehearsal.
 enum Input<T> {
     Unopened(Box<dyn Source<T>>, SourceContext),
     Open(Box<dyn Reader<T>>),
     Closed,
 }
 
-/// The last batches, as many as hold [`AHEAD`] records.
+/// The last batches: as many as it takes to hold [`AHEAD`] records.
 #[derive(Default)]
 struct Recent {
-    /// The watermark before each, and its records.
+    /// For each batch, the watermark before it and its number of records.
     batches: VecDeque<(Watermark, usize)>,
     records: usize,
 }
@@ -140,34 +140,34 @@ impl Recent {
         }
     }
 
-    /// The watermark before them; `None` while there are fewer.
+    /// The watermark before these batches, or `None` if they hold fewer than [`AHEAD`] records.
     fn before(&self) -> Option<Watermark> {
         self.batches.front().filter(|_| self.records >= AHEAD).map(|(before, _)| *before)
     }
 }
 
-/// Are the splits known that a source begins with?
+/// Whether the source's initial splits are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outset {
-    /// Not yet. A snapshot would not know of them: so the source stays where it is, and barriers wait for it.
+    /// Not yet. A snapshot would miss them, so the source stays where it is and barriers wait for it.
     Awaited,
     Known,
-    /// The job was stopped before: there is nothing to keep.
+    /// The job was stopped first, so there is nothing to keep.
     GivenUp,
 }
 
 /// One instance of a source.
 struct Driver<T: 'static> {
-    /// The name that its positions are kept under.
+    /// The name under which its positions are kept.
     id: String,
     input: Input<T>,
     outset: Outset,
     shared: Shared,
-    /// Held at `now`; gone at the end of input.
+    /// Held at `now`. `None` once the input has ended.
     capability: Option<Capability<Time>>,
     now: Time,
     splits: Splits,
-    /// Gives records their times, if they get those as they enter.
+    /// Assigns the times of records in ingestion time.
     ingestion: Option<Ingestion>,
     positions: Positions,
     strategy: WatermarkStrategy,
@@ -178,26 +178,26 @@ struct Driver<T: 'static> {
     ordinal: usize,
     member: Member,
     workers: usize,
-    /// What was emitted last.
+    /// The batches emitted last.
     recent: Recent,
     reading: Reading,
-    /// Runs while no source is active that its records may meet; none without an `idle_after`.
+    /// Measures how long no source has been active that this source's records may meet. `None` without `idle_after`.
     left: Option<IdleTimer>,
-    /// Has that been so for as long as a split may be silent?
+    /// Whether that has lasted for as long as a split may be silent.
     left_alone: bool,
 }
 
-/// What came of reading.
+/// The outcome of reading.
 struct Outcome {
-    /// Did the reader say anything?
+    /// Whether the reader returned anything.
     any: bool,
     next: Next,
 }
 
-/// When the reader is to be asked again.
+/// When to poll the reader again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// At once: there may be more.
+    /// At once, because there may be more.
     Now,
     /// When it has woken its operator.
     Woken,
@@ -205,19 +205,20 @@ enum Next {
     After(Duration),
 }
 
-/// How far a source is that ends with a savepoint.
+/// How far a source has come in a job whose end takes a savepoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     /// There may be more.
     On,
     /// This instance has read everything.
     Out,
-    /// So have the others, and event time is where the last of them has come to: the job may stop.
+    /// All instances of the source have read everything, and event time is at the highest watermark of any of them. As far as this instance
+    /// is concerned, the job may stop.
     Told,
 }
 
 impl<T: 'static> Driver<T> {
-    /// One activation: bounded work, then an appointment for the next.
+    /// Runs one activation: a bounded amount of work, then an appointment for the next.
     fn drive(&mut self, output: &mut Output<'_, T>) -> Result<(), Error> {
         self.rest.begin();
         if self.capability.is_none() {
@@ -236,11 +237,11 @@ impl<T: 'static> Driver<T> {
         self.confirm();
         self.tell();
         if self.control.stopping() || self.reading != Reading::On {
-            // The barrier is in; what lies before it is worked off, and the worker ends when it has left.
+            // The barrier is in. What lies before it is processed, and the worker ends once all of it has left.
             self.rest.until_news(self.is_calm_since(before, oldest), TICK, None);
             return Ok(());
         }
-        // Operators are to know whose batches to expect before the first one comes.
+        // Before the first batch, operators must know which instances may send any.
         if !self.control.board.opened(self.ordinal) {
             self.pause();
             self.rest.briefly(PAUSE);
@@ -272,23 +273,23 @@ impl<T: 'static> Driver<T> {
         Ok(())
     }
 
-    /// Takes the tick of now. Where nothing goes on the clock stands still: each tick would go through all operators.
+    /// Updates the tick. While nothing happens the clock stands still, because each tick would pass through all operators.
     fn follow_clock(&mut self, oldest: u32) {
         let clock = &self.control.clock;
         let tick = clock.tick();
         self.now.tick = if self.rest.is_calm() { tick } else { clock.step(oldest) };
         if self.now.tick != tick {
-            // Who stays behind would hold it up.
+            // A source that stays behind would hold the tick back.
             self.control.board.bell.ring();
         }
     }
 
-    /// Is everything as it was at the beginning of this activation, and nothing under way?
+    /// Whether nothing has changed since the beginning of this activation and nothing is in flight.
     fn is_calm_since(&self, before: Time, oldest: u32) -> bool {
         (before.epoch, before.watermark) == (self.now.epoch, self.now.watermark) && oldest >= before.tick
     }
 
-    /// Looks at which splits have gone idle, and whether others are still active. Returns how long until that may be otherwise.
+    /// Checks which splits have gone idle and whether other sources are still active. Returns the time until that may change.
     fn look(&mut self) -> Option<Duration> {
         let now = self.control.clock.elapsed();
         self.splits.look(now);
@@ -301,7 +302,7 @@ impl<T: 'static> Driver<T> {
         self.splits.wait(now).into_iter().chain(self.left.as_ref().and_then(|left| left.wait(now))).min()
     }
 
-    /// Its reader was not asked, so its silence can't be held against it.
+    /// The reader was not polled, so its silence must not count against it.
     fn pause(&mut self) {
         self.splits.rest();
         self.left.iter_mut().for_each(IdleTimer::rest);
@@ -333,7 +334,7 @@ impl<T: 'static> Driver<T> {
         Ok(Outcome { any, next: Next::Now })
     }
 
-    /// Opens the reader, if it isn't yet: before anything is said of the source's positions.
+    /// Opens the reader if it is not open. This comes before anything is reported about the source's positions.
     fn open(&mut self) -> Result<(), Error> {
         if matches!(self.input, Input::Unopened(..))
             && let Input::Unopened(source, mut context) = std::mem::replace(&mut self.input, Input::Closed)
@@ -352,7 +353,7 @@ impl<T: 'static> Driver<T> {
         Ok(())
     }
 
-    /// Asks for the splits to begin with. Returns whether it is known now how the source begins.
+    /// Asks for the initial splits. Returns whether it is now known how the source begins.
     fn begin(&mut self) -> Result<bool, Error> {
         let known = self.reader()?.resumed();
         let Some(splits) = known.filter(|_| self.shared.begins(true)) else {
@@ -360,7 +361,7 @@ impl<T: 'static> Driver<T> {
                 (self.outset, self.input) = (Outset::GivenUp, Input::Closed);
                 return Ok(true);
             }
-            // It may have failed.
+            // The reader may have failed.
             return match self.reader()?.poll()? {
                 Poll::Pending | Poll::After(_) => Ok(false),
                 Poll::Batch(_) | Poll::Finished => Err(Error::internal("a source began before it knew its splits")),
@@ -386,7 +387,7 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    /// Sends a batch under the capability of before, then lets the watermark follow: what is late is decided by the order of the data.
+    /// Sends a batch under the present capability, then advances the watermark. So the order of the data alone decides what is late.
     fn emit(&mut self, mut batch: Batch<T>, output: &mut Output<'_, T>) -> usize {
         let records = batch.records.len();
         if records > 0 {
@@ -416,7 +417,7 @@ impl<T: 'static> Driver<T> {
             self.splits.set_idle(batch.split);
         }
         if batch.last {
-            // What it has come to counts, even if it is the last one.
+            // Its watermark counts even if this was the last split.
             self.splits.combined();
             self.splits.finish(batch.split);
         }
@@ -424,7 +425,7 @@ impl<T: 'static> Driver<T> {
         records
     }
 
-    /// Sends records of a split, not none, and observes their times.
+    /// Sends records of a split, at least one, and observes their times.
     fn send(&mut self, split: SplitId, records: &mut Vec<Record<T>>, output: &mut Output<'_, T>) {
         if let Some(newest) = records.iter().map(|r| r.time).max() {
             self.splits.observe(split, newest);
@@ -434,7 +435,8 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    /// Sends records, each under the watermark that those before it have led to. They all belong to one epoch, as they have one position.
+    /// Sends records one by one as the watermark rises: each goes under the watermark that the records before it have led to. They all
+    /// belong to one epoch, because they share one position.
     fn emit_one_by_one(&mut self, split: SplitId, records: Vec<Record<T>>, output: &mut Output<'_, T>) {
         let mut alike = Vec::new();
         for record in records {
@@ -451,14 +453,15 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    /// All has been read. Either that is the end of event time, too, or the job stops with a savepoint when all sources have come so far.
+    /// Called when everything has been read. Either event time ends, too, or the job stops with a savepoint once all sources have come this
+    /// far.
     fn end(&mut self) {
         let checkpoints = self.control.checkpoints();
         if checkpoints.savepoint_at_end() {
             self.reading = Reading::Out;
             return;
         }
-        // Also where none are taken: a savepoint may be on its way.
+        // Report even if no checkpoints are taken: a savepoint may be in progress.
         let list = if checkpoints.on() {
             self.positions.seal(self.now.epoch, &self.splits, None)
         } else {
@@ -480,7 +483,7 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    /// Says that this instance has read everything, once event time is where it would be if one instance had read all of the source.
+    /// Reports that this instance has read everything, once event time is where it would be if one instance had read the whole source.
     fn tell(&mut self) {
         let last = || self.control.board.read_out(self.ordinal);
         if self.reading == Reading::Out && last().is_some_and(|last| self.now.watermark >= last) {
@@ -489,7 +492,7 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    /// Reports where the source was at the end of each epoch that ends now, and how far event time: behind the barrier it begins at `next`.
+    /// Reports the positions and the watermark of the source at the end of each epoch that ends now. `next` is the time behind the barrier.
     fn seal(&mut self, next: Time) {
         for epoch in (self.now.epoch.0..next.epoch.0).map(Epoch) {
             self.control.board.post_barrier(self.ordinal, self.member.worker, epoch, next.watermark);
@@ -502,7 +505,7 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    /// Has the source ended, and its reader not been closed?
+    /// Whether the source has ended but its reader is not yet closed.
     fn unconfirmed(&self) -> bool {
         self.capability.is_none() && matches!(self.input, Input::Open(_))
     }
@@ -516,12 +519,12 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    /// Brings the capability to the epoch, the tick and the watermark of now, and posts the watermark.
+    /// Moves the capability to the present epoch, tick and watermark, and posts the watermark.
     fn advance(&mut self) {
         self.advance_in(self.now.epoch.max(self.control.epoch()));
     }
 
-    /// The same, in this epoch.
+    /// Does the same in the given epoch.
     fn advance_in(&mut self, epoch: Epoch) {
         let combined = self.combined();
         let status = match &self.capability {
@@ -548,23 +551,23 @@ impl<T: 'static> Driver<T> {
         }
     }
 
-    /// How far event time has come by what this instance has read, or by the clock.
+    /// The watermark given by what this instance has read, or by the clock.
     fn combined(&mut self) -> Combined {
         let Some(ingestion) = &mut self.ingestion else { return self.splits.combined() };
-        // Once nothing is read any more event time stands still, so that a stop leaves windows open.
+        // Once reading has stopped, event time stands still, so that a stop leaves windows open.
         if self.reading == Reading::On && !self.control.stopping() {
             ingestion.now();
         }
         Combined { watermark: ingestion.watermark(), idle: false }
     }
 
-    /// The oldest tick that some sink has not yet seen off.
+    /// The oldest tick that some sink has not yet finished.
     fn oldest_tick(&self) -> u32 {
         let oldest = self.probe.with_frontier(|frontier| Progress::at(frontier.iter()).oldest());
         oldest.map_or(self.now.tick, |(_, tick)| tick)
     }
 
-    /// Is this source further ahead of the others than it may be?
+    /// Whether this source is further ahead of the others than allowed.
     fn drifted(&self) -> bool {
         let board = &self.control.board;
         let Some(drift) = self.strategy.max_drift else {
@@ -576,7 +579,7 @@ impl<T: 'static> Driver<T> {
 }
 
 impl<T: 'static> Drop for Driver<T> {
-    /// The checkpoint of a stop is complete only after the source was last asked.
+    /// Confirms once more: the checkpoint of a stop completes only after the last activation.
     fn drop(&mut self) {
         self.confirm();
     }

@@ -1,4 +1,4 @@
-//! Operators that look at one record at a time and keep nothing.
+//! Operators that look at one record at a time and keep no state.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::kind::OperatorSpec;
 use crate::metrics::OperatorMetrics;
 use crate::record::Record;
 
-/// Sends what `logic` makes of each batch on under the time of the batch, in order. `logic` takes the records out of its first argument and
-/// puts what becomes of them into the second; it counts what it drops.
+/// Sends on what `logic` makes of each batch, under the batch's time and in order. `logic` takes the records out of its first argument and
+/// puts its results into the second. It counts what it drops.
 pub fn stateless<'s, A, B, F>(
     edge: Edge<'s, A>,
     name: &str,
@@ -38,7 +38,7 @@ where
     let (output, stream) = builder.new_output::<Vec<Record<B>>>();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
     let mut input = builder.new_input(edge.stream, Pipeline);
-    // Only records matter to it; the frontier passes by.
+    // Only its records matter; it does not need to see the frontier.
     builder.set_notify_for(0, FrontierInterest::Never);
     builder.build(move |capabilities| {
         drop(capabilities);

@@ -1,4 +1,4 @@
-//! States without a dataflow around them: to test operators and functions by hand.
+//! States without a dataflow, for testing operators and functions by hand.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ pub struct Frozen {
 }
 
 impl States {
-    /// Uses the states without a dataflow, in memory, as the instance that owns the key groups in `owned`, and goes on from the snapshots of all former
-    /// instances of the same operator. Once, before the states are used.
+    /// Uses the states without a dataflow, in memory, as the instance that owns the key groups in `owned`. Restores the snapshots of all
+    /// former instances of the same operator. Call it once, before the states are used.
     ///
     /// # Errors
-    /// A snapshot does not read.
+    /// A snapshot can't be parsed.
     pub fn alone(&mut self, groups: KeyGroups, owned: Range<u16>, former: &[Frozen]) -> Result<(), Error> {
         let ids: Vec<u8> = (0..=u8::MAX).take(self.schemas().len()).collect();
         let instance = Instance::new(groups, owned.clone(), None, usize::MAX, Arc::default());
@@ -38,16 +38,16 @@ impl States {
         Ok(())
     }
 
-    /// The number of entries in memory, those that nobody may see any more included.
+    /// The number of entries in memory, including those that have expired.
     #[must_use]
     pub fn entries(&self) -> usize {
         self.count()
     }
 
-    /// A snapshot of states that are used without a dataflow.
+    /// Takes a snapshot of states used without a dataflow.
     ///
     /// # Errors
-    /// A value can't be written.
+    /// A value can't be encoded.
     pub fn snapshot(&mut self) -> Result<Frozen, Error> {
         let meta = self.freeze()?;
         while !self.sweep(usize::MAX >> 8)? {}

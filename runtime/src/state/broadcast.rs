@@ -1,9 +1,9 @@
-//! Broadcast state: a map that every instance of an operator holds alike, such as rules.
+//! Broadcast state: a map that is the same in every instance of an operator, such as a set of rules.
 //!
-//! Broadcast records reach all instances in one order. So the map after the n-th of them is the same everywhere, and is kept once per process: the
-//! instance that makes a version first hands it to the others, and those that are behind hold an older version, which shares all but a few entries
-//! with the newest. A snapshot is taken where an epoch ends, at which point all have seen the same records; each instance writes the entries that lie in its
-//! key groups. A restore reads them all, once per process.
+//! Broadcast records reach all instances in one order. So the map after the n-th record is the same everywhere, and a process keeps it
+//! once. The first instance to make a version hands it to the others. Instances that lag behind hold an older version, which shares all but
+//! a few entries with the newest. A snapshot is taken at the end of an epoch, when all instances have seen the same records. Each instance
+//! writes the entries in its own key groups. A restore reads all entries, once per process.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -19,29 +19,29 @@ use super::weight::Weight;
 use crate::error::Error;
 use crate::record::Data;
 
-/// A map that all instances of an operator hold alike, in memory, for millions of entries.
+/// A map that all instances of an operator hold alike, in memory, for up to millions of entries.
 pub struct Broadcast<M, V> {
     schema: Schema,
     id: u8,
     instance: Rc<Instance>,
     map: SharedMap<M, V>,
-    /// How often it was changed in this run.
+    /// The number of changes in this run.
     version: u64,
     versions: Arc<Versions<M, V>>,
-    /// What a snapshot is yet to capture, and from which hash on.
+    /// What the snapshot still has to capture, and the hash to continue from.
     frozen: Option<(SharedMap<M, V>, u64)>,
     weight: Weight,
 }
 
-/// The versions of the map that the instances of a process meet at.
+/// The versions of the map through which the instances of a process share it.
 struct Versions<M, V>(Mutex<Kept<M, V>>);
 
 struct Kept<M, V> {
     /// The number of the first version in `maps`.
     first: u64,
-    /// Versions that some instances have come to and others have not, and how many have.
+    /// Versions that some instances have reached and others have not, and how many have.
     maps: VecDeque<(SharedMap<M, V>, usize)>,
-    /// What was restored, and how many instances have it.
+    /// The restored map, and how many instances have taken it.
     restored: Option<(SharedMap<M, V>, usize)>,
 }
 
@@ -58,7 +58,7 @@ impl<M, V> Versions<M, V> {
 }
 
 impl<M, V> Kept<M, V> {
-    /// One of so many instances has come to `version`: returns what the first to come there had.
+    /// Called when one of `instances` instances has reached `version`. Returns the map of the first instance to reach it.
     fn meet(&mut self, version: u64, map: SharedMap<M, V>, instances: usize) -> SharedMap<M, V> {
         let place = usize::try_from(version.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let Some((first, seen)) = self.maps.get_mut(place) else {
@@ -67,7 +67,7 @@ impl<M, V> Kept<M, V> {
         };
         *seen += 1;
         let map = first.clone();
-        // All pass the versions in their order.
+        // All instances pass through the versions in order.
         while self.maps.front().is_some_and(|(_, seen)| *seen >= instances) {
             self.maps.pop_front();
             self.first += 1;
@@ -88,7 +88,7 @@ impl<M: Data + Eq + Sync, V: Data + Sync> Broadcast<M, V> {
         &self.map
     }
 
-    /// Changes the map as the next broadcast record wants it. Every instance must make the same change for the same record.
+    /// Applies the change that the next broadcast record asks for. Every instance must make the same change for the same record.
     pub fn change<R>(&mut self, change: impl FnOnce(&mut SharedMap<M, V>) -> R) -> R {
         let result = change(&mut self.map);
         let instances = self.instance.shares.instances;
@@ -105,7 +105,7 @@ impl<M: Data + Eq + Sync, V: Data + Sync> Broadcast<M, V> {
         Ok(())
     }
 
-    /// This instance's share of what all of them hold together.
+    /// This instance's share of a total that all instances hold together.
     fn share(&self, all: usize) -> usize {
         let instances = self.instance.shares.instances;
         let rest = if self.instance.owned().contains(&0) { all % instances } else { 0 };
@@ -113,7 +113,7 @@ impl<M: Data + Eq + Sync, V: Data + Sync> Broadcast<M, V> {
     }
 }
 
-/// What an entry takes beside its key and its value: its place in a leaf, and the counts of its owners.
+/// The bytes an entry takes besides its key and value: its place in a leaf, and its reference counts.
 const OVERHEAD: usize = 48;
 
 impl<M: Data + Eq + Sync, V: Data + Sync> Persistent for Broadcast<M, V> {
@@ -141,7 +141,7 @@ impl<M: Data + Eq + Sync, V: Data + Sync> Persistent for Broadcast<M, V> {
     }
 
     fn restore_whole(&mut self, rows: &mut AllRows<'_>) -> Result<(), Error> {
-        // The others wait for the first.
+        // The first instance builds the map under the lock; the others wait for it.
         let mut kept = self.versions.lock();
         let (map, have) = match kept.restored.take() {
             Some(restored) => restored,
@@ -194,7 +194,7 @@ impl<M: Data + Eq + Sync, V: Data + Sync> Persistent for Broadcast<M, V> {
     fn weigh(&mut self) {
         if self.weight.wants_sample() {
             let (weight, mut one) = (&mut self.weight, true);
-            // What can't be encoded fails where it is captured.
+            // A value that can't be encoded fails when it is captured.
             let _ = self.map.walk((weight.place() as u64).reverse_bits(), &mut 1, &mut |_, key, value| {
                 if std::mem::take(&mut one) { weight.measure(&(key, value)) } else { Ok(()) }
             });

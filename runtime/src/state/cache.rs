@@ -1,14 +1,15 @@
-//! The write-back cache: deserialized entries in a hash table, each with a mark that tells what the disk knows of it.
+//! The write-back cache: deserialized entries in a hash table, each with a mark that says what the disk knows of it.
 //!
-//! Pure: it says what has to be read or written, [`Keyed`](super::keyed) and [`Windowed`](super::windowed) do it.
+//! Pure: it says what has to be read or written. The shards of [`Keyed`](super::keyed) and [`Windowed`](super::windowed) do it.
 //!
-//! **Snapshots that don't stop the worker.** [`Cache::freeze`] takes constant time: it steps the cache's generation. From then on an entry of an older
-//! generation that the disk does not know is captured (encoded for the disk) before it is changed; those that nobody changes are captured by
-//! [`Cache::sweep`], some at a time. Until [`Cache::release`] says that the rows have arrived, nothing is evicted that would have to be written or read back.
+//! **Snapshots don't stop the worker.** [`Cache::freeze`] takes constant time: it steps the cache's generation. From then on, an entry of
+//! an older generation that the disk does not know is captured (encoded for the disk) before it is changed. Entries that nobody changes are
+//! captured by [`Cache::sweep`], a few at a time. Until [`Cache::release`] says that the rows have arrived, no entry is evicted that would
+//! have to be written or read back.
 //!
-//! **Eviction** is generalized CLOCK (Smith 1978; as in PostgreSQL): a hand goes round over the buckets of a piece of the table and takes down each entry's
-//! use count, which new entries start at nought; an entry at nought goes. What is looked at once does not drive out what is used often.
-//! Pieces that are full can be asked alone, so that the table does not grow.
+//! **Eviction** is generalized CLOCK (Smith 1978; as in PostgreSQL). A hand goes round the buckets of a piece of the table and decrements
+//! each entry's use count, which starts at zero for new entries. An entry with a count of zero is evicted. So entries used once do not
+//! displace those used often. Eviction can be limited to full pieces, so that the table does not grow.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -17,13 +18,13 @@ use hashbrown::{HashSet, hash_table};
 
 use super::extendible::{Extendible, Place};
 
-/// What is known of an entry beside its value: uses (2 bits), stored, dirty, generation (4 bits).
+/// What is known about an entry besides its value: uses (2 bits), stored, dirty, generation (4 bits).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark(u8);
 
 impl Mark {
     const USES: u8 = 0b11;
-    /// The disk may have a row of the key.
+    /// The disk may have a row for the key.
     const STORED: u8 = 0b100;
     /// The disk does not have this value.
     const DIRTY: u8 = 0b1000;
@@ -56,14 +57,14 @@ pub(super) struct Entry<K, V> {
     mark: Mark,
 }
 
-/// The phase of the cache with regard to snapshots.
+/// The phase of the cache with respect to snapshots.
 #[derive(Clone, Copy, Debug)]
 struct Phase {
-    /// The generation of what changes now, modulo 16.
+    /// The generation that changes get now, modulo 16.
     current: u8,
-    /// Is there a snapshot whose rows have not all arrived?
+    /// Whether a snapshot is in progress whose rows have not all arrived.
     frozen: bool,
-    /// Does every snapshot hold every entry? Otherwise those that have changed since the last.
+    /// Whether every snapshot holds every entry. Otherwise it holds those that have changed since the last.
     full: bool,
 }
 
@@ -79,7 +80,7 @@ impl Phase {
     }
 
     fn evictable(self, mark: Mark) -> bool {
-        // Captured, but perhaps not yet arrived: of the generation before.
+        // Captured, but perhaps not yet arrived: it has the previous generation.
         let on_its_way = mark.generation() == self.current.wrapping_sub(1) & 0xf;
         !self.frozen || (!mark.is(Mark::DIRTY) && !on_its_way)
     }
@@ -97,51 +98,51 @@ impl Phase {
 pub(super) struct Cache<K, V> {
     table: Extendible<Entry<K, V>>,
     phase: Phase,
-    /// Keys whose rows on disk are to go.
+    /// Keys whose rows on disk must be deleted.
     removed: HashSet<K, FixedState>,
-    /// The same, of the snapshot in progress.
+    /// The same, for the snapshot in progress.
     frozen_removed: HashSet<K, FixedState>,
-    /// Are all entries in memory? Then a key that is not found is nowhere.
+    /// Whether all entries are in memory. If so, a key that is not found does not exist.
     complete: bool,
-    /// The piece that is asked next for entries to evict.
+    /// The last piece asked for entries to evict.
     next: usize,
-    /// Where the hand stands in each piece.
+    /// The position of the hand in each piece.
     hands: Vec<usize>,
-    /// Where the search for expired entries is.
+    /// The position of the search for expired entries.
     expiry_hand: Place,
-    /// Where the sweep of the snapshot in progress is.
+    /// The position of the sweep of the snapshot in progress.
     sweep: Option<Sweep>,
 }
 
 /// How far a sweep has come.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sweep {
-    /// Have the keys been captured whose rows are to go?
+    /// Whether the deletions have been captured.
     removed: bool,
     /// The next bucket.
     at: Place,
 }
 
-/// Of what entries are to be evicted.
+/// Which entries may be evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Victims {
-    /// Of all entries.
+    /// Any entry.
     Any,
-    /// Of those in pieces of the table that the next batches may fill.
+    /// Entries in pieces of the table that the next batches may fill.
     Full,
 }
 
-/// What became of a key that was looked for.
+/// The result of looking for a key.
 pub(super) enum Found<'a, K, V> {
     /// It is in memory.
     Here(&'a mut V),
-    /// It has no value.
+    /// It has no value, in memory or on disk.
     Nowhere(Gap<'a, K, V>),
     /// It may be on disk.
     Perhaps(Gap<'a, K, V>),
 }
 
-/// A place for a key that is not in memory.
+/// An empty slot for a key that is not in memory.
 pub(super) struct Gap<'a, K, V> {
     entry: hash_table::VacantEntry<'a, Entry<K, V>>,
     removed: &'a mut HashSet<K, FixedState>,
@@ -150,16 +151,16 @@ pub(super) struct Gap<'a, K, V> {
 }
 
 impl<'a, K: Clone + Eq + Hash, V> Gap<'a, K, V> {
-    /// Fills it with a value that the disk does not have.
+    /// Fills the slot with a value that the disk does not have.
     #[inline]
     pub(super) fn fill(self, key: &K, value: V) -> &'a mut V {
-        // A row that was to go is overwritten instead.
+        // A row that was to be deleted is overwritten instead.
         let stored = (!self.removed.is_empty() && self.removed.remove(key)) || self.frozen_removed.contains(key);
         let mark = Mark::new(self.phase.current, Mark::DIRTY | if stored { Mark::STORED } else { 0 });
         &mut self.entry.insert(Entry { key: key.clone(), value, mark }).into_mut().value
     }
 
-    /// Fills it with a value in place of the one that the disk may have.
+    /// Fills the slot with a value that replaces the one the disk may have.
     pub(super) fn overwrite(self, key: K, value: V) -> &'a mut V {
         self.removed.remove(&key);
         let mark = Mark::new(self.phase.current, Mark::STORED | Mark::DIRTY);
@@ -167,13 +168,13 @@ impl<'a, K: Clone + Eq + Hash, V> Gap<'a, K, V> {
     }
 }
 
-/// The entries that some batches may add: pieces with less room than their share of it, and some for chance, may grow.
+/// The number of entries that the next batches may add. A piece with less room than its share of them, plus a margin, may grow.
 const BATCHES: usize = 8 * 1_024;
 
-/// A table this small is not worth keeping from growing.
+/// Tables of up to this many entries may grow freely: preventing that is not worthwhile.
 const SMALL: usize = 1_024;
 
-/// As many pieces are asked in one go for entries to evict.
+/// The number of pieces asked for entries to evict in one call.
 const PIECES: usize = 16;
 
 #[inline]
@@ -186,8 +187,11 @@ fn hash_of<K: Hash, V>(entry: &Entry<K, V>) -> u64 {
 }
 
 impl<K: Clone + Eq + Hash, V> Cache<K, V> {
-    /// An empty cache. `full`: every snapshot holds every entry, as nothing is ever written elsewhere; `complete`: the disk holds nothing that belongs
-    /// here; `frozen`: it is made while a snapshot is in progress, to which nothing of it belongs.
+    /// An empty cache.
+    ///
+    /// - `full`: every snapshot holds every entry, because nothing is ever written elsewhere.
+    /// - `complete`: the disk holds nothing that belongs here.
+    /// - `frozen`: the cache is made while a snapshot is in progress, to which none of its entries belong.
     pub(super) fn new(full: bool, complete: bool, frozen: bool) -> Self {
         Self {
             table: Extendible::default(),
@@ -202,7 +206,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
     }
 
-    /// The piece that an entry of this hash belongs to, with room for one more.
+    /// The piece for an entry with this hash, with room for one more.
     #[inline]
     fn room_for(&mut self, hash: u64) -> usize {
         let at = self.table.piece_of(hash);
@@ -215,8 +219,8 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         self.table.grow(at, hash, hash_of)
     }
 
-    /// The entries of a piece move to other buckets, perhaps to a piece behind all others. A sweep that is in the middle of it begins the piece anew; what it has
-    /// captured it passes over quickly.
+    /// The entries of a piece have moved to other buckets, perhaps to a new last piece. A sweep in the middle of the piece restarts it and
+    /// quickly skips what it has already captured.
     fn moved(&mut self, piece: usize) {
         if let Some(sweep) = &mut self.sweep
             && sweep.at.piece == piece
@@ -225,7 +229,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
     }
 
-    /// Looks for a key in order to change its value; `capture` is given the entry if a snapshot still needs it as it is.
+    /// Looks up a key in order to change its value. `capture` receives the entry if a snapshot still needs its present value.
     #[inline]
     pub(super) fn find<E>(&mut self, key: &K, capture: impl FnOnce(&K, &V) -> Result<(), E>) -> Result<Found<'_, K, V>, E> {
         let hash = hash(key);
@@ -250,7 +254,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
     }
 
-    /// Looks at the value of a key, if it is in memory.
+    /// The value of a key, if it is in memory.
     #[inline]
     pub(super) fn peek(&mut self, key: &K) -> Option<&V> {
         let hash = hash(key);
@@ -260,7 +264,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         Some(&entry.value)
     }
 
-    /// Is the key in memory, or known to have no value?
+    /// Whether the key is in memory or known to have no value.
     pub(super) fn knows(&self, key: &K) -> bool {
         self.complete
             || self.table.find(hash(key), |e| e.key == *key).is_some()
@@ -268,7 +272,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
             || self.frozen_removed.contains(key)
     }
 
-    /// Takes a value that the disk has, for a key that is not in memory.
+    /// Loads the value that the disk has for a key that is not in memory.
     pub(super) fn load(&mut self, key: K, value: V) {
         let hash = hash(&key);
         let at = self.room_for(hash);
@@ -277,7 +281,8 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
     }
 
-    /// Takes an entry out of memory; its row on disk, if there may be one, will go. `None` if it is not in memory.
+    /// Removes an entry from memory. Its row on disk, if it may have one, is marked for deletion. Returns `None` if the key is not in
+    /// memory.
     pub(super) fn remove<E>(&mut self, key: &K, capture: impl FnOnce(&K, &V) -> Result<(), E>) -> Result<Option<V>, E> {
         let hash = hash(key);
         let at = self.table.piece_of(hash);
@@ -294,12 +299,12 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         Ok(Some(entry.value))
     }
 
-    /// The row of this key, which is not in memory, is to go.
+    /// Marks for deletion the row of a key that is not in memory.
     pub(super) fn remove_row(&mut self, key: K) {
         self.removed.insert(key);
     }
 
-    /// A snapshot begins, of everything as it is now. Constant time.
+    /// Begins a snapshot of everything as it is now. Takes constant time.
     pub(super) fn freeze(&mut self) {
         self.phase.current = self.phase.current.wrapping_add(1) & 0xf;
         self.phase.frozen = true;
@@ -307,7 +312,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         self.sweep = Some(Sweep::default());
     }
 
-    /// Captures up to about `most` entries of the snapshot in progress, and all keys whose rows are to go. Returns how many entries of `most` are left,
+    /// Captures up to about `most` entries of the snapshot in progress, and all deletions. Returns how many entries of `most` are left, or
     /// `None` if there is more to capture.
     pub(super) fn sweep<E>(&mut self, most: usize, mut capture: impl FnMut(&K, Option<&V>) -> Result<(), E>) -> Result<Option<usize>, E> {
         let Some(Sweep { removed, at }) = self.sweep else { return Ok(Some(most)) };
@@ -330,13 +335,14 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         Ok(self.sweep.is_none().then(|| most - captured))
     }
 
-    /// The rows of the snapshot have arrived where they can be read.
+    /// Ends the snapshot in progress: its rows have arrived where they can be read.
     pub(super) fn release(&mut self) {
         self.phase.frozen = false;
         self.frozen_removed = HashSet::default();
     }
 
-    /// Evicts up to `most` entries, of any entries or of those in full pieces; `write` is given those the disk does not have, and the keys whose rows are to go.
+    /// Evicts up to `most` entries, chosen from `of`. `write` receives the entries that the disk does not have, and the keys whose rows
+    /// must be deleted.
     pub(super) fn evict<E>(
         &mut self,
         of: Victims,
@@ -363,12 +369,12 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         Ok(evicted)
     }
 
-    /// Evicts a sixteenth of the entries of a piece, at most `most`.
+    /// Evicts up to a sixteenth of the entries of a piece (but at least 64), and at most `most`.
     fn evict_from<E>(&mut self, piece: usize, most: usize, write: &mut impl FnMut(&K, Option<&V>) -> Result<(), E>) -> Result<usize, E> {
         let (len, buckets) = (self.table.piece(piece).len(), self.table.piece(piece).num_buckets());
         let most = (len / 16).max(64).min(most);
         let (mut evicted, mut seen) = (0, 0);
-        // Four rounds take every use count to nought. While most of it can't go, a round is not worth while.
+        // Four rounds bring every use count to zero. During a snapshot most entries can't be evicted, and a whole round is not worthwhile.
         let rounds = if self.phase.frozen { (most * 4).min(buckets) } else { buckets * 4 };
         let mut hand = self.hands[piece];
         while evicted < most && seen < rounds {
@@ -396,15 +402,15 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         Ok(evicted)
     }
 
-    /// May one of the next batches fill a piece, so that it grows?
+    /// Whether one of the next batches may fill a piece, so that it grows.
     fn may_fill(&self, at: usize) -> bool {
         let growth = self.table.growth(at);
         let capacity = growth / (size_of::<Entry<K, V>>() + 1);
         growth > SMALL * size_of::<Entry<K, V>>() && self.table.room(at) <= (BATCHES / self.table.pieces() + 16).min(capacity / 8)
     }
 
-    /// Looks at a few entries, and takes those out of memory of which `expired` says that they are over; their rows on disk, if there are any, will go.
-    /// No snapshot needs them.
+    /// Checks a few entries and removes from memory those for which `expired` returns true. Their rows on disk, if any, are marked for
+    /// deletion. No snapshot needs expired entries.
     pub(super) fn expire(&mut self, look: usize, mut expired: impl FnMut(&mut V) -> bool) {
         for _ in 0..look.min(self.table.len() * 2) {
             let at = self.expiry_hand;
@@ -420,7 +426,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         }
     }
 
-    /// What [`Cache::evict`] wrote has arrived.
+    /// Called when what [`Cache::evict`] wrote has arrived.
     pub(super) fn evicted(&mut self) {
         if !self.phase.frozen {
             self.removed.clear();
@@ -432,7 +438,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         self.table.iter().map(|e| (&e.key, &e.value))
     }
 
-    /// Some entry, to be weighed: another one for another `at`, as a rule.
+    /// Some entry to weigh, usually a different one for a different `at`.
     pub(super) fn sample(&mut self, at: usize) -> Option<(&K, &V)> {
         let piece = at % self.table.pieces();
         let buckets = self.table.piece(piece).num_buckets();
@@ -446,17 +452,17 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         self.table.len()
     }
 
-    /// The bytes that the next batch may add at once, as pieces of the table grow.
+    /// The bytes that the next batch may add at once because pieces of the table grow.
     pub(super) fn growth(&self) -> usize {
         (0..self.table.pieces()).filter(|at| self.may_fill(*at)).map(|at| self.table.growth(at)).sum()
     }
 
-    /// The bytes of the table, without what its entries own elsewhere.
+    /// The bytes of the table, without what its entries own outside it.
     pub(super) fn bytes(&self) -> usize {
         self.table.bytes() + (self.removed.len() + self.frozen_removed.len()) * (size_of::<K>() + 1)
     }
 
-    /// Are all entries in memory?
+    /// Whether all entries are in memory.
     pub(super) fn complete(&self) -> bool {
         self.complete
     }

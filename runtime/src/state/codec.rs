@@ -1,28 +1,29 @@
-//! The bytes of state: bincode 2 in its standard configuration (little-endian, variable-length integers) over serde, for keys and values.
+//! The encoding of state: bincode 2 in its standard configuration (little-endian, variable-length integers) over serde, for keys and
+//! values.
 //!
-//! A stored key is `group (u16, big-endian), state (u8), [namespace (i64, big-endian, sign flipped)], key`: so the rows of a key group lie
-//! together, and in it those of a state and of a namespace, in order of the namespace. What a state's bytes mean is told by its schema, which stands
-//! in every checkpoint and is compared before anything is read.
+//! A stored key is `group (u16, big-endian), state (u8), [namespace (i64, big-endian, sign flipped)], key`. So the rows of a key group are
+//! adjacent, within it those of a state, and within that those of a namespace, in namespace order. The schema says what a state's bytes
+//! mean. It is part of every checkpoint and is compared before anything is read.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 
-/// The length of the group and the state before a key.
+/// The length of the group and the state number before a key.
 const PREFIX: usize = 3;
 
-/// Appends the bytes of `value`.
+/// Appends the encoding of `value`.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), Error> {
     bincode::serde::encode_into_std_write(value, out, bincode::config::standard())
         .map(|_| ())
         .map_err(|e| Error::user(format!("a value of type `{}` can't be kept in state: {e}", std::any::type_name::<T>())))
 }
 
-/// Reads a value back. All bytes must be used.
+/// Decodes a value. It must use all bytes.
 ///
 /// # Errors
-/// These are not the bytes of one.
+/// The bytes are not the encoding of a `T`.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let failed = |why: String| Error::internal(format!("stored state does not read as `{}`: {why}", std::any::type_name::<T>()));
     match bincode::serde::decode_from_slice(bytes, bincode::config::standard()) {
@@ -32,10 +33,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     }
 }
 
-/// Puts the parts of a value where they are said to be: for each place, which of the former it is.
+/// Rearranges the parts of a value: for each new place, the old place of the part, if there is one.
 pub(super) type Arranging<V> = dyn Fn(&mut V, &[Option<usize>]);
 
-/// The bytes of a stored value once `arrange` has put its parts where `places` says.
+/// Re-encodes a stored value after `arrange` has rearranged its parts by `places`.
 pub(super) fn arranged<V: Serialize + DeserializeOwned>(
     value: &[u8],
     arrange: Option<&Arranging<V>>,
@@ -49,27 +50,27 @@ pub(super) fn arranged<V: Serialize + DeserializeOwned>(
     encode(&decoded, &mut out).map(|()| out)
 }
 
-/// Appends what stands before every key of a state.
+/// Appends the prefix of every key of a state.
 pub(super) fn encode_prefix(group: u16, state: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&group.to_be_bytes());
     out.push(state);
 }
 
-/// Appends a number so that the order of bytes is that of numbers.
+/// Appends a number such that byte order equals numeric order.
 pub(super) fn encode_ordered(n: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&((n as u64) ^ (1 << 63)).to_be_bytes());
 }
 
-/// Splits the namespace, or another ordered number, off the front of what a row is stored under.
+/// Splits the namespace, or another ordered number, off the front of a stored key without its prefix.
 ///
 /// # Errors
-/// There is none.
+/// The bytes are too short.
 pub fn decode_ordered(bytes: &[u8]) -> Result<(i64, &[u8]), Error> {
     let (n, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| Error::internal("a stored key is cut short"))?;
     Ok(((u64::from_be_bytes(*n) ^ (1 << 63)) as i64, rest))
 }
 
-/// Splits the group and the state off the front of a stored key.
+/// Splits the key group and the state number off the front of a stored key.
 pub(super) fn decode_prefix(bytes: &[u8]) -> Result<(u16, u8, &[u8]), Error> {
     let ([g0, g1, state], rest) = bytes.split_first_chunk::<PREFIX>().ok_or_else(|| Error::internal("a stored key is cut short"))?;
     Ok((u16::from_be_bytes([*g0, *g1]), *state, rest))

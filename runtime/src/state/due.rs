@@ -1,6 +1,7 @@
 //! Moments at which something is due for all keys of an instance: the ends of windows.
 //!
-//! After a restore at another parallelism a moment may be due for some key groups and over for others, as workers don't reach it at the same time.
+//! After a restore with a different parallelism, a moment may be due for some key groups and over for others, because workers don't reach
+//! it at the same time.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -20,23 +21,23 @@ pub struct Due {
     groups: KeyGroups,
     owned: Range<u16>,
     due: BTreeSet<i64>,
-    /// Up to where everything has been taken.
+    /// Everything up to here has been taken out.
     reached: i64,
-    /// How far former instances had come with their key groups, where that differed.
+    /// How far former instances had advanced with their key groups, where they differed.
     apart: Vec<(Range<u16>, i64)>,
 }
 
-/// For which keys a moment is due.
+/// The keys for which a moment is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of the instance.
+    /// All keys of the instance.
     All,
-    /// Those in these key groups.
+    /// The keys in these key groups.
     Some(KeyGroups, Vec<Range<u16>>),
 }
 
 impl Scope {
-    /// Is the moment due for this key?
+    /// Whether the moment is due for this key.
     #[must_use]
     pub fn holds<K: Serialize + ?Sized>(&self, key: &K) -> bool {
         match self {
@@ -55,18 +56,18 @@ impl Due {
         Self { schema, groups, owned: 0..groups.max_parallelism(), due: BTreeSet::new(), reached: i64::MIN, apart: Vec::new() }
     }
 
-    /// The moment is due for all keys, but for those of which a former instance had passed it.
+    /// Makes the moment due for all keys, except those for which a former instance had passed it.
     pub fn insert(&mut self, time: i64) {
         self.due.insert(time);
     }
 
-    /// The last moment that is due.
+    /// The latest moment in the set.
     #[must_use]
     pub fn last(&self) -> Option<i64> {
         self.due.last().copied()
     }
 
-    /// Takes out the earliest moment up to and including `now`. Call again until `None`.
+    /// Takes out the earliest moment up to and including `now`. Call again until it returns `None`.
     pub fn take(&mut self, now: i64) -> Option<(i64, Scope)> {
         if self.apart.windows(2).all(|pair| pair[0].1 == pair[1].1) {
             self.apart.clear();
@@ -161,11 +162,11 @@ mod tests {
         let mut one = bound(0..128);
         one.restore_meta(&first.freeze().unwrap()).unwrap();
         one.restore_meta(&second.freeze().unwrap()).unwrap();
-        // And once more, as it would be after a second restore.
+        // Again, as after a second restore.
         let mut again = bound(0..128);
         again.restore_meta(&one.freeze().unwrap()).unwrap();
         for mut due in [one, again] {
-            // Something came for a key of the first since, in a window that neither had begun.
+            // A record for a key of the first instance has arrived since, in a window that neither instance had begun.
             due.insert(18);
             let (time, scope) = due.take(100).unwrap();
             assert_eq!(time, 10);

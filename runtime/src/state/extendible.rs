@@ -1,18 +1,19 @@
-//! A hash table that grows by pieces: extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979), each piece a table of hashbrown's.
+//! A hash table that grows piece by piece: extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979) where each piece is a hashbrown
+//! table.
 //!
-//! A piece that is full is split in two, by one more bit of the hash; a directory finds the piece of a hash by its leading bits. So no insertion ever moves more
-//! than the entries of one piece, however many there are, and memory grows by a piece at a time instead of doubling.
+//! A full piece is split in two by one more bit of the hash. A directory finds the piece for a hash by its leading bits. So an insertion
+//! never moves more than the entries of one piece, however large the table is, and memory grows by one piece at a time instead of doubling.
 
 use hashbrown::HashTable;
 
-/// The buckets of a piece that is split when it is full. Moving its entries takes a millisecond or so.
+/// The number of buckets at which a full piece is split. Moving its entries takes about a millisecond.
 const BUCKETS: usize = 1 << 14;
 
-/// The entries a piece of that size holds.
+/// The number of entries that a piece of that size holds.
 const FULL: usize = BUCKETS / 8 * 7;
 
-/// As many bits of the hash tell pieces apart at most. They are those below the seven that hashbrown tags buckets with, and not the lowest, by which it
-/// places entries.
+/// The greatest number of hash bits that tell pieces apart. They lie below the seven bits with which hashbrown tags buckets, and above the
+/// lowest bits, by which it places entries.
 const BITS: u32 = 20;
 
 /// A bucket of a piece.
@@ -25,22 +26,22 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Piece<T> {
     entries: HashTable<T>,
-    /// How many leading bits of the hash its entries have in common.
+    /// How many leading bits of the hash its entries share.
     depth: u32,
 }
 
-/// The table. Entries are found by their hash and a test of equality, as in [`HashTable`].
+/// The table. Entries are found by hash and equality, as in [`HashTable`].
 #[derive(Debug)]
 pub(super) struct Extendible<T> {
     pieces: Vec<Piece<T>>,
-    /// The piece of each value of the leading `depth` bits.
+    /// The piece for each value of the leading `depth` bits.
     directory: Vec<u32>,
     depth: u32,
-    /// The bytes that the pieces have allocated.
+    /// The bytes allocated by the pieces.
     bytes: usize,
 }
 
-/// The leading `count` bits of a hash, below those that hashbrown tags buckets with.
+/// The leading `count` bits of a hash, below those with which hashbrown tags buckets.
 fn leading(hash: u64, count: u32) -> usize {
     (((hash << 7) >> 1) >> (63 - count)) as usize
 }
@@ -52,19 +53,19 @@ impl<T> Default for Extendible<T> {
 }
 
 impl<T> Extendible<T> {
-    /// The number of the piece of a hash.
+    /// The number of the piece for this hash.
     #[inline]
     pub(super) fn piece_of(&self, hash: u64) -> usize {
         self.directory.get(leading(hash, self.depth)).map_or(0, |piece| *piece as usize)
     }
 
-    /// The piece of this number. It must not be made to grow but by [`Extendible::grow`].
+    /// The piece with this number. Only [`Extendible::grow`] may make it grow.
     #[inline]
     pub(super) fn piece(&mut self, at: usize) -> &mut HashTable<T> {
         &mut self.pieces[at].entries
     }
 
-    /// The entry of this hash that is the one looked for.
+    /// The entry with this hash for which `same` holds.
     #[inline]
     pub(super) fn find(&self, hash: u64, same: impl FnMut(&T) -> bool) -> Option<&T> {
         self.pieces[self.piece_of(hash)].entries.find(hash, same)
@@ -75,7 +76,7 @@ impl<T> Extendible<T> {
         self.pieces.len()
     }
 
-    /// How many entries a piece can take before it has to grow.
+    /// How many more entries a piece can take before it has to grow.
     #[inline]
     pub(super) fn room(&self, at: usize) -> usize {
         let entries = &self.pieces[at].entries;
@@ -87,7 +88,7 @@ impl<T> Extendible<T> {
         self.pieces[at].entries.allocation_size()
     }
 
-    /// Makes room in a piece that is full, for an entry of this hash. Returns the piece the entry belongs to. Entries of the piece move.
+    /// Makes room for an entry with this hash in a full piece. Returns the piece for the entry. Entries of the piece move.
     pub(super) fn grow(&mut self, mut at: usize, hash: u64, hasher: impl Fn(&T) -> u64) -> usize {
         while self.room(at) == 0 {
             let Piece { entries, depth } = &mut self.pieces[at];
@@ -96,7 +97,7 @@ impl<T> Extendible<T> {
                 entries.reserve(1, &hasher);
                 self.bytes += entries.allocation_size();
             } else if entries.len() <= FULL / 8 * 7 {
-                // It is full of the marks that removed entries leave.
+                // It is full of tombstones.
                 self.rebuild(at, FULL, &hasher);
             } else {
                 self.split(at, &hasher);
@@ -106,7 +107,7 @@ impl<T> Extendible<T> {
         at
     }
 
-    /// Moves the entries of a piece whose next bit is set to a new piece.
+    /// Moves those entries of a piece whose next bit is set to a new piece.
     fn split(&mut self, at: usize, hasher: impl Fn(&T) -> u64) {
         let depth = self.pieces[at].depth + 1;
         if depth > self.depth {
@@ -124,7 +125,7 @@ impl<T> Extendible<T> {
         self.bytes += other.allocation_size();
         self.pieces[at].depth = depth;
         self.pieces.push(Piece { entries: other, depth });
-        // Of the places that led to the piece, those with the bit lead to the new one.
+        // Directory slots that led to the piece and have the bit set now lead to the new one.
         let bit = self.depth - depth;
         for (place, piece) in self.directory.iter_mut().enumerate() {
             if *piece as usize == at && place >> bit & 1 == 1 {
@@ -133,7 +134,7 @@ impl<T> Extendible<T> {
         }
     }
 
-    /// Moves the entries of a piece to a table with room for `capacity`.
+    /// Rebuilds a piece as a table with room for `capacity` entries.
     fn rebuild(&mut self, at: usize, capacity: usize, hasher: impl Fn(&T) -> u64) {
         let piece = &mut self.pieces[at].entries;
         self.bytes -= piece.allocation_size();
@@ -144,8 +145,8 @@ impl<T> Extendible<T> {
         self.bytes += piece.allocation_size();
     }
 
-    /// After entries of a piece were removed: gives back half of it or more if that has become empty, and makes the places of removed entries usable
-    /// again. Returns whether entries moved.
+    /// Call after entries of a piece were removed. Shrinks the piece if it is mostly empty, and clears its tombstones if they take up too
+    /// much room. Returns whether entries moved.
     pub(super) fn tidy(&mut self, at: usize, hasher: impl Fn(&T) -> u64) -> bool {
         let entries = &self.pieces[at].entries;
         let (len, buckets) = (entries.len(), entries.num_buckets());
@@ -171,18 +172,18 @@ impl<T> Extendible<T> {
         self.pieces.iter().map(|piece| piece.entries.len()).sum()
     }
 
-    /// The bytes allocated, without what entries own elsewhere.
+    /// The bytes allocated, without what entries own outside the table.
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.pieces.len() * size_of::<Piece<T>>() + self.directory.len() * 4
     }
 
-    /// The entry in a place, if there is one.
+    /// The entry at a place, if there is one.
     #[inline]
     pub(super) fn get(&mut self, place: Place) -> Option<&mut T> {
         self.pieces.get_mut(place.piece)?.entries.get_bucket_mut(place.bucket)
     }
 
-    /// Takes the entry out of a place.
+    /// Removes and returns the entry at a place.
     pub(super) fn take(&mut self, place: Place) -> Option<T> {
         let piece = self.pieces.get_mut(place.piece)?;
         piece.entries.get_bucket_entry(place.bucket).ok().map(|entry| entry.remove().0)
@@ -208,7 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn hash(n: &u64) -> u64 {
-        // A weak hash on purpose: all bits must be minded.
+        // A weak hash on purpose: the table must use all of its bits.
         n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 

@@ -15,16 +15,16 @@ use super::shares::Shares;
 use crate::error::Error;
 use crate::metrics::StateMetrics;
 
-/// Where state goes that does not fit into memory.
+/// Where state goes that does not fit in memory.
 #[derive(Clone)]
 pub(crate) struct Spill {
-    /// A directory of this instance's own. It is made when it is first needed.
+    /// A directory of this instance's own. Created when first needed.
     pub(crate) dir: PathBuf,
-    /// What all instances of the process share.
+    /// Resources shared by all instances of the process.
     pub(crate) resources: Resources,
 }
 
-/// Rows captured and not yet shipped: those the disk gets, and those that are part of every snapshot in full.
+/// Rows captured and not yet shipped: those for the disk, and those that are part of every snapshot in full.
 #[derive(Debug, Default)]
 pub(crate) struct Captured {
     pub(crate) disk: Rows,
@@ -32,13 +32,13 @@ pub(crate) struct Captured {
 }
 
 impl Captured {
-    /// The bytes of the rows.
+    /// The size of the rows in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.disk.bytes() + self.full.bytes()
     }
 }
 
-/// One operator instance, seen by its states.
+/// One operator instance, as its states see it.
 pub(crate) struct Instance {
     groups: KeyGroups,
     owned: Range<u16>,
@@ -49,16 +49,16 @@ pub(crate) struct Instance {
     pub(super) shares: Shares,
     pub(super) captured: RefCell<Captured>,
     pub(super) metrics: Arc<StateMetrics>,
-    /// Bytes that the cached entries of this instance may take.
+    /// The bytes that the cached entries of this instance may take.
     pub(super) budget: usize,
-    /// Is a snapshot in progress whose rows have not all arrived?
+    /// Whether a snapshot is in progress whose rows have not all arrived.
     pub(super) frozen: Cell<bool>,
-    /// The entries, the bytes in memory and on disk last told to the metrics.
+    /// The entries, bytes in memory and bytes on disk last reported to the metrics.
     told: Cell<(u64, u64, u64)>,
 }
 
 impl Instance {
-    /// An instance that owns the key groups in `owned`. Without a `spill` all state stays in memory.
+    /// An instance that owns the key groups in `owned`. Without a `spill`, all state stays in memory.
     pub(crate) fn new(groups: KeyGroups, owned: Range<u16>, spill: Option<Spill>, budget: usize, metrics: Arc<StateMetrics>) -> Self {
         Self {
             groups,
@@ -75,23 +75,23 @@ impl Instance {
         }
     }
 
-    /// The same, as one of several instances in the process.
+    /// Makes this one of several instances in the process.
     pub(crate) fn sharing(self, shares: Shares) -> Self {
         Self { shares, ..self }
     }
 
-    /// An instance of nothing yet: of states that are declared and not yet used.
+    /// A placeholder for states that are declared but not yet bound.
     pub(super) fn unbound() -> Self {
         let groups = KeyGroups::default();
         Self::new(groups, 0..groups.max_parallelism(), None, usize::MAX, Arc::default())
     }
 
-    /// Does all state stay in memory?
+    /// Whether all state stays in memory.
     pub(crate) fn in_memory(&self) -> bool {
         self.spill.is_none()
     }
 
-    /// How keys are cut into groups.
+    /// How keys are divided into key groups.
     pub(super) fn groups(&self) -> KeyGroups {
         self.groups
     }
@@ -106,17 +106,17 @@ impl Instance {
         self.captured.borrow().bytes()
     }
 
-    /// What was captured and is to be shipped.
+    /// Takes the captured rows for shipping.
     pub(crate) fn take_captured(&self) -> Captured {
         self.captured.take()
     }
 
-    /// The group of a key.
+    /// The key group of a key.
     pub(super) fn group<K: Serialize + ?Sized>(&self, key: &K) -> KeyGroup {
         self.groups.group(stable_hash(key))
     }
 
-    /// The disk, opened if it isn't yet.
+    /// The disk, opened on first use.
     pub(crate) fn disk(&self) -> Result<&Arc<Disk>, Error> {
         if let Some(disk) = self.disk.get() {
             return Ok(disk);
@@ -126,12 +126,12 @@ impl Instance {
         Ok(self.disk.get_or_init(|| Arc::new(disk)))
     }
 
-    /// The disk, if it was needed so far.
+    /// The disk, if it has been opened.
     pub(crate) fn opened_disk(&self) -> Option<&Arc<Disk>> {
         self.disk.get()
     }
 
-    /// Tells the metrics what there is in memory.
+    /// Reports the present sizes to the metrics.
     pub(super) fn tell(&self, entries: usize, bytes: usize) {
         let (old, new) = (self.told.get(), (entries as u64, bytes as u64, self.disk.get().map_or(0, |disk| disk.file_bytes())));
         self.metrics.entries.replace(old.0, new.0);
@@ -140,13 +140,13 @@ impl Instance {
         self.told.set(new);
     }
 
-    /// Where the disk lies or would lie.
+    /// Where the disk is or would be.
     pub(crate) fn dir(&self) -> Option<&PathBuf> {
         self.spill.as_ref().map(|spill| &spill.dir)
     }
 }
 
-/// Where the rows of a state lie.
+/// Where the rows of a state are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address {
     pub(super) state: u8,
@@ -160,7 +160,7 @@ impl Address {
         codec::encode(key, out)
     }
 
-    /// Appends what stands before the keys of `group`.
+    /// Appends the prefix of the keys of `group`.
     pub(super) fn encode_prefix(self, group: u16, out: &mut Vec<u8>) {
         codec::encode_prefix(group, self.state, out);
         if let Some(namespace) = self.namespace {
@@ -168,7 +168,7 @@ impl Address {
         }
     }
 
-    /// Adds the row of a key, or the word that it is to go.
+    /// Adds the row of a key, or its deletion.
     pub(super) fn capture<K: Serialize, V: Serialize>(
         self,
         instance: &Instance,

@@ -16,20 +16,20 @@ use super::weight::Weight;
 use crate::error::Error;
 use crate::record::Data;
 
-/// One value per key, in memory as far as it fits and on disk beyond.
+/// One value per key, in memory as far as it fits and on disk beyond that.
 pub struct Keyed<K, V> {
     schema: Schema,
     arrange: Option<Arrange<V>>,
     instance: Rc<Instance>,
     shard: Shard<K, V>,
     weight: Weight,
-    /// What there was when it was last settled.
+    /// The size when it was last settled.
     size: Size,
     expiry: Option<Expiry<V>>,
 }
 
 impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
-    /// With an `expiry`, whoever reads it leaves out what has expired.
+    /// With an `expiry`, readers must skip expired values themselves.
     pub(super) fn new(schema: Schema, arrange: Option<Arrange<V>>, expiry: Option<Expiry<V>>) -> Self {
         let instance = Rc::new(Instance::unbound());
         let shard = Shard::new(&instance, Address { state: 0, namespace: None }, false);
@@ -52,7 +52,7 @@ impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
         self.shard.get_mut(&self.instance, key)
     }
 
-    /// The value of `key` to be changed in place; `make` if it has none.
+    /// The value of `key`, to be changed in place. Inserts `make()` if the key has none.
     ///
     /// # Errors
     /// The disk failed.
@@ -61,7 +61,7 @@ impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
         self.shard.upsert(&self.instance, key, |_| false, make)
     }
 
-    /// The same, where `make` also takes the place of a value that is `over`.
+    /// Like `get_or_insert_with`, but `make()` also replaces a value that is `over`.
     #[inline]
     pub(super) fn get_or_renew_with(&mut self, key: &K, over: impl FnOnce(&V) -> bool, make: impl FnOnce() -> V) -> Result<&mut V, Error> {
         self.shard.upsert(&self.instance, key, over, make)
@@ -83,7 +83,7 @@ impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
         self.shard.remove(&self.instance, key)
     }
 
-    /// Reads those of the keys that are not in memory from the disk, in one go. Worth while before a batch of records is processed.
+    /// Loads those of the keys that are not in memory from disk, in one read. Worthwhile before a batch of records is processed.
     ///
     /// # Errors
     /// The disk failed.
@@ -91,10 +91,10 @@ impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
         self.shard.prefetch(&self.instance, keys)
     }
 
-    /// Gives every key and value of this instance to `each`.
+    /// Calls `each` with every key and value of this instance.
     ///
     /// # Errors
-    /// The disk failed, or what `each` returns.
+    /// The disk failed, or `each` returned an error.
     pub fn for_each(&self, each: impl FnMut(&K, &V) -> Result<(), Error>) -> Result<(), Error> {
         self.shard.for_each(&self.instance, each)
     }
@@ -182,5 +182,5 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
     }
 }
 
-/// The places looked at each time, for what has expired.
+/// The number of table slots checked for expired entries each time.
 const LOOK: usize = 256;

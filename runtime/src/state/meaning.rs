@@ -7,11 +7,11 @@ use tidegate_checkpoints::Field;
 use super::Stored;
 use super::codec::Arranging;
 
-/// Puts a value that was stored with other parts together anew: for each part of now where it lies among the stored ones, if it does.
+/// Rearranges a value that was stored with different parts: for each present part, its place among the stored ones, if it has one.
 pub(super) type Arrange<V> = Rc<Arranging<V>>;
 
-/// What the values of a state stand for: their schema, and what the operator has to add to it. Stored values of another meaning are not read. Values may
-/// have parts that are known by name; then a job that has others goes on with those it has.
+/// What the values of a state stand for: their schema, and what the operator adds to it. Stored values with a different meaning are never
+/// read. Values may have named parts; a job whose parts differ from the stored ones then keeps those that match.
 pub struct Meaning<V> {
     pub(super) schema: String,
     pub(super) fields: Vec<Field>,
@@ -19,7 +19,7 @@ pub struct Meaning<V> {
 }
 
 impl<V: Stored> Meaning<V> {
-    /// What the type says.
+    /// The meaning given by the type.
     #[must_use]
     pub fn of_type() -> Self {
         Self { schema: V::schema(), fields: Vec::new(), arrange: None }
@@ -27,21 +27,21 @@ impl<V: Stored> Meaning<V> {
 }
 
 impl<V: 'static> Meaning<V> {
-    /// Values of one type and another `name` are not the same: a least and a greatest number, for example. `name` has a version, as a schema has.
+    /// Distinguishes values of the same type by `name`, for example a minimum and a maximum. Like a schema, `name` carries a version.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         Self { schema: format!("{name}<{}>", self.schema), ..self }
     }
 
-    /// Parts that are known by name. `arrange` is told, for each of `fields`, where it lies in the value it is given, if it does; a part that does not
-    /// begins empty.
+    /// Values with named parts. `arrange` receives, for each of `fields`, its place in the value it is given, if it has one. A part without
+    /// a place starts empty.
     #[must_use]
     pub fn with_parts(self, fields: Vec<Field>, arrange: impl Fn(&mut V, &[Option<usize>]) + 'static) -> Self {
         Self { fields, arrange: Some(Rc::new(arrange)), ..self }
     }
 
-    /// The meaning of values that hold such values, among others of the schemas `more`: `each` gives all of them to a function. `name` has a version, as a
-    /// schema has.
+    /// The meaning of values that contain such values, next to others with the schemas `more`. `each` applies a function to all of them.
+    /// Like a schema, `name` carries a version.
     #[must_use]
     pub fn inside<W: 'static>(self, name: &str, more: &[String], each: impl Fn(&mut W, &dyn Fn(&mut V)) + 'static) -> Meaning<W> {
         let arrange = self.arrange.map(|arrange| -> Arrange<W> {

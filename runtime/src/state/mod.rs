@@ -1,7 +1,7 @@
 //! Keyed state: what operators remember by key.
 //!
-//! An operator declares its states in [`States`] when it is built and keeps the handles. State lies in memory as deserialized values; with the
-//! `rocksdb` backend what does not fit lies on disk, behind the same handles (see `ARCHITECTURE.md`, "State").
+//! An operator declares its states in [`States`] when it is built and keeps the handles. State is held in memory as deserialized values.
+//! With the `rocksdb` backend, whatever does not fit is kept on disk behind the same handles (see `ARCHITECTURE.md`, "State").
 
 mod alone;
 mod broadcast;
@@ -56,5 +56,5 @@ pub use ttl::{Ttl, expires, without_stamp};
 pub use weight::Weight;
 pub use windowed::Windowed;
 
-/// A hash map with a fixed seed: the order of iteration is the same in every run.
+/// A hash map with a fixed seed, so that the iteration order is the same in every run.
 pub type Table<K, V> = HashMap<K, V, FixedState>;

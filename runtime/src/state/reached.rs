@@ -1,7 +1,8 @@
-//! How far event time has come for each key group, in this run and in those it goes on from: what an operator has fired, it must not fire again.
+//! How far event time has advanced in each key group, in this run and in those it resumes from. An operator must not fire again what it has
+//! already fired.
 //!
-//! Instances don't reach a moment together. After a restore at another parallelism an instance has key groups of several former ones, and what one of
-//! them had passed is yet to come for the groups of another.
+//! Instances don't reach a moment together. After a restore with a different parallelism, an instance holds key groups of several former
+//! instances. A moment that one of those had passed is still ahead for the key groups of another.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -14,14 +15,14 @@ use super::instance::Instance;
 use super::persistent::{Persistent, Schema};
 use crate::error::Error;
 
-/// The least moment, in milliseconds since 1970, that is yet to be reached, less one; by key group where former instances differed.
+/// The event time reached, in milliseconds since 1970, by key group where former instances differed.
 pub struct Reached {
     schema: Schema,
     groups: KeyGroups,
     owned: Range<u16>,
-    /// What holds for all groups of the instance.
+    /// The event time reached by all key groups of the instance.
     all: i64,
-    /// How far former instances had come with some groups, where that is further.
+    /// The event time that some key groups had reached in former instances, where it is later.
     ahead: Vec<(Range<u16>, i64)>,
 }
 
@@ -31,21 +32,21 @@ impl Reached {
         Self { schema, groups, owned: 0..groups.max_parallelism(), all: i64::MIN, ahead: Vec::new() }
     }
 
-    /// How far event time has come for the slowest key group.
+    /// The event time reached by the slowest key group.
     #[must_use]
     #[inline]
     pub fn least(&self) -> i64 {
         self.all
     }
 
-    /// How far event time has come for this key.
+    /// The event time reached for this key.
     #[must_use]
     #[inline]
     pub fn of<K: Serialize + ?Sized>(&self, key: &K) -> i64 {
         if self.ahead.is_empty() { self.all } else { self.of_group(self.groups.group(stable_hash(key)).0) }
     }
 
-    /// Has event time come equally far for all keys?
+    /// Whether event time is the same for all keys.
     #[must_use]
     #[inline]
     pub fn is_level(&self) -> bool {
@@ -57,18 +58,18 @@ impl Reached {
         ahead.unwrap_or(i64::MIN).max(self.all)
     }
 
-    /// Event time has come to `to`, for all keys.
+    /// Advances event time to `to` for all keys.
     pub fn advance(&mut self, to: i64) {
         self.all = self.all.max(to);
         self.ahead.retain(|(_, reached)| *reached > self.all);
     }
 
-    /// Event time begins anew.
+    /// Restarts event time.
     pub fn restart(&mut self) {
         (self.all, self.ahead) = (i64::MIN, Vec::new());
     }
 
-    /// Raises what holds for all groups as far as each of them has come.
+    /// Raises the common event time to what every key group has reached.
     fn level(&mut self) {
         let least = self.owned.clone().map(|group| self.of_group(group)).min();
         self.advance(least.unwrap_or(i64::MIN));
@@ -108,7 +109,7 @@ impl Persistent for Reached {
     }
 
     fn freeze(&mut self) -> Result<Json, Error> {
-        // Neighbours that have come equally far are said once.
+        // Merge neighbouring groups with the same event time.
         let mut ranges: Vec<(Range<u16>, i64)> = Vec::new();
         for group in self.owned.clone() {
             let reached = self.of_group(group);
@@ -145,7 +146,7 @@ mod tests {
         reached
     }
 
-    /// What instances had that owned these groups and came to these moments, as `now` instances go on from it.
+    /// Returns `now` instances that resume from former instances with these key groups and event times.
     fn rescaled(former: &[(Range<u16>, i64)], now: usize) -> Vec<Reached> {
         let metas: Vec<Json> = former
             .iter()

@@ -1,4 +1,4 @@
-//! The states of one operator instance together: declared by the operator, bound, snapshotted and relieved by its harness.
+//! The states of one operator instance: declared by the operator; bound, snapshotted and evicted by its harness.
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::rc::Rc;
@@ -23,17 +23,17 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::record::Data;
 
-/// Hands out the states of one operator instance.
+/// Declares and hands out the states of one operator instance.
 #[derive(Default)]
 pub struct States {
     states: Vec<Rc<RefCell<dyn Persistent>>>,
     instance: Option<Rc<Instance>>,
-    /// The state that the sweep of a snapshot has come to.
+    /// The state that the sweep of the current snapshot has reached.
     sweeping: usize,
     clock: Clock,
 }
 
-/// An operator's hold on one of its states.
+/// An operator's handle to one of its states.
 pub struct Handle<S>(Rc<RefCell<S>>);
 
 impl<S> Clone for Handle<S> {
@@ -43,14 +43,14 @@ impl<S> Clone for Handle<S> {
 }
 
 impl<S> Handle<S> {
-    /// The state, to be read.
+    /// Borrows the state for reading.
     #[must_use]
     #[inline]
     pub fn borrow(&self) -> Ref<'_, S> {
         self.0.borrow()
     }
 
-    /// The state, to be changed. Not to be held while another call into the same state is made.
+    /// Borrows the state for changing. Don't hold the borrow across another call into the same state.
     #[must_use]
     #[inline]
     pub fn borrow_mut(&self) -> RefMut<'_, S> {
@@ -61,10 +61,10 @@ impl<S> Handle<S> {
 /// The schema of timers, without that of their keys.
 pub(super) const TIMERS: &str = "timers/1";
 
-/// The schema of moments that are due.
+/// The schema of a set of due moments.
 pub(super) const DUE: &str = "due/1";
 
-/// The schema of how far event time has come.
+/// The schema of the event time reached.
 pub(super) const REACHED: &str = "reached/1";
 
 impl States {
@@ -84,13 +84,13 @@ impl States {
         Handle(state)
     }
 
-    /// The schema of a state by key, and how its values are put together.
+    /// The schema of a state by key, and how to rearrange its values.
     fn meant<K: Key, V>(&self, name: &str, by: &str, meaning: Meaning<V>) -> Result<(Schema, Option<Arrange<V>>), Error> {
         let Meaning { schema, fields, arrange } = meaning;
         Ok((self.claim(name, format!("{schema} by {}{by}", K::schema()), fields)?, arrange))
     }
 
-    /// One value per key. Stored values of another meaning are not read.
+    /// One value per key. Stored values with a different meaning are never read.
     ///
     /// # Errors
     /// The name is taken.
@@ -99,7 +99,7 @@ impl States {
         Ok(self.add(Keyed::new(schema, arrange, None)))
     }
 
-    /// One value per key, that expires.
+    /// One value per key, with a time to live.
     pub(super) fn keyed_expiring<K: Key, V: Data>(
         &mut self,
         name: &str,
@@ -116,13 +116,13 @@ impl States {
         Self { clock, ..Self::default() }
     }
 
-    /// The clock that their time to live is measured by: the job's.
+    /// The job's clock, which measures the time to live of these states.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// A time to live by the clock of these states.
+    /// A time to live measured by the clock of these states.
     pub(super) fn life(&self, ttl: Ttl) -> Life {
         Life { ttl, clock: self.clock.clone() }
     }
@@ -136,7 +136,7 @@ impl States {
         Ok(self.add(Windowed::new(schema, arrange)))
     }
 
-    /// Timers.
+    /// A set of timers.
     ///
     /// # Errors
     /// The name is taken.
@@ -145,7 +145,7 @@ impl States {
         Ok(self.add(Timers::new(schema)))
     }
 
-    /// A map that all instances hold alike.
+    /// A map that is the same in all instances.
     ///
     /// # Errors
     /// The name is taken.
@@ -154,7 +154,7 @@ impl States {
         Ok(self.add(Broadcast::new(schema)))
     }
 
-    /// Moments that are due for all keys.
+    /// A set of moments that are due for all keys.
     ///
     /// # Errors
     /// The name is taken.
@@ -163,7 +163,7 @@ impl States {
         Ok(self.add(Due::new(schema)))
     }
 
-    /// How far event time has come for each key group.
+    /// How far event time has advanced in each key group.
     ///
     /// # Errors
     /// The name is taken.
@@ -172,16 +172,16 @@ impl States {
         Ok(self.add(Reached::new(schema)))
     }
 
-    /// What has been declared.
+    /// The schemas of the declared states, in order of declaration.
     #[must_use]
     pub fn schemas(&self) -> Vec<Schema> {
         self.states.iter().map(|state| state.borrow().schema().clone()).collect()
     }
 }
 
-/// What the harness does with the states of its operator.
+/// The harness's side of the states.
 impl States {
-    /// Gives each state its number in `ids`, which are in the order of [`States::schemas`]; `stored`: the disk has rows of them.
+    /// Binds each state to its number in `ids`, which are in the order of [`States::schemas`]. `stored`: the disk holds rows of them.
     pub(crate) fn bind(&mut self, instance: Instance, ids: &[u8], stored: bool) -> Result<(), Error> {
         let instance = Rc::new(instance);
         for (state, id) in self.states.iter().zip(ids) {
@@ -191,37 +191,37 @@ impl States {
         Ok(())
     }
 
-    /// The instance the states are bound to.
+    /// The instance that the states are bound to.
     pub(crate) fn instance(&self) -> Option<&Rc<Instance>> {
         self.instance.as_ref()
     }
 
-    /// The state of this place in [`States::schemas`] takes over a row.
+    /// Restores a row into the state at this place in [`States::schemas`].
     pub(crate) fn restore_row(&self, place: usize, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.states.get(place).map_or(Ok(()), |state| state.borrow_mut().restore_row(key, value))
     }
 
-    /// Does every instance hold all of the state of this place?
+    /// Whether every instance holds the whole state at this place.
     pub(crate) fn whole(&self, place: usize) -> bool {
         self.states.get(place).is_some_and(|state| state.borrow().whole())
     }
 
-    /// The state of this place takes over the rows of all former instances.
+    /// Restores the state at this place from the rows of all former instances.
     pub(crate) fn restore_whole(&self, place: usize, rows: &mut AllRows<'_>) -> Result<(), Error> {
         self.states.get(place).map_or(Ok(()), |state| state.borrow_mut().restore_whole(rows))
     }
 
-    /// The bytes of a value of the state of this place in [`States::schemas`], with its parts in other places.
+    /// Re-encodes a value of the state at this place in [`States::schemas`], with its parts rearranged by `places`.
     pub(crate) fn arranged(&self, place: usize, value: &[u8], places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
         self.states.get(place).map_or_else(|| Ok(value.to_vec()), |state| state.borrow().arranged(value, places))
     }
 
-    /// Is the state of this place part of every snapshot in full?
+    /// Whether the state at this place is part of every snapshot in full.
     pub(crate) fn full(&self, place: usize) -> bool {
         self.states.get(place).is_some_and(|state| state.borrow().full())
     }
 
-    /// The states take over what [`States::freeze`] of one former instance returned.
+    /// Restores what [`States::freeze`] of one former instance returned.
     pub(crate) fn restore_meta(&self, meta: &Json) -> Result<(), Error> {
         for state in &self.states {
             let mut state = state.borrow_mut();
@@ -233,7 +233,7 @@ impl States {
         Ok(())
     }
 
-    /// A snapshot begins, of everything as it is now. Returns what is known of the states as wholes.
+    /// Begins a snapshot of everything as it is now. Returns the metadata of the states, by name.
     pub(crate) fn freeze(&mut self) -> Result<Json, Error> {
         let mut all = Map::new();
         for state in &self.states {
@@ -250,13 +250,13 @@ impl States {
         Ok(Json::Object(all))
     }
 
-    /// Which namespaces are over, by the numbers of the states.
+    /// The floors of the states that have namespaces: all namespaces below are over.
     pub(crate) fn floors(&self, ids: &[u8]) -> Vec<Floor> {
         let floor = |(state, id): (&Rc<RefCell<dyn Persistent>>, &u8)| Some(Floor { state: *id, least: state.borrow().floor()? });
         self.states.iter().zip(ids).filter_map(floor).collect()
     }
 
-    /// Captures up to about `most` entries of the snapshot in progress. Returns whether that was all.
+    /// Captures up to about `most` entries of the snapshot in progress. Returns whether the sweep is complete.
     pub(crate) fn sweep(&mut self, mut most: usize) -> Result<bool, Error> {
         while let Some(state) = self.states.get(self.sweeping) {
             match state.borrow_mut().sweep(most)? {
@@ -268,7 +268,7 @@ impl States {
         Ok(true)
     }
 
-    /// The rows of the snapshot have arrived where they can be read.
+    /// Ends the snapshot in progress: its rows have arrived where they can be read.
     pub(crate) fn release(&self) {
         if let Some(instance) = &self.instance {
             instance.frozen.set(false);
@@ -276,8 +276,8 @@ impl States {
         self.states.iter().for_each(|state| state.borrow_mut().release());
     }
 
-    /// Makes room for some thousand more records: takes some of what has expired out of memory, and evicts some of the rest if it is over the budget, or would be
-    /// with them. What takes longer is done bit by bit, from call to call.
+    /// Makes room for a few thousand more records. Drops some expired entries from memory, and evicts others if the instance is over its
+    /// budget or would be with those records. Longer work is spread over several calls.
     pub(crate) fn relieve(&self) -> Result<(), Error> {
         self.states.iter().for_each(|state| state.borrow_mut().expire());
         let Some(instance) = self.instance.as_ref().filter(|instance| !instance.in_memory()) else { return Ok(()) };
@@ -288,7 +288,7 @@ impl States {
             state.weigh();
             *(if state.full() { &mut pinned } else { &mut bytes }) += state.bytes();
         }
-        // Millions of timers, which stay, must not leave the others without a cache.
+        // Timers stay in memory. Millions of them must not leave the other states without a cache.
         let left = instance.budget.checked_sub(bytes + pinned.min(instance.budget / 2));
         let victims = match left {
             None => Victims::Any,
@@ -298,12 +298,12 @@ impl States {
         self.states.iter().try_for_each(|state| state.borrow_mut().evict(victims, PIECE).map(|_| ()))
     }
 
-    /// The entries in memory.
+    /// The number of entries in memory.
     pub(super) fn count(&self) -> usize {
         self.states.iter().map(|state| settled(state).len()).sum()
     }
 
-    /// Tells the metrics what there is.
+    /// Updates the metrics.
     pub(crate) fn tell(&self) {
         if let Some(instance) = &self.instance {
             let (entries, bytes) = self.states.iter().fold((0, 0), |(entries, bytes), state| {
@@ -315,12 +315,13 @@ impl States {
     }
 }
 
-/// The state, with its size up to date.
+/// Borrows the state with its size brought up to date.
 fn settled(state: &RefCell<dyn Persistent>) -> RefMut<'_, dyn Persistent> {
     let mut state = state.borrow_mut();
     state.settle();
     state
 }
 
-/// The entries of a state evicted in one go: RocksDB takes many sorted rows at a quarter of the cost of single ones, and more would hold up the records.
+/// The number of entries of a state evicted at once. RocksDB takes many sorted rows at a quarter of the cost of single ones; more would
+/// delay the records.
 const PIECE: usize = 4_096;

@@ -1,9 +1,9 @@
-//! Rows of state on their way to a disk: encoded, many in one buffer.
+//! Rows of state on their way to disk: encoded, many in one buffer.
 
 use super::codec;
 use crate::error::Error;
 
-/// Rows, each a stored key and a value, or a key whose row is to go.
+/// Rows. Each is a stored key and a value, or a stored key to be deleted.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     bytes: Vec<u8>,
@@ -14,30 +14,30 @@ pub(crate) struct Rows {
 struct Span {
     start: usize,
     key: u32,
-    /// The length of the value; [`GONE`] if the row is to go.
+    /// The length of the value, or [`GONE`] if the row is to be deleted.
     value: u32,
 }
 
 const GONE: u32 = u32::MAX;
 
-/// A row to be written, or to go.
+/// A row to be written or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row<'a> {
     /// The stored key, with its prefix.
     pub(crate) key: &'a [u8],
-    /// `None`: the row goes.
+    /// The value. `None` deletes the row.
     pub(crate) value: Option<&'a [u8]>,
 }
 
 impl Row<'_> {
-    /// The group, the state and the rest of the key.
+    /// The key group, the state number, and the rest of the key.
     pub(crate) fn address(&self) -> Result<(u16, u8, &[u8]), Error> {
         codec::decode_prefix(self.key)
     }
 }
 
 impl Rows {
-    /// Adds a row: `key` and `value` append their bytes.
+    /// Adds a row. `key` and `value` append their bytes.
     pub(crate) fn put(
         &mut self,
         key: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
@@ -61,7 +61,7 @@ impl Rows {
         span.map(|_| ())
     }
 
-    /// Adds a row that is to go.
+    /// Adds the deletion of a row.
     pub(crate) fn delete(&mut self, key: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> Result<(), Error> {
         self.put(key, |_| Ok(()))?;
         if let Some(span) = self.spans.last_mut() {
@@ -70,7 +70,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Adds a row as a snapshot has it.
+    /// Adds a row in the form in which a snapshot holds it.
     pub(crate) fn put_row(&mut self, group: u16, state: u8, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let stored = |out: &mut Vec<u8>| {
             codec::encode_prefix(group, state, out);
@@ -83,7 +83,7 @@ impl Rows {
         })
     }
 
-    /// The rows, in the order they were added, or were sorted.
+    /// The rows, in insertion order or as last sorted.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
         self.spans.iter().map(|span| {
             let (start, key) = (span.start, span.start + span.key as usize);
@@ -100,7 +100,7 @@ impl Rows {
         });
     }
 
-    /// The number of bytes.
+    /// The size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -110,7 +110,7 @@ impl Rows {
         self.spans.len()
     }
 
-    /// Are there none?
+    /// Whether there are no rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }

@@ -12,51 +12,51 @@ use super::rows::Rows;
 use crate::error::Error;
 use crate::record::Data;
 
-/// A cache and the address of its rows. All that is in it belongs to one namespace.
+/// A cache and the address of its rows. All its entries belong to one namespace.
 pub(super) struct Shard<K, V> {
     cache: Cache<K, V>,
     pub(super) address: Address,
-    /// Keys that a prefetch has found to be nowhere.
+    /// Keys that a prefetch did not find anywhere.
     absent: HashSet<K, FixedState>,
     key: Vec<u8>,
-    /// What it came to when it was last asked.
+    /// The size when it was last settled.
     told: Size,
-    /// Is it among those that may have come to something else since?
+    /// Whether it is on the list of shards whose size may have changed since.
     pub(super) touched: bool,
 }
 
-/// What entries come to, without what they own outside their table.
+/// The size of entries, without what they own outside their table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) entries: usize,
     /// Bytes of the table.
     pub(super) table: usize,
-    /// Bytes that the next batch may add at once, as the table grows.
+    /// The bytes that the next batch may add at once because the table grows.
     pub(super) growth: usize,
 }
 
 impl Size {
-    /// Replaces a part of a sum.
+    /// Replaces one part of a sum with another.
     pub(super) fn replace(&mut self, old: Self, new: Self) {
         self.entries = self.entries + new.entries - old.entries;
         self.table = self.table + new.table - old.table;
         self.growth = self.growth + new.growth - old.growth;
     }
 
-    /// Bytes, if each entry owns so many outside the table.
+    /// The bytes in total, if each entry owns `owned` bytes outside the table.
     pub(super) fn bytes(self, owned: usize) -> usize {
         self.table + self.entries * owned
     }
 }
 
 impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
-    /// `stored`: there may be rows of it on disk.
+    /// `stored`: the disk may hold rows of it.
     pub(super) fn new(instance: &Instance, address: Address, stored: bool) -> Self {
         let cache = Cache::new(instance.in_memory(), instance.in_memory() || !stored, instance.frozen.get());
         Self { cache, address, absent: HashSet::default(), key: Vec::new(), told: Size::default(), touched: false }
     }
 
-    /// The value of `key` to be changed, `make` if it has none or one that is `over`.
+    /// The value of `key`, to be changed. Inserts `make()` if it has none, and replaces one that is `over`.
     #[inline]
     pub(super) fn upsert(
         &mut self,
@@ -137,7 +137,7 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         Ok(value)
     }
 
-    /// Reads those of the keys that are not in memory from the disk, in one go.
+    /// Loads those of the keys that are not in memory from disk, in one read.
     pub(super) fn prefetch<'a>(&mut self, instance: &Instance, keys: impl Iterator<Item = &'a K>) -> Result<(), Error> {
         self.absent.clear();
         if self.cache.complete() {
@@ -181,7 +181,7 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         Ok(())
     }
 
-    /// Every entry, those in memory first.
+    /// Calls `each` with every entry, those in memory first.
     pub(super) fn for_each(&self, instance: &Instance, mut each: impl FnMut(&K, &V) -> Result<(), Error>) -> Result<(), Error> {
         self.cache.iter().try_for_each(|(key, value)| each(key, value))?;
         if self.cache.complete() {
@@ -200,41 +200,41 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         Ok(())
     }
 
-    /// Takes a value from a snapshot into memory.
+    /// Restores a value of a snapshot into memory.
     pub(super) fn restore(&mut self, instance: &Instance, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let (key, value): (K, V) = (codec::decode(key)?, codec::decode(value)?);
         self.insert(instance, &key, value)
     }
 
-    /// A snapshot begins.
+    /// Begins a snapshot.
     pub(super) fn freeze(&mut self) {
         self.cache.freeze();
     }
 
-    /// Captures up to about `most` entries of the snapshot in progress, without those that are `over`. Returns how many of `most` are left, `None` if
-    /// there is more to capture.
+    /// Captures up to about `most` entries of the snapshot in progress, except those that are `over`. Returns how many of `most` are left,
+    /// or `None` if there is more to capture.
     pub(super) fn sweep(&mut self, instance: &Instance, most: usize, over: impl Fn(&V) -> bool) -> Result<Option<usize>, Error> {
         let address = self.address;
         self.cache.sweep(most, |key, value| match value.filter(|value| !over(value)) {
-            // Of what is held in full nothing has to go.
+            // A snapshot in full needs no deletions.
             None if instance.in_memory() => Ok(()),
             value => capture(instance, address, key, value),
         })
     }
 
-    /// Takes some of the entries that are `over` out of memory.
+    /// Drops some of the entries that are `over` from memory.
     pub(super) fn expire(&mut self, look: usize, over: impl FnMut(&mut V) -> bool) {
         self.cache.expire(look, over);
     }
 
-    /// The rows of the snapshot have arrived on disk.
+    /// Ends the snapshot in progress: its rows have arrived on disk.
     pub(super) fn release(&mut self) {
         self.cache.release();
     }
 
-    /// Evicts up to `most` entries, or of what is full some; returns how many it were.
+    /// Evicts up to `most` entries, chosen from `of`. Returns how many were evicted.
     pub(super) fn evict(&mut self, instance: &Instance, of: Victims, most: usize) -> Result<usize, Error> {
-        // What was nowhere may be on disk now.
+        // Keys that were nowhere may now be on disk.
         self.absent.clear();
         let address = self.address;
         let mut rows = Rows::default();
@@ -249,12 +249,12 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         Ok(evicted)
     }
 
-    /// What it comes to.
+    /// Its size.
     pub(super) fn size(&self) -> Size {
         Size { entries: self.cache.len(), table: self.cache.bytes(), growth: self.cache.growth() }
     }
 
-    /// What it came to when this was last asked.
+    /// The size when it was last settled.
     pub(super) fn told(&self) -> Size {
         self.told
     }
@@ -265,7 +265,7 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         total.replace(std::mem::replace(&mut self.told, size), size);
     }
 
-    /// The bytes of some entry, encoded.
+    /// The encoded size of some entry.
     pub(super) fn weigh(&mut self, at: usize) -> Option<usize> {
         let (key, value) = self.cache.sample(at)?;
         self.key.clear();
@@ -281,7 +281,7 @@ fn capture<K: Data, V: Data>(instance: &Instance, address: Address, key: &K, val
     address.capture(instance, rows, key, value)
 }
 
-/// The value that the disk has.
+/// Reads the value from disk.
 fn fetch<K: Data, V: Data>(instance: &Instance, address: Address, buffer: &mut Vec<u8>, key: &K) -> Result<Option<V>, Error> {
     instance.metrics.lookups.add(1);
     instance.metrics.misses.add(1);

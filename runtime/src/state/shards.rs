@@ -1,5 +1,5 @@
-//! The shards of a state by namespace, and what they come to together: there may be as many as a day has seconds, so that nobody asks them all for every
-//! batch.
+//! The shards of a state by namespace, and their total size. There may be as many as a day has seconds, so the total is kept up to date
+//! instead of being summed for every batch.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,10 +9,10 @@ use std::ops::Range;
 use super::shard::{Shard, Size};
 use crate::record::Data;
 
-/// A shard per namespace, in order.
+/// One shard per namespace, in order.
 pub(super) struct Shards<K, V> {
     shards: BTreeMap<i64, Shard<K, V>>,
-    /// The namespaces whose shards may have come to something else since they were last asked.
+    /// The namespaces whose shards may have changed in size since they were last settled.
     touched: Vec<i64>,
     size: Size,
 }
@@ -29,24 +29,24 @@ impl<K: Data + Eq + Hash, V: Data> Shards<K, V> {
         self.shards.keys().copied()
     }
 
-    /// Those in `range`, in order.
+    /// The namespaces in `range`, in order.
     pub(super) fn namespaces_in(&self, range: Range<i64>) -> impl Iterator<Item = i64> {
         self.shards.range(range).map(|(namespace, _)| *namespace)
     }
 
-    /// The shard of a namespace, to be read.
+    /// The shard of a namespace, for reading.
     pub(super) fn get(&self, namespace: i64) -> Option<&Shard<K, V>> {
         self.shards.get(&namespace)
     }
 
-    /// The shard of a namespace, to be changed.
+    /// The shard of a namespace, for changing.
     #[inline]
     pub(super) fn get_mut(&mut self, namespace: i64) -> Option<&mut Shard<K, V>> {
         let shard = self.shards.get_mut(&namespace)?;
         Some(touch(shard, &mut self.touched, namespace))
     }
 
-    /// The same; `make` if there is none.
+    /// The shard of a namespace, for changing. Inserts `make()` if there is none.
     #[inline]
     pub(super) fn get_or_insert_with(&mut self, namespace: i64, make: impl FnOnce() -> Shard<K, V>) -> &mut Shard<K, V> {
         let shard = match self.shards.entry(namespace) {
@@ -56,19 +56,19 @@ impl<K: Data + Eq + Hash, V: Data> Shards<K, V> {
         touch(shard, &mut self.touched, namespace)
     }
 
-    /// Takes out the first shard, if its namespace is below `floor`.
+    /// Removes the first shard if its namespace is below `floor`.
     pub(super) fn pop_below(&mut self, floor: i64) -> Option<Shard<K, V>> {
         let shard = self.shards.first_entry().filter(|entry| *entry.key() < floor)?.remove();
         self.size.replace(shard.told(), Size::default());
         Some(shard)
     }
 
-    /// The last shard, as it is.
+    /// The last shard, for uses that don't change its size.
     pub(super) fn last_mut(&mut self) -> Option<&mut Shard<K, V>> {
         self.shards.last_entry().map(std::collections::btree_map::OccupiedEntry::into_mut)
     }
 
-    /// Every shard in order, for what does not change what it comes to.
+    /// All shards in order, for uses that don't change their size.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Shard<K, V>> {
         self.shards.values_mut()
     }
@@ -81,7 +81,7 @@ impl<K: Data + Eq + Hash, V: Data> Shards<K, V> {
         }
     }
 
-    /// Changes shards in order for as long as `each` says so.
+    /// Changes shards in order until `each` returns false.
     pub(super) fn change_while<E>(&mut self, mut each: impl FnMut(&mut Shard<K, V>) -> Result<bool, E>) -> Result<(), E> {
         for shard in self.shards.values_mut() {
             let more = each(shard)?;
@@ -93,7 +93,7 @@ impl<K: Data + Eq + Hash, V: Data> Shards<K, V> {
         Ok(())
     }
 
-    /// Asks those that were touched what they come to.
+    /// Brings the total up to date with the shards that were touched.
     pub(super) fn settle(&mut self) {
         for namespace in self.touched.drain(..) {
             if let Some(shard) = self.shards.get_mut(&namespace) {
@@ -103,7 +103,7 @@ impl<K: Data + Eq + Hash, V: Data> Shards<K, V> {
         }
     }
 
-    /// What they come to, counted one by one.
+    /// The total size, summed over all shards.
     #[cfg(test)]
     pub(super) fn counted(&self) -> Size {
         let mut counted = Size::default();
@@ -111,7 +111,7 @@ impl<K: Data + Eq + Hash, V: Data> Shards<K, V> {
         counted
     }
 
-    /// What they came to when they were last settled.
+    /// The total size, as last settled.
     pub(super) fn size(&self) -> Size {
         self.size
     }

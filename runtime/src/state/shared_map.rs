@@ -1,7 +1,7 @@
-//! A map whose copies share what they have in common: copying one takes constant time, and a change copies what lies on the way to it.
+//! A persistent map: cloning takes constant time, clones share what they have in common, and a change copies only the path to it.
 //!
-//! A trie over the stable hashes of the keys (Bagwell, "Ideal Hash Trees", 2001), four bits at a time, with small lists for leaves. Its order is that of
-//! the hashes, and so the same in every run; a walk through it can stop and go on.
+//! It is a trie over the stable hashes of the keys (Bagwell, "Ideal Hash Trees", 2001), four bits per level, with small lists as leaves.
+//! Its order is that of the hashes, so it is the same in every run, and a walk can stop and resume.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tidegate_checkpoints::stable_hash;
 
 use crate::error::Error;
 
-/// A map that many hold at once, each at a version of its own. See [`Broadcast`](super::Broadcast).
+/// A map of which several owners hold a version each. See [`Broadcast`](super::Broadcast).
 #[derive(Debug)]
 pub struct SharedMap<M, V> {
     root: Option<Arc<Node<M, V>>>,
@@ -30,12 +30,12 @@ struct Entry<M, V> {
     pair: Arc<(M, V)>,
 }
 
-/// The bits of a hash that a branch goes by.
+/// The bits of a hash used by one level of branches.
 const BITS: u32 = 4;
 const FANOUT: usize = 1 << BITS;
-/// The branches on the way to a leaf whose entries have the same hash.
+/// The greatest depth of a leaf. All entries of a leaf that deep have the same hash.
 const DEPTH: u32 = u64::BITS / BITS;
-/// A leaf with more entries becomes a branch.
+/// A leaf with more entries than this becomes a branch.
 const LEAF: usize = 16;
 
 impl<M, V> Default for SharedMap<M, V> {
@@ -65,7 +65,7 @@ impl<M, V> Clone for Node<M, V> {
     }
 }
 
-/// Which child of a branch `depth` branches below the root leads to this hash.
+/// The child that leads to this hash, in a branch `depth` levels below the root.
 fn slot(hash: u64, depth: u32) -> usize {
     (hash >> shift(depth)) as usize % FANOUT
 }
@@ -97,7 +97,7 @@ impl<M: Serialize + Eq, V> SharedMap<M, V> {
         }
     }
 
-    /// Has `key` a value?
+    /// Whether `key` has a value.
     #[must_use]
     pub fn contains_key<Q: Serialize + Eq + ?Sized>(&self, key: &Q) -> bool
     where
@@ -113,12 +113,12 @@ impl<M: Serialize + Eq, V> SharedMap<M, V> {
         self.len += usize::from(Arc::make_mut(root).insert(0, entry));
     }
 
-    /// Removes `key`; returns whether it had a value.
+    /// Removes `key`. Returns whether it had a value.
     pub fn remove<Q: Serialize + Eq + ?Sized>(&mut self, key: &Q) -> bool
     where
         M: Borrow<Q>,
     {
-        // What is not there must not have its way copied.
+        // Don't copy the path to a key that isn't there.
         let found = self.contains_key(key);
         if found && let Some(root) = &mut self.root {
             Arc::make_mut(root).remove(0, stable_hash(key), key);
@@ -135,7 +135,7 @@ impl<M, V> SharedMap<M, V> {
         self.len
     }
 
-    /// Are there none?
+    /// Whether the map has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -158,17 +158,18 @@ impl<M, V> SharedMap<M, V> {
         })
     }
 
-    /// Gives `each` entry from the hash `from` on, leaf by leaf, until it was at least `most`, which is lessened. Returns where to go on.
+    /// Calls `each` with the entries from hash `from` on, leaf by leaf, until there have been at least `most`. Subtracts their number from
+    /// `most`. Returns the hash to resume from.
     pub(super) fn walk(&self, from: u64, most: &mut usize, each: &mut Each<'_, M, V>) -> Result<Option<u64>, Error> {
         self.root.as_deref().map_or(Ok(None), |root| root.walk((0, 0), from, most, each))
     }
 }
 
-/// Takes the hash of an entry, its key and its value.
+/// Receives the hash of an entry, its key and its value.
 pub(super) type Each<'a, M, V> = dyn FnMut(u64, &M, &V) -> Result<(), Error> + 'a;
 
 impl<M: Eq, V> Node<M, V> {
-    /// Returns whether the key is new.
+    /// Inserts an entry. Returns whether its key is new.
     fn insert(&mut self, depth: u32, entry: Entry<M, V>) -> bool {
         match self {
             Self::Branch(children) => match &mut children[slot(entry.hash, depth)] {
@@ -222,7 +223,7 @@ impl<M, V> Node<M, V> {
         }
     }
 
-    /// `at`: the depth of this node, and the least hash that may lie below it.
+    /// `at` is the depth of this node and the lowest hash that may lie below it.
     fn walk(&self, at: (u32, u64), from: u64, most: &mut usize, each: &mut Each<'_, M, V>) -> Result<Option<u64>, Error> {
         let (depth, least) = at;
         match self {
@@ -296,7 +297,7 @@ mod tests {
         }
     }
 
-    /// Keys that all have the hash of the same text.
+    /// Keys that all have the same hash.
     #[derive(Clone, Debug, PartialEq, Eq)]
     struct Alike(u32);
 

@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
 
-/// Things that the instances of one operator share, by the number of the state they belong to.
+/// What the instances of one operator share, by the number of the state it belongs to.
 #[derive(Clone)]
 pub(crate) struct Shares {
-    /// How many instances there are in the process.
+    /// The number of instances in the process.
     pub(super) instances: usize,
     by_state: Arc<Mutex<BTreeMap<u8, Arc<dyn Any + Send + Sync>>>>,
 }
 
 impl Shares {
-    /// Among so many instances.
+    /// Shares for this many instances.
     pub(crate) fn among(instances: usize) -> Self {
         Self { instances: instances.max(1), by_state: Arc::default() }
     }
 
-    /// What they share for this state, made by whoever asks first.
+    /// What the instances share for this state. Created by the first to ask.
     pub(super) fn of<S: Default + Send + Sync + 'static>(&self, state: u8) -> Result<Arc<S>, Error> {
         let mut by_state = self.by_state.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = by_state.entry(state).or_insert_with(|| Arc::new(S::default()));

@@ -1,10 +1,11 @@
-//! Timers: moments at which something is due for a key. Cheap for millions of them.
+//! Timers: moments at which something is due for a key. Cheap even for millions of them.
 //!
-//! A radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990) over times: timers lie in lists by the highest bit in which their time differs from the last
-//! one taken out. Setting one is a push; on its way to be due a timer moves from list to list at most once per bit. Lists are logs: taking a timer back
-//! is one more entry, and what counts is decided when the moment has come.
+//! A radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990) over times: timers are kept in lists by the highest bit in which their time differs
+//! from the last time taken out. Setting a timer is a push; until it is due, it moves between lists at most once per bit. Lists are logs:
+//! deleting a timer appends another entry, and which entries count is decided when the moment comes.
 //!
-//! A snapshot holds all timers. Lists are made of shared chunks, so that freezing copies pointers, and who adds to a shared chunk copies that.
+//! A snapshot holds all timers. Lists consist of shared chunks, so freezing copies only pointers, and an addition to a shared chunk copies
+//! that chunk.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
@@ -20,29 +21,30 @@ use super::persistent::{Persistent, Schema};
 use crate::error::Error;
 use crate::record::Data;
 
-/// A set of (time, key): registering twice is registering once. Times are milliseconds since 1970, of event time or of the wall clock.
+/// A set of (time, key) pairs; setting a timer twice is the same as setting it once. Times are milliseconds since 1970, in event time or on
+/// the wall clock.
 pub struct Timers<K> {
     schema: Schema,
     instance: Rc<Instance>,
     id: u8,
-    /// The last time taken out, and everything not after it.
+    /// The last time taken out. Timers that are not after it are in `near`.
     last: Option<i64>,
     near: BTreeMap<i64, List<K>>,
-    /// By the highest bit in which the time differs from `last`.
+    /// By the highest bit in which their time differs from `last`.
     far: [List<K>; 64],
-    /// The entries in all lists.
+    /// The number of entries in all lists.
     entries: usize,
-    /// The latest time that was ever set or foreseen.
+    /// The latest time ever set or foreseen.
     latest: Option<i64>,
     frozen: Option<Frozen<K>>,
 }
 
-/// What a snapshot is yet to capture.
+/// What a snapshot still has to capture.
 struct Frozen<K> {
     lists: Vec<List<K>>,
 }
 
-/// An entry of a log.
+/// A log entry: a timer set or deleted.
 #[derive(Clone)]
 struct Item<K> {
     time: i64,
@@ -53,9 +55,9 @@ struct Item<K> {
 /// A log of entries, in chunks.
 struct List<K> {
     chunks: Vec<Rc<Vec<Item<K>>>>,
-    /// The least time in it.
+    /// The earliest time in it.
     least: i64,
-    /// Has any timer been taken back?
+    /// Whether any timer has been deleted.
     taken_back: bool,
 }
 
@@ -71,7 +73,7 @@ impl<K> Default for List<K> {
     }
 }
 
-/// The entries of a full chunk.
+/// The capacity of a chunk, in entries.
 const CHUNK: usize = 1_024;
 
 impl<K: Clone> List<K> {
@@ -95,7 +97,7 @@ impl<K: Clone> List<K> {
     }
 }
 
-/// The order of times as that of unsigned numbers.
+/// Maps times to unsigned numbers in the same order.
 fn ordered(time: i64) -> u64 {
     time as u64 ^ (1 << 63)
 }
@@ -122,19 +124,19 @@ impl<K: Data + Eq + Hash> Timers<K> {
         self.push(Item { time, key, set: true });
     }
 
-    /// A timer will be set for this time, once earlier ones have been due.
+    /// Announces that a timer will be set for this time once earlier ones have fired.
     #[inline]
     pub fn foresee(&mut self, time: i64) {
         self.latest = self.latest.max(Some(time));
     }
 
-    /// The latest time that was ever set or foreseen.
+    /// The latest time ever set or foreseen.
     #[must_use]
     pub fn latest(&self) -> Option<i64> {
         self.latest
     }
 
-    /// Takes a timer back, if there is one.
+    /// Deletes a timer, if it is set.
     pub fn delete(&mut self, time: i64, key: &K) {
         self.push(Item { time, key: key.clone(), set: false });
     }
@@ -150,15 +152,15 @@ impl<K: Data + Eq + Hash> Timers<K> {
         }
     }
 
-    /// The next time at which something may be due: what was taken back still counts.
+    /// The next time at which something may be due. Deleted timers still count.
     #[must_use]
     pub fn next(&self) -> Option<i64> {
         let near = self.near.first_key_value().map(|(time, _)| *time);
         near.or_else(|| self.far.iter().find(|list| !list.chunks.is_empty()).map(|list| list.least))
     }
 
-    /// Takes out all keys that are due at the earliest time up to and including `now`, in the order they were first set. Call again until `None`: what
-    /// fires may set further timers that are due already.
+    /// Takes out all keys that are due at the earliest time up to and including `now`, in the order they were first set. Call again until
+    /// it returns `None`: what fires may set further timers that are already due.
     pub fn take_due(&mut self, now: i64) -> Option<(i64, impl Iterator<Item = K> + use<K>)> {
         let time = self.next().filter(|time| *time <= now)?;
         if !self.near.contains_key(&time) {
@@ -175,18 +177,18 @@ impl<K: Data + Eq + Hash> Timers<K> {
         Some((time, settle(&mut list)))
     }
 
-    /// The number of entries: timers set, some perhaps twice, and taken back.
+    /// The number of log entries: timers set, perhaps more than once, and deletions.
     #[must_use]
     pub fn entries(&self) -> usize {
         self.entries
     }
 }
 
-/// The keys for which a timer is set at the end of this log of one moment.
+/// The keys for which a timer is set at the end of this log, which covers a single moment.
 fn settle<K: Clone + Eq + Hash>(list: &mut List<K>) -> impl Iterator<Item = K> + use<K> {
     let taken_back = list.taken_back;
     let items: Vec<Item<K>> = list.take().collect();
-    // The first entry of a key stands for it, with the word of the last.
+    // The first entry of a key decides its place in the order, the last whether its timer is set.
     let mut first: HashMap<K, usize, FixedState> = HashMap::default();
     let mut set: Vec<bool> = Vec::with_capacity(items.len());
     for (i, item) in items.iter().enumerate() {
@@ -242,7 +244,7 @@ impl<K: Data + Eq + Hash> Persistent for Timers<K> {
             && let Some(list) = frozen.lists.last_mut()
         {
             if list.taken_back {
-                // What counts at each moment can only be told from all of its entries.
+                // Whether a timer is set can only be told from all entries of its moment.
                 let mut moments: BTreeMap<i64, List<K>> = BTreeMap::new();
                 done += list.len();
                 for item in list.take() {

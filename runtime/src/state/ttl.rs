@@ -1,7 +1,7 @@
-//! Time to live: values that are gone some time after they were last used.
+//! Time to live: values expire some time after their last use.
 //!
-//! Every value carries the time it was last used. An expired value is never returned. It leaves memory when it is met or swept (each batch of records
-//! sweeps a few entries), leaves the disk when RocksDB next rewrites it, and is left out of snapshots.
+//! Every value carries the time of its last use. An expired value is never returned. It leaves memory when it is accessed or swept (a few
+//! entries are swept from time to time), leaves the disk when RocksDB next rewrites it, and is left out of snapshots.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,13 +20,13 @@ pub struct Ttl {
 }
 
 impl Ttl {
-    /// A value is gone when it was not written for this long. Of lists and maps, each element by itself.
+    /// A value expires when it has not been written for this long. In lists and maps, each element expires on its own.
     #[must_use]
     pub fn after(after: Duration) -> Self {
         Self { after: i64::try_from(after.as_millis()).unwrap_or(i64::MAX), reads: false }
     }
 
-    /// Reading counts as writing.
+    /// Makes reads count as uses, too.
     #[must_use]
     pub fn on_read_and_write(self) -> Self {
         Self { reads: true, ..self }
@@ -39,7 +39,7 @@ impl fmt::Display for Ttl {
     }
 }
 
-/// A time to live and the clock it is measured by.
+/// A time to live, and the clock that measures it.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
     pub(super) ttl: Ttl,
@@ -47,28 +47,28 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// What was used last at this moment or before has expired now.
+    /// Whatever was last used at or before this moment has expired now.
     pub(super) fn deadline(&self) -> Option<i64> {
         self.deadline_at(self.clock.now())
     }
 
-    /// What was used last at this moment or before has expired at `now`.
+    /// Whatever was last used at or before this moment has expired at `now`.
     pub(super) fn deadline_at(&self, now: i64) -> Option<i64> {
         now.checked_sub(self.ttl.after)
     }
 
-    /// Does a use that only reads count?
+    /// Whether reading counts as a use.
     pub(super) fn reads(&self) -> bool {
         self.ttl.reads
     }
 }
 
-/// Has what was used last at `stamp` expired?
+/// Whether something last used at `stamp` has expired.
 pub(super) fn over(stamp: Stamp, deadline: Option<i64>) -> bool {
     deadline.is_some_and(|deadline| stamp.at() <= deadline)
 }
 
-/// When something was used last. Stored as eight bytes, so that compaction can read it off the front of a value.
+/// The time of the last use. Stored as eight bytes, so that compaction can read it from the front of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp([u8; 8]);
 
@@ -88,13 +88,13 @@ impl Stamp {
     }
 }
 
-/// The bytes of a stored value that expires, without its stamp.
+/// The bytes of a stored, expiring value without its stamp.
 #[must_use]
 pub fn without_stamp(value: &[u8]) -> &[u8] {
     value.split_first_chunk::<{ size_of::<Stamp>() }>().map_or(value, |(_, value)| value)
 }
 
-/// A value and when it was used last; of lists and maps, when their newest element was.
+/// A value and the time of its last use. For lists and maps, that of their newest element.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stamped<V> {
     pub(super) stamp: Stamp,
@@ -109,21 +109,21 @@ impl<V: Stored> Stored for Stamped<V> {
     }
 }
 
-/// What the schemas of values that expire begin with.
+/// The prefix of the schemas of expiring values.
 const EXPIRING: &str = "expiring/1<";
 
-/// Do the values of a state of this schema expire?
+/// Whether the values of a state with this schema expire.
 #[must_use]
 pub fn expires(schema: &str) -> bool {
     schema.starts_with(EXPIRING)
 }
 
-/// How a state with a time to live finds out what has expired.
+/// How a state with a time to live detects expired values.
 pub(super) struct Expiry<V> {
     pub(super) life: Life,
-    /// When a value was used last.
+    /// The last use of a value.
     pub(super) stamp: fn(&V) -> Stamp,
-    /// Takes what has expired out of a value that has not, as a whole.
+    /// Removes the expired parts of a value that has not expired as a whole.
     pub(super) strip: fn(&mut V, Option<i64>),
 }
 

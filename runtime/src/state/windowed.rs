@@ -1,7 +1,7 @@
 //! A state with one value per key and namespace, where namespaces are moments: the slices of windows.
 //!
-//! Each namespace has a table of its own, so that all of a window is read or dropped at once. Namespaces end in order: what lies on disk of those that
-//! are over is not deleted row by row but dropped when RocksDB next rewrites it.
+//! Each namespace has a table of its own, so a whole window can be read or dropped at once. Namespaces end in order. Rows on disk of
+//! namespaces that are over are not deleted one by one; RocksDB drops them when it next rewrites them.
 
 use std::hash::Hash;
 use std::ops::Range;
@@ -24,7 +24,7 @@ use super::weight::Weight;
 use crate::error::Error;
 use crate::record::Data;
 
-/// One value per key and namespace, in memory as far as it fits and on disk beyond.
+/// One value per key and namespace, in memory as far as it fits and on disk beyond that.
 pub struct Windowed<K, V> {
     schema: Schema,
     arrange: Option<Arrange<V>>,
@@ -33,13 +33,13 @@ pub struct Windowed<K, V> {
     shards: Shards<K, V>,
     /// Namespaces that are over but belong to the snapshot in progress.
     retired: Vec<Shard<K, V>>,
-    /// The least namespace that is not over.
+    /// The lowest namespace that is not over.
     floor: i64,
-    /// The same, as far as RocksDB may know of it.
+    /// The lowest namespace that RocksDB must keep: `floor`, once no snapshot needs lower ones.
     dropped: Arc<AtomicI64>,
-    /// Are there rows on disk that were restored?
+    /// Whether the disk holds restored rows.
     stored: bool,
-    /// Has the floor of a former instance been taken over?
+    /// Whether the floor of a former instance has been restored.
     resumed: bool,
     weight: Weight,
 }
@@ -67,12 +67,12 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         self.shards.namespaces()
     }
 
-    /// Those of them in `range`, in order.
+    /// The namespaces of these that lie in `range`, in order.
     pub fn namespaces_in(&self, range: Range<i64>) -> impl Iterator<Item = i64> {
         self.shards.namespaces_in(range)
     }
 
-    /// Begins a namespace, if it hasn't begun; returns whether it does now. In one run no namespace begins below one that has ended.
+    /// Begins a namespace if it has not begun, and returns whether it did so. Within one run, no namespace begins below one that has ended.
     ///
     /// # Errors
     /// The disk failed.
@@ -89,7 +89,7 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         Ok(new)
     }
 
-    /// After a restore event time begins anew, and a namespace may come back that had ended before. What is left of it on disk must not.
+    /// After a restore, event time starts over, and a namespace that had ended may come back. Its old rows on disk must not.
     #[cold]
     fn reopen(&mut self, namespace: i64) -> Result<(), Error> {
         if self.stored && !self.instance.in_memory() {
@@ -107,7 +107,7 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         Ok(())
     }
 
-    /// The value of `key` to be changed in place; `make` if it has none. The namespace begins, if it hasn't.
+    /// The value of `key`, to be changed in place. Inserts `make()` if the key has none. Begins the namespace if it has not begun.
     ///
     /// # Errors
     /// The disk failed.
@@ -143,7 +143,7 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         }
     }
 
-    /// Reads those of the keys that are not in memory from the disk, in one go.
+    /// Loads those of the keys that are not in memory from disk, in one read.
     ///
     /// # Errors
     /// The disk failed.
@@ -157,21 +157,21 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         }
     }
 
-    /// Gives every key and value of a namespace to `each`.
+    /// Calls `each` with every key and value of a namespace.
     ///
     /// # Errors
-    /// The disk failed, or what `each` returns.
+    /// The disk failed, or `each` returned an error.
     pub fn for_each(&self, namespace: i64, each: impl FnMut(&K, &V) -> Result<(), Error>) -> Result<(), Error> {
         self.shards.get(namespace).map_or(Ok(()), |shard| shard.for_each(&self.instance, each))
     }
 
-    /// All namespaces below `floor` are over.
+    /// Ends all namespaces below `floor`.
     pub fn end_below(&mut self, floor: i64) {
         if floor <= self.floor {
             return;
         }
         self.floor = floor;
-        // In memory nobody asks for sizes often, and what was touched must not pile up.
+        // With state in memory, sizes are rarely requested, and the list of touched shards must not pile up.
         self.shards.settle();
         while let Some(shard) = self.shards.pop_below(floor) {
             if self.instance.frozen.get() {
@@ -181,14 +181,14 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         self.publish();
     }
 
-    /// What its shards say that they come to, and what they do.
+    /// The total size as the shards keep it, and as counted.
     #[cfg(test)]
     pub(super) fn sizes(&mut self) -> (Size, Size) {
         self.shards.settle();
         (self.shards.size(), self.shards.counted())
     }
 
-    /// Lets RocksDB know which namespaces are over, unless the snapshot in progress may hold them.
+    /// Tells RocksDB which namespaces are over, unless the snapshot in progress may hold them.
     fn publish(&self) {
         if !self.instance.frozen.get() {
             self.dropped.store(self.floor, Relaxed);
@@ -224,7 +224,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
 
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
         let broken = || Error::internal("what a snapshot says of its windows does not read");
-        // The least of the former instances' floors: what one of them had ended has no rows of its groups.
+        // The lowest floor of the former instances. What one of them had ended has no rows in its key groups.
         let floor = meta["floor"].as_i64().ok_or_else(broken)?;
         self.floor = if std::mem::replace(&mut self.resumed, true) { self.floor.min(floor) } else { floor };
         for namespace in meta["namespaces"].as_array().ok_or_else(broken)? {
@@ -286,7 +286,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
 
     fn evict(&mut self, of: Victims, most: usize) -> Result<usize, Error> {
         let mut evicted = 0;
-        // The newest are written to most.
+        // The oldest first: the newest are written to most.
         self.shards.change_while(|shard| {
             evicted += shard.evict(&self.instance, of, most - evicted)?;
             Ok(evicted < most)

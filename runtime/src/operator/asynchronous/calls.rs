@@ -1,4 +1,4 @@
-//! The calls that are under way, and the order in which their results may leave. Pure: no dataflow, no clock.
+//! The calls in flight, and the order in which their results may leave. Pure: no dataflow, no clock.
 
 use std::collections::VecDeque;
 use std::vec::Drain;
@@ -8,44 +8,45 @@ use crate::record::Record;
 /// The order in which results leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// That of the records they are for.
+    /// The order of the records they belong to.
     #[default]
     Ordered,
-    /// That in which they come; but no result leaves before those of records that a watermark or a barrier divides it from.
+    /// The order in which results arrive. But the results of records on different sides of a watermark or a barrier keep the order of those
+    /// records.
     Unordered,
 }
 
-/// Which call: the batch by its number, and the record in it.
+/// Identifies a call by the number of its batch and its slot there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     batch: u64,
     slot: usize,
 }
 
-/// Records that came together.
+/// Records that arrived together.
 struct Batch<C, T, O> {
     under: C,
     todo: std::vec::IntoIter<Record<T>>,
-    /// The time of the record of each call begun, and its result while that waits for its turn.
+    /// For each call begun, the time of its record, and its result while that waits for its turn.
     begun: VecDeque<(i64, Option<O>)>,
-    /// How many are gone from the front of `begun`.
+    /// How many have been removed from the front of `begun`.
     gone: usize,
     /// Results that may leave.
     ready: Vec<Record<O>>,
-    /// The calls begun whose results have not left.
+    /// The number of calls begun whose results have not left.
     open: usize,
 }
 
-/// All calls of one operator instance. `C` is what results are sent under; records under different ones are divided by a watermark or a barrier.
+/// All calls of one operator instance. `C` is what results are sent under. A watermark or a barrier separates records under different ones.
 pub(super) struct Calls<C, T, O> {
     order: Order,
     capacity: usize,
-    /// The calls begun whose results have not left.
+    /// The number of calls begun whose results have not left.
     open: usize,
     batches: VecDeque<Batch<C, T, O>>,
-    /// The number of the first of them.
+    /// The number of the first batch.
     first: u64,
-    /// The place of the first that has records without a call.
+    /// The index of the first batch with records that have no call yet.
     next: usize,
 }
 
@@ -54,13 +55,13 @@ impl<C: PartialEq, T, O> Calls<C, T, O> {
         Self { order, capacity, open: 0, batches: VecDeque::new(), first: 0, next: 0 }
     }
 
-    /// Records came.
+    /// Adds a batch of records.
     pub(super) fn arrive(&mut self, under: C, records: Vec<Record<T>>) {
         let todo = records.into_iter();
         self.batches.push_back(Batch { under, todo, begun: VecDeque::new(), gone: 0, ready: Vec::new(), open: 0 });
     }
 
-    /// The next record to make a call for, if there is one, and room for it.
+    /// The next record to make a call for, if there is one and there is room for the call.
     pub(super) fn begin(&mut self) -> Option<(Place, T)> {
         if self.open >= self.capacity {
             return None;
@@ -79,7 +80,7 @@ impl<C: PartialEq, T, O> Calls<C, T, O> {
         }
     }
 
-    /// A call has its result.
+    /// Takes the result of a call.
     pub(super) fn complete(&mut self, place: Place, result: O) {
         let at = usize::try_from(place.batch.wrapping_sub(self.first)).unwrap_or(usize::MAX);
         let Some(batch) = self.batches.get_mut(at) else { return };
@@ -96,7 +97,7 @@ impl<C: PartialEq, T, O> Calls<C, T, O> {
         }
     }
 
-    /// Gives what may leave to `send`, batch by batch, and lets go of what has left as a whole.
+    /// Gives results that may leave to `send`, batch by batch, and drops batches that have left completely.
     pub(super) fn leave(&mut self, mut send: impl FnMut(&C, Drain<'_, Record<O>>)) {
         while let Some(first) = self.batches.front() {
             let together = match self.order {
@@ -122,7 +123,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Batches, each under a number that never goes down; what is called next, or answered, by turns; and how many calls may be open.
+    /// A script: batches, each under a number that never decreases; whether to begin a call next or to answer one, and which; and the limit
+    /// of open calls.
     #[derive(Clone, Debug)]
     struct Script {
         batches: Vec<(u8, usize)>,
@@ -175,12 +177,12 @@ mod tests {
                         calls.complete(place, value);
                     }
                     calls.leave(|under, ready| left.extend(ready.map(|record| (*under, record.time, record.value))));
-                    // What leaves is divided as it came.
+                    // Results are separated in the same way as their records.
                     prop_assert!(left.is_sorted_by_key(|(under, ..)| *under));
                     if order == Order::Ordered {
                         prop_assert!(left.is_sorted_by_key(|(_, _, value)| *value));
                     } else {
-                        // Nothing waits that nothing before it holds up.
+                        // No result waits unless something before it holds it up.
                         let front = open.iter().map(|(_, value)| all[*value].0).chain(all.get(begun).map(|next| next.0)).min();
                         let free = all[..begun].iter().enumerate().filter(|(n, _)| !open.iter().any(|(_, value)| value == n));
                         let free = free.filter(|(_, (under, _))| front.is_none_or(|front| *under <= front)).count();

@@ -1,8 +1,8 @@
-//! The harness of operators that ask the outside about each record, and go on while they wait.
+//! The harness of operators that ask the outside about each record and go on while they wait.
 //!
-//! Nothing is kept: each record holds the time it came under until its result has left. So watermarks wait for it, and so do barriers: a
-//! snapshot holds no record that is under way, and after a restore the source brings again what had not left. A barrier thus takes as long to
-//! pass as the slowest call.
+//! It keeps no state. Each record holds back the time it came under until its results have left. So watermarks and barriers wait for it: a
+//! snapshot contains no record that is in flight, and after a restore the source reads again every record whose results had not left. A
+//! barrier thus takes as long to pass as the slowest call.
 
 mod calls;
 
@@ -31,14 +31,15 @@ use crate::record::Record;
 use crate::source::Waker;
 use crate::time::{Time, Watermark};
 
-/// What asks the outside.
+/// An operator that asks the outside.
 pub trait Ask: 'static {
     /// The records that come in.
     type In: 'static;
-    /// What becomes of one of them.
+    /// The results for one of them.
     type Results: IntoIterator + Send + 'static;
 
-    /// Begins a call for a record. Returns the results if they are known at once; else takes a ticket, to be redeemed when they are there.
+    /// Begins a call for a record. Returns the results if they are known at once. Otherwise takes a ticket, to be redeemed when the results
+    /// are there.
     ///
     /// # Errors
     /// The job fails with this cause.
@@ -47,7 +48,7 @@ pub trait Ask: 'static {
 
 type Answer<O> = (Place, Result<O, Error>);
 
-/// Where the results of one call go, from any thread. Lost, it fails the job: nothing waits for ever.
+/// Where the results of one call go, from any thread. Dropping a ticket without redeeming it fails the job, so that nothing waits for ever.
 pub struct Ticket<O> {
     place: Place,
     answers: Sender<Answer<O>>,
@@ -56,14 +57,14 @@ pub struct Ticket<O> {
 }
 
 impl<O> Ticket<O> {
-    /// The call has ended. An error fails the job.
+    /// Ends the call with its results. An error fails the job.
     pub fn redeem(mut self, results: Result<O, Error>) {
         self.send(results);
     }
 
     fn send(&mut self, results: Result<O, Error>) {
         self.redeemed = true;
-        // Fails only if the operator is gone.
+        // This fails only if the operator is gone.
         if self.answers.send((self.place, results)).is_ok() {
             self.waker.wake();
         }
@@ -78,7 +79,7 @@ impl<O> Drop for Ticket<O> {
     }
 }
 
-/// What results are sent under, and what divides them from those of other records.
+/// The capabilities under which results are sent, and what separates them from the results of other records.
 struct Under {
     capabilities: CapabilitySet<Time>,
     divided: (Epoch, Watermark),
@@ -90,7 +91,8 @@ impl PartialEq for Under {
     }
 }
 
-/// Runs what `make` returns, with at most `capacity` calls under way on each worker. Records stay on their worker, and keep their times.
+/// Runs the operator that `make` returns, with at most `capacity` calls in flight on each worker. Records stay on their worker and keep
+/// their times.
 pub fn asynchronous<'s, A, O>(
     edge: Edge<'s, A::In>,
     name: &str,
@@ -114,7 +116,7 @@ where
     let (output, stream) = builder.new_output::<Vec<Record<O>>>();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
     let mut input = builder.new_input(edge.stream, Pipeline);
-    // It holds the times of what is under way; the frontier passes by the rest.
+    // It holds the times of records in flight itself, so it does not need to see the frontier.
     builder.set_notify_for(0, FrontierInterest::Never);
     let address = builder.operator_info().address;
     let waker = Waker::new(flow.scope.worker().sync_activator_for(address.to_vec()));
@@ -139,7 +141,7 @@ where
                 }
                 let mut output = output.activate();
                 let mut sent = 0;
-                // What leaves makes room for more, some of which may be known at once.
+                // Results that leave make room for more calls, some of which may be answered at once.
                 let mut more = true;
                 while std::mem::take(&mut more) {
                     calls.leave(|under, ready| {

@@ -1,4 +1,4 @@
-//! Where the operator hands batches over to the writer: to its thread, or on the worker.
+//! Where the operator hands over batches to the writer, either on the writer's thread or on the worker.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,26 +13,27 @@ use crate::metrics::OperatorMetrics;
 use crate::record::Record;
 use crate::sink::{Cancellation, Committer, Sink, SinkContext, Writer};
 
-/// How many batches may lie with a thread. Enough that it never waits for the operator; the others stay where they hold back the sources.
+/// How many orders may be with a thread. That is enough for it never to wait for the operator. The rest stays where it holds back the
+/// sources.
 const WAITING: usize = 4;
 
-/// For how long one activation may write on the worker before the other operators get their turn.
+/// How long one activation may write on the worker before the other operators get their turn.
 const TURN: Duration = Duration::from_millis(5);
 
-/// How many records a writer on the worker gets at once: at a millisecond each, the worker is back well within a tick.
+/// How many records a writer on the worker gets at once. Even at a millisecond each, the worker is back well within a tick.
 const PIECE: usize = 16;
 
-/// For how long written records may lie in a writer's buffer.
+/// How long written records may stay in a writer's buffer.
 const FLUSH_AFTER: Duration = Duration::from_millis(10);
 
 /// A sink that has been opened.
 pub(super) struct Opened<T> {
-    /// The writer, if it is called on the worker; else its thread has it.
+    /// The writer, if it is called on the worker. Otherwise its thread has it.
     writer: Option<Box<dyn Writer<T>>>,
     committer: Option<Box<dyn Committer>>,
 }
 
-/// What a writer is to do.
+/// A task for a writer.
 enum Order<T> {
     Write(Vec<Record<T>>),
     Seal(Epoch),
@@ -41,7 +42,7 @@ enum Order<T> {
 /// What the operator has handed over, and to whom.
 pub(super) struct Desk<T> {
     writer: Place<T>,
-    /// Since when the data of each order is under way that has not been answered.
+    /// For each unanswered order, the epoch and tick of its data.
     handed: VecDeque<(Epoch, u32)>,
 }
 
@@ -53,7 +54,7 @@ enum Place<T> {
 }
 
 impl<T: Send + 'static> Desk<T> {
-    /// Has the sink opened on a thread, on which the writer then stays unless its calls are made on the worker. `context` may block.
+    /// Opens the sink on a thread. The writer stays on that thread unless its calls are made on the worker. `context` may block.
     pub(super) fn open(
         threads: &mut Threads<T>,
         name: &str,
@@ -76,7 +77,7 @@ impl<T: Send + 'static> Desk<T> {
         Ok(Self { writer: Place::Thread(sender), handed: VecDeque::new() })
     }
 
-    /// The sink is open. Returns what commits its epochs.
+    /// Called when the sink is open. Returns the committer of its epochs.
     pub(super) fn opened(&mut self, opened: Opened<T>, metrics: &Arc<OperatorMetrics>) -> Option<Box<dyn Committer>> {
         if let Some(writer) = opened.writer {
             self.writer = Place::Inline(Inline::new(writer, Arc::clone(metrics)));
@@ -86,12 +87,12 @@ impl<T: Send + 'static> Desk<T> {
 }
 
 impl<T: 'static> Desk<T> {
-    /// A desk with nobody behind it.
+    /// A desk without a writer.
     pub(super) fn unattended() -> Self {
         Self { writer: Place::Nowhere, handed: VecDeque::new() }
     }
 
-    /// May another batch be handed over?
+    /// Whether another batch may be handed over.
     pub(super) fn has_room(&self) -> bool {
         let most = match self.writer {
             Place::Nowhere => 0,
@@ -101,12 +102,12 @@ impl<T: 'static> Desk<T> {
         self.handed.len() < most
     }
 
-    /// Has a batch written that is under way since `since`.
+    /// Hands over a batch whose data entered at `since`.
     pub(super) fn write(&mut self, since: (Epoch, u32), records: Vec<Record<T>>) -> Result<(), Error> {
         self.order(since, Order::Write(records))
     }
 
-    /// Has an epoch sealed whose batches have been handed over.
+    /// Hands over the seal of an epoch whose batches have all been handed over.
     pub(super) fn seal(&mut self, epoch: Epoch) -> Result<(), Error> {
         self.order((epoch, 0), Order::Seal(epoch))
     }
@@ -117,7 +118,7 @@ impl<T: 'static> Desk<T> {
             Place::Inline(inline) => inline.take(order),
             Place::Thread(orders) => match orders.try_send(order) {
                 Ok(()) => {}
-                // The thread has failed, which is its next answer.
+                // The thread has failed; its next answer says so.
                 Err(TrySendError::Disconnected(_)) => {}
                 Err(TrySendError::Full(_)) => return Err(Error::internal("a sink was given more than it has room for")),
             },
@@ -126,22 +127,22 @@ impl<T: 'static> Desk<T> {
         Ok(())
     }
 
-    /// What a writer on the worker has done by the end of this turn.
+    /// Continues writing on the worker for this turn. Returns an answer if a task is done.
     pub(super) fn work(&mut self, turn: &Turn) -> Result<Option<Answer<T>>, Error> {
         if let Place::Inline(inline) = &mut self.writer { inline.work(turn) } else { Ok(None) }
     }
 
-    /// The oldest order has been answered.
+    /// Called when the oldest order has been answered.
     pub(super) fn answered(&mut self) {
         self.handed.pop_front();
     }
 
-    /// Since when the oldest data is under way that was handed over and not written.
+    /// The epoch and tick of the oldest data handed over but not written.
     pub(super) fn since(&self) -> Option<(Epoch, u32)> {
         self.handed.front().copied()
     }
 
-    /// When the operator is needed again, if not only for an answer.
+    /// Flushes in time a writer on the worker. Returns when the operator is needed again, unless an answer will bring it.
     pub(super) fn flush_in_time(&mut self) -> Result<Option<Duration>, Error> {
         if let Place::Inline(inline) = &mut self.writer { inline.flush_in_time() } else { Ok(None) }
     }
@@ -150,7 +151,7 @@ impl<T: 'static> Desk<T> {
         matches!(self.writer, Place::Inline(_))
     }
 
-    /// Nothing more is to be written. The thread ends once it has let go of its writer.
+    /// Nothing more will be written. The thread ends once it has dropped its writer.
     pub(super) fn close(&mut self) {
         self.writer = Place::Nowhere;
     }
@@ -164,13 +165,13 @@ impl Turn {
         Self(Instant::now())
     }
 
-    /// Is it time to let the other operators have theirs?
+    /// Whether it is time for the other operators' turn.
     pub(super) fn over(&self) -> bool {
         self.0.elapsed() > TURN
     }
 }
 
-/// Does what a writer is ordered to, on its thread, until nobody is there to order.
+/// Executes a writer's orders on its thread until the operator hangs up.
 fn attend<T: 'static>(
     writer: &mut dyn Writer<T>,
     orders: &Receiver<Order<T>>,
@@ -213,11 +214,11 @@ fn attend<T: 'static>(
 struct Inline<T> {
     writer: Box<dyn Writer<T>>,
     metrics: Arc<OperatorMetrics>,
-    /// What it is at.
+    /// The task in progress.
     task: Option<Task<T>>,
-    /// What it is given at once.
+    /// The records of one call to the writer.
     piece: Vec<Record<T>>,
-    /// Since when something lies in its buffer.
+    /// Since when records have been in its buffer.
     unflushed: Option<Instant>,
 }
 
@@ -238,7 +239,7 @@ impl<T: 'static> Inline<T> {
         });
     }
 
-    /// Goes on with the task. Returns the answer if it is done.
+    /// Continues the task. Returns the answer if it is done.
     fn work(&mut self, turn: &Turn) -> Result<Option<Answer<T>>, Error> {
         match &mut self.task {
             None => return Ok(None),
@@ -265,7 +266,7 @@ impl<T: 'static> Inline<T> {
         Ok(Some(Answer::Written))
     }
 
-    /// Flushes what has been in the buffer for long enough; else tells how long that is yet.
+    /// Flushes records that have been in the buffer for long enough. Otherwise returns the time left.
     fn flush_in_time(&mut self) -> Result<Option<Duration>, Error> {
         let Some(since) = self.unflushed else { return Ok(None) };
         let left = FLUSH_AFTER.saturating_sub(since.elapsed());

@@ -1,4 +1,4 @@
-//! The operator of a sink: what it does next, and the time it holds meanwhile.
+//! The operator of a sink: decides what to do next, and holds its time meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::sink::{Cancellation, Committable, Sink, SinkContext};
 use crate::source::Waker;
 use crate::time::Time;
 
-/// What a driver is made of.
+/// What a driver is made from.
 pub(super) struct Setup<T> {
     pub(super) name: String,
-    /// The name that what it has yet to commit is kept under.
+    /// The name under which its pending output is kept.
     pub(super) id: String,
     pub(super) member: Member,
     pub(super) workers: usize,
@@ -36,7 +36,7 @@ pub(super) struct Setup<T> {
     pub(super) sink: Arc<dyn Sink<T>>,
 }
 
-/// Something to do, and the epoch and tick that the sink holds until it is done.
+/// Something to do, and the epoch and tick that the sink holds back until it is done.
 struct Task<T> {
     since: (Epoch, u32),
     work: Work<T>,
@@ -47,25 +47,25 @@ enum Work<T> {
     Seal { epoch: Epoch, last: bool },
 }
 
-/// What the sink is at. Only in `Writing` are tasks handed over; otherwise they wait, and hold back the sources.
+/// The phase of the sink. Tasks are handed over only in `Writing`. In other phases they wait, and so hold back the sources.
 enum Phase {
-    /// Not opened: building a graph may be a rehearsal.
+    /// Not opened yet, because building the graph may be a rehearsal.
     Unopened,
-    /// What a snapshot holds is recovered, and the sink opened.
+    /// Recovering what a snapshot holds, and opening the sink.
     Opening,
     Writing,
-    /// Everything of the epoch has been handed over; its snapshot waits for what the writer pre-commits.
+    /// Everything of the epoch has been handed over. Its snapshot waits for what the writer pre-commits.
     Sealing {
         epoch: Epoch,
         last: bool,
     },
-    /// No checkpoint has to be complete before the epoch is committed; its snapshot waits for that.
+    /// The epoch is committed without waiting for a checkpoint. Its snapshot waits for the commit.
     Committing {
         epoch: Epoch,
         report: Report,
         last: bool,
     },
-    /// Everything is written and committed. The threads let go of what they wrote with.
+    /// Everything is written and committed. The threads are dropping their writer and committer.
     Closing,
     Closed,
 }
@@ -75,20 +75,20 @@ pub(super) struct Driver<T> {
     setup: Setup<T>,
     phase: Phase,
     align: Align<Vec<Record<T>>>,
-    /// What is yet to be handed over, in order.
+    /// What still has to be handed over, in order.
     queue: VecDeque<Task<T>>,
     desk: Desk<T>,
     commits: Commits,
-    /// Has the last epoch been sealed?
+    /// Whether the last epoch has been sealed.
     ended: bool,
-    /// Held at the epoch and tick of the oldest task that is not done; gone at the end.
+    /// Held at the epoch and tick of the oldest unfinished task. `None` at the end.
     held: Option<Capability<Time>>,
     appointment: Appointment,
-    /// Dropped after the ends of the queues that they read from.
+    /// Dropped after the sending ends of the queues from which the threads read.
     threads: Threads<T>,
 }
 
-/// Queues a step of the alignment. A seal holds its own epoch until it is done; watermarks mean nothing to a sink.
+/// Queues an alignment step. A seal holds back its own epoch until it is done. Watermarks mean nothing to a sink.
 fn enqueue<T>(queue: &mut VecDeque<Task<T>>, since: (Epoch, u32), step: Step<Vec<Record<T>>>) {
     match step {
         Step::Process(records) => queue.push_back(Task { since, work: Work::Write(records) }),
@@ -132,12 +132,12 @@ impl<T: Send + 'static> Driver<T> {
         })
     }
 
-    /// Does what can be done without waiting, and lets the capability follow what has been written.
+    /// Does what can be done without waiting, and advances the capability to what has been written.
     pub(super) fn turn(&mut self, progress: Progress) -> Result<(), Error> {
         if let Phase::Closed = self.phase {
             return Ok(());
         }
-        // Also before the first record: what can't be written is better known at the start.
+        // Open before the first record arrives: it is better to learn at the start if the sink can't be written.
         if let Phase::Unopened = self.phase {
             self.open()?;
         }
@@ -169,7 +169,7 @@ impl<T: Send + 'static> Driver<T> {
         let context = move |cancellation| context(&control, &id, member, workers, &*recovering, cancellation);
         self.desk = Desk::open(&mut self.threads, name, Arc::clone(sink), Arc::clone(metrics), context)?;
         self.phase = Phase::Opening;
-        // What waits for a checkpoint is committed as soon as that is complete.
+        // What waits for a checkpoint is committed as soon as the checkpoint is complete.
         self.checkpoints().wake_when_complete(self.threads.waker().clone());
         Ok(())
     }
@@ -207,7 +207,7 @@ impl<T: Send + 'static> Driver<T> {
         Ok(())
     }
 
-    /// Hands over what comes next, as long as the writer has room. Returns whether it was anything.
+    /// Hands over tasks as long as the writer has room. Returns whether there were any.
     fn hand_over(&mut self) -> Result<bool, Error> {
         let mut any = false;
         while self.may_hand_over()
@@ -229,7 +229,7 @@ impl<T: Send + 'static> Driver<T> {
         matches!(self.phase, Phase::Writing) && !self.queue.is_empty() && self.desk.has_room() && !self.commits.behind(self.committable())
     }
 
-    /// Everything of an epoch has been written, and pre-committed: the snapshot can be reported.
+    /// Everything of an epoch has been written and pre-committed, so its snapshot can be reported.
     fn sealed(&mut self, committables: Vec<Committable>) -> Result<(), Error> {
         let Phase::Sealing { epoch, last } = self.phase else {
             return Err(Error::internal("a sink has sealed what was not to be sealed"));
@@ -238,7 +238,7 @@ impl<T: Send + 'static> Driver<T> {
         let checkpoints = self.checkpoints();
         let plan = checkpoints.plan(epoch, last);
         if !checkpoints.transactional() {
-            // Nothing is held back; a snapshot only has to know how far it was.
+            // Nothing is held back; a snapshot only has to know how far the sink has written.
             let list = if plan.is_some() { values(committables.iter()) } else { Vec::new() };
             self.phase = Phase::Committing { epoch, report: Report { list, ..Report::default() }, last };
             self.commits.sealed(epoch, committables);
@@ -259,26 +259,26 @@ impl<T: Send + 'static> Driver<T> {
         Ok(())
     }
 
-    /// The epoch before which everything sealed may be committed.
+    /// Everything sealed before this epoch may be committed.
     fn committable(&self) -> u64 {
         let checkpoints = self.checkpoints();
         if checkpoints.transactional() { checkpoints.completed() } else { u64::MAX }
     }
 
-    /// Has what may be committed committed.
+    /// Starts committing whatever may be committed.
     fn commit(&mut self) -> Result<(), Error> {
         let Some(epoch) = self.commits.next(self.committable()) else { return Ok(()) };
         failpoint::hit("sink-before-commit");
         if self.commits.begin(epoch) { self.committed(epoch) } else { Ok(()) }
     }
 
-    /// Readers see everything up to `epoch`.
+    /// Readers now see everything up to and including `epoch`.
     fn committed(&mut self, epoch: Epoch) -> Result<(), Error> {
         failpoint::hit("sink-after-commit");
         let files = self.commits.committed(epoch);
         let (checkpoints, member) = (self.checkpoints(), self.setup.member);
         if !checkpoints.transactional() {
-            // No checkpoint links them, and they lie where all is removed in the end.
+            // No checkpoint links these files, and their directory is removed at the end.
             files.iter().for_each(|file| drop(std::fs::remove_file(file)));
         } else if !files.is_empty() {
             checkpoints.ship(member.worker, Message::Committed(member, files))?;
@@ -293,12 +293,12 @@ impl<T: Send + 'static> Driver<T> {
         Ok(())
     }
 
-    /// Lets go of everything before the oldest data that is not written.
+    /// Advances the capability to the oldest data that is not written.
     fn follow(&mut self, progress: Progress) {
         let queued = self.queue.front().map(|task| task.since);
         let oldest = self.desk.since().or(queued).or(progress.oldest());
         if let (Some(held), Some((epoch, tick))) = (&mut self.held, oldest) {
-            // Only the epoch and the tick are read off a sink.
+            // Only the epoch and the tick of a sink are read.
             let next = Time { epoch, tick, watermark: held.time().watermark };
             if held.time().outer() < next.outer() {
                 held.downgrade(&next);
@@ -319,7 +319,7 @@ impl<T: Send + 'static> Driver<T> {
         }
     }
 
-    /// Asks to be activated again, where no answer does that.
+    /// Schedules the next activation, unless an answer will bring it.
     fn appoint(&mut self) -> Result<(), Error> {
         if !self.desk.is_inline() {
             return Ok(());
@@ -333,12 +333,12 @@ impl<T: Send + 'static> Driver<T> {
     }
 }
 
-/// What a snapshot says of committables, without their files.
+/// The values of committables for a snapshot, without their files.
 fn values<'c>(committables: impl Iterator<Item = &'c Committable>) -> Vec<Json> {
     committables.map(|committable| committable.value.clone()).collect()
 }
 
-/// Has what a snapshot holds recovered by the first instance that comes. Returns what the sink is opened with.
+/// Has the first instance to arrive recover what a snapshot holds. Returns the context for opening the sink.
 fn context<T: 'static>(
     control: &Control,
     id: &str,
@@ -355,7 +355,7 @@ fn context<T: 'static>(
         let dir = scratch.join(format!("{}-restored", node.0));
         let restored = restore.committables(id, &dir)?;
         restored.iter().try_for_each(|restored| sink.recover(restored))?;
-        // What stays is removed with the directory above.
+        // Whatever is left is removed with the parent directory.
         let _ = std::fs::remove_dir_all(&dir);
         Ok(restored)
     })?;

@@ -4,7 +4,7 @@
 //!   committed next. It never waits: whatever it waits for activates it.
 //! - [`Desk`](desk::Desk) is where it hands batches over: to a thread of the writer's own, or to a writer on the worker.
 //! - [`Commits`](commits::Commits) keeps what was sealed until it is committed, on another thread.
-//! - [`Threads`](threads::Threads) are ended before the operator is.
+//! - [`Threads`](threads::Threads) end before the operator does.
 
 mod commits;
 mod desk;
@@ -55,7 +55,7 @@ where
 
     let mut builder = OperatorBuilder::new(name.clone(), flow.scope);
     let mut input = builder.new_input(edge.stream, pact);
-    // Nothing is ever sent on it: its capability tells the probe what has been written.
+    // Nothing is ever sent on this output: its capability tells the probe what has been written.
     let (_, written) = builder.new_output::<Vec<()>>();
     let address = builder.operator_info().address;
     let waker = Waker::new(flow.scope.worker().sync_activator_for(address.to_vec()));

@@ -1,4 +1,4 @@
-//! The desk and the thread behind it, without a dataflow.
+//! Tests the desk and the thread behind it without a dataflow.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::sink::{Cancellation, Sink, SinkContext, Writer};
 use crate::source::Waker;
 
-/// Writes a batch for each permit, or when the run is over.
+/// Writes one batch per permit, or at once when the run is over.
 struct Permitted {
     permits: Receiver<()>,
     written: Arc<AtomicUsize>,
@@ -77,7 +77,7 @@ impl Rig {
         }
     }
 
-    /// Hands batches over while there is room. Returns how many.
+    /// Hands over batches while there is room. Returns how many.
     fn fill(&mut self, tick: u32) -> u32 {
         let mut handed = 0;
         while self.desk.has_room() {

@@ -1,4 +1,4 @@
-//! The threads of a sink, on which calls may block.
+//! The threads of a sink, on which its calls may block.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +11,7 @@ use crate::error::{Error, panicked};
 use crate::sink::{Cancellation, Committable};
 use crate::source::Waker;
 
-/// What a thread, or a writer on the worker, has to say.
+/// An answer from a thread, or from a writer on the worker.
 pub(super) enum Answer<T> {
     /// The sink is open.
     Opened(Opened<T>),
@@ -25,11 +25,11 @@ pub(super) enum Answer<T> {
 
 enum Message<T> {
     Answer(Answer<T>),
-    /// A thread has ended, and what it wrote with is gone.
+    /// A thread has ended and dropped its writer or committer.
     Ended(Result<(), Error>),
 }
 
-/// A thread's way back to the operator.
+/// A thread's channel back to the operator.
 pub(super) struct Answers<T> {
     queue: Sender<Message<T>>,
     waker: Waker,
@@ -41,21 +41,21 @@ impl<T> Answers<T> {
     }
 
     fn message(&self, message: Message<T>) {
-        // Fails only if the operator is gone.
+        // This fails only if the operator is gone.
         if self.queue.send(message).is_ok() {
             self.waker.wake();
         }
     }
 }
 
-/// The threads of one sink instance. None outlives it: the next run must find nobody who still writes for this one.
+/// The threads of one sink instance. None outlives it: when the next run begins, no thread may still be writing for this one.
 pub(super) struct Threads<T> {
     queue: Sender<Message<T>>,
     messages: Receiver<Message<T>>,
     waker: Waker,
     cancellation: Cancellation,
     handles: Vec<JoinHandle<()>>,
-    /// How many have not ended.
+    /// How many have not ended yet.
     running: usize,
 }
 
@@ -65,7 +65,7 @@ impl<T: Send + 'static> Threads<T> {
         Self { queue, messages, waker, cancellation: Cancellation::default(), handles: Vec::new(), running: 0 }
     }
 
-    /// Starts a thread. However it ends, the operator learns of it: by an error if it failed or panicked.
+    /// Starts a thread. However it ends, the operator learns of it; a failure or panic arrives as an error.
     pub(super) fn start(&mut self, name: String, run: impl FnOnce(&Answers<T>) -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
         let answers = Answers { queue: self.queue.clone(), waker: self.waker.clone() };
         let run = move || {
@@ -85,7 +85,7 @@ impl<T: Send + 'static> Threads<T> {
     /// # Errors
     /// A thread has failed.
     pub(super) fn answer(&mut self) -> Result<Option<Answer<T>>, Error> {
-        // The queue is never closed: this side holds it open, too.
+        // The queue never disconnects, because this side holds a sender, too.
         while let Ok(message) = self.messages.try_recv() {
             match message {
                 Message::Answer(answer) => return Ok(Some(answer)),
@@ -102,7 +102,7 @@ impl<T: Send + 'static> Threads<T> {
         &self.cancellation
     }
 
-    /// Have all ended?
+    /// Whether all threads have ended.
     pub(super) fn ended(&self) -> bool {
         self.running == 0
     }
@@ -113,11 +113,12 @@ impl<T: Send + 'static> Threads<T> {
 }
 
 impl<T> Drop for Threads<T> {
-    /// Waits for them. Where the input has come to its end they have ended already; else the run is over, and nothing else is left to do on the worker.
+    /// Waits for the threads. If the input has ended, they have already ended. Otherwise the run is over, and the worker has nothing else
+    /// to do.
     fn drop(&mut self) {
         self.cancellation.cancel();
         for handle in self.handles.drain(..) {
-            // What a panic said has been answered.
+            // A panic has already been reported as an answer.
             let _ = handle.join();
         }
     }

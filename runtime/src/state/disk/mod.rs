@@ -1,4 +1,4 @@
-//! State on disk: rows that do not fit into memory. RocksDB holds them; a build without the feature `rocksdb` has no disk.
+//! State on disk: rows that do not fit in memory. RocksDB holds them; a build without the feature `rocksdb` has no disk.
 
 #[cfg(feature = "rocksdb")]
 mod rocks;
@@ -17,31 +17,31 @@ use crate::error::Error;
 
 pub(crate) use rocks::{Disk, Resources, read_files};
 
-/// The least namespace of a state that is not over.
+/// The lowest namespace of a state that is not over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Floor {
     pub(crate) state: u8,
     pub(crate) least: i64,
 }
 
-/// Does the row of this stored key belong to a namespace that is not over?
+/// Whether the row with this stored key belongs to a namespace that is not over.
 pub(crate) fn wanted(floors: &[Floor], key: &[u8]) -> bool {
     let Ok((_, state, rest)) = codec::decode_prefix(key) else { return true };
     let floor = floors.iter().find(|floor| floor.state == state);
     floor.is_none_or(|floor| codec::decode_ordered(rest).map_or(true, |(namespace, _)| namespace >= floor.least))
 }
 
-/// Which rows nobody will ask for any more: they are dropped when RocksDB next rewrites them.
+/// Rows that are no longer needed. RocksDB drops them when it next rewrites them.
 #[derive(Clone, Default)]
 pub(crate) struct Garbage(Arc<Mutex<BTreeMap<u8, Over>>>);
 
-/// Which rows of a state are over.
+/// Which rows of a state are no longer needed.
 #[derive(Clone)]
 #[cfg_attr(not(feature = "rocksdb"), allow(dead_code, reason = "only RocksDB drops rows by itself"))]
 enum Over {
-    /// Those of namespaces below this.
+    /// Rows of namespaces below this one.
     Below(Arc<AtomicI64>),
-    /// Those that have expired.
+    /// Rows that have expired.
     Expired(Life),
 }
 
@@ -50,14 +50,14 @@ impl Garbage {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The least namespace of `state` that is still wanted, to be raised.
+    /// Registers `state` as having namespaces. Returns the lowest namespace that must be kept, for the state to raise.
     pub(in crate::state) fn namespaces(&self, state: u8) -> Arc<AtomicI64> {
         let least = Arc::new(AtomicI64::new(i64::MIN));
         self.lock().insert(state, Over::Below(Arc::clone(&least)));
         least
     }
 
-    /// The values of `state` carry a stamp, and expire.
+    /// Registers `state` as expiring: its values carry a stamp.
     pub(in crate::state) fn expiring(&self, state: u8, life: Life) {
         self.lock().insert(state, Over::Expired(life));
     }
@@ -73,7 +73,7 @@ impl Over {
     }
 }
 
-/// Gives the key group, the state, the key and the value of every row of a linked set of files to `each`.
+/// Calls `each` with the key group, state number, key and value of every row in a linked set of files.
 ///
 /// # Errors
 /// The files can't be read.

@@ -1,6 +1,6 @@
 //! The rows of one operator instance in RocksDB.
 //!
-//! There is no write-ahead log: durability is owed at a barrier only, and a checkpoint flushes what lies in memory and links the files. All
+//! There is no write-ahead log: state needs to be durable only at barriers, and a checkpoint flushes the memtables and links the files. All
 //! instances of a process share one block cache, to which their write buffers are charged.
 
 use std::collections::BTreeMap;
@@ -24,12 +24,12 @@ use crate::state::rows::Rows;
 pub(crate) struct Resources {
     cache: Cache,
     buffers: WriteBufferManager,
-    /// The size at which one instance's write buffer is written out, in bytes.
+    /// The size at which an instance flushes its write buffer, in bytes.
     buffer: usize,
 }
 
 impl Resources {
-    /// `bytes` for blocks and write buffers of `instances` instances together; half of it may be write buffers.
+    /// `bytes` is the budget for blocks and write buffers of `instances` instances together. Half of it may be write buffers.
     pub(crate) fn new(bytes: usize, instances: usize) -> Self {
         let cache = Cache::new_lru_cache(bytes);
         let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(bytes / 2, false, cache.clone());
@@ -51,11 +51,11 @@ fn failed(what: &str, dir: &Path, error: rocksdb::Error) -> Error {
 }
 
 impl Disk {
-    /// Opens the instance in `dir`, which is made if need be.
+    /// Opens the instance in `dir`, creating the directory if needed.
     pub(crate) fn open(dir: &Path, resources: &Resources, garbage: &Garbage) -> Result<Self, Error> {
         std::fs::create_dir_all(dir).map_err(|e| Error::external(format!("the state directory `{}` can't be made", dir.display()), e))?;
         let options = options(resources, garbage);
-        // Named, as reads of many keys at once have to name it.
+        // Opened by name, because reads of many keys at once have to name it.
         let family = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
         let db = DB::open_cf_descriptors(&options, dir, [family]).map_err(|e| failed("opening", dir, e))?;
         let mut write = WriteOptions::default();
@@ -68,7 +68,7 @@ impl Disk {
         self.db.get_pinned(key).map_err(|e| failed("reading", &self.dir, e))
     }
 
-    /// The values stored under `keys`, which are sorted.
+    /// The values stored under `keys`, which must be sorted.
     pub(crate) fn get_sorted<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Option<DBPinnableSlice<'_>>>, Error> {
         let Some(family) = self.db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME) else {
             return Err(Error::internal("a RocksDB instance has no default column family"));
@@ -77,7 +77,7 @@ impl Disk {
         found.into_iter().collect::<Result<_, _>>().map_err(|e| failed("reading", &self.dir, e))
     }
 
-    /// Writes rows, best sorted.
+    /// Writes rows. Cheapest if they are sorted.
     pub(crate) fn write(&self, rows: &Rows) -> Result<(), Error> {
         let mut batch = WriteBatch::with_capacity_bytes(rows.bytes() + 16 * rows.len());
         for row in rows.iter() {
@@ -89,19 +89,19 @@ impl Disk {
         self.db.write_opt(batch, &self.write).map_err(|e| failed("writing", &self.dir, e))
     }
 
-    /// Deletes the rows from `from` up to, but without, `to`.
+    /// Deletes the rows from `from` (inclusive) to `to` (exclusive).
     pub(crate) fn delete_range(&self, from: &[u8], to: &[u8]) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
         batch.delete_range(from, to);
         self.db.write_opt(batch, &self.write).map_err(|e| failed("writing", &self.dir, e))
     }
 
-    /// Gives every row whose key begins with `prefix` to `each`, in order.
+    /// Calls `each` with every row whose key begins with `prefix`, in order.
     pub(crate) fn scan(&self, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
         let mut read = ReadOptions::default();
         read.set_iterate_range(rocksdb::PrefixRange(prefix));
         read.set_readahead_size(256 << 10);
-        // What is read once must not drive out what is read often.
+        // A one-time scan must not evict blocks that are read often.
         read.fill_cache(false);
         for row in self.db.iterator_opt(IteratorMode::From(prefix, Direction::Forward), read) {
             let (key, value) = row.map_err(|e| failed("reading", &self.dir, e))?;
@@ -110,20 +110,20 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes out what lies in memory and links all files into `to`, which must not exist.
+    /// Flushes the memtables and links all files into `to`, which must not exist.
     pub(crate) fn link(&self, to: &Path) -> Result<(), Error> {
         let checkpoint = rocksdb::checkpoint::Checkpoint::new(&self.db).map_err(|e| failed("linking", &self.dir, e))?;
         checkpoint.create_checkpoint(to).map_err(|e| failed("linking", &self.dir, e))
     }
 
-    /// Takes over rows as finished files, best in order of their keys. None is here yet, and none comes twice.
+    /// Ingests rows as finished files, ideally in key order. None of the rows may exist yet, and none may come twice.
     pub(crate) fn ingest(&self, fill: impl FnOnce(&mut Ingest<'_>) -> Result<(), Error>) -> Result<u64, Error> {
         let mut ingest = Ingest { disk: self, writer: None, last: Vec::new(), files: Vec::new(), rows: 0 };
         fill(&mut ingest)?;
         ingest.finish()
     }
 
-    /// Rewrites everything.
+    /// Compacts everything.
     #[cfg(test)]
     pub(in crate::state) fn compact(&self) {
         self.db.flush().expect("flushing");
@@ -132,13 +132,13 @@ impl Disk {
         self.db.compact_range_opt::<&[u8], &[u8]>(None, None, &options);
     }
 
-    /// Bytes of the files.
+    /// The size of the files in bytes.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.db.property_int_value(rocksdb::properties::LIVE_SST_FILES_SIZE).ok().flatten().unwrap_or(0)
     }
 }
 
-/// Rows on their way into finished files.
+/// Rows being written to finished files.
 pub(crate) struct Ingest<'a> {
     disk: &'a Disk,
     writer: Option<(SstFileWriter<'a>, PathBuf)>,
@@ -149,10 +149,10 @@ pub(crate) struct Ingest<'a> {
 }
 
 impl Ingest<'_> {
-    /// The size at which a file is ended, in bytes.
+    /// The size at which a file is finished, in bytes.
     const FILE: u64 = 64 << 20;
 
-    /// Adds a row. One whose key is not greater than that before it begins another file.
+    /// Adds a row. A row whose key is not greater than the previous one starts another file.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         if key <= self.last.as_slice() {
             self.end_file()?;
@@ -171,7 +171,7 @@ impl Ingest<'_> {
         };
         writer.put(key, value).map_err(|e| failed("writing", dir, e))?;
         self.rows += 1;
-        // The size is known up to the block that is being filled.
+        // The file size is known except for the block being filled.
         if self.rows.is_multiple_of(4_096) && writer.file_size() > Self::FILE {
             self.end_file()?;
         }
@@ -197,7 +197,7 @@ impl Ingest<'_> {
     }
 }
 
-/// Gives the rows of the key groups in `range` of a linked or restored set of files to `each`, in order.
+/// Calls `each` with the rows of the key groups in `range` of a linked or restored set of files, in order.
 pub(crate) fn read_files(dir: &Path, range: Range<u16>, mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let db = DB::open_for_read_only(&Options::default(), dir, false).map_err(|e| failed("opening", dir, e))?;
     let mut read = ReadOptions::default();
@@ -217,10 +217,10 @@ fn options(resources: &Resources, garbage: &Garbage) -> Options {
     table.set_block_cache(&resources.cache);
     table.set_bloom_filter(10.0, false);
     table.set_optimize_filters_for_memory(true);
-    // Filters and indexes are charged to the one budget, too.
+    // Filters and indexes are charged to the same budget.
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    // In pieces, so that a look-up does not bring in those of a whole file.
+    // Partitioned, so that a look-up does not load those of a whole file.
     table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     table.set_partition_filters(true);
     table.set_pin_top_level_index_and_filter(true);
@@ -233,7 +233,7 @@ fn options(resources: &Resources, garbage: &Garbage) -> Options {
     options.set_write_buffer_manager(&resources.buffers);
     options.set_write_buffer_size(resources.buffer);
     options.set_max_write_buffer_number(3);
-    // Most keys that are looked for are not in it.
+    // Most keys looked up are not in the memtable.
     options.set_memtable_prefix_bloom_ratio(0.05);
     options.set_memtable_whole_key_filtering(true);
     options.set_max_background_jobs(2);
@@ -244,7 +244,7 @@ fn options(resources: &Resources, garbage: &Garbage) -> Options {
     options.set_bottommost_compression_type(DBCompressionType::Lz4);
     options.set_keep_log_file_num(1);
     options.set_max_open_files(512);
-    // Files are verified when a checkpoint is restored; what is read from them is verified block by block.
+    // Files are verified when a checkpoint is restored. Reads from them are verified block by block.
     options.set_paranoid_checks(true);
     let garbage = garbage.clone();
     options.set_compaction_filter_factory(GarbageFilterFactory(garbage));

@@ -1,4 +1,4 @@
-//! What stands for RocksDB in a build without it: nothing that could be opened.
+//! The stand-in for RocksDB in a build without it. It can't be opened.
 
 use std::ops::Range;
 use std::path::Path;
@@ -23,7 +23,7 @@ impl Resources {
     }
 }
 
-/// There is none.
+/// A disk, of which there is none.
 pub(crate) enum Disk {}
 
 impl Disk {
@@ -64,7 +64,7 @@ impl Disk {
     }
 }
 
-/// Rows on their way to a disk.
+/// Rows on their way to disk.
 pub(crate) enum Ingest {}
 
 impl Ingest {
@@ -73,7 +73,7 @@ impl Ingest {
     }
 }
 
-/// Gives the rows in a linked set of files to `each`.
+/// Calls `each` with the rows in a linked set of files.
 pub(crate) fn read_files(_dir: &Path, _range: Range<u16>, _each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
     Err(missing())
 }

@@ -5,7 +5,7 @@ use crate::state::registry::{Handle, States};
 use crate::state::ttl::{Expiry, Life, Stamp, Stamped, Ttl, over};
 use crate::state::{Key, Keyed, Meaning, Stored};
 
-/// A list per key. It is read and written as a whole when it leaves memory: for lists of a few thousand elements at most.
+/// A list per key. It is read from and written to disk as a whole, so it suits lists of a few thousand elements at most.
 pub struct ListState<K, V>(Kept<K, V>);
 
 type Elements<V> = Stamped<Vec<Stamped<V>>>;
@@ -16,7 +16,7 @@ enum Kept<K, V> {
 }
 
 fn strip<V>(list: &mut Elements<V>, deadline: Option<i64>) {
-    // The oldest come first.
+    // The oldest elements come first.
     if list.value.first().is_some_and(|first| over(first.stamp, deadline)) {
         list.value.retain(|element| !over(element.stamp, deadline));
     }
@@ -98,10 +98,10 @@ impl<K: Key, V: Stored> ListState<K, V> {
         }
     }
 
-    /// Gives every key of this instance and its elements to `each`.
+    /// Calls `each` with every key of this instance and its elements.
     ///
     /// # Errors
-    /// The disk failed, or what `each` returns.
+    /// The disk failed, or `each` returned an error.
     pub fn for_each(&self, mut each: impl FnMut(&K, &[V]) -> Result<(), Error>) -> Result<(), Error> {
         match &self.0 {
             Kept::Forever(state) => state.borrow().for_each(|key, list| each(key, list)),

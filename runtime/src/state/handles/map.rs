@@ -7,7 +7,7 @@ use crate::state::registry::{Handle, States};
 use crate::state::ttl::{Expiry, Life, Stamp, Stamped, Ttl, over};
 use crate::state::{Key, Keyed, Meaning, Stored, Table};
 
-/// A map per key. It is read and written as a whole when it leaves memory: for maps of a few thousand fields at most.
+/// A map per key. It is read from and written to disk as a whole, so it suits maps of a few thousand fields at most.
 pub struct MapState<K, M, V>(Kept<K, M, V>);
 
 type Fields<M, V> = Stamped<Table<M, Stamped<V>>>;
@@ -56,7 +56,7 @@ impl<K: Key, M: Key, V: Stored> MapState<K, M, V> {
         }
     }
 
-    /// Sets the value under `field`; returns the one that was there.
+    /// Sets the value under `field` and returns the previous one.
     ///
     /// # Errors
     /// The disk failed.
@@ -74,7 +74,7 @@ impl<K: Key, M: Key, V: Stored> MapState<K, M, V> {
         }
     }
 
-    /// Removes and returns the value under `field`. A map that is empty then is gone.
+    /// Removes and returns the value under `field`. A map that becomes empty is removed.
     ///
     /// # Errors
     /// The disk failed.
@@ -107,7 +107,7 @@ impl<K: Key, M: Key, V: Stored> MapState<K, M, V> {
         }
     }
 
-    /// Has `key` no entries?
+    /// Whether `key` has no entries.
     ///
     /// # Errors
     /// The disk failed.
@@ -159,7 +159,7 @@ impl<K: Key, M: Key, V: Stored> MapState<K, M, V> {
     }
 }
 
-/// Takes a field out of a map.
+/// Removes a field from a map.
 fn take<K, M, V>(state: &mut Keyed<K, Fields<M, V>>, key: &K, field: &M, deadline: Option<i64>) -> Result<Option<V>, Error>
 where
     K: Key,

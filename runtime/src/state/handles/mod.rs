@@ -1,4 +1,4 @@
-//! The states of process functions: a value, a list, a map per key, or what the values of a key are reduced to.
+//! The states of process functions: a value, a list, a map, or a reduced value per key.
 
 mod list;
 mod map;
@@ -16,14 +16,14 @@ use super::ttl::Ttl;
 use super::{Key, Stored};
 use crate::error::Error;
 
-/// Declares states whose values expire: see [`States::expiring`].
+/// Declares states whose values expire. See [`States::expiring`].
 pub struct ExpiringStates<'a> {
     states: &'a mut States,
     ttl: Option<Ttl>,
 }
 
 impl States {
-    /// The states declared with this expire.
+    /// Declares states whose values expire after `ttl`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -60,7 +60,7 @@ impl States {
         self.expiring(None).map(name)
     }
 
-    /// One value per key: what `reduce` makes of all that were added.
+    /// One value per key: the result of `reduce` over all values added.
     ///
     /// # Errors
     /// The name is taken.
@@ -83,7 +83,8 @@ impl ExpiringStates<'_> {
         self.value_of(name, Meaning::of_type())
     }
 
-    /// One value per key. `meaning` tells what the values stand for, if their type does not: stored values of another meaning are not read.
+    /// One value per key. `meaning` says what the values stand for, if their type does not. Stored values with a different meaning are
+    /// never read.
     ///
     /// # Errors
     /// The name is taken.
@@ -91,7 +92,7 @@ impl ExpiringStates<'_> {
         ValueState::declare(self.states, name, meaning, self.ttl)
     }
 
-    /// A list per key, each element of which expires by itself.
+    /// A list per key. Each element expires on its own.
     ///
     /// # Errors
     /// The name is taken.
@@ -99,7 +100,7 @@ impl ExpiringStates<'_> {
         ListState::declare(self.states, name, self.ttl)
     }
 
-    /// A map per key, each entry of which expires by itself.
+    /// A map per key. Each entry expires on its own.
     ///
     /// # Errors
     /// The name is taken.
@@ -107,7 +108,7 @@ impl ExpiringStates<'_> {
         MapState::declare(self.states, name, self.ttl)
     }
 
-    /// One value per key: what `reduce` makes of all that were added.
+    /// One value per key: the result of `reduce` over all values added.
     ///
     /// # Errors
     /// The name is taken.

@@ -1,4 +1,4 @@
-//! What the values of a key are reduced to.
+//! One value per key, reduced from all values added.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use super::ValueState;
 use crate::error::Error;
 use crate::state::{Key, Stored};
 
-/// One value per key, of the same type as those that are added.
+/// One value per key, reduced from all values added. It has their type.
 pub struct ReducingState<K, V, F> {
     state: ValueState<K, V>,
     reduce: RefCell<F>,
@@ -22,7 +22,7 @@ where
         Self { state, reduce: RefCell::new(reduce) }
     }
 
-    /// What the values of `key` come to.
+    /// The reduced value of `key`.
     ///
     /// # Errors
     /// The disk failed.
@@ -42,7 +42,7 @@ where
         }
     }
 
-    /// Removes and returns what the values of `key` come to.
+    /// Removes and returns the reduced value of `key`.
     ///
     /// # Errors
     /// The disk failed.

@@ -52,7 +52,7 @@ impl<K: Key, V: Stored> ValueState<K, V> {
         }
     }
 
-    /// Changes the value of `key` in place, `initial` if it has none, and returns what `change` returns.
+    /// Changes the value of `key` in place and returns what `change` returns. Starts from `initial` if the key has no value.
     ///
     /// # Errors
     /// The disk failed.
@@ -61,7 +61,7 @@ impl<K: Key, V: Stored> ValueState<K, V> {
         self.update_with(key, (), |()| initial(), |value, ()| change(value))
     }
 
-    /// As [`update`](Self::update), where both functions need `with`.
+    /// Like [`update`](Self::update), for two functions that both need `with`.
     ///
     /// # Errors
     /// The disk failed.
@@ -91,7 +91,7 @@ impl<K: Key, V: Stored> ValueState<K, V> {
         }
     }
 
-    /// Changes the value of `key` in place, if it has one, and returns what `change` returns.
+    /// Changes the value of `key` in place if it has one, and returns what `change` returns.
     ///
     /// # Errors
     /// The disk failed.
@@ -126,7 +126,7 @@ impl<K: Key, V: Stored> ValueState<K, V> {
         }
     }
 
-    /// Reads those of the keys that are not in memory from the disk, in one go. Worth while before a batch of records is processed.
+    /// Loads those of the keys that are not in memory from disk, in one read. Worthwhile before a batch of records is processed.
     ///
     /// # Errors
     /// The disk failed.
@@ -150,10 +150,10 @@ impl<K: Key, V: Stored> ValueState<K, V> {
         keys.iter().try_for_each(|key| self.change(key, |value| change(key, value)).map(|_| ()))
     }
 
-    /// Gives every key of this instance and its value to `each`.
+    /// Calls `each` with every key of this instance and its value.
     ///
     /// # Errors
-    /// The disk failed, or what `each` returns.
+    /// The disk failed, or `each` returned an error.
     pub fn for_each(&self, mut each: impl FnMut(&K, &V) -> Result<(), Error>) -> Result<(), Error> {
         match &self.0 {
             Kept::Forever(state) => state.borrow().for_each(each),

@@ -1,4 +1,4 @@
-//! What RocksDB is asked to keep, to forget, and to find broken.
+//! Tests what RocksDB has to keep, to drop, and to detect as broken.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -44,7 +44,7 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let garbage = Garbage::default();
-        // State 1 has namespaces, the others have not, whatever their keys look like.
+        // State 1 has namespaces. The others have none, whatever their keys look like.
         let of_state = garbage.namespaces(1);
         let disk = Disk::open(&dir.path().join("db"), &resources(), &garbage).unwrap();
         let mut written = Rows::default();
@@ -84,14 +84,14 @@ fn rows_that_ended_before_a_restore_do_not_come_back_with_their_namespace() {
     let snapshot = rig.finish(10);
     let rig = Rig::restored(&[&snapshot], 0..128, true, usize::MAX, true);
     assert!(!scan(rig.instance().disk().unwrap()).is_empty(), "there is something that could come back");
-    // Before the watermark is known again, a record comes for a window that had fired.
+    // Before the watermark is known again, a record arrives for a window that had already fired.
     *rig.windowed.borrow_mut().get_or_insert_with(5, &1, || 0).unwrap() += 7;
     rig.evict(1_000);
     rig.instance().disk().unwrap().compact();
     assert_eq!(rig.all().windowed, [(5, 1, 7)]);
 }
 
-/// A linked snapshot of some thousand rows.
+/// A linked snapshot of a few thousand rows.
 fn linked() -> (tempfile::TempDir, std::path::PathBuf) {
     let rig = &mut Rig::new(true, usize::MAX);
     (0..5_000).for_each(|key| rig.keyed.borrow_mut().insert(&key, format!("value {key}")).unwrap());
@@ -120,7 +120,7 @@ fn a_broken_table_is_an_error_that_names_the_directory() {
         for result in [read, live] {
             match result {
                 Err(error) => assert!(error.to_string().contains(&*db.to_string_lossy()), "{error}"),
-                // What no row lies in, such as the words about the table, need not be read.
+                // Bytes that hold no row, such as the table's properties, need not be read.
                 Ok(()) => assert!(at > size / 2 && rows == 5_000, "byte {at} of {size}: {rows} rows"),
             }
         }
@@ -161,7 +161,7 @@ fn a_disk_that_can_not_be_written_is_an_error() {
     let opened = instance(Some(file.join("db")), 0..128, 0).disk().map(|_| ()).unwrap_err();
     assert!(opened.to_string().contains("file/db"), "{opened}");
 
-    // The directory goes while the disk is open.
+    // The directory is removed while the disk is open.
     let db = dir.path().join("db");
     let disk = Disk::open(&db, &resources(), &Garbage::default()).unwrap();
     fs::remove_dir_all(&db).unwrap();

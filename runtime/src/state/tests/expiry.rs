@@ -1,4 +1,4 @@
-//! Time to live against a model that remembers when each element was used.
+//! Tests time to live against a model that remembers the last use of each element.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -82,7 +82,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 0..80)
 }
 
-/// A value and when it was used last.
+/// A value and the time of its last use.
 type Used = (u32, i64);
 
 #[derive(Default)]

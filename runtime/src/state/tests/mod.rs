@@ -1,4 +1,4 @@
-//! The state layer against a naive model: whatever is changed, evicted, captured, linked and restored, in whatever order.
+//! Tests the state layer against a naive model, in any order of changes, evictions, captures, links and restores.
 #![allow(clippy::type_complexity, clippy::single_range_in_vec_init, reason = "short closures, and ranges of key groups")]
 
 mod disk;
@@ -27,16 +27,16 @@ enum Act {
     Timer(i64, u16),
     NoTimer(i64, u16),
     Fire(i64),
-    /// Evicts up to so many entries of each state.
+    /// Evicts up to this many entries of each state.
     Evict(usize),
     Relieve,
     Freeze,
-    /// Captures up to so many entries.
+    /// Captures up to this many entries.
     Sweep(usize),
     Ship,
-    /// Looks at everything.
+    /// Compares all state with the model.
     All,
-    /// Goes on from the last snapshot: from its files as they are, or from its rows.
+    /// Restores the last snapshot: from its files as they are, or from its rows.
     Restore(bool),
 }
 
@@ -94,13 +94,13 @@ impl Model {
     }
 }
 
-/// A rig, its model, and what the model was when the snapshot in progress began.
+/// A rig, its model, and the model at the beginning of the snapshot in progress.
 struct Trial {
     rig: Rig,
     model: Model,
     frozen: Option<Model>,
     last: Option<(Snapshot, Model)>,
-    /// No namespace below is used any more in this run.
+    /// No namespace below this one is used again in this run.
     ended: i64,
     on_disk: bool,
     budget: usize,
@@ -189,7 +189,7 @@ impl Trial {
                 if let Some((snapshot, then)) = &self.last {
                     self.rig = Rig::restored(&[snapshot], 0..128, self.on_disk, self.budget, as_they_are);
                     self.model = then.clone();
-                    // Event time begins anew.
+                    // Event time starts over.
                     self.ended = i64::MIN;
                     self.frozen = None;
                 }
@@ -200,7 +200,7 @@ impl Trial {
         Ok(())
     }
 
-    /// The snapshot holds what there was when it began, in one instance as in two, on either backend.
+    /// Checks that the snapshot holds the state at its beginning, restored into one instance or two, on either backend.
     fn check(&mut self, snapshot: Snapshot) -> Result<(), TestCaseError> {
         let then = self.frozen.take().unwrap();
         for (groups, on_disk) in [(vec![0..0, 0..128], self.on_disk), (vec![0..self.split, self.split..128], !self.on_disk)] {
@@ -269,7 +269,7 @@ proptest! {
     }
 }
 
-/// A table that is full of the marks of removed entries is put in order in place when an entry is added: the others move under the sweep.
+/// A table full of tombstones is rehashed in place when an entry is added, so entries move under the sweep.
 #[test]
 fn a_sweep_misses_nothing_when_a_table_is_put_in_order_under_it() {
     for on_disk in [false, true] {
@@ -280,7 +280,7 @@ fn a_sweep_misses_nothing_when_a_table_is_put_in_order_under_it() {
         let then = rig.all();
         rig.freeze();
         rig.sweep(60);
-        // One in, one out: the marks of the removed use the room up.
+        // One in, one out: tombstones use up the room.
         for i in 2_000..6_000 {
             rig.keyed.borrow_mut().insert(&key(i), String::new()).unwrap();
             rig.keyed.borrow_mut().remove(&key(i)).unwrap();
@@ -320,15 +320,15 @@ fn a_snapshot_that_held_memory_up_leaves_a_cache_of_its_budget() {
         }
     }
     rig.finish(10_000);
-    // Bit by bit, from batch to batch.
+    // Eviction is spread over several calls.
     (0..40).for_each(|_| rig.states.relieve().unwrap());
     rig.states.tell();
     assert!(rig.instance().metrics.memory.get() <= budget as u64);
-    // And it still is a cache.
+    // It still is a cache.
     assert!(rig.instance().metrics.entries.get() > 4_000);
 }
 
-/// Instances are at different places in event time when they are joined: what one had ended stays ended.
+/// The joined instances had reached different event times. What one of them had ended stays ended.
 #[test]
 fn instances_that_are_joined_keep_what_each_had_not_ended() {
     let whole = Rig::new(false, usize::MAX);

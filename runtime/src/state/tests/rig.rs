@@ -1,4 +1,4 @@
-//! One operator instance with a state of each kind, and what its harness and the shipping thread do, step by step.
+//! One operator instance with a state of each kind, driven step by step as its harness and the shipping thread do.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,22 +18,22 @@ use crate::state::{Captured, Floor, Handle, Instance, Keyed, Meaning, Row, Rows,
 
 pub(super) const IDS: [u8; 3] = [4, 7, 9];
 
-/// A row as a snapshot has it.
+/// A row in the form in which a snapshot holds it.
 type OwnedRow = (Vec<u8>, Vec<u8>);
 
-/// Takes a stored key and its value.
+/// Receives a stored key and its value.
 type Put<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
 
-/// What a snapshot came to.
+/// A finished snapshot.
 pub(super) struct Snapshot {
     meta: Json,
     floors: Vec<Floor>,
     groups: Range<u16>,
-    /// Rows that are part of it in full.
+    /// The rows that are part of it in full.
     pub(super) rows: Vec<OwnedRow>,
-    /// The files of RocksDB, linked.
+    /// The linked files of RocksDB.
     pub(super) link: Option<PathBuf>,
-    /// Where they lie.
+    /// Keeps their directory alive.
     _dir: Rc<TempDir>,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Rig {
     pub(super) keyed: Handle<Keyed<u16, String>>,
     pub(super) windowed: Handle<Windowed<u16, u64>>,
     pub(super) timers: Handle<Timers<u16>>,
-    /// Captured and not yet written, in order.
+    /// Captured but not yet written, in order.
     on_the_way: VecDeque<Captured>,
     progress: Option<Progress>,
     links: usize,
@@ -104,7 +104,7 @@ impl Rig {
         }
     }
 
-    /// Writes what was captured next. Returns the snapshot when that was the last of it.
+    /// Writes what was captured next. Returns the snapshot once all of it is written.
     pub(super) fn ship(&mut self) -> Option<Snapshot> {
         let progress = self.progress.as_mut()?;
         if let Some(mut captured) = self.on_the_way.pop_front() {
@@ -129,7 +129,7 @@ impl Rig {
         Some(snapshot)
     }
 
-    /// All that is left of the snapshot in progress.
+    /// Finishes the snapshot in progress.
     pub(super) fn finish(&mut self, most: usize) -> Snapshot {
         loop {
             self.sweep(most);
@@ -139,7 +139,7 @@ impl Rig {
         }
     }
 
-    /// Another instance, with these key groups, that goes on from snapshots. `as_they_are`: with their files, if it can be.
+    /// Another instance with these key groups, restored from snapshots. `as_they_are`: uses their files directly if possible.
     pub(super) fn restored(snapshots: &[&Snapshot], groups: Range<u16>, on_disk: bool, budget: usize, as_they_are: bool) -> Self {
         let dir = Rc::new(tempfile::tempdir().unwrap());
         let db = dir.path().join("db");
@@ -155,7 +155,7 @@ impl Rig {
         }
         rig.states.bind(instance(on_disk.then_some(db), groups.clone(), budget), &IDS, true).unwrap();
         if adopted {
-            // As the keeper does: what lies there is part of the next snapshot, be it touched or not.
+            // As the keeper does: files on disk are part of the next snapshot even if nothing touches them.
             rig.instance().disk().unwrap();
         }
         let states = &rig.states;
@@ -190,7 +190,7 @@ impl Rig {
         rig
     }
 
-    /// All keys and values there are, and all timers.
+    /// All keys and values, and all timers.
     pub(super) fn all(&self) -> Contents {
         let mut contents = Contents::default();
         self.keyed.borrow().for_each(|key, value| Ok(contents.keyed.push((*key, value.clone())))).unwrap();
@@ -203,7 +203,7 @@ impl Rig {
         contents
     }
 
-    /// Takes all timers up to and including `now` out.
+    /// Takes out all timers up to and including `now`.
     pub(super) fn fire(&self, now: i64) -> Vec<(i64, u16)> {
         let mut fired = Vec::new();
         while let Some((time, keys)) = self.timers.borrow_mut().take_due(now) {
@@ -214,7 +214,7 @@ impl Rig {
     }
 }
 
-/// Keys and values, sorted: what is there twice shows.
+/// Keys and values, sorted, so that duplicates show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) keyed: Vec<(u16, String)>,
