@@ -1,11 +1,11 @@
-//! What becomes of lines that can't be understood: counted, sampled to the log, handed on, or the end of the job.
+//! Bad records: lines that can't be decoded are counted, sampled to the log, passed on, or fail the job.
 
 use tidegate_rows::format::cut;
 use tidegate_runtime::{Error, Sampled};
 
 use crate::entry::{BadRecord, OnBad};
 
-/// The bad records of one reader.
+/// Handles the bad records of one reader.
 pub(crate) struct BadRecords {
     policy: OnBad,
     log: Sampled,
@@ -16,7 +16,7 @@ impl BadRecords {
         Self { policy, log: Sampled::default() }
     }
 
-    /// Takes note of a bad line; gives it back if it is to be handed on.
+    /// Handles a bad line as the policy says. Returns the record if it must be passed on.
     pub(crate) fn note(&mut self, source: &str, line: u64, bytes: &[u8], error: String) -> Result<Option<Box<BadRecord>>, Error> {
         match self.policy {
             OnBad::Skip => {

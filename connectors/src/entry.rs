@@ -1,13 +1,13 @@
-//! What a source of rows yields: a record, or a line that could not be understood.
+//! The items of a source of rows: records, and lines that can't be decoded.
 
 use serde::{Deserialize, Serialize};
 
 /// A good record, or (under [`OnBad::Keep`]) a bad one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry<T> {
-    /// A record that was understood.
+    /// A decoded record.
     Good(T),
-    /// One that was not.
+    /// A record that could not be decoded.
     Bad(Box<BadRecord>),
 }
 
@@ -19,27 +19,27 @@ impl<T> Entry<T> {
     }
 }
 
-/// A line that could not be understood, and why.
+/// A line that could not be decoded, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadRecord {
-    /// Where it came from: the path of a file, or `stdin`.
+    /// Where it came from: a file path, or `stdin`.
     pub source: String,
-    /// Its line, from 1.
+    /// Its line number, from 1.
     pub line: u64,
-    /// The line itself; what is not UTF-8 in it is replaced.
+    /// The line itself, with invalid UTF-8 replaced.
     pub text: String,
-    /// What is wrong with it, in a sentence.
+    /// What is wrong with it, as a sentence.
     pub error: String,
 }
 
-/// What to do about a record that can't be understood.
+/// What to do about a record that can't be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnBad {
-    /// Count it, log a sample, go on.
+    /// Count it, log a sample, and go on.
     #[default]
     Skip,
     /// Fail the job.
     Fail,
-    /// Count it and hand it on as [`Entry::Bad`].
+    /// Count it and pass it on as [`Entry::Bad`].
     Keep,
 }

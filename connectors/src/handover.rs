@@ -1,7 +1,7 @@
-//! The way from a reading thread to the operator: a short queue of batches.
+//! Passes batches from a reading thread to the operator through a short queue.
 //!
-//! The queue is bounded, so a thread that is ahead waits; the operator never does. A thread whose reader is gone learns it at the next
-//! batch and ends.
+//! The queue is bounded, so a thread that is ahead waits; the operator never does. A thread whose reader is gone
+//! notices at the next batch and exits.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use tidegate_runtime::Error;
 use tidegate_runtime::metrics::SourceMetrics;
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, SourceContext, Waker};
 
-/// How many batches may wait. Enough that the thread decodes one while the operator takes another.
+/// The capacity of the queue: enough for the thread to decode one batch while the operator takes another.
 const WAITING: usize = 4;
 
-/// A batch, and what to count once it is taken: so that what was read is always accounted for by what was sent on.
+/// A batch, with the counts to add once it is taken, so that the metrics never run ahead of what was emitted.
 pub(crate) struct Parcel<T> {
     pub(crate) batch: Batch<T>,
     pub(crate) count: Count,
 }
 
-/// What reading a batch came to.
+/// The counts of reading a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) records: u64,
     pub(crate) bad: u64,
     /// Messages without a value.
     pub(crate) tombstones: u64,
-    /// Bytes as stored.
+    /// Stored bytes.
     pub(crate) bytes: u64,
 }
 
@@ -36,14 +36,14 @@ enum Message<T> {
     End,
 }
 
-/// The thread's end.
+/// The thread's end of the queue.
 pub(crate) struct Outlet<T> {
     queue: Sender<Message<T>>,
-    /// After the queue, so that the operator finds it closed.
+    /// Dropped after the queue, so that the operator finds it closed.
     waker: LastCall,
 }
 
-/// Wakes the operator once more when the thread is gone: it may have panicked.
+/// Wakes the operator a last time when the thread exits, because it may have panicked.
 struct LastCall(Waker);
 
 impl Drop for LastCall {
@@ -52,16 +52,16 @@ impl Drop for LastCall {
     }
 }
 
-/// The operator has gone: there is nobody to read for.
+/// The operator is gone, so reading can stop.
 pub(crate) struct Gone;
 
 impl<T> Outlet<T> {
-    /// Hands a batch over; waits while the queue is full.
+    /// Hands a batch over. Blocks while the queue is full.
     pub(crate) fn send(&self, parcel: Parcel<T>) -> Result<(), Gone> {
         self.message(Message::Parcel(parcel))
     }
 
-    /// Says that all has been read, before the thread is done.
+    /// Announces that everything has been read, before the thread exits.
     pub(crate) fn end(&self) -> Result<(), Gone> {
         self.message(Message::End)
     }
@@ -91,7 +91,8 @@ impl From<Error> for Stop {
     }
 }
 
-/// Starts a thread called `name` that reads by `read`, going on with the splits in `resumed`, and returns the reader of what it hands over.
+/// Starts a thread called `name` that runs `read`. Returns the reader of the batches it hands over. `resumed` are the
+/// splits that it continues.
 pub(crate) fn read_on_thread<T: Send + 'static>(
     name: &str,
     context: SourceContext,
@@ -106,16 +107,16 @@ pub(crate) fn read_on_thread<T: Send + 'static>(
             Err(Stop::Failed(error, count)) => Message::Failed(error, count),
             Err(Stop::Gone) => return,
         };
-        // If the reader is gone there is nobody to tell.
+        // If the reader is gone, nobody needs to know.
         let _ = outlet.message(last);
     };
-    // The thread is not joined: it may wait for standard input for ever, and ends by itself when the queue is gone.
+    // The thread is not joined: it may wait for standard input forever, and exits by itself when the queue is gone.
     let spawned = std::thread::Builder::new().name(name.into()).spawn(work);
     spawned.map_err(|e| Error::external("the thread that reads could not be started", e))?;
     Ok(Box::new(Inlet { queue: receiver, metrics: context.metrics, resumed, ended: false }))
 }
 
-/// The operator's end.
+/// The operator's end of the queue.
 struct Inlet<T> {
     queue: Receiver<Message<T>>,
     metrics: Arc<SourceMetrics>,
@@ -164,7 +165,7 @@ impl<T: 'static> Reader<T> for Inlet<T> {
     }
 }
 
-/// A reader with nothing to read.
+/// A reader without input.
 pub(crate) struct Nothing;
 
 impl<T> Reader<T> for Nothing {

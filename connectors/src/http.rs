@@ -1,19 +1,19 @@
-//! The HTTP client that tables and the schema registry share.
+//! The HTTP client shared by tables and the schema registry.
 
 use reqwest::{Client, Response};
 use tidegate_runtime::Error;
 
-/// The longest answer that is read: 16 MiB.
+/// The maximum size of a response body: 16 MiB.
 const LONGEST: usize = 16 << 20;
 
-/// A client, with the TLS of this process.
+/// Makes a client with the process-wide TLS provider.
 pub(crate) fn client() -> Result<Client, Error> {
-    // It may have been chosen before.
+    // A provider may already be installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().user_agent("tidegate").build().map_err(|e| Error::external("there is no HTTP client", e))
 }
 
-/// The body of an answer of `url`.
+/// Reads the body of a response from `url`.
 pub(crate) async fn body(url: &str, mut response: Response) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| Error::external(format!("{url} broke off"), e.without_url()))? {

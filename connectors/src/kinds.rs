@@ -1,4 +1,4 @@
-//! The kinds of the connectors, as savepoints know them. They are stored: once released, none is renamed.
+//! The kinds of connectors, as savepoints know them. They are stored, so a released kind must never be renamed.
 
 use tidegate_runtime::Kind;
 
@@ -12,12 +12,12 @@ pub const KAFKA: Kind = Kind::new("kafka");
 pub const STDIN: Kind = Kind::new("stdin");
 /// Standard output.
 pub const STDOUT: Kind = Kind::new("stdout");
-/// A function that makes records, or takes them.
+/// A function that makes or takes records.
 pub const FUNCTION: Kind = Kind::new("function");
 /// A list in memory.
 pub const MEMORY: Kind = Kind::new("memory");
 
-/// Those of sources.
+/// The kinds of sources.
 pub const SOURCES: &[Kind] = &[FILE, FUNCTION, GENERATOR, KAFKA, STDIN];
-/// Those of sinks.
+/// The kinds of sinks.
 pub const SINKS: &[Kind] = &[FILE, FUNCTION, KAFKA, MEMORY, STDOUT];

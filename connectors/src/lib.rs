@@ -1,14 +1,17 @@
 //! Connectors: how records enter and leave a job.
 //!
-//! **Here:** the sources and sinks a job names under `connector:` ([`file`](mod@file), [`stdin`], [`generator`], [`kafka`], [`sink`]), and formats
-//! of messages, which may have to ask a server what the octets mean ([`message`]). A source of rows yields an [`Entry`](entry::Entry): a
-//! row, or a line that can't be parsed, as [`OnBad`](entry::OnBad) says. Tables to look records up in are in [`table`].
+//! **Here:** the sources and sinks that a job names under `connector:` ([`file`](mod@file), [`stdin`], [`generator`],
+//! [`kafka`], [`sink`]), and message formats, which may have to ask a server what the bytes mean ([`message`]). A
+//! source of rows yields an [`Entry`](entry::Entry): a row, or a line that can't be parsed, as
+//! [`OnBad`](entry::OnBad) says. Lookup tables are in [`table`].
 //!
-//! **Not here:** rows and the formats of lines (`tidegate-rows`); how sources are driven, timed and held back, and what a sink's records have to do with checkpoints: that is the business of
-//! the runtime, which knows a connector only by the traits `Source` and `Sink`. Nor what a job file calls all this.
+//! **Not here:** rows and line formats (`tidegate-rows`). How sources are driven, timed and throttled, and how a
+//! sink's records relate to checkpoints, is the business of the runtime, which knows a connector only by the traits
+//! `Source` and `Sink`. The syntax of job files is not here either.
 //!
-//! To add a connector: give it a file; implement `Source` (a reader that never blocks: `handover` gives it a thread and a queue) or `Sink`;
-//! take a [`Format`](tidegate_rows::format::Format) or an [`Encoder`](tidegate_rows::format::Encoder) rather than bytes of your own; say in the header what it promises; test
+//! To add a connector: give it a file; implement `Source` (with a reader that never blocks: `handover` provides a
+//! thread and a queue) or `Sink`; take a [`Format`](tidegate_rows::format::Format) or an
+//! [`Encoder`](tidegate_rows::format::Encoder) rather than raw bytes; state its guarantees in the module header; test
 //! it in `tests/`, driven by hand.
 //!
 //! ```

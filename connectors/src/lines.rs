@@ -1,49 +1,50 @@
-//! Cuts a stream of bytes into lines.
+//! Splits a stream of bytes into lines.
 //!
-//! A line ends with `\n`, whose `\r` goes too; the last one need not. A byte order mark at the very start is dropped. A line longer than
-//! [`LONGEST`] is passed over, with its start given for a message: so memory is bounded whatever is read.
+//! A line ends with `\n` or `\r\n`; the last line may have no line ending. A byte order mark at the very start is
+//! dropped. Of a line longer than [`LONGEST`] only the start is kept, for an error message, so memory is bounded for
+//! any input.
 
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
 use memchr::memchr;
 
-/// The longest line that is read: 16 MiB.
+/// The maximum length of a line: 16 MiB.
 pub(crate) const LONGEST: usize = 16 << 20;
 
-/// How much is asked for at a time. Of many files that overlap in time, each holds a buffer of this size.
+/// The size of a read. If many files overlap in time, each holds a buffer of this size.
 const BLOCK: usize = 64 << 10;
 
-/// How much of a line that is too long is kept.
+/// How much of an overlong line is kept.
 const START: usize = 1024;
 
-/// Where reading has come to, in the decompressed stream: the position after the last line given.
+/// A position in the decompressed stream: after the last line returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Lines given.
+    /// The number of lines returned.
     pub(crate) line: u64,
-    /// Bytes given.
+    /// The number of bytes consumed by them.
     pub(crate) offset: u64,
 }
 
-/// One line, without its end.
+/// One line, without its line ending.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
-    /// The start of a line that is too long.
+    /// The start of an overlong line.
     TooLong(&'a [u8]),
 }
 
-/// Lines of a stream.
+/// The lines of a stream.
 pub(crate) struct Lines<R> {
     input: R,
     buffer: Vec<u8>,
-    /// What of the buffer is read and not given.
+    /// The part of the buffer that has been read but not returned.
     ready: Range<usize>,
     ended: bool,
     position: Position,
     longest: usize,
-    /// The start of the last line that was too long.
+    /// The start of the last overlong line.
     head: Vec<u8>,
 }
 
@@ -64,7 +65,8 @@ impl<R: Read> Lines<R> {
         self.position
     }
 
-    /// What is read, to pass over some of it. Bytes that are read already are given up.
+    /// Skips to a position, using up buffered bytes first and calling `skip` for the rest. Returns false if the input
+    /// ends before it.
     pub(crate) fn skip_to(&mut self, position: Position, skip: impl FnOnce(&mut R, u64) -> std::io::Result<u64>) -> std::io::Result<bool> {
         let ahead = position.offset.saturating_sub(self.position.offset);
         let ready = u64::try_from(self.ready.len()).unwrap_or(u64::MAX).min(ahead);
@@ -74,7 +76,7 @@ impl<R: Read> Lines<R> {
         Ok(ready + skipped == ahead)
     }
 
-    /// Passes over what has come to the last line since it was given: it had no end then.
+    /// Skips what has been appended to the last line since it was returned without a line ending.
     pub(crate) fn finish_line(&mut self) -> std::io::Result<()> {
         let line = self.position.line;
         self.next()?;
@@ -82,12 +84,12 @@ impl<R: Read> Lines<R> {
         Ok(())
     }
 
-    /// Can the next line be given without reading?
+    /// Whether the next line is available without reading.
     pub(crate) fn has_line(&self) -> bool {
         memchr(b'\n', &self.buffer[self.ready.clone()]).is_some()
     }
 
-    /// The next line; none at the end.
+    /// The next line, or `None` at the end.
     pub(crate) fn next(&mut self) -> std::io::Result<Option<Line<'_>>> {
         let mut searched = 0;
         loop {
@@ -105,7 +107,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// Gives the next `length` bytes as a line; `end` bytes after them end it.
+    /// Returns the next `length` bytes as a line, which is followed by a line ending of `end` bytes.
     fn give(&mut self, length: usize, end: usize) -> Line<'_> {
         let start = self.ready.start;
         self.ready.start += length + end;
@@ -121,7 +123,7 @@ impl<R: Read> Lines<R> {
         Line::Whole(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// Drops what is left of a line that is too long.
+    /// Skips the rest of an overlong line.
     fn pass_over(&mut self) -> std::io::Result<Line<'_>> {
         self.head.clear();
         self.head.extend_from_slice(&self.buffer[self.ready.start..self.ready.start + START.min(self.ready.len())]);
@@ -144,14 +146,14 @@ impl<R: Read> Lines<R> {
         Ok(Line::TooLong(&self.head))
     }
 
-    /// Reads more, behind what is ready.
+    /// Reads more bytes into the buffer, after the unreturned ones.
     fn fill(&mut self) -> std::io::Result<()> {
         if self.ready.start > 0 {
             self.buffer.copy_within(self.ready.clone(), 0);
             self.ready = 0..self.ready.len();
         }
         if self.buffer.len() - self.ready.end < BLOCK / 2 {
-            // Doubling, so that a long line is not copied again for each block of it.
+            // Double the buffer, so that a long line is not copied again for each block of it.
             let size = (self.ready.end * 2).max(BLOCK);
             self.buffer.resize(size, 0);
         }
@@ -172,7 +174,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Gives its bytes a few at a time.
+    /// Returns its bytes a few at a time.
     struct Dribble<'a>(&'a [u8], usize);
 
     impl Read for Dribble<'_> {

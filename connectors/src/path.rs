@@ -1,10 +1,10 @@
-//! When two paths are the same file.
+//! Tells whether two paths denote the same file.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-/// The path from the root on, without links, `.` and `..`, of what is there and of what is yet to be made.
+/// The absolute path without links, `.` and `..`, of files that exist and of files yet to be created.
 #[must_use]
 pub fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -20,7 +20,7 @@ pub fn resolved(path: &Path) -> PathBuf {
     resolved
 }
 
-/// Are these one file, by a hard link, or by whatever names?
+/// Whether these denote one file, under any names, including hard links.
 #[must_use]
 pub fn same_file(a: &Path, b: &Path) -> bool {
     let identity = |path: &Path| path.metadata().ok().filter(Metadata::is_file).map(|file| (file.dev(), file.ino()));

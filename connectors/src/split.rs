@@ -1,7 +1,7 @@
-//! Reads one input into batches of entries: what a file and standard input have in common.
+//! Reads one input into batches of entries, for files and standard input.
 //!
-//! Where a batch is cut depends on the lines alone, never on timing; but an [eager](Pace::Eager) reader also hands over what there is before
-//! it waits for more.
+//! Where a batch ends depends only on the lines, never on timing, except that an [eager](Pace::Eager) reader also
+//! hands over what it has before it waits for more.
 
 use std::io::{self, Read};
 
@@ -17,49 +17,50 @@ use crate::handover::{Count, Parcel, Stop};
 use crate::lines::{Line, Lines, Position};
 use tidegate_rows::format::{Decoded, Decoder};
 
-/// Records in a batch, at most.
+/// The maximum number of records in a batch.
 const RECORDS: usize = 1024;
 
-/// Bytes read for a batch, at most (but for its last line): long lines make small batches, and a stretch of bad ones is counted soon.
+/// The maximum number of bytes read for a batch, not counting its last line. Long lines make small batches, and a run
+/// of bad lines is counted soon.
 const BYTES: u64 = 1 << 20;
 
-/// Bytes read to find where an input begins.
+/// The number of bytes to read in search of the start time of an input.
 const PEEK: u64 = 1 << 20;
 
-/// Where bytes come from.
+/// A source of bytes.
 pub(crate) trait Origin: Read {
-    /// Bytes taken so far, as stored.
+    /// The number of stored bytes consumed so far.
     fn stored(&self) -> u64;
 
-    /// What an error means here, if it says too little by itself.
+    /// Explains an error, if the error says too little by itself.
     fn trouble(&self, _error: &io::Error) -> Option<String> {
         None
     }
 }
 
-/// When is a batch handed over?
+/// When a batch is handed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// When it is full.
     Full,
-    /// Also when more would have to be waited for.
+    /// Also when more input would have to be waited for.
     Eager,
     /// After one good record.
     First,
 }
 
-/// An input being read.
+/// An input that is being read.
 pub(crate) struct Split<R, D: Decoder> {
     id: SplitId,
-    /// What messages call it.
+    /// The name of the input in error messages.
     name: String,
     lines: Lines<R>,
     decoder: D,
-    /// The greatest time so far, of records and watermarks.
+    /// The greatest time of records and watermarks so far.
     newest: i64,
     /// The time of the last good record.
     last_good: i64,
-    /// Stored bytes counted so far.
+    /// The stored bytes counted so far.
     counted: u64,
 }
 
@@ -69,7 +70,8 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         Self { id, name, lines, decoder, newest: Record::UNTIMED, last_good: Record::UNTIMED, counted: 0 }
     }
 
-    /// Goes on where an earlier reading of the same input was; `skip` passes over bytes. Was the last line read `whole`, or has it grown since?
+    /// Continues where an earlier reading of the same input stopped; `skip` skips bytes. `whole` says whether the
+    /// last line was complete, or may have grown since.
     pub(crate) fn resume(
         &mut self,
         at: Position,
@@ -78,7 +80,7 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         skip: impl FnOnce(&mut R, u64) -> io::Result<u64>,
     ) -> Result<(), Error> {
         if at.line > 0 {
-            // The header tells how to read the rest.
+            // The header determines how to decode the rest.
             self.step()?;
         }
         let unreadable = |e| Error::external(format!("`{}` can't be read up to byte {}", self.name, at.offset), e);
@@ -94,7 +96,7 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         Ok(())
     }
 
-    /// Where reading has come to.
+    /// The current position.
     pub(crate) fn position(&self) -> Position {
         self.lines.position()
     }
@@ -104,7 +106,8 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         self.newest
     }
 
-    /// The next batch. The one that ends the input is empty, so that its end can be sent later than its last records.
+    /// The next batch. The batch that ends the input is empty, so that the end can be sent later than the last
+    /// records.
     pub(crate) fn batch(&mut self, pace: Pace, bad: &mut BadRecords) -> Result<Parcel<Entry<D::Item>>, Stop> {
         let mut batch = Batch::new(self.id, Vec::with_capacity(RECORDS));
         let mut count = Count::default();
@@ -132,7 +135,7 @@ impl<R: Origin, D: Decoder> Split<R, D> {
                 Step::Decoded(Decoded::Watermark(watermark)) => {
                     self.newest = self.newest.max(watermark);
                     batch.watermark = Some(Watermark(watermark));
-                    // It holds after these records, so nothing may follow.
+                    // The watermark applies after these records, so it must end the batch.
                     break;
                 }
                 Step::Bad { line, error } => {
@@ -140,7 +143,7 @@ impl<R: Origin, D: Decoder> Split<R, D> {
                     let counted = Count { bad: count.bad, ..Count::default() };
                     let noted = bad.note(&self.name, self.lines.position().line, &line, error);
                     if let Some(record) = noted.map_err(|e| Stop::Failed(e, counted))? {
-                        // A time that is never ahead of the records around it.
+                        // Use a time that is never ahead of the surrounding records.
                         batch.records.push(Record::new(self.last_good, Entry::Bad(record)));
                     }
                 }
@@ -152,7 +155,8 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         Ok(Parcel { batch, count })
     }
 
-    /// Where the input begins: the time of its first good record, or its first watermark. The least number if there is none near the start.
+    /// The time at which the input starts: that of its first good record, or its first watermark. The least possible
+    /// time if there is none near the start.
     pub(crate) fn begins(mut self) -> Result<i64, Error> {
         while self.lines.position().offset < PEEK {
             match self.step()? {
@@ -165,7 +169,7 @@ impl<R: Origin, D: Decoder> Split<R, D> {
         Ok(Record::UNTIMED)
     }
 
-    /// Looks at the next records, at most so many, as far as they stand near the start.
+    /// Previews at most `most` records near the start.
     pub(crate) fn sample(&mut self, most: u64, sample: &mut Sample) -> Result<(), Error> {
         let mut seen = 0;
         while seen < most && self.lines.position().offset < PEEK {

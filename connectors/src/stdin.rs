@@ -14,21 +14,21 @@ use crate::kinds;
 use crate::split::{Origin, Pace, Split};
 use tidegate_rows::format::Format;
 
-/// Lines of standard input, handed over as they come: a batch is never waited full.
+/// The lines of standard input, handed over as they arrive, without waiting for full batches.
 pub struct StdinSource<F> {
     format: Arc<F>,
     on_bad: OnBad,
-    /// Read in place of standard input.
+    /// Replaces standard input.
     input: Mutex<Option<Box<dyn Read + Send>>>,
 }
 
 impl<F: Format> StdinSource<F> {
-    /// Standard input in this format.
+    /// Reads standard input in this format.
     pub fn new(format: F) -> Self {
         Self { format: Arc::new(format), on_bad: OnBad::default(), input: Mutex::new(None) }
     }
 
-    /// Reads `input` in place of standard input, once.
+    /// Reads `input` once instead of standard input.
     pub fn reading(format: F, input: impl Read + Send + 'static) -> Self {
         Self { input: Mutex::new(Some(Box::new(input))), ..Self::new(format) }
     }
@@ -54,7 +54,7 @@ impl<F: Format> Source<Entry<F::Item>> for StdinSource<F> {
         let mut split = Split::new(SplitId(0), "stdin".into(), input, self.format.decoder());
         let mut bad = BadRecords::new(self.on_bad);
         read_on_thread("stdin source", context, Vec::new(), move |outlet| {
-            // Event time waits for the first line, however long that takes.
+            // Announce the split: event time must wait for the first line, however long that takes.
             outlet.send(Parcel { batch: Batch::new(SplitId(0), Vec::new()), count: Count::default() })?;
             loop {
                 let parcel = split.batch(Pace::Eager, &mut bad)?;

@@ -1,7 +1,7 @@
-//! Arithmetic with overflow checks, on plain machine numbers and on values.
+//! Arithmetic with overflow checks, on machine numbers and on values.
 //!
-//! Beyond CEL, an int or uint beside a double counts as a double, so that `amount * 2` means what it says for every number. Beside a
-//! decimal it counts as a decimal, and a decimal beside a double counts as a double.
+//! As an extension of CEL, an int or uint next to a double is converted to a double, so that `amount * 2` works for
+//! every number. Next to a decimal it is converted to a decimal. A decimal next to a double is converted to a double.
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_rows::{Decimal, Value};
@@ -9,16 +9,17 @@ use tidegate_rows::{Decimal, Value};
 use super::error::{EvalError, Kind, Op, Tag};
 use super::val::Val;
 
-/// The longest text (in bytes) and the longest list an expression may build, so that no rule can eat the memory of the job.
+/// The longest text (in bytes) and the longest list that an expression may build, so that no rule can exhaust the
+/// job's memory.
 pub(super) const MAX_TEXT: usize = 1 << 24;
 pub(super) const MAX_LIST: usize = 1 << 20;
 
-/// Refuses texts that have grown out of bounds.
+/// Refuses texts that have grown too long.
 pub(super) fn bounded_text(bytes: usize) -> Result<(), EvalError> {
     if bytes > MAX_TEXT { Err(Kind::TooLarge.into()) } else { Ok(()) }
 }
 
-/// Refuses lists that have grown out of bounds.
+/// Refuses lists that have grown too long.
 pub(super) fn bounded_list(elements: usize) -> Result<(), EvalError> {
     if elements > MAX_LIST { Err(Kind::TooLarge.into()) } else { Ok(()) }
 }
@@ -66,7 +67,7 @@ fn decimal(op: Op, a: Decimal, b: Decimal) -> Result<Decimal, EvalError> {
     result.ok_or(EvalError(Kind::Overflow(Tag::Decimal)))
 }
 
-/// `a op b` on doubles; none for `%`, which they lack.
+/// `a op b` on doubles, or `None` for `%`, which doubles lack.
 #[inline]
 pub(super) fn double(op: Op, a: f64, b: f64) -> Option<f64> {
     Some(match op {
@@ -92,7 +93,7 @@ pub(super) fn values(op: Op, a: &Val<'_>, b: &Val<'_>) -> Result<Val<'static>, E
     }
 }
 
-/// `a op b` for plain values.
+/// `a op b` for two plain values.
 pub(super) fn plain(op: Op, x: &Value, y: &Value) -> Result<Value, EvalError> {
     let none = || EvalError(Kind::Binary(op, Tag::of(x), Tag::of(y)));
     let result = match (x, y) {
@@ -143,21 +144,21 @@ pub(super) fn negate(a: &Val<'_>) -> Result<Val<'static>, EvalError> {
     }
 }
 
-/// The longest span, in seconds: a little less than from the year 1 to the end of the year 9999.
+/// The longest duration, in seconds: slightly less than from the year 1 to the end of the year 9999.
 const MAX_SPAN: u64 = 315_537_897_598;
-/// The seconds of 0001-01-01T00:00:00Z and of 9999-12-31T23:59:59Z.
+/// The range from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, in seconds since 1970.
 const INSTANTS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// An instant within the years 1 to 9999, as CEL has them.
+/// Checks that an instant lies within the years 1 to 9999, CEL's range.
 pub(super) fn instant<E>(t: Result<Timestamp, E>) -> Result<Value, EvalError> {
     match t {
-        // `as_second` rounds towards 1970: what lies within the second before the year 1 must not pass.
+        // `as_second` rounds toward 1970, which would admit the second before the year 1.
         Ok(t) if INSTANTS.contains(&t.as_nanosecond().div_euclid(1_000_000_000).try_into().unwrap_or(i64::MAX)) => Ok(Value::Timestamp(t)),
         _ => Err(Kind::Range(Tag::Timestamp).into()),
     }
 }
 
-/// A span within CEL's range.
+/// Checks that a duration lies within CEL's range.
 pub(super) fn span(d: Option<SignedDuration>) -> Result<Value, EvalError> {
     match d {
         Some(d) if d.as_secs().unsigned_abs() <= MAX_SPAN => Ok(Value::Duration(d)),

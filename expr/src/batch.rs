@@ -1,4 +1,4 @@
-//! `tidegate eval --batch`: typed JSON Lines in and out, the form of the CEL conformance data.
+//! `tidegate eval --batch`: typed JSON Lines in and out, in the format of the CEL conformance data.
 //!
 //! A typed value is `{"int": "1"}`, `{"uint": "1"}`, `{"double": 1.5}` (or `"NaN"`, `"Infinity"`, `"-Infinity"`), `{"string": ".."}`,
 //! `{"bytes_b64": ".."}`, `{"bool": true}`, `{"null": null}`, `{"list": [..]}`, `{"map": [[key, value], ..]}`, `{"type": "int"}`,
@@ -16,8 +16,8 @@ use super::parse::parse;
 use super::problem::Problem;
 use super::val::Val;
 
-/// Evaluates one line of `tidegate eval --batch`, an object with `expr`, and optionally `vars`, `types`, `container` and
-/// `disable_check`. Never fails: what goes wrong becomes `{"error": ".."}`.
+/// Evaluates one line of `tidegate eval --batch`: an object with `expr`, and optionally `vars`, `types`, `container`
+/// and `disable_check`. Never fails: an error becomes `{"error": ".."}`.
 #[must_use]
 pub fn eval_batch_line(line: &str) -> String {
     let answer = match evaluate(line) {
@@ -52,7 +52,7 @@ fn evaluate(line: &str) -> Result<Json, String> {
     Ok(write(&value))
 }
 
-/// A type such as `map(string, int)`.
+/// Parses a type such as `map(string, int)`.
 fn read_type(text: &str) -> Option<Type> {
     let text = text.trim();
     if let Some(inner) = text.strip_prefix("list(").and_then(|t| t.strip_suffix(')')) {

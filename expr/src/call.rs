@@ -1,4 +1,4 @@
-//! A call taken apart without looking into its arguments: `quantile(x, 0.99)`.
+//! Splits a call such as `quantile(x, 0.99)` without parsing its arguments.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ use cel::parser::pratt_parser::TokenKind;
 use super::parse::Tokens;
 use super::problem::Problem;
 
-/// A call such as `sum(amount * 2)`, as the aggregates of job files are written. What the name means is the caller's business.
+/// A call such as `sum(amount * 2)`, which is how job files write aggregates. The caller decides what the name means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The name before the bracket.
+    /// The name before the parenthesis.
     pub name: String,
-    /// Where the name stands.
+    /// Where the name is in the source.
     pub name_span: Range<usize>,
     /// The arguments.
     pub args: Vec<Arg>,
@@ -23,15 +23,16 @@ pub struct Call {
 pub struct Arg {
     /// The text of the argument.
     pub source: String,
-    /// Where it stands in the whole.
+    /// Where the argument is in the source.
     pub span: Range<usize>,
 }
 
-/// Takes a call apart into its name and the texts of its arguments.
+/// Splits a call into its name and the texts of its arguments.
 ///
 /// # Errors
 ///
-/// If `source` is not one call: a name, an opening bracket, arguments between commas, the closing bracket.
+/// If `source` is not exactly one call: a name, an opening parenthesis, arguments separated by commas, and the
+/// closing parenthesis.
 pub fn parse_call(source: &str) -> Result<Call, Vec<Problem>> {
     split(source).map_err(|problem| vec![problem])
 }
@@ -62,7 +63,7 @@ fn split(source: &str) -> Result<Call, Problem> {
             }
             first = index + 1;
         }
-        // Brackets open to the right are skipped whole.
+        // Skip bracketed groups as a whole.
         index = tokens.partner(index).max(index) + 1;
     }
     let name_span = list[0].start..list[0].end;

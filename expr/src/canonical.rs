@@ -1,8 +1,9 @@
-//! One form for values that `==` calls equal, where they are told apart by hash: keys, distinct values.
+//! A canonical form for values that `==` calls equal, used wherever values are compared by hash: keys, distinct
+//! values.
 
 use tidegate_rows::{Decimal, Type, Value};
 
-/// Can values of this type be equal and not the same?
+/// Whether two values of this type can be equal without being identical.
 #[must_use]
 pub fn has_forms(ty: &Type) -> bool {
     match ty {
@@ -12,13 +13,15 @@ pub fn has_forms(ty: &Type) -> bool {
     }
 }
 
-/// Is this equal to nothing, not even to what it is joined with? `==` says so of NaN, and null means that there is no value.
+/// Whether this value matches nothing, not even itself. By `==`, NaN equals nothing, and null means that there is no
+/// value to join on.
 #[must_use]
 pub fn is_matchless(value: &Value) -> bool {
     value.is_null() || matches!(value, Value::Double(v) if v.is_nan())
 }
 
-/// What gives equal values of this type one form, where that is needed. Decimals stay decimals, without zeros at their end.
+/// The function that gives equal values of this type one form, or `None` if they already have one. Decimals stay
+/// decimals, without trailing zeros.
 #[must_use]
 pub fn form_of(ty: &Type) -> Option<fn(&Value) -> Value> {
     match ty {
@@ -28,8 +31,8 @@ pub fn form_of(ty: &Type) -> Option<fn(&Value) -> Value> {
     }
 }
 
-/// Whole numbers as ints, as far as they go, and then as uints; decimals that doubles can be as doubles, others without zeros at their
-/// end; the entries of maps in the order of their keys.
+/// The canonical form of a value. Whole numbers become ints, or uints if they don't fit an int. Decimals become
+/// doubles if a double holds them exactly, and otherwise lose their trailing zeros. Map entries are sorted by key.
 #[must_use]
 pub fn canonical(value: &Value) -> Value {
     match value {
@@ -90,7 +93,7 @@ mod tests {
         ] {
             assert_eq!(canonical(&value), form);
         }
-        // A column of decimals stays one.
+        // A decimal column stays a decimal column.
         let form = form_of(&Type::Decimal).unwrap();
         assert_eq!((form(&decimal("1.50")), form(&decimal("2.00"))), (decimal("1.5"), decimal("2")));
     }

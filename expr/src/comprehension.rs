@@ -1,6 +1,6 @@
 //! The macros over lists and maps: `all`, `exists`, `exists_one`, `map`, `filter` and their forms with two variables.
 //!
-//! They run as loops of their own, not as the folds CEL defines them by, which would copy the result in every step.
+//! They run as loops, not as the folds that define them in CEL, which would copy the result in every step.
 
 use super::arith;
 use super::error::{EvalError, Kind, Op, Tag};
@@ -10,7 +10,8 @@ use super::ops;
 use super::set::Keys;
 use super::val::{Items, Val};
 
-/// What is iterated over, and how many variables each step binds: the element, or index and element; the key, or key and value.
+/// What is iterated over, and how many variables each step binds: the element, or its index and the element; the key,
+/// or the key and its value.
 #[derive(Clone, Debug)]
 pub(super) struct Range {
     pub over: Node,
@@ -21,7 +22,7 @@ impl Range {
     /// Calls `body` for each element until it returns false.
     fn each<'a>(&'a self, env: &Env<'a, '_>, mut body: impl FnMut(&Env<'a, '_>) -> Result<bool, EvalError>) -> Result<(), EvalError> {
         let over = self.over.eval(env)?;
-        // Borrowed lists lend their elements.
+        // A borrowed list lends its elements.
         if let Val::Ref(tidegate_rows::Value::List(items)) = over {
             for (index, item) in items.iter().enumerate() {
                 if !self.run(env, || Val::int(index as i64), Val::Ref(item), &mut body)? {
@@ -85,7 +86,7 @@ pub(super) struct Quantifier {
     pub condition: BoolNode,
 }
 
-/// How many elements have to fulfil the condition.
+/// How many elements must satisfy the condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quantity {
     All,
@@ -103,7 +104,7 @@ impl Quantifier {
             })?;
             return Ok(found == 1);
         }
-        // As with && and ||, an element that decides wins over the errors of others.
+        // As with `&&` and `||`, a deciding element wins over the errors of others.
         let decisive = self.kind == Quantity::Exists;
         let (mut decided, mut error) = (false, None);
         self.range.each(env, |env| {
@@ -134,11 +135,11 @@ pub(super) struct Comprehension {
 #[derive(Clone, Debug)]
 pub(super) enum Output {
     List(Node),
-    /// The keys of the range with new values.
+    /// A map with the keys of the range and new values.
     Values(Node),
-    /// Maps of one entry each, put together.
+    /// The union of maps with one entry each.
     Entries(Node),
-    /// The elements in the order of these.
+    /// The elements of the range, sorted by these keys.
     Sorted(Node),
 }
 

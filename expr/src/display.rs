@@ -1,11 +1,11 @@
-//! Values as text: what `string(x)` and `format("%s")` print, and what error messages show.
+//! Values as text: the output of `string(x)` and `format("%s")`, and values in error messages.
 
 use std::fmt::{self, Write};
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_rows::Value;
 
-/// A value in plain text: strings without quotes, maps in the order of their printed keys.
+/// A value in plain text: strings without quotes, maps sorted by their printed keys.
 pub(super) struct Plain<'a>(pub &'a Value);
 
 impl fmt::Display for Plain<'_> {
@@ -41,7 +41,8 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// A double in the fewest digits that read back as the same number; exponents only where the plain form grows long.
+/// A double with the fewest digits that read back as the same number. Exponents are used only where the plain form
+/// would be long.
 pub(super) fn double(v: f64) -> String {
     let amount = v.abs();
     if v.is_nan() {
@@ -67,12 +68,12 @@ pub(super) fn signed_exponent(exponent: &str) -> String {
     }
 }
 
-/// An instant as RFC 3339, with as many digits of the second as it needs.
+/// An instant in RFC 3339, with as many fractional digits as it needs.
 pub(super) fn timestamp(v: Timestamp) -> String {
     v.to_string()
 }
 
-/// A span in seconds: `1.5s`.
+/// A duration in seconds: `1.5s`.
 pub(super) fn duration(v: SignedDuration) -> String {
     let sign = if v.is_negative() { "-" } else { "" };
     let (seconds, nanos) = (v.as_secs().unsigned_abs(), v.subsec_nanos().unsigned_abs());
@@ -84,10 +85,10 @@ pub(super) fn duration(v: SignedDuration) -> String {
     }
 }
 
-/// Octets in hexadecimal.
+/// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
+        // Writing to a string can't fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

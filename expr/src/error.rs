@@ -1,6 +1,7 @@
-//! What goes wrong while an expression runs.
+//! Evaluation errors.
 //!
-//! An [`EvalError`] is cheap to make, because a stream may meet one per record: nothing is formatted until somebody prints it.
+//! An [`EvalError`] is cheap to create, because a stream may produce one per record: nothing is formatted until it is
+//! printed.
 
 use std::fmt;
 
@@ -10,18 +11,18 @@ use tidegate_rows::Value;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvalError(pub(super) Kind);
 
-/// The reasons.
+/// The kinds of errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     DivisionByZero,
     ModulusByZero,
     Overflow(Tag),
-    /// A value which the type cannot hold.
+    /// A value that the type can't hold.
     Range(Tag),
     Binary(Op, Tag, Tag),
     Unary(Op, Tag),
     Call(Box<Call>),
-    /// No overload of a function fits; [`super::node`] turns it into `Call`, which knows the name.
+    /// No overload of a function fits. [`super::node`] turns this into `Call`, which names the function.
     NoMatch,
     Key(Box<Value>),
     Index(i64),
@@ -33,19 +34,19 @@ pub(super) enum Kind {
     Message(Box<Message>),
 }
 
-/// A call which no overload fits.
+/// A call that no overload fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     pub name: &'static str,
     pub args: Vec<Tag>,
 }
 
-/// A text of its own, behind one thin pointer.
+/// A custom message behind a thin pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message(pub String);
 
 impl EvalError {
-    /// An error with a text of its own.
+    /// An error with a custom message.
     pub(super) fn message(text: impl Into<String>) -> Self {
         Self(Kind::Message(Box::new(Message(text.into()))))
     }
@@ -208,12 +209,12 @@ impl Op {
         }
     }
 
-    /// Is it `==` or `!=`?
+    /// Whether this is `==` or `!=`.
     pub fn is_equality(self) -> bool {
         matches!(self, Self::Eq | Self::Ne)
     }
 
-    /// Does the comparison hold for two values of one type?
+    /// Whether the comparison holds for two values of one type.
     #[inline]
     pub fn holds<T: PartialOrd + ?Sized>(self, a: &T, b: &T) -> bool {
         match self {

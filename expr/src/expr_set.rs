@@ -1,12 +1,13 @@
-//! Several expressions over one row, which evaluate what they have in common once.
+//! Sets of expressions over one row, which evaluate common subexpressions only once.
 //!
-//! Parts that occur at least twice and cost more than to remember are moved out of the trees into a list of their own. In their place
-//! stands their number. The first expression that comes to such a part evaluates it, the others find the result in a [`Scratch`].
-//! Nothing is evaluated that would not have been otherwise, and errors are not remembered, so that every result is the one the
-//! expression has by itself.
+//! Parts that occur at least twice, and cost more than remembering their result, move out of the trees into a list.
+//! The trees refer to them by index. The first expression that reaches such a part evaluates it; the others find the
+//! result in a [`Scratch`]. Nothing is evaluated that would not be evaluated anyway, and errors are not remembered.
+//! So every expression has the same result as on its own.
 //!
-//! `cargo bench -p tidegate-jobs` measures the gain: 1,000 rules with predicates in common take a half (cheap predicates) to a seventh (ranges
-//! of addresses) of the time they take one by one. Where nothing is shared a set costs some nanoseconds an expression.
+//! `cargo bench -p tidegate-jobs` measures the gain: 1,000 rules with common predicates take between a half (cheap
+//! predicates) and a seventh (address ranges) of the time of evaluating them one by one. Where nothing is shared, a
+//! set costs a few nanoseconds per expression.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write};
@@ -23,7 +24,7 @@ use super::val::Val;
 use super::visit::Part;
 use super::{Code, Expr};
 
-/// Expressions that share what they have in common.
+/// Expressions that share their common subexpressions.
 ///
 /// ```
 /// use tidegate_rows::{Row, Schema, Type, Value};
@@ -42,7 +43,7 @@ use super::{Code, Expr};
 #[derive(Clone)]
 pub struct ExprSet {
     exprs: Box<[Expr]>,
-    /// Their trees, in which what is shared is a number.
+    /// Their trees, in which shared parts are indices.
     codes: Box<[Code]>,
     parts: Parts,
 }
@@ -54,14 +55,14 @@ pub(super) struct Parts {
     nodes: Vec<Node>,
 }
 
-/// The results of the shared parts of an [`ExprSet`] for one row. It can be used for one row after the other.
+/// The results of the shared parts of an [`ExprSet`] for one row. It can be reused for the next row.
 #[derive(Debug)]
 pub struct Scratch {
     bools: Box<[Cell<Option<bool>>]>,
     nodes: Box<[RefCell<Option<Val<'static>>>]>,
 }
 
-/// An [`ExprSet`] over a row.
+/// An [`ExprSet`] applied to a row.
 pub struct Over<'s> {
     set: &'s ExprSet,
     row: &'s Row,
@@ -69,7 +70,7 @@ pub struct Over<'s> {
 }
 
 impl ExprSet {
-    /// The set of these expressions, which are known by their place.
+    /// A set of these expressions, which are identified by their index.
     #[must_use]
     pub fn new(exprs: impl IntoIterator<Item = Expr>) -> Self {
         let exprs: Box<[Expr]> = exprs.into_iter().collect();
@@ -87,13 +88,13 @@ impl ExprSet {
         &self.exprs
     }
 
-    /// How many parts are shared.
+    /// The number of shared parts.
     #[must_use]
     pub fn shared(&self) -> usize {
         self.parts.bools.len() + self.parts.nodes.len()
     }
 
-    /// Room for the results of shared parts.
+    /// Allocates room for the results of shared parts.
     #[must_use]
     pub fn scratch(&self) -> Scratch {
         Scratch {
@@ -102,7 +103,8 @@ impl ExprSet {
         }
     }
 
-    /// The expressions over a row. What `scratch`, which has to be of this set, remembers of another row is forgotten.
+    /// Applies the expressions to a row. `scratch` must have been made by this set; results it holds for another row
+    /// are discarded.
     #[inline]
     pub fn over<'s>(&'s self, row: &'s Row, scratch: &'s mut Scratch) -> Over<'s> {
         scratch.bools.fill(Cell::new(None));
@@ -114,7 +116,7 @@ impl ExprSet {
     ///
     /// # Errors
     ///
-    /// The first expression that fails, and why.
+    /// The first expression that fails, with its error.
     pub fn values(&self, row: &Row) -> Result<Vec<Value>, (&Expr, EvalError)> {
         if self.shared() == 0 {
             return self.exprs.iter().map(|expr| expr.eval(row).map_err(|error| (expr, error))).collect();
@@ -132,11 +134,11 @@ impl fmt::Debug for ExprSet {
 }
 
 impl Over<'_> {
-    /// The value of the expression at this place, as [`Expr::eval`] gives it; null if there is none.
+    /// The value of the expression at `index`, as [`Expr::eval`] gives it. Null if there is no such expression.
     ///
     /// # Errors
     ///
-    /// As [`Expr::eval`].
+    /// Like [`Expr::eval`].
     #[inline]
     pub fn eval(&self, index: usize) -> Result<Value, EvalError> {
         let steps = Env::steps();
@@ -144,11 +146,11 @@ impl Over<'_> {
         self.set.codes.get(index).map_or(Ok(Value::Null), |code| code.eval(&env))
     }
 
-    /// The truth of the condition at this place, as [`Expr::test`] gives it; false if there is none.
+    /// The result of the condition at `index`, as [`Expr::test`] gives it. False if there is no such expression.
     ///
     /// # Errors
     ///
-    /// As [`Expr::test`].
+    /// Like [`Expr::test`].
     #[inline]
     pub fn test(&self, index: usize) -> Result<bool, EvalError> {
         let steps = Env::steps();
@@ -158,7 +160,7 @@ impl Over<'_> {
 }
 
 impl Parts {
-    /// The truth of a shared condition.
+    /// The result of a shared condition.
     #[inline]
     pub fn test<'a>(&'a self, index: usize, scratch: &Scratch, env: &Env<'a, '_>) -> Result<bool, EvalError> {
         let (Some(node), Some(known)) = (self.bools.get(index), scratch.bools.get(index)) else { return Err(foreign()) };
@@ -182,17 +184,17 @@ impl Parts {
     }
 }
 
-/// A tree met without the set it belongs to.
+/// The error of a tree that is evaluated without its set.
 pub(super) fn foreign() -> EvalError {
     EvalError::message("the expression is part of another set")
 }
 
-/// What is known while a set is made.
+/// The state of building a set.
 #[derive(Default)]
 struct Sharing {
-    /// How often each part occurs, by its structure.
+    /// The number of occurrences of each part, by its structure.
     counts: HashMap<Key, usize, FixedState>,
-    /// The number of each part that was moved out.
+    /// The index of each part that has been moved out.
     numbers: HashMap<Key, usize, FixedState>,
     parts: Parts,
 }
@@ -205,7 +207,8 @@ impl Sharing {
         part.each(&mut |inner, _| self.count(inner));
     }
 
-    /// Moves what occurs more than `outer` times, the number of times of the part around it, out of this part.
+    /// Moves parts that occur more than `outer` times out of this part. `outer` is the number of occurrences of the
+    /// part around it.
     fn share(&mut self, mut part: Part<'_>, outer: usize) {
         let found = key(&mut part).and_then(|key| Some((*self.counts.get(&key)?, key))).filter(|(count, _)| *count > outer);
         let Some((count, key)) = found else {
@@ -213,7 +216,7 @@ impl Sharing {
         };
         let known = self.numbers.get(&key).copied();
         if known.is_none() {
-            // The parts in it may occur elsewhere, too.
+            // Parts within it may also occur elsewhere.
             part.again().each(&mut |inner, _| self.share(inner, count));
         }
         match part {
@@ -238,18 +241,20 @@ impl Sharing {
     }
 }
 
-/// What remembering a result costs, in the unit of [`cost`]: parts that are cheaper are not shared.
+/// What remembering a result costs, in the unit of [`cost`]. Cheaper parts are not shared.
 const REMEMBER_BOOL: usize = 6;
 const REMEMBER_VALUE: usize = 25;
 
-/// The structure of a part, as two independent hashes of its text: together they are wide enough to tell all parts apart.
+/// The structure of a part, as two independent hashes of its text. Together they are wide enough to distinguish all
+/// parts.
 type Key = (u64, u64);
 
-/// Makes a [`Key`] of a text in pieces, up to a length.
+/// Computes a [`Key`] from a text written in pieces, up to a maximum length.
 struct KeyWriter(<FixedState as BuildHasher>::Hasher, <FixedState as BuildHasher>::Hasher, usize);
 
 impl KeyWriter {
-    /// Larger parts are not looked at as a whole, only what is in them: so a set is made in time linear in its expressions.
+    /// Larger parts are never shared as a whole, only the parts within them. This keeps the time to build a set
+    /// linear in its size.
     const LONGEST: usize = 1 << 14;
 }
 
@@ -262,15 +267,15 @@ impl Write for KeyWriter {
     }
 }
 
-/// The structure of a part, if it is worth sharing and none of its variables is bound around it.
+/// The structure of a part, if it is worth sharing and uses no variable bound outside it.
 fn key(part: &mut Part<'_>) -> Option<Key> {
     let dear = match part {
         Part::Bool(BoolNode::Shared(_) | BoolNode::Const(_) | BoolNode::Slot(_)) => false,
         Part::Bool(_) => measure(part.again()).0 >= REMEMBER_BOOL,
-        // These are the nodes below by another name.
+        // These wrap the nodes below them.
         Part::Node(Node::Bool(_) | Node::Int(_) | Node::Double(_) | Node::Shared(_)) => false,
         Part::Node(_) => measure(part.again()).0 >= REMEMBER_VALUE,
-        // Machine arithmetic is cheaper than any memory of it; what is dear below it is looked at by itself.
+        // Machine arithmetic is cheaper than remembering it. Expensive parts below it are considered separately.
         Part::Int(_) | Part::Double(_) => false,
     };
     if !dear || measure(part.again()).1 > 0 {
@@ -285,7 +290,8 @@ fn key(part: &mut Part<'_>) -> Option<Key> {
     Some((writer.0.finish(), writer.1.finish()))
 }
 
-/// What evaluating a part costs, in nanoseconds, very roughly; and how many variables around it, from the inside, it may use.
+/// The approximate cost of evaluating a part, in nanoseconds, and the number of enclosing macro variables it may use,
+/// counted from the innermost.
 fn measure(mut part: Part<'_>) -> (usize, usize) {
     let mut total = cost(&mut part);
     let mut free = if let Part::Node(Node::Var(distance)) = &part { *distance + 1 } else { 0 };

@@ -1,6 +1,6 @@
-//! Nodes for operands of known types: they work on machine numbers and borrowed text, and allocate nothing.
+//! Nodes for operands of known types. They work on machine numbers and borrowed text, and allocate nothing.
 //!
-//! A slot may always be null. Null equals only null, and nothing else can be done with it.
+//! A slot may always be null. Null equals only null; any other operation on it is an error.
 
 use regex::Regex;
 use tidegate_rows::Value;
@@ -18,9 +18,9 @@ use super::val::Val;
 pub(super) enum BoolNode {
     Const(bool),
     Slot(usize),
-    /// `&&` over all: false if any is false, else the first error.
+    /// `&&` of all terms: false if any is false, else the first error.
     All(Box<[BoolNode]>),
-    /// `||` over all: true if any is true, else the first error.
+    /// `||` of all terms: true if any is true, else the first error.
     Any(Box<[BoolNode]>),
     Not(Box<BoolNode>),
     Cond(Box<[BoolNode; 3]>),
@@ -28,7 +28,7 @@ pub(super) enum BoolNode {
     Double(Op, DoubleNode, DoubleNode),
     Text(Op, TextNode, TextNode),
     Compare(Op, Box<(Node, Node)>),
-    /// Is it null, or with `false`: is it not null?
+    /// Tests for null, or with `false` for not null.
     IsNull(Box<Node>, bool),
     Affix(Affix, TextNode, TextNode),
     Matches(TextNode, Box<Regex>),
@@ -37,13 +37,13 @@ pub(super) enum BoolNode {
     In(Box<(Node, Node)>),
     Has(Box<(Node, Node)>),
     Quantifier(Box<Quantifier>),
-    /// A part that several expressions share, by its number.
+    /// A part that several expressions share, by its index.
     Shared(usize),
-    /// Anything that should turn out to be a bool.
+    /// Any node that should evaluate to a bool.
     Node(Box<Node>),
 }
 
-/// Tests of a text for another.
+/// Tests whether one text starts with, ends with or contains another.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Affix {
     StartsWith,
@@ -117,7 +117,7 @@ fn no_overload(name: &'static str, args: &[Tag]) -> EvalError {
     Kind::Call(Box::new(super::error::Call { name, args: args.to_vec() })).into()
 }
 
-/// `&&` and `||`: a term that decides wins over the errors of others.
+/// Evaluates `&&` and `||`: a deciding term wins over the errors of others.
 fn absorb<'a>(terms: &'a [BoolNode], env: &Env<'a, '_>, decisive: bool) -> Result<bool, EvalError> {
     let mut error = None;
     for term in terms {
@@ -216,7 +216,7 @@ impl DoubleNode {
         }
     }
 
-    /// The type the operand has, for messages.
+    /// The type of the operand, for error messages.
     fn tag(&self, value: Option<f64>) -> Tag {
         let tag = if matches!(self, Self::Int(_)) { Tag::Int } else { Tag::Double };
         tag_or_null(value, tag)
@@ -241,7 +241,7 @@ impl DoubleNode {
     }
 }
 
-/// Text that is there already, or null.
+/// Text that can be borrowed, or null.
 #[derive(Clone, Debug)]
 pub(super) enum TextNode {
     Const(compact_str::CompactString),
@@ -249,7 +249,7 @@ pub(super) enum TextNode {
 }
 
 impl TextNode {
-    /// A text node, if the node is one that only borrows; otherwise the node.
+    /// Makes a text node of a node that only borrows. Returns any other node unchanged.
     pub fn try_from(node: Node) -> Result<Self, Node> {
         match node {
             Node::Slot(slot) => Ok(Self::Slot(slot)),
@@ -258,7 +258,7 @@ impl TextNode {
         }
     }
 
-    /// The node it was made from.
+    /// Converts back to the original node.
     pub fn into_node(self) -> Node {
         match self {
             Self::Const(text) => Node::Const(Val::Own(Value::String(text))),

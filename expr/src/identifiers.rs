@@ -1,24 +1,24 @@
-//! The names an expression may take from a row, before it is known what the row has.
+//! The names that an expression may take from a row, found before the row's fields are known.
 
 use cel::parser::pratt_parser::TokenKind;
 
 use super::parse::Tokens;
 use super::quoted;
 
-/// The field that a text names as an expression does: in backticks, if it is written so.
+/// The field that a text names, with the backticks removed if it has them.
 #[must_use]
 pub fn field_name(text: &str) -> &str {
     quoted::name(text.trim()).filter(|name| !name.contains('`')).unwrap_or(text)
 }
 
-/// The name of a field that holds the size of another: `size(name)` takes it from there, where a row has it.
+/// The name of a field that holds the size of another. If a row has it, `size(name)` reads it.
 #[must_use]
 pub fn size_field(name: &str) -> String {
     format!("size({name})")
 }
 
-/// The identifiers in `source` that are neither called nor selected from something, in order; none if it can't be read. Variables of macros
-/// are among them: without the fields, which is which can't be told.
+/// The identifiers in `source` that are neither called nor selected from something, in order. Empty if `source` can't
+/// be tokenized. Macro variables are included: without the fields, they can't be told apart.
 #[must_use]
 pub fn identifiers(source: &str) -> Vec<String> {
     let (mut names, sized) = identifiers_and_sizes(source);
@@ -30,7 +30,7 @@ pub fn identifiers(source: &str) -> Vec<String> {
     names
 }
 
-/// The same identifiers in two lists: those of which more is asked than their size, and those that stand as `size(name)`.
+/// The same identifiers in two lists: those used for more than their size, and those that occur as `size(name)`.
 #[must_use]
 pub fn identifiers_and_sizes(source: &str) -> (Vec<String>, Vec<String>) {
     let Ok(tokens) = Tokens::read(source) else { return (Vec::new(), Vec::new()) };

@@ -1,16 +1,16 @@
 //! Expressions: CEL (Common Expression Language), compiled once against the fields of a stream.
 //!
-//! Compiling resolves names to slots, checks types, evaluates what is constant and picks specialised code for operands of known types;
-//! evaluating reads the row in place. Conditions and arithmetic over slots of known types allocate nothing. Fields of type `any` are
-//! looked at when the expression runs, by the same rules.
+//! Compiling resolves names to slots, checks types, evaluates constant parts and picks specialised code for operands
+//! of known types. Evaluating reads the row in place. Conditions and arithmetic over slots of known types allocate
+//! nothing. Fields of type `any` are checked at run time, by the same rules.
 //!
-//! What an expression can cost is bounded: the length and depth of the source when it is compiled, the steps of macros and the size
-//! of results when it runs. Regular expressions are linear in the text.
+//! The cost of an expression is bounded: the length and depth of its source at compile time, the steps of macros and
+//! the size of results at run time. Regular expressions run in time linear in the text.
 //!
 //! Null stands in any slot. It equals only null; any other operation on it is an [`EvalError`].
 //!
-//! Beyond CEL, there are exact decimals, arithmetic and comparisons mix numbers of all types, `duration` knows days, and lists have aggregates (`first`, `last`,
-//! `sum`, `avg`, `min`, `max`, `count`, `stddev`).
+//! As extensions of CEL, there are exact decimals, arithmetic and comparisons accept mixed number types, `duration`
+//! knows days, and lists have aggregates (`first`, `last`, `sum`, `avg`, `min`, `max`, `count`, `stddev`).
 
 mod arith;
 mod batch;
@@ -62,13 +62,13 @@ pub use with::{EvalWithError, eval_with};
 use fast::{BoolNode, DoubleNode};
 use node::{Env, Node};
 
-/// May values of these types be equal, as `==` has it?
+/// Whether values of these types may be equal by `==`.
 #[must_use]
 pub fn comparable(a: &Type, b: &Type) -> bool {
     ty::Ty::from(a).comparable(&ty::Ty::from(b))
 }
 
-/// A compiled expression; clones share it.
+/// A compiled expression. Clones share the compiled form.
 ///
 /// ```
 /// use tidegate_rows::{Row, Schema, Type, Value};
@@ -92,7 +92,7 @@ struct Compiled {
     code: Code,
 }
 
-/// The tree, by what it is asked for most.
+/// The compiled tree, specialised by its most common use.
 #[derive(Clone, Debug)]
 enum Code {
     Bool(BoolNode),
@@ -133,7 +133,7 @@ impl Expr {
     ///
     /// # Errors
     ///
-    /// All that is wrong with the expression: one problem of syntax, or every unknown name and wrong type.
+    /// Everything that is wrong with the expression: one syntax problem, or every unknown name and type mismatch.
     pub fn compile(source: &str, schema: &Schema) -> Result<Self, Vec<Problem>> {
         let parsed = parse::parse(source).map_err(|problem| vec![problem])?;
         let typed = check::check(&parsed, &check::Scope { schema, container: "", lenient: false })?;
@@ -150,17 +150,17 @@ impl Expr {
         Self(Arc::new(Compiled { source, ty, code }))
     }
 
-    /// Compiles a condition: the result must be bool, or `any`, which is then checked when it runs.
+    /// Compiles a condition. The result must be bool, or `any`, which is checked at run time.
     ///
     /// # Errors
     ///
-    /// Like [`Expr::compile`], and if the result is of another type.
+    /// Like [`Expr::compile`], or if the result has another type.
     pub fn condition(source: &str, schema: &Schema) -> Result<Self, Vec<Problem>> {
         let start = source.len() - source.trim_start().len();
         Self::compile(source, schema)?.expect_bool(start..source.trim_end().len())
     }
 
-    /// A condition, if it can be one; what is said otherwise is about `span`.
+    /// Checks that this can be a condition. Otherwise, reports a problem at `span`.
     fn expect_bool(self, span: Range<usize>) -> Result<Self, Vec<Problem>> {
         match self.ty() {
             Type::Bool | Type::Any => Ok(self),
@@ -168,13 +168,13 @@ impl Expr {
         }
     }
 
-    /// The type of the result; null may come instead.
+    /// The type of the result, which may also be null.
     #[must_use]
     pub fn ty(&self) -> &Type {
         &self.0.ty
     }
 
-    /// The text it was compiled from; of a tree, the text that means the same.
+    /// The source text. For a compiled tree, the equivalent text.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.0.source
@@ -184,28 +184,28 @@ impl Expr {
     ///
     /// # Errors
     ///
-    /// What the language calls an error: overflow, division by zero, a missing key, an operand that an operator does not take.
+    /// What CEL calls an error: overflow, division by zero, a missing key, an operand of the wrong type.
     pub fn eval(&self, row: &Row) -> Result<Value, EvalError> {
         let steps = Env::steps();
         self.0.code.eval(&Env::new(row, &steps))
     }
 
-    /// The truth of a condition for a row.
+    /// The result of a condition for a row.
     ///
     /// # Errors
     ///
-    /// As [`Expr::eval`], and if the result is not bool.
+    /// Like [`Expr::eval`], or if the result is not bool.
     #[inline]
     pub fn test(&self, row: &Row) -> Result<bool, EvalError> {
         let steps = Env::steps();
         self.0.code.test(&Env::new(row, &steps))
     }
 
-    /// The number for a row, none for null: what sums and averages add up.
+    /// The numeric value for a row, `None` for null. Sums and averages use it.
     ///
     /// # Errors
     ///
-    /// As [`Expr::eval`], and if the result is not a number.
+    /// Like [`Expr::eval`], or if the result is not a number.
     #[inline]
     pub fn number(&self, row: &Row) -> Result<Option<f64>, EvalError> {
         let steps = Env::steps();
@@ -221,7 +221,7 @@ impl Expr {
         }
     }
 
-    /// The slot, if the expression is just a field: then keys and aggregates can read it by reference.
+    /// The slot, if the expression is a plain field, which keys and aggregates can read by reference.
     #[must_use]
     pub fn as_slot(&self) -> Option<usize> {
         match &self.0.code {

@@ -1,6 +1,6 @@
-//! What may have been meant by a name that is none.
+//! Suggestions for unknown names.
 
-/// The candidate most like a name: at most a third of its letters differ.
+/// The candidate closest to `name`, if it differs in at most a third of the letters, and in no more than four.
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let wanted: String = name.chars().take(64).collect::<String>().to_lowercase();

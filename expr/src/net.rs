@@ -1,9 +1,9 @@
-//! Addresses of networks and ranges of them.
+//! Network addresses and address ranges.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// What [`super::val::Val`] holds of networks.
+/// The network values of [`super::val::Val`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Net {
     Ip(Ip),
@@ -19,13 +19,13 @@ impl fmt::Display for Net {
     }
 }
 
-/// An address. One of version 4 written as one of version 6 is one of version 4.
+/// An address. An IPv4-mapped IPv6 address is stored as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ip(IpAddr);
 
 impl Ip {
-    /// Reads an address. The last 32 bits of one of version 6 may be in the dotted form of version 4, as dual-stack servers log
-    /// `::ffff:10.0.0.1`. Zones are refused.
+    /// Parses an address. The last 32 bits of an IPv6 address may be dotted, as in the `::ffff:10.0.0.1` that
+    /// dual-stack servers log. Zones are refused.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<IpAddr>().ok().map(|ip| Self(ip.to_canonical()))
     }
@@ -38,7 +38,7 @@ impl Ip {
         if self.0.is_ipv4() { 32 } else { 128 }
     }
 
-    /// The address as a number, at the upper end of 128 bits.
+    /// The address bits, left-aligned in 128 bits.
     fn word(self) -> u128 {
         match self.0 {
             IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
@@ -71,7 +71,7 @@ impl Ip {
     pub fn is_link_local_multicast(self) -> bool {
         match self.0 {
             IpAddr::V4(v4) => v4.octets()[..3] == [224, 0, 0],
-            // The scope is in the lower half of the second octet.
+            // The scope is in the low four bits of the second byte.
             IpAddr::V6(v6) => v6.is_multicast() && v6.octets()[1] & 0xf == 2,
         }
     }
@@ -88,7 +88,7 @@ impl fmt::Display for Ip {
     }
 }
 
-/// A range of addresses: those which share the first bits with this one.
+/// An address range: the addresses that share their leading bits with this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cidr {
     pub ip: Ip,
@@ -96,7 +96,7 @@ pub(super) struct Cidr {
 }
 
 impl Cidr {
-    /// Reads a range such as `10.0.0.0/8`.
+    /// Parses a range such as `10.0.0.0/8`.
     pub fn parse(text: &str) -> Option<Self> {
         let (ip, length) = text.split_once('/')?;
         let address: IpAddr = ip.parse().ok()?;

@@ -1,7 +1,8 @@
 //! The compiled tree and its evaluation.
 //!
-//! Parts whose types are known are the specialised nodes of [`super::fast`]; a [`Node`] takes values as they come. Variables of macros
-//! live in a chain on the stack and are addressed by their distance, so evaluation allocates only for values it builds.
+//! Parts of known types are the specialised nodes of [`super::fast`]; a [`Node`] accepts values of any type. Macro
+//! variables form a chain on the stack and are addressed by their distance, so evaluation allocates only for values
+//! it builds.
 
 use std::cell::Cell;
 
@@ -17,10 +18,10 @@ use super::ops;
 use super::set::Keys;
 use super::val::Val;
 
-/// The steps of macros that one evaluation may take.
+/// The maximum number of macro steps in one evaluation.
 pub(super) const STEPS: u32 = 20_000_000;
 
-/// What an expression is evaluated in.
+/// The environment of an evaluation.
 pub(super) struct Env<'a, 's> {
     row: &'a Row,
     vars: Option<&'s Var<'a, 's>>,
@@ -28,7 +29,7 @@ pub(super) struct Env<'a, 's> {
     shared: Option<(&'a Parts, &'s Scratch)>,
 }
 
-/// A variable of a macro, and those around it.
+/// A macro variable, linked to those of the enclosing macros.
 pub(super) struct Var<'a, 's> {
     value: Val<'a>,
     outer: Option<&'s Var<'a, 's>>,
@@ -40,7 +41,7 @@ impl<'a, 's> Env<'a, 's> {
         Self { row, vars: None, steps, shared: None }
     }
 
-    /// Adds the parts that several expressions share, and what is known of them.
+    /// Adds the parts that several expressions share, and their results so far.
     #[inline]
     pub fn sharing(self, parts: &'a Parts, scratch: &'s Scratch) -> Self {
         Self { shared: Some((parts, scratch)), ..self }
@@ -56,7 +57,7 @@ impl<'a, 's> Env<'a, 's> {
         self.shared.map_or_else(|| Err(foreign()), |(parts, scratch)| parts.eval(number, scratch, self))
     }
 
-    /// The counter a new evaluation starts with.
+    /// The step counter of a new evaluation.
     #[inline]
     pub fn steps() -> Cell<u32> {
         Cell::new(STEPS)
@@ -73,7 +74,7 @@ impl<'a, 's> Env<'a, 's> {
         inner(&Env { row: self.row, vars: Some(&var), steps: self.steps, shared: self.shared })
     }
 
-    /// The variable so many macros out.
+    /// The variable `distance` levels out.
     pub fn var(&self, distance: usize) -> Val<'a> {
         let mut var = self.vars;
         for _ in 0..distance {
@@ -82,11 +83,11 @@ impl<'a, 's> Env<'a, 's> {
         var.map_or(Val::NULL, |v| v.value.clone())
     }
 
-    /// Counts a value that a macro collects by its size, which bounds what all of them together hold.
+    /// Charges steps for a value that a macro collects, by its size. This bounds the total size of collected values.
     pub fn charge(&self, value: &Val<'_>) -> Result<(), EvalError> {
         const BYTES_PER_STEP: usize = 16;
         let size = match value {
-            // What was borrowed from the row is not made anew.
+            // A value borrowed from the row allocates nothing.
             Val::Own(Value::String(text)) => text.len(),
             Val::Own(Value::Bytes(bytes)) => bytes.len(),
             Val::Own(Value::List(items)) => items.len() * size_of::<Value>(),
@@ -97,7 +98,7 @@ impl<'a, 's> Env<'a, 's> {
         self.step()
     }
 
-    /// Counts a step; an error when too many were taken.
+    /// Counts a step. Fails if there were too many.
     pub fn step(&self) -> Result<(), EvalError> {
         let left = self.steps.get();
         self.steps.set(left.saturating_sub(1));
@@ -105,12 +106,12 @@ impl<'a, 's> Env<'a, 's> {
     }
 }
 
-/// A compiled expression or a part of one.
+/// A compiled expression or part of one.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Const(Val<'static>),
     Slot(usize),
-    /// A variable of a macro, by its distance.
+    /// A macro variable, by its distance.
     Var(usize),
     Bool(Box<BoolNode>),
     Int(Box<IntNode>),
@@ -118,23 +119,23 @@ pub(super) enum Node {
     Cond(Box<(BoolNode, Node, Node)>),
     Arith(Op, Box<(Node, Node)>),
     Neg(Box<Node>),
-    /// A whole number as a decimal; null stays null.
+    /// A whole number converted to a decimal; null stays null.
     Decimal(Box<Node>),
     Index(Box<(Node, Node)>),
     OptionalIndex(Box<(Node, Node)>),
     Select(Box<(Node, Node)>),
-    /// Elements, and whether each is an optional that may be left out.
+    /// Elements, each with whether it is an optional that may be left out.
     List(Box<[(Node, bool)]>),
     Map(Box<[(Node, Node, bool)]>),
     Call(&'static Function, Box<[Node]>),
-    /// The first that is not null; those behind it are not evaluated.
+    /// The first value that is not null; later ones are not evaluated.
     Coalesce(Box<[Node]>),
     Comprehension(Box<Comprehension>),
-    /// `optMap`, `optFlatMap` and `bind`: the second runs with the first as variable.
+    /// `optMap`, `optFlatMap` and `bind`: evaluates the second with the first bound to a variable.
     Let(Binding, Box<(Node, Node)>),
-    /// A part that several expressions share, by its number.
+    /// A part that several expressions share, by its index.
     Shared(usize),
-    /// Fails whenever it is reached: what the checker would refuse where no check is wanted.
+    /// Fails whenever it is reached: something the strict checker refuses, compiled by the lenient one.
     Fail(EvalError),
 }
 
@@ -142,14 +143,14 @@ pub(super) enum Node {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Binding {
     Plain,
-    /// The variable is what is in the optional; the result is put into one.
+    /// The variable is the content of the optional; the result is wrapped in an optional.
     OptMap,
-    /// Likewise, but the result is an optional already.
+    /// The same, but the result is already an optional.
     OptFlatMap,
 }
 
 impl Node {
-    /// The value, if it is there already: operands that are slots or constants need no evaluation.
+    /// The value, if it can be borrowed: slots and constants need no evaluation.
     #[inline]
     pub fn peek<'a>(&'a self, env: &Env<'a, '_>) -> Option<&'a Value> {
         match self {
@@ -237,7 +238,7 @@ fn coalesce<'a>(args: &'a [Node], env: &Env<'a, '_>) -> Result<Val<'a>, EvalErro
     Ok(Val::NULL)
 }
 
-/// What is in an optional.
+/// The content of an optional.
 fn inside(value: Val<'_>) -> Result<Option<Val<'static>>, EvalError> {
     match value {
         Val::Optional(inner) => Ok(inner.map(|v| (*v).clone())),
@@ -263,7 +264,7 @@ fn call<'a>(function: &'static Function, args: &'a [Node], env: &Env<'a, '_>) ->
     Ok(result)
 }
 
-/// Calls a function, and names it if it takes no such arguments.
+/// Calls a function. If no overload fits, the error names the function.
 pub(super) fn named(function: &'static Function, args: &[Val<'_>]) -> Result<Val<'static>, EvalError> {
     (function.call)(args).map_err(|error| match error.0 {
         Kind::NoMatch => {

@@ -1,7 +1,8 @@
-//! The operators on values whose types are known at run time only: equality, order, membership, selection.
+//! Operators on values whose types are known only at run time: equality, order, membership, selection.
 //!
-//! Numbers compare by amount whatever their types. They are equal if they are the same number. An int or uint is ordered with a double as
-//! doubles are, as CEL has it; a decimal is ordered with any number exactly.
+//! Numbers compare by amount, whatever their types. They are equal only if they are exactly the same number. As in
+//! CEL, an int or uint is ordered with a double after conversion to a double; a decimal is ordered with any number
+//! exactly.
 
 use std::cmp::Ordering;
 
@@ -10,7 +11,7 @@ use tidegate_rows::Value;
 use super::error::{EvalError, Kind, Op, Tag};
 use super::val::Val;
 
-/// CEL's equality of two plain values: false for different types, except numbers.
+/// CEL's equality of two plain values: values of different types are unequal, except for numbers.
 #[inline]
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -27,7 +28,8 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Are these the same number? Not as doubles: many ints round to one of those, and then equality would not be transitive, as keys need it.
+/// Whether these are the same number. They are not compared as doubles: several ints round to the same double, and
+/// equality would no longer be transitive, as keys require.
 fn same_number(a: &Value, b: &Value) -> bool {
     let whole = |v: &Value| match v {
         Value::Int(v) => Some(i128::from(*v)),
@@ -65,7 +67,7 @@ pub(super) fn equal(a: &Val<'_>, b: &Val<'_>) -> bool {
     }
 }
 
-/// The order of two numbers, none if one is NaN.
+/// The order of two numbers, or `None` if one is NaN.
 fn number_order(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
@@ -118,13 +120,14 @@ pub(super) fn compare_plain(op: Op, a: &Value, b: &Value) -> Result<bool, EvalEr
     }
 }
 
-/// Does `new` take the place of the least or greatest that was `held` so far? NaN does, and keeps it: wherever it stands in a list.
+/// Whether `new` replaces the least or greatest value `held` so far. NaN always does, and is never replaced, wherever
+/// it stands in a list.
 pub(super) fn replaces(better: Op, new: &Val<'_>, held: &Val<'_>) -> Result<bool, EvalError> {
     let nan = matches!(new.data(), Some(Value::Double(v)) if v.is_nan());
     Ok(compare(better, new, held)? || nan)
 }
 
-/// `needle in haystack`: an element of a list, or a key of a map.
+/// `needle in haystack`: whether it is an element of the list, or a key of the map.
 pub(super) fn contains(needle: &Val<'_>, haystack: &Val<'_>) -> Result<bool, EvalError> {
     if let Some(items) = haystack.items() {
         return Ok(items.iter().any(|item| equal(&item, needle)));
@@ -135,7 +138,7 @@ pub(super) fn contains(needle: &Val<'_>, haystack: &Val<'_>) -> Result<bool, Eva
     }
 }
 
-/// The place an index names: ints, uints, and whole doubles and decimals do.
+/// The position that an index denotes: an int, a uint, or a whole double or decimal.
 fn place(index: &Value) -> Option<i64> {
     match index {
         Value::Int(v) => Some(*v),
@@ -146,11 +149,11 @@ fn place(index: &Value) -> Option<i64> {
     }
 }
 
-/// `container[key]`; none if nothing is there.
+/// `container[key]`, or `None` if there is nothing.
 pub(super) fn lookup<'a>(container: &Val<'a>, key: &Val<'_>) -> Result<Option<Val<'a>>, EvalError> {
     let none = || EvalError(Kind::Binary(Op::Index, container.tag(), key.tag()));
     let Some(key) = key.data() else { return Err(none()) };
-    // A borrowed container lends its elements; of others they are cloned.
+    // A borrowed container lends its elements; those of others are cloned.
     match container {
         Val::Ref(Value::Map(entries)) => return Ok(entries.iter().find(|(k, _)| same(k, key)).map(|(_, v)| Val::Ref(v))),
         Val::Ref(Value::List(items)) => {
@@ -167,7 +170,7 @@ pub(super) fn lookup<'a>(container: &Val<'a>, key: &Val<'_>) -> Result<Option<Va
     Ok(usize::try_from(index).ok().and_then(|i| items.get(i)).map(Val::into_static))
 }
 
-/// `container[key]`, an error if nothing is there. Of an optional the result is one too.
+/// `container[key]`, or an error if there is nothing. For an optional, the result is an optional too.
 pub(super) fn index<'a>(container: &Val<'a>, key: &Val<'_>) -> Result<Val<'a>, EvalError> {
     if let Val::Optional(_) = container {
         return optional_index(container, key);
@@ -214,7 +217,7 @@ pub(super) fn has(operand: &Val<'_>, field: &Val<'_>) -> Result<bool, EvalError>
     }
 }
 
-/// Is this a key that maps may have?
+/// Converts a value to a map key. Fails if maps can't have such keys.
 pub(super) fn map_key(key: &Val<'_>) -> Result<Value, EvalError> {
     match key.data() {
         Some(key @ (Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_))) => Ok(key.clone()),
@@ -222,7 +225,7 @@ pub(super) fn map_key(key: &Val<'_>) -> Result<Value, EvalError> {
     }
 }
 
-/// The tag of an operand that is null if it has no value.
+/// The tag of an operand, or the tag of null if it has no value.
 pub(super) fn tag_or_null<T>(value: Option<T>, tag: Tag) -> Tag {
     if value.is_some() { tag } else { Tag::Null }
 }

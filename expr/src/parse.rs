@@ -1,7 +1,8 @@
-//! Text to syntax tree: the `cel` crate's Pratt parser behind limits which keep every later walk over the tree within the stack.
+//! Parses text to a syntax tree, with the `cel` crate's Pratt parser behind limits that keep every later walk over
+//! the tree within the stack.
 //!
-//! The tokens are looked at first. Bad tokens, brackets that do not match and nesting beyond [`MAX_DEPTH`] are reported from them, so
-//! the parser only sees texts whose tree is shallow. The tokens then also tell where a node of the tree begins and ends.
+//! Tokens are checked first. Bad tokens, unbalanced brackets and nesting beyond [`MAX_DEPTH`] are reported from them,
+//! so the parser only sees texts whose tree is shallow. The tokens also say where a node of the tree starts and ends.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -14,26 +15,27 @@ use cel::parser::pratt_parser::{Lexer, Token, TokenKind};
 use super::problem::Problem;
 use super::quoted::Quoted;
 
-/// The longest source, in bytes.
+/// The maximum source length, in bytes.
 pub(super) const MAX_SOURCE: usize = 1 << 20;
-/// The deepest syntax tree. A chain such as `a + b + c` is as deep as it is long; `&&`, `||` and commas do not count.
+/// The maximum depth of the syntax tree. A chain such as `a + b + c` is as deep as it is long; `&&`, `||` and commas
+/// do not count.
 pub(super) const MAX_DEPTH: usize = 160;
 
-/// How fields are named that no identifier spells.
+/// How to write field names that are not identifiers.
 const IN_BACKTICKS: &str = "a name that is no identifier is written in backticks, as in `` `user-agent` ``";
 
-/// A syntax tree with what is needed to say where its nodes are.
+/// A syntax tree, with what is needed to locate its nodes in the source.
 pub(super) struct Parsed<'s> {
     pub ast: IdedExpr,
     pub source: &'s str,
     places: Places,
 }
 
-/// Where the nodes of a syntax tree are.
+/// The locations of the nodes of a syntax tree.
 enum Places {
-    /// Where the tokens of the source are.
+    /// From the tokens of the source.
     Source { quoted: Option<Quoted>, tokens: Tokens, offsets: OnceCell<Option<Arc<SourceInfo>>> },
-    /// Where the maker of the tree says: the spans of its nodes by their number.
+    /// From the builder of the tree: the span of each node, indexed by its id.
     Given(Vec<Range<usize>>),
 }
 
@@ -44,7 +46,7 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Reads the tokens of `source` and checks what can be checked on them alone.
+    /// Tokenizes `source` and checks everything that tokens alone reveal.
     pub fn read(source: &str) -> Result<Self, Problem> {
         if source.len() > MAX_SOURCE {
             let message = format!("the expression is {} bytes long, at most {MAX_SOURCE} are allowed", source.len());
@@ -90,12 +92,12 @@ impl Tokens {
         self.list.get(index).map_or(0, |t| t.end)
     }
 
-    /// The index of the bracket that belongs to the bracket at `index`.
+    /// The index of the bracket that matches the bracket at `index`.
     pub fn partner(&self, index: usize) -> usize {
         self.partner.get(index).copied().unwrap_or(index)
     }
 
-    /// Widens a span so that no bracket in it lacks its partner.
+    /// Widens a span until it contains the partner of every bracket in it.
     fn balanced(&self, span: Range<usize>) -> Range<usize> {
         let mut wide = span.clone();
         let first = self.list.partition_point(|t| t.start < span.start);
@@ -110,10 +112,11 @@ impl Tokens {
     }
 }
 
-/// Finds the partner of each bracket, and bounds the depth of the tree that these tokens can make.
+/// Matches brackets, and bounds the depth of the tree that these tokens can form.
 fn match_brackets(source: &str, tokens: &[Token]) -> Result<Vec<usize>, Problem> {
     let mut partner: Vec<usize> = (0..tokens.len()).collect();
-    // Per open bracket: its index, and the operators in a row (and conditionals) on its level, each one level of tree.
+    // Per open bracket: its index, and the number of chained operators and of conditionals at its level. Each adds
+    // one level to the tree.
     let mut open: Vec<(usize, usize, usize)> = vec![(0, 0, 0)];
     let mut depth = 0;
     for (index, token) in tokens.iter().enumerate() {
@@ -215,12 +218,12 @@ pub(super) fn parse(source: &str) -> Result<Parsed<'_>, Problem> {
 }
 
 fn parser() -> PrattParser {
-    // The depth is bounded by the tokens already; the parser's own limit is only above it.
+    // The tokens already bound the depth; the parser's own limit must only be higher.
     let depth = u16::try_from(MAX_DEPTH * 2).unwrap_or(u16::MAX);
     PrattParser::new().max_recursion_depth(depth).enable_optional_syntax(true).enable_ident_escape_syntax(true)
 }
 
-/// The first error of the parser; those after it are mostly its consequences.
+/// The parser's first error; later ones are mostly consequences of it.
 fn first_problem(source: &str, tokens: &Tokens, errors: &cel::ParseErrors) -> Problem {
     let Some(error) = errors.errors.first() else { return Problem::new(0..source.len(), "the expression cannot be parsed") };
     let known = error.source_info.as_ref().and_then(|info| info.offset_for(error.expr_id));
@@ -244,7 +247,7 @@ fn first_problem(source: &str, tokens: &Tokens, errors: &cel::ParseErrors) -> Pr
     Problem::new(span, message)
 }
 
-/// The token at a place of the parser, which is a line and a column in bytes, both from 1.
+/// The token at a parser position: a line and a byte column, both counted from 1.
 fn position(source: &str, tokens: &Tokens, (line, column): (isize, isize)) -> Range<usize> {
     let (line, column) = (usize::try_from(line).unwrap_or(1), usize::try_from(column).unwrap_or(1));
     let before: usize = source.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
@@ -253,12 +256,12 @@ fn position(source: &str, tokens: &Tokens, (line, column): (isize, isize)) -> Ra
 }
 
 impl Parsed<'_> {
-    /// A syntax tree that was made without a source. Its nodes have these spans by their number.
+    /// A syntax tree built without a source. `spans` holds the spans of its nodes, indexed by id.
     pub fn of_tree(ast: IdedExpr, spans: Vec<Range<usize>>) -> Self {
         Self { ast, source: "", places: Places::Given(spans) }
     }
 
-    /// The bytes of the source a node of the tree was written in.
+    /// The byte range of the source that a node was parsed from.
     pub fn span(&self, node: &IdedExpr) -> Range<usize> {
         match &self.places {
             Places::Source { tokens, .. } => {
@@ -270,7 +273,7 @@ impl Parsed<'_> {
         }
     }
 
-    /// The bytes of the name in a call, which has so many parts with dots between them.
+    /// The byte range of the name in a call; the name has `parts` components separated by dots.
     pub fn name_span(&self, call: &IdedExpr, parts: usize) -> Range<usize> {
         let span = self.span(call);
         let Places::Source { tokens, .. } = &self.places else { return span };
@@ -283,7 +286,7 @@ impl Parsed<'_> {
         }
     }
 
-    /// Widens `span` by the tokens of `node` and of what is below it.
+    /// Widens `span` to cover the tokens of `node` and of its descendants.
     fn cover(&self, tokens: &Tokens, node: &IdedExpr, span: &mut Option<Range<usize>>) {
         if let Some((start, end)) = self.offset(node.id) {
             let end = tokens.own_end(node, start).unwrap_or(end);
@@ -312,7 +315,7 @@ impl Parsed<'_> {
 }
 
 impl Tokens {
-    /// Where the text that belongs to the node itself ends: at the closing bracket of a call, after the name of a selection.
+    /// Where the text of the node itself ends: at the closing bracket of a call, or after the name of a selection.
     fn own_end(&self, node: &IdedExpr, start: usize) -> Option<usize> {
         let index = self.at(start)?;
         let end = match self.kind(index)? {
@@ -329,8 +332,8 @@ impl Tokens {
     }
 }
 
-/// The offsets of all nodes. The parser gives them out with its errors only, so the source is parsed once more with a stray bracket
-/// behind it, which changes nothing before it. That is paid only when there is a problem to report.
+/// The offsets of all nodes. The parser reveals them only with its errors, so the source is parsed again with a stray
+/// bracket appended, which does not affect what precedes it. This happens only when there is a problem to report.
 fn offsets(source: &str) -> Option<Arc<SourceInfo>> {
     let failed = parser().parse(&format!("{source}\n)")).err()?;
     failed.errors.iter().find_map(|e| e.source_info.clone())

@@ -1,18 +1,19 @@
-//! What is wrong with an expression as it is written, and where.
+//! Compile-time problems of an expression, and their locations.
 
 use std::fmt;
 use std::ops::Range;
 
-/// A compile problem: where in the expression, what, and the nearest valid name if one is close.
+/// A compile-time problem: where in the expression, what, and the nearest valid name if one is close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The bytes of the source it is about.
+    /// The byte range of the source it is about.
     pub span: Range<usize>,
     /// One phrase, such as `expected bool, found int`.
     pub message: String,
-    /// What may have been meant by an unknown name.
+    /// A valid name close to the unknown one.
     pub nearest: Option<String>,
-    /// Is it a constant part that has no value, such as `1 / 0`? What is written is sound then, but fails for every record.
+    /// Whether this is a constant part that has no value, such as `1 / 0`. Such an expression is valid but fails for
+    /// every record.
     pub constant: bool,
 }
 

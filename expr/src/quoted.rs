@@ -1,7 +1,8 @@
-//! Names in backticks: fields that no identifier can spell, such as `` `user-agent` ``, `` `@timestamp` `` or `` `in` ``.
+//! Names in backticks: fields that are not valid identifiers, such as `` `user-agent` ``, `` `@timestamp` `` or ``
+//! `in` ``.
 //!
-//! CEL has backticks behind a dot only, and for few characters. Here the parser is given an identifier of the same length in the place of
-//! each such name, so that all places stay what they are, and the names are put back into its tree.
+//! CEL allows backticks only after a dot, and only for few characters. So each such name is replaced by an identifier
+//! of the same length before parsing, which keeps all positions intact, and the names are restored in the tree.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,31 +11,31 @@ use cel::parser::pratt_parser::TokenKind;
 
 use super::parse::Tokens;
 
-/// The name of a token that is one in backticks.
+/// The name in a backtick token.
 pub(super) fn name(token: &str) -> Option<&str> {
     token.strip_prefix('`')?.strip_suffix('`').filter(|name| !name.is_empty())
 }
 
-/// The name of a field as it is written in an expression: in backticks if it is no identifier.
+/// A field name as written in an expression: in backticks unless it is an identifier.
 pub(super) fn spelt(name: &str) -> String {
     if is_identifier(name) { name.to_owned() } else { format!("`{name}`") }
 }
 
-/// Can an expression spell this name without backticks?
+/// Whether an expression can use this name without backticks.
 pub(super) fn is_identifier(name: &str) -> bool {
     let Ok(tokens) = Tokens::read(name) else { return false };
     matches!(tokens.list.as_slice(), [token] if token.kind == TokenKind::TokIdent && token.end - token.start == name.len())
         && !name.starts_with('`')
 }
 
-/// A source with identifiers in the place of names in backticks.
+/// A source with its backtick names replaced by identifiers.
 pub(super) struct Quoted {
     pub text: String,
     names: HashMap<String, String>,
 }
 
 impl Quoted {
-    /// None if there is no such name, or too many to find identifiers for.
+    /// `None` if there are no such names, or no free identifiers of the right lengths.
     pub fn new(source: &str, tokens: &Tokens) -> Option<Self> {
         let idents = || tokens.list.iter().filter(|token| token.kind == TokenKind::TokIdent).map(|token| token.start..token.end);
         let taken: HashSet<&str> = idents().filter_map(|place| source.get(place)).collect();
@@ -63,7 +64,7 @@ impl Quoted {
         (!quoted.names.is_empty()).then_some(quoted)
     }
 
-    /// Puts the names back into a tree.
+    /// Restores the original names in a tree.
     pub fn restore(&self, e: &mut IdedExpr) {
         match &mut e.expr {
             Ast::Ident(name) => self.rename(name),

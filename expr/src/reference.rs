@@ -1,18 +1,18 @@
-//! The reference of the language, `docs/expressions.md`, written from the tables of functions, macros and operators.
+//! Generates the language reference, `docs/expressions.md`, from the tables of functions, macros and operators.
 
 use std::fmt::Write;
 
 use super::functions::{Function, GROUPS, MACROS, Style, T};
 use super::{arith, functions, node, parse};
 
-/// An operator, described.
+/// The description of an operator.
 struct Operator {
     form: &'static str,
     doc: &'static str,
     examples: &'static [(&'static str, &'static str)],
 }
 
-/// The operators, those that bind tightest first.
+/// The operators, from the tightest binding to the loosest.
 const OPERATORS: &[Operator] = &[
     Operator {
         form: "m.f, l[i], m[k]",
@@ -61,7 +61,7 @@ const OPERATORS: &[Operator] = &[
     Operator { form: "c ? a : b", doc: "`a` if `c` holds, else `b`.", examples: &[("1 < 2 ? 'yes' : 'no'", "'yes'")] },
 ];
 
-/// The page on the language: types, rules, limits, operators, macros and functions, each with examples.
+/// The reference page of the language: types, rules, limits, operators, macros and functions, each with examples.
 ///
 /// ```
 /// let page = tidegate_expr::reference();
@@ -88,14 +88,14 @@ pub fn reference() -> String {
     table(&mut page, "Macro", MACROS.iter().map(|m| (m.forms.iter().map(ToString::to_string).collect(), m.doc, m.examples)));
     page.push_str("\n## Functions\n\nA function before whose name stands a type and a dot is called on a value: `string.trim()` as `name.trim()`. `T` is any type.\n");
     for (title, functions) in GROUPS {
-        // Writing to a string does not fail.
+        // Writing to a string can't fail.
         let _ = write!(page, "\n### {title}\n\n");
         table(&mut page, "Function", functions.iter().map(|f| (signatures(f), f.doc, f.examples)));
     }
     page
 }
 
-/// Every example of the reference: an expression, and another that it is equal to.
+/// All examples of the reference: pairs of an expression and another that it equals.
 pub fn examples() -> impl Iterator<Item = (&'static str, &'static str)> {
     let of_operators = OPERATORS.iter().flat_map(|o| o.examples);
     let of_functions = GROUPS.iter().flat_map(|(_, functions)| functions.iter()).flat_map(|f| f.examples);
@@ -118,7 +118,7 @@ fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-/// The ways to call a function, as in `string.charAt(int) -> string`.
+/// The signatures of a function, such as `string.charAt(int) -> string`.
 fn signatures(function: &Function) -> Vec<String> {
     let mut forms = Vec::new();
     if matches!(function.name, "math.greatest" | "math.least") {

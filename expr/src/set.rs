@@ -1,4 +1,4 @@
-//! Constant lists on the right of `in`, as hash sets.
+//! Constant lists on the right side of `in`, as hash sets.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
@@ -9,10 +9,10 @@ use super::error::EvalError;
 use super::ops;
 use crate::canonical::canonical;
 
-/// Below this many elements a scan is at least as fast.
+/// Below this many elements, a scan is at least as fast.
 const SMALL: usize = 6;
 
-/// The texts of a constant list.
+/// The strings of a constant list.
 #[derive(Clone, Debug)]
 pub(super) struct TextSet {
     texts: Texts,
@@ -26,7 +26,7 @@ enum Texts {
 }
 
 impl TextSet {
-    /// The set, if the list is of texts (and nulls) only.
+    /// The set, if the list has only strings (and nulls).
     pub fn new(items: &[Value]) -> Option<Self> {
         if !items.iter().all(|v| matches!(v, Value::String(_) | Value::Null)) {
             return None;
@@ -53,7 +53,7 @@ pub(super) struct ConstSet {
 }
 
 impl ConstSet {
-    /// The set, if the list is of scalars only.
+    /// The set, if the list has only scalars.
     pub fn new(items: &[Value]) -> Option<Self> {
         if items.iter().any(|v| matches!(v, Value::List(_) | Value::Map(_))) {
             return None;
@@ -71,18 +71,18 @@ impl ConstSet {
     }
 }
 
-/// The keys of a map in the making.
+/// The keys of a map under construction.
 #[derive(Default)]
 pub(super) struct Keys(HashSet<Value, FixedState>);
 
 impl Keys {
-    /// Adds a key; an error if it is there already.
+    /// Adds a key. Fails if it is already there.
     pub fn add(&mut self, key: &Value) -> Result<(), EvalError> {
         if self.0.insert(canonical(key)) { Ok(()) } else { Err(EvalError::message(format!("the key {} occurs twice", Plain(key)))) }
     }
 }
 
-/// Is equality that of canonical forms? Not for NaN.
+/// Whether `==` on this value is equality of canonical forms. It is not for NaN; lists and maps don't go into sets.
 fn exact(value: &Value) -> bool {
     match value {
         Value::Double(v) => !v.is_nan(),

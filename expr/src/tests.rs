@@ -1,4 +1,5 @@
-//! What expressions promise: where problems are, what null does, that nothing overflows, and that hostile input ends.
+//! What expressions guarantee: where problems point, how null behaves, that nothing overflows, and that hostile input
+//! terminates.
 
 mod agreement;
 mod constants;
@@ -13,7 +14,7 @@ use tidegate_rows::{Row, Schema, Type, Value};
 
 use super::Expr;
 
-/// The fields the tests use.
+/// The fields used by the tests.
 fn schema() -> Schema {
     Schema::new([
         ("amount", Type::Double),
@@ -46,7 +47,7 @@ fn compile(source: &str) -> Expr {
     Expr::compile(source, &schema()).unwrap_or_else(|problems| panic!("{source}: {problems:?}"))
 }
 
-/// The result over a row, errors as text.
+/// The result for a row, with errors as text.
 fn eval_over(source: &str, row: &Row) -> Result<Value, String> {
     match Expr::compile(source, &schema()) {
         Ok(expr) => expr.eval(row).map_err(|error| error.to_string()),

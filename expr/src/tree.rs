@@ -1,7 +1,7 @@
 //! Expressions as trees, for front ends that have no text: rules, SQL.
 //!
-//! A [`Tree`] becomes the same syntax tree that the parser makes of a text, and goes through the same checker. It prints as the text that
-//! means the same.
+//! A [`Tree`] becomes the same syntax tree that the parser makes of a text, and goes through the same checker. It
+//! prints as the equivalent text.
 
 mod lower;
 mod print;
@@ -16,8 +16,8 @@ use super::parse::{self, Parsed, Tokens};
 use super::problem::Problem;
 use super::{Expr, check};
 
-/// An expression as a tree. Each node may carry a span of the caller's own: problems are told with the span of their node, or of the nearest
-/// node around it that has one.
+/// An expression as a tree. Each node may carry a span that the caller defines. A problem is reported with the span
+/// of its node, or of the nearest enclosing node that has one.
 ///
 /// ```
 /// use tidegate_expr::{Operator, Tree};
@@ -45,22 +45,22 @@ pub struct Tree {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Node {
-    /// Null, a bool, a number or text: what has a literal.
+    /// Null, a bool, a number or text: the values that have a literal.
     Value(Value),
     Field(String),
     Op(Operator, Vec<Tree>),
-    /// The field of an operand; with `true`, whether it is there.
+    /// A field of an operand; with `true`, whether the field is there.
     Select(Box<Tree>, String, bool),
     Call(String, Vec<Tree>),
-    /// A call on the first operand: of a function, or of a macro, whose first arguments are names.
+    /// A call on the first operand, of a function or of a macro, whose first arguments are names.
     Method(Box<Tree>, String, Vec<Tree>),
-    /// Elements; with `true` an optional, which may add nothing.
+    /// Elements; an element with `true` is an optional, which may add nothing.
     List(Vec<(Tree, bool)>),
-    /// Likewise.
+    /// Keys and values; an entry with `true` is optional as in a list.
     Map(Vec<(Tree, Tree, bool)>),
 }
 
-/// An operator, and the number of its operands.
+/// An operator. It determines the number of operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     /// `a + b`
@@ -108,7 +108,7 @@ impl Tree {
         Self { node, span: None }
     }
 
-    /// A constant. What has no literal in the language becomes a call: `timestamp('..')`, `duration('..')`, `decimal('..')`.
+    /// A constant. Values without a literal become a call: `timestamp('..')`, `duration('..')`, `decimal('..')`.
     #[must_use]
     pub fn value(value: Value) -> Self {
         let call = |name: &str| Self::call(name, [Self::new(Node::Value(Value::string(Plain(&value).to_string())))]);
@@ -123,22 +123,23 @@ impl Tree {
         }
     }
 
-    /// A field of the records, or a name that a macro around it gives.
+    /// A field of the records, or a variable of an enclosing macro.
     pub fn field(name: impl Into<String>) -> Self {
         Self::new(Node::Field(name.into()))
     }
 
-    /// An operator on its operands.
+    /// An operator applied to its operands.
     pub fn op(operator: Operator, operands: impl IntoIterator<Item = Tree>) -> Self {
         Self::new(Node::Op(operator, operands.into_iter().collect()))
     }
 
-    /// A call of a function; one in a namespace has its full name, `math.abs`.
+    /// A call of a function. A function in a namespace has its full name, `math.abs`.
     pub fn call(name: impl Into<String>, args: impl IntoIterator<Item = Tree>) -> Self {
         Self::new(Node::Call(name.into(), args.into_iter().collect()))
     }
 
-    /// A call on this: `name.startsWith('a')`; or a macro over it, whose first arguments are names: `tags.exists(t, t == 'a')`.
+    /// A method call on this tree: `name.startsWith('a')`. Or a macro over it, whose first arguments are names:
+    /// `tags.exists(t, t == 'a')`.
     #[must_use]
     pub fn method(self, name: impl Into<String>, args: impl IntoIterator<Item = Tree>) -> Self {
         Self::new(Node::Method(Box::new(self), name.into(), args.into_iter().collect()))
@@ -166,41 +167,41 @@ impl Tree {
         Self::new(Node::Map(entries.into_iter().map(|(key, value)| (key, value, false)).collect()))
     }
 
-    /// The same with a span, in whatever the caller counts.
+    /// The same tree with a span, in units the caller chooses.
     #[must_use]
     pub fn at(self, span: Range<usize>) -> Self {
         Self { span: Some(span), ..self }
     }
 
-    /// The tree of a text, each node with its span in it.
+    /// Parses a text. Each node gets its span in the text.
     ///
     /// # Errors
     ///
-    /// The text is no expression.
+    /// The text can't be parsed as an expression.
     pub fn parse(source: &str) -> Result<Self, Problem> {
         read::tree(&parse::parse(source)?)
     }
 
-    /// Compiles the tree against the fields of `schema`, as [`Expr::compile`] does a text.
+    /// Compiles the tree against the fields of `schema`, as [`Expr::compile`] does for a text.
     ///
     /// # Errors
     ///
-    /// All that is wrong with it, each problem with the span of its node.
+    /// Everything that is wrong with it, each problem with the span of its node.
     pub fn compile(&self, schema: &Schema) -> Result<Expr, Vec<Problem>> {
         let (ast, spans) = lower::tree(self).map_err(|problem| vec![problem])?;
         let source = self.to_string();
-        // The limits of a text hold for a tree as well.
+        // The limits of a text apply to a tree as well.
         let whole = self.span.clone().unwrap_or_default();
         Tokens::read(&source).map_err(|problem| vec![Problem { span: whole, ..problem }])?;
         let typed = check::check(&Parsed::of_tree(ast, spans), &check::Scope { schema, container: "", lenient: false })?;
         Ok(Expr::of(source, typed))
     }
 
-    /// Compiles the tree as a condition, as [`Expr::condition`] does a text.
+    /// Compiles the tree as a condition, as [`Expr::condition`] does for a text.
     ///
     /// # Errors
     ///
-    /// Like [`Tree::compile`], and if the result cannot be a bool.
+    /// Like [`Tree::compile`], or if the result can't be a bool.
     pub fn condition(&self, schema: &Schema) -> Result<Expr, Vec<Problem>> {
         self.compile(schema)?.expect_bool(self.span.clone().unwrap_or_default())
     }
@@ -229,7 +230,7 @@ impl Operator {
         Self::OptIndex,
     ];
 
-    /// How it is written, and how tightly it binds.
+    /// How the operator is written, and how tightly it binds.
     fn form(self) -> (&'static str, u8) {
         match self {
             Self::If => ("?", 0),
@@ -254,7 +255,7 @@ impl Operator {
         }
     }
 
-    /// Does it take so many operands?
+    /// Whether the operator takes this many operands.
     pub(super) fn takes(self, operands: usize) -> bool {
         match self {
             Self::And | Self::Or => operands >= 2,

@@ -1,4 +1,4 @@
-//! The types the checker reasons with: those of schemas, and CEL's type values and optionals beside them.
+//! The types the checker works with: those of schemas, and CEL's type values and optionals.
 
 use std::fmt;
 
@@ -19,11 +19,11 @@ pub(super) enum Ty {
     Duration,
     List(Box<Ty>),
     Map(Box<Ty>, Box<Ty>),
-    /// The type of types.
+    /// The type of type values.
     Type,
-    /// An address of a network.
+    /// A network address.
     Ip,
-    /// A range of addresses.
+    /// An address range.
     Cidr,
     Optional(Box<Ty>),
     /// Decided at run time.
@@ -43,12 +43,13 @@ impl Ty {
         matches!(self, Self::Int | Self::Uint | Self::Double | Self::Decimal)
     }
 
-    /// May a value of this type stand where a bool is needed?
+    /// Whether a value of this type may be used where a bool is needed.
     pub fn may_be_bool(&self) -> bool {
         matches!(self, Self::Bool | Self::Any)
     }
 
-    /// May the two be compared with `==`? Numbers of different types may, and null with everything.
+    /// Whether `==` may compare the two. Numbers of different types are comparable, and null is comparable with
+    /// everything.
     pub fn comparable(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any | Self::Null, _) | (_, Self::Any | Self::Null) => true,
@@ -58,7 +59,7 @@ impl Ty {
         }
     }
 
-    /// The narrowest type that holds values of both. Null fits into every type.
+    /// The narrowest type that holds values of both. Null fits every type.
     pub fn join(self, other: Self) -> Self {
         match (self, other) {
             (a, b) if a == b => a,
@@ -70,7 +71,7 @@ impl Ty {
         }
     }
 
-    /// The type of rows closest to this one: types and addresses are text there, and an empty optional is null.
+    /// The closest type that a row can hold: types and addresses become text, and an empty optional becomes null.
     pub fn to_row(&self) -> Type {
         match self {
             Self::Null => Type::Null,

@@ -1,7 +1,8 @@
-//! What expressions compute with: the values of rows, borrowed where possible, and what rows cannot hold, types and optionals.
+//! The values of a running expression: values of rows, borrowed where possible, and values that rows can't hold, such
+//! as types and optionals.
 //!
-//! A list or map is a [`Value`] unless something in it is not; only then it is one of the rich forms here. So lists of records are
-//! never copied to be looked at.
+//! A list or map is a [`Value`] unless it contains something that is not; only then it takes one of the rich forms
+//! here. So reading the lists of a record never copies them.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tidegate_rows::Value;
 use super::error::{EvalError, Kind, Tag};
 use super::net::Net;
 
-/// A value while an expression runs. `'a` is the row's and the expression's.
+/// A value during evaluation. `'a` is the lifetime of the row and the expression.
 #[derive(Clone, Debug)]
 pub(super) enum Val<'a> {
     Ref(&'a Value),
@@ -19,9 +20,9 @@ pub(super) enum Val<'a> {
     Type(&'static str),
     Net(Net),
     Optional(Option<Arc<Val<'static>>>),
-    /// A list of which at least one element is no `Value`.
+    /// A list in which at least one element is not a `Value`.
     List(Arc<Vec<Val<'static>>>),
-    /// A map of which at least one value is no `Value`.
+    /// A map in which at least one value is not a `Value`.
     Map(Arc<Vec<(Value, Val<'static>)>>),
 }
 
@@ -44,7 +45,7 @@ impl<'a> Val<'a> {
         Self::Optional(Some(Arc::new(v.into_static())))
     }
 
-    /// A list; of plain values if all elements are.
+    /// Makes a list, of plain values if all elements are plain.
     pub fn list(items: Vec<Val<'_>>) -> Self {
         if items.iter().all(|v| v.data().is_some()) {
             Self::Own(Value::list(items.into_iter().filter_map(Val::into_data)))
@@ -53,7 +54,7 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// A map; of plain values if all values are.
+    /// Makes a map, of plain values if all values are plain.
     pub fn map(entries: Vec<(Value, Val<'_>)>) -> Self {
         if entries.iter().all(|(_, v)| v.data().is_some()) {
             Self::Own(Value::map(entries.into_iter().filter_map(|(k, v)| v.into_data().map(|v| (k, v)))))
@@ -62,7 +63,7 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// The plain value, if it is one.
+    /// The plain value, if this is one.
     #[inline]
     pub fn data(&self) -> Option<&Value> {
         match self {
@@ -92,7 +93,7 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// The value a row can hold: a type is its name, an address its text, an optional what is in it or null.
+    /// The value that a row can hold: a type becomes its name, an address its text, an optional its content or null.
     pub fn into_value(self) -> Value {
         match self {
             Self::Ref(v) => v.clone(),
@@ -106,7 +107,7 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// The same value, as cheap as possible, for as long as `self` is borrowed.
+    /// The same value, borrowed from `self` where possible.
     pub fn reborrow<'b>(&'b self) -> Val<'b> {
         match self {
             Self::Ref(v) => Val::Ref(v),
@@ -128,7 +129,7 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// The bool, which nothing else stands in for.
+    /// The bool. No other type is converted.
     #[inline]
     pub fn truth(&self) -> Result<bool, EvalError> {
         match self.data() {
@@ -219,7 +220,7 @@ impl<'a> Entries<'a> {
         (0..self.len()).filter_map(move |i| self.get(i))
     }
 
-    /// The value of a key; numbers of different types are the same key if they are equal.
+    /// The value of a key. Equal numbers of different types are the same key.
     pub fn find(self, key: &Value) -> Option<Val<'a>> {
         self.iter().find(|(k, _)| super::ops::same(k, key)).map(|(_, v)| v)
     }

@@ -1,4 +1,4 @@
-//! Walking the compiled tree, whichever of its kinds of nodes a part is.
+//! Walks the compiled tree across its different kinds of nodes.
 
 use super::comprehension::{Output, Range};
 use super::fast::{BoolNode, DoubleNode, IntNode};
@@ -13,7 +13,7 @@ pub(super) enum Part<'n> {
 }
 
 impl Part<'_> {
-    /// The same part, for a shorter time.
+    /// Reborrows the part for a shorter lifetime.
     pub fn again(&mut self) -> Part<'_> {
         match self {
             Self::Node(node) => Part::Node(node),
@@ -23,7 +23,7 @@ impl Part<'_> {
         }
     }
 
-    /// Calls `f` with every part right below, and how many variables it binds around that.
+    /// Calls `f` with every direct child, and the number of variables bound around it.
     pub fn each(self, f: &mut dyn FnMut(Part<'_>, usize)) {
         match self {
             Self::Node(node) => each_of_node(node, f),
@@ -105,13 +105,13 @@ fn each_of_bool(node: &mut BoolNode, f: &mut dyn FnMut(Part<'_>, usize)) {
     }
 }
 
-/// Two parts, around the second of which so many variables are bound.
+/// Visits two parts. `vars` variables are bound around the second.
 fn each_of_pair(pair: &mut (Node, Node), vars: usize, f: &mut dyn FnMut(Part<'_>, usize)) {
     f(Part::Node(&mut pair.0), 0);
     f(Part::Node(&mut pair.1), vars);
 }
 
-/// What is iterated over; returns how many variables are bound in each step.
+/// Visits what is iterated over, and returns the number of variables bound in each step.
 fn each_of_range(range: &mut Range, f: &mut dyn FnMut(Part<'_>, usize)) -> usize {
     f(Part::Node(&mut range.over), 0);
     if range.two { 2 } else { 1 }

@@ -1,4 +1,4 @@
-//! `tidegate eval EXPR --with JSON`: an expression over the fields of a JSON object.
+//! `tidegate eval EXPR --with JSON`: evaluates an expression over the fields of a JSON object.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ use super::problem::Problem;
 pub enum EvalWithError {
     /// The variables are not a JSON object.
     NotAnObject,
-    /// The expression is wrong.
+    /// The expression does not compile.
     Problems(Vec<Problem>),
-    /// The expression failed.
+    /// The expression failed at run time.
     Eval(EvalError),
 }
 
@@ -38,11 +38,11 @@ impl fmt::Display for EvalWithError {
     }
 }
 
-/// Evaluates `source` with the fields of a JSON object as variables, whose types are those of the values.
+/// Evaluates `source` with the fields of a JSON object as variables. Their types are those of the values.
 ///
 /// # Errors
 ///
-/// If `variables` is no object, if the expression does not compile against it, or if it fails.
+/// If `variables` is not an object, the expression does not compile, or its evaluation fails.
 pub fn eval_with(source: &str, variables: &Json) -> Result<(Value, Type), EvalWithError> {
     let fields = variables.as_object().ok_or(EvalWithError::NotAnObject)?;
     let row: Row = fields.values().map(from_json).collect();

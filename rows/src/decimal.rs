@@ -1,7 +1,7 @@
 //! Exact decimal numbers of up to 38 digits.
 //!
-//! Numbers that fit 128 bits, which money does, are computed by the machine; what exceeds that on the way goes through the crate
-//! `bigdecimal`. Both give the same results.
+//! Values that fit in 128 bits, as money does, use machine arithmetic. Intermediate results that exceed 128 bits go
+//! through the `bigdecimal` crate. Both paths give the same results.
 
 use std::cmp::Ordering;
 use std::fmt::{self, Write};
@@ -12,11 +12,11 @@ use bigdecimal::num_bigint::{BigInt, Sign};
 use bigdecimal::{BigDecimal, RoundingMode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// An exact decimal number: at most 38 digits, of which up to 38 lie behind the point.
+/// An exact decimal number with at most 38 digits, up to 38 of them after the decimal point.
 ///
-/// It keeps the digits it was written with: `12.30` prints as `12.30`. `Eq` and `Hash` tell it from `12.3`; [`Decimal::amount_cmp`]
-/// compares amounts. Results of arithmetic are exact as long as they have at most 38 digits. Beyond that, digits behind the point are
-/// rounded away, halves away from zero; a result whose whole part alone is longer is none.
+/// It keeps the digits it was written with: `12.30` prints as `12.30`. `Eq` and `Hash` distinguish it from `12.3`;
+/// [`Decimal::amount_cmp`] compares amounts. Results of arithmetic are exact as long as they fit in 38 digits. Longer
+/// fractions are rounded, halves away from zero. If the whole part alone is longer, there is no result.
 ///
 /// ```
 /// use tidegate_rows::Decimal;
@@ -28,17 +28,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Decimal {
-    /// An `i128` without its alignment of 16, which would make every value of a row larger.
+    /// An `i128` as bytes: its alignment of 16 would make every value of a row larger.
     units: [u8; 16],
     scale: u8,
 }
 
-/// Why a text is no [`Decimal`].
+/// Why a text is not a [`Decimal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotDecimal {
-    /// It is no number at all.
+    /// The text is not a number.
     NoNumber,
-    /// It has more than 38 digits, or more than 38 behind the point.
+    /// The number has more than 38 digits, or more than 38 after the decimal point.
     TooLong,
 }
 
@@ -53,50 +53,50 @@ impl fmt::Display for NotDecimal {
 
 impl std::error::Error for NotDecimal {}
 
-/// Where a number goes that lies between two others.
+/// How to round a number that lies between two representable ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
     /// To the nearest; halves away from zero.
     Nearest,
-    /// Towards zero.
+    /// Toward zero.
     Down,
-    /// To the lower one.
+    /// Toward negative infinity.
     Floor,
-    /// To the higher one.
+    /// Toward positive infinity.
     Ceiling,
 }
 
-/// The first whole number with too many digits.
+/// The smallest whole number with too many digits.
 const LIMIT: i128 = 10_i128.pow(Decimal::DIGITS as u32);
 
 impl Decimal {
-    /// The most digits a decimal has, in all and behind the point.
+    /// The maximum number of digits, in total and after the decimal point.
     pub const DIGITS: u8 = 38;
 
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self { units: [0; 16], scale: 0 };
 
-    /// `units` divided by ten to the power of `scale`: `new(1230, 2)` is 12.30. None if that has too many digits.
+    /// `units` divided by ten to the power of `scale`: `new(1230, 2)` is 12.30. `None` if that has too many digits.
     #[must_use]
     pub fn new(units: i128, scale: u8) -> Option<Self> {
         (scale <= Self::DIGITS && units.unsigned_abs() < LIMIT.unsigned_abs()).then_some(Self { units: units.to_le_bytes(), scale })
     }
 
-    /// The number without its point: 1230 of 12.30.
+    /// The number without its decimal point: 1230 for 12.30.
     #[must_use]
     #[inline]
     pub fn units(self) -> i128 {
         i128::from_le_bytes(self.units)
     }
 
-    /// The number of digits behind the point.
+    /// The number of digits after the decimal point.
     #[must_use]
     #[inline]
     pub fn scale(self) -> u8 {
         self.scale
     }
 
-    /// `self + other`; none if the whole part has more than 38 digits.
+    /// `self + other`, or `None` if the whole part has more than 38 digits.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let (scale, fast) = self.aligned(other);
@@ -104,21 +104,22 @@ impl Decimal {
         sum.or_else(|| rounded(self.big() + other.big()))
     }
 
-    /// `self - other`; none if the whole part has more than 38 digits.
+    /// `self - other`, or `None` if the whole part has more than 38 digits.
     #[must_use]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.checked_add(-other)
     }
 
-    /// `self * other`; none if the whole part has more than 38 digits.
+    /// `self * other`, or `None` if the whole part has more than 38 digits.
     #[must_use]
     pub fn checked_mul(self, other: Self) -> Option<Self> {
         let product = self.units().checked_mul(other.units()).and_then(|units| Self::new(units, self.scale + other.scale));
         product.or_else(|| rounded(self.big() * other.big()))
     }
 
-    /// `self / other`, to 38 digits; of one that ends sooner as many digits as `self` has more than `other` behind the point, or as it
-    /// needs. None if `other` is zero, or the whole part has more than 38 digits.
+    /// `self / other`, to 38 digits. A quotient that ends sooner keeps as many digits after the decimal point as it
+    /// needs, but at least as many as `self` has more than `other`. `None` if `other` is zero, or the whole part has
+    /// more than 38 digits.
     #[must_use]
     pub fn checked_div(self, other: Self) -> Option<Self> {
         if other.units() == 0 {
@@ -128,7 +129,7 @@ impl Decimal {
         quotient(numerator, self.scale, other.units().into(), self.scale.saturating_sub(other.scale))
     }
 
-    /// What is left of `self` when whole multiples of `other` are taken from it; it has the sign of `self`. None if `other` is zero.
+    /// The remainder of `self` divided by `other`, with the sign of `self`. `None` if `other` is zero.
     #[must_use]
     pub fn checked_rem(self, other: Self) -> Option<Self> {
         let (scale, fast) = self.aligned(other);
@@ -144,26 +145,26 @@ impl Decimal {
         }
     }
 
-    /// The number without its sign.
+    /// The absolute value.
     #[must_use]
     pub fn abs(self) -> Self {
         if self.units() < 0 { -self } else { self }
     }
 
-    /// The number with `places` digits behind the point, or with zeros in place of the last digits of the whole part, if `places` is
-    /// negative. None if that has too many digits.
+    /// The number rounded to `places` digits after the decimal point. If `places` is negative, rounds the last digits
+    /// of the whole part to zeros. `None` if the result has too many digits.
     #[must_use]
     pub fn round(self, places: i64, rounding: Rounding) -> Option<Self> {
         let scale = u8::try_from(places.clamp(0, Self::DIGITS.into())).unwrap_or_default();
         let cut = i64::from(self.scale).saturating_sub(places);
         if cut <= 0 {
-            // Zeros are added as far as there is room.
+            // Append zeros as far as there is room.
             return Some((self.scale..=scale).rev().find_map(|scale| self.rescaled(scale)).unwrap_or(self));
         }
         let units = self.units();
         let unit = u32::try_from(cut).ok().and_then(|cut| 10_i128.checked_pow(cut));
         let (whole, rest) = unit.map_or((0, units), |unit| (units / unit, units % unit));
-        // Halves as seen from the rest, as twice of it may be more than 128 bits hold.
+        // Compare with the rest of the unit: twice the remainder may exceed 128 bits.
         let up = match rounding {
             Rounding::Nearest => unit.is_some_and(|unit| rest.abs() >= unit - rest.abs()),
             Rounding::Down => false,
@@ -178,7 +179,8 @@ impl Decimal {
         }
     }
 
-    /// The same amount with this many digits behind the point; none if it needs more of them, or has no room for them.
+    /// The same amount with this many digits after the decimal point. `None` if the amount needs more digits, or has
+    /// no room for this many.
     #[must_use]
     pub fn rescaled(self, scale: u8) -> Option<Self> {
         if scale >= self.scale {
@@ -188,13 +190,13 @@ impl Decimal {
         (self.units() % unit == 0).then(|| Self::new(self.units() / unit, scale))?
     }
 
-    /// The same amount without zeros at the end of its digits behind the point: one form for all that are equal.
+    /// The same amount without trailing zeros after the decimal point: the one form that all equal amounts share.
     #[must_use]
     pub fn normalized(self) -> Self {
         self.without_zeros(0)
     }
 
-    /// Drops zeros at the end, but keeps so many digits behind the point.
+    /// Drops trailing zeros, but keeps at least `least` digits after the decimal point.
     fn without_zeros(self, least: u8) -> Self {
         let (mut units, mut scale) = (self.units(), self.scale);
         while scale > least && units % 10 == 0 {
@@ -219,26 +221,27 @@ impl Decimal {
     #[must_use]
     pub fn to_f64(self) -> f64 {
         let (units, scale) = (self.units(), self.scale);
-        // Both are exact up to here, so that the quotient is rounded once.
+        // Both operands are exact as doubles here, so the quotient is rounded only once.
         if units.unsigned_abs() <= 1 << 53 && scale <= 22 {
             return units as f64 / 10_f64.powi(scale.into());
         }
         self.to_string().parse().unwrap_or(f64::NAN)
     }
 
-    /// The double that is this very number, if there is one.
+    /// The double that equals this number exactly, if there is one.
     #[must_use]
     pub fn exact_f64(self) -> Option<f64> {
         let Self { scale, .. } = self.normalized();
         let units = self.normalized().units().unsigned_abs();
-        // A fraction of a power of ten is one of a power of two if the fives cancel out.
+        // A fraction of a power of ten is a fraction of a power of two if the fives cancel out.
         let fives = 5_u128.pow(scale.into());
         let odd = |v: u128| v.checked_shr(v.trailing_zeros()).unwrap_or(0);
         (units.is_multiple_of(fives) && odd(units / fives) < 1 << 53).then(|| self.to_f64())
     }
 
-    /// The decimal with the fewest digits that stands for this double: 0.1 for the double written so, which is a little more. Digits past
-    /// the 38th behind the point are rounded away. None of what is not finite or has more than 38 digits before the point.
+    /// The decimal with the fewest digits that reads back as this double: 0.1 for `0.1_f64`, although that double is
+    /// slightly larger. Digits past the 38th after the decimal point are rounded away. `None` if `v` is not finite or
+    /// has more than 38 digits before the point.
     #[must_use]
     pub fn from_f64(v: f64) -> Option<Self> {
         if !v.is_finite() || v.abs() >= LIMIT as f64 {
@@ -247,7 +250,7 @@ impl Decimal {
         let mut buffer = ryu::Buffer::new();
         let text = buffer.format_finite(v);
         let parsed = text.parse().or_else(|_| BigDecimal::from_str(text).ok().and_then(rounded).ok_or(NotDecimal::TooLong));
-        // Whole numbers are printed as `7.0`.
+        // Whole numbers print as `7.0`.
         parsed.ok().map(Self::normalized)
     }
 
@@ -260,10 +263,10 @@ impl Decimal {
         }
     }
 
-    /// The order of the amount and that of a double, exactly; none for NaN.
+    /// Compares the amount with a double, exactly. `None` for NaN.
     #[must_use]
     pub fn cmp_f64(self, other: f64) -> Option<Ordering> {
-        // Rounding keeps the order. Only what rounds to the other number needs a closer look.
+        // Rounding preserves order, so only a number that rounds to `other` needs a closer look.
         let order = self.to_f64().partial_cmp(&other)?;
         if order.is_ne() || self.exact_f64().is_some() {
             return Some(order);
@@ -271,7 +274,7 @@ impl Decimal {
         Some(self.big().cmp(&exact(other)))
     }
 
-    /// The units of both at the larger scale, if 128 bits hold them.
+    /// The units of both at the larger scale, if they fit in 128 bits.
     #[inline]
     fn aligned(self, other: Self) -> (u8, Option<(i128, i128)>) {
         let scale = self.scale.max(other.scale);
@@ -286,21 +289,21 @@ impl Decimal {
         BigDecimal::new(self.units().into(), self.scale.into())
     }
 
-    /// The units at a scale that is not smaller.
+    /// The units at `scale`, which must not be smaller than the number's own.
     fn big_units(self, scale: u8) -> BigInt {
         BigInt::from(self.units()) * BigInt::from(10).pow(u32::from(scale - self.scale))
     }
 }
 
-/// A power of ten.
+/// Ten to the power of `exponent`.
 fn power(exponent: u8) -> Option<i128> {
     10_i128.checked_pow(exponent.into())
 }
 
-/// The nearest decimal; none if the whole part has too many digits.
+/// The nearest decimal, or `None` if the whole part has too many digits.
 pub(crate) fn rounded(mut number: BigDecimal) -> Option<Decimal> {
     let most = i64::from(Decimal::DIGITS);
-    // Rounding may carry into one digit more.
+    // Rounding may carry into an additional digit.
     for _ in 0..2 {
         let scale = number.fractional_digit_count();
         let digits = i64::try_from(number.digits()).ok()?;
@@ -317,9 +320,11 @@ pub(crate) fn rounded(mut number: BigDecimal) -> Option<Decimal> {
     Decimal::new(units.try_into().ok()?, u8::try_from(scale).ok()?)
 }
 
-/// `units` at this scale, divided. One that ends has at least so many digits behind the point.
+/// `units` at `scale`, divided by `divisor`. A quotient that ends keeps at least `least` digits after the decimal
+/// point.
 pub(crate) fn quotient(units: BigInt, scale: u8, divisor: BigInt, least: u8) -> Option<Decimal> {
-    // Two digits more than a result can have, and a third that is not zero if anything is left: so it is rounded once, and rightly.
+    // Two digits more than a result can have, plus a third that is nonzero if there is a remainder. The result is
+    // then rounded only once, and correctly.
     let places = u32::from(Decimal::DIGITS) + 2;
     let numerator = units * BigInt::from(10).pow(places - u32::from(scale));
     let mut quotient = &numerator / &divisor;
@@ -331,7 +336,7 @@ pub(crate) fn quotient(units: BigInt, scale: u8, divisor: BigInt, least: u8) -> 
     Some(rounded(BigDecimal::new(quotient, i64::from(places) + 1))?.without_zeros(least))
 }
 
-/// The number that a finite double is.
+/// The exact value of a finite double.
 fn exact(v: f64) -> BigDecimal {
     let bits = v.to_bits();
     let exponent = i32::try_from(bits >> 52 & 0x7ff).unwrap_or_default();
@@ -369,7 +374,7 @@ impl From<u64> for Decimal {
 impl FromStr for Decimal {
     type Err = NotDecimal;
 
-    /// Reads digits, with a point and an exponent if there are any. Nothing is rounded.
+    /// Parses digits with an optional decimal point and exponent. Nothing is rounded.
     fn from_str(text: &str) -> Result<Self, NotDecimal> {
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
         let (digits, exponent) = match unsigned.find(['e', 'E']) {
@@ -380,7 +385,7 @@ impl FromStr for Decimal {
         if whole.len() + fraction.len() == 0 {
             return Err(NotDecimal::NoNumber);
         }
-        // Zeros are held back until another digit needs them: those at the end may be more than there is room for.
+        // Hold zeros back until a later digit needs them: trailing ones may exceed the room.
         let (mut units, mut zeros) = (0_i128, 0_usize);
         for byte in whole.bytes().chain(fraction.bytes()) {
             match byte {
@@ -399,7 +404,7 @@ impl FromStr for Decimal {
         let needed = if units == 0 { 0 } else { written.saturating_sub(length(zeros)) };
         let units = if text.starts_with('-') { -units } else { units };
         let most = i64::from(Self::DIGITS);
-        // As many digits behind the point as are written, if there is room for them.
+        // Keep as many digits after the point as were written, if there is room.
         let scales = (needed.max(0)..=written.clamp(needed.max(0), most.max(needed))).rev();
         let at = |scale: i64| {
             let unit = u8::try_from(scale.saturating_sub(needed)).ok().and_then(power);
@@ -409,7 +414,7 @@ impl FromStr for Decimal {
     }
 }
 
-/// The exponent; one that is too long for a number is as far away as any.
+/// The exponent. One too long to parse saturates.
 fn exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {

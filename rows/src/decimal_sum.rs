@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Decimal;
 use crate::decimal::{quotient, rounded};
 
-/// An exact sum of decimals, whatever their order and number. What was added can be taken back.
+/// An exact sum of decimals, independent of their order and number. Terms can be subtracted again.
 ///
 /// ```
 /// use tidegate_rows::{Decimal, DecimalSum};
@@ -22,11 +22,11 @@ use crate::decimal::{quotient, rounded};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecimalSum {
-    /// The terms by their scale: as a rule all have the same. A scale without a term left is not here.
+    /// The terms grouped by scale, usually a single one. A scale with no terms left has no part.
     parts: Vec<Part>,
 }
 
-/// The sum of the terms of one scale: 192 bits, which 2^64 terms do not fill.
+/// The sum of the terms of one scale in 192 bits, which 2^64 terms can't overflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Part {
     scale: u8,
@@ -62,15 +62,15 @@ impl DecimalSum {
         self.join(&Part { scale, count: 1, high: if units < 0 { -1 } else { 0 }, low: units.cast_unsigned() });
     }
 
-    /// Adds the terms of another sum.
+    /// Adds all terms of another sum.
     pub fn merge(&mut self, other: &Self) {
         other.parts.iter().for_each(|part| self.join(part));
     }
 
-    /// Takes back the terms of another sum, which have been added before.
+    /// Removes the terms of another sum, which must have been added before.
     pub fn retract(&mut self, other: &Self) {
         for part in &other.parts {
-            // The negative of a number is its complement and one.
+            // A number is negated by inverting its bits and adding one.
             let (low, carry) = (!part.low).overflowing_add(1);
             let high = (!part.high).wrapping_add(carry.into());
             self.join(&Part { scale: part.scale, count: part.count.wrapping_neg(), high, low });
@@ -88,15 +88,15 @@ impl DecimalSum {
         }
     }
 
-    /// The sum, with as many digits behind the point as the term with the most; 0 of nothing. None if its whole part has more than 38
-    /// digits.
+    /// The sum, with as many digits after the decimal point as the term with the most. An empty sum is 0. `None` if
+    /// the whole part has more than 38 digits.
     #[must_use]
     pub fn total(&self) -> Option<Decimal> {
         let (units, scale) = self.units();
         rounded(BigDecimal::new(units, scale.into()))
     }
 
-    /// The sum divided by a number of values, to 38 digits. None if there are none.
+    /// The sum divided by `count`, to 38 digits. `None` if `count` is zero.
     #[must_use]
     pub fn divided_by(&self, count: u64) -> Option<Decimal> {
         let (units, scale) = self.units();

@@ -1,7 +1,8 @@
 //! Rows, and the formats that turn bytes into rows and back.
 //!
-//! A [`Row`] holds [`Value`]s laid out by a [`Schema`]. It carries no names: whoever reads a field looks its slot up in the schema once, when the
-//! job is compiled. [`format`](mod@format) has the formats: JSON, CSV, text, regular expressions, Avro.
+//! A [`Row`] holds [`Value`]s laid out by a [`Schema`]. It carries no names: readers look up a field's slot in the
+//! schema once, when the job is compiled. The formats in [`format`](mod@format) are JSON, CSV, text, regular
+//! expressions and Avro.
 //!
 //! **Not here:** expressions over rows (`tidegate-expr`), where bytes come from (`tidegate-connectors`), dataflow. This crate needs none of them.
 //!
@@ -53,21 +54,21 @@ impl Row {
         }
     }
 
-    /// Does the row have the field in `slot`?
+    /// Whether the row has the field in `slot`.
     #[must_use]
     #[inline]
     pub fn has(&self, slot: usize) -> bool {
         !matches!(self.0.get(slot), None | Some(Value::Absent))
     }
 
-    /// What stands in `slot`, to be put into another row: it stays absent if the row lacks the field.
+    /// The value in `slot`, for copying into another row: it stays absent if the row lacks the field.
     #[must_use]
     #[inline]
     pub fn copy(&self, slot: usize) -> Value {
         self.0.get(slot).cloned().unwrap_or(Value::Absent)
     }
 
-    /// The order of rows by their values, field by field: by [`Value::strict_cmp`].
+    /// Compares rows field by field with [`Value::strict_cmp`].
     #[must_use]
     pub fn strict_cmp(&self, other: &Self) -> Ordering {
         let unequal = self.0.iter().zip(&other.0).map(|(a, b)| a.strict_cmp(b)).find(|order| order.is_ne());

@@ -1,10 +1,10 @@
-//! What the fields of a row are called and hold.
+//! The names and types of a row's fields.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Row, Value};
 
-/// The type of a field or an expression. `Any` is decided per value, at run time.
+/// The type of a field or an expression. The type of `Any` is decided per value, at run time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Type {
     /// Only null.
@@ -19,7 +19,7 @@ pub enum Type {
     Double,
     /// UTF-8 text.
     String,
-    /// Octets.
+    /// A byte string.
     Bytes,
     /// An instant, to the nanosecond.
     Timestamp,
@@ -31,7 +31,7 @@ pub enum Type {
     Map(Box<Type>, Box<Type>),
     /// A value of any type.
     Any,
-    /// An exact decimal number. (Stored by its number, a variant has its place for ever: this one is the last.)
+    /// An exact decimal number. It must stay last: variants are stored by index, so their order is fixed for good.
     Decimal,
 }
 
@@ -79,14 +79,15 @@ pub struct Field {
     pub name: String,
     /// What the slot holds; null may stand in any slot.
     pub ty: Type,
-    /// May a row lack the field? Then [`Value::Absent`] stands in the slot.
+    /// Whether a row may lack the field. [`Value::Absent`] then stands in the slot.
     pub optional: bool,
 }
 
 /// The fields of the rows of one stream, in slot order.
 ///
-/// An open schema does not know all fields of its rows. Its first slot holds the rest: the fields without a slot of their own, as a map from
-/// names to values. The rest never has a field that the schema names, so a name means one value, whoever looks it up.
+/// An open schema does not know all fields of its rows. Its first slot holds the rest: the fields without a slot of
+/// their own, as a map from names to values. The rest never contains a field that the schema names, so a name always
+/// refers to one value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     fields: Vec<Field>,
@@ -94,7 +95,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// An open schema that names no field yet.
+    /// An open schema that names no fields yet.
     #[must_use]
     pub fn open() -> Self {
         Self { fields: Vec::new(), open: true }
@@ -106,7 +107,7 @@ impl Schema {
         Self { fields: Vec::new(), open: self.open }
     }
 
-    /// A schema of these fields. A later field of a name already taken is dropped.
+    /// A schema of these fields. If a name repeats, only the first field with it is kept.
     pub fn new(fields: impl IntoIterator<Item = (impl Into<String>, Type)>) -> Self {
         let mut schema = Self::default();
         for (name, ty) in fields {
@@ -115,12 +116,12 @@ impl Schema {
         schema
     }
 
-    /// Adds a field that every row has in the next slot and returns the slot; of a name already taken, the slot it has.
+    /// Adds a field that every row has and returns its slot. If the name is taken, returns the existing slot.
     pub fn add(&mut self, name: impl Into<String>, ty: Type) -> usize {
         self.add_field(Field { name: name.into(), ty, optional: false })
     }
 
-    /// Adds a field in the next slot and returns the slot; of a name already taken, the slot it has.
+    /// Adds a field and returns its slot. If the name is taken, returns the existing slot.
     pub fn add_field(&mut self, field: Field) -> usize {
         self.slot(&field.name).unwrap_or_else(|| {
             self.fields.push(field);
@@ -128,27 +129,27 @@ impl Schema {
         })
     }
 
-    /// Every row has the field of this name, and it is of this type.
+    /// Declares that every row has the field of this name, with this type.
     pub fn require(&mut self, name: &str, ty: Type) {
         if let Some(field) = self.fields.iter_mut().find(|f| f.name == name) {
             *field = Field { name: field.name.clone(), ty, optional: false };
         }
     }
 
-    /// Takes the name from a field, which keeps its slot: no expression finds it.
+    /// Removes the name of a field, which keeps its slot. Expressions no longer find it.
     pub fn hide(&mut self, name: &str) {
         if let Some(field) = self.fields.iter_mut().find(|f| f.name == name) {
             field.name.clear();
         }
     }
 
-    /// The slot of the field of this name.
+    /// The slot of the field with this name.
     #[must_use]
     pub fn slot(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|f| f.name == name).map(|at| at + usize::from(self.open))
     }
 
-    /// The slot of the fields that have none of their own, if the schema is open.
+    /// The slot that holds all unnamed fields, if the schema is open.
     #[must_use]
     pub fn rest(&self) -> Option<usize> {
         self.open.then_some(0)
@@ -160,13 +161,14 @@ impl Schema {
         self.fields.get(slot.checked_sub(usize::from(self.open))?)
     }
 
-    /// The field of this name.
+    /// The field with this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name)
     }
 
-    /// Is it known before a row comes that the field is one of these rows? Not so in an open schema of one that a row may lack: nobody may have it.
+    /// Whether the schema promises a field of this name. An optional field of an open schema only says that something asks for
+    /// the name: perhaps no row has it.
     #[must_use]
     pub fn declares(&self, name: &str) -> bool {
         self.named(name).is_some_and(|field| !(field.optional && self.open))
@@ -188,7 +190,7 @@ impl Schema {
         self.fields.len() + usize::from(self.open)
     }
 
-    /// A row that says nothing: null in every field that it must have, and no other field.
+    /// A row with null in every required field and no optional fields.
     #[must_use]
     pub fn blank(&self) -> Row {
         let rest = self.open.then_some(Value::Absent);

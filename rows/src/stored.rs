@@ -1,4 +1,4 @@
-//! Rows and values in state. What the fields of a row are is said by the basis of an operator.
+//! How rows and values are stored in state. The basis of an operator says what the fields of a row are.
 
 use tidegate_stable::Stored;
 

@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Decimal, Type};
 
-/// A map value: entries in the order they came, keys unique.
+/// A map value: entries in insertion order, with unique keys.
 pub type Map = Vec<(Value, Value)>;
 
 /// One value, 24 bytes; text of up to 24 bytes lies inside it.
 ///
-/// `Eq` and `Hash` make values usable as keys: they tell types apart (`1` is not `1.0`), and doubles by their bits, with all NaNs equal
-/// and `-0.0` equal to `0.0`. They tell decimals apart by their digits (`1.0` is not `1.00`). The equality of expressions, which compares
-/// numbers across types, is the evaluator's.
+/// `Eq` and `Hash` make values usable as keys. They distinguish types (`1` is not `1.0`) and compare doubles by their
+/// bits, except that all NaNs are equal and `-0.0` equals `0.0`. They distinguish decimals by their digits (`1.0` is
+/// not `1.00`). The equality of expressions, which compares numbers across types, belongs to the evaluator.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub enum Value {
-    /// Nothing: the field was missing, or null.
+    /// The field was missing, or null.
     #[default]
     Null,
     /// `true` or `false`.
@@ -33,47 +33,47 @@ pub enum Value {
     Double(f64),
     /// Text.
     String(CompactString),
-    /// Octets.
+    /// A byte string.
     Bytes(Arc<[u8]>),
     /// An instant.
     #[serde(with = "instant")]
     Timestamp(Timestamp),
-    /// A span.
+    /// A span of time.
     #[serde(with = "span")]
     Duration(SignedDuration),
     /// A list, shared on clone.
     List(Arc<Vec<Value>>),
     /// A map, shared on clone.
     Map(Arc<Map>),
-    /// The row lacks the field. Only [rows](super::Row) hold it: whoever asks one for the value is told null.
+    /// The row lacks the field. Only [rows](super::Row) hold this; reading the field gives null.
     Absent,
-    /// An exact decimal number. (Stored by its number, a variant has its place for ever: this one is the last.)
+    /// An exact decimal number. It must stay last: variants are stored by index, so their order is fixed for good.
     Decimal(Decimal),
 }
 
 impl Value {
-    /// Text as a value.
+    /// A text value.
     pub fn string(text: impl AsRef<str>) -> Self {
         Self::String(CompactString::from(text.as_ref()))
     }
 
-    /// Milliseconds since 1970 as an instant; null outside the years -9999 to 9999.
+    /// An instant given as milliseconds since 1970. Null outside the years -9999 to 9999.
     #[must_use]
     pub fn timestamp_ms(ms: i64) -> Self {
         Timestamp::from_millisecond(ms).map_or(Self::Null, Self::Timestamp)
     }
 
-    /// A list as a value.
+    /// A list value.
     pub fn list(values: impl IntoIterator<Item = Value>) -> Self {
         Self::List(Arc::new(values.into_iter().collect()))
     }
 
-    /// A map as a value.
+    /// A map value.
     pub fn map(entries: impl IntoIterator<Item = (Value, Value)>) -> Self {
         Self::Map(Arc::new(entries.into_iter().collect()))
     }
 
-    /// The type of this value; lists and maps answer with elements of any type.
+    /// The type of this value. Element types of lists and maps are reported as `Any`.
     #[must_use]
     pub fn type_of(&self) -> Type {
         match self {
@@ -92,7 +92,7 @@ impl Value {
         }
     }
 
-    /// Is this null?
+    /// Whether this is null.
     #[must_use]
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null | Self::Absent)
@@ -129,8 +129,8 @@ impl Value {
         }
     }
 
-    /// The order of a decimal and another number by their amounts, exactly. None unless one of the two is a decimal and the other a number,
-    /// and none for NaN.
+    /// Compares a decimal with another number by amount, exactly. `None` unless one of the two is a decimal and the
+    /// other a number, and `None` for NaN.
     #[must_use]
     pub fn decimal_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
@@ -142,7 +142,7 @@ impl Value {
         }
     }
 
-    /// The order used to sort and to find extremes: null first, then by type, numbers among each other by amount.
+    /// The order used for sorting and for extremes: null first, then by type. Numbers of all types compare by amount.
     #[must_use]
     pub fn total_cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -172,8 +172,8 @@ impl Value {
         }
     }
 
-    /// As [`Value::total_cmp`], and of equal numbers the int comes before the uint before the double before the decimal, of equal decimals
-    /// the one with fewer digits: only the same is equal.
+    /// Like [`Value::total_cmp`], but breaks ties: among equal numbers an int sorts before a uint, a double and a
+    /// decimal, and among equal decimals the one with fewer digits comes first.
     #[must_use]
     pub fn strict_cmp(&self, other: &Self) -> Ordering {
         self.total_cmp(other).then_with(|| self.rank().cmp(&other.rank())).then_with(|| match (self, other) {
@@ -201,7 +201,7 @@ impl Value {
     }
 }
 
-/// The bits a double is known by as a key.
+/// The bits that identify a double as a key.
 fn double_bits(v: f64) -> u64 {
     if v.is_nan() {
         f64::NAN.to_bits()

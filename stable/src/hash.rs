@@ -1,7 +1,8 @@
-//! A hash of any serde value that is the same on every machine, in every release, for ever.
+//! A hash of any serde value that is the same on every machine and in every release, forever.
 //!
-//! `std::hash::Hash` is no base for that: how the standard types feed a hasher is not promised. The serde data model is, so a key is
-//! hashed by "serializing" it into a hasher. For an integer this compiles to one multiply-xor mix; strings and bytes go through XXH3.
+//! `std::hash::Hash` can't provide this: how the standard types feed a hasher is unspecified. The serde data model is
+//! specified, so a key is hashed by "serializing" it into a hasher. For an integer this compiles to one multiply-xor
+//! mix; strings and bytes go through XXH3.
 
 use serde::Serialize;
 use serde::ser::{self, Impossible};
@@ -9,13 +10,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The stable hash of `key`. Changing it, or the serde form of a key type, orphans stored state.
 ///
-/// Integers of every width hash alike if they are equal (`1u8`, `1i64`); so do `String` and `&str`.
+/// Equal integers hash alike, whatever their width (`1u8`, `1i64`). So do `String` and `&str`.
 #[inline]
 #[must_use]
 pub fn stable_hash<K: Serialize + ?Sized>(key: &K) -> u64 {
     let mut hasher = Hasher(SEED);
-    // Infallible by construction: the only errors are those a `Serialize` implementation makes up itself, and then the hash of
-    // what it wrote before is as good (deterministic) as any.
+    // Errors come only from maps and from `Serialize` implementations that fail on their own. The hash of what was
+    // written until then is still deterministic.
     let _ = key.serialize(&mut hasher);
     hasher.0
 }
@@ -51,7 +52,7 @@ fn float_word(v: f64) -> u64 {
     }
 }
 
-/// What a `Serialize` implementation made up itself.
+/// The error of a type that can't be hashed, or of a `Serialize` implementation.
 #[derive(Debug)]
 struct Refused;
 

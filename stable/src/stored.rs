@@ -1,4 +1,4 @@
-//! What can be kept in state: types that name the form of their bytes.
+//! Types that can be kept in state, which name their serialized form.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 /// A hash map with a fixed seed.
 type Table<K, V> = hashbrown::HashMap<K, V, FixedState>;
 
-/// A value that can be kept in state. The schema is stored beside the state and compared before any of it is read, so it names the form of the bytes and
-/// outlives the type: moving or renaming the type changes nothing, and whoever changes its fields raises the version.
+/// A value that can be kept in state. The schema is stored beside the state and compared before any state is read. It
+/// names the serialized form and outlives the type: moving or renaming the type changes nothing, but a change of its
+/// fields must raise the version.
 ///
-/// Numbers, texts, tuples, options and collections have schemas. A type of one's own takes a line:
+/// Numbers, strings, tuples, options and collections have schemas. Your own type takes one line:
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -70,16 +71,17 @@ type Table<K, V> = hashbrown::HashMap<K, V, FixedState>;
     note = "name the form of its bytes: `impl Stored for {Self} {{ const SCHEMA: &'static str = \"name/1\"; }}`"
 )]
 pub trait Stored: Clone + Send + Serialize + for<'de> Deserialize<'de> + 'static {
-    /// A name and a version, as in `order/1`. Raise the version when the serialized form changes; another name or version is another schema.
+    /// A name and a version, such as `order/1`. Raise the version when the serialized form changes: a different name
+    /// or version is a different schema.
     const SCHEMA: &'static str;
 
-    /// The whole schema: the name and the version, and those of its parameters.
+    /// The whole schema: the name and version, followed by the schemas of the type parameters.
     #[must_use]
     fn schema() -> String {
         Self::schema_of(&[])
     }
 
-    /// The schema with these of its parameters.
+    /// The schema with these schemas of the type parameters.
     #[must_use]
     fn schema_of(parameters: &[String]) -> String {
         const { assert!(is_versioned(Self::SCHEMA), "a schema is a name and a version, as in `order/1`") };
@@ -87,12 +89,12 @@ pub trait Stored: Clone + Send + Serialize + for<'de> Deserialize<'de> + 'static
     }
 }
 
-/// What state can be kept by.
+/// A type that can key state.
 pub trait Key: Stored + Eq + Hash {}
 
 impl<T: Stored + Eq + Hash> Key for T {}
 
-/// Is this a name, a slash and a number?
+/// Whether this is a name, a slash and a number.
 const fn is_versioned(schema: &str) -> bool {
     let bytes = schema.as_bytes();
     let (mut i, mut slash) = (0, None);
@@ -111,7 +113,7 @@ const fn is_versioned(schema: &str) -> bool {
     }
 }
 
-/// Types whose form is fixed by the encoding: they need no version.
+/// Types whose form the encoding fixes: they need no version.
 macro_rules! plain {
     ($($type:ty = $name:literal),+ $(,)?) => {
         $(impl Stored for $type {
@@ -131,7 +133,7 @@ plain! {
     String = "string", Box<str> = "string", Duration = "duration",
 }
 
-/// The same of types with parameters.
+/// The same for types with parameters.
 macro_rules! collection {
     ($(<$($parameter:ident),+ $(; $extra:ident)?> $type:ty = $name:literal where [$($bounds:tt)*]),+ $(,)?) => {
         $(impl<$($parameter: Stored,)+ $($extra)?> Stored for $type where $($bounds)* {
@@ -155,7 +157,7 @@ collection! {
     <K, V> Table<K, V> = "map" where [K: Eq + Hash],
 }
 
-/// A box is what it holds.
+/// A box has the schema of its content.
 impl<T: Stored> Stored for Box<T> {
     const SCHEMA: &'static str = T::SCHEMA;
 
@@ -199,7 +201,7 @@ macro_rules! arrays {
     };
 }
 
-// Serde knows arrays one by one, too.
+// Serde, too, implements arrays size by size.
 arrays! { 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Opens a file, decompressing what is compressed (by extension: `.gz`, `.zst`), and counts the bytes as stored.
+//! Opens files, decompresses them by extension (`.gz`, `.zst`), and counts the stored bytes that are read.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-/// The ending of a file that is compressed.
+/// The extension of a compressed file.
 pub(crate) fn compression(path: &Path) -> Option<String> {
     let ending = path.extension()?.to_str()?.to_ascii_lowercase();
     matches!(ending.as_str(), "gz" | "zst").then_some(ending)
@@ -16,9 +16,9 @@ pub(crate) fn compression(path: &Path) -> Option<String> {
 /// A file being read.
 pub(crate) enum Input {
     Plain(Counted),
-    /// Of several members, one after the other, as `cat a.gz b.gz` makes them.
+    /// One or more members in sequence, as `cat a.gz b.gz` produces.
     Gzip(Box<MultiGzDecoder<BufReader<Counted>>>),
-    /// Of several frames, likewise.
+    /// One or more frames in sequence.
     Zstd(Box<zstd::Decoder<'static, BufReader<Counted>>>),
 }
 
@@ -29,14 +29,14 @@ impl Input {
         let empty = metadata.is_file() && metadata.len() == 0;
         let file = Counted { file, count: 0 };
         Ok(match compression(path).as_deref() {
-            // An empty file is no stream of either kind, but it is clear what is in it.
+            // An empty file is not a valid stream of either kind, but its content is clear.
             Some("gz") if !empty => Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, file)))),
             Some("zst") if !empty => Self::Zstd(Box::new(zstd::Decoder::with_buffer(BufReader::with_capacity(BLOCK, file))?)),
             _ => Self::Plain(file),
         })
     }
 
-    /// Bytes read of the file, as stored.
+    /// The number of stored bytes read from the file.
     pub(crate) fn stored(&self) -> u64 {
         match self {
             Self::Plain(file) => file.count,
@@ -45,7 +45,7 @@ impl Input {
         }
     }
 
-    /// Passes over this many bytes, as read; returns how many there were.
+    /// Skips this many decompressed bytes and returns how many there were.
     pub(crate) fn skip(&mut self, bytes: u64) -> io::Result<u64> {
         if let Self::Plain(plain) = self
             && plain.file.metadata()?.is_file()
@@ -59,7 +59,8 @@ impl Input {
         io::copy(&mut self.take(bytes), &mut io::sink())
     }
 
-    /// Is the byte before this offset the end of a line? Asked of what may have grown since: a file that is not compressed.
+    /// Whether the byte before this offset ends a line. It only matters for files that may have grown, which
+    /// compressed files can't.
     pub(crate) fn ends_line(&mut self, offset: u64) -> io::Result<bool> {
         let Self::Plain(plain) = self else { return Ok(true) };
         let Some(last) = offset.checked_sub(1).filter(|_| plain.file.metadata().is_ok_and(|metadata| metadata.is_file())) else {
@@ -70,7 +71,7 @@ impl Input {
         Ok(byte == *b"\n")
     }
 
-    /// What an error while decompressing means.
+    /// Explains an error that occurred while decompressing.
     pub(crate) fn trouble(&self, error: &io::Error) -> Option<String> {
         let kind = match self {
             Self::Plain(_) => return None,
@@ -84,7 +85,7 @@ impl Input {
     }
 }
 
-/// Compressed bytes read at a time.
+/// How many compressed bytes are read at a time.
 const BLOCK: usize = 64 << 10;
 
 impl Read for Input {
@@ -97,7 +98,7 @@ impl Read for Input {
     }
 }
 
-/// A file that counts what is read of it.
+/// A file that counts the bytes read from it.
 pub(crate) struct Counted {
     file: File,
     count: u64,

@@ -1,7 +1,8 @@
-//! Which files a path means.
+//! Resolves a path to the files it denotes.
 //!
-//! A file is its device and inode, whatever names it has: of several, by symbolic or hard links, the first in order is read, and the others are passed
-//! over. So is a directory that a path leads to again, as where a link leads back to a directory above it.
+//! A file is identified by its device and inode. If it has several names, by symbolic or hard links, it is read under
+//! the first in order, and the other names are skipped. The same holds for a directory that is reached again, such as
+//! through a link to one of its parents.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,22 +17,22 @@ use tidegate_runtime::Error;
 
 use crate::path::resolved;
 
-/// How names are compared with a pattern.
+/// How names are matched against a pattern.
 const OPTIONS: glob::MatchOptions =
     glob::MatchOptions { case_sensitive: true, require_literal_leading_dot: true, require_literal_separator: true };
 
-/// What a path means, whatever is there now.
+/// What a path denotes, independent of what exists now.
 pub enum Meaning {
-    /// This file.
+    /// A single file.
     File(PathBuf),
     /// The files in this directory.
     Directory(PathBuf),
-    /// Those below this directory whose paths from there match.
+    /// The files below this directory whose relative paths match.
     Matching(PathBuf, glob::Pattern),
 }
 
 impl Meaning {
-    /// What a source reads that is given this path.
+    /// What a source with this path reads.
     #[must_use]
     pub fn of(path: &str) -> Self {
         let plain = Path::new(path);
@@ -47,7 +48,7 @@ impl Meaning {
         })
     }
 
-    /// Is this file, as [`resolved`] has it, among them, if it is there?
+    /// Whether this file, a path made by [`resolved`], is one of them if it exists.
     #[must_use]
     pub fn has(&self, file: &Path) -> bool {
         match self {
@@ -67,12 +68,12 @@ pub(crate) struct Listed {
     /// Its first name.
     #[serde(with = "any_path")]
     pub(crate) path: PathBuf,
-    /// The same, as [`resolved`] has it.
+    /// The same path made by [`resolved`].
     #[serde(with = "any_path")]
     pub(crate) resolved: PathBuf,
 }
 
-/// Paths as they are, which need not be text.
+/// Paths in their raw form, which need not be UTF-8.
 mod any_path {
     use std::ffi::{OsStr, OsString};
     use std::path::{Path, PathBuf};
@@ -95,15 +96,15 @@ impl Listed {
     }
 }
 
-/// The files that a path means, in the order of their names, each under the first of its names.
+/// The files that a path denotes, ordered by name, each under the first of its names.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Listing {
     pub(crate) files: Vec<Listed>,
-    /// Other names of files and directories, and the first ones, as people read them.
+    /// Other names of files and directories with their first names, for display.
     passed_over: Vec<(String, String)>,
 }
 
-/// A file or a directory, whatever it is called.
+/// The identity of a file or directory, independent of its name.
 type Identity = (u64, u64);
 
 fn identity(metadata: &fs::Metadata) -> Identity {
@@ -111,7 +112,8 @@ fn identity(metadata: &fs::Metadata) -> Identity {
 }
 
 impl Listing {
-    /// What `path` means: the file itself, the regular files in a directory (not below it, none that are hidden), or those that match a pattern.
+    /// Resolves `path`: the file itself, the regular files in a directory (not its subdirectories, no hidden files),
+    /// or the files that match a pattern.
     pub(crate) fn of(path: &str) -> Result<Self, Error> {
         let plain = Path::new(path);
         match fs::metadata(plain) {
@@ -132,7 +134,7 @@ impl Listing {
         }
     }
 
-    /// What was passed over, in words, if anything was.
+    /// Describes what was skipped, if anything was.
     pub(crate) fn remark(&self) -> Option<String> {
         const NAMED: usize = 3;
         let (named, more) = self.passed_over.split_at(self.passed_over.len().min(NAMED));
@@ -145,23 +147,23 @@ impl Listing {
     }
 }
 
-/// Another name of a file, and its first one, for people.
+/// Another name of a file and its first name, for display.
 fn shown(other: &Path, first: &Path) -> (String, String) {
     (other.display().to_string(), first.display().to_string())
 }
 
-/// A part of a pattern of paths.
+/// A component of a path pattern.
 #[derive(Debug)]
 enum Part {
-    /// This name.
+    /// Exactly this name.
     Name(PathBuf),
-    /// The names that match.
+    /// Names that match.
     Matching(glob::Pattern),
     /// `**`: any number of directories.
     Directories,
 }
 
-/// The parts of a pattern, and the directory they are looked for in.
+/// Splits a pattern into its parts and the directory where the search starts.
 fn parts(path: &str) -> Result<(PathBuf, Vec<Part>), Error> {
     let (mut base, mut parts) = (PathBuf::new(), Vec::new());
     for component in Path::new(path).components() {
@@ -179,7 +181,7 @@ fn parts(path: &str) -> Result<(PathBuf, Vec<Part>), Error> {
             },
         }
     }
-    // As a last part it means files at any depth.
+    // As the last part, it matches files at any depth.
     if matches!(parts.last(), Some(Part::Directories)) {
         parts.push(Part::Matching(any()));
     }
@@ -190,20 +192,21 @@ fn any() -> glob::Pattern {
     glob::Pattern::new("*").unwrap_or_default()
 }
 
-/// What has been found so far.
+/// The results of a search so far.
 #[derive(Default)]
 struct Found {
     names: Vec<(PathBuf, Identity)>,
-    /// The directories in which as many parts of the pattern are still to be matched, by the name they were met under.
+    /// The directories already visited, with the number of pattern parts left to match there, and the name each was
+    /// reached by.
     directories: BTreeMap<(Identity, usize), PathBuf>,
     again: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Found {
-    /// Takes a file that matches, or looks into a directory.
+    /// Adds a matching file, or searches a directory.
     fn visit(&mut self, path: PathBuf, parts: &[Part]) -> Result<(), Error> {
         let here: &Path = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
-        // A link to nowhere is none; nor is one to itself.
+        // Ignore broken links and links to themselves.
         let Ok(metadata) = fs::metadata(here) else { return Ok(()) };
         if parts.is_empty() {
             if metadata.is_file() {
@@ -222,7 +225,7 @@ impl Found {
         Ok(())
     }
 
-    /// Finds what matches in a directory.
+    /// Searches a directory for matches.
     fn matching(&mut self, directory: &Path, parts: &[Part]) -> Result<(), Error> {
         let Some((part, rest)) = parts.split_first() else { return Ok(()) };
         match part {
@@ -239,14 +242,14 @@ impl Found {
         }
     }
 
-    /// The files, unless there are none.
+    /// The files found, or `None` if there are none.
     fn listing(mut self) -> Option<Listing> {
         self.names.sort();
         let mut first: BTreeMap<Identity, PathBuf> = BTreeMap::new();
         let mut listing = Listing { files: Vec::new(), passed_over: self.again.iter().map(|(other, first)| shown(other, first)).collect() };
         for (path, identity) in self.names {
             match first.get(&identity) {
-                // A pattern may meet a name in two ways.
+                // A pattern may match a name in two ways.
                 Some(first) if *first == path => {}
                 Some(first) => listing.passed_over.push(shown(&path, first)),
                 None => {
@@ -259,7 +262,7 @@ impl Found {
     }
 }
 
-/// The names in a directory, in order.
+/// The names in a directory, sorted.
 fn entries(directory: &Path) -> Result<Vec<OsString>, Error> {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let names = fs::read_dir(directory).and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect());
@@ -268,7 +271,7 @@ fn entries(directory: &Path) -> Result<Vec<OsString>, Error> {
     Ok(names)
 }
 
-/// The error of a file that can't be opened.
+/// The error for a file that can't be opened.
 pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Error {
     let path = path.display();
     Error::user(match error.kind() {

@@ -33,12 +33,14 @@ use tidegate_rows::format::Format;
 
 /// A bounded source of files, decompressed by extension (`.gz`, `.zst`).
 ///
-/// The path is a file, a directory (the regular files in it, none below it, none hidden) or a pattern such as `logs/*.csv`. A file that has several
-/// names, by symbolic or hard links, is read once, under the first. The files, in the order of their names, are dealt to the workers in turn, and each worker reads its own on a thread. If the format gives event time,
-/// several files are merged by it, as far as they overlap; else they are read in the order of their names.
+/// The path is a file, a directory (its regular files, without subdirectories and hidden files) or a pattern such as
+/// `logs/*.csv`. A file with several names, by symbolic or hard links, is read once, under the first name. The files,
+/// ordered by name, are assigned to the workers in turn, and each worker reads its own on a thread. If the format
+/// provides event time, several files are merged by it as far as they overlap; otherwise they are read in name order.
 ///
-/// From a snapshot each file is read on where reading it had come to, with what it has grown by since, unless it is compressed. What has come to a last
-/// line that had no end when it was read is passed over: it was a record already.
+/// After a restore, each file is read from its position in the snapshot, including what was appended since, unless it
+/// is compressed. If the last line read had no line ending, what has been appended to that line is skipped: the line
+/// was already a record.
 pub struct FileSource<F> {
     path: String,
     format: Arc<F>,
@@ -46,7 +48,7 @@ pub struct FileSource<F> {
 }
 
 impl<F: Format> FileSource<F> {
-    /// The files that `path` means, in this format.
+    /// Reads the files that `path` denotes, in this format.
     pub fn new(path: impl Into<String>, format: F) -> Self {
         Self { path: path.into(), format: Arc::new(format), on_bad: OnBad::default() }
     }
@@ -63,10 +65,10 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         kinds::FILE
     }
 
-    /// Files that were read are as long as they were, if they are among those that are read now.
+    /// Files that have been read must not be shorter than before, if they are among those that are read now.
     fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
         let mut positions = position::read(Some(positions))?;
-        // That there is nothing to read has nothing to do with what was read.
+        // Whether there is anything to read now is not a question of the snapshot.
         let Ok(all) = Listing::of(&self.path) else { return Ok(()) };
         all.files.iter().try_for_each(|file| positions.get_mut(&file.resolved).map_or(Ok(()), |position| position.meet(&file.path)))
     }
@@ -80,7 +82,7 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
         let mut positions = position::read(context.restored.as_deref().map(Vec::as_slice))?;
         let workers = context.workers.max(1);
         let mine: Vec<Listed> = all.iter().skip(context.worker).step_by(workers).cloned().collect();
-        // Files that are no longer there are remembered, so that they aren't read again should they come back.
+        // Remember files that have disappeared, so that they aren't read again if they return.
         let is_of = |files: &[Listed], path: &PathBuf| files.iter().any(|file| file.resolved == *path);
         let gone: Vec<PathBuf> = positions.keys().filter(|path| !is_of(all, path)).skip(context.worker).step_by(workers).cloned().collect();
         positions.retain(|path, _| is_of(&mine, path) || gone.contains(path));
@@ -91,7 +93,8 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
             positions.get_mut(&file.resolved).map_or(Ok(()), |position| position.meet(&file.path))?;
         }
         for Listed { path, .. } in mine.iter().filter(|file| positions.get(&file.resolved).is_none_or(|position| !position.ended)) {
-            // Now rather than in an hour, when its turn comes. A pipe is not tried: to open it twice would lose what is in it.
+            // Fail now rather than in an hour, when the file's turn comes. Don't try a pipe: opening it twice would
+            // lose its content.
             let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
             if metadata.is_file() {
                 std::fs::File::open(path).map_err(|e| unreadable(path, &e))?;
@@ -109,19 +112,19 @@ impl<F: Format> Source<Entry<F::Item>> for FileSource<F> {
     }
 }
 
-/// Is this file, under whatever name, among those that are at `path` now?
+/// Whether this file, under any of its names, is among those that `path` denotes now.
 #[must_use]
 pub fn is_read(path: &str, file: &Path) -> bool {
     file.is_file() && Listing::of(path).is_ok_and(|listing| listing.files.iter().any(|listed| same_file(&listed.path, file)))
 }
 
-/// The first line of the first file that `path` means, for its header; empty if there is none.
+/// The first line of the first file that `path` denotes, for its header. Empty if there is none.
 ///
 /// # Errors
 /// The file can't be read.
 pub fn first_line(path: &str) -> Result<Vec<u8>, Error> {
     let Some(Listed { path: first, .. }) = Listing::of(path)?.files.into_iter().next() else { return Ok(Vec::new()) };
-    // To look into a pipe is to take from it.
+    // Looking into a pipe would consume its content.
     if !first.metadata().map_err(|e| unreadable(&first, &e))?.is_file() {
         return Err(Error::user(format!("`{}` is not a regular file: its header can't be read before the job starts", first.display())));
     }
@@ -148,7 +151,7 @@ fn open<F: Format>(index: usize, path: &Path, from: Option<&Position>, format: &
     Ok(split)
 }
 
-/// Reads the files of a worker, by their schedule, from where a snapshot has come to in them.
+/// Reads the files of a worker by their schedule, starting from the positions of a snapshot.
 fn read<F: Format>(
     files: &[Listed],
     positions: &BTreeMap<PathBuf, Position>,
@@ -167,7 +170,7 @@ fn read<F: Format>(
     };
     let mut schedule = Schedule::new(starts);
     for (index, position) in files.iter().enumerate().filter_map(|(index, file)| Some((index, positions.get(&file.resolved)?))) {
-        // The operator knows of it.
+        // The operator already knows this file.
         schedule.sent(index, position.newest, position.ended);
     }
     let mut splits: Vec<Option<FileSplit<F>>> = files.iter().map(|_| None).collect();

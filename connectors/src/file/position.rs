@@ -1,4 +1,4 @@
-//! Where reading a file has come to: what checkpoints keep of it.
+//! The position of reading a file, as stored in checkpoints.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,16 @@ use crate::path::resolved;
 /// A position in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// Its path, as it was listed; of a link, that of the file, as the link may lead to another one the next time.
+    /// The path as it was listed. For a symbolic link it is the resolved path, because the link may lead to another
+    /// file next time.
     pub(super) file: PathBuf,
-    /// Bytes read, decompressed.
+    /// Decompressed bytes read.
     pub(super) bytes: u64,
-    /// Lines read.
+    /// The number of lines read.
     pub(super) lines: u64,
     /// The greatest event time so far, in milliseconds since 1970.
     pub(super) newest: i64,
-    /// Has all of it been read?
+    /// Whether the whole file has been read.
     pub(super) ended: bool,
 }
 
@@ -33,7 +34,7 @@ impl Position {
         Self { file, bytes: at.offset, lines: at.line, newest, ended }
     }
 
-    /// Compares with the file as it is now: one that was read to its end may have grown.
+    /// Compares the position with the file as it is now. A file that was read to its end may have grown.
     pub(super) fn meet(&mut self, path: &Path) -> Result<(), Error> {
         let metadata = path.metadata().map_err(|e| unreadable(path, &e))?;
         if compression(path).is_some() || !metadata.is_file() {
@@ -55,12 +56,12 @@ impl Position {
     }
 
     pub(super) fn to_json(&self) -> Json {
-        // A path that is listed is text.
+        // A listed path is text.
         serde_json::to_value(self).unwrap_or_default()
     }
 }
 
-/// The positions of a snapshot, by file, as [`resolved`] has it. If there are several of one file, the furthest.
+/// The positions of a snapshot, by the file's [`resolved`] path. If there are several for a file, the furthest one.
 pub(super) fn read(restored: Option<&[Json]>) -> Result<BTreeMap<PathBuf, Position>, Error> {
     let mut positions: BTreeMap<PathBuf, Position> = BTreeMap::new();
     for json in restored.unwrap_or_default() {

@@ -1,27 +1,31 @@
-//! In which order the files of one worker are read, and when each is announced to the operator. Pure: facts in, decisions out.
+//! Decides in which order the files of one worker are read, and when each is announced to the operator. Pure: no I/O.
 //!
-//! The operator knows a split from its first batch to its last one, and takes as watermark `W`, which never goes back, the least
-//! `newest - max_delay - 1` of the splits it knows, where `newest` is the greatest time a split has brought so far. A split it knows that has
-//! brought nothing yet holds `W` where it stands. So a file must not be left unknown for too long: `W` would run past its records. Nor must
-//! it be announced empty at the start: `W` would stand still until its turn comes.
+//! The operator knows a split from its first batch to its last. Its watermark `W`, which never goes back, is the
+//! least `newest - max_delay - 1` of the splits it knows, where `newest` is the greatest time that a split has
+//! delivered so far. A known split that has delivered nothing yet holds `W` back. So a file must not stay unknown for
+//! too long, or `W` would pass its records. Nor may it be announced empty at the start, or `W` would stand still
+//! until its turn comes.
 //!
-//! Therefore each file's first time is looked up beforehand and counts as its `newest` until it is read, and
+//! Therefore each file's first time is looked up in advance and counts as its `newest` until the file is read, and
 //!
-//! 1. the file read next is always the one of the least `newest`;
+//! 1. the file read next is always the one with the least `newest`;
 //! 2. a batch that brings a time past the start of a file still unknown is preceded by the first record of that file;
-//! 3. so is the batch that ends the only file known: without any, the operator would take the input for ended;
-//! 4. if that is the first batch of its own file, an empty one goes before all: the file is the one that begins first.
+//! 3. so is the batch that ends the only known file: if it knew none, the operator would consider the input ended;
+//! 4. if that batch is the first of its own file, an empty batch of that file goes first: the file is the one that
+//! starts earliest.
 //!
-//! **No record is late.** Take a record `r` of file `g` whose records lie at most `max_delay` behind the newest before them. Once `g` is
-//! known, `W <= newest(g) - max_delay - 1 < r`. Until then, no batch sent has brought a time past `start(g)` (2), so every split known had
-//! `newest <= start(g)`, and one was always known (3): `W <= start(g) - max_delay - 1`, and `r`, the first record, is `start(g)`.
+//! **No record is late.** Take a record `r` of file `g` whose records lie at most `max_delay` behind the newest
+//! before them. Once `g` is known, `W <= newest(g) - max_delay - 1 < r`. Until then, no batch sent has brought a time
+//! past `start(g)` (2), so every known split had `newest <= start(g)`, and one was always known (3): `W <= start(g) -
+//! max_delay - 1`, and `r`, the first record, is `start(g)`.
 //!
-//! **Nothing stalls.** Every split known has brought a record (or, by (4), is about to), so `W` is never held; and by (1) the least `newest`,
-//! which it follows, is that of the file read next.
+//! **Nothing stalls.** Every known split has delivered a record (or, by (4), is about to), so `W` is never held back;
+//! and by (1) the least `newest`, which `W` follows, is that of the file read next.
 //!
-//! A file in whose first stretch there is no good record counts as beginning at the least of times: it is read first, and holds `W` meanwhile.
+//! A file without a good record near its start counts as starting at the least possible time: it is read first, and
+//! holds `W` back meanwhile.
 
-/// A file, as an index among those of its worker.
+/// The index of a file among those of its worker.
 pub(crate) type Index = usize;
 
 /// The state of all files of a worker.
@@ -31,7 +35,7 @@ pub(crate) struct Schedule {
 
 #[derive(Clone, Copy)]
 struct State {
-    /// The greatest time brought so far, or where the file begins.
+    /// The greatest time delivered so far, or where the file starts.
     newest: i64,
     stage: Stage,
 }
@@ -44,25 +48,26 @@ enum Stage {
 }
 
 impl Schedule {
-    /// Files that begin at these times, which are all the same without event time: then they are read in order.
+    /// A schedule for files with these start times. Without event time they are all equal, and the files are read in
+    /// order.
     pub(crate) fn new(starts: impl IntoIterator<Item = i64>) -> Self {
         Self { files: starts.into_iter().map(|newest| State { newest, stage: Stage::Unknown }).collect() }
     }
 
-    /// The file to read on from.
+    /// The file to read next.
     pub(crate) fn next(&self) -> Option<Index> {
         self.least(|_, f| f.stage != Stage::Ended)
     }
 
-    /// What has to be sent before a batch of `file` that brings it to `newest` and, if `last`, ends it: the first record of another file, or
-    /// if it is `file` itself, an empty batch. Asked again until there is nothing more.
+    /// What to send before a batch of `file` that brings it to `newest` and, if `last`, ends it: the first record of
+    /// another file, or, if the result is `file` itself, an empty batch. Call this again until it returns `None`.
     pub(crate) fn before(&self, file: Index, newest: i64, last: bool) -> Option<Index> {
         let ends_alone = last && !self.files.iter().enumerate().any(|(i, f)| i != file && f.stage == Stage::Known);
         let other = self.least(|i, f| i != file && f.stage == Stage::Unknown && (f.newest < newest || ends_alone))?;
         Some(if self.files[file].stage == Stage::Unknown { file } else { other })
     }
 
-    /// A batch of `file` is sent, which brings it to `newest` and, if `last`, ends it.
+    /// Records that a batch of `file` is sent, which brings it to `newest` and, if `last`, ends it.
     pub(crate) fn sent(&mut self, file: Index, newest: i64, last: bool) {
         let state = &mut self.files[file];
         state.newest = state.newest.max(newest);
@@ -82,7 +87,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The operator's rule.
+    /// Simulates the operator's rule.
     struct Operator {
         known: BTreeMap<Index, Option<i64>>,
         watermark: i64,
@@ -101,7 +106,7 @@ mod tests {
         }
     }
 
-    /// Files of times, each at most `max_delay` behind the newest before it.
+    /// Files as lists of times, each at most `max_delay` behind the newest before it.
     fn files() -> impl Strategy<Value = (i64, Vec<Vec<i64>>)> {
         let file = |max_delay| {
             let steps = proptest::collection::vec((0..30i64, 0..=max_delay), 0..40);
@@ -163,7 +168,7 @@ mod tests {
         assert_eq!(schedule.before(1, 150, false), None);
         schedule.sent(1, 150, false);
         assert_eq!(schedule.next(), Some(1));
-        // The end of the only file known: the next one has to be known before.
+        // This ends the only known file, so the next one must be announced first.
         assert_eq!(schedule.before(1, 199, true), Some(0));
         schedule.sent(0, 200, false);
         assert_eq!(schedule.before(1, 199, true), None);

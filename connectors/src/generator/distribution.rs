@@ -1,4 +1,4 @@
-//! What the fields of generated rows hold.
+//! The distributions of generated field values.
 
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
@@ -7,69 +7,70 @@ use super::draw::Draw;
 use super::zipf::Zipf;
 use tidegate_rows::{Type, Value};
 
-/// Where the values of one field come from. The value in row `i` is a function of the seed and `i`.
+/// The distribution of a field's values. The value in row `i` is a function of the seed and `i`.
 #[derive(Clone, Debug)]
 pub enum Distribution {
-    /// Always this.
+    /// Always this value.
     Constant(Value),
-    /// `start + i * step`, which wraps around.
+    /// `start + i * step`, wrapping around on overflow.
     Sequence {
         /// The value in row 0.
         start: i64,
-        /// From row to row.
+        /// The increment per row.
         step: i64,
     },
     /// `start + i * step`.
     DoubleSequence {
         /// The value in row 0.
         start: f64,
-        /// From row to row.
+        /// The increment per row.
         step: f64,
     },
-    /// These in turn.
+    /// These values in turn.
     Cycle(Vec<Value>),
-    /// Integers, each as likely.
+    /// Uniformly distributed integers.
     Int {
-        /// The least.
+        /// The minimum.
         min: i64,
-        /// The greatest, included.
+        /// The maximum, inclusive.
         max: i64,
     },
-    /// Doubles, each as likely.
+    /// Uniformly distributed doubles.
     Double {
-        /// The least.
+        /// The minimum.
         min: f64,
-        /// The end, not included.
+        /// The maximum, exclusive.
         max: f64,
-        /// Decimals to round to, as for money; none: as they come.
+        /// The number of digits after the decimal point to round to, as for money. `None` rounds nothing.
         decimals: Option<u8>,
     },
-    /// Doubles around a mean.
+    /// Normally distributed doubles.
     Normal {
         /// The mean.
         mean: f64,
         /// The standard deviation.
         deviation: f64,
     },
-    /// One of these, each as likely as its weight says.
+    /// One of these values, chosen by weight.
     Choice(Vec<(Value, f64)>),
-    /// Integers from 1 to `n`, where `k` is as likely as `1 / k^exponent`: few users do most of it.
+    /// Integers from 1 to `n`, where `k` has a probability proportional to `1 / k^exponent`: a few users cause most
+    /// of the activity.
     Zipf {
-        /// The greatest.
+        /// The maximum.
         n: u64,
-        /// How uneven; 1 is usual.
+        /// The skew; 1 is typical.
         exponent: f64,
     },
-    /// Timestamps: `start + i * step`, less a random delay of up to `disorder`.
+    /// Timestamps: `start + i * step`, minus a random delay of up to `disorder`.
     Time {
-        /// Of row 0, in milliseconds since 1970.
+        /// The time of row 0, in milliseconds since 1970.
         start: i64,
-        /// From row to row.
+        /// The increment per row.
         step: SignedDuration,
-        /// How far out of order they may be.
+        /// The maximum delay of out-of-order times.
         disorder: SignedDuration,
     },
-    /// Text, in which each `{}` stands for a value of the next of these: `user-{}`, `10.0.{}.{}`.
+    /// Text in which each `{}` is replaced by a value of the next distribution: `user-{}`, `10.0.{}.{}`.
     Text(String, Vec<Distribution>),
 }
 
@@ -88,7 +89,7 @@ impl Distribution {
         }
     }
 
-    /// Checks the parameters and works out what can be worked out once.
+    /// Checks the parameters and precomputes what it can.
     pub(super) fn sampler(&self) -> Result<Sampler, String> {
         Ok(match self {
             Self::Constant(value) => Sampler::Constant(value.clone()),
@@ -97,7 +98,7 @@ impl Distribution {
             Self::Cycle(values) if values.is_empty() => return Err("there is nothing to cycle through".into()),
             Self::Cycle(values) => Sampler::Cycle(values.clone()),
             Self::Int { min, max } if min > max => return Err(format!("the least ({min}) is above the greatest ({max})")),
-            // The count of all 64-bit integers is taken for 0, which `below` understands.
+            // The count of all 64-bit integers wraps to 0, which `below` takes as the full range.
             Self::Int { min, max } => Sampler::Int { min: *min, count: max.wrapping_sub(*min).wrapping_add(1) as u64 },
             Self::Double { min, max, .. } if !(min.is_finite() && max.is_finite() && min <= max) => {
                 return Err(format!("there is no number from {min} to {max}"));
@@ -146,14 +147,14 @@ impl Distribution {
     }
 }
 
-/// The type that all values have which aren't null, if they have one.
+/// The common type of all non-null values, if they have one.
 fn common<'a>(values: impl IntoIterator<Item = &'a Value>) -> Type {
     let mut types = values.into_iter().map(Value::type_of).filter(|ty| *ty != Type::Null);
     let first = types.next().unwrap_or(Type::Null);
     if types.all(|ty| ty == first) { first } else { Type::Any }
 }
 
-/// A distribution made ready.
+/// A checked distribution, ready to draw from.
 #[derive(Clone, Debug)]
 pub(super) enum Sampler {
     Constant(Value),
@@ -182,14 +183,14 @@ impl Sampler {
                 Value::Double(scale.map_or(v, |scale| (v * scale).round() / scale))
             }
             Self::Normal { mean, deviation } => {
-                // Box and Muller; 1 - unit is never 0.
+                // The Box-Muller transform; `1 - unit` is never 0.
                 let radius = (-2.0 * (1.0 - draw.unit()).ln()).sqrt();
                 Value::Double(mean + deviation * radius * (std::f64::consts::TAU * draw.unit()).cos())
             }
             Self::Choice { ends, sum } => {
                 let at = draw.unit() * sum;
                 let index = ends.partition_point(|(end, _)| *end <= at);
-                // Rounding may lead past the last.
+                // Rounding may lead past the last entry.
                 ends.get(index).or(ends.last()).map_or(Value::Null, |(_, value)| value.clone())
             }
             Self::Zipf(zipf) => Value::Int(zipf.sample(draw) as i64),

@@ -1,4 +1,4 @@
-//! Randomness that is a function: the draws of field `f` in row `i` follow from the seed, `i` and `f` alone.
+//! Deterministic randomness: the draws of field `f` in row `i` depend only on the seed, `i` and `f`.
 
 /// The increment of splitmix64.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -28,13 +28,13 @@ impl Draw {
         mix(self.0)
     }
 
-    /// A number from 0 to below 1.
+    /// A number in `0.0..1.0`.
     #[inline]
     pub(super) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A number from 0 to below `n`; any 64 bits if `n` is 0.
+    /// A number in `0..n`, or any 64 bits if `n` is 0.
     #[inline]
     pub(super) fn below(&mut self, n: u64) -> u64 {
         let bits = self.bits();

@@ -1,8 +1,9 @@
-//! Generated records: rows by distribution, and values by a function.
+//! Generated records: rows from distributions, and values from a function.
 //!
-//! Record `i` is a function of the seed and `i`: so the records are the same at any parallelism. Rows are all made by one worker, and so in one order,
-//! as lines of a file are; of values that a function makes, each of `n` workers makes every `n`-th, and is a split of its own. They are made when the
-//! operator asks, without a thread, and bring event time of their own.
+//! Record `i` is a function of the seed and `i`, so the records are the same at any parallelism. All rows come from
+//! one worker, in a single order, like the lines of a file. Values from a function are spread: each of `n` workers
+//! produces every `n`-th, as a split of its own. Records are generated on demand by the operator, without a thread,
+//! and carry their own event time.
 
 mod distribution;
 mod draw;
@@ -27,7 +28,7 @@ use pace::{Generate, Plan};
 use tidegate_rows::format::{EventTime, TimeUnit};
 use tidegate_rows::{Row, Schema, Type};
 
-/// Rows with fields of given distributions.
+/// Rows whose fields have the given distributions.
 #[derive(Clone, Debug)]
 pub struct GeneratorSource {
     schema: Schema,
@@ -38,10 +39,11 @@ pub struct GeneratorSource {
 }
 
 impl GeneratorSource {
-    /// Rows of these fields. The first [`Distribution::Time`], if there is one, is the event time.
+    /// Makes a source of rows with these fields. The first [`Distribution::Time`], if there is one, provides the
+    /// event time.
     ///
     /// # Errors
-    /// A distribution that can't be: the field, and why.
+    /// Names the field with an invalid distribution, and the reason.
     pub fn new(fields: impl IntoIterator<Item = (impl Into<String>, Distribution)>, seed: u64) -> Result<Self, String> {
         let mut schema = Schema::default();
         let mut samplers = Vec::new();
@@ -57,10 +59,10 @@ impl GeneratorSource {
         Ok(Self { schema, samplers: samplers.into(), event_time, seed, plan: Plan::default() })
     }
 
-    /// Takes event time from `field`; the unit matters if it holds numbers.
+    /// Takes the event time from `field`. The unit applies if the field holds numbers.
     ///
     /// # Errors
-    /// There is no such field, or it can't hold a time.
+    /// There is no such field, or its type can't hold a time.
     pub fn with_event_time(mut self, field: &str, unit: TimeUnit) -> Result<Self, String> {
         let missing = || format!("there is no field `{field}` to take event time from");
         let slot = self.schema.slot(field).ok_or_else(missing)?;
@@ -72,14 +74,15 @@ impl GeneratorSource {
         Ok(self)
     }
 
-    /// Ends after `count` rows, over all workers.
+    /// Ends after `count` rows in total over all workers.
     #[must_use]
     pub fn with_count(mut self, count: u64) -> Self {
         self.plan.count = Some(count);
         self
     }
 
-    /// Makes `rate` rows per second, over all workers; without a rate, as many as are taken.
+    /// Generates `rate` rows per second in total over all workers. Without a rate, rows are generated as fast as they
+    /// are consumed.
     #[must_use]
     pub fn with_rate(mut self, rate: f64) -> Self {
         self.plan.rate = Some(rate);
@@ -95,7 +98,7 @@ impl GeneratorSource {
     /// Row `i`.
     ///
     /// # Errors
-    /// Its event time is null: the years are over.
+    /// The event time of the row is null, because it is out of range.
     pub fn row(&self, i: u64) -> Result<Record<Row>, Error> {
         let field = |(slot, sampler): (usize, &Sampler)| sampler.value(i, &mut Draw::new(self.seed, i, slot as u64));
         let row: Row = self.samplers.iter().enumerate().map(field).collect();
@@ -126,7 +129,8 @@ impl Source<Entry<Row>> for GeneratorSource {
     }
 }
 
-/// Records that a function makes of their number, as fast as they are taken, on all workers: for tests, examples and benchmarks.
+/// Records that a function computes from their index, as fast as they are consumed, on all workers. For tests,
+/// examples and benchmarks.
 #[derive(Clone, Debug)]
 pub struct FnSource<F> {
     record: F,
@@ -142,14 +146,14 @@ impl<F> FnSource<F> {
         Self { record, plan: Plan::default() }
     }
 
-    /// Ends after `count` records, over all workers.
+    /// Ends after `count` records in total over all workers.
     #[must_use]
     pub fn with_count(mut self, count: u64) -> Self {
         self.plan.count = Some(count);
         self
     }
 
-    /// Makes `rate` records per second, over all workers.
+    /// Generates `rate` records per second in total over all workers.
     #[must_use]
     pub fn with_rate(mut self, rate: f64) -> Self {
         self.plan.rate = Some(rate);

@@ -1,4 +1,4 @@
-//! Which rows are due: by rate, by count, on this worker.
+//! Decides which rows are due on this worker, by rate and by count.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,23 +10,23 @@ use tidegate_runtime::Record;
 use tidegate_runtime::metrics::SourceMetrics;
 use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, SourceContext, SplitId};
 
-/// For how long rows that are due one by one are put together.
+/// How long to collect rows that become due one by one.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// Rows in a batch, at most.
+/// The maximum number of rows in a batch.
 const ROWS: u64 = 1024;
 
-/// How many rows there are, and how fast they come.
+/// How many rows to generate, and how fast.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Plan {
-    /// Rows per second over all workers; none: as fast as they are taken.
+    /// Rows per second over all workers. `None`: as fast as they are consumed.
     pub(super) rate: Option<f64>,
-    /// Rows over all workers; none: without end.
+    /// Rows over all workers. `None`: without end.
     pub(super) count: Option<u64>,
 }
 
 impl Plan {
-    /// The rows due after `seconds`, over all workers, if there were `begun` at the start.
+    /// The number of rows due after `seconds`, over all workers, if `begun` had been made at the start.
     fn due(&self, begun: u64, seconds: f64) -> u64 {
         let by_rate = self.rate.map_or(u64::MAX, |rate| begun.saturating_add((rate * seconds) as u64));
         by_rate.min(self.count.unwrap_or(u64::MAX))
@@ -35,30 +35,30 @@ impl Plan {
     /// How long until row `next` is due, `seconds` after the start.
     fn until(&self, next: u64, begun: u64, seconds: f64) -> Duration {
         let at = self.rate.map_or(0.0, |rate| (next.saturating_sub(begun) as f64 + 1.0) / rate);
-        // What does not fit is further away than any job runs.
+        // A wait that does not fit is longer than any job runs.
         Duration::try_from_secs_f64((at - seconds).max(0.0)).unwrap_or(Duration::MAX)
     }
 }
 
-/// Where generating has come to: what checkpoints keep of one worker.
+/// The position of one worker's generator, as stored in checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Position {
     worker: u64,
     #[serde(flatten)]
     made: Made,
-    /// What had been made before, by other numbers of workers, as far as it reaches beyond `next`.
+    /// What runs with other numbers of workers had made before, as far as it reaches beyond `next`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     before: Vec<Layer>,
 }
 
-/// One worker's rows: of those with `i % workers == worker`, all before `next`.
+/// The rows that one worker has made: those with `i % workers == worker` before `next`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Made {
     workers: u64,
     next: u64,
 }
 
-/// The rows that a number of workers had made together: `i` if it is before `next[i % next.len()]`.
+/// The rows that a number of workers had made together: row `i` is one of them if `i < next[i % next.len()]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Layer {
     next: Vec<u64>,
@@ -70,7 +70,7 @@ impl Layer {
         self.next.get((i % workers) as usize).is_some_and(|next| i < *next)
     }
 
-    /// No row from here on has been made.
+    /// The first index from which on no row has been made.
     fn end(&self) -> u64 {
         self.next.iter().copied().max().unwrap_or(0)
     }
@@ -92,7 +92,7 @@ fn layers(positions: &[Json]) -> Result<Vec<Layer>, Error> {
         }
     }
     let workers = positions.first().map_or(0, |position| position.made.workers);
-    // A worker that had not begun has no position, and has made nothing.
+    // A worker that had not started has no position, and has made nothing.
     let mut next: Vec<u64> = (0..workers).collect();
     for Position { worker, made, .. } in &positions {
         if let Some(next) = next.get_mut(*worker as usize) {
@@ -105,13 +105,13 @@ fn layers(positions: &[Json]) -> Result<Vec<Layer>, Error> {
     Ok(layers)
 }
 
-/// Generates the rows of one worker: of the rows `i` those with `i % workers == worker`, but for those made before a restore.
+/// Generates the rows of one worker: those with `i % workers == worker`, except for those made before a restore.
 pub(super) struct Generate<F> {
     plan: Plan,
     worker: u64,
-    /// The next row.
+    /// The index of the next row.
     next: u64,
-    /// How many rows all workers had made when this run began, at least.
+    /// A lower bound of the number of rows that all workers had made when this run started.
     begun: u64,
     workers: u64,
     before: Vec<Layer>,
@@ -125,7 +125,8 @@ impl<F> Generate<F> {
     pub(super) fn new(plan: Plan, context: SourceContext, row: F) -> Result<Self, Error> {
         let (worker, workers) = (context.worker as u64, context.workers.max(1) as u64);
         let before = layers(context.restored.as_deref().map_or(&[], Vec::as_slice))?;
-        // All before the least of the last layer has been made, as each layer goes on where those before it were.
+        // Every row before the least position of the last layer has been made, because each layer continues where
+        // those before it were.
         let begun = before.last().and_then(|layer| layer.next.iter().copied().min()).unwrap_or(0);
         let next = begun + (worker + workers - begun % workers) % workers;
         Ok(Self { plan, worker, next, begun, workers, before, start: None, row, metrics: context.metrics, ended: false })
@@ -134,7 +135,7 @@ impl<F> Generate<F> {
     fn position(&self) -> Json {
         let made = Made { workers: self.workers, next: self.next };
         let before = self.before.iter().filter(|layer| layer.end() > self.next).cloned().collect();
-        // Plain data can be written.
+        // Plain data always serializes.
         serde_json::to_value(Position { worker: self.worker, made, before }).unwrap_or_default()
     }
 }
@@ -149,7 +150,7 @@ impl<T: 'static, F: FnMut(u64) -> Result<Record<T>, Error> + 'static> Reader<T> 
         if self.ended {
             return Ok(Poll::Finished);
         }
-        // The clock starts when the first row is asked for, not while the job is being set up.
+        // Start the clock when the first row is requested, not while the job is being set up.
         let seconds = match self.plan.rate {
             Some(_) => self.start.get_or_insert_with(Instant::now).elapsed().as_secs_f64(),
             None => 0.0,
@@ -187,7 +188,7 @@ mod tests {
     }
 
     proptest! {
-        /// Runs with changing numbers of workers, each stopped somewhere, make every row once.
+        /// Runs with changing numbers of workers, each stopped somewhere, generate every row exactly once.
         #[test]
         fn every_row_is_made_once(runs in proptest::collection::vec((1..4usize, proptest::collection::vec(0..4usize, 4)), 0..5)) {
             let plan = Plan { rate: None, count: Some(20_000) };

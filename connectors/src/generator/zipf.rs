@@ -1,6 +1,7 @@
-//! The zipf distribution, in constant time and memory: rejection-inversion (W. Hörmann and G. Derflinger, 1996).
+//! The Zipf distribution in constant time and memory, by rejection-inversion (W. Hörmann and G. Derflinger, 1996).
 //!
-//! Draws from a continuous function that lies above the wanted one, and draws again where that is too far above: less than twice on average.
+//! It samples from a continuous function that bounds the density from above, and rejects where the bound is too
+//! loose: less than two draws on average.
 
 use super::draw::Draw;
 
@@ -8,11 +9,11 @@ use super::draw::Draw;
 pub(super) struct Zipf {
     n: f64,
     exponent: f64,
-    /// The integral of the function above at 3/2, less the share of 1.
+    /// The integral of the bounding function at 3/2, minus the probability mass of 1.
     first: f64,
-    /// The same at `n + 1/2`.
+    /// The integral at `n + 1/2`.
     last: f64,
-    /// Where no look at the function is needed.
+    /// Up to this distance, a sample is accepted without evaluating the density.
     sure: f64,
 }
 
@@ -46,18 +47,18 @@ impl Zipf {
     }
 
     fn inverse(&self, x: f64) -> f64 {
-        // Rounding may lead below -1, where there is no logarithm.
+        // Rounding may lead below -1, where the logarithm is undefined.
         let t = (x * (1.0 - self.exponent)).max(-1.0);
         (ln1p_over(t) * x).exp()
     }
 }
 
-/// `ln(1 + x) / x`, also near 0.
+/// `ln(1 + x) / x`, accurate near 0.
 fn ln1p_over(x: f64) -> f64 {
     if x.abs() > 1e-8 { x.ln_1p() / x } else { 1.0 - x * (0.5 - x * (1.0 / 3.0 - 0.25 * x)) }
 }
 
-/// `(exp(x) - 1) / x`, also near 0.
+/// `(exp(x) - 1) / x`, accurate near 0.
 fn expm1_over(x: f64) -> f64 {
     if x.abs() > 1e-8 { x.exp_m1() / x } else { 1.0 + x * 0.5 * (1.0 + x / 3.0 * (1.0 + 0.25 * x)) }
 }

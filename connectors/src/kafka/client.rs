@@ -1,4 +1,4 @@
-//! Where the brokers are and how to talk to them; what librdkafka says, in our words.
+//! Where the brokers are and how to connect to them; turns librdkafka's errors into messages.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -13,13 +13,13 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tidegate_runtime::{Error, Sampled};
 
-/// How long brokers may take to answer when a job starts.
+/// How long the brokers may take to answer when a job starts.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long one question may take, so that a refusal is noticed before patience ends.
+/// The timeout of one request, short enough to notice a refusal before [`PATIENCE`] runs out.
 const ASK: Duration = Duration::from_millis(1500);
 
-/// The brokers of a cluster, and librdkafka's properties for talking to them.
+/// The brokers of a cluster, and the librdkafka properties for connecting to them.
 #[derive(Clone)]
 pub struct Cluster {
     brokers: String,
@@ -35,7 +35,7 @@ pub enum Side {
     Sink,
 }
 
-/// Properties that follow from how records are kept count of, and what to use in their place.
+/// Properties that tidegate sets to keep its guarantees, and what to use instead.
 const OURS: &[(Side, &str, &str)] = &[
     (Side::Source, "enable.auto.commit", "offsets are kept in checkpoints, and committed for `group` when one is complete"),
     (Side::Source, "enable.auto.offset.store", "offsets are kept in checkpoints, and committed for `group` when one is complete"),
@@ -47,22 +47,22 @@ const OURS: &[(Side, &str, &str)] = &[
 ];
 
 impl Cluster {
-    /// The cluster that these brokers belong to: `host:port`, several separated by commas.
+    /// A cluster with these brokers: `host:port`, separated by commas.
     pub fn new(brokers: impl Into<String>) -> Self {
         Self { brokers: brokers.into(), options: Vec::new() }
     }
 
-    /// Sets a property of librdkafka; those that have been [checked](Self::check) are valid.
+    /// Sets a librdkafka property. Properties that have been [checked](Self::check) are valid.
     #[must_use]
     pub fn with_option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.push((name.into(), value.into()));
         self
     }
 
-    /// Can this property be set to this value?
+    /// Checks whether this property can be set to this value.
     ///
     /// # Errors
-    /// Why not, in a sentence.
+    /// Explains why not, as a sentence.
     pub fn check(side: Side, name: &str, value: &str) -> Result<(), String> {
         if matches!(name, "bootstrap.servers" | "metadata.broker.list") {
             return Err(format!("`{name}` is said by `brokers`"));
@@ -83,12 +83,12 @@ impl Cluster {
         &self.brokers
     }
 
-    /// A property that was set.
+    /// The value of a property, if it was set.
     pub(super) fn option(&self, name: &str) -> Option<&str> {
         self.options.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// `defaults`, the properties that were set over them, and `fixed` over those.
+    /// A configuration of `defaults`, overridden by the user's properties, which are overridden by `fixed`.
     pub(super) fn config(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Info);
@@ -105,7 +105,8 @@ impl Cluster {
         config
     }
 
-    /// Asks the brokers until they answer, refuse, or have not answered for too long. `serve` handles what librdkafka has to say meanwhile.
+    /// Repeats a request until the brokers answer, refuse, or stay silent for too long. `serve` handles librdkafka's
+    /// events in the meantime.
     pub(super) fn ask<A>(
         &self,
         what: &str,
@@ -127,7 +128,7 @@ impl Cluster {
         }
     }
 
-    /// Why `what` could not be done.
+    /// The error that `what` could not be done.
     pub(super) fn failed(&self, what: &str, context: &Context, error: KafkaError) -> Error {
         let brokers = &self.brokers;
         let trouble = context.trouble();
@@ -147,7 +148,7 @@ impl Cluster {
         }
     }
 
-    /// A client could not be made of its properties.
+    /// The error for properties from which no client can be made.
     pub(super) fn unusable(&self, error: &KafkaError) -> Error {
         let why = match error {
             KafkaError::ClientConfig(_, why, ..) => why.clone(),
@@ -158,7 +159,7 @@ impl Cluster {
     }
 }
 
-/// Errors that trying again may cure.
+/// Whether a retry may succeed.
 pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
@@ -186,7 +187,7 @@ pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// What librdkafka said last of a connection that failed.
+/// librdkafka's last message about a failed connection.
 #[derive(Debug)]
 struct Trouble(String);
 
@@ -198,7 +199,7 @@ impl std::fmt::Display for Trouble {
 
 impl std::error::Error for Trouble {}
 
-/// Listens to a client: keeps the last trouble for messages, and passes a sample on to the log.
+/// Listens to a client: keeps the last connection trouble for error messages, and logs a sample of warnings.
 #[derive(Default)]
 pub(super) struct Context {
     trouble: Mutex<Option<String>>,
@@ -213,12 +214,12 @@ impl Context {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The brokers refuse us: no use to wait.
+    /// Records that the brokers refuse the connection, so that waiting is pointless.
     pub(super) fn refuse(&self) {
         self.refused.store(true, Relaxed);
     }
 
-    /// Why a record could not be delivered, if one could not.
+    /// The error of the first record that could not be delivered, if there is one.
     pub(super) fn undelivered(&self) -> Option<KafkaError> {
         self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -229,11 +230,11 @@ impl Context {
         }
     }
 
-    /// Takes note of an error that the client reports of itself.
+    /// Handles an error that the client reports about itself.
     pub(super) fn note(&self, error: &KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => self.refuse(),
-            // The end of a partition is asked for.
+            // The end of a partition is an event that readers ask for.
             Some(RDKafkaErrorCode::PartitionEOF) => {}
             _ if !reason.is_empty() => self.say(reason),
             _ => {}
@@ -248,8 +249,8 @@ impl ClientContext for Context {
         if facility == "FAIL" {
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
         }
-        // What it logs as `ERROR` it reports as well.
-        // Properties of the sink are given to its consumer of markers too.
+        // librdkafka also reports what it logs as `ERROR`. `CONFWARN` is expected: the sink's properties are also
+        // given to its consumer of markers.
         if (level as i32) <= RDKafkaLogLevel::Warning as i32 && !matches!(facility, "ERROR" | "CONFWARN") {
             self.say(text);
         } else {

@@ -1,4 +1,4 @@
-//! What a message carries around its value: key, headers, time and place, as fields of a row.
+//! What a message carries besides its value: key, headers, time and position, as fields of a row.
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use tidegate_runtime::Record;
 
 use tidegate_rows::{Row, Type, Value};
 
-/// A part of a message beside its value.
+/// A part of a message other than its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metadata {
-    /// The key as text, null if there is none. A message whose key is no UTF-8 is a bad record.
+    /// The key as text, or null if there is none. A message whose key is not UTF-8 is a bad record.
     Key,
-    /// The key as octets, null if there is none.
+    /// The key as bytes, or null if there is none.
     KeyBytes,
-    /// The headers: a map from names to text (octets where they are no UTF-8). Of those of one name the last counts.
+    /// The headers: a map from names to text (or bytes, if not UTF-8). If a name repeats, the last header wins.
     Headers,
-    /// The time the producer or the broker gave it.
+    /// The timestamp that the producer or the broker assigned.
     Timestamp,
     /// The topic.
     Topic,
-    /// The number of the partition.
+    /// The partition number.
     Partition,
     /// The offset in the partition.
     Offset,
 }
 
 impl Metadata {
-    /// All of them, as job files call them.
+    /// All parts, with their names in job files.
     pub const ALL: [(&'static str, Self); 7] = [
         ("key", Self::Key),
         ("key_bytes", Self::KeyBytes),
@@ -39,7 +39,7 @@ impl Metadata {
         ("offset", Self::Offset),
     ];
 
-    /// The type of its field.
+    /// The type of the part's field.
     #[must_use]
     pub fn ty(self) -> Type {
         match self {
@@ -52,14 +52,14 @@ impl Metadata {
     }
 }
 
-/// A message but for its value.
+/// A message without its value.
 pub struct Envelope<'m> {
     pub(super) message: &'m BorrowedMessage<'m>,
     pub(super) topic: &'m CompactString,
 }
 
 impl Envelope<'_> {
-    /// The time the producer or the broker gave it, in milliseconds since 1970.
+    /// The timestamp that the producer or the broker assigned, in milliseconds since 1970.
     fn time(&self) -> Result<i64, String> {
         self.message.timestamp().to_millis().ok_or_else(|| "the message has no timestamp".to_owned())
     }
@@ -94,16 +94,16 @@ impl Envelope<'_> {
     }
 }
 
-/// Completes the record of a message's value by what else the message carries.
+/// Completes the record decoded from a message's value with what else the message carries.
 pub trait Complete<T>: Clone + Send + Sync + 'static {
     /// Completes `record`.
     ///
     /// # Errors
-    /// The message lacks something, in a sentence: it is a bad record.
+    /// The message lacks something and is a bad record. The error is a sentence.
     fn complete(&self, record: &mut Record<T>, envelope: &Envelope<'_>) -> Result<(), String>;
 }
 
-/// The value is all.
+/// The value alone makes the record.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ValueOnly;
 
@@ -114,7 +114,7 @@ impl<T> Complete<T> for ValueOnly {
     }
 }
 
-/// The record's time is the message's.
+/// The record's time is the message's timestamp.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MessageTime;
 
@@ -125,12 +125,13 @@ impl<T> Complete<T> for MessageTime {
     }
 }
 
-/// Puts parts of the message into the row, and may take the record's time from it.
+/// Copies parts of the message into the row, and optionally takes the record's time from the message.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
-    /// Slots of the row, and what they hold. Slots that the format gives are overwritten, the others follow them in order.
+    /// Slots of the row, and what goes there. Slots that the format provides are overwritten; the others follow them
+    /// in order.
     pub parts: Arc<[(usize, Metadata)]>,
-    /// Is the message's time the record's time?
+    /// Whether the message's timestamp is the record's time.
     pub timed: bool,
 }
 

@@ -1,10 +1,12 @@
-//! Kafka: topics in and out, through librdkafka.
+//! Kafka: reading and writing topics through librdkafka.
 //!
-//! **Promises.** The source reads every committed record of its partitions from where it begins to where it ends, each partition in order;
-//! where it is goes into checkpoints. The sink writes records of a worker in their order, has those of a key end in the partition that a Java
-//! producer would choose, and has all been acknowledged when a flush returns: each record stands at least once.
+//! **Guarantees.** The source reads every committed record of its partitions from its start to its end, each
+//! partition in order; its position is part of checkpoints. The sink writes the records of a worker in order, assigns
+//! keys to partitions as a Java producer does, and has everything acknowledged when a flush returns: each record is
+//! written at least once.
 //!
-//! **Relies on** brokers of Kafka 2.1 or newer. A client has threads of its own; all waiting is done there or on the reader's thread.
+//! **Requires** brokers of Kafka 2.1 or newer. A client has its own threads; all waiting happens there or on the
+//! reader's thread.
 
 mod client;
 mod envelope;

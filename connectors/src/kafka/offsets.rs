@@ -1,7 +1,8 @@
-//! Where reading begins and ends: from what is asked for to offsets, once, before anything is read.
+//! Where reading starts and ends: requested positions are resolved to offsets once, before anything is read.
 //!
-//! What moves ("latest", a time, a group's offsets) is resolved when the job starts and kept in its checkpoints: the job reads the same
-//! records however often it is started again. Decisions here are pure; [`look`] gets the facts.
+//! Moving positions ("latest", a time, a group's offsets) are resolved when the job starts and stored in its
+//! checkpoints, so the job reads the same records however often it is restarted. Decisions here are pure; [`look`]
+//! fetches the facts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,73 +16,75 @@ use tidegate_runtime::Error;
 use super::client::{Cluster, Context};
 use super::partitions::{Partition, serve};
 
-/// Where a source begins.
+/// Where a source starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// At the oldest record there is.
+    /// At the oldest available record.
     #[default]
     Earliest,
-    /// Behind the newest record.
+    /// After the newest record.
     Latest,
-    /// Where the group has come to; partitions it has not read, at the oldest record.
+    /// At the committed offset of the group, or at the oldest record in partitions without one.
     Committed,
-    /// At the first record of this time (in milliseconds since 1970) or later; behind the newest if there is none.
+    /// At the first record with this time (in milliseconds since 1970) or later, or after the newest if there is
+    /// none.
     Timestamp(i64),
-    /// At an offset of each partition; those not named, at the oldest record.
+    /// At an offset of each partition; in those not named, at the oldest record.
     Offsets(BTreeMap<i32, i64>),
 }
 
-/// Where a source ends. It never waits for records: what lies beyond the end of a partition when the job starts counts as that end.
+/// Where a source ends. It never waits for records: an offset beyond the end that a partition has when the job starts
+/// is reduced to that end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// Behind what is the newest record when the job starts.
+    /// After the record that is the newest when the job starts.
     Latest,
-    /// Before the first record of this time (in milliseconds since 1970) or later.
+    /// Before the first record with this time (in milliseconds since 1970) or later.
     Timestamp(i64),
-    /// Before an offset of each partition; those not named, behind the newest record.
+    /// Before an offset of each partition; in those not named, after the newest record.
     Offsets(BTreeMap<i32, i64>),
 }
 
-/// What is to be read of a partition.
+/// The range of a partition that remains to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Range {
-    /// The next record.
+    /// The offset of the next record.
     #[serde(rename = "offset")]
     pub(super) next: i64,
-    /// The first one that is not to be read, if the source has an end.
+    /// The first offset not to be read, if the source has an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stop: Option<i64>,
 }
 
 impl Range {
-    /// Is there nothing left to read?
+    /// Whether nothing is left to read.
     pub(super) fn is_empty(self) -> bool {
         self.stop.is_some_and(|stop| self.next >= stop)
     }
 }
 
-/// Where a partition goes on, as checkpoints keep it.
+/// Where a partition continues, as stored in checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
     #[serde(flatten)]
     pub(super) partition: Partition,
     #[serde(flatten)]
     pub(super) range: Range,
-    /// What the range's stop was settled from.
+    /// The setting from which the range's stop was resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) asked: Option<Arc<Stop>>,
 }
 
 impl Position {
-    /// The end that has been settled, if this is what it was settled from.
+    /// The resolved stop, if it was resolved from this setting.
     pub(super) fn settled(&self, stop: &Stop) -> Option<i64> {
         self.range.stop.filter(|_| self.asked.as_deref() == Some(stop))
     }
 
-    /// As a checkpoint keeps it.
+    /// The stored form of the position.
     pub(super) fn to_json(&self) -> Option<serde_json::Value> {
-        // Text and numbers always have a JSON form.
+        // Text and numbers always serialize to JSON.
         serde_json::to_value(self).ok()
     }
 
@@ -91,29 +94,29 @@ impl Position {
     }
 }
 
-/// What is known of a partition before it is read.
+/// What the brokers say about a partition before it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// Its oldest offset, and the one behind its newest record.
+    /// Its oldest offset, and the offset after its newest record.
     pub(super) low: i64,
     pub(super) high: i64,
-    /// Where the group has come to.
+    /// The group's committed offset.
     pub(super) committed: Option<i64>,
-    /// The first records of the times asked for.
+    /// The offsets of the first records at the requested times.
     pub(super) from: Option<i64>,
     pub(super) to: Option<i64>,
 }
 
-/// What is asked for.
+/// What the job asks for.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) start: &'a Start,
     pub(super) stop: Option<&'a Stop>,
-    /// May records be passed over that are not there any more?
+    /// Whether records that no longer exist may be skipped.
     pub(super) passing_over: bool,
 }
 
-/// What is to be read of a partition when the job starts afresh.
+/// The range to read from a partition when the job starts without a checkpoint.
 pub(super) fn fresh(partition: &Partition, asked: Asked<'_>, facts: Facts) -> Result<Range, Error> {
     let next = match asked.start {
         Start::Earliest => facts.low,
@@ -126,7 +129,7 @@ pub(super) fn fresh(partition: &Partition, asked: Asked<'_>, facts: Facts) -> Re
     check(partition, Range { next, stop }, asked, facts, "`start`")
 }
 
-/// What is to be read of a partition that is younger than the checkpoint: none of it has been read.
+/// The range to read from a partition that is newer than the checkpoint: none of it has been read.
 pub(super) fn younger(partition: &Partition, asked: Asked<'_>, facts: Facts) -> Range {
     Range { next: facts.low, stop: asked.stop.map(|stop| end(partition, stop, facts)) }
 }
@@ -139,12 +142,13 @@ fn end(partition: &Partition, stop: &Stop, facts: Facts) -> i64 {
     }
 }
 
-/// What is left to be read of a partition that a checkpoint knows. Its end is settled once; but the job may now have another, or none.
+/// The range left to read from a partition in a checkpoint. Its stop stays as resolved, unless the job now has
+/// another, or none.
 pub(super) fn restored(position: &Position, asked: Asked<'_>, facts: Facts) -> Result<Range, Error> {
     let Position { partition, range, .. } = position;
     let stop = asked.stop.map(|stop| position.settled(stop).unwrap_or_else(|| end(partition, stop, facts)));
     let range = Range { next: range.next, stop };
-    // What has been read to its end may be gone.
+    // Records that have already been read may be gone.
     if range.is_empty() {
         return Ok(range);
     }
@@ -169,10 +173,10 @@ fn check(partition: &Partition, range: Range, asked: Asked<'_>, Facts { low, hig
     Err(Error::user(format!("{what}: {PASS_OVER}, or begin afresh, elsewhere, with `start`")))
 }
 
-/// How to go on where records are not there any more.
+/// How to continue where records no longer exist.
 pub(super) const PASS_OVER: &str = "take what is there, with `options: { auto.offset.reset: earliest }`";
 
-/// Does `offsets` name a partition that its topic does not have?
+/// Checks that `offsets` names only partitions that the topic has.
 pub(super) fn check_numbers(offsets: &BTreeMap<i32, i64>, partitions: &[Partition], key: &str) -> Result<(), Error> {
     match offsets.keys().find(|number| !partitions.iter().any(|p| p.number == **number)) {
         None => Ok(()),
@@ -187,8 +191,8 @@ pub(super) fn check_numbers(offsets: &BTreeMap<i32, i64>, partitions: &[Partitio
     }
 }
 
-/// Asks the brokers for the facts of these partitions that matter. They change meanwhile: what a group has committed is there when the ends are looked up
-/// after it, and what is found of a time later moves the end.
+/// Asks the brokers for the facts that are needed about these partitions. The facts may change meanwhile: ends are
+/// looked up after committed offsets, so they include those, and a record found by time moves the end.
 pub(super) fn look(
     cluster: &Cluster,
     consumer: &BaseConsumer<Context>,
@@ -219,7 +223,7 @@ pub(super) fn look(
 }
 
 impl Facts {
-    /// A record of the time asked for stands here, maybe one that has come since the end was looked up.
+    /// Sets the offset of the first record at a requested time. It may have arrived after the end was looked up.
     fn first_of_time(&mut self, is_start: bool, offset: i64) {
         *(if is_start { &mut self.from } else { &mut self.to }) = Some(offset);
         self.high = self.high.max(offset);
@@ -232,11 +236,11 @@ impl Stop {
     }
 }
 
-/// The partitions with an offset each.
+/// A list of the partitions, each with this offset.
 pub(super) fn list(partitions: &[Partition], offset: Offset) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
-        // Fails for offsets that can't be meant, such as one below zero: the broker then has nothing to say of it.
+        // Fails for invalid offsets, such as negative ones, about which the broker has nothing to say.
         let _ = list.add_partition_offset(&partition.topic, partition.number, offset);
     }
     list
@@ -264,7 +268,8 @@ mod tests {
         Partition::new("t", number)
     }
 
-    /// Savepoints of released versions have these: another form needs another version of the source, which reads this one, too.
+    /// Savepoints of released versions contain these. A different form needs a new version of the source, which must
+    /// also read this one.
     #[test]
     fn positions_are_written_as_they_always_were() {
         let range = Range { next: 17, stop: Some(20) };
@@ -291,7 +296,7 @@ mod tests {
         assert_eq!(stop(Stop::Latest, FACTS), Some(100));
         assert_eq!((stop(Stop::Timestamp(1), FACTS), stop(Stop::Timestamp(1), bare)), (Some(60), Some(100)));
         assert_eq!(stop(Stop::Offsets([(1, 70)].into()), FACTS), Some(70));
-        // Beyond the end nothing is waited for.
+        // The source does not wait for records beyond the end.
         assert_eq!(stop(Stop::Offsets([(1, 700)].into()), FACTS), Some(100));
         assert_eq!(stop(Stop::Offsets([(0, 70)].into()), FACTS), Some(100));
     }
@@ -308,7 +313,7 @@ mod tests {
         let error = restored(&position(5, None), endless, FACTS).unwrap_err().to_string();
         assert!(error.starts_with("the checkpoint begins partition 0 of topic `t`") && error.contains("auto.offset.reset"), "{error}");
         assert!(restored(&position(5, Some(5)), asked(&Start::Earliest, Some(&Stop::Latest)), FACTS).unwrap().is_empty());
-        // Unless they may be passed over.
+        // Unless they may be skipped.
         let passing_over = Asked { passing_over: true, ..endless };
         assert_eq!(restored(&position(5, None), passing_over, FACTS).unwrap().next, 10);
         assert_eq!(restored(&position(20, None), passing_over, FACTS).unwrap().next, 20);

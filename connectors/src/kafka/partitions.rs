@@ -1,4 +1,4 @@
-//! The partitions of topics: which there are, and whose they are.
+//! The partitions of topics, and which worker reads each.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,18 +12,19 @@ use tidegate_runtime::Error;
 
 use super::client::{Cluster, Context};
 
-/// What the patterns of whole names begin with.
+/// The start of patterns that match whole names.
 const WHOLE: &str = "^(?:";
 
-/// What the names of internal topics begin with.
+/// The start of internal topic names.
 const INTERNAL: &str = "__";
 
 /// The topics a source reads.
 #[derive(Clone, Debug)]
 pub enum Topics {
-    /// These.
+    /// The topics with these names.
     Named(Vec<String>),
-    /// All whose whole name matches, also those made later; but internal ones, which begin with `__`, only where the pattern begins so, too.
+    /// All topics whose whole name matches, including those created later. Internal topics, which start with `__`,
+    /// match only if the pattern starts the same way.
     Matching(Regex),
 }
 
@@ -33,15 +34,16 @@ impl Topics {
         Self::Named(vec![topic.into()])
     }
 
-    /// All topics whose whole name matches; those of Kafka itself, which begin with `__`, only where the pattern begins so, too.
+    /// All topics whose whole name matches. Kafka's internal topics, which start with `__`, match only if the pattern
+    /// starts the same way.
     ///
     /// # Errors
-    /// The pattern is none.
+    /// The pattern is not a valid regular expression.
     pub fn matching(pattern: &str) -> Result<Self, String> {
         Regex::new(&format!("{WHOLE}{pattern})$")).map(Self::Matching).map_err(|e| e.to_string())
     }
 
-    /// Does `pattern` mean the topic of this name?
+    /// Whether `pattern` matches the topic of this name.
     fn means(pattern: &Regex, name: &str) -> bool {
         let internal = pattern.as_str().strip_prefix(WHOLE).is_some_and(|pattern| pattern.starts_with(INTERNAL));
         (internal || !name.starts_with(INTERNAL)) && pattern.is_match(name)
@@ -61,7 +63,8 @@ impl Partition {
         Self { topic: topic.into(), number }
     }
 
-    /// The worker that reads it: those of a topic in turn, beginning where the topic's name says.
+    /// The worker that reads it. The partitions of a topic are assigned in turn, starting at a worker that the
+    /// topic's name determines.
     pub(super) fn worker(&self, workers: usize) -> usize {
         let first = self.topic.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
         let turn = first.wrapping_add(u64::try_from(self.number).unwrap_or_default());
@@ -98,7 +101,7 @@ pub(super) fn list(cluster: &Cluster, consumer: &BaseConsumer<Context>, topics: 
     Ok(partitions.collect())
 }
 
-/// How many partitions a topic has.
+/// The number of partitions of a topic.
 fn count(cluster: &Cluster, consumer: &BaseConsumer<Context>, name: &str) -> Result<usize, Error> {
     let metadata = ask(cluster, consumer, &format!("topic `{name}` can't be looked up"), Some(name))?;
     let topic = metadata.topics().iter().find(|t| t.name() == name);
@@ -112,7 +115,7 @@ fn ask(cluster: &Cluster, consumer: &BaseConsumer<Context>, what: &str, topic: O
     cluster.ask(what, consumer.context(), |patience| consumer.fetch_metadata(topic, patience), || serve(consumer))
 }
 
-/// Handles what a consumer that reads nothing has to say. Its events take a moment from one queue to the next.
+/// Handles the events of a consumer that reads nothing. Its events take a moment to move from one queue to the next.
 pub(super) fn serve(consumer: &BaseConsumer<Context>) {
     while let Some(event) = consumer.poll(std::time::Duration::from_millis(20)) {
         if let Err(error) = event {
@@ -121,7 +124,7 @@ pub(super) fn serve(consumer: &BaseConsumer<Context>) {
     }
 }
 
-/// Why a topic can't be used.
+/// The error for a topic that can't be used.
 pub(super) fn no_topic(cluster: &Cluster, name: &str, code: RDKafkaErrorCode) -> Error {
     let brokers = cluster.brokers();
     match code {

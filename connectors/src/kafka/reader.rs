@@ -1,4 +1,4 @@
-//! The operator's end of a source: what the thread hands over, and what it is told.
+//! The operator's side of a source: receives batches from the thread, and tells it about completed checkpoints.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use tidegate_runtime::source::{Poll, Reader, Resumed};
 
 use super::offsets::Position;
 
-/// How long a reader that is no longer needed waits for its thread; and how long if that has offsets to commit.
+/// How long a reader that is dropped waits for its thread, and how long if the thread has offsets to commit.
 const LEAVE: Duration = Duration::from_secs(1);
 const COMMIT: Duration = Duration::from_secs(5);
 
-/// The operator's end.
+/// The operator's side.
 pub(super) struct KafkaReader<T> {
     pub(super) inlet: Option<Box<dyn Reader<T>>>,
-    /// The splits that are restored.
+    /// The restored splits.
     pub(super) restored: Option<Vec<Resumed>>,
-    /// Those of a fresh start. The thread goes on when they are taken.
+    /// The splits of a fresh start. The thread continues once they are taken.
     pub(super) fresh: Receiver<Vec<Resumed>>,
-    /// Takes what is to be committed; tells the thread that the reader is there.
+    /// Sends positions to commit. While it exists, the thread knows that the reader does.
     pub(super) committer: Option<Sender<Vec<Position>>>,
-    /// Are offsets committed?
+    /// Whether offsets are committed.
     pub(super) commits: bool,
-    /// Closed when the thread has ended.
+    /// Closed when the thread has exited.
     pub(super) ended: Receiver<()>,
 }
 
@@ -38,14 +38,14 @@ impl<T: 'static> Reader<T> for KafkaReader<T> {
 
     fn completed(&mut self, positions: &[serde_json::Value]) {
         if let Some(committer) = self.committer.as_ref().filter(|_| self.commits) {
-            // Fails if the thread has ended: then the job fails, too.
+            // This fails if the thread has exited; then the job fails, too.
             let _ = committer.send(positions.iter().filter_map(|p| Position::read(p).ok()).collect());
         }
     }
 }
 
 impl<T> Drop for KafkaReader<T> {
-    /// Has the thread leave, so that offsets are committed and no connection is in use when the process ends.
+    /// Makes the thread exit, so that offsets are committed and no connection is in use when the process ends.
     fn drop(&mut self) {
         (self.inlet, self.committer) = (None, None);
         let _ = self.ended.recv_timeout(if self.commits { COMMIT } else { LEAVE });

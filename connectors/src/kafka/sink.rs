@@ -1,4 +1,4 @@
-//! The sink: records as messages, each acknowledged before a flush returns.
+//! The sink: writes records as messages, each acknowledged before a flush returns.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::message::MessageEncoder;
 use tidegate_rows::format::{TextPart, Timestamps, plain_as};
 use tidegate_rows::{Row, Value};
 
-/// How long one wait for the brokers lasts before errors are looked for.
+/// How long to wait for the brokers before checking for errors.
 const WAIT: Duration = Duration::from_millis(5);
 
-/// Writes records to a topic, by an idempotent producer of each worker: in the order in which they come to the worker, and none twice but
-/// for a restart of the job.
+/// Writes records to a topic through one idempotent producer per worker: in the order in which they reach the worker,
+/// and without duplicates, except after a restart of the job.
 #[derive(Clone)]
 pub struct KafkaSink<E, A = ValueAlone> {
     cluster: Cluster,
@@ -30,7 +30,8 @@ pub struct KafkaSink<E, A = ValueAlone> {
 }
 
 impl<E> KafkaSink<E> {
-    /// Messages whose values are what this encoder makes (of lines, without their ends); without keys, spread over the partitions.
+    /// Messages whose values come from this encoder (lines without their line endings). They have no keys and are
+    /// spread over the partitions.
     pub fn new(cluster: Cluster, topic: impl Into<String>, encoder: E) -> Self {
         Self { cluster, topic: topic.into(), messages: Composer::new(encoder, ValueAlone) }
     }
@@ -43,27 +44,27 @@ impl<E> KafkaSink<E> {
 }
 
 impl<E, A> KafkaSink<E, A> {
-    /// Writes each record once, across failures. The transactional ids of the writers begin with `prefix`: it is of the job and the sink, the same in
-    /// every run of the job, and in no other job.
+    /// Writes each record exactly once, across failures. The transactional ids of the writers start with `prefix`,
+    /// which identifies the job and the sink: it must be the same in every run of the job, and unique among jobs.
     pub fn exactly_once(self, prefix: impl Into<String>) -> ExactlyOnce<E, A> {
         let Self { cluster, topic, messages } = self;
         ExactlyOnce::new(cluster, topic, prefix.into(), messages)
     }
 }
 
-/// What a message carries beside its value.
+/// What a message carries besides its value.
 pub trait Address<T>: Clone + Send + Sync + 'static {
     /// Appends the key to `out`. Returns false if the message has none.
     fn key(&self, value: &T, out: &mut Vec<u8>) -> bool;
 
-    /// The message's time in milliseconds since 1970; `None`: when it is sent.
+    /// The message's time in milliseconds since 1970, or `None` for the time of sending.
     fn time(&self, value: &T) -> Option<i64>;
 
-    /// The headers; `None`: none.
+    /// The headers, or `None` if there are none.
     fn headers(&self, value: &T) -> Option<OwnedHeaders>;
 }
 
-/// The value is all.
+/// The value alone makes the message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ValueAlone;
 
@@ -81,7 +82,7 @@ impl<T> Address<T> for ValueAlone {
     }
 }
 
-/// Text made of a row: times are milliseconds since 1970, or as the sink writes them.
+/// Text made from a row. Times are milliseconds since 1970, or written as the sink does.
 #[derive(Clone, Debug)]
 pub struct Template {
     parts: Vec<TextPart>,
@@ -89,13 +90,13 @@ pub struct Template {
 }
 
 impl Template {
-    /// Text of these parts.
+    /// A template of these parts.
     #[must_use]
     pub fn new(parts: Vec<TextPart>, timestamps: Timestamps) -> Self {
         Self { parts, timestamps }
     }
 
-    /// Appends the text. Returns false if it is one field, and that is null.
+    /// Appends the text. Returns false if the template is a single field and that field is null.
     fn write(&self, row: &Row, out: &mut Vec<u8>) -> bool {
         if let [TextPart::Field(slot)] = self.parts.as_slice()
             && row.get(*slot).is_null()
@@ -112,14 +113,14 @@ impl Template {
     }
 }
 
-/// Keys, times and headers made of the fields of a row.
+/// Keys, times and headers made from the fields of a row.
 #[derive(Clone, Debug, Default)]
 pub struct RowAddress {
     /// The key.
     pub key: Option<Template>,
     /// The slot of the message's time: a timestamp, or milliseconds since 1970.
     pub time: Option<usize>,
-    /// The headers by their names; one whose field is null is left out.
+    /// The headers by name. A header whose field is null is left out.
     pub headers: Vec<(String, Template)>,
 }
 
@@ -157,7 +158,7 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Sink<T> for KafkaSink<E, A
         kinds::KAFKA
     }
 
-    /// It keeps nothing itself; but it may have written exactly once before.
+    /// This sink has no committables of its own, but it may have written exactly once before.
     fn accepts(&self, committables: &[Json]) -> Result<(), Error> {
         nothing_pends(&self.cluster, committables)
     }
@@ -191,7 +192,7 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for KafkaWriter<
     }
 }
 
-/// Makes messages of records, in buffers of its own.
+/// Composes messages from records, in reused buffers.
 #[derive(Clone)]
 pub(super) struct Composer<E, A> {
     encoder: E,
@@ -205,7 +206,7 @@ impl<E, A> Composer<E, A> {
         Self { encoder, address, key: Vec::new(), value: Vec::new() }
     }
 
-    /// Gets what it takes to make messages. May wait.
+    /// Prepares the encoder. May block.
     pub(super) fn open<T>(&self) -> Result<(), Error>
     where
         E: MessageEncoder<T>,
@@ -213,7 +214,7 @@ impl<E, A> Composer<E, A> {
         self.encoder.open()
     }
 
-    /// The message of a record; or what is wrong with that, in a sentence.
+    /// The message for a record, or what is wrong with the record, as a sentence.
     pub(super) fn compose<T>(&mut self, record: &T) -> Result<Message<'_>, String>
     where
         E: MessageEncoder<T>,
@@ -228,12 +229,12 @@ impl<E, A> Composer<E, A> {
     }
 }
 
-/// A record that no message can be made of.
+/// The error for a record that can't be turned into a message.
 pub(super) fn unwritable(topic: &str, what: &str) -> Error {
     Error::user(format!("a record can't be written to topic `{topic}`: {what}"))
 }
 
-/// A record that is more than the client or the broker takes.
+/// The error for a record that exceeds the limits of the client or the broker.
 pub(super) fn too_large(topic: &str, bytes: Option<usize>) -> Error {
     let size = bytes.map_or_else(String::new, |bytes| format!(" of {bytes} bytes"));
     Error::user(format!(
@@ -241,7 +242,7 @@ pub(super) fn too_large(topic: &str, bytes: Option<usize>) -> Error {
     ))
 }
 
-/// A message on its way out.
+/// A message about to be sent.
 pub(super) struct Message<'m> {
     pub(super) key: Option<&'m [u8]>,
     pub(super) value: &'m [u8],
@@ -250,11 +251,11 @@ pub(super) struct Message<'m> {
 }
 
 impl Message<'_> {
-    /// The most a message takes beside its parts, and a header beside its own.
+    /// The maximum overhead of a message, and of each header, in bytes.
     const OVERHEAD: usize = 36;
     const OF_HEADER: usize = 10;
 
-    /// The most it takes on the way, as librdkafka reckons.
+    /// The maximum size of the message as librdkafka computes it, in bytes.
     pub(super) fn size(&self) -> usize {
         let headers = self.headers.as_ref().map(OwnedHeaders::as_borrowed);
         let headers = headers.into_iter().flat_map(Headers::iter).map(|h| Self::OF_HEADER + h.key.len() + h.value.map_or(0, <[u8]>::len));
@@ -267,12 +268,13 @@ pub(super) struct Outlet {
     cluster: Cluster,
     topic: String,
     pub(super) producer: BaseProducer<Context>,
-    /// Ends every wait for the brokers: nobody needs what comes of it.
+    /// Ends every wait for the brokers, because nobody needs the result any more.
     pub(super) cancellation: Cancellation,
 }
 
 impl Outlet {
-    /// Connects, and looks whether the topic is there. `more` are further properties that the user may set, `fixed` such that he may not.
+    /// Connects and checks that the topic exists. `more` are defaults that the user may override, `fixed` are
+    /// properties that the user may not.
     pub(super) fn open(
         cluster: &Cluster,
         topic: &str,
@@ -284,7 +286,7 @@ impl Outlet {
             ("enable.idempotence", "true"),
             ("compression.type", "lz4"),
             ("linger.ms", "5"),
-            // As Java's producers do, so that the records of a key meet those that other applications write.
+            // The partitioner of Java's producers, so that a key goes to the same partition as in other applications.
             ("partitioner", "murmur2_random"),
             ("message.timeout.ms", "120000"),
             ("queue.buffering.max.kbytes", "65536"),
@@ -303,7 +305,7 @@ impl Outlet {
         Ok(Self { cluster: cluster.clone(), topic: topic.to_owned(), producer, cancellation })
     }
 
-    /// Takes a message over; waits while too many are on their way.
+    /// Enqueues a message. Waits while too many are in flight.
     pub(super) fn send(&self, message: Message<'_>) -> Result<(), Error> {
         let Message { key, value, time, headers } = message;
         let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).payload(value);
@@ -325,7 +327,7 @@ impl Outlet {
         }
     }
 
-    /// Handles what the producer has to say, and checks that all went well.
+    /// Handles the producer's events, and fails if a delivery failed.
     pub(super) fn serve(&self) -> Result<(), Error> {
         self.producer.poll(Duration::ZERO);
         self.delivered()
@@ -344,7 +346,7 @@ impl Outlet {
         }
     }
 
-    /// Does anybody still need what is waited for?
+    /// Fails if nobody needs the result any more.
     fn wanted(&self) -> Result<(), Error> {
         if self.cancellation.is_cancelled() {
             return Err(Error::internal(format!("topic `{}` is no longer to be written: the run is over", self.topic)));

@@ -24,18 +24,19 @@ use crate::handover::{self, Count, Outlet, Parcel, read_on_thread};
 use crate::kinds;
 use crate::message::MessageFormat;
 
-/// How long the thread sleeps when there is nothing to read; a message wakes it at once.
+/// How long the thread sleeps when there is nothing to read. A message wakes it immediately.
 const REST: Duration = Duration::from_millis(100);
 
-/// The messages that may wait in memory, over all partitions of a worker, and their kilobytes.
+/// The maximum number of buffered messages over all partitions of a worker, and their maximum size in kilobytes.
 const WAITING: usize = 400_000;
 const WAITING_KB: usize = 128 << 10;
 
-/// Topics of Kafka. Partitions are dealt to the workers, each of which reads its own on a thread; every partition is a split, with event
-/// time of its own.
+/// Kafka topics. Partitions are assigned to the workers, each of which reads its own on a thread. Every partition is
+/// a split with its own event time.
 ///
-/// Without [`stop`](Self::stop) the source has no end, and partitions (and, for a pattern, topics) that are made while it runs are read
-/// from their beginning. Groups are not joined: several jobs can read one topic, and a job reads all of it.
+/// Without [`stop`](Self::stop) the source has no end, and partitions (and, for a pattern, topics) that are created
+/// while it runs are read from their beginning. The source never joins a consumer group: several jobs can read one
+/// topic, and each reads all of it.
 pub struct KafkaSource<F, C = ValueOnly> {
     cluster: Cluster,
     topics: Topics,
@@ -55,14 +56,15 @@ struct Settings {
 }
 
 impl<F: MessageFormat> KafkaSource<F> {
-    /// The messages of these topics, whose values are in this format, from the oldest on and without end.
+    /// Reads the messages of these topics, whose values are in this format, from the oldest record on and without
+    /// end.
     pub fn new(cluster: Cluster, topics: Topics, format: F) -> Self {
         let discover = Some(Duration::from_secs(30));
         let settings = Settings { start: Start::Earliest, stop: None, group: None, uncommitted: false, discover, on_bad: OnBad::default() };
         Self { cluster, topics, format: Arc::new(format), complete: ValueOnly, settings }
     }
 
-    /// Completes each record by what its message carries beside the value.
+    /// Completes each record with what its message carries besides the value.
     pub fn completed_by<C: Complete<F::Item>>(self, complete: C) -> KafkaSource<F, C> {
         let Self { cluster, topics, format, settings, .. } = self;
         KafkaSource { cluster, topics, format, complete, settings }
@@ -70,35 +72,35 @@ impl<F: MessageFormat> KafkaSource<F> {
 }
 
 impl<F, C> KafkaSource<F, C> {
-    /// Where to begin, unless a checkpoint says so.
+    /// Where to start, unless a checkpoint says so.
     #[must_use]
     pub fn start(mut self, start: Start) -> Self {
         self.settings.start = start;
         self
     }
 
-    /// Ends there.
+    /// Where to end.
     #[must_use]
     pub fn stop(mut self, stop: Stop) -> Self {
         self.settings.stop = Some(Arc::new(stop));
         self
     }
 
-    /// Commits offsets for this group when a checkpoint is complete, so that tools show how far the job is behind.
+    /// Commits offsets for this group when a checkpoint is complete, so that tools can show the job's lag.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.settings.group = Some(group.into());
         self
     }
 
-    /// Reads records of transactions that are open or were aborted too.
+    /// Also reads records of open and aborted transactions.
     #[must_use]
     pub fn read_uncommitted(mut self) -> Self {
         self.settings.uncommitted = true;
         self
     }
 
-    /// How often to look for new partitions (default: every 30 s); `None`: never.
+    /// How often to look for new partitions (default: every 30 s). `None` means never.
     #[must_use]
     pub fn discover(mut self, every: Option<Duration>) -> Self {
         self.settings.discover = every;
@@ -114,7 +116,7 @@ impl<F, C> KafkaSource<F, C> {
 }
 
 impl<F: MessageFormat, C: Complete<F::Item>> KafkaSource<F, C> {
-    /// The share of one of `workers` workers.
+    /// The part of the source that one of `workers` workers reads.
     fn share(&self, worker: usize, workers: usize, completed: Receiver<Vec<Position>>) -> Worker<F, C> {
         Worker {
             cluster: self.cluster.clone(),
@@ -134,7 +136,7 @@ impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSou
         kinds::KAFKA
     }
 
-    /// Looks for what is to be read as the first worker does when the job runs.
+    /// Resolves what to read, as the first worker does when the job runs.
     fn accepts(&self, positions: &[serde_json::Value]) -> Result<(), Error> {
         let whole = self.share(0, 1, unbounded().1);
         whole.resolve(&whole.consumer(1)?, Some(positions)).map(|_| ())
@@ -143,7 +145,7 @@ impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSou
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<F::Item>>>, Error> {
         let (committer, completed) = unbounded();
         let (alive, ended) = bounded::<()>(0);
-        // What is sent is taken.
+        // A rendezvous channel: sending returns only once the splits have been taken.
         let (outset, fresh) = bounded(0);
         let worker = self.share(context.worker, context.workers, completed);
         let (shared, restored) = (context.shared.clone(), context.restored.clone());
@@ -157,10 +159,10 @@ impl<F: MessageFormat, C: Complete<F::Item>> Source<Entry<F::Item>> for KafkaSou
     }
 }
 
-/// What the workers must see alike: the partitions there were at the start, and what to read of each.
+/// What all workers must agree on: the partitions at the start, and what to read from each.
 type Listing = Vec<Position>;
 
-/// A worker's share, on its thread.
+/// One worker's part, running on its thread.
 struct Worker<F, C> {
     cluster: Cluster,
     topics: Topics,
@@ -172,19 +174,19 @@ struct Worker<F, C> {
     completed: Receiver<Vec<Position>>,
 }
 
-/// The partitions of a worker that are being read, and the number of the next one.
+/// The partitions that a worker is reading, and the number of the next split.
 struct Share<D, C> {
     splits: Vec<Split<D, C>>,
     next: u32,
-    /// Is the split that stands for having none announced?
+    /// Whether the placeholder split of a worker without partitions has been announced.
     empty: bool,
 }
 
-/// Stands for a worker without partitions, which must hold nobody back.
+/// The placeholder split of a worker without partitions, which must not hold back the watermark.
 const NONE: SplitId = SplitId(u32::MAX);
 
 impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
-    /// Reads all there is to read, and commits what checkpoints hold of it.
+    /// Reads everything there is to read, and commits the offsets of completed checkpoints.
     fn run(
         &self,
         shared: &tidegate_runtime::source::Shared,
@@ -194,14 +196,14 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
     ) -> Result<(), handover::Stop> {
         let all = shared.get_or_make(|| self.resolve(&self.consumer(1)?, restored))?;
         let mut mine: Vec<&Position> = all.iter().filter(|p| self.is_mine(&p.partition)).collect();
-        // Those that the operator knows of come first, with the numbers it knows them by.
+        // The partitions that the operator knows come first, numbered as the operator knows them.
         let resumed: BTreeSet<Partition> =
             restored.unwrap_or_default().iter().filter_map(|value| Some(Position::read(value).ok()?.partition)).collect();
         mine.sort_by_key(|p| (!resumed.contains(&p.partition), p.partition.clone()));
         if restored.is_none() {
             let numbered = (0..).map(SplitId).zip(&mine);
             let known = |(split, at): (SplitId, &&Position)| Some(Resumed { split, position: at.to_json()?, ended: at.range.is_empty() });
-            // Fails if the job has been stopped before.
+            // Fails if the job has already been stopped.
             outset.send(numbered.filter_map(known).collect()).map_err(|_| handover::Stop::Gone)?;
         }
 
@@ -210,12 +212,13 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         match self.read_all(&consumer, mine, all.iter().map(|p| p.partition.clone()).collect(), &mut completed, outlet) {
             Err(failed @ handover::Stop::Failed(..)) => return Err(failed),
             Err(handover::Stop::Gone) => {}
-            // The checkpoint that holds the end is still to come. If the reader has gone before, there is none.
+            // The checkpoint that includes the end is still to come. If the reader is already gone, there will be
+            // none.
             Ok(()) => {
                 let _ = outlet.end();
             }
         }
-        // Until the reader is gone.
+        // Wait for checkpoints until the reader is gone.
         if let Some(positions) = self.completed.iter().last().or(completed) {
             self.commit(&consumer, &positions, CommitMode::Sync);
         }
@@ -244,7 +247,8 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
             match self.completed.try_recv() {
                 Ok(positions) => {
                     let newest = self.completed.try_iter().last().unwrap_or(positions);
-                    // Until the group's coordinator is known, librdkafka puts a commit off, and the last one could overtake it.
+                    // Until the group's coordinator is known, librdkafka delays commits, and the last one could
+                    // overtake this one.
                     let mode = if completed.is_none() { CommitMode::Sync } else { CommitMode::Async };
                     self.commit(consumer, completed.insert(newest), mode);
                 }
@@ -261,11 +265,11 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         }
     }
 
-    /// The partitions of this worker among those restored, with the numbers that [`Worker::run`] gives them.
+    /// This worker's restored partitions, numbered as [`Worker::run`] does.
     fn resumed(&self, restored: &[serde_json::Value]) -> Vec<Resumed> {
         let mut mine = Vec::new();
         for value in restored {
-            // What does not read is told by the thread, with all else that does not fit.
+            // The thread reports positions that can't be parsed, along with everything else that does not fit.
             if let Ok(position) = Position::read(value)
                 && self.is_mine(&position.partition)
             {
@@ -283,9 +287,9 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         partition.worker(self.workers) == self.worker
     }
 
-    /// A consumer for so many partitions.
+    /// Makes a consumer for this many partitions.
     fn consumer(&self, partitions: usize) -> Result<BaseConsumer<Context>, Error> {
-        // Each partition has a queue of its own, and the bounds are for each.
+        // Each partition has its own queue, and the limits apply per queue.
         let messages = (WAITING / partitions).clamp(1_000, 100_000).to_string();
         let kilobytes = (WAITING_KB / partitions).clamp(1024, 64 << 10).to_string();
         let defaults = [
@@ -307,7 +311,7 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         config.create_with_context(Context::default()).map_err(|e| self.cluster.unusable(&e))
     }
 
-    /// What there is to read, once for all workers.
+    /// Determines what to read, once for all workers.
     fn resolve(&self, consumer: &BaseConsumer<Context>, restored: Option<&[serde_json::Value]>) -> Result<Listing, Error> {
         let Settings { start, stop, .. } = &self.settings;
         let passing_over = matches!(self.cluster.option("auto.offset.reset"), Some("earliest" | "smallest" | "beginning"));
@@ -329,7 +333,7 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
                  topic, give the source another name (or another `uid`), and leave the positions behind by `--allow-dropped-state`"
             )));
         }
-        // Partitions that are younger than the checkpoint lie beyond an end that was settled before they were there.
+        // Partitions newer than the checkpoint lie beyond a stop that was resolved before they existed.
         let settled = asked.stop.is_some_and(|stop| restored.iter().flat_map(BTreeMap::values).any(|p| p.settled(stop).is_some()));
         let facts = offsets::look(&self.cluster, consumer, &listed, start, asked.stop)?;
         let mut all = Vec::with_capacity(listed.len());
@@ -348,7 +352,7 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         Ok(all)
     }
 
-    /// Begins to read these.
+    /// Starts reading these partitions.
     fn add(
         &self,
         consumer: &Arc<BaseConsumer<Context>>,
@@ -377,7 +381,7 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         Ok(())
     }
 
-    /// Hands over what there is. Returns whether there was anything.
+    /// Hands over what is available. Returns whether there was anything.
     fn read(
         &self,
         consumer: &BaseConsumer<Context>,
@@ -413,8 +417,9 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         Ok(some)
     }
 
-    /// The partition gave all it had. A new leader may for a moment have less than the old one, so that is all up to the stop only if it is so once more,
-    /// when the leader is known to have come as far.
+    /// Handles the end of a partition that has a stop. After a change of leader, the new one may briefly have fewer
+    /// records than the old one. So the end only counts if it is seen again after the leader is known to have reached
+    /// the stop.
     fn look_behind(&self, consumer: &BaseConsumer<Context>, split: &Split<F::Decoder, C>) -> Result<End, Error> {
         let Some(stop) = split.range.stop else { return Ok(End::Ahead) };
         let Partition { topic, number } = &split.partition;
@@ -435,7 +440,7 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         }
     }
 
-    /// Handles what the consumer has to say beside the messages of its partitions.
+    /// Handles the consumer's events other than messages of its partitions.
     fn serve(&self, consumer: &BaseConsumer<Context>) -> Result<(), Error> {
         while let Some(event) = consumer.poll(Duration::ZERO) {
             match event {
@@ -454,11 +459,11 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         Ok(())
     }
 
-    /// Commits what a checkpoint holds of this worker's partitions.
+    /// Commits the offsets that a checkpoint holds for this worker's partitions.
     fn commit(&self, consumer: &BaseConsumer<Context>, positions: &[Position], mode: CommitMode) {
         let mut list = rdkafka::TopicPartitionList::new();
         for Position { partition, range, .. } in positions.iter().filter(|p| self.is_mine(&p.partition)) {
-            // An offset that has been read is a valid one.
+            // An offset that has been read is valid.
             let _ = list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(range.next));
         }
         if list.count() > 0
@@ -468,7 +473,7 @@ impl<F: MessageFormat, C: Complete<F::Item>> Worker<F, C> {
         }
     }
 
-    /// Looks for new partitions. That the brokers don't answer now is no reason to fail: there will be another look.
+    /// Looks for new partitions. A failure to reach the brokers is not an error, because the next look may succeed.
     fn look(
         &self,
         consumer: &Arc<BaseConsumer<Context>>,

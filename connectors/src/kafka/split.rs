@@ -1,4 +1,4 @@
-//! A partition being read: messages into batches of entries.
+//! Reads one partition: turns messages into batches of entries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use crate::handover::{Count, Parcel, Stop};
 use crate::message::{DecodeError, MessageDecoder};
 use tidegate_rows::format::Decoded;
 
-/// Records in a batch, at most.
+/// The maximum number of records in a batch.
 const RECORDS: usize = 1024;
 
-/// Bytes of messages in a batch, at most (but for the last one).
+/// The maximum bytes of messages in a batch, not counting the last message.
 const BYTES: u64 = 1 << 20;
 
-/// A partition being read.
+/// A partition that is being read.
 pub(super) struct Split<D, C> {
     pub(super) id: SplitId,
     pub(super) partition: Partition,
     pub(super) range: Range,
-    /// What messages call it.
+    /// The name of the partition in error messages.
     name: String,
     topic: CompactString,
     queue: PartitionQueue<Context>,
@@ -41,25 +41,25 @@ pub(super) struct Split<D, C> {
     /// The time of the last good record.
     last_good: i64,
     pub(super) end: End,
-    /// What its stop was settled from.
+    /// The setting from which its stop was resolved.
     asked: Option<Arc<offsets::Stop>>,
 }
 
-/// What is known of the end of a partition that has a stop.
+/// What is known about the end of a partition with a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Nothing.
+    /// The end has not been seen.
     Ahead,
-    /// The partition gave all it has, maybe by a leader that has not come as far as the stop.
+    /// The partition reported its end, but possibly from a leader that has not reached the stop.
     Seen,
-    /// Since then a leader has: what stands before the stop comes now, and then the end once more.
+    /// Since then, a leader has reached the stop. Records before the stop arrive now, followed by the end again.
     LookedBehind,
-    /// There is nothing more before the stop.
+    /// There are no more records before the stop.
     Sure,
 }
 
 impl End {
-    /// The partition gave all it has.
+    /// The state after the partition reports its end.
     fn seen(self) -> Self {
         match self {
             Self::Ahead | Self::Seen => Self::Seen,
@@ -70,15 +70,15 @@ impl End {
 
 /// What is wrong with a partition.
 pub(super) enum Fault {
-    /// It can't be read any more.
+    /// It can no longer be read.
     Error(KafkaError),
-    /// A bad record is the end of the job.
+    /// A bad record, or a failed decoder, stops the job.
     Stop(Stop),
 }
 
 impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
-    /// Takes the messages of a partition out of the common queue. This must be done before the consumer is told to read it: what came until
-    /// then would be in the common queue.
+    /// Splits the messages of a partition off the common queue. This must happen before the consumer starts reading
+    /// the partition; messages that arrive earlier would end up in the common queue.
     pub(super) fn new(id: SplitId, at: Position, consumer: &Arc<BaseConsumer<Context>>, decoder: D, complete: C) -> Result<Self, Error> {
         let Position { partition, range, asked } = at;
         let mut queue = consumer
@@ -90,12 +90,12 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
         Ok(Self { id, partition, range, name, topic, queue, decoder, complete, last_good: Record::UNTIMED, end: End::Ahead, asked })
     }
 
-    /// Where it goes on.
+    /// Where reading continues.
     pub(super) fn position(&self) -> Position {
         Position { partition: self.partition.clone(), range: self.range, asked: self.asked.clone() }
     }
 
-    /// What there is to hand over now, if anything.
+    /// The available messages as a batch, if there are any.
     pub(super) fn batch(&mut self, bad: &mut BadRecords) -> Result<Option<Parcel<Entry<D::Item>>>, Fault> {
         let mut batch = Batch::new(self.id, Vec::new());
         let mut count = Count::default();
@@ -108,13 +108,13 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
                     self.end = self.end.seen();
                     break;
                 }
-                // Trying again is librdkafka's business, and what led to it has been logged.
+                // librdkafka retries by itself, and the cause has been logged.
                 Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_passing) => break,
                 Some(Err(error)) => return Err(Fault::Error(error)),
             };
             let offset = message.offset();
             if self.range.stop.is_some_and(|stop| offset >= stop) {
-                // What stood before the stop was control records, or has been compacted away.
+                // Only control records or compacted ones preceded the stop.
                 self.range.next = self.range.stop.unwrap_or(offset);
                 break;
             }
@@ -132,7 +132,7 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
                     self.last_good = time;
                     batch.records.push(Record::new(time, Entry::Good(value)));
                 }
-                // It holds after these records, so nothing may follow.
+                // The watermark applies after these records, so it must end the batch.
                 Ok(Decoded::Watermark(watermark)) => batch.watermark = Some(Watermark(watermark)),
                 Err(DecodeError::Failed(error)) => return Err(Fault::Stop(error.into())),
                 Err(DecodeError::Bad(error)) => {
@@ -142,7 +142,7 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
                     let noted = bad.note(&self.name, offset, value, error);
                     let counted = Count { bad: count.bad, ..Count::default() };
                     if let Some(record) = noted.map_err(|e| Fault::Stop(Stop::Failed(e, counted)))? {
-                        // A time that is never ahead of the records around it.
+                        // Use a time that is never ahead of the surrounding records.
                         batch.records.push(Record::new(self.last_good, Entry::Bad(record)));
                     }
                 }
@@ -156,13 +156,14 @@ impl<D: MessageDecoder, C: Complete<D::Item>> Split<D, C> {
         Ok(Some(Parcel { batch, count }))
     }
 
-    /// The batch that makes the partition known, before any record of it.
+    /// The batch that announces the partition before any record of it.
     pub(super) fn announcement(&self) -> Batch<Entry<D::Item>> {
         Batch { position: self.position().to_json(), last: self.range.is_empty(), ..Batch::new(self.id, Vec::new()) }
     }
 }
 
-/// What a message is; may wait for what it takes to know that. One without a value, a tombstone, is no record.
+/// Decodes a message. May block while the decoder fetches what it needs. A message without a value, a tombstone, is
+/// not a record.
 #[inline]
 fn decode<D: MessageDecoder>(
     decoder: &mut D,
@@ -178,7 +179,7 @@ fn decode<D: MessageDecoder>(
     Ok(Decoded::Record { time: Some(record.time), value: record.value })
 }
 
-/// Why a partition can't be read any more.
+/// The error for a partition that can no longer be read.
 pub(super) fn fault(partition: &Partition, next: i64, error: KafkaError) -> Error {
     let Partition { topic, number } = partition;
     match error.rdkafka_error_code() {

@@ -1,4 +1,5 @@
-//! Formats of messages: octets of any kind, each message by itself. Every format of lines is one, and [`avro`] is none of lines.
+//! Message formats: arbitrary bytes, each message by itself. Every line format is also a message format; [`avro`] is
+//! only a message format.
 
 pub mod avro;
 
@@ -7,35 +8,35 @@ use tidegate_runtime::Error;
 
 pub use avro::{AvroDecoder, AvroEncoder, AvroFormat, Registry, Subject};
 
-/// The description of a format of messages; makes a decoder for every input.
+/// The description of a message format, which makes a decoder for every input.
 pub trait MessageFormat: Send + Sync + 'static {
-    /// What a message becomes.
+    /// The decoded value of a message.
     type Item: Send + 'static;
     /// The decoder of one input.
     type Decoder: MessageDecoder<Item = Self::Item> + 'static;
 
-    /// A decoder for a new input.
+    /// Makes a decoder for a new input.
     fn message_decoder(&self) -> Self::Decoder;
 }
 
 /// Decodes the messages of one input, in order.
 pub trait MessageDecoder: Send {
-    /// What a message becomes.
+    /// The decoded value of a message.
     type Item;
 
-    /// Decodes a message. May wait for what it takes to understand it.
+    /// Decodes a message. May block while fetching what that takes.
     ///
     /// # Errors
-    /// The message is a bad record, or it can't be known whether it is.
+    /// The message is a bad record, or it can't be determined whether it is.
     fn decode_message(&mut self, message: &[u8]) -> Result<Decoded<Self::Item>, DecodeError>;
 }
 
-/// Why a message is no record.
+/// Why a message could not be decoded.
 #[derive(Debug)]
 pub enum DecodeError {
-    /// What is wrong with it, in a sentence.
+    /// The message is bad. The text is a sentence.
     Bad(String),
-    /// What it takes to understand it can't be had, and the job can't go on.
+    /// What is needed to decode it is not available, and the job can't go on.
     Failed(Error),
 }
 
@@ -66,7 +67,7 @@ impl<D: Decoder> MessageDecoder for D {
     #[inline]
     fn decode_message(&mut self, message: &[u8]) -> Result<Decoded<Self::Item>, DecodeError> {
         match self.decode(message)? {
-            // A blank line stands between records; a message is to be one.
+            // A blank line may stand between records, but a message must be a record.
             Decoded::Nothing if message.is_empty() => Err(DecodeError::Bad("the message is empty".into())),
             Decoded::Nothing => Err(DecodeError::Bad("the message is blank".into())),
             decoded => Ok(decoded),
@@ -74,22 +75,22 @@ impl<D: Decoder> MessageDecoder for D {
     }
 }
 
-/// Encodes values of `T` as messages. Appends to a buffer that is reused, so that no value costs an allocation.
+/// Encodes values of `T` as messages. It appends to a reused buffer, so that no value costs an allocation.
 pub trait MessageEncoder<T>: Clone + Send + Sync + 'static {
-    /// Is called before anything is encoded, and may wait for what that takes.
+    /// Prepares for encoding. Called before anything is encoded, and may block.
     ///
     /// # Errors
-    /// It can't be had.
+    /// What encoding needs is not available.
     fn open(&self) -> Result<(), Error>;
 
-    /// Appends the message of `value`.
+    /// Appends the message for `value`.
     ///
     /// # Errors
-    /// The value has no form in this format: a sentence with the field, its value and the type expected.
+    /// Names the field, its value and the expected type, if the value can't be encoded in this format.
     fn encode_message(&self, value: &T, out: &mut Vec<u8>) -> Result<(), String>;
 }
 
-/// A line without its end.
+/// The message is a line without its line ending.
 impl<T, E: Encoder<T>> MessageEncoder<T> for E {
     fn open(&self) -> Result<(), Error> {
         Ok(())

@@ -1,10 +1,10 @@
-//! Encoded lines on their way out, whole lines at a time.
+//! Buffers encoded lines and writes whole lines at a time.
 
 use tidegate_runtime::Record;
 
 use tidegate_rows::format::Encoder;
 
-/// How much is gathered before it is written.
+/// How many bytes to collect before writing.
 const FULL: usize = 128 << 10;
 
 pub(super) struct Buffer<E> {
@@ -17,7 +17,7 @@ impl<E> Buffer<E> {
         Self { encoder, bytes: Vec::new() }
     }
 
-    /// Takes the records over, and writes by `out` whenever there is enough.
+    /// Encodes the records, and calls `out` whenever enough has been collected.
     pub(super) fn take<T, F>(&mut self, records: &mut Vec<Record<T>>, mut out: impl FnMut(&[u8]) -> Result<(), F>) -> Result<(), F>
     where
         E: Encoder<T>,
@@ -31,13 +31,13 @@ impl<E> Buffer<E> {
         Ok(())
     }
 
-    /// Writes what there is by `out`.
+    /// Passes the buffered bytes to `out`.
     pub(super) fn write<F>(&mut self, out: impl FnOnce(&[u8]) -> Result<(), F>) -> Result<(), F> {
         if self.bytes.is_empty() {
             return Ok(());
         }
         let result = out(&self.bytes);
-        // Also after an error: part of it may have been written, and the job is over.
+        // Clear even after an error: part of it may have been written, and the job is over.
         self.bytes.clear();
         result
     }

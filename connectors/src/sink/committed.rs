@@ -1,8 +1,9 @@
-//! A file whose readers see what is committed, and nothing else.
+//! A file whose readers see only committed output.
 //!
-//! What is written goes to a segment in a directory of the writer's own, one for each epoch, which becomes part of the checkpoint. When that is complete,
-//! the segment is appended to the file, at the length the file had. A restore does the same with each segment that the snapshot holds, unless its
-//! bytes stand there already. What the snapshot does not know of is cut off.
+//! Output goes to segments in the writer's own directory, one per epoch, which become part of the checkpoint. When
+//! the checkpoint is complete, its segment is appended to the file, at the length the file had. A restore does the
+//! same with each segment of the snapshot, unless its bytes are already there. Anything after what the snapshot knows
+//! of is cut off.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,10 +17,11 @@ use tidegate_runtime::{Epoch, Error};
 use super::part::{Part, Place};
 use crate::unique::unique;
 
-/// How much is compared at a time.
+/// How many bytes are compared at a time.
 const BLOCK: usize = 64 << 10;
 
-/// Can the file at `path`, which `part` is of and which has this length, be brought to where the part leaves it? Returns the length it has then.
+/// Checks that the file of `part`, at `path` and with this length, can be brought to the state that the part leaves
+/// it in. Returns its length in that state.
 pub(super) fn fits(path: &Path, part: &Part, length: Option<u64>, header: &[u8]) -> Result<Option<u64>, Error> {
     let shown = path.display();
     let short = |has: u64, wants: u64| {
@@ -30,9 +32,9 @@ pub(super) fn fits(path: &Path, part: &Part, length: Option<u64>, header: &[u8])
     match length {
         Some(length) if length < part.at => Err(short(length, part.at)),
         Some(length) => Ok(Some(length.max(part.end()))),
-        // It has been moved away as a whole, with all that was committed.
+        // The file was moved away as a whole, with everything that was committed.
         None if part.bytes == 0 => Ok(None),
-        // Nothing was committed before.
+        // Nothing was committed before this part.
         None if part.at == header.len() as u64 => Ok(Some(part.end())),
         None => Err(Error::user(format!(
             "`{shown}` is not there, and the snapshot has {} bytes to append to it: put the file back, or give the sink another path, which \
@@ -42,7 +44,7 @@ pub(super) fn fits(path: &Path, part: &Part, length: Option<u64>, header: &[u8])
     }
 }
 
-/// Brings the file at `path`, which `part` is of, to where the part leaves it.
+/// Brings the file of `part`, at `path`, to the state that the part leaves it in.
 pub(super) fn recover(path: &Path, part: &Part, header: &[u8]) -> Result<(), Error> {
     let length = length(path)?;
     fits(path, part, length, header)?;
@@ -55,7 +57,8 @@ pub(super) fn recover(path: &Path, part: &Part, header: &[u8]) -> Result<(), Err
     append(path, part.at, segment)
 }
 
-/// Begins the file at `path` with what the snapshot holds for files of other paths, and those lack. They are left as they are: another job may write them.
+/// Starts the file at `path` with parts of the snapshot that were meant for files at other paths, and are missing
+/// there. Those files are left alone, because another job may write them.
 pub(super) fn carry(path: &Path, parts: &[&Part], header: &[u8]) -> Result<(), Error> {
     begin(path, header)?;
     let mut at = header.len() as u64;
@@ -74,7 +77,7 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
     |error| Error::external(format!("`{}` can't be written", path.display()), error)
 }
 
-/// The same of a segment: it is not the file that has no room, or is gone.
+/// The same for a segment, so that the message does not blame the output file.
 fn segment_failed<'a>(segment: &'a Path, what: &'a str) -> impl Fn(io::Error) -> Error + 'a {
     move |error| {
         let shown = segment.display();
@@ -82,7 +85,7 @@ fn segment_failed<'a>(segment: &'a Path, what: &'a str) -> impl Fn(io::Error) ->
     }
 }
 
-/// The length of a file, if it is there.
+/// The length of a file, or `None` if it does not exist.
 pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata.len())),
@@ -91,7 +94,7 @@ pub(super) fn length(path: &Path) -> Result<Option<u64>, Error> {
     }
 }
 
-/// Do the bytes of `part` stand in the file at `path`?
+/// Whether the file at `path` contains the bytes of `part` at their place.
 fn holds(path: &Path, part: &Part, segment: &Path) -> Result<bool, Error> {
     if length(path)?.is_none_or(|length| length < part.end()) {
         return Ok(false);
@@ -113,7 +116,7 @@ fn holds(path: &Path, part: &Part, segment: &Path) -> Result<bool, Error> {
     compare().map_err(|e| Error::external(format!("`{}` can't be compared with the snapshot", path.display()), e))
 }
 
-/// Begins a file anew.
+/// Starts a new file.
 fn begin(path: &Path, header: &[u8]) -> Result<(), Error> {
     let begin = || -> io::Result<()> {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
@@ -122,7 +125,7 @@ fn begin(path: &Path, header: &[u8]) -> Result<(), Error> {
     begin().map_err(failed(path))
 }
 
-/// Appends a segment at its place, and brings the file to disk.
+/// Appends a segment at its place, and syncs the file to disk.
 fn append(path: &Path, at: u64, segment: &Path) -> Result<(), Error> {
     let mut segment = File::open(segment).map_err(segment_failed(segment, "read"))?;
     let mut append = || -> io::Result<()> {
@@ -137,42 +140,44 @@ fn append(path: &Path, at: u64, segment: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A file that is written by one worker.
+/// A file written by one worker.
 pub(super) struct Committed {
     place: Place,
     header: Vec<u8>,
-    /// The length of the file once everything sealed is committed, with what of it has been moved away.
+    /// The length of the file once everything sealed is committed, including the parts that have been moved away.
     length: u64,
     target: Target,
 }
 
 enum Target {
-    /// Everything is seen at once.
+    /// Output is visible immediately.
     Direct(File),
-    /// Nothing is seen before it is committed.
+    /// Output is invisible until it is committed.
     Pending {
-        /// Where segments lie.
+        /// The directory of segments.
         directory: PathBuf,
-        /// A name of this run alone.
+        /// A name that is unique to this run.
         run: String,
         /// The number of the next segment.
         next: u64,
         open: Option<(File, PathBuf)>,
-        /// Bytes in it.
+        /// The number of bytes in the open segment.
         bytes: u64,
-        /// How many bytes have been moved away with files that were begun anew. It wraps: a new file may begin with a longer header.
+        /// The number of bytes moved away with files that were started anew. It wraps, because a new file may start
+        /// with a longer header.
         gone: Arc<AtomicU64>,
     },
 }
 
 impl Committed {
-    /// Opens the file: to go on at `length`, or else anew, with `header`. With a directory for segments nothing is seen before it is committed.
+    /// Opens the file, to continue at `length`, or to start anew with `header`. With a directory for segments, output
+    /// is invisible until it is committed.
     pub(super) fn open(place: Place, length: Option<u64>, header: Vec<u8>, segments: Option<PathBuf>) -> Result<Self, Error> {
         let path = &place.path;
         let open = || -> io::Result<(u64, File)> {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             let length = length.filter(|_| path.exists());
-            // Whoever cuts it off meanwhile leaves no gap.
+            // In append mode, a concurrent truncation leaves no gap.
             let mut file = OpenOptions::new().append(true).create(true).open(path)?;
             // Pipes and devices have no length.
             if file.metadata()?.is_file() {
@@ -207,7 +212,7 @@ impl Committed {
                 let (file, path) = match open {
                     Some(open) => open,
                     None => {
-                        // The ending tells storage that it can be linked.
+                        // The extension tells the storage that the file can be linked.
                         let path = directory.join(format!("{run}-{next}.segment"));
                         *next += 1;
                         let file = File::create(&path).map_err(segment_failed(&path, "made"))?;
@@ -221,7 +226,7 @@ impl Committed {
         Ok(())
     }
 
-    /// Everything of an epoch has been written. The segment is brought to disk by the checkpoint that stores it.
+    /// Finishes an epoch. The checkpoint that stores the segment syncs it to disk.
     pub(super) fn seal(&mut self) -> Part {
         let (place, length) = (self.place.clone(), self.length);
         let Target::Pending { open, bytes, gone, .. } = &mut self.target else {
@@ -232,7 +237,8 @@ impl Committed {
         Part { place, at: length.wrapping_sub(gone.load(SeqCst)), bytes, segment: open.take().map(|(_, path)| path) }
     }
 
-    /// What appends the segments to the file, in the order in which they are sealed; if they wait for that.
+    /// The appender that commits segments to the file in the order they were sealed, or `None` if output is written
+    /// directly.
     pub(super) fn appender(&self) -> Option<Appender> {
         let Target::Pending { gone, .. } = &self.target else { return None };
         Some(Appender { path: self.place.path.clone(), header: self.header.clone(), length: self.length, gone: Arc::clone(gone) })
@@ -245,7 +251,7 @@ pub(super) struct Appender {
     header: Vec<u8>,
     /// The length of the file.
     length: u64,
-    /// What the writer is told of files that were moved away.
+    /// Tells the writer about files that were moved away.
     gone: Arc<AtomicU64>,
 }
 
@@ -261,7 +267,7 @@ impl Appender {
                      as a whole instead"
                 )));
             }
-            // It was moved away as a whole, as by logrotate.
+            // The file was moved away as a whole, as logrotate does.
             None => {
                 begin(path, &self.header)?;
                 let before = std::mem::replace(&mut self.length, self.header.len() as u64);
@@ -277,7 +283,7 @@ impl Appender {
 impl Committer for Appender {
     fn commit(&mut self, _: Epoch, committables: Vec<Committable>) -> Result<(), Error> {
         for part in committables.iter().map(Part::read) {
-            // Those of other files add nothing to them.
+            // Parts of other files have no segment for this one.
             if let Part { segment: Some(segment), bytes, .. } = part? {
                 self.append(&segment, bytes)?;
             }
@@ -290,7 +296,7 @@ impl Committer for Appender {
 mod tests {
     use super::*;
 
-    /// The parts that the last complete checkpoint names, and the epoch it is of. It has copies of their segments.
+    /// The epoch of the last complete checkpoint and the parts it names. It has copies of their segments.
     type Checkpoint = Option<(u32, Vec<Part>)>;
 
     const HEADER: &[u8] = b"head\n";
@@ -309,11 +315,11 @@ mod tests {
         appender.commit(Epoch(0), parts.iter().map(Part::write).collect())
     }
 
-    /// Goes on from the checkpoint, to the end or until it dies after so many steps.
+    /// Continues from the checkpoint, to the end or until it dies after this many steps.
     fn run_of(dir: &Path, checkpoint: &mut Checkpoint, dies_after: usize) {
         let path = dir.join("out.txt");
         let mut restored = None;
-        // What is not part of a checkpoint is gone.
+        // Anything that is not part of a checkpoint is gone.
         let _ = fs::remove_dir_all(dir.join("scratch"));
         if let Some((_, parts)) = &checkpoint {
             parts.iter().for_each(|part| recover(&path, part, HEADER).unwrap());
@@ -353,7 +359,7 @@ mod tests {
         }
     }
 
-    /// Writes epochs and dies twice, at every step of the way; whatever a restore finds, readers see each byte once.
+    /// Writes epochs and dies twice, at every step of the way. Whatever a restore finds, readers see each byte once.
     #[test]
     fn every_byte_is_seen_once_wherever_it_stops() {
         for (first, second) in (0..16).flat_map(|first| (0..6).map(move |second| (first, second))) {
@@ -384,13 +390,13 @@ mod tests {
             let error = recover(&path, &part, b"").unwrap_err().to_string();
             assert!(error.contains("out.txt") && error.contains("3 bytes") && error.contains(wants), "{error}");
         }
-        // What was never begun is: nothing of it is lost.
+        // A file to which nothing was committed is not missed.
         fs::remove_file(&path).unwrap();
         recover(&path, &part(5, "xy"), HEADER).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "head\nxy");
     }
 
-    /// The bytes in the file are of another run, which has gone on from an older checkpoint.
+    /// The bytes in the file are from another run, which continued from an older checkpoint.
     #[test]
     fn what_stands_where_a_segment_belongs_is_replaced_by_it() {
         let dir = tempfile::tempdir().unwrap();
@@ -416,7 +422,7 @@ mod tests {
         }
     }
 
-    /// A file to commit to, with one epoch committed and two sealed.
+    /// A file with one epoch committed and two sealed.
     fn under_way(dir: &Path) -> (PathBuf, Committed, Appender, Vec<Part>) {
         let path = dir.join("out.txt");
         let mut file = Committed::open(place(&path), None, HEADER.to_vec(), Some(dir.join("scratch"))).unwrap();

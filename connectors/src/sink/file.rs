@@ -1,4 +1,4 @@
-//! Files of encoded lines: one, written by one worker, or a directory with one of each worker.
+//! Files of encoded lines: a single file written by one worker, or a directory with one file per worker.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,14 @@ use super::part::{Part, Place};
 use crate::kinds;
 use tidegate_rows::format::Encoder;
 
-/// Writes a file, anew in every run that does not go on from a snapshot. Directories on the way to it are made.
+/// Writes a file, which is started anew in every run that does not continue from a snapshot. Missing parent
+/// directories are created.
 ///
-/// A path that ends in `/`, or that is a directory, is written in parallel: `part-0.jsonl`, `part-1.jsonl` and so on, one for each worker;
-/// parts that a run with more workers has left are removed.
+/// A path that ends in `/`, or that is a directory, is written in parallel: `part-0.jsonl`, `part-1.jsonl` and so on,
+/// one per worker. Parts left by a run with more workers are removed.
 ///
-/// If checkpoints are taken, readers see what is part of a complete one, exactly once, whatever is killed when (see `committed.rs`).
+/// If checkpoints are taken, readers see only the output of completed ones, exactly once, whatever is killed and when
+/// (see `committed.rs`).
 #[derive(Clone, Debug)]
 pub struct FileSink<E> {
     path: PathBuf,
@@ -28,18 +30,18 @@ pub struct FileSink<E> {
 }
 
 impl<E> FileSink<E> {
-    /// A sink at this path.
+    /// A sink that writes to this path.
     pub fn new(path: impl Into<String>, encoder: E) -> Self {
         let path = path.into();
         Self { directory: is_directory(&path), path: path.into(), encoder }
     }
 
-    /// The worker that looks after a file: that which writes it, or would if there were as many workers as there were.
+    /// The worker responsible for a file. A part of an earlier run with more workers is assigned by its number.
     fn owner(&self, path: &Path, workers: usize) -> usize {
         number(path).filter(|_| self.directory).map_or(0, |number| number % workers.max(1))
     }
 
-    /// The parts in the directory, but for `own`, that this worker looks after.
+    /// The parts in the directory, other than `own`, that this worker is responsible for.
     fn others<T>(&self, own: &Path, context: &SinkContext) -> Result<Vec<PathBuf>, Error>
     where
         E: Encoder<T>,
@@ -64,7 +66,7 @@ impl<E> FileSink<E> {
         if self.directory { self.path.join(format!("part-{worker}.{}", self.encoder.extension())) } else { self.path.clone() }
     }
 
-    /// The file of this sink that a part of a snapshot belongs to. None if the sink had another path then.
+    /// The file of this sink that a part of a snapshot belongs to, or `None` if the sink had another path then.
     fn file_of<T>(&self, part: &Part) -> Option<PathBuf>
     where
         E: Encoder<T>,
@@ -73,7 +75,8 @@ impl<E> FileSink<E> {
         Place::new(file.clone()).is(&part.place).then_some(file)
     }
 
-    /// What a snapshot says of the files, in order; those that are this sink's with their paths of now, and those that are not.
+    /// The parts of a snapshot in order, separated into those of this sink's files, with their current paths, and
+    /// others.
     fn known<T>(&self, restored: &Restored) -> Result<Known, Error>
     where
         E: Encoder<T>,
@@ -106,33 +109,34 @@ impl<E> FileSink<E> {
     }
 }
 
-/// What a snapshot says of the files.
+/// The parts of a snapshot.
 #[derive(Default)]
 struct Known {
     own: Vec<(PathBuf, Part)>,
-    /// Of files of other paths.
+    /// The parts of files at other paths.
     moved: Vec<Part>,
 }
 
 impl Known {
-    /// The last that is known of a file of this sink.
+    /// The last known part of a file of this sink.
     fn last(&self, path: &Path) -> Option<&Part> {
         self.own.iter().filter(|(own, _)| own == path).map(|(_, part)| part).max_by_key(|part| part.end())
     }
 
-    /// Those of files of other paths that were not committed when the snapshot was taken. What their files lack is carried into the sink's first.
+    /// Parts of files at other paths that were uncommitted when the snapshot was taken. What is missing from those
+    /// files is carried over into the sink's first file.
     fn carried(&self) -> Vec<&Part> {
         self.moved.iter().filter(|part| part.bytes > 0).collect()
     }
 }
 
-/// Is what is written at this path a directory of parts?
+/// Whether output at this path is a directory of parts.
 #[must_use]
 pub fn is_directory(path: &str) -> bool {
     path.ends_with('/') || Path::new(path).is_dir()
 }
 
-/// The number of a part.
+/// The number of a part file.
 fn number(path: &Path) -> Option<usize> {
     path.file_name()?.to_str()?.strip_prefix("part-")?.split('.').next()?.parse().ok()
 }
@@ -167,7 +171,7 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
     fn open(&self, context: SinkContext) -> Result<Box<dyn Writer<T>>, Error> {
         let path = self.part::<T>(context.worker);
         let buffer = Buffer::new(self.encoder.clone());
-        // A single file belongs to worker 0: all records go there, and it is there even if none comes.
+        // A single file belongs to worker 0: all records go there, and it exists even if there are none.
         if !self.directory && context.worker != 0 {
             return Ok(Box::new(FileWriter { path, file: None, others: Vec::new(), buffer }));
         }
@@ -184,7 +188,7 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
             for other in self.others::<T>(&path, &context)? {
                 match known.last(&other) {
                     Some(part) => others.push(part.committed()),
-                    // Left by an earlier run, or by one that went on after the snapshot.
+                    // Left by an earlier run, or by one that continued after the snapshot.
                     None => std::fs::remove_file(&other)
                         .map_err(|e| Error::external(format!("`{}` of an earlier run can't be removed", other.display()), e))?,
                 }
@@ -197,7 +201,8 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
         !self.directory
     }
 
-    /// Asked when the file is open, and so is there. What takes time is to bring segments to disk, which is not the writer's business.
+    /// Called when the file is open, so it exists. The slow part is syncing segments to disk, which the writer does
+    /// not do.
     fn inline(&self) -> bool {
         self.directory || is_regular(&self.path)
     }
@@ -206,7 +211,7 @@ impl<T: 'static, E: Encoder<T>> Sink<T> for FileSink<E> {
 struct FileWriter<E> {
     path: PathBuf,
     file: Option<Committed>,
-    /// Parts that other numbers of workers have written: they belong to what a snapshot has to know.
+    /// Parts written with other numbers of workers. A snapshot must include them.
     others: Vec<Part>,
     buffer: Buffer<E>,
 }

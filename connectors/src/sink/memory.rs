@@ -1,4 +1,4 @@
-//! Sinks for tests and examples: into memory, and into a function.
+//! Sinks for tests and examples: one collects in memory, one calls a function.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use tidegate_runtime::sink::{Sink, SinkContext, Writer};
 
 use crate::kinds;
 
-/// Collects records of all workers in memory. Clones share what they collect.
+/// Collects the records of all workers in memory. Clones share the collection.
 #[derive(Debug)]
 pub struct CollectSink<T>(Arc<Mutex<Vec<Record<T>>>>);
 
@@ -20,19 +20,19 @@ impl<T> CollectSink<T> {
         Self(Arc::default())
     }
 
-    /// How many records have been collected and not been taken.
+    /// The number of records collected since they were last taken.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Has nothing been collected since it was last taken?
+    /// Whether nothing has been collected since records were last taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes what has been collected, in order of arrival.
+    /// Takes the collected records, in order of arrival.
     #[must_use]
     pub fn take(&self) -> Vec<Record<T>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -76,12 +76,13 @@ impl<T: Send + 'static> Writer<T> for CollectSink<T> {
     }
 }
 
-/// Calls a function for every record, on the worker it comes to. The function must not wait: what may block belongs into a [`Sink`] of its own.
+/// Calls a function for every record, on the worker it arrives at. The function must not block; implement a [`Sink`]
+/// for anything that may.
 #[derive(Clone, Debug)]
 pub struct FnSink<F>(F);
 
 impl<F> FnSink<F> {
-    /// A sink that calls `f`. Each worker has a clone of it.
+    /// A sink that calls `f`. Each worker has its own clone of it.
     pub fn new<T>(f: F) -> Self
     where
         F: FnMut(Record<T>) -> Result<(), Error>,

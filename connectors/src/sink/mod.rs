@@ -15,13 +15,15 @@ use std::path::Path;
 
 use tidegate_runtime::Error;
 
-/// Is this a regular file? What is written there goes to the page cache, so that a writer need not have a thread, which costs a third of the processor's time
-/// per record where little else is done. Pipes, terminals and devices may wait for their reader for ever.
+/// Whether this is a regular file. Writes to it go to the page cache, so the writer needs no thread, which would cost
+/// a third of the processor time per record in jobs that do little else. Pipes, terminals and devices may block on
+/// their reader forever.
 fn is_regular(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Did the reader of our output go away, as `head` does once it has seen enough? That is no failure of the job.
+/// Whether the reader of our output has gone away, as `head` does once it has seen enough. That is not a failure of
+/// the job.
 #[must_use]
 pub fn is_broken_pipe(error: &Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);

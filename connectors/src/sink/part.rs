@@ -1,4 +1,4 @@
-//! What an epoch adds to a file, as checkpoints keep it.
+//! What an epoch adds to a file, as stored in checkpoints.
 
 use std::path::{Path, PathBuf};
 
@@ -12,15 +12,16 @@ use crate::path::resolved;
 /// A file that a sink writes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Place {
-    /// As the job has it.
+    /// The path as given in the job.
     pub(super) path: PathBuf,
-    /// The same from the root on.
+    /// The absolute path.
     absolute: PathBuf,
 }
 
 impl Place {
     pub(super) fn new(path: PathBuf) -> Self {
-        // The file itself may be a link to one that is yet to be made, which would change what it resolves to.
+        // Don't resolve the file itself: it may be a link whose target is yet to be created, which would change the
+        // result.
         let absolute = match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) => resolved(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).join(name),
             _ => resolved(&path),
@@ -28,12 +29,12 @@ impl Place {
         Self { path, absolute }
     }
 
-    /// Are both one file? Also if all of the job's directory was moved.
+    /// Whether both are the same file, even if the job's whole directory was moved.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.absolute == other.absolute || self.path == other.path
     }
 
-    /// Where it was when the snapshot was taken.
+    /// The file's absolute path when the snapshot was taken.
     pub(super) fn absolute(&self) -> &Path {
         &self.absolute
     }
@@ -46,15 +47,15 @@ pub(super) struct Part {
     pub(super) place: Place,
     /// The length of the file before.
     pub(super) at: u64,
-    /// The bytes added.
+    /// The number of bytes added.
     pub(super) bytes: u64,
-    /// Where they lie until they are committed: the file of the committable. None if there are no bytes.
+    /// The file with the uncommitted bytes: that of the committable. `None` if there are no bytes.
     #[serde(skip)]
     pub(super) segment: Option<PathBuf>,
 }
 
 impl Part {
-    /// What a snapshot says of it, without the bytes.
+    /// Reads a part from a snapshot, without its bytes.
     pub(super) fn told(value: &Json) -> Result<Self, Error> {
         Self::deserialize(value).map_err(|e| Error::user(format!("what a snapshot says of a file does not read: {e}")))
     }
@@ -69,11 +70,11 @@ impl Part {
     }
 
     pub(super) fn write(&self) -> Committable {
-        // Paths come from text and can be written.
+        // Paths come from text, so they serialize.
         Committable { value: serde_json::to_value(self).unwrap_or_default(), file: self.segment.clone() }
     }
 
-    /// The file as this part leaves it.
+    /// The state of the file after this part: its length, with nothing to add.
     pub(super) fn committed(&self) -> Self {
         Self { place: self.place.clone(), at: self.end(), bytes: 0, segment: None }
     }

@@ -14,7 +14,8 @@ use super::is_regular;
 use crate::kinds;
 use tidegate_rows::format::Encoder;
 
-/// Writes lines to standard output. Each worker writes under a lock, so lines never mix; a header comes once, first.
+/// Writes lines to standard output. Each worker writes under a lock, so lines never mix. The header is written once,
+/// first.
 #[derive(Clone)]
 pub struct StdoutSink<E> {
     encoder: E,
@@ -22,18 +23,18 @@ pub struct StdoutSink<E> {
 }
 
 struct Output {
-    /// In place of standard output.
+    /// Replaces standard output.
     given: Option<Box<dyn Write + Send>>,
     header: bool,
 }
 
 impl<E> StdoutSink<E> {
-    /// A sink of lines of this encoder.
+    /// A sink that writes lines with this encoder.
     pub fn new(encoder: E) -> Self {
         Self { encoder, output: Arc::new(Mutex::new(Output { given: None, header: false })) }
     }
 
-    /// Writes to `output` in place of standard output.
+    /// Writes to `output` instead of standard output.
     pub fn writing(encoder: E, output: impl Write + Send + 'static) -> Self {
         Self { encoder, output: Arc::new(Mutex::new(Output { given: Some(Box::new(output)), header: false })) }
     }

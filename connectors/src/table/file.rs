@@ -1,4 +1,4 @@
-//! A table in a file: all of it in memory, read anew when the file has changed.
+//! A table in a file, held in memory and reloaded when the file changes.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,11 +15,12 @@ use tidegate_rows::Row;
 use tidegate_rows::format::cut;
 use tidegate_rows::format::{Decoded, Decoder, Format};
 
-/// The rows of one file by their keys. The workers share one copy. A thread looks every so often whether the file is another;
-/// once it has not changed from one look to the next it takes the place of the old one. A line that can't be understood fails the job.
+/// The rows of one file by their keys. The workers share one copy. A thread checks the file periodically. Once a
+/// changed file has stayed the same from one check to the next, its content replaces the old one. A line that can't
+/// be decoded fails the job.
 pub struct FileTable<F>(Arc<Shared<F>>);
 
-/// Computes the key of a row; none if it meets nothing.
+/// Computes the key of a row, or `None` if nothing can match it.
 type KeyOf = dyn Fn(&Row) -> Option<Row> + Send + Sync;
 
 struct Shared<F> {
@@ -38,7 +39,7 @@ enum State {
     Failed(String),
 }
 
-/// What tells a file from the same file before.
+/// Identifies a version of the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     modified: SystemTime,
@@ -46,7 +47,8 @@ struct Stamp {
 }
 
 impl<F: Format<Item = Row>> FileTable<F> {
-    /// The file at `path`, in this format, by what `key` says of each row; a row without a key is never found.
+    /// A table of the file at `path`, in this format. `key` computes the key of each row; a row without a key is
+    /// never found.
     pub fn new(
         path: impl Into<PathBuf>,
         format: F,
@@ -102,13 +104,13 @@ impl<F: Format<Item = Row>> Shared<F> {
     }
 }
 
-/// Looks after the file for as long as somebody has the table.
+/// Checks the file for as long as the table is in use.
 fn watch<F: Format<Item = Row>>(table: &Weak<Shared<F>>, mut read: Stamp, look_every: Duration) {
     let mut seen = read;
     loop {
         std::thread::sleep(look_every);
         let Some(table) = table.upgrade() else { return };
-        // A file that is being replaced may be away for a moment.
+        // A file may be missing for a moment while it is replaced.
         let Ok(now) = table.stamp() else { continue };
         if now != read && now == seen {
             read = now;
@@ -129,7 +131,7 @@ impl<F: Format<Item = Row>> LookupTable<Row> for FileTable<F> {
         let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
         match &*state {
             State::Read(_) => return Ok(()),
-            // The job was started again, and the file looked after already.
+            // The job was restarted, and a thread already watches the file.
             State::Failed(_) => {
                 *state = State::Read(Arc::new(self.0.read()?));
                 return Ok(());
@@ -199,7 +201,7 @@ mod tests {
         fs::rename(&next, &path).unwrap();
         until(|| found(&table, "c") == [4]);
         assert!(found(&table, "a").is_empty());
-        // It may be away for a while.
+        // It may be missing for a while.
         fs::remove_file(&path).unwrap();
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(found(&table, "c"), [4]);

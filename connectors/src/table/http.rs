@@ -1,4 +1,4 @@
-//! A table behind a server: a GET request per key, answered in JSON.
+//! A table behind a server: one GET request per key, answered in JSON.
 
 use std::sync::OnceLock;
 
@@ -10,8 +10,9 @@ use crate::http;
 use tidegate_rows::format::{Decoded, Decoder, Format, JsonFormat, TextPart, plain};
 use tidegate_rows::{Row, Value};
 
-/// What a server says of a key: an object is a row, an array of objects several; an empty array or body, null, and 404 (Not Found) are none.
-/// Requests that get no answer, 429 (Too Many Requests) and the errors of servers can be tried again; other answers fail the job. A key with a null in it has
+/// A table whose rows come from a server. An object is one row, and an array of objects is several. An empty array or
+/// body, null, and 404 (Not Found) mean no rows. Requests without a response, 429 (Too Many Requests) and server
+/// errors can be retried; other responses fail the job. A key with a null in it has no row, and no request is sent.
 /// no row, and nobody is asked.
 pub struct HttpTable {
     url: Box<[TextPart]>,
@@ -21,7 +22,7 @@ pub struct HttpTable {
 }
 
 impl HttpTable {
-    /// Asks `url`, in which a field is the value of the key at this place, percent-encoded.
+    /// Requests `url`, in which a field stands for the value at this place of the key, percent-encoded.
     pub fn new(url: impl Into<Box<[TextPart]>>, headers: impl Into<Box<[(String, String)]>>, format: JsonFormat) -> Self {
         Self { url: url.into(), headers: headers.into(), format, client: OnceLock::new() }
     }
@@ -76,7 +77,7 @@ impl HttpTable {
     }
 }
 
-/// Appends a byte of a value: what is not unreserved (RFC 3986) is percent-encoded.
+/// Appends a byte of a value. Everything that is not unreserved (RFC 3986) is percent-encoded.
 fn encode(byte: u8, url: &mut String) {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -1,4 +1,4 @@
-//! Tables to look records up in, by a key: the values of some of their fields, as a row.
+//! Lookup tables: rows found by a key, which is itself a row of field values.
 
 mod file;
 mod http;

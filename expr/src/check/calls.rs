@@ -1,4 +1,4 @@
-//! Calls: operators, macros, functions with and without a namespace; choosing among the overloads.
+//! Calls: operators, macros, functions with and without a namespace, and overload resolution.
 
 use cel::common::ast::{CallExpr, Expr as Ast, IdedExpr};
 use tidegate_rows::Value;
@@ -51,14 +51,14 @@ impl Checker<'_> {
         if let Some(function) = functions::find(name, true) {
             return self.function(e, function, std::iter::once(&**target).chain(&call.args));
         }
-        // A field may be called as a namespace is: `ip`.
+        // A field may share its name with a namespace: `ip`.
         match self.qualified(target).and_then(|namespace| functions::find(&format!("{namespace}.{name}"), false)) {
             Some(function) => self.function(e, function, call.args.iter()),
             None => self.unknown_function(e, name, call),
         }
     }
 
-    /// The size of a field, where the row has it in a field of its own.
+    /// The size of a field, if the row holds it in a separate field.
     fn known_size(&self, value: &IdedExpr) -> Option<Typed> {
         let Ast::Ident(name) = &value.expr else { return None };
         let local = self.locals.iter().any(|(local, _)| local == name);
@@ -97,9 +97,9 @@ impl Checker<'_> {
                 self.parsed.name_span(e, 1 + namespace.as_ref().map_or(0, |n| n.split('.').count()))
             };
             self.problems.push(Problem { nearest, ..Problem::new(span, message.clone()) });
-            // What is wrong below is worth knowing, too, unless the target was a namespace.
+            // Report problems in the arguments too, unless the target was a namespace.
             if namespace.is_none() {
-                // In the arguments of a macro are names that are none without it.
+                // The arguments of a macro use names that only the macro would bind.
                 let args = if is_macro { &[] } else { call.args.as_slice() };
                 call.target.iter().map(Box::as_ref).chain(args).for_each(|arg| {
                     self.expr(arg);
@@ -109,7 +109,7 @@ impl Checker<'_> {
         Typed::new(Ty::Any, Node::Fail(EvalError::message(message)))
     }
 
-    /// Does a dotted name begin with a field?
+    /// Whether a dotted name starts with a known field or type.
     fn is_known(&self, name: &str) -> bool {
         name.match_indices('.').map(|(at, _)| &name[..at]).chain([name]).any(|prefix| self.global(prefix).is_some())
     }
@@ -134,7 +134,7 @@ impl Checker<'_> {
         })
     }
 
-    /// The result type of the overloads that fit.
+    /// The result type of the overloads that accept the arguments.
     fn overload(&mut self, e: &IdedExpr, function: &'static Function, sources: &[&IdedExpr], args: &[Typed]) -> Ty {
         let mut fitting: Option<Ty> = None;
         let mut of_length = 0;
@@ -170,7 +170,7 @@ impl Checker<'_> {
         Ty::Any
     }
 
-    /// `math.greatest` and `math.least` take any number of numbers, or one list of them.
+    /// `math.greatest` and `math.least` take any number of numbers, or a single list of them.
     fn extreme(&mut self, e: &IdedExpr, function: &'static Function, sources: &[&IdedExpr], args: &[Typed]) -> Ty {
         let mut joined: Option<Ty> = None;
         for (source, arg) in sources.iter().zip(args) {
@@ -190,7 +190,7 @@ impl Checker<'_> {
     }
 }
 
-/// The specialised node of a test on text that is there already; otherwise the arguments.
+/// The specialised node for a test on borrowed text, or the arguments if there is none.
 fn text_test(function: &'static Function, mut args: Vec<Typed>) -> Result<Typed, Vec<Typed>> {
     let affix = match function.name {
         "startsWith" => Some(Affix::StartsWith),
@@ -206,7 +206,7 @@ fn text_test(function: &'static Function, mut args: Vec<Typed>) -> Result<Typed,
     }
     let Some(affix) = affix else {
         let Node::Const(Val::Own(Value::String(pattern))) = &args[1].node else { return Err(args) };
-        // One that does not compile has been reported.
+        // A pattern that does not compile has already been reported.
         let Ok(regex) = functions::compile_regex(pattern) else { return Err(args) };
         if !borrowed(&args[0]) {
             return Err(args);
@@ -226,7 +226,7 @@ fn text_test(function: &'static Function, mut args: Vec<Typed>) -> Result<Typed,
     }
 }
 
-/// Which numbers of arguments there are; the receiver is no argument to the eye.
+/// A description of the accepted numbers of arguments. The receiver does not count.
 fn wrong_count(function: &'static Function, found: usize) -> String {
     let hidden = usize::from(function.style == functions::Style::Member);
     let mut counts: Vec<usize> = function.overloads.iter().map(|(params, _)| params.len() - hidden).collect();

@@ -1,4 +1,5 @@
-//! Constants: parts that have one value for all records are evaluated now, and those that have none for any are problems.
+//! Constant folding: parts with the same value for all records are evaluated at compile time. A part that fails for
+//! every record is a problem.
 
 use cel::common::ast::IdedExpr;
 use tidegate_rows::{Decimal, Row, Value};
@@ -21,7 +22,8 @@ impl Checker<'_> {
         result
     }
 
-    /// Evaluates an operator on constants. One that fails is kept, as that may be meant where it is guarded.
+    /// Evaluates an operator on constants. If that fails, the node is kept, because a guard may keep it from being
+    /// evaluated.
     pub(super) fn fold(&mut self, e: &IdedExpr, node: Node, is_const: bool) -> Node {
         if !is_const {
             return node;
@@ -42,7 +44,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Whole numbers and decimals have no quotient by zero.
+    /// Reports a constant zero divisor of whole numbers or decimals.
     pub(super) fn divisor(&mut self, e: &IdedExpr, op: Op, by: &Typed) {
         let zero = matches!(&by.node, Node::Const(Val::Own(v)) if v.as_decimal().is_some_and(|v| v.units() == 0));
         let error = match op {
@@ -55,7 +57,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports a constant part that has no value, unless what is wrong with it has been said.
+    /// Reports a constant part that has no value, unless a problem within it has already been reported.
     pub(super) fn report_constant(&mut self, e: &IdedExpr, error: &EvalError) {
         if self.scope.lenient {
             return;
@@ -67,7 +69,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Forgets the constants without a value from this problem on: they stand where nothing is evaluated.
+    /// Drops the problems about constants from index `from` on: nothing evaluates these parts.
     pub(super) fn forget_constants(&mut self, from: usize) {
         let mut at = 0;
         self.problems.retain(|problem| {
@@ -76,8 +78,8 @@ impl Checker<'_> {
         });
     }
 
-    /// Looks into the constant arguments of a call, the receiver first: a zone, a pattern, a template or a range that cannot be read is of no
-    /// use whatever the other arguments are. Ranges of addresses are kept as they were read.
+    /// Checks the constant arguments of a call, the receiver first. An invalid zone, pattern, template or range makes
+    /// the call useless, whatever its other arguments are. Constant address ranges are replaced by their parsed form.
     pub(super) fn constant_arguments(&mut self, e: &IdedExpr, function: &Function, sources: &[&IdedExpr], args: &mut [Typed]) {
         match (function.name, args) {
             ("ip_in", [address, range]) => {
@@ -101,7 +103,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Calls a function of numbers with zeros for what is not constant, which none of these functions refuses.
+    /// Calls a numeric function with zeros for its non-constant arguments. None of these functions refuses zeros.
     fn rehearse(&mut self, e: &IdedExpr, function: &Function, args: &[Typed]) {
         let value = |arg: &Typed| if let Node::Const(value) = &arg.node { value.clone() } else { Val::int(0) };
         let values: Vec<Val<'static>> = args.iter().map(value).collect();
@@ -111,14 +113,14 @@ impl Checker<'_> {
         }
     }
 
-    /// Reads an argument that is constant text.
+    /// Validates an argument that is constant text.
     fn argument(&mut self, e: &IdedExpr, arg: &Typed, read: impl FnOnce(&str) -> Result<(), EvalError>) {
         if let Some(Err(error)) = constant_text(arg).map(read) {
             self.report_constant(e, &error);
         }
     }
 
-    /// A pattern and what stands in the place of its matches.
+    /// Checks a constant pattern and its replacement.
     fn replacement(&mut self, sources: [&IdedExpr; 2], pattern: &Typed, with: &Typed) {
         let Some(pattern) = constant_text(pattern) else { return };
         match functions::compile_regex(pattern) {
@@ -127,7 +129,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A template, and the types of what is put into it as far as they are known.
+    /// Checks a constant template against the types of its values, as far as they are known.
     fn template(&mut self, sources: &[&IdedExpr], template: &Typed, values: &Typed) {
         let Node::List(items) = &values.node else { return };
         let Some(template) = constant_text(template).filter(|_| items.iter().all(|(_, optional)| !optional)) else { return };
@@ -137,7 +139,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The value of a constant, or one of the type that a part is known to have.
+    /// The value of a constant, or a sample value of the type that the part is known to have.
     fn sample(&self, node: &Node) -> Option<Val<'static>> {
         let value = match node {
             Node::Const(value) => return Some(value.clone()),
@@ -160,7 +162,7 @@ impl Checker<'_> {
         Some(Val::Own(value))
     }
 
-    /// Reads constant ranges of addresses now rather than for every row.
+    /// Parses constant address ranges now rather than for every row.
     fn read_ranges(&mut self, e: &IdedExpr, range: &mut Typed) {
         let Node::Const(Val::Own(value)) = &range.node else { return };
         let items = match value {
@@ -180,7 +182,7 @@ impl Checker<'_> {
     }
 }
 
-/// The value of a node with constant parts; the node again if it has none.
+/// Evaluates a node with constant parts. Returns the node and the error if it has no value.
 fn evaluate(node: Node) -> Result<Node, (Node, EvalError)> {
     let (row, steps) = (Row::default(), Env::steps());
     let value = node.eval(&Env::new(&row, &steps)).map(Val::into_static);

@@ -1,4 +1,5 @@
-//! Macros: recognised in the folds the parser expands them to, and expanded here where the parser does not know them.
+//! Macros: recognised in the folds that the parser expands them to, or expanded here if the parser does not know
+//! them.
 
 use cel::common::ast::{ComprehensionExpr, Expr as Ast, IdedExpr, LiteralValue, operators as op};
 
@@ -11,14 +12,14 @@ use crate::ty::Ty;
 /// What a macro does with each element.
 pub(crate) enum Macro<'e> {
     Quantifier(Quantity, &'e IdedExpr),
-    /// With a filter in front of it, or without.
+    /// Builds a list, with an optional filter.
     List(Option<&'e IdedExpr>, &'e IdedExpr),
     Values(Option<&'e IdedExpr>, &'e IdedExpr),
     Entries(Option<&'e IdedExpr>, &'e IdedExpr),
 }
 
 impl Checker<'_> {
-    /// A macro the parser has expanded.
+    /// Compiles a macro that the parser has expanded.
     pub(super) fn comprehension(&mut self, e: &IdedExpr, c: &ComprehensionExpr) -> Typed {
         match recognise(c) {
             Some(found) => self.over(&c.iter_range, &[&c.iter_var], found),
@@ -26,7 +27,8 @@ impl Checker<'_> {
         }
     }
 
-    /// A macro that comes as a call: those with two variables and those of optionals, which the parser does not know, and all of a tree.
+    /// Compiles a macro that arrives as a call: those with two variables, those of optionals, which the parser does
+    /// not know, and all macros of a tree.
     pub(super) fn macro_call(&mut self, e: &IdedExpr, target: &IdedExpr, name: &str, args: &[IdedExpr]) -> Option<Typed> {
         match (name, args) {
             ("optMap", [var, body]) => return Some(self.opt_map(Binding::OptMap, target, var, body)),
@@ -65,7 +67,7 @@ impl Checker<'_> {
         Some(self.over(target, &[&first, &second], found))
     }
 
-    /// A macro over what `range` holds, with one or two variables.
+    /// Compiles a macro over the elements of `range`, with one or two variables.
     fn over(&mut self, range: &IdedExpr, vars: &[&str], found: Macro<'_>) -> Typed {
         let over = self.expr(range);
         let (key, value) = match &over.ty {
@@ -158,7 +160,7 @@ impl Checker<'_> {
     }
 }
 
-/// A macro with one variable, which the parser would have expanded, and that variable.
+/// The macro with one variable that a call denotes, and that variable. In a text, the parser would have expanded it.
 fn of_one_variable<'e>(name: &str, args: &'e [IdedExpr]) -> Option<(&'e IdedExpr, Macro<'e>)> {
     Some(match (name, args) {
         ("all", [var, body]) => (var, Macro::Quantifier(Quantity::All, body)),
@@ -171,7 +173,7 @@ fn of_one_variable<'e>(name: &str, args: &'e [IdedExpr]) -> Option<(&'e IdedExpr
     })
 }
 
-/// The macro whose expansion this is: told by the value it starts from and by the step.
+/// Recognises the macro behind an expansion by its initial value and its step.
 pub(crate) fn recognise(c: &ComprehensionExpr) -> Option<Macro<'_>> {
     let Ast::Call(step) = &c.loop_step.expr else { return None };
     let added = |e: &'_ IdedExpr| -> Option<usize> { matches!(&e.expr, Ast::Call(call) if call.func_name == op::ADD).then_some(1) };
@@ -189,7 +191,7 @@ pub(crate) fn recognise(c: &ComprehensionExpr) -> Option<Macro<'_>> {
     }
 }
 
-/// The element of a list of one.
+/// The only element of a one-element list.
 fn only(list: &IdedExpr) -> Option<&IdedExpr> {
     match &list.expr {
         Ast::List(list) => list.elements.first(),

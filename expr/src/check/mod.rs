@@ -1,11 +1,12 @@
-//! From syntax tree to compiled tree: names become slots, types are checked, constant parts are evaluated.
+//! Compiles a syntax tree: resolves names to slots, checks types and evaluates constant parts.
 //!
-//! A checker is strict or lenient. The strict one collects every problem of an expression. The lenient one, for expressions whose
-//! types nobody declared, lets all pass: what is wrong fails when, and only if, it is evaluated.
+//! A checker is strict or lenient. A strict one collects every problem of an expression. A lenient one, for
+//! expressions without declared types, accepts everything: what is wrong fails only when it is evaluated.
 //!
-//! A constant part that has no value is a problem too, as it has none for any record. But an operator may stand where its error means
-//! nothing: below `&&` and `||`, which absorb errors, in a branch of `?:`, or in a macro over what may be empty. There it fails when it is
-//! evaluated, as CEL has it. A call is a problem even there: `timestamp('2026-02-30')` is a slip of the pen wherever it stands.
+//! A constant part without a value is also a problem, because it fails for every record. But an operator may stand
+//! where its error is harmless: below `&&` and `||`, which absorb errors, in a branch of `?:`, or in a macro over a
+//! list that may be empty. There it fails when it is evaluated, as in CEL. A failing constant call is a problem even
+//! there: `timestamp('2026-02-30')` is a mistake wherever it stands.
 
 mod calls;
 mod constants;
@@ -30,10 +31,10 @@ use super::ty::Ty;
 use super::val::Val;
 use crate::nearest::nearest;
 
-/// The names an expression can use, and how strictly it is checked.
+/// The names that an expression can use, and how strictly it is checked.
 pub(super) struct Scope<'s> {
     pub schema: &'s Schema,
-    /// The namespace in which names are looked up first.
+    /// The namespace that is searched first.
     pub container: &'s str,
     pub lenient: bool,
 }
@@ -68,9 +69,9 @@ pub(super) fn check(parsed: &Parsed<'_>, scope: &Scope<'_>) -> Result<Typed, Vec
 struct Checker<'c> {
     parsed: &'c Parsed<'c>,
     scope: &'c Scope<'c>,
-    /// The variables of the macros around, innermost last.
+    /// The variables of the enclosing macros, innermost last.
     locals: Vec<(String, Ty)>,
-    /// Is this a part that may never be evaluated, or whose errors are absorbed?
+    /// Whether the current part may never be evaluated, or has its errors absorbed.
     guarded: bool,
     problems: Vec<Problem>,
 }
@@ -129,7 +130,8 @@ impl Checker<'_> {
         Typed::new(Ty::map(key_ty, value_ty), self.fold(e, Node::Map(nodes.into()), is_const))
     }
 
-    /// The type an element adds to its container: of one marked with `?`, what is in the optional.
+    /// The element type that an element contributes to its container. An optional element, marked with `?`,
+    /// contributes its content type.
     fn content(&mut self, e: &IdedExpr, ty: &Ty, optional: bool) -> Ty {
         match ty {
             Ty::Optional(inner) if optional => (**inner).clone(),
@@ -160,7 +162,7 @@ impl Checker<'_> {
                 }
                 None => Problem { nearest: nearest.map(|name| spelt(&name)), ..Problem::new(span, format!("unknown field `{name}`")) },
             };
-            // `user` and `agent` are one mistake.
+            // `user` and `agent` are one mistake, so report it once.
             if !self.problems.contains(&problem) {
                 self.problems.push(problem);
             }
@@ -168,7 +170,7 @@ impl Checker<'_> {
         Typed::new(Ty::Any, Node::Fail(EvalError::message(format!("unknown field `{name}`"))))
     }
 
-    /// The field without backticks that this place is in, where `user-agent` is read as a difference.
+    /// The field written without backticks that covers this span, as when `user-agent` is parsed as a subtraction.
     fn unquoted(&self, span: &Range<usize>) -> Option<(Range<usize>, &str)> {
         let source = self.parsed.source;
         self.scope.schema.names().filter(|name| !is_identifier(name)).find_map(|name| {
@@ -178,7 +180,7 @@ impl Checker<'_> {
         })
     }
 
-    /// A field or a type by its full name, looked up in the container from the inside out.
+    /// Looks up a field or a type by its qualified name, from the innermost container outwards.
     fn global(&self, name: &str) -> Option<Typed> {
         let (mut container, name) = match name.strip_prefix('.') {
             Some(rooted) => ("", rooted),
@@ -217,7 +219,7 @@ impl Checker<'_> {
         Some(Typed::new(Ty::Type, Node::Const(Val::Type(named.cel_name()))))
     }
 
-    /// The name a chain of selections on an identifier spells, unless it begins with a variable.
+    /// The dotted name spelled by a chain of selections, unless it starts with a macro variable.
     fn qualified(&self, e: &IdedExpr) -> Option<String> {
         match &e.expr {
             Ast::Ident(name) if self.locals.iter().any(|(local, _)| local == name) => None,
@@ -228,7 +230,7 @@ impl Checker<'_> {
     }
 
     fn select(&mut self, e: &IdedExpr, select: &SelectExpr) -> Typed {
-        // A dotted name may be a field's own; the longest wins.
+        // A field's own name may contain dots; the longest match wins.
         if let Some(prefix) = self.qualified(&select.operand)
             && let Some(typed) = self.global(&format!("{prefix}.{}", select.field))
         {
@@ -256,7 +258,7 @@ impl Checker<'_> {
         Typed::new(ty, self.fold(e, Node::Select(parts), is_const))
     }
 
-    /// A part that has to be a bool.
+    /// Compiles a part that must be a bool.
     fn condition(&mut self, e: &IdedExpr) -> BoolNode {
         let typed = self.expr(e);
         if !typed.ty.may_be_bool() {
@@ -276,7 +278,7 @@ impl Checker<'_> {
         self.problems.push(Problem::new(span, message));
     }
 
-    /// Reports what no lenience can make evaluable.
+    /// Reports a problem that even a lenient checker can't make evaluable.
     fn refuse(&mut self, e: &IdedExpr, message: impl Into<String>) -> Typed {
         let message = message.into();
         self.report(e, message.clone());
@@ -311,7 +313,7 @@ fn constant(literal: &LiteralValue) -> Typed {
     Typed::new((&value.type_of()).into(), Node::Const(Val::Own(value)))
 }
 
-/// A node as a condition.
+/// Converts a node to a condition.
 pub(super) fn into_bool(node: Node) -> BoolNode {
     match node {
         Node::Bool(node) => *node,
@@ -321,7 +323,7 @@ pub(super) fn into_bool(node: Node) -> BoolNode {
     }
 }
 
-/// The operator a function name of the parser stands for.
+/// Whether the parser uses this function name for an operator.
 fn is_operator(name: &str) -> bool {
     name.starts_with(['_', '!', '-', '@']) && name != op::NOT_STRICTLY_FALSE
 }

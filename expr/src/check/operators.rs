@@ -1,4 +1,4 @@
-//! Operators: which operands they take, and which specialised node computes them.
+//! Operators: their operand types, and the specialised nodes that compute them.
 
 use std::cmp::Ordering;
 
@@ -14,7 +14,7 @@ use crate::ty::Ty;
 use crate::val::Val;
 
 impl Checker<'_> {
-    /// An operator of the parser applied to its operands.
+    /// Compiles an operator applied to its operands.
     pub(super) fn operator(&mut self, e: &IdedExpr, name: &str, args: &[IdedExpr]) -> Typed {
         match (name, args) {
             (op::LOGICAL_AND, _) => self.logical(e, name, false),
@@ -40,7 +40,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `&&` or `||`, all of one kind that hang together in one node.
+    /// Compiles a chain of `&&` or of `||` into one node.
     fn logical(&mut self, e: &IdedExpr, name: &str, decisive: bool) -> Typed {
         let mut terms = Vec::new();
         let known = self.problems.len();
@@ -87,7 +87,7 @@ impl Checker<'_> {
         Typed::new(yes.ty.join(no.ty), Node::Cond(Box::new((condition, yes.node, no.node))))
     }
 
-    /// A branch of `?:`, and whether it is the one taken, if that is known.
+    /// Compiles a branch of `?:`. `taken` says whether the condition selects it, if that is known.
     fn branch(&mut self, e: &IdedExpr, taken: Option<bool>) -> Typed {
         if taken == Some(true) {
             return self.expr(e);
@@ -105,7 +105,7 @@ impl Checker<'_> {
         let is_const = operand.is_const();
         if !matches!(operand.ty, Ty::Int | Ty::Double | Ty::Decimal | Ty::Duration | Ty::Any) {
             self.report(e, format!("no `-` for {}", operand.ty));
-            // What it is compared with is no second mistake.
+            // Avoid a second problem about the same mistake.
             return Typed::new(Ty::Any, Node::Neg(Box::new(operand.node)));
         }
         Typed::new(operand.ty, self.fold(e, Node::Neg(Box::new(operand.node)), is_const))
@@ -186,7 +186,8 @@ impl Checker<'_> {
         Typed::bool(compare(op, l, r))
     }
 
-    /// A double such as 0.1 is not the number that it is written as, and so equals no decimal that anybody has in mind.
+    /// Reports the comparison of a decimal with a double such as 0.1, which is not exactly the number it is written
+    /// as. No decimal that anybody writes would equal it.
     fn unequal_double(&mut self, e: &IdedExpr, l: &Typed, r: &Typed) {
         for side in [l, r] {
             if let Node::Const(Val::Own(Value::Double(v))) = side.node
@@ -244,7 +245,7 @@ fn ordered(a: &Ty, b: &Ty) -> bool {
     orderable(a) && orderable(b) && (*a == Ty::Any || *b == Ty::Any || a == b || a.is_number() && b.is_number())
 }
 
-/// The specialised node of a comparison, by the types of its sides.
+/// The specialised node for a comparison, chosen by the types of both sides.
 fn compare(op: Op, l: Typed, r: Typed) -> BoolNode {
     let is_null = |side: &Typed| side.ty == Ty::Null && side.is_const();
     if matches!(op, Op::Eq | Op::Ne) && (is_null(&l) || is_null(&r)) {
@@ -256,7 +257,7 @@ fn compare(op: Op, l: Typed, r: Typed) -> BoolNode {
         (a, b)
             if a.is_number()
                 && b.is_number()
-                // A decimal is compared exactly.
+                // Decimals are compared exactly, not as doubles.
                 && ![a, b].contains(&&Ty::Decimal)
                 && (*a == Ty::Double || *b == Ty::Double)
                 && (!op.is_equality() || is_double(&l) && is_double(&r)) =>
@@ -274,12 +275,12 @@ fn compare(op: Op, l: Typed, r: Typed) -> BoolNode {
     }
 }
 
-/// Is this number the same as a double?
+/// Whether this number converts to a double without loss.
 fn is_double(side: &Typed) -> bool {
     side.ty == Ty::Double || matches!(&side.node, Node::Const(Val::Own(Value::Int(v))) if v.unsigned_abs() <= 1 << 53)
 }
 
-/// Makes decimals of the whole numbers beside them, so that all are of one type: those of `ok ? amount : 0`.
+/// Converts whole numbers next to decimals to decimals, so that all parts have one type, as in `ok ? amount : 0`.
 pub(super) fn widen(parts: &mut [Typed]) {
     let fits = |part: &Typed| matches!(part.ty, Ty::Decimal | Ty::Int | Ty::Uint | Ty::Null);
     if !parts.iter().all(fits) || parts.iter().all(|part| part.ty != Ty::Decimal) {
@@ -308,13 +309,13 @@ pub(super) fn into_double(typed: Typed) -> DoubleNode {
         (Node::Const(Val::Own(v)), _) if v.as_f64().is_some() => DoubleNode::Const(v.as_f64().unwrap_or_default()),
         (Node::Double(node), _) => *node,
         (node, Ty::Int) => DoubleNode::Int(Box::new(into_int(node))),
-        // Of any type: what is no number is told when it comes.
+        // For type `any`, the check for a number happens at run time.
         (Node::Slot(slot), Ty::Double | Ty::Any) => DoubleNode::Slot(slot),
         (other, _) => DoubleNode::Node(Box::new(other)),
     }
 }
 
-/// The type of `l op r`, if there is one.
+/// The type of `l op r`, if the operator accepts these types.
 fn result(op: Op, l: &Ty, r: &Ty) -> Option<Ty> {
     Some(match (l, r) {
         (Ty::Any, Ty::Any) => Ty::Any,

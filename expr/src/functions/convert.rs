@@ -141,7 +141,7 @@ fn int(args: &[Val<'_>]) -> Outcome {
     let v = match args.first().and_then(Val::data) {
         Some(Value::Int(v)) => *v,
         Some(Value::Uint(v)) => i64::try_from(*v).map_err(|_| range(Tag::Int))?,
-        // The ends are excluded: as doubles they are no longer the ints they look like.
+        // The bounds are excluded: as doubles they are no longer the ints they look like.
         Some(Value::Double(v)) if *v > i64::MIN as f64 && *v < i64::MAX as f64 => *v as i64,
         Some(Value::Double(_)) => return Err(range(Tag::Int)),
         Some(Value::Decimal(v)) => i64::try_from(v.trunc()).map_err(|_| range(Tag::Int))?,
@@ -168,7 +168,8 @@ fn uint(args: &[Val<'_>]) -> Outcome {
 fn double(args: &[Val<'_>]) -> Outcome {
     let v = match args.first().and_then(Val::data) {
         Some(Value::String(v)) => match v.parse::<f64>() {
-            // A number too large for a double is none, as in the source of an expression: an infinity has letters.
+            // As in source text, a finite number too large for a double is refused. Infinity itself is written in
+            // letters.
             Ok(double) if double.is_finite() || !v.contains(|c: char| c.is_ascii_digit()) => double,
             _ => return Err(unreadable(v, "a double")),
         },

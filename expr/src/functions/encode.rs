@@ -1,4 +1,4 @@
-//! Base64, the standard alphabet.
+//! Base64 with the standard alphabet.
 
 use tidegate_rows::Value;
 
@@ -27,7 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Octets as base64, padded.
+/// Encodes bytes as padded base64.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
@@ -40,7 +40,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// The octets of base64, padded or not.
+/// Decodes base64, padded or not.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').as_bytes();
     if digits.len() % 4 == 1 || text.len() - digits.len() > 2 {

@@ -39,19 +39,19 @@ fn format(args: &[Val<'_>]) -> Outcome {
     Ok(Val::text(text))
 }
 
-/// Looks whether a template can be filled with values like these, as far as they are known.
+/// Checks whether a template can be filled with these values, as far as they are known.
 pub(crate) fn check(pattern: &str, values: &[Option<Val<'static>>]) -> Result<(), EvalError> {
     let mut next = 0;
     pieces(pattern, |piece| {
         let Piece::Placeholder(precision, clause) = piece else { return Ok(()) };
         let value = values.get(next).ok_or_else(|| missing(next, values.len()))?;
         next += 1;
-        // Of a value that is not known, that the placeholder is one.
+        // For an unknown value, check only that the placeholder is valid.
         one(clause, precision, value.as_ref().unwrap_or(&sample(clause)), &mut String::new())
     })
 }
 
-/// A value that a placeholder takes.
+/// A value that the placeholder accepts.
 fn sample(clause: char) -> Val<'static> {
     if matches!(clause, 'f' | 'e') { Val::Own(Value::Double(0.0)) } else { Val::int(0) }
 }
@@ -63,11 +63,11 @@ fn missing(index: usize, values: usize) -> EvalError {
 /// A part of a template.
 enum Piece<'p> {
     Text(&'p str),
-    /// With the digits after the point, and the kind.
+    /// The number of digits after the decimal point, and the kind.
     Placeholder(usize, char),
 }
 
-/// Takes a template apart.
+/// Splits a template into pieces.
 fn pieces<'p>(pattern: &'p str, mut each: impl FnMut(Piece<'p>) -> Result<(), EvalError>) -> Result<(), EvalError> {
     let mut rest = pattern;
     while let Some(at) = rest.find('%') {
@@ -85,7 +85,7 @@ fn pieces<'p>(pattern: &'p str, mut each: impl FnMut(Piece<'p>) -> Result<(), Ev
     each(Piece::Text(rest))
 }
 
-/// What follows a percent sign: precision, kind, and the text after it.
+/// Parses what follows a percent sign: the precision, the kind, and the remaining text.
 fn placeholder(rest: &str) -> Result<(usize, char, &str), EvalError> {
     let (precision, rest) = match rest.strip_prefix('.') {
         Some(digits) => {
@@ -152,7 +152,7 @@ fn one(clause: char, precision: usize, value: &Val<'_>, text: &mut String) -> Re
     Ok(())
 }
 
-/// A decimal with so many digits behind the point.
+/// A decimal with this many digits after the decimal point.
 fn fixed(v: Decimal, precision: usize) -> String {
     let places = i64::try_from(precision).unwrap_or(i64::MAX);
     let rounded = v.round(places, Rounding::Nearest).unwrap_or(v);

@@ -1,4 +1,4 @@
-//! Places on the earth.
+//! Geographic functions.
 
 use tidegate_rows::Value;
 
@@ -34,7 +34,7 @@ fn distance(args: &[Val<'_>]) -> Outcome {
     Ok(Val::Own(Value::Double(haversine(lat1, lon1, lat2, lon2))))
 }
 
-/// The haversine formula, which keeps its digits for places close together.
+/// The haversine formula, which stays precise for points close together.
 fn haversine(lat1: f64, lon1: f64, lat2: f64, lon2: f64) -> f64 {
     let half = |a: f64, b: f64| ((b - a).to_radians() / 2.0).sin().powi(2);
     let h = half(lat1, lat2) + lat1.to_radians().cos() * lat2.to_radians().cos() * half(lon1, lon2);

@@ -1,4 +1,4 @@
-//! JSON, read and written.
+//! Reading and writing JSON.
 
 use serde::ser::{Error, Serialize, Serializer};
 use serde_json::Value as Json;
@@ -40,7 +40,7 @@ fn read(args: &[Val<'_>]) -> Outcome {
     }
 }
 
-/// The value a JSON value stands for: whole numbers are ints where they fit, others doubles.
+/// Converts a JSON value. Whole numbers become ints if they fit, other numbers doubles.
 pub(crate) fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::Null,
@@ -67,7 +67,7 @@ fn write(args: &[Val<'_>]) -> Outcome {
     Ok(Val::text(text))
 }
 
-/// A value in JSON. Decimals are numbers with all their digits.
+/// A value that serializes as JSON. Decimals are numbers with all their digits.
 struct Written<'a>(&'a Value);
 
 impl Serialize for Written<'_> {

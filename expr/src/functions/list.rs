@@ -1,4 +1,5 @@
-//! Size, and the functions of lists: aggregates, which skip nulls and are null when nothing remains, and rearrangements.
+//! Sizes, and the functions of lists: rearrangements and aggregates, which skip nulls and return null if nothing
+//! remains.
 
 use tidegate_rows::{Decimal, DecimalSum, Value};
 
@@ -198,7 +199,7 @@ fn extreme(args: &[Val<'_>], better: Op) -> Outcome {
     Ok(best.map_or(Val::NULL, Val::into_static))
 }
 
-/// The numbers of a list without its nulls.
+/// The numbers of a list, without nulls.
 fn numbers(args: &[Val<'_>]) -> Option<Vec<f64>> {
     items(args)?.iter().filter(|v| !is_null(v)).map(|v| v.data().and_then(Value::as_f64)).collect()
 }
@@ -207,7 +208,7 @@ fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 
-/// The mean of decimals, if there is one among ints and decimals only.
+/// The mean of a list of ints and decimals that has at least one decimal.
 fn decimal_mean(args: &[Val<'_>]) -> Option<Decimal> {
     let items = items(args)?;
     if !items.iter().any(|v| matches!(v.data(), Some(Value::Decimal(_)))) {
@@ -232,7 +233,7 @@ fn avg(args: &[Val<'_>]) -> Outcome {
     }
 }
 
-/// The standard deviation of the whole population.
+/// The population standard deviation.
 fn stddev(args: &[Val<'_>]) -> Outcome {
     match numbers(args) {
         Some(numbers) if numbers.is_empty() => Ok(Val::NULL),
@@ -254,7 +255,7 @@ fn reverse(args: &[Val<'_>]) -> Outcome {
     items(args).map_or_else(no_match, |items| Ok(Val::list(items.iter().rev().collect())))
 }
 
-/// Lists up to here are compared element by element where elements have no hash.
+/// `distinct` compares elements pairwise, so it refuses lists with more distinct elements than this.
 const PAIRWISE: usize = 4096;
 
 fn distinct(args: &[Val<'_>]) -> Outcome {
@@ -274,7 +275,7 @@ fn distinct(args: &[Val<'_>]) -> Outcome {
 fn sort(args: &[Val<'_>]) -> Outcome {
     let Some(items) = items(args) else { return no_match() };
     let mut sorted: Vec<Val<'_>> = items.iter().collect();
-    // Comparing each with the first finds out whether they can be ordered at all.
+    // Comparing every element with the first shows whether they can be ordered at all.
     for item in &sorted {
         ops::compare(Op::Lt, &sorted[0], item)?;
     }

@@ -1,6 +1,7 @@
-//! The macros, described: the parser and [`crate::check`] know what they do.
+//! Descriptions of the macros. The parser and [`crate::check`] implement them.
 
-/// A macro: what evaluates its arguments as it needs them, most often over the elements of a list or a map, with names for them.
+/// A macro: it evaluates its arguments as needed, usually for each element of a list or a map, which it binds to
+/// names.
 pub(crate) struct Macro {
     pub name: &'static str,
     pub forms: &'static [&'static str],

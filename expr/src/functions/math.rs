@@ -12,7 +12,7 @@ const DOUBLE_TEST: &[(&[T], T)] = &[(&[T::Double], T::Bool)];
 const BITS: &[(&[T], T)] = &[(&[T::Int, T::Int], T::Int), (&[T::Uint, T::Uint], T::Uint)];
 const SHIFT: &[(&[T], T)] = &[(&[T::Int, T::Int], T::Int), (&[T::Uint, T::Int], T::Uint)];
 const SAME: &[(&[T], T)] = &[(&[T::Int], T::Int), (&[T::Uint], T::Uint), (&[T::Double], T::Double), (&[T::Decimal], T::Decimal)];
-/// Any number of numbers, or a list of them: the checker knows these two by name.
+/// Any number of numbers, or a list of them. The checker handles these two functions by name.
 const EXTREME: &[(&[T], T)] = &[(&[T::List(&T::A)], T::A)];
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -219,7 +219,7 @@ fn sign(args: &[Val<'_>]) -> Outcome {
         Some(Value::Int(v)) => Ok(Val::int(v.signum())),
         Some(Value::Uint(v)) => Ok(Val::Own(Value::Uint((*v).min(1)))),
         Some(Value::Decimal(v)) => Ok(Val::Own(Value::Decimal((v.units().signum() as i64).into()))),
-        // Unlike f64::signum, zero has no sign.
+        // Unlike with `f64::signum`, the sign of zero is zero.
         Some(Value::Double(v)) => Ok(Val::Own(Value::Double(if *v == 0.0 { 0.0 } else { v.signum() }))),
         _ => no_match(),
     }
@@ -228,7 +228,7 @@ fn sign(args: &[Val<'_>]) -> Outcome {
 /// Makes a value of one type from its bits.
 type FromBits = fn(u64) -> Value;
 
-/// Bits of an int or uint, and how to make the same type of bits again.
+/// The bits of an int or uint, and how to convert bits back to the same type.
 fn as_bits(value: &Val<'_>) -> Option<(u64, FromBits)> {
     match value.data() {
         Some(Value::Int(v)) => Some((v.cast_unsigned(), |v| Value::Int(v.cast_signed()))),
@@ -251,7 +251,7 @@ fn bit_not(args: &[Val<'_>]) -> Outcome {
     args.first().and_then(as_bits).map_or_else(no_match, |(v, make)| Ok(Val::Own(make(!v))))
 }
 
-/// Shifts bits, filling with zeros; by 64 and more nothing remains.
+/// Shifts bits, filling with zeros. Shifting by 64 or more gives 0.
 fn shift(args: &[Val<'_>], op: fn(u64, u32) -> Option<u64>) -> Outcome {
     match args {
         [value, by] => match (as_bits(value), by.data()) {
@@ -263,7 +263,7 @@ fn shift(args: &[Val<'_>], op: fn(u64, u32) -> Option<u64>) -> Outcome {
     }
 }
 
-/// The greatest or least; of equal ones the first.
+/// The greatest or the least argument; the first among equal ones.
 fn extreme(args: &[Val<'_>], better: Op) -> Outcome {
     let list = match args {
         [one] => one.items(),

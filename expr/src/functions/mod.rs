@@ -1,7 +1,7 @@
-//! The functions of expressions: their names, their signatures for the checker, and their code.
+//! The functions of expressions: their names, their signatures for the checker, and their implementations.
 //!
-//! A function's code takes values of any type and answers [`Kind::NoMatch`] when no overload fits, so checked and unchecked calls run
-//! the same. Every function carries examples, which the reference shows and the tests evaluate.
+//! An implementation takes values of any type and returns [`Kind::NoMatch`] if no overload fits, so checked and
+//! unchecked calls run the same code. Every function has examples, which the reference shows and the tests evaluate.
 
 mod convert;
 mod encode;
@@ -33,20 +33,20 @@ pub(super) use net::{no_cidr, no_ip};
 pub(super) use regexes::{SIZE as MAX_REGEX, check_replacement, compile as compile_regex};
 pub(super) use time::time_zone;
 
-/// What running a function gives.
+/// The result of running a function.
 pub(super) type Outcome = Result<Val<'static>, EvalError>;
 
 /// A function.
 pub(super) struct Function {
-    /// The name; with a namespace (`math.abs`) where it has one.
+    /// The name, including its namespace (`math.abs`) if it has one.
     pub name: &'static str,
     pub style: Style,
-    /// The parameters, the receiver first, and the result.
+    /// The parameters, the receiver first, and the result type.
     pub overloads: &'static [(&'static [T], T)],
     pub call: fn(&[Val<'_>]) -> Outcome,
-    /// What it is for, in a sentence or two.
+    /// What it does, in a sentence or two.
     pub doc: &'static str,
-    /// Expressions, and what each is equal to.
+    /// Pairs of an expression and another that it equals.
     pub examples: &'static [(&'static str, &'static str)],
 }
 
@@ -63,7 +63,7 @@ pub(super) enum Style {
     Global,
     /// `x.f()`
     Member,
-    /// Both.
+    /// `f(x)` and `x.f()`
     Either,
 }
 
@@ -85,7 +85,7 @@ pub(super) enum T {
     /// A number of any type.
     Number,
     Any,
-    /// Whatever the first use of it in the arguments is.
+    /// A type variable, bound by the arguments.
     A,
     List(&'static T),
     Map,
@@ -93,7 +93,7 @@ pub(super) enum T {
 }
 
 impl T {
-    /// Does an argument fit? Binds `A`.
+    /// Whether the parameter accepts an argument of this type. Binds `A`.
     pub fn accepts(self, ty: &Ty, a: &mut Option<Ty>) -> bool {
         match (self, ty) {
             (Self::A, ty) => {
@@ -123,7 +123,7 @@ impl T {
         }
     }
 
-    /// Its name in the reference.
+    /// The type's name in the reference.
     pub fn named(self) -> String {
         match self {
             Self::A => "T".into(),
@@ -135,7 +135,7 @@ impl T {
         }
     }
 
-    /// The type it stands for, with what `A` is bound to.
+    /// The type itself, with `A` replaced by what it is bound to.
     pub fn resolve(self, a: Option<&Ty>) -> Ty {
         match self {
             Self::Bool => Ty::Bool,
@@ -159,7 +159,7 @@ impl T {
     }
 }
 
-/// No overload fits.
+/// The result if no overload fits.
 fn no_match() -> Outcome {
     Err(Kind::NoMatch.into())
 }
@@ -172,7 +172,7 @@ static BY_NAME: LazyLock<BTreeMap<&'static str, Vec<&'static Function>>> = LazyL
     functions
 });
 
-/// All functions, by what they are about.
+/// All functions, grouped by topic.
 pub(super) const GROUPS: &[(&str, &[Function])] = &[
     ("Conversions and types", convert::FUNCTIONS),
     ("Text", string::FUNCTIONS),
@@ -193,7 +193,7 @@ fn all() -> impl Iterator<Item = &'static Function> {
     GROUPS.iter().flat_map(|(_, functions)| functions.iter())
 }
 
-/// The function of this name that can be called this way.
+/// The function of this name that can be called in this style.
 pub(super) fn find(name: &str, member: bool) -> Option<&'static Function> {
     let wanted = if member { Style::Member } else { Style::Global };
     let named = BY_NAME.get(name)?;

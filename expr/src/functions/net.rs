@@ -1,4 +1,5 @@
-//! Addresses and address ranges of networks, after CEL's network extension, and short forms of the tests most used.
+//! Network addresses and address ranges, modelled on CEL's network extension, with short forms of the most common
+//! tests.
 
 use tidegate_rows::Value;
 
@@ -185,17 +186,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// What is wrong with the text of an address.
+/// The error for a text that is not an address.
 pub(crate) fn no_ip(text: &str) -> EvalError {
     EvalError::message(format!("`{text}` is not an IP address"))
 }
 
-/// What is wrong with the text of a range.
+/// The error for a text that is not an address range.
 pub(crate) fn no_cidr(text: &str) -> String {
     format!("`{text}` is not a range of addresses such as 10.0.0.0/8")
 }
 
-/// The address, if the value is one or the text of one; none if it is something else.
+/// The value as an address, if it is one or a text. `None` if it is neither.
 fn to_ip(value: Option<&Val<'_>>) -> Option<Result<Ip, EvalError>> {
     match value? {
         Val::Net(Net::Ip(ip)) => Some(Ok(*ip)),

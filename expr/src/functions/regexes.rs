@@ -1,4 +1,5 @@
-//! `matches` and extraction by regular expression. The engine is linear in the text, so no pattern can hang a job.
+//! `matches` and extraction by regular expression. The engine runs in time linear in the text, so no pattern can hang
+//! a job.
 
 use std::cell::RefCell;
 
@@ -48,21 +49,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// The memory a compiled pattern may take.
+/// The maximum memory of a compiled pattern, in bytes.
 pub(crate) const SIZE: usize = 1 << 20;
-/// The patterns remembered per thread, for those that are not constant.
+/// The number of non-constant patterns cached per thread.
 const REMEMBERED: usize = 64;
 
 thread_local! {
     static PATTERNS: RefCell<hashbrown::HashMap<String, Regex, foldhash::fast::FixedState>> = RefCell::default();
 }
 
-/// Compiles a pattern; the error is one phrase.
+/// Compiles a pattern. The error is a phrase.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(&ascii(pattern)).size_limit(SIZE).dfa_size_limit(SIZE).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "the regular expression is too large".into(),
         other => {
-            // The last line of the engine's report says what is wrong; those before draw the pattern.
+            // The last line of the engine's report has the reason; the lines before it draw the pattern.
             let text = other.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             format!("invalid regular expression: {reason}")
@@ -70,7 +71,7 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     })
 }
 
-/// The same pattern with the classes of RE2: `\w`, `\d`, `\s` and `\b` are about ASCII there, whatever else is Unicode.
+/// Converts a pattern to RE2 semantics: `\w`, `\d`, `\s` and `\b` are ASCII only, everything else is Unicode.
 fn ascii(pattern: &str) -> String {
     let mut result = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
@@ -100,7 +101,7 @@ fn ascii(pattern: &str) -> String {
     result
 }
 
-/// The compiled form of a pattern that is only known now.
+/// The compiled form of a pattern that is not constant, from the cache.
 fn remembered(pattern: &str) -> Result<Regex, EvalError> {
     PATTERNS.with_borrow_mut(|patterns| {
         if let Some(regex) = patterns.get(pattern) {
@@ -166,12 +167,12 @@ fn replace(args: &[Val<'_>]) -> Outcome {
     Ok(Val::text(result))
 }
 
-/// Looks whether a replacement means something for matches with so many groups, the match itself being one.
+/// Checks that a replacement is valid for a pattern with this many groups, counting the whole match as one.
 pub(crate) fn check_replacement(with: &str, groups: usize) -> Result<(), EvalError> {
     pieces(with, groups, |_| Ok(()))
 }
 
-/// Adds a replacement, in which `\1` stands for a group and `\\` for a backslash.
+/// Appends a replacement, in which `\1` stands for a group and `\\` for a backslash.
 fn expand(with: &str, groups: &Captures<'_>, result: &mut String) -> Result<(), EvalError> {
     pieces(with, groups.len(), |piece| {
         match piece {
@@ -188,7 +189,7 @@ enum Piece {
     Group(usize),
 }
 
-/// Takes a replacement apart.
+/// Splits a replacement into pieces.
 fn pieces(with: &str, groups: usize, mut each: impl FnMut(Piece) -> Result<(), EvalError>) -> Result<(), EvalError> {
     let mut chars = with.chars();
     while let Some(c) = chars.next() {
@@ -205,7 +206,7 @@ fn pieces(with: &str, groups: usize, mut each: impl FnMut(Piece) -> Result<(), E
     Ok(())
 }
 
-/// The first group of the first match, or the match if the pattern has no group.
+/// The first group of the first match, or the whole match if the pattern has no groups.
 fn extract(args: &[Val<'_>]) -> Outcome {
     match args {
         [text, pattern] => match (text.data(), pattern.data()) {

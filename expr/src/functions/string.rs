@@ -1,4 +1,4 @@
-//! Functions of text. Positions count characters (code points), not bytes.
+//! Text functions. Positions count characters (code points), not bytes.
 
 use compact_str::CompactString;
 use tidegate_rows::Value;
@@ -134,7 +134,7 @@ fn text<'a>(args: &'a [Val<'_>], index: usize) -> Option<&'a CompactString> {
     }
 }
 
-/// An optional int argument: none if it is of another type, `default` if it was left out.
+/// An optional int argument: `None` if it has another type, `default` if it is missing.
 fn int(args: &[Val<'_>], index: usize, default: i64) -> Option<i64> {
     match args.get(index) {
         None => Some(default),
@@ -163,7 +163,7 @@ fn out_of_range(index: i64) -> EvalError {
     EvalError::message(format!("index out of range: {index}"))
 }
 
-/// The byte at which the character of this number begins; the end of the text counts as one more.
+/// The byte offset of the character at `index`, which may be one past the last character.
 fn byte_at(text: &str, index: i64) -> Result<usize, EvalError> {
     let wanted = usize::try_from(index).map_err(|_| out_of_range(index))?;
     text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(wanted).ok_or_else(|| out_of_range(index))
@@ -194,7 +194,7 @@ fn last_index_of(args: &[Val<'_>]) -> Outcome {
     match (text(args, 0), text(args, 1), int(args, 2, i64::MAX), args.len()) {
         (Some(text), Some(part), Some(last), 2 | 3) => {
             let end = if args.len() == 2 { text.len() } else { byte_at(text, last)? };
-            // The match may begin at `last` and reach beyond it.
+            // A match may start at `last` and extend beyond it.
             let reach = text.len().min(end + part.len());
             let reach = (reach..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
             let found = text[..reach].rmatch_indices(part.as_str()).map(|(at, _)| at).find(|at| *at <= end);
@@ -205,12 +205,13 @@ fn last_index_of(args: &[Val<'_>]) -> Outcome {
     }
 }
 
-/// The last occurrence at or before `end`, found by trying every place: matches found from the right may hide others they overlap.
+/// The last occurrence at or before `end`, found by trying every position: matches found from the right may hide
+/// others they overlap.
 fn overlapping(text: &str, part: &str, end: usize) -> Option<usize> {
     (0..=end.min(text.len())).rev().find(|at| text.is_char_boundary(*at) && text[*at..].starts_with(part))
 }
 
-/// The text in double quotes, with escapes for what is not printable.
+/// The text in double quotes, with unprintable characters escaped.
 fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -235,7 +236,7 @@ fn quote(text: &str) -> String {
 fn replace(args: &[Val<'_>]) -> Outcome {
     match (text(args, 0), text(args, 1), text(args, 2), int(args, 3, -1), args.len()) {
         (Some(text), Some(from), Some(to), Some(limit), 3 | 4) => {
-            // Never more matches than characters, and one at the end.
+            // An empty pattern matches before every character and at the end.
             let matches = if from.is_empty() { text.len() + 1 } else { text.len() / from.len() };
             bounded_text(text.len() + matches.saturating_mul(to.len()))?;
             Ok(Val::text(match usize::try_from(limit) {

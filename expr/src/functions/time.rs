@@ -1,4 +1,4 @@
-//! The parts of instants and spans.
+//! The components of instants and durations.
 
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Zoned};
@@ -110,7 +110,7 @@ fn part(args: &[Val<'_>], of_instant: fn(&Zoned) -> i64, of_span: Option<fn(Sign
     }
 }
 
-/// A zone by its name in the time zone database, or an offset such as `-09:30`.
+/// Parses a zone name from the time zone database, or an offset such as `-09:30`.
 pub(crate) fn time_zone(name: &str) -> Result<TimeZone, EvalError> {
     let unknown = || EvalError::message(format!("unknown time zone `{name}`: give one such as Europe/Berlin or +02:00"));
     if let Some((hours, minutes)) = name.split_once(':') {

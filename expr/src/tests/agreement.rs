@@ -1,4 +1,4 @@
-//! The specialised code for known types and the dynamic code for `any` are the same language.
+//! The specialised code for known types and the dynamic code for `any` agree.
 
 use proptest::prelude::*;
 use tidegate_rows::{Row, Schema, Type, Value};
@@ -65,7 +65,7 @@ fn any_typed() -> Schema {
     Schema::new(FIELDS.map(|(name, _)| (name, Type::Any)))
 }
 
-/// The expression; none if parts of it that are constant have no value.
+/// The expression, or `None` if a constant part of it has no value.
 fn unless_constant(compiled: Result<Expr, Vec<Problem>>) -> Option<Expr> {
     compiled.map_err(|problems| assert!(problems.iter().all(|p| p.constant), "{problems:?}")).ok()
 }
@@ -75,7 +75,7 @@ proptest! {
 
     #[test]
     fn typed_and_dynamic_conditions_agree(source in condition(), row in row()) {
-        // What fails whatever the row is may be refused.
+        // An expression that fails for every row may be refused.
         let Some(typed) = unless_constant(Expr::condition(&source, &Schema::new(FIELDS))) else { return Ok(()) };
         let Some(dynamic) = unless_constant(Expr::condition(&source, &any_typed())) else { return Ok(()) };
         let (typed, dynamic) = (typed.test(&row), dynamic.test(&row));

@@ -1,4 +1,4 @@
-//! Constant parts without a value are told when an expression is compiled, unless CEL gives the whole a value all the same.
+//! Constant parts without a value are reported at compile time, unless CEL still gives the whole a value.
 
 use tidegate_rows::{Row, Schema, Type, Value};
 
@@ -83,7 +83,7 @@ fn what_may_never_be_evaluated_is_no_mistake() {
         ("ok ? 1 / 0 : n", Err("division by zero")),
         ("[n].filter(v, v > 5).map(v, v / 0)", Ok(Value::list([]))),
         ("[n, 1].exists(v, v == 1 || v / 0 > 1)", Ok(Value::Bool(true))),
-        // Never evaluated at all.
+        // Never evaluated.
         ("true || t > timestamp('x')", Ok(Value::Bool(true))),
         ("false ? int('x') : n", Ok(Value::Int(1))),
         ("n / 0.0 > 1.0", Ok(Value::Bool(true))),
@@ -91,7 +91,7 @@ fn what_may_never_be_evaluated_is_no_mistake() {
         let expr = Expr::compile(source, &schema()).unwrap_or_else(|problems| panic!("{source}: {problems:?}"));
         assert_eq!(expr.eval(&row).map_err(|e| e.to_string()), value.map_err(str::to_owned), "{source}");
     }
-    // But for a call that fails on what is written there: that is meant nowhere.
+    // But a call that fails on a literal argument is always a mistake.
     assert_eq!(problems("ok || n > int('x')"), ["int('x'): `x` is not an int"]);
     assert_eq!(problems("[n].all(v, v > int('x'))"), ["int('x'): `x` is not an int"]);
     assert_eq!(problems("true ? 1 / 0 : n"), ["1 / 0: division by zero"]);

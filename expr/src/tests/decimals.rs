@@ -1,4 +1,4 @@
-//! Decimals in expressions: exact, of one kind with ints, doubles only beside doubles.
+//! Decimals in expressions: exact, compatible with ints, and converted to doubles only next to doubles.
 
 use tidegate_rows::{Row, Schema, Type, Value};
 
@@ -67,7 +67,7 @@ fn arithmetic_is_exact_and_knows_its_type() {
         ("any * 2", Type::Any, decimal("15.00")),
         ("any * 2.0", Type::Double, Value::Double(15.0)),
         ("decimal('0.1') + decimal('0.2') == decimal('0.3')", Type::Bool, Value::Bool(true)),
-        // The branches are of one type, and so are the values of a fallback.
+        // The branches have one type, and so do the values of a fallback.
         ("ok ? price : 0", Type::Decimal, decimal("12.30")),
         ("ok ? n : price", Type::Decimal, decimal("3")),
         ("coalesce(none, 0)", Type::Decimal, decimal("0")),
@@ -119,7 +119,7 @@ fn amounts_are_compared_exactly_with_all_numbers() {
         ("any == 7.5 && 7.5 == any", true),
         ("any == price", false),
         ("decimal('1.00') == 1 && 1u == decimal('1.0') && decimal('1') == 1.0", true),
-        // The double is a little more than it is written as.
+        // The double is slightly larger than what is written.
         ("decimal('0.1') < d / 5.0", true),
         ("decimal('9007199254740993') > 9007199254740992.0", true),
         ("decimal('9007199254740993') == 9007199254740993", true),

@@ -1,4 +1,4 @@
-//! Input made to hurt: it is refused or answered, and never overflows the stack, the memory or the patience.
+//! Hostile input is refused or answered, and never exhausts the stack, the memory or the time.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Expressions in a set mean what they mean alone.
+//! Expressions in a set behave the same as on their own.
 
 use tidegate_rows::{Row, Value};
 
@@ -9,13 +9,13 @@ fn set(sources: &[&str]) -> ExprSet {
     ExprSet::new(sources.iter().map(|source| compile(source)))
 }
 
-/// Asserts that a set says of these rows what its expressions say alone, and returns how many parts are shared.
+/// Asserts that a set gives the same results as its expressions alone, and returns the number of shared parts.
 fn agrees(sources: &[&str]) -> usize {
     let set = set(sources);
     let mut scratch = set.scratch();
     for row in [row(), Row::nulls(8), row()] {
         let over = set.over(&row, &mut scratch);
-        // Twice: what is remembered is as good as what was evaluated.
+        // Twice: the second pass reads remembered results.
         for (i, expr) in set.exprs().iter().enumerate().chain(set.exprs().iter().enumerate()) {
             assert_eq!(over.eval(i), expr.eval(&row), "{}", expr.source());
             assert_eq!(over.test(i), expr.test(&row), "{}", expr.source());
@@ -30,17 +30,17 @@ fn what_occurs_twice_and_is_dear_is_shared() {
         (&["name.matches('a+') && count > 1", "name.matches('a+') && count > 2"][..], 1),
         (&["name.lowerAscii() + '1'", "name.lowerAscii() + '2'"], 1),
         (&["name.lowerAscii() == 'ann'", "ok || name.lowerAscii() == 'ann'"], 1),
-        // The part within a shared part is shared if it occurs elsewhere, too.
+        // A part within a shared part is also shared if it occurs elsewhere.
         (&["name.lowerAscii().size() > 2", "name.lowerAscii().size() > 3", "name.lowerAscii() == 'ann'"], 2),
         (&["tags.map(t, t + '!')", "tags.map(t, t + '!').size()"], 1),
         (&["tags.map(t, tags.exists(u, u == 'a'))", "tags.exists(u, u == 'a')"], 1),
         // So is what a macro would evaluate for every element.
         (&["[user.age + 1].map(x, user.age + 1)"], 1),
         (&["[name.trim()].map(x, name.trim())"], 1),
-        // What is cheap is not, nor what depends on a variable around it.
+        // Cheap parts are not shared, nor are those that depend on an enclosing variable.
         (&["count > 1 && ok", "count > 1 && !ok"], 0),
         (&["tags.map(t, t.trim() + t.trim())", "tags.map(u, tags.map(t, t.trim() == u.trim()))"], 0),
-        // Errors are told by each.
+        // Every expression reports its own errors.
         (&["tags[7].trim() + 'a'", "tags[7].trim() + 'b'", "tags[7].trim() == 'b' || true"], 1),
         (&["1 / (count - 3) > 0 || name.trim() == 'x'", "name.trim() == 'x' && amount > 1.0"], 1),
     ] {

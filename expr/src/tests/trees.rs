@@ -1,4 +1,4 @@
-//! Trees mean what their text means, and problems are where their nodes are.
+//! Trees mean the same as their text, and problems point at their nodes.
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -9,18 +9,18 @@ use crate::{Expr, Operator, Problem, Tree, examples};
 
 type Result<T> = std::result::Result<T, Vec<String>>;
 
-/// The first problem: how many follow depends on the spans, as what is said of a place is not said again.
+/// The first problem only: how many follow depends on the spans, because a place is reported once.
 fn said(problems: Vec<Problem>) -> Vec<String> {
     problems.iter().take(1).map(ToString::to_string).collect()
 }
 
-/// The type and the value over a row of a compiled expression, or what is wrong.
+/// The type and value of a compiled expression for a row, or what is wrong with it.
 fn outcome(expr: std::result::Result<Expr, Vec<Problem>>, row: &Row) -> Result<(Type, Value)> {
     let expr = expr.map_err(said)?;
     Ok((expr.ty().clone(), expr.eval(row).map_err(|error| vec![error.to_string()])?))
 }
 
-/// The tree, and what it prints, come to the same.
+/// Asserts that the tree and its printed text have the same outcome.
 fn agree(tree: &Tree, schema: &Schema, row: &Row) -> Result<(Type, Value)> {
     let text = tree.to_string();
     let of_tree = outcome(tree.compile(schema), row);
@@ -51,7 +51,7 @@ fn a_tree_is_printed_as_one_would_write_it() {
         ("b'a\\xff' == bytes('\\n')", "b'a\\xff' == bytes('\\n')"),
         ("math.abs(-1) == 1u && (5).x()", "math.abs(-1) == 1u && (5).x()"),
     ] {
-        // What a macro expands to is printed as the same macro, `filter` as a `map`.
+        // An expanded macro prints as the same macro, except that `filter` prints as a `map`.
         let printed = printed.replace("tags.filter(t, t != 'b')", "tags.map(t, t != 'b', t)");
         assert_eq!(Tree::parse(source).unwrap().to_string(), printed);
     }
@@ -89,7 +89,7 @@ fn problems_are_where_the_nodes_are() {
         let found = tree.compile(&schema()).unwrap_err();
         found.into_iter().map(|p| (p.span.clone(), p.to_string())).collect::<Vec<_>>()
     };
-    // Of a node without a span the nearest one around it tells.
+    // A problem of a node without a span points at the nearest enclosing node that has one.
     let sum = Tree::op(Operator::Add, [Tree::field("amuont"), Tree::op(Operator::Neg, [Tree::field("name")]).at(4..5)]).at(2..9);
     assert_eq!(
         problems(sum),
@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn a_tree_and_its_text_mean_the_same(tree in trees()) {
         let found = agree(&tree, &schema(), &row());
-        // And the text is a tree that prints and means the same.
+        // And the text parses to a tree that prints and means the same.
         let text = tree.to_string();
         let again = Tree::parse(&text).unwrap();
         let reprinted = again.to_string();

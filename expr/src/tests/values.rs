@@ -1,4 +1,4 @@
-//! Results: null, overflow, the mixing of numbers, what folds, what the accessors of a compiled expression say.
+//! Results: null, overflow, mixed number types, constant folding, and the accessors of a compiled expression.
 
 use tidegate_rows::{Row, Type, Value};
 
@@ -125,7 +125,7 @@ fn numbers_are_read_without_a_value_between() {
     assert_eq!(compile("ok").number(&row()).unwrap_err().to_string(), "expected number, found bool");
 }
 
-/// As in RE2: classes are of ASCII, all else is of Unicode.
+/// As in RE2, character classes are ASCII, and everything else is Unicode.
 #[test]
 fn the_classes_of_regular_expressions_are_ascii() {
     for (source, expected) in [

@@ -1,4 +1,4 @@
-//! From a tree to the syntax tree that the parser makes of its text.
+//! Lowers a tree to the syntax tree that the parser makes of its text.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::parse::{MAX_DEPTH, Tokens};
 use crate::problem::Problem;
 use crate::quoted::{is_identifier, spelt};
 
-/// The syntax tree, and the span of each of its nodes by its number.
+/// The syntax tree, and the span of each of its nodes by id.
 pub(super) fn tree(tree: &Tree) -> Result<(IdedExpr, Vec<Range<usize>>), Problem> {
     let mut lower = Lower { spans: Vec::new() };
     let ast = lower.expr(tree, &(0..0), 0)?;
@@ -29,7 +29,7 @@ impl Lower {
         IdedExpr { id: self.spans.len() as u64 - 1, expr }
     }
 
-    /// A node that lies so deep within one of the span `around`.
+    /// Lowers a node at this depth. `around` is the span of the enclosing node.
     fn expr(&mut self, tree: &Tree, around: &Range<usize>, depth: usize) -> Result<IdedExpr, Problem> {
         let span = tree.span.as_ref().unwrap_or(around);
         if depth > MAX_DEPTH {
@@ -53,7 +53,7 @@ impl Lower {
             }
             Node::Call(name, args) => {
                 let args = each(args)?;
-                // A namespace is what stands before the last dot.
+                // The namespace is everything before the last dot.
                 let (namespace, name) = name.rsplit_once('.').map_or((None, name.as_str()), |(namespace, name)| (Some(namespace), name));
                 let target = namespace.map(|namespace| self.namespace(namespace, span)).transpose()?;
                 call(name, target, args, span)?
@@ -79,14 +79,14 @@ impl Lower {
         Ok(self.node(span, expr))
     }
 
-    /// An operator. Of more than two operands it is a chain.
+    /// Lowers an operator. With more than two operands it becomes a chain.
     fn operator(&mut self, operator: Operator, operands: Vec<IdedExpr>, span: &Range<usize>) -> IdedExpr {
         let name = name(operator);
         let call = |args: Vec<IdedExpr>| Ast::Call(CallExpr { func_name: name.to_owned(), target: None, args });
         if !matches!(operator, Operator::And | Operator::Or) {
             return self.node(span, call(operands));
         }
-        // The parser balances them as well: a chain of a thousand terms is not a thousand levels deep.
+        // Balance the chain, as the parser does: a thousand terms are not a thousand levels deep.
         let mut level = operands;
         while level.len() > 1 {
             let mut above = Vec::with_capacity(level.len().div_ceil(2));
@@ -118,7 +118,8 @@ fn call(name: &str, target: Option<IdedExpr>, args: Vec<IdedExpr>, span: &Range<
     Ok(Ast::Call(CallExpr { func_name: function(name, span)?, target: target.map(Box::new), args }))
 }
 
-/// A name of a function. Others could mean something else in a text: the parser has names of its own for operators.
+/// Checks the name of a function. Other names could mean something else in a text: the parser has internal names for
+/// operators.
 fn function(name: &str, span: &Range<usize>) -> Result<String, Problem> {
     if is_identifier(name) {
         Ok(name.to_owned())
@@ -127,7 +128,7 @@ fn function(name: &str, span: &Range<usize>) -> Result<String, Problem> {
     }
 }
 
-/// A name that a text can spell.
+/// Checks that a text can spell the name.
 fn field<'n>(name: &'n str, span: &Range<usize>) -> Result<&'n str, Problem> {
     match Tokens::read(&spelt(name)) {
         Ok(tokens) if tokens.list.len() == 1 && !name.is_empty() => Ok(name),
@@ -146,12 +147,12 @@ fn literal(value: &Value) -> LiteralValue {
         Value::Double(v) => LiteralValue::Double((*v).into()),
         Value::String(v) => LiteralValue::String(v.to_string().into()),
         Value::Bytes(v) => LiteralValue::Bytes(v.to_vec().into()),
-        // Others are never in a tree: see `Tree::value`.
+        // Other values never occur in a tree: see `Tree::value`.
         _ => LiteralValue::Null,
     }
 }
 
-/// What the parser calls it.
+/// The parser's name for the operator.
 fn name(operator: Operator) -> &'static str {
     match operator {
         Operator::Add => op::ADD,
@@ -176,7 +177,7 @@ fn name(operator: Operator) -> &'static str {
     }
 }
 
-/// The operator that the parser calls so.
+/// The operator that the parser calls by this name.
 pub(super) fn named(name: &str) -> Option<Operator> {
     Operator::ALL.into_iter().find(|operator| self::name(*operator) == name)
 }

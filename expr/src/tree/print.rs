@@ -1,4 +1,4 @@
-//! A tree as text.
+//! Prints a tree as text.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -7,7 +7,8 @@ use tidegate_rows::Value;
 use super::{Node, Operator, Tree};
 use crate::quoted::spelt;
 
-/// How tightly a prefix operator binds, a number, what a dot or bracket can follow, and what stands by itself.
+/// Binding strengths: of a prefix operator, of a number, of what a dot or bracket can follow, and of what needs no
+/// parentheses.
 const PREFIX: u8 = 6;
 const NUMBER: u8 = 7;
 const POSTFIX: u8 = 8;
@@ -20,7 +21,7 @@ impl Display for Tree {
 }
 
 impl Tree {
-    /// Writes the tree where only what binds as tightly as `least` may stand without brackets.
+    /// Writes the tree, in parentheses if it binds less tightly than `least`.
     fn within(&self, least: u8, f: &mut Formatter<'_>) -> fmt::Result {
         if self.binds() >= least {
             return self.bare(f);
@@ -58,7 +59,7 @@ impl Tree {
             Node::Value(value) => literal(value, f),
             Node::Field(name) => f.write_str(&spelt(name)),
             Node::Op(operator, operands) if operator.takes(operands.len()) => operation(*operator, operands, f),
-            // Never compiled: see `lower`.
+            // Such a tree never compiles: see `lower`.
             Node::Op(operator, operands) => call(operator.form().0, operands, f),
             Node::Select(operand, field, true) => {
                 f.write_str("has(")?;
@@ -137,7 +138,7 @@ fn operation(operator: Operator, operands: &[Tree], f: &mut Formatter<'_>) -> fm
             write!(f, "[{}{key}]", mark(operator == Operator::OptIndex))
         }
         (_, [first, rest @ ..]) => {
-            // Sums and products are read from the left.
+            // Sums and products associate to the left.
             let from_left = matches!(binds, 4 | 5);
             first.within(if from_left { binds } else { binds + 1 }, f)?;
             rest.iter().try_for_each(|operand| {
@@ -154,7 +155,7 @@ fn literal(value: &Value, f: &mut Formatter<'_>) -> fmt::Result {
         Value::Bool(v) => write!(f, "{v}"),
         Value::Int(v) => write!(f, "{v}"),
         Value::Uint(v) => write!(f, "{v}u"),
-        // With a point or an exponent, and with the fewest digits that are read back as the same double.
+        // With a decimal point or an exponent, and the fewest digits that read back as the same double.
         Value::Double(v) => write!(f, "{v:?}"),
         Value::String(v) => {
             f.write_char('\'')?;

@@ -1,4 +1,4 @@
-//! From the syntax tree of a text to a tree.
+//! Converts the syntax tree of a text to a tree.
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr as Ast, IdedEntryExpr, IdedExpr};
 
@@ -57,13 +57,13 @@ fn call(parsed: &Parsed<'_>, e: &IdedExpr, call: &CallExpr) -> Result<Node, Prob
     }
     Ok(match lower::named(&call.func_name) {
         Some(operator) => Node::Op(operator, args()?),
-        // To the checker it is the same.
+        // The checker treats both alike.
         None if call.func_name == cel::common::ast::operators::OPT_SELECT => Node::Op(Operator::OptIndex, args()?),
         None => Node::Call(call.func_name.trim_start_matches('.').to_owned(), args()?),
     })
 }
 
-/// The operands of an operator of this name, and those of its operands that are it as well.
+/// Collects the operands of a chain of operators of this name.
 fn chain(parsed: &Parsed<'_>, e: &IdedExpr, name: &str, terms: &mut Vec<Tree>) -> Result<(), Problem> {
     match &e.expr {
         Ast::Call(call) if call.func_name == name && call.target.is_none() => {
@@ -76,7 +76,7 @@ fn chain(parsed: &Parsed<'_>, e: &IdedExpr, name: &str, terms: &mut Vec<Tree>) -
     }
 }
 
-/// The name of a macro, and what stands behind its variable.
+/// The name of a macro, and the arguments after its variable.
 fn macro_parts<'e>(found: &Macro<'e>) -> (&'static str, [Option<&'e IdedExpr>; 2]) {
     match found {
         Macro::Quantifier(Quantity::All, body) => ("all", [None, Some(*body)]),

@@ -1,4 +1,4 @@
-//! Accumulators: what an aggregate keeps of the records it has seen.
+//! Accumulators: the state that an aggregate keeps about the records it has seen.
 
 use std::cmp::Ordering;
 
@@ -10,8 +10,8 @@ use tidegate_runtime::state::Table;
 use super::exact::Exact;
 use super::{Function, Numbers};
 
-/// When a record was: its event time, and its number in the order of arrival. Of records that come in no order of their own that is the rank of
-/// their time, and values decide between equal ones.
+/// The position of a record: its event time and its arrival number. If arrival order is meaningless, the number is
+/// the rank of the time, and values break ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct At {
     pub(super) time: i64,
@@ -19,18 +19,18 @@ pub struct At {
 }
 
 impl At {
-    /// Of a record whose arrival means nothing.
+    /// The position of a record whose arrival order is meaningless.
     pub(super) fn unordered(time: i64) -> Self {
         Self { time, arrival: time.cast_unsigned() ^ (1 << 63) }
     }
 }
 
-/// Which of two collected values is the first.
+/// Orders two collected values.
 fn in_order(a: &(u64, Value), b: &(u64, Value)) -> Ordering {
     a.0.cmp(&b.0).then_with(|| a.1.strict_cmp(&b.1))
 }
 
-/// A sum of ints that can't overflow: 128 bits, in halves so that it is aligned as its neighbours are.
+/// A sum of ints that can't overflow: 128 bits, stored as halves so that its alignment matches its neighbours'.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Wide {
     high: i64,
@@ -56,47 +56,48 @@ impl Wide {
     }
 }
 
-/// The state of one aggregate over one key and window.
+/// The state of one aggregate for one key and window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Acc {
-    /// Of `count`.
+    /// For `count`.
     Count(i64),
-    /// Of `sum`: ints are summed exactly, apart from the others.
+    /// For `sum`: ints are summed exactly, separately from other numbers.
     Sum {
-        /// The ints.
+        /// The sum of the ints.
         ints: Wide,
-        /// The doubles among values of any type, if there was one.
+        /// The sum of the doubles, if there were any among values of mixed types.
         doubles: Option<Box<f64>>,
     },
-    /// Of `sum` over doubles.
+    /// For `sum` over doubles.
     SumOfDoubles(f64),
-    /// Of `avg`.
+    /// For `avg`.
     Avg {
         /// The sum.
         sum: f64,
         /// The number of values.
         count: u64,
     },
-    /// Of `avg` over ints.
+    /// For `avg` over ints.
     AvgOfInts {
         /// The sum.
         sum: Wide,
         /// The number of values.
         count: u64,
     },
-    /// Of `min`; null before the first value.
+    /// For `min`; null before the first value.
     Min(Value),
-    /// Of `max`; null before the first value.
+    /// For `max`; null before the first value.
     Max(Value),
-    /// Of `first`.
+    /// For `first`.
     First(Option<Box<(At, Value)>>),
-    /// Of `last`.
+    /// For `last`.
     Last(Option<Box<(At, Value)>>),
-    /// Of `count_distinct`: in how many of the parts merged into it each value is.
+    /// For `count_distinct`: each value, with the number of merged parts that contain it.
     Distinct(Box<Table<Value, u32>>),
-    /// Of `collect`, with their numbers in the order of arrival.
+    /// For `collect`: values with their arrival numbers.
     Collect(Vec<(u64, Value)>),
-    /// Of `stddev` and `variance`: count, mean and the sum of squared differences from it (Welford 1962; merged as in Chan, Golub, LeVeque 1979).
+    /// For `stddev` and `variance`: the count, the mean and the sum of squared differences from it (Welford 1962;
+    /// merged as in Chan, Golub, LeVeque 1979).
     Moments {
         /// The number of values.
         count: f64,
@@ -105,14 +106,14 @@ pub enum Acc {
         /// The sum of squared differences from the mean.
         squares: f64,
     },
-    /// Of `quantile`.
+    /// For `quantile`.
     Quantile(Vec<f64>),
-    /// Of `top`.
+    /// For `top`.
     Frequencies(Box<Table<Value, i64>>),
-    /// Of `sum`, `avg`, `stddev` and `variance` over doubles that come in no order of their own.
+    /// For `sum`, `avg`, `stddev` and `variance` over doubles without a reproducible order.
     Exact(Box<Sums>),
-    /// Of `sum` and `avg` over decimals, and over values of any type once a decimal is among them. (Stored by its number, a variant has its
-    /// place for ever: this one is the last.)
+    /// For `sum` and `avg` over decimals, and over values of any type once a decimal is among them. It must stay
+    /// last: variants are stored by index, so their order is fixed for good.
     Decimals(Box<Decimals>),
 }
 
@@ -121,12 +122,12 @@ pub enum Acc {
 pub struct Sums {
     /// The number of values.
     count: u64,
-    /// Of the ints, where they are summed apart from the others.
+    /// The sum of the ints, where they are summed separately.
     ints: Wide,
-    /// Is there a double?
+    /// Whether there was a double.
     double: bool,
     sum: Exact,
-    /// Of the squares, where they are wanted.
+    /// The sum of the squares, where it is needed.
     squares: Option<Exact>,
 }
 
@@ -156,7 +157,7 @@ impl Sums {
         }
     }
 
-    /// The sum of all, rounded twice at most: once for the ints.
+    /// The total, rounded at most twice: an extra time for the ints.
     fn total(&self) -> f64 {
         let mut all = self.sum.clone();
         all.add(self.ints.get() as f64);
@@ -177,13 +178,13 @@ impl Sums {
     }
 }
 
-/// Sums with decimals. Ints are summed with the decimals, and doubles apart from them.
+/// Sums with decimals. Ints are added to the decimals; doubles are summed separately.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Decimals {
     /// The number of values.
     count: u64,
     sum: DecimalSum,
-    /// Of the doubles, if there was one.
+    /// The sum of the doubles, if there were any.
     doubles: Option<Exact>,
 }
 
@@ -205,7 +206,7 @@ impl Decimals {
         }
     }
 
-    /// Takes back what was merged. Sums with doubles are never asked to.
+    /// Removes what was merged before. Never called for sums with doubles.
     fn retract(&mut self, other: &Self) {
         self.count -= other.count;
         self.sum.retract(&other.sum);
@@ -229,13 +230,13 @@ impl Decimals {
     }
 }
 
-/// A sum of ints: a double if it is too large for one.
+/// A sum of ints, as a double if it does not fit an int.
 fn whole(sum: Wide) -> Value {
     i64::try_from(sum.get()).map_or(Value::Double(sum.get() as f64), Value::Int)
 }
 
 impl Acc {
-    /// The accumulator of no records.
+    /// An empty accumulator.
     #[must_use]
     pub fn new(function: &Function) -> Self {
         match function {
@@ -257,7 +258,7 @@ impl Acc {
         }
     }
 
-    /// The accumulator of no records that may come in any order.
+    /// An empty accumulator for records that may come in any order.
     pub(super) fn unordered(function: &Function) -> Self {
         match function {
             Function::Sum(_) | Function::Avg(Numbers::Doubles | Numbers::Any) => Self::Exact(Box::default()),
@@ -266,7 +267,7 @@ impl Acc {
         }
     }
 
-    /// Adds a value that the function takes.
+    /// Adds a value, which the function must accept.
     #[inline]
     pub(super) fn add(&mut self, value: &Value, at: At) {
         match self {
@@ -325,7 +326,7 @@ impl Acc {
         }
     }
 
-    /// Goes on as a sum of decimals, which this value is the first of.
+    /// Converts to a sum of decimals and adds this value, the first decimal.
     #[cold]
     fn add_decimal(&mut self, value: &Value) {
         let mut sums = self.decimals().unwrap_or_default();
@@ -333,7 +334,7 @@ impl Acc {
         *self = Self::Decimals(Box::new(sums));
     }
 
-    /// Adds what another accumulator of the same function has seen.
+    /// Adds everything that another accumulator of the same function has seen.
     pub(super) fn merge(&mut self, other: &Self) {
         match (self, other) {
             (Self::Count(n), Self::Count(m)) => *n += m,
@@ -392,7 +393,7 @@ impl Acc {
                 }
             }
             (Self::Exact(sums), Self::Exact(others)) => sums.merge(others),
-            // The job had another order of records when one of them was stored.
+            // One of them was stored when the job had another order of records.
             (Self::Exact(sums), other) => other.sums().iter().for_each(|others| sums.merge(others)),
             (acc, Self::Exact(_)) => {
                 if let Some(sums) = acc.sums() {
@@ -400,12 +401,12 @@ impl Acc {
                     acc.merge(other);
                 }
             }
-            // One function has one kind of accumulator.
+            // A function has only one kind of accumulator.
             _ => {}
         }
     }
 
-    /// The same as exact sums, as far as it is.
+    /// Converts to exact sums, if possible.
     fn sums(&self) -> Option<Sums> {
         let mut sums = Sums { double: true, ..Sums::default() };
         match self {
@@ -428,7 +429,7 @@ impl Acc {
         Some(sums)
     }
 
-    /// The same as sums of decimals, as far as it is.
+    /// Converts to sums of decimals, if possible.
     fn decimals(&self) -> Option<Decimals> {
         let mut decimals = Decimals::default();
         let mut add = |ints: Wide, doubles: Option<Exact>, count: u64| {
@@ -439,7 +440,7 @@ impl Acc {
         };
         match self {
             Self::Decimals(sums) => return Some((**sums).clone()),
-            // How many values a sum has seen, nobody asks.
+            // A sum's count is never used.
             Self::Sum { ints, doubles } => add(*ints, doubles.as_deref().map(|sum| Exact::of(*sum)), 0),
             Self::Exact(sums) if sums.squares.is_none() => add(sums.ints, sums.double.then(|| sums.sum.clone()), sums.count),
             Self::Avg { sum, count } => add(Wide::default(), Some(Exact::of(*sum)), *count),
@@ -448,7 +449,8 @@ impl Acc {
         Some(decimals)
     }
 
-    /// Takes back what another accumulator of the same function has seen, which has been merged into this one.
+    /// Removes everything that another accumulator of the same function has seen, which must have been merged into
+    /// this one before.
     pub(super) fn retract(&mut self, other: &Self) {
         match (self, other) {
             (Self::Count(n), Self::Count(m)) => *n -= m,
@@ -492,12 +494,13 @@ impl Acc {
                 let mut gone = gone.into_iter().peekable();
                 values.retain(|value| gone.next_if(|other| other.to_bits() == value.to_bits()).is_none());
             }
-            // Of the others it is not asked.
+            // Never called for the others.
             _ => {}
         }
     }
 
-    /// What it holds, as far as that can be told without its function, by what is `kept` of it: of `quantile` the values.
+    /// The content for display, as far as it can be told without the function. `kept` describes the accumulator. For
+    /// `quantile`, the content is the values.
     pub(crate) fn shown(&self, kept: &str) -> Value {
         match self {
             Self::Exact(_) | Self::Decimals(_) if kept.starts_with("sum(") => self.finish(&Function::Sum(Numbers::Any)),
@@ -552,7 +555,8 @@ impl Acc {
     }
 }
 
-/// The value at fraction `q` of the sorted values, interpolated linearly between the nearest ranks (Hyndman and Fan 1996, definition 7).
+/// The value at fraction `q` of the sorted values, with linear interpolation between the nearest ranks (Hyndman and
+/// Fan 1996, definition 7).
 fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -560,7 +564,7 @@ fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let below = sorted.get(rank.floor() as usize)?;
     let above = sorted.get(rank.ceil() as usize)?;
     let (part, distance) = (rank.fract(), above - below);
-    // The distance of two doubles may be more than a double holds; of infinite ones there is none.
+    // The distance between two finite doubles may overflow. Between infinite ones it is undefined.
     let between = if distance.is_infinite() && below.is_finite() && above.is_finite() {
         below * (1.0 - part) + above * part
     } else {

@@ -1,19 +1,20 @@
-//! Sums of doubles that do not depend on the order of their terms: what is lost in rounding is kept (Shewchuk: "Adaptive precision floating-point
-//! arithmetic and fast robust geometric predicates", 1997), and rounded once, at the end.
+//! Sums of doubles that do not depend on the order of their terms: rounding errors are kept (Shewchuk: "Adaptive
+//! precision floating-point arithmetic and fast robust geometric predicates", 1997), and the sum is rounded once, at
+//! the end.
 
 use serde::{Deserialize, Serialize};
 
-/// A sum without an error.
+/// An exact sum.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Exact {
-    /// Doubles of which none overlaps another, the least first: their sum is the sum.
+    /// Non-overlapping doubles, the smallest first, whose exact total is the sum.
     parts: Vec<f64>,
-    /// The sum of the terms that are not finite, if there were any.
+    /// The sum of the non-finite terms, if there were any.
     special: f64,
 }
 
 impl Exact {
-    /// The sum of one term.
+    /// A sum of one term.
     pub(super) fn of(term: f64) -> Self {
         let mut sum = Self::default();
         sum.add(term);
@@ -22,7 +23,7 @@ impl Exact {
 
     pub(super) fn add(&mut self, term: f64) {
         let mut sum = term;
-        // Each part becomes what is lost when it is added.
+        // Each part becomes the rounding error of adding it.
         self.parts.retain_mut(|part| {
             let (large, small) = if sum.abs() < part.abs() { (*part, sum) } else { (sum, *part) };
             sum = large + small;
@@ -37,7 +38,7 @@ impl Exact {
         }
     }
 
-    /// Adds a product of doubles.
+    /// Adds the exact product of two doubles.
     fn add_product(&mut self, a: f64, b: f64) {
         let product = a * b;
         self.add(product);
@@ -67,7 +68,7 @@ impl Exact {
             sum = before + part;
             let lost = part - (sum - before);
             if lost != 0.0 {
-                // Half a unit was rounded to even: what is left decides.
+                // The tie was rounded to even: the remaining parts decide.
                 let up = lost * 2.0;
                 if rest.next().is_some_and(|next| (next < 0.0) == (lost < 0.0)) && (sum + up) - sum == up {
                     sum += up;
@@ -78,7 +79,7 @@ impl Exact {
         sum
     }
 
-    /// The sample variance of so many values with this sum and the sum `squares`.
+    /// The sample variance of `count` values with this sum and the sum of squares `squares`.
     pub(super) fn variance(&self, squares: &Self, count: u64) -> f64 {
         let n = count as f64;
         let mut numerator = Self { parts: Vec::new(), special: self.special + squares.special };
@@ -87,7 +88,7 @@ impl Exact {
             self.parts.iter().for_each(|b| numerator.add_product(-a, *b));
         }
         let numerator = numerator.rounded();
-        // Squares of the least doubles are nothing.
+        // Squares of the smallest doubles underflow to zero.
         if numerator < 0.0 { 0.0 } else { numerator / (n * (n - 1.0)) }
     }
 }
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Multiples of 2^-40 of any size, which sum up exactly in 128 bits.
+    /// Multiples of 2^-40 of any magnitude, which sum exactly in 128 bits.
     fn terms() -> impl Strategy<Value = Vec<i64>> {
         proptest::collection::vec(
             prop_oneof![-1_000i64..1_000, any::<i64>().prop_map(|v| v >> 11), any::<i64>().prop_map(|v| v >> 30)],

@@ -1,4 +1,4 @@
-//! The aggregate functions: their names, what they take, what they give.
+//! The aggregate functions: their names, arguments and results.
 
 use tidegate_rows::{Schema, Type, Value};
 
@@ -8,47 +8,48 @@ use crate::text::{Problem as FileProblem, Spanned};
 use crate::yaml::foreign;
 use tidegate_expr::{Call, Expr, nearest, parse_call};
 
-/// An aggregate function with its constants.
+/// An aggregate function with its constant arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Function {
-    /// The number of records, or of those in which the argument isn't null.
+    /// The number of records, or of those whose argument isn't null.
     Count,
-    /// The sum: of ints an int, of decimals a decimal (a double if that overflows), of doubles a double; 0 of nothing.
+    /// The sum: for ints an int, for decimals a decimal (a double if that overflows), for doubles a double. 0 if
+    /// there are no values.
     Sum(Numbers),
-    /// The mean: of decimals a decimal, else a double.
+    /// The mean: for decimals a decimal, otherwise a double.
     Avg(Numbers),
     /// The least value.
     Min,
     /// The greatest value.
     Max,
-    /// The value of the record with the least event time; of equal ones the first in order.
+    /// The value of the record with the least event time; among equal times, the first in order.
     First,
-    /// The value of the record with the greatest event time; of equal ones the last in order.
+    /// The value of the record with the greatest event time; among equal times, the last in order.
     Last,
-    /// The number of distinct values, exact.
+    /// The exact number of distinct values.
     CountDistinct,
-    /// All values in order, nulls too.
+    /// All values in order, including nulls.
     Collect,
-    /// The sample standard deviation; null of fewer than two values.
+    /// The sample standard deviation. Null for fewer than two values.
     Stddev,
-    /// The sample variance; null of fewer than two values.
+    /// The sample variance. Null for fewer than two values.
     Variance,
-    /// The quantile at this fraction (0 to 1), interpolated between the nearest ranks; exact.
+    /// The exact quantile at this fraction (0 to 1), interpolated between the nearest ranks.
     Quantile(f64),
     /// The most frequent values with their counts, at most this many.
     Top(usize),
 }
 
-/// The type that the numbers of a sum or mean are known to have.
+/// The statically known type of the numbers in a sum or mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
-    /// Ints, or uints.
+    /// Ints or uints.
     Ints,
     /// Doubles.
     Doubles,
     /// Decimals.
     Decimals,
-    /// They may be of any type.
+    /// Values of any type.
     Any,
 }
 
@@ -63,7 +64,7 @@ impl From<&Type> for Numbers {
     }
 }
 
-/// Name, function (with a stand-in for its constant), argument counts, and how it is called.
+/// The name, the function (with a placeholder constant), the argument counts, and how it is called.
 const FUNCTIONS: &[(&str, Function, std::ops::RangeInclusive<usize>, &str)] = &[
     ("count", Function::Count, 0..=1, "count() or count(x)"),
     ("sum", Function::Sum(Numbers::Any), 1..=1, "sum(x)"),
@@ -81,7 +82,7 @@ const FUNCTIONS: &[(&str, Function, std::ops::RangeInclusive<usize>, &str)] = &[
 ];
 
 impl Function {
-    /// What its accumulator is called: that of the function which is most of it.
+    /// The name of its accumulator. Functions that share a kind of accumulator share the name.
     pub(super) fn kept(&self) -> &'static str {
         match self {
             Self::Count => "count",
@@ -93,14 +94,14 @@ impl Function {
             Self::Last => "last",
             Self::CountDistinct => "count_distinct",
             Self::Collect => "collect",
-            // One is the root of the other.
+            // The standard deviation is the root of the variance.
             Self::Stddev | Self::Variance => "variance",
             Self::Quantile(_) => "quantile",
             Self::Top(_) => "top",
         }
     }
 
-    /// Does it look at null values?
+    /// Whether it takes null values into account.
     pub(super) fn takes_null(&self) -> bool {
         matches!(self, Self::Collect)
     }
@@ -109,7 +110,7 @@ impl Function {
         matches!(self, Self::Sum(_) | Self::Avg(_) | Self::Stddev | Self::Variance | Self::Quantile(_))
     }
 
-    /// Can it take this value? Asked of every value, as a field may be of any type.
+    /// Checks that the function accepts this value. Called for every value, because a field may be of any type.
     pub(super) fn check(&self, value: &Value) -> Result<(), String> {
         if self.needs_number() && value.as_f64().is_none() {
             return Err(format!("expected a number, found {}", value.type_of()));
@@ -117,7 +118,7 @@ impl Function {
         Ok(())
     }
 
-    /// The type of the result over an argument of type `argument`.
+    /// The result type for an argument of type `argument`.
     #[must_use]
     pub fn result(&self, argument: &Type) -> Type {
         match self {
@@ -132,10 +133,10 @@ impl Function {
     }
 }
 
-/// Compiles an aggregate call such as `quantile(amount, 0.99)` against the stream it is over; also tells the type of the result.
+/// Compiles an aggregate call such as `quantile(amount, 0.99)` for a stream. Also returns the type of the result.
 ///
 /// # Errors
-/// All that is wrong with the call.
+/// Everything that is wrong with the call.
 pub fn compile(call: &Spanned<String>, condition: Option<&Spanned<String>>, schema: &Schema) -> Result<(Compiled, Type), Vec<FileProblem>> {
     let mut problems = Vec::new();
     let condition = condition.and_then(|text| compiled(text, schema, &mut problems));

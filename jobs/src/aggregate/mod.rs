@@ -1,6 +1,7 @@
-//! The aggregates of job files: `{ n: count(), ips: count_distinct(ip) }` compiled to one accumulator per name.
+//! The aggregates of job files: `{ n: count(), ips: count_distinct(ip) }` compiles to one accumulator per name.
 //!
-//! Null doesn't count: an aggregate of a field is over the records in which the field isn't null, except `count()` and `collect(x)`.
+//! Nulls don't count: an aggregate of a field ignores records in which the field is null, except in `count()` and
+//! `collect(x)`.
 
 mod acc;
 mod exact;
@@ -24,23 +25,24 @@ use tidegate_expr::form_of;
 pub use acc::Acc;
 pub use function::{Function, Numbers, compile};
 
-/// One aggregate of a stream, compiled.
+/// One compiled aggregate of a stream.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// What it computes.
+    /// The function it computes.
     pub function: Function,
-    /// Of what; `None` for `count()`.
+    /// Its argument; `None` for `count()`.
     pub argument: Option<Expr>,
-    /// Over which records; all, if `None`.
+    /// Which records it includes; all, if `None`.
     pub condition: Option<Expr>,
 }
 
-/// The accumulators of one key and window. Two lie beside the key: with a box the state would be two cache misses away for each record.
+/// The accumulators of one key and window. Up to two are stored inline next to the key: behind a box, the state would
+/// cost two cache misses per record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Accs(SmallVec<[Acc; 2]>);
 
-/// What each accumulator is of is said by the parts of the meaning.
+/// The parts of the meaning say what each accumulator is for.
 impl Stored for Accs {
     const SCHEMA: &'static str = "aggregates/1";
 }
@@ -68,19 +70,20 @@ impl FromIterator<Acc> for Accs {
 /// All aggregates of a stream.
 pub struct RowAggregate {
     aggregates: Arc<[Compiled]>,
-    /// What the aggregates are given of the current record.
+    /// The inputs of the aggregates from the current record.
     given: Vec<Given>,
     words: String,
-    /// What each keeps, by name.
+    /// What each aggregate keeps, by name.
     kept: Vec<Field>,
     sliding: Sliding,
-    /// How many records have come; `None`: the order in which they come means nothing.
+    /// The number of the last record to arrive. `None` if arrival order is meaningless.
     arrived: Option<u64>,
     failures: Failures,
     metrics: Arc<OperatorMetrics>,
 }
 
-/// What an aggregate is given of a record. All are evaluated before any is added, so that a failure leaves the accumulators as they were.
+/// The input of one aggregate from a record. All inputs are evaluated before any is added, so that a failure leaves
+/// the accumulators unchanged.
 enum Given {
     Nothing,
     Record,
@@ -89,7 +92,8 @@ enum Given {
 }
 
 impl RowAggregate {
-    /// These aggregates, called `words` in the graph, which keep this by their names; `failures` says what to do when an expression fails.
+    /// Makes the aggregates of a stream. `words` describes them in the graph, `kept` names what each keeps, and
+    /// `failures` says what to do when an expression fails.
     #[must_use]
     pub fn new(aggregates: Arc<[Compiled]>, kept: Vec<Field>, words: &str, failures: Failures) -> Self {
         Self {
@@ -104,18 +108,18 @@ impl RowAggregate {
         }
     }
 
-    /// Over records that come in another order in every run: where it would matter they are in order of event time, and of equal times in that of
-    /// their values.
+    /// For records whose order differs from run to run. Where order matters, they are ordered by event time, and
+    /// records of equal time by their values.
     #[must_use]
     pub fn in_any_order(self) -> Self {
         Self { arrived: None, ..self }
     }
 
-    /// Makes accumulators of no records.
+    /// Makes empty accumulators.
     fn empty(&self) -> impl Fn(&Compiled) -> Acc + use<> {
         let in_any_order = self.arrived.is_none();
         move |aggregate| {
-            // Sums of ints and decimals are exact anyway, and can be taken back.
+            // Sums of ints and decimals are exact anyway, and can be retracted.
             let unordered = in_any_order && aggregate.sliding() != Sliding::Retract;
             if unordered { Acc::unordered(&aggregate.function) } else { Acc::new(&aggregate.function) }
         }
@@ -139,7 +143,8 @@ impl RowAggregate {
 }
 
 impl Compiled {
-    /// What its accumulator holds, in words: of what, of which type, of which records. Not what is made of that in the end.
+    /// What the accumulator holds: the argument, its type, and the condition on records. The final function is not
+    /// part of it.
     #[must_use]
     pub fn kept(&self) -> String {
         let argument = self.argument.as_ref().map_or_else(String::new, |of| format!("{}: {}", of.source().trim(), of.ty()));
@@ -151,7 +156,7 @@ impl Compiled {
     }
 
     fn sliding(&self) -> Sliding {
-        // Sums of these are exact, so that what has left a window can be taken back.
+        // Sums of these types are exact, so a record that leaves the window can be retracted.
         let exact = self.argument.as_ref().is_some_and(|argument| matches!(argument.ty(), Type::Int | Type::Uint | Type::Decimal));
         match self.function {
             Function::Count | Function::CountDistinct | Function::Collect | Function::Quantile(_) | Function::Top(_) => Sliding::Retract,
@@ -194,8 +199,9 @@ impl Aggregate<Row> for RowAggregate {
 
     fn open(&mut self, metrics: &Arc<OperatorMetrics>) {
         self.metrics = Arc::clone(metrics);
-        // Arrivals are compared across restarts, so they go on from the time of day: nobody counts faster than a record a nanosecond. It is always that of
-        // the machine, as a manual clock may stand still from one run to the next.
+        // Arrival numbers are compared across restarts, so they start from the time of day: no job counts more than a
+        // record per nanosecond. This is always the machine's clock, because a manual clock may stand still from one
+        // run to the next.
         let now = || u64::try_from(Clock::default().now()).unwrap_or(0).saturating_mul(1_000_000);
         self.arrived = self.arrived.map(|_| now());
     }
@@ -204,7 +210,8 @@ impl Aggregate<Row> for RowAggregate {
         self.words.clone()
     }
 
-    /// Accumulators go with the names of their aggregates. What an aggregate makes of its accumulator is not asked: it may be another quantile now.
+    /// Accumulators belong to the names of their aggregates. The final function does not matter: a restored
+    /// accumulator may serve another quantile.
     fn meaning(&self) -> Meaning<Accs> {
         let (aggregates, empty) = (Arc::clone(&self.aggregates), self.empty());
         let arrange = move |accs: &mut Accs, places: &[Option<usize>]| {

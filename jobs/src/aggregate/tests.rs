@@ -1,4 +1,4 @@
-//! Every function against the definition, over any cut of the records into parts that are merged.
+//! Every function against its definition, for any split of the records into parts that are merged.
 
 use proptest::prelude::*;
 use tidegate_operators::Aggregate;
@@ -11,7 +11,7 @@ fn schema() -> Schema {
     Schema::new([("x", Type::Int), ("d", Type::Double), ("s", Type::String), ("a", Type::Any), ("m", Type::Decimal)])
 }
 
-/// The aggregates of a file's `aggregate: { r: CALL }`, as the planner compiles them.
+/// The aggregates of a file's `aggregate: { r: CALL }`, compiled as the planner does.
 fn aggregate(calls: &[(&str, Option<&str>)], policy: OnError) -> RowAggregate {
     let compiled: Vec<Compiled> = calls
         .iter()
@@ -31,11 +31,11 @@ fn records() -> impl Strategy<Value = Vec<(Row, i64, bool)>> {
         let d = d.map_or(Value::Null, |d| Value::Double(f64::from(d) * 0.5));
         Row::from_iter([x.map_or(Value::Null, Value::Int), d, Value::string(["a", "b", "c", "d"][usize::from(s)]), Value::Null])
     });
-    // Whether a new part begins with the record.
+    // Whether the record starts a new part.
     proptest::collection::vec((row, 0i64..20, any::<bool>()), 0..40)
 }
 
-/// What the aggregates come to over parts merged in order.
+/// The results of the aggregates over parts merged in order.
 fn run(aggregate: &mut RowAggregate, records: &[(Row, i64, bool)]) -> Vec<Value> {
     let mut parts = vec![aggregate.create()];
     for (row, time, cut) in records {
@@ -64,7 +64,8 @@ fn close(found: &Value, expected: Option<f64>) -> bool {
     }
 }
 
-/// Records with values that are equal and not the same, and doubles that can't be summed up without rounding; and the same in another order.
+/// Records with values that are equal but not identical, and doubles that can't be summed without rounding; and the
+/// same records in another order.
 fn shuffled() -> impl Strategy<Value = [Vec<(Row, i64, bool)>; 2]> {
     let number = prop_oneof![(0i64..3).prop_map(Value::Int), (0i32..3).prop_map(|d| Value::Double(f64::from(d))), Just(Value::Null)];
     let double = prop_oneof![(-30i32..30).prop_map(|d| f64::from(d) * 0.1), Just(1e16), Just(-1e16), Just(f64::MIN_POSITIVE)];
@@ -189,7 +190,8 @@ fn a_record_that_an_expression_fails_on_leaves_nothing_behind() {
     assert!(error.contains("`10 / x`") && error.contains("stream `test`") && error.contains("division by zero"), "{error}");
 }
 
-/// Rows of amounts in cents or, of every third, in tenths of one; and as values of any type, of which some are ints or doubles.
+/// Rows of amounts in cents or tenths of a cent: as decimals, and as values of any type, some of which are ints or
+/// doubles.
 fn amounts() -> impl Strategy<Value = Vec<(Row, i64, bool)>> {
     let amount = (-100_000_i64..100_000, 2_u8..4).prop_map(|(units, scale)| Value::Decimal(Decimal::new(units.into(), scale).unwrap()));
     let amount = prop_oneof![8 => amount, 1 => Just(Value::Null), 1 => Just(Value::Decimal(Decimal::new(10_i128.pow(35) - 1, 2).unwrap()))];
@@ -199,7 +201,7 @@ fn amounts() -> impl Strategy<Value = Vec<(Row, i64, bool)>> {
     proptest::collection::vec((row, 0_i64..20, any::<bool>()), 0..30)
 }
 
-/// Units of a thousandth, in which all of these are whole.
+/// The value in thousandths, a unit in which all of these are whole.
 fn thousandths(value: &Value) -> Option<i128> {
     value.as_decimal().map(|v| v.units() * 10_i128.pow(3 - u32::from(v.scale())))
 }
@@ -221,7 +223,7 @@ proptest! {
         match &found[1] {
             Value::Null => prop_assert!(units.is_empty()),
             Value::Decimal(mean) => {
-                // The mean times the number is the sum, but for what was rounded away: some units of the last digit.
+                // The mean times the count equals the sum, except for rounding in the last digits.
                 let count = Decimal::from(units.len() as u64);
                 let rest = mean.checked_mul(count).unwrap().checked_sub(Decimal::new(total, 3).unwrap()).unwrap();
                 let rounded = Decimal::new(units.len() as i128 + 200, mean.scale()).unwrap();
@@ -239,7 +241,7 @@ proptest! {
             prop_assert_eq!(&found[5], present.iter().max_by_key(|(time, _)| *time).map_or(&Value::Null, |(_, v)| *v));
             prop_assert_eq!(&found[7], &Value::list(records.iter().map(|r| r.0.get(4).clone())));
         }
-        // Among values of any type: exact, unless a double is among them.
+        // For values of any type: exact, unless there is a double among them.
         let others: Vec<&Value> = records.iter().map(|r| r.0.get(3)).filter(|v| !v.is_null()).collect();
         let exact: Option<Vec<i128>> = others.iter().map(|v| thousandths(v)).collect();
         match (&found[9], exact) {

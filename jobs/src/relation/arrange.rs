@@ -1,14 +1,15 @@
-//! How rows are made of the values of others: the inputs of a union, the two sides of a join, a row whose field makes way for a new one.
+//! Builds rows from the values of other rows: for the inputs of a union, the two sides of a join, and a row in which
+//! a new field replaces an old one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidegate_rows::{Field, Row, Schema, Type, Value};
 
-/// Rows of a schema, and what makes them, if they don't come as they are.
+/// A schema, and the arrangement that produces its rows, or `None` if they already have that layout.
 pub(crate) type Arranged = (Schema, Option<Arrangement>);
 
-/// Where each value of a row comes from. Cloning shares it.
+/// Where each value of a row comes from. Clones share the arrangement.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrangement(Arc<[Take]>);
 
@@ -17,26 +18,26 @@ pub(crate) struct Arrangement(Arc<[Take]>);
 pub(crate) enum Take {
     /// The row lacks the field.
     Nothing,
-    /// What stands in this slot, which may be nothing.
+    /// The value in this slot, which may be absent.
     Slot(usize),
-    /// The first of these that is there, else this value.
+    /// The first candidate that is there, or else this value.
     First(Box<[Candidate]>, Value),
-    /// The fields that have no slot on either side of a join.
+    /// The fields without a slot on either side of a join.
     Rests(Box<Rests>),
 }
 
-/// What may become a field of a joined row.
+/// A slot that may provide the value of a field in a joined row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate {
     slot: usize,
-    /// Only if the row has the fields in these slots.
+    /// Only if the row has the fields in all these slots.
     given: Vec<usize>,
-    /// Only if it is not null.
+    /// Only if the value is not null.
     filled: bool,
 }
 
 impl Candidate {
-    /// What stands in this slot, in every row.
+    /// The value in this slot, in every row.
     fn always(slot: usize) -> Self {
         Self { slot, given: Vec::new(), filled: false }
     }
@@ -47,29 +48,30 @@ impl Candidate {
     }
 }
 
-/// The slots of the rests of both sides, and what of the right goes there. A field of the right that the left has, too, gets the prefix.
+/// The slots of the rests of both sides, and the fields of the right that are moved there. A field of the right whose
+/// name is taken by the left gets the prefix.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rests {
     left: Option<usize>,
     right: Option<usize>,
-    /// Fields of the right whose new names nobody asks for.
+    /// Fields of the right whose new names nothing asks for.
     moved: Vec<(Value, Candidate)>,
     prefix: String,
 }
 
 impl Arrangement {
-    /// A row of these; none if they are the slots of a row of this width as they are.
+    /// An arrangement of `takes`, or `None` if they are just the slots of a row of this width, in order.
     pub(crate) fn new(takes: Vec<Take>, width: usize) -> Option<Self> {
         let in_place = takes.len() == width && takes.iter().enumerate().all(|(at, take)| *take == Take::Slot(at));
         (!in_place).then(|| Self(takes.into()))
     }
 
-    /// Where the value in a slot stands in the row that is made, if it is always there.
+    /// The slot of the new row that always holds the value of `slot`, if there is one.
     pub(crate) fn place_of(&self, slot: usize) -> Option<usize> {
         self.0.iter().position(|take| *take == Take::Slot(slot))
     }
 
-    /// The row that is made of another.
+    /// Builds the new row from `row`.
     pub(crate) fn of(&self, row: &Row) -> Row {
         self.0.iter().map(|take| take.of(row)).collect()
     }
@@ -122,7 +124,8 @@ impl Rests {
     }
 }
 
-/// The fields of all these schemas; of different types in two of them, of any type. What one of them lacks, some rows lack.
+/// A schema with the fields of all schemas. A field whose types differ becomes `any`. A field that one of the schemas
+/// lacks is optional.
 pub(crate) fn united(schemas: &[&Schema]) -> Schema {
     let mut all = if schemas.iter().any(|s| s.rest().is_some()) { Schema::open() } else { Schema::default() };
     for (_, field) in schemas.iter().flat_map(|s| s.fields()) {
@@ -134,7 +137,7 @@ pub(crate) fn united(schemas: &[&Schema]) -> Schema {
     all
 }
 
-/// What lays rows of `from` out as `to` wants them, if they aren't already.
+/// The arrangement that converts rows of `from` to the layout of `to`, or `None` if they already have it.
 pub(crate) fn between(from: &Schema, to: &Schema) -> Option<Arrangement> {
     let slot = |slot: Option<usize>| slot.map_or(Take::Nothing, Take::Slot);
     let rest = to.rest().map(|_| slot(from.rest()));
@@ -142,8 +145,8 @@ pub(crate) fn between(from: &Schema, to: &Schema) -> Option<Arrangement> {
     Arrangement::new(takes, from.width())
 }
 
-/// The schema of rows of `schema` with further fields behind them. A field that rows may lack makes way for one of its name: then also
-/// what leaves it out.
+/// The schema with `added` fields appended. An added field replaces one of the same name that rows may lack; the
+/// arrangement then drops the old one.
 pub(crate) fn extended<'a>(schema: &Schema, added: impl IntoIterator<Item = (&'a str, Type)>) -> Arranged {
     let added: Vec<(&str, Type)> = added.into_iter().collect();
     let replaced = |field: &Field| !schema.declares(&field.name) && added.iter().any(|(name, _)| *name == field.name);
@@ -160,38 +163,40 @@ pub(crate) fn extended<'a>(schema: &Schema, added: impl IntoIterator<Item = (&'a
     (extended, Arrangement::new(takes, width))
 }
 
-/// Two sides whose rows become one. The row that is arranged has the values of the left, those of the right, and those behind.
+/// The two sides of a join. The input of the arrangement has the values of the left, then those of the right, then
+/// those of `behind`.
 pub(crate) struct Sides<'a> {
     pub(crate) left: &'a Schema,
     pub(crate) right: &'a Schema,
-    /// What the right is called.
+    /// The name of the right side.
     pub(crate) with: &'a str,
-    /// Does the job say that the left has a field of this name, though not all of its rows may have it?
+    /// Whether the job says that the left has a field of this name, even if some of its rows may lack it.
     pub(crate) stated: &'a dyn Fn(&str) -> bool,
-    /// Pairs of slots, of the left and of the right: the field of the left is taken from the side that has a value.
+    /// Pairs of left and right slots: the left field takes its value from the side that has one.
     pub(crate) either: &'a [(usize, usize)],
-    /// Further fields.
+    /// Additional fields.
     pub(crate) behind: &'a [(&'a str, Type)],
 }
 
-/// A field of one side that may become one of the joined row.
+/// A field of one side that may become a field of the joined row.
 struct Source<'a> {
     field: &'a Field,
     take: Candidate,
 }
 
 impl Source<'_> {
-    /// Is it there in every row?
+    /// Whether every row has the field.
     fn is_sure(&self) -> bool {
         !self.field.optional && self.take.given.is_empty() && !self.take.filled
     }
 }
 
 impl<'a> Sides<'a> {
-    /// The schema of a joined row, and how it is made, unless it is the arranged row as it is.
+    /// The schema of a joined row, and the arrangement that builds it from its input, unless it equals the input.
     ///
-    /// A field of the right that the left has, too, is called `<right>_<field>`. What the left has its schema tells, or the job. Where only the row can
-    /// tell, a name means the left's field if the row has one, else the right's.
+    /// A field of the right whose name the left has too is named `<right>_<field>`. The left's schema or the job says
+    /// what the left has. Where only the row can tell, a name means the left's field if the row has it, and otherwise
+    /// the right's.
     pub(crate) fn joined(&self) -> Arranged {
         let open = self.left.rest().or(self.right.rest()).is_some();
         let mut named: Vec<(String, Vec<Source<'a>>)> = self.left.names().map(|name| (name.to_owned(), self.sources(name))).collect();
@@ -211,12 +216,13 @@ impl<'a> Sides<'a> {
                 if field.optional || sources.iter().any(|source| source.take == take) {
                     continue;
                 }
-                // Another field has its name. It is not lost, but gets a longer one.
+                // Another field has this name, so this one gets a longer name rather than being lost.
                 while named.iter().any(|(other, _)| *other == name) {
                     name = self.prefixed(&name);
                 }
             }
-            // Names that only a row can tell, and that nobody asks for, are no fields: there would be no end of them where joins follow one another.
+            // Names that depend on the row, and that nothing asks for, do not become fields: in a sequence of joins
+            // their number would grow without bound.
             if open && (field.optional || !take.given.is_empty()) {
                 moved.push((Value::string(name), take));
             } else {
@@ -257,7 +263,8 @@ impl<'a> Sides<'a> {
         format!("{}_{name}", self.with)
     }
 
-    /// What a field of the right is called if the left has all fields it may have, and the slots that must be there for that.
+    /// The name of a right field if the left has all the fields it may have, and the slots that must be there for
+    /// that name to apply.
     fn renamed(&self, name: &str) -> (String, Vec<usize>) {
         let (mut name, mut given) = (name.to_owned(), Vec::new());
         while self.left.slot(&name).is_some() {
@@ -267,12 +274,12 @@ impl<'a> Sides<'a> {
         (name, given)
     }
 
-    /// Which slot of the left tells of a row whether the left has this field; none if it is known to, or not to.
+    /// The slot of the left that shows whether a row has this field, or `None` if that is known in advance.
     fn given(&self, name: &str) -> Option<usize> {
         self.left.slot(name).filter(|_| !self.left.declares(name) && !(self.stated)(name))
     }
 
-    /// What the name can mean in a row, the first that is there.
+    /// The fields that the name may denote in a row, in order of precedence.
     fn sources(&self, name: &str) -> Vec<Source<'a>> {
         let mut sources = Vec::new();
         let right = |name: &str| Some((self.left.width() + self.right.slot(name)?, self.right.named(name)?));
@@ -283,7 +290,7 @@ impl<'a> Sides<'a> {
                 sources.push(Source { field, take: Candidate::always(slot) });
             }
         }
-        // Of the right it is where the left has no such field.
+        // The name denotes a field of the right where the left has no such field.
         if self.left.slot(name).is_none() || self.given(name).is_some() {
             let (mut own, mut given) = (name, Vec::new());
             while let Some(inner) = own.strip_prefix(&self.prefixed("")).filter(|inner| self.left.slot(inner).is_some()) {

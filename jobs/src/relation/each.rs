@@ -1,13 +1,13 @@
-//! What happens to each row that a stream gives: `where`, `select`, `flat_map`, as they are written.
+//! The steps applied to each row of a stream: `where`, `select` and `flat_map`, as written in the job file.
 
 use tidegate_expr::identifiers;
 
 use crate::text::Spanned;
 
-/// The field a `flat_map` in its short form adds.
+/// The name of the field that the short form of `flat_map` adds.
 pub const FLAT_MAP_FIELD: &str = "value";
 
-/// What happens to each row, in this order.
+/// The steps applied to each row, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Each {
     /// `where`.
@@ -21,29 +21,29 @@ pub struct Each {
 /// `select`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Select {
-    /// `"*": true`: all fields are kept, and the others are added or replaced.
+    /// `"*": true`: keep all fields; the others are added or replaced.
     pub all: Option<Spanned<bool>>,
     /// The fields with their expressions, in order.
     pub fields: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
-/// `flat_map`: one record per element of a list, being the record with the element as a further field.
+/// `flat_map`: one record per element of a list, with the element as an additional field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlatMap {
-    /// The field; [`FLAT_MAP_FIELD`] in the short form.
+    /// The field name; [`FLAT_MAP_FIELD`] in the short form.
     pub field: Spanned<String>,
-    /// The expression that gives the list.
+    /// The expression for the list.
     pub list: Spanned<String>,
 }
 
 impl Each {
-    /// The expressions.
+    /// The texts of all expressions.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &Spanned<String>> {
         let selected = self.select.iter().flat_map(|select| select.fields.iter().map(|(_, text)| text));
         self.filter.iter().chain(selected).chain(self.flat_map.iter().map(|flat_map| &flat_map.list))
     }
 
-    /// The names in it: those that the expressions take, and those of the fields they give.
+    /// All names: those that the expressions use, and those of the fields they define.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.texts().flat_map(|text| identifiers(&text.value)).collect();
         names.extend(self.select.iter().flat_map(|select| select.fields.iter().map(|(name, _)| name.value.clone())));
@@ -51,7 +51,7 @@ impl Each {
         names
     }
 
-    /// What it does, to be compared with what it did when records behind it were stored.
+    /// A description of the steps, compared on restore with that of the run that stored the records after them.
     pub(crate) fn said(&self) -> Vec<String> {
         let mut said: Vec<String> = self.filter.iter().map(|text| format!("where {}", text.value.trim())).collect();
         for (field, is) in self.select.iter().flat_map(|select| &select.fields) {

@@ -1,23 +1,23 @@
-//! Expressions of a job: what is wrong with one is told at its place in the file.
+//! Compiles the expressions of a job, and reports their problems at their place in the file.
 
 use tidegate_expr::{Expr, Problem as Wrong};
 use tidegate_rows::Schema;
 
 use crate::text::{Problem, Spanned};
 
-/// A problem of an expression that stands in `text` from `offset` on, placed in the file.
+/// Places a problem in the file. The expression starts at `offset` within `text`.
 pub(crate) fn located(text: &Spanned<String>, offset: usize, problem: Wrong) -> Problem {
     let mut placed = text.problem_at(problem.span.start + offset..problem.span.end + offset, problem.message);
     placed.nearest = problem.nearest;
     placed
 }
 
-/// Compiles an expression over rows of `schema`; `None` after a problem.
+/// Compiles an expression over rows of `schema`. Reports problems and returns `None` if there are any.
 pub(crate) fn expression(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
     compiled(Expr::compile(&text.value, schema), text, problems)
 }
 
-/// The same for a condition.
+/// Compiles a condition over rows of `schema`. Reports problems and returns `None` if there are any.
 pub(crate) fn condition(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Expr> {
     compiled(Expr::condition(&text.value, schema), text, problems)
 }

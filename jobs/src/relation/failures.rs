@@ -1,4 +1,4 @@
-//! What happens when an expression fails on a record: the record is dropped, counted and now and then logged, or the job fails.
+//! Expression failures: the record is dropped, counted and occasionally logged, or the job fails.
 
 use tidegate_rows::format::{Encoder, JsonEncoder, Timestamps};
 use tidegate_rows::{Row, Schema};
@@ -6,10 +6,10 @@ use tidegate_runtime::{Error, Sampled};
 
 use tidegate_expr::Expr;
 
-/// What an error in an expression, or a bad record, does at run time.
+/// What a failing expression or a bad record does at run time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnError {
-    /// Drop the record, count it, log a sample.
+    /// Drop the record, count it, and log a sample.
     #[default]
     Skip,
     /// Fail the job.
@@ -26,16 +26,16 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// The policy for rows of this schema, in this stream.
+    /// The policy for rows of this schema in this stream.
     #[must_use]
     pub fn new(stream: &str, schema: &Schema, policy: OnError) -> Self {
         Self { stream: stream.to_owned(), schema: schema.clone(), policy, log: Sampled::default() }
     }
 
-    /// `expr` failed on `row`.
+    /// Reports that `expr` failed on `row`.
     ///
     /// # Errors
-    /// The policy is to fail.
+    /// If the policy is to fail the job.
     pub fn report(&mut self, expr: &Expr, error: &str, row: &Row) -> Result<(), Error> {
         if self.policy == OnError::Fail {
             let (stream, record) = (&self.stream, self.show(row));
@@ -48,7 +48,7 @@ impl Failures {
         Ok(())
     }
 
-    /// The record as JSON, cut if it is long.
+    /// The record as JSON, truncated if it is long.
     fn show(&self, row: &Row) -> String {
         const LONGEST: usize = 300;
         let mut line = Vec::new();

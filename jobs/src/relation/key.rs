@@ -7,16 +7,16 @@ use tidegate_runtime::state::Stored;
 use tidegate_expr::Expr;
 use tidegate_expr::{canonical, form_of};
 
-/// The key of a row: one value, a few, or none where the whole stream is one key.
+/// The key of a row: one or more values, or none if the whole stream has one key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RowKey {
-    /// The whole stream.
+    /// One key for the whole stream.
     Whole,
-    /// By one field.
+    /// One field.
     One(Value),
-    /// By two.
+    /// Two fields.
     Two([Value; 2]),
-    /// By more.
+    /// More than two fields.
     Many(Box<[Value]>),
 }
 
@@ -25,7 +25,7 @@ impl Stored for RowKey {
 }
 
 impl RowKey {
-    /// The values, in the order of the key's fields.
+    /// The key's values, in the order of its fields.
     #[must_use]
     pub fn values(&self) -> &[Value] {
         match self {
@@ -37,28 +37,28 @@ impl RowKey {
     }
 }
 
-/// Gives equal values one form.
+/// Maps equal values to one form.
 type Form = fn(&Value) -> Value;
 
-/// Where the key of a row lies.
+/// The slots that make up the key of a row.
 #[derive(Clone, Debug)]
 pub(crate) enum KeySlots {
     Whole,
     One(usize),
     Two(usize, usize),
     Many(Box<[usize]>),
-    /// Of some, equal values have more than one form: what makes one of them.
+    /// Equal values of some fields have more than one form. Each slot comes with the function that makes one of them.
     Forms(Box<[(usize, Option<Form>)]>),
 }
 
 impl KeySlots {
-    /// The slots of a row of `schema`, behind which the values of `computed` are put.
+    /// The key in `slots`, which index the fields of `schema` followed by the values of `computed`.
     pub(crate) fn over(slots: &[usize], schema: &Schema, computed: &[Expr]) -> Self {
         let ty = |slot: &usize| schema.field(*slot).map(|field| &field.ty).or_else(|| computed.get(*slot - schema.width()).map(Expr::ty));
         Self::with_forms(slots, slots.iter().map(|slot| ty(slot).and_then(form_of)))
     }
 
-    /// These slots; of which can equal values have more than one form?
+    /// The key in `slots`. `forms` says for each whether equal values can have more than one form.
     pub(crate) fn new(slots: &[usize], forms: &[bool]) -> Self {
         Self::with_forms(slots, forms.iter().map(|forms| forms.then_some(canonical as Form)))
     }

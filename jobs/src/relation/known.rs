@@ -1,5 +1,5 @@
-//! What is known of a stream that others can read: its fields and where they come from, whether its records have an event time, in which order they
-//! come, and whether results of windows come again in it.
+//! What the planner knows about a stream: its fields and their origin, whether its records have an event time, the
+//! order of its records, and whether it updates results of windows.
 
 use std::collections::BTreeSet;
 
@@ -15,35 +15,35 @@ pub(crate) struct Known {
     pub(crate) schema: Schema,
     pub(crate) timing: Timing,
     pub(crate) order: Order,
-    /// If results come again, with other values, in it.
+    /// Set if the stream may update earlier results with new values.
     pub(crate) updates: Option<Updates>,
     /// Where its fields come from, if its schema is open.
     pub(crate) origin: Origin,
 }
 
 impl Known {
-    /// A stream whose results come once, and whose fields are all known.
+    /// A stream with final results and a fully known schema.
     pub(crate) fn new(schema: Schema, timing: Timing, order: Order) -> Self {
         Self { schema, timing, order, updates: None, origin: Origin::default() }
     }
 
-    /// Its fields come from there, unless they are all known.
+    /// Sets the origin of the fields, unless they are all known.
     pub(crate) fn of(self, origin: &Origin) -> Self {
         if self.schema.rest().is_some() { Self { origin: origin.clone(), ..self } } else { self }
     }
 }
 
-/// Have all records an event time?
+/// Whether all records have an event time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Timing {
-    /// All have.
+    /// All records have one.
     Timed,
-    /// Some have none; what is to be done about it.
+    /// Some records have none. The text says what to do about it.
     Untimed(String),
 }
 
 impl Timing {
-    /// What a source without `event_time` gives.
+    /// The timing of a source; `timed` says whether it has `event_time`.
     pub(crate) fn of_source(timed: bool) -> Self {
         if timed { Self::Timed } else { Self::Untimed("give the source `event_time`".to_owned()) }
     }
@@ -52,27 +52,27 @@ impl Timing {
         *self == Self::Timed
     }
 
-    /// Of the records of both.
+    /// The timing of the records of both.
     pub(crate) fn and(self, other: &Self) -> Self {
         if self.is_timed() { other.clone() } else { self }
     }
 }
 
-/// The order in which the records of a key come to its worker.
+/// The order in which the records of a key reach their worker.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
-    /// That of the data, for every key.
+    /// The order of the data, for every key.
     Total,
-    /// That of the data, for keys that are fields of the record: messages are dealt to partitions by key.
+    /// The order of the data, for keys made of record fields: messages are distributed to partitions by key.
     Partitioned,
-    /// That of the data, for keys that hold the values in all these slots.
+    /// The order of the data, for keys that contain the values of all these slots.
     Keyed(BTreeSet<usize>),
-    /// Another in every run, as they come from several files, streams, or workers.
+    /// A different order in every run, because records come from several files, streams or workers.
     Arrival,
 }
 
 impl Order {
-    /// Do the records of a key that is these values come in an order that is the same in every run, on any number of workers?
+    /// Whether the records of this key come in the same order in every run, on any number of workers.
     pub(crate) fn is_settled(&self, key: &[usize]) -> bool {
         match self {
             Self::Total => true,
@@ -82,13 +82,13 @@ impl Order {
         }
     }
 
-    /// Behind an operator by this key, which hands the records of each key on in an order that is the same in every run. `slots`: where the key's values
-    /// stand in them, if all are there.
+    /// The order after an operator that is keyed and emits the records of each key in a reproducible order. `slots`
+    /// are where the key's values are in its output, if they are all there.
     pub(crate) fn behind(slots: Option<BTreeSet<usize>>) -> Self {
         slots.map_or(Self::Arrival, Self::Keyed)
     }
 
-    /// Behind a pipeline.
+    /// The order after a pipeline.
     pub(crate) fn through(self, pipeline: &Pipeline) -> Self {
         let Self::Keyed(slots) = self else { return self };
         Self::behind(slots.into_iter().map(|slot| pipeline.place_of(slot)).collect())

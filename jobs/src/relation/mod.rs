@@ -1,4 +1,4 @@
-//! Streams of rows as the planner sees them: what is known of the rows, and what is done to each.
+//! Streams of rows as the planner sees them: what is known about their rows, and the steps applied to each row.
 
 pub(crate) mod arrange;
 pub(crate) mod each;

@@ -1,4 +1,4 @@
-//! What happens to one row after the other: `where`, `select`, `flat_map`, fused into one operator.
+//! Row-by-row processing: `where`, `select` and `flat_map`, fused into one operator.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::failures::Failures;
 use crate::text::Problem;
 use tidegate_expr::{Expr, ExprSet};
 
-/// Steps that every row takes in order. Cloning shares them.
+/// Steps applied to every row in order. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pipeline {
     steps: Arc<[Step]>,
@@ -21,49 +21,49 @@ pub(crate) struct Pipeline {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Keep the row if this holds.
+    /// Keeps the row if the condition holds.
     Where(Expr),
-    /// A new row of these; of some slots of the old one and these between them, if those are given.
+    /// Makes a new row of these values. If slots are given, they keep values of the old row between the new ones.
     Select(ExprSet, Option<Box<[Kept]>>),
-    /// The same row with these behind it.
+    /// Appends these values to the row.
     Append(Box<[Expr]>),
-    /// A new row of what stands in the old one.
+    /// Makes a new row by arranging the old one.
     Arrange(Arrangement),
-    /// One row per element of the list: these slots, and the element behind them. Always the last step.
+    /// Makes one row per element of the list: these slots, followed by the element. Always the last step.
     Explode(Expr, Box<[usize]>),
 }
 
-/// A field of a row that keeps those of another.
+/// Where a field of a `select` with `"*"` comes from.
 #[derive(Clone, Copy, Debug)]
 enum Kept {
-    /// What stands in this slot.
+    /// The value in this slot.
     Slot(usize),
-    /// The next of the expressions.
+    /// The next expression.
     New,
 }
 
-/// What the `where`, `select` and `flat_map` of a stream are over.
+/// The input of a stream's `where`, `select` and `flat_map`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Base {
-    /// Makes the rows, if they don't come as they are.
+    /// Arranges the rows, if they don't already have the right layout.
     pub(crate) arranged: Option<Arrangement>,
     pub(crate) schema: Schema,
-    /// How many of the first slots leave the stream by themselves; the others are there to be selected.
+    /// How many of the first slots leave the stream by default. The others are only there to be selected.
     pub(crate) handed_on: usize,
 }
 
 impl Base {
-    /// Rows of this schema.
+    /// An input of rows of this schema.
     pub(crate) fn new(schema: Schema) -> Self {
         Self::arranged((schema, None))
     }
 
-    /// Rows of this schema that are made so.
+    /// An input of rows that are arranged first.
     pub(crate) fn arranged((schema, arranged): (Schema, Option<Arrangement>)) -> Self {
         Self { handed_on: schema.width(), schema, arranged }
     }
 
-    /// Where the value in a slot stands once the rows are made, if it is still there.
+    /// The slot that holds the value after the rows are arranged, if it is still there.
     pub(crate) fn place_of(&self, slot: usize) -> Option<usize> {
         self.arranged.as_ref().map_or(Some(slot), |arranged| arranged.place_of(slot))
     }
@@ -78,7 +78,7 @@ impl Pipeline {
         self.steps.is_empty()
     }
 
-    /// Where the value in a slot stands behind the steps, if it is still there.
+    /// The slot that holds the value after all steps, if it is still there.
     pub(crate) fn place_of(&self, slot: usize) -> Option<usize> {
         self.steps.iter().try_fold(slot, |slot, step| match step {
             Step::Where(_) | Step::Append(_) => Some(slot),
@@ -96,7 +96,7 @@ impl Pipeline {
         })
     }
 
-    /// Takes one record through the steps.
+    /// Runs one record through the steps.
     #[inline]
     pub(crate) fn run(
         &self,
@@ -156,7 +156,7 @@ fn values<'a>(fields: &'a [Expr], row: &Row) -> Result<Vec<Value>, (&'a Expr, St
     fields.iter().map(|f| f.eval(row).map_err(|e| (f, e.to_string()))).collect()
 }
 
-/// The kept fields of a row, with the new ones between them.
+/// Makes a row of kept fields and new ones.
 fn keeping(kept: &[Kept], row: &Row, new: Vec<Value>) -> Row {
     let mut new = new.into_iter();
     let value = |kept: &Kept| match kept {
@@ -174,20 +174,20 @@ fn elements(list: &Expr, row: &Row) -> Result<Arc<Vec<Value>>, String> {
     }
 }
 
-/// Adds the values of `fields` behind the row.
+/// Appends the values of `fields` to the row.
 pub(crate) fn append(fields: Vec<Expr>) -> Pipeline {
     if fields.is_empty() { Pipeline::default() } else { Pipeline::new(vec![Step::Append(fields.into())]) }
 }
 
-/// Only this step, if there is one.
+/// A pipeline with only this step, if there is one.
 pub(crate) fn arranging(arrangement: Option<Arrangement>) -> Option<Pipeline> {
     arrangement.map(|arrangement| Pipeline::new(vec![Step::Arrange(arrangement)]))
 }
 
-/// Compiles the `where`, `select` and `flat_map` of a stream; also tells the schema of what comes out.
+/// Compiles the `where`, `select` and `flat_map` of a stream. Also returns the schema of the output.
 ///
 /// # Errors
-/// All that is wrong, and the schema of what would come out, in which a field that is wrong is of any type.
+/// Everything that is wrong, and the schema of the output, in which invalid fields have type `any`.
 pub(crate) fn compile(each: &Each, base: Base) -> Result<(Pipeline, Schema), (Vec<Problem>, Schema)> {
     let Base { arranged, mut schema, handed_on } = base;
     let mut steps: Vec<Step> = arranged.map(Step::Arrange).into_iter().collect();
@@ -211,7 +211,7 @@ pub(crate) fn compile(each: &Each, base: Base) -> Result<(Pipeline, Schema), (Ve
     if problems.is_empty() { Ok((Pipeline::new(steps), schema)) } else { Err((problems, schema)) }
 }
 
-/// The schema of the first so many slots.
+/// The schema of the first `slots` slots.
 pub(crate) fn first(schema: &Schema, slots: usize) -> Schema {
     let mut first = schema.without_fields();
     schema.fields().take_while(|(slot, _)| *slot < slots).for_each(|(_, field)| _ = first.add_field(field.clone()));
@@ -219,7 +219,7 @@ pub(crate) fn first(schema: &Schema, slots: usize) -> Schema {
 }
 
 fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: &mut Vec<Problem>) -> (Step, Schema) {
-    // A field whose expression is wrong has none, and is of any type.
+    // A field with an invalid expression has type `any`.
     let mut new: Vec<(&str, Option<Expr>)> = Vec::new();
     for (name, text) in &select.fields {
         new.push((&name.value, expression(text, schema, problems)));
@@ -233,7 +233,7 @@ fn compile_select(select: &Select, schema: &Schema, handed_on: usize, problems: 
         new.iter().for_each(|new| _ = selected.add_field(field(new)));
         return (Step::Select(ExprSet::new(new.into_iter().filter_map(|(_, expr)| expr)), None), selected);
     }
-    // A field that is set anew stands where the old one did, the others behind.
+    // A redefined field keeps its position; new fields are appended.
     let old = first(schema, handed_on);
     let mut selected = old.without_fields();
     let mut kept: Vec<Kept> = old.rest().map(Kept::Slot).into_iter().collect();
@@ -276,7 +276,7 @@ fn compile_flat_map(flat_map: &FlatMap, schema: &Schema, problems: &mut Vec<Prob
             format!("there is a field `{}` already: name the element otherwise, as in `flat_map: {{ item: ... }}`", flat_map.field.value);
         problems.push(flat_map.field.problem(message));
     }
-    // A field that rows may lack makes way for the element.
+    // The element replaces a field of the same name that rows may lack.
     let mut exploded = schema.without_fields();
     let mut kept: Vec<usize> = schema.rest().into_iter().collect();
     for (slot, field) in schema.fields().filter(|(_, field)| field.name != name) {

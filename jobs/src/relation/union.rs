@@ -1,4 +1,4 @@
-//! Streams that are read as one.
+//! Unions of streams.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,8 @@ use crate::text::Spanned;
 /// The streams planned so far, by name.
 pub(crate) type Streams = HashMap<String, Known>;
 
-/// The union of what `names` give, and for each whether its rows must be rearranged; `said` of it are these names. `None` if one of them is not
-/// known, for want of a plan.
+/// The union of the streams in `names`, and for each whether its rows must be rearranged. `said` are the names that
+/// the job uses of it. `None` if one of the streams has no plan.
 pub(crate) fn union(names: &[Spanned<String>], known: &Streams, said: &[String], asked: &mut Asked) -> Option<(Known, Vec<PlannedInput>)> {
     let inputs: Vec<(&str, &Known)> = names.iter().map(|n| known.get(n.as_str()).map(|k| (n.as_str(), k))).collect::<Option<_>>()?;
     let schemas: Vec<&Schema> = inputs.iter().map(|(_, k)| &k.schema).collect();
@@ -36,10 +36,10 @@ pub(crate) fn union(names: &[Spanned<String>], known: &Streams, said: &[String],
     Some((Known { updates, ..Known::new(schema, timing, order) }.of(&origin), planned))
 }
 
-/// A stream that another reads.
+/// A stream that another stream reads.
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedInput {
     pub(crate) name: String,
-    /// Lays the rows that come out as the reader expects them, if they aren't.
+    /// Converts the stream's rows to the layout that the reader expects, if they don't have it already.
     pub(crate) rearrange: Option<pipeline::Pipeline>,
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a job file, in the words and with the line the user wrote.
+//! Problems of a job file, shown with the words and the line that the user wrote.
 
 use std::fmt::{Display, Formatter, Result as FmtResult};
 
@@ -8,16 +8,17 @@ use tidegate_expr::nearest;
 
 use super::span::{Span, Spanned};
 
-/// Whether a job can run in spite of a problem.
+/// Whether a job can run despite a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
-    /// It cannot.
+    /// The job can't run.
     Error,
-    /// It can; the user should know all the same.
+    /// The job can run, but the user should know.
     Warning,
 }
 
-/// One thing wrong with a job file. Its `Display` is the message with the place, the line and carets under the offending text.
+/// One problem of a job file. Its `Display` prints the message with its location, the line, and carets under the
+/// offending text.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// The line, from 1.
@@ -32,13 +33,13 @@ pub struct Problem {
     pub nearest: Option<String>,
     /// How bad it is.
     pub severity: Severity,
-    /// In a box, as problems travel in results.
+    /// Boxed, because problems travel in results.
     span: Box<Span>,
 }
 
-/// The longest part of a line shown, in characters: a job file may be JSON on one line.
+/// The maximum length of the part of a line that is shown, in characters: a job file may be JSON on a single line.
 const SHOWN: usize = 120;
-/// What of it stands before the offending text if the line is longer.
+/// How many characters before the offending text are shown if the line is longer than that.
 const BEFORE: usize = 50;
 
 impl Problem {
@@ -54,14 +55,14 @@ impl Problem {
         }
     }
 
-    /// Adds the candidate most like the name, if one is like it at all.
+    /// Adds the candidate closest to the name, if one is close.
     #[must_use]
     pub fn near<'a>(mut self, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         self.nearest = nearest(name, candidates);
         self
     }
 
-    /// Where it is.
+    /// Where the problem is.
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.span
@@ -71,7 +72,7 @@ impl Problem {
         if self.span.source().file.is_none() { (true, 0) } else { (false, self.span.range().start) }
     }
 
-    /// The line with the offending text and the carets below it.
+    /// Prints the line with the offending text, and the carets below it.
     fn excerpt(&self, f: &mut Formatter<'_>) -> FmtResult {
         let line = self.span.source().line_text(self.line);
         let length = line.chars().count();
@@ -112,13 +113,13 @@ impl Display for Problem {
 impl std::error::Error for Problem {}
 
 impl Span {
-    /// An error about this place.
+    /// An error at this location.
     #[must_use]
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         Problem::new(self.clone(), Severity::Error, message.into())
     }
 
-    /// A warning about this place.
+    /// A warning at this location.
     #[must_use]
     pub fn warning(&self, message: impl Into<String>) -> Problem {
         Problem::new(self.clone(), Severity::Warning, message.into())
@@ -126,13 +127,13 @@ impl Span {
 }
 
 impl<T> Spanned<T> {
-    /// An error about all of this value.
+    /// An error about the whole value.
     #[must_use]
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         self.span.problem(message)
     }
 
-    /// A warning about all of this value.
+    /// A warning about the whole value.
     #[must_use]
     pub fn warning(&self, message: impl Into<String>) -> Problem {
         self.span.warning(message)
@@ -147,7 +148,7 @@ impl<T: AsRef<str>> Spanned<T> {
     }
 }
 
-/// All problems of one job file, in the order of the file; those of `--set` arguments come last.
+/// All problems of one job file, in file order. Those of `--set` arguments come last.
 #[derive(Clone, Debug, Default)]
 pub struct Problems {
     file: String,
@@ -155,7 +156,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// None yet.
+    /// An empty list of problems.
     #[must_use]
     pub fn new(file: &str) -> Self {
         Self { file: file.to_owned(), list: Vec::new() }
@@ -167,31 +168,31 @@ impl Problems {
         &self.file
     }
 
-    /// Adds one, at its place in the order.
+    /// Adds a problem at its place in the order.
     pub fn push(&mut self, problem: Problem) {
         let at = self.list.partition_point(|other| other.order() <= problem.order());
         self.list.insert(at, problem);
     }
 
-    /// Whether the job cannot run.
+    /// Whether the job can't run.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// Whether there is nothing to say.
+    /// Whether there are no problems.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// How many there are, warnings included.
+    /// The number of problems, including warnings.
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// One after the other.
+    /// Iterates over the problems in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.list.iter()
     }

@@ -1,7 +1,7 @@
-//! Where a piece of a job file stands.
+//! The location of a piece of a job file.
 //!
-//! A [`Span`] knows the text it was cut from, so a problem found by any later stage (a bad expression, a field that does not exist) can be
-//! shown with its file, line, column and the line itself, without the file being at hand.
+//! A [`Span`] holds a reference to its text. So a problem found by any later stage (an invalid expression, an unknown
+//! field) can be shown with its file, line, column and the line itself, without rereading the file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use std::sync::Arc;
 pub(crate) struct Source {
     /// The file's name, or `None` for an override, whose text is its own name.
     pub(crate) file: Option<String>,
-    /// All of it.
+    /// The whole text.
     pub(crate) text: String,
-    /// Byte offsets at which lines begin.
+    /// The byte offsets of line starts.
     lines: Vec<usize>,
 }
 
@@ -23,7 +23,7 @@ impl Source {
         Arc::new(Self { file: file.map(str::to_owned), text: text.to_owned(), lines })
     }
 
-    /// The key of an override: its value may be a password.
+    /// The key of an override, without its value, which may be a password.
     pub(crate) fn key(&self) -> &str {
         let mut quoted = false;
         let end = self.text.find(|c| {
@@ -33,7 +33,7 @@ impl Source {
         self.text.get(..end.unwrap_or(self.text.len())).unwrap_or_default()
     }
 
-    /// The span of a byte range, cut to what exists.
+    /// The span of a byte range, clamped to the text.
     pub(crate) fn span(self: &Arc<Self>, range: Range<usize>) -> Span {
         let start = self.floor(range.start);
         Span { source: Arc::clone(self), start, end: self.floor(range.end).max(start), content: None }
@@ -52,7 +52,7 @@ impl Source {
         self.lines.partition_point(|start| *start <= offset).max(1)
     }
 
-    /// A line by its number from 1, without its end.
+    /// A line by its number from 1, without its line ending.
     pub(crate) fn line_text(&self, line: usize) -> &str {
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(self.text.len());
         let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
@@ -61,7 +61,7 @@ impl Source {
     }
 }
 
-/// How the text of a scalar was written, which decides how its value maps back to the file.
+/// How a scalar was written, which determines how its value maps back to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
@@ -76,12 +76,12 @@ pub struct Span {
     source: Arc<Source>,
     start: usize,
     end: usize,
-    /// For a scalar: where its content begins (behind a quote or a block header) and its style.
+    /// For a scalar: where its content starts (after a quote or a block header), and its style.
     content: Option<(usize, Style)>,
 }
 
 impl Span {
-    /// Says where the content of the scalar begins.
+    /// Records where the content of the scalar starts.
     pub(crate) fn with_content(mut self, start: usize, style: Style) -> Self {
         self.content = Some((start, style));
         self
@@ -111,13 +111,14 @@ impl Span {
         before.chars().filter(|c| *c != '\u{feff}').count() + 1
     }
 
-    /// The text the span covers.
+    /// The text that the span covers.
     #[must_use]
     pub fn text(&self) -> &str {
         self.source.text.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// The part of a scalar's span that holds a byte range of its value; all of it where the two cannot be matched.
+    /// The part of a scalar's span that holds a byte range of its value, or the whole span if the two can't be
+    /// matched.
     fn part(&self, value: &str, range: &Range<usize>) -> Self {
         let place = |offset| self.content.and_then(|(start, style)| locate(&self.source.text, start, style, value, offset));
         match (place(range.start), place(range.end)) {
@@ -133,8 +134,9 @@ impl std::fmt::Debug for Span {
     }
 }
 
-/// Finds the file offset of a byte offset of a scalar's value by walking both texts: white space may have been folded or indented, quotes
-/// and simple escapes are undone, everything else must agree. `None` for what cannot be followed (`\u`, `\x`, continued lines).
+/// Finds the file offset of a byte offset in a scalar's value by walking both texts. White space may have been folded
+/// or indented, quotes and simple escapes are undone, and everything else must match. `None` for what can't be
+/// followed (`\u`, `\x`, continued lines).
 fn locate(text: &str, start: usize, style: Style, value: &str, offset: usize) -> Option<usize> {
     let mut at = start;
     let mut walked = 0;
@@ -173,30 +175,30 @@ fn locate(text: &str, start: usize, style: Style, value: &str, offset: usize) ->
     (walked == offset).then_some(at)
 }
 
-/// A value of the model with the place it was read from. Two are equal if their values are.
+/// A value of the model with its location. Two are equal if their values are.
 #[derive(Clone)]
 pub struct Spanned<T> {
-    /// What was read.
+    /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its location.
     pub span: Span,
 }
 
 impl<T> Spanned<T> {
-    /// Puts a value at a place.
+    /// Attaches a location to a value.
     pub fn new(value: T, span: Span) -> Self {
         Self { value, span }
     }
 
-    /// The value changed, the place kept.
+    /// Maps the value and keeps the location.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Spanned<U> {
         Spanned { value: change(self.value), span: self.span }
     }
 }
 
 impl<T: AsRef<str>> Spanned<T> {
-    /// The span of a byte range of the text, for instance of one name in an expression. Exact unless the scalar uses `\u` and the like,
-    /// when it is the span of the whole scalar.
+    /// The span of a byte range of the text, such as one name in an expression. It is exact unless the scalar uses
+    /// `\u` or similar escapes; then it is the span of the whole scalar.
     #[must_use]
     pub fn part(&self, range: Range<usize>) -> Span {
         self.span.part(self.value.as_ref(), &range)

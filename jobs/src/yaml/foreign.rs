@@ -1,8 +1,8 @@
-//! What words of other systems are called here, for those who come from Flink, from SQL or from another stream processor.
+//! Translates terms of other systems, for users who come from Flink, SQL or another stream processor.
 
 use super::values::{duration_text, parse_duration};
 
-/// A table of keys, the letters of a word of others, and what stands for it here.
+/// Tables of keys, the normalized foreign key, and what to use here.
 const KEYS: &[(&str, &[&str], &str)] = &[
     ("window", &["tumble", "fixed", "size"], "tumbling"),
     ("window", &["hop", "hopping"], "sliding: 10m, every: 1m"),
@@ -34,7 +34,7 @@ const KEYS: &[(&str, &[&str], &str)] = &[
     ("event_time", &["idleness", "withidleness"], "idle_after"),
 ];
 
-/// A kind of word, the letters of one of others, and what stands for it here.
+/// Kinds of words, the normalized foreign word, and what to use here.
 const WORDS: &[(&str, &str, &str)] = &[
     ("step.contiguity", "strict", "next"),
     ("step.contiguity", "relaxed", "followed_by"),
@@ -50,7 +50,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("after_match", "skiptonextrow", "skip_to_next"),
 ];
 
-/// The aggregates of others.
+/// Foreign aggregate functions, and what to use here.
 const AGGREGATES: &[(&str, &str)] = &[
     ("cnt", "count"),
     ("mean", "avg"),
@@ -74,31 +74,31 @@ const AGGREGATES: &[(&str, &str)] = &[
     ("topk", "top"),
 ];
 
-/// A word without its case, dashes and the like: `oneOrMore`, `one_or_more` and `ONE OR MORE` are one.
+/// Normalizes a word by dropping case, dashes and the like: `oneOrMore`, `one_or_more` and `ONE OR MORE` become one.
 fn letters(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// What an unknown key of a table is called here.
+/// What to use here for an unknown key of a table.
 pub(crate) fn key(table: &str, name: &str) -> Option<String> {
     let name = letters(name);
     let found = KEYS.iter().find(|(of, words, _)| *of == table && words.contains(&name.as_str()))?;
     Some(found.2.to_owned())
 }
 
-/// What an unknown value is called here, of those that `table` lists.
+/// What to use here for an unknown value, among those that `table` lists.
 pub(crate) fn word(table: &str, text: &str) -> Option<&'static str> {
     let text = letters(text);
     WORDS.iter().find(|(of, word, _)| *of == table && *word == text).map(|(_, _, ours)| *ours)
 }
 
-/// What an unknown aggregate is called here.
+/// What to use here for an unknown aggregate.
 pub(crate) fn aggregate(name: &str) -> Option<&'static str> {
     let name = letters(name);
     AGGREGATES.iter().find(|(word, _)| *word == name).map(|(_, ours)| *ours)
 }
 
-/// What a duration in words, or as ISO 8601 has it, is written as here: `15 min` and `PT15M` are `15m`.
+/// A duration in words or in ISO 8601, written as it is here: `15 min` and `PT15M` become `15m`.
 pub(crate) fn duration(text: &str) -> Option<String> {
     let text = text.trim().to_lowercase();
     let of_time = text.strip_prefix("pt").unwrap_or(&text);

@@ -1,10 +1,10 @@
-//! The keys of mappings. The check for unknown keys and the printed reference both come from here.
+//! The keys of mappings. The check for unknown keys and the printed reference both use these tables.
 
 use std::fmt::Write as _;
 
 use super::not_yet;
 
-/// One key: its name, the type of its value, its default (empty if it must be given) and what it does.
+/// A key: its name, the type of its value, its default (empty if it is required) and what it does.
 #[derive(Clone, Copy)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
@@ -24,8 +24,8 @@ pub(crate) const fn key(name: &'static str, ty: &'static str, default: &'static 
     Key { name, ty, default, about }
 }
 
-/// The keys of these tables as Markdown: per mapping, the name, type, default and meaning of each key. Keys that are not in this version
-/// are left out.
+/// These tables as Markdown: for each mapping, the name, type, default and meaning of each key. Keys that this
+/// version does not support yet are left out.
 pub(crate) fn reference<'t>(tables: impl IntoIterator<Item = &'t Table>) -> String {
     let (mut text, mut title) = (String::new(), "");
     for table in tables {
@@ -34,7 +34,7 @@ pub(crate) fn reference<'t>(tables: impl IntoIterator<Item = &'t Table>) -> Stri
             continue;
         }
         if title == table.title {
-            // Further keys of the same mapping.
+            // More keys of the same mapping.
             text.truncate(text.trim_end().len() + 1);
         } else {
             let _ = writeln!(text, "## {}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |", table.title);

@@ -1,4 +1,5 @@
-//! YAML as job files have it: a tree that knows where everything stands, and readers that turn parts of it into values or problems.
+//! YAML as used by job files: a tree that knows the location of every node, and readers that turn parts of it into
+//! values or problems.
 //!
 //! Nothing here knows what a job is.
 

@@ -1,5 +1,5 @@
-//! Reading values out of the tree: each reader returns what it read with its place, or records a problem and returns nothing, so that one
-//! pass over a file finds everything that is wrong with it.
+//! Reads values from the tree. Each reader returns the value with its location, or records a problem and returns
+//! nothing, so that one pass over a file finds every problem.
 
 use std::collections::HashSet;
 use std::ops::RangeBounds;
@@ -22,12 +22,13 @@ pub(crate) struct Reader {
     broken: Broken,
 }
 
-/// The entries of sections that errors are known of. To look further into them would only bring follow-up mistakes.
+/// The entries of sections that are known to have errors. Analysing them further would only report consequences of
+/// those errors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Broken(HashSet<(&'static str, String)>);
 
 impl Broken {
-    /// Is an error known of this entry?
+    /// Whether this entry is known to have an error.
     pub(crate) fn has(&self, section: &'static str, name: &str) -> bool {
         self.0.contains(&(section, name.to_owned()))
     }
@@ -36,25 +37,26 @@ impl Broken {
 /// A mapping whose keys have been checked against its tables.
 pub(crate) struct Fields<'n> {
     entries: &'n [Entry],
-    /// What to point at when a key is missing: the key the mapping stands under.
+    /// Where to point if a key is missing: the key of the mapping itself.
     pub(crate) at: Span,
     /// What the mapping is, for messages: "stream `fails`".
     pub(crate) place: String,
-    /// Whether a key asks for something that is not in this version.
+    /// Whether a key asks for something that this version does not support yet.
     pub(crate) missing: bool,
-    /// The keys that unknown keys were probably meant to be, perhaps with a value: `times: { min: 1 }`.
+    /// The keys that unknown keys were probably meant to be, possibly with a value: `times: { min: 1 }`.
     meant: Vec<String>,
     /// How many keys are unknown.
     unknown: usize,
 }
 
 impl<'n> Fields<'n> {
-    /// The value of a key; a null counts as absent.
+    /// The value of a key. A null counts as absent.
     pub(crate) fn get(&self, key: &str) -> Option<&'n Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The same, where a null is a mistake: a `where` that some template has left empty must not let everything through.
+    /// The value of a key for which null is a mistake: a `where` that a template left empty must not let everything
+    /// through.
     pub(crate) fn written(&self, key: &str) -> Option<&'n Node> {
         self.entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
     }
@@ -64,17 +66,17 @@ impl<'n> Fields<'n> {
         self.entry(key).map(|entry| &entry.key.span)
     }
 
-    /// The keys given of these.
+    /// Those of `keys` that are given.
     pub(crate) fn given(&self, keys: &[&'static str]) -> Vec<&'static str> {
         keys.iter().copied().filter(|key| self.entry(key).is_some()).collect()
     }
 
-    /// Was an unknown key probably meant to be one of these?
+    /// Whether an unknown key was probably meant to be one of these.
     pub(crate) fn is_meant(&self, keys: &[&str]) -> bool {
         self.meant.iter().any(|meant| keys.iter().any(|key| meant.split(':').next() == Some(*key)))
     }
 
-    /// Are all keys known ones, or such as were probably meant to be one of these?
+    /// Whether every key is known, or was probably meant to be one of these.
     pub(crate) fn knows_all_but(&self, keys: &[&str]) -> bool {
         self.unknown == self.meant.iter().filter(|meant| keys.iter().any(|key| meant.split(':').next() == Some(*key))).count()
     }
@@ -84,7 +86,8 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// A key that is in none of the tables: what was meant by it, or else which there are.
+/// The problem of a key that is in none of the tables. It suggests the key that was probably meant, or else lists the
+/// valid ones.
 fn unknown_key(key: &Spanned<String>, tables: &[&'static Table], place: &str) -> Problem {
     let name = key.value.as_str();
     let known = || tables.iter().flat_map(|table| table.keys.iter().map(move |known| (table.name, known.name)));
@@ -100,7 +103,7 @@ fn unknown_key(key: &Spanned<String>, tables: &[&'static Table], place: &str) ->
 }
 
 impl Reader {
-    /// What `read` finds wrong is wrong with this entry of a section.
+    /// Runs `read` and attributes the errors it reports to this entry of a section.
     pub(crate) fn within<T>(&mut self, section: &'static str, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.problems.len();
         let read = read(self);
@@ -110,7 +113,7 @@ impl Reader {
         read
     }
 
-    /// The entries that errors are known of so far.
+    /// The entries known to have errors so far.
     pub(crate) fn broken(&self) -> &Broken {
         &self.broken
     }
@@ -119,13 +122,13 @@ impl Reader {
         self.problems.push(problem);
     }
 
-    /// Records an error and gives nothing.
+    /// Records an error and returns `None`.
     pub(crate) fn fail<T>(&mut self, span: &Span, message: impl Into<String>) -> Option<T> {
         self.push(span.problem(message));
         None
     }
 
-    /// "expected X, found Y".
+    /// Records the error "expected X, found Y".
     pub(crate) fn wrong<T>(&mut self, node: &Node, expected: &str) -> Option<T> {
         self.fail(&node.span, format!("expected {expected}, found {}", describe(node)))
     }
@@ -143,7 +146,7 @@ impl Reader {
         }
     }
 
-    /// A mapping with the keys of these tables.
+    /// A mapping whose keys are checked against these tables.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, at: &Span, tables: &[&'static Table], place: &str) -> Option<Fields<'n>> {
         let entries = self.entries(node, &format!("a mapping for {place}"))?;
         let mut missing = false;
@@ -165,12 +168,12 @@ impl Reader {
         Some(Fields { entries, at: at.clone(), place: place.to_owned(), missing, meant, unknown })
     }
 
-    /// A name of something that is written into records: any text but none at all.
+    /// The name of a field to be written into records: any non-empty text.
     pub(crate) fn field_name(&mut self, name: &Spanned<String>) -> Option<Spanned<String>> {
         if name.value.is_empty() { self.fail(&name.span, "a field needs a name") } else { Some(name.clone()) }
     }
 
-    /// The value of a key that must be there. If it is not, but a typo of it is, that has been said.
+    /// The value of a required key. If it is missing, reports that, unless a typo of it has already been reported.
     pub(crate) fn required<'n>(&mut self, fields: &Fields<'n>, key: &str) -> Option<&'n Node> {
         let found = fields.get(key);
         if found.is_none() && !fields.is_meant(&[key]) {
@@ -179,7 +182,7 @@ impl Reader {
         found
     }
 
-    /// Any text but null.
+    /// Any text that is neither null nor blank.
     pub(crate) fn text(&mut self, node: &Node, expected: &str) -> Option<Spanned<String>> {
         match &node.value {
             Value::Scalar { text, .. } if !node.is_null() && !text.trim().is_empty() => Some(Spanned::new(text.clone(), node.span.clone())),
@@ -187,13 +190,13 @@ impl Reader {
         }
     }
 
-    /// A name of a source or a stream.
+    /// The name of a source or a stream.
     pub(crate) fn name(&mut self, node: &Node) -> Option<Spanned<String>> {
         let text = self.text(node, "a name")?;
         self.checked_name(text)
     }
 
-    /// Lets a valid name pass.
+    /// Checks that a name is valid.
     pub(crate) fn checked_name(&mut self, text: Spanned<String>) -> Option<Spanned<String>> {
         if values::is_name(&text.value) {
             return Some(text);
@@ -201,7 +204,7 @@ impl Reader {
         self.fail(&text.span, format!("`{}` is no name: a name is letters, digits, `_` and `-`, and begins with no digit", text.value))
     }
 
-    /// One text or a list of them; empty only after a problem.
+    /// One text or a list of texts. Empty only after a problem.
     pub(crate) fn one_or_more(&mut self, node: &Node, expected: &str) -> Vec<Spanned<String>> {
         match &node.value {
             Value::List(items) if items.is_empty() => {
@@ -228,7 +231,7 @@ impl Reader {
         }
     }
 
-    /// A duration in a range.
+    /// A duration within a range.
     pub(crate) fn duration(&mut self, node: &Node, range: impl RangeBounds<SignedDuration>, rule: &str) -> Option<Spanned<SignedDuration>> {
         let Some(span) = scalar(node).and_then(values::parse_duration) else {
             if scalar(node).is_some_and(values::is_too_long) {
@@ -270,7 +273,7 @@ impl Reader {
         }
     }
 
-    /// A whole number in a range.
+    /// A whole number within a range.
     pub(crate) fn count(&mut self, node: &Node, low: u64, high: u64) -> Option<Spanned<u64>> {
         match scalar(node).and_then(|text| text.parse().ok()) {
             Some(count) if (low..=high).contains(&count) => Some(Spanned::new(count, node.span.clone())),
@@ -297,13 +300,13 @@ impl Reader {
         }
     }
 
-    /// `true`, for what can only be asked for.
+    /// The value `true`, for keys that can only be switched on.
     pub(crate) fn asked(&mut self, node: &Node, key: &str) -> Option<()> {
         let asked = self.bool(node)?;
         if asked.value { Some(()) } else { self.fail(&asked.span, format!("`{key}` can only be `true`")) }
     }
 
-    /// One of a few words; `table` lists the words that are not in this version.
+    /// One of several words. `table` lists the words that this version does not support yet.
     pub(crate) fn word<T: Copy>(&mut self, node: &Node, table: &'static str, words: &[(&'static str, T)]) -> Option<Spanned<T>> {
         let text = scalar(node);
         if let Some((_, value)) = words.iter().find(|(word, _)| text == Some(word)) {
@@ -334,7 +337,7 @@ impl Reader {
         }
     }
 
-    /// A scalar as YAML understands it.
+    /// A scalar, interpreted as YAML does.
     pub(crate) fn literal(&mut self, node: &Node) -> Option<Literal> {
         literal(node).or_else(|| self.wrong(node, "a single value"))
     }
@@ -355,7 +358,7 @@ fn literal(node: &Node) -> Option<Literal> {
     }
 }
 
-/// What a node is, for "found ...".
+/// A description of a node for "found ...".
 fn describe(node: &Node) -> String {
     match &node.value {
         _ if node.is_null() => "nothing".to_owned(),

@@ -1,7 +1,8 @@
-//! A located tree of a YAML document (JSON included).
+//! A tree of a YAML document (JSON included) with locations.
 //!
-//! The tree is built from the parser's events and stays small whatever the text does: depth and node count are bounded, an alias counts as
-//! a copy of what it names, and a document that would pass the bounds is refused with a problem at that place.
+//! The tree is built from the parser's events and stays small for any text: its depth and node count are bounded, an
+//! alias counts as a copy of what it names, and a document that exceeds the bounds is refused with a problem at that
+//! location.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,24 +13,24 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as Marks, Tag};
 use crate::text::Problem;
 use crate::text::{Source, Span, Spanned, Style};
 
-/// How deep lists and mappings may nest.
+/// The maximum nesting depth of lists and mappings.
 pub(crate) const MAX_DEPTH: usize = 64;
-/// How many nodes a document may have, copies by aliases included.
+/// The maximum number of nodes in a document, including copies made by aliases.
 pub(crate) const MAX_NODES: usize = 20_000;
-/// The longest text taken.
+/// The maximum length of the text, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// A node and where it stands.
+/// A node with its location.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
 }
 
-/// What a node is.
+/// The content of a node.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    /// Its text; `plain` if it stood without quotes and so may mean a number, a boolean or null.
+    /// Its text. `plain` if it is unquoted, so that it may mean a number, a boolean or null.
     Scalar {
         text: String,
         plain: bool,
@@ -38,7 +39,7 @@ pub(crate) enum Value {
     Map(Vec<Entry>),
 }
 
-/// A key of a mapping with its value. Keys of one mapping are distinct.
+/// A key of a mapping with its value. The keys of a mapping are distinct.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: Spanned<String>,
@@ -47,12 +48,12 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// Whether this stands for nothing: `~`, `null` or no text at all.
+    /// Whether this means null: `~`, `null` or no text at all.
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// Nodes in this tree and its depth.
+    /// The number of nodes in this tree, and its depth.
     fn measure(&self) -> (usize, usize) {
         let children = |nodes: &mut dyn Iterator<Item = &Self>| {
             nodes.fold((1, 0), |(count, depth), node| {
@@ -69,7 +70,7 @@ impl Node {
     }
 }
 
-/// The tree of the text from `base` on; `None` if it has none, which is a problem except for an empty text.
+/// Parses the text from `base` on. `None` if it can't be parsed, which is a problem, or if it is empty, which is not.
 pub(crate) fn parse(source: &Arc<Source>, base: usize, problems: &mut Vec<Problem>) -> Option<Node> {
     let text = source.text.get(base..).unwrap_or_default();
     let base = base + text.len() - text.trim_start_matches('\u{feff}').len();
@@ -93,8 +94,8 @@ pub(crate) fn parse(source: &Arc<Source>, base: usize, problems: &mut Vec<Proble
     }
 }
 
-/// The text in which a character written as two escapes of UTF-16, as JSON has them (`\ud83d\ude00`), is one escape of YAML; and the byte offset in the
-/// source of each of its characters.
+/// Joins surrogate pairs: a character that JSON writes as two UTF-16 escapes (`\ud83d\ude00`) becomes one YAML
+/// escape. Also returns the byte offset in the source of each character of the result.
 fn join_surrogates(text: &str, base: usize) -> (Cow<'_, str>, Vec<usize>) {
     const LENGTH: usize = r"\ud83d\ude00".len();
     let mut joined = String::new();
@@ -123,7 +124,7 @@ fn join_surrogates(text: &str, base: usize) -> (Cow<'_, str>, Vec<usize>) {
     if copied == 0 { (Cow::Borrowed(text), offsets) } else { (Cow::Owned(joined), offsets) }
 }
 
-/// The character that two escapes of UTF-16 are.
+/// Decodes a pair of UTF-16 escapes to a character.
 fn surrogates(escapes: &str) -> Option<char> {
     let unit = |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?, 16).ok();
     let (high, low) = escapes.split_at_checked(escapes.len() / 2)?;
@@ -136,7 +137,7 @@ fn surrogates(escapes: &str) -> Option<char> {
 
 type Stop = Box<Problem>;
 
-/// A list or mapping whose end has not come.
+/// A list or mapping that is not closed yet.
 struct Open {
     anchor: usize,
     span: Span,
@@ -145,13 +146,14 @@ struct Open {
 
 enum Items {
     List(Vec<Node>),
-    /// Entries, and the key whose value comes next. The inner `None` is a key that was refused: its value is dropped.
+    /// The entries, and the key whose value comes next. The inner `None` is a key that was refused: its value is
+    /// dropped.
     Map(Vec<Entry>, Option<Option<(Spanned<String>, bool)>>),
 }
 
 struct Builder<'a> {
     source: &'a Arc<Source>,
-    /// Byte offsets of the characters: the parser counts in characters.
+    /// The byte offset of each character: the parser counts in characters.
     offsets: Vec<usize>,
     stack: Vec<Open>,
     root: Option<Node>,
@@ -168,7 +170,7 @@ impl Builder<'_> {
             let (event, marks) = next.map_err(|error| {
                 let at = self.offset(error.marker().index());
                 let at = self.source.span(at..at);
-                // The parser has a bound of its own where it reads ahead of its events.
+                // The parser has its own bound where it reads ahead of its events.
                 let too_deep = error.info() == "recursion limit exceeded";
                 Box::new(if too_deep { Self::too_deep(&at) } else { at.problem(format!("not YAML: {}", error.info())) })
             })?;
@@ -214,7 +216,7 @@ impl Builder<'_> {
         self.source.span(self.offset(marks.start.index())..self.offset(marks.end.index()))
     }
 
-    /// The span of a scalar, with the place where its content begins.
+    /// The span of a scalar, with the offset of its content.
     fn scalar_span(&self, marks: Marks, value: &str, style: ScalarStyle) -> Span {
         let span = self.span(marks);
         let span = self.source.span(span.range().start..span.range().start + span.text().trim_end().len());
@@ -226,7 +228,7 @@ impl Builder<'_> {
             ScalarStyle::Plain => Some((start, Style::Plain)),
             ScalarStyle::SingleQuoted => text.find('\'').map(|quote| (start + quote + 1, Style::Single)),
             ScalarStyle::DoubleQuoted => text.find('"').map(|quote| (start + quote + 1, Style::Double)),
-            // The parser lets an untagged block begin behind its header.
+            // For the parser, an untagged block starts after its header.
             ScalarStyle::Literal | ScalarStyle::Folded if text.starts_with(['|', '>', '&', '!']) => {
                 text.find('\n').map(|end| (start + end + 1, Style::Block))
             }
@@ -238,7 +240,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Refuses tags but those of YAML itself; says whether the tag makes the scalar text.
+    /// Refuses tags other than YAML's own. Returns whether the tag makes the scalar text.
     fn check_tag(&mut self, tag: Option<&Tag>, marks: Marks) -> bool {
         match tag {
             None => false,
@@ -273,7 +275,7 @@ impl Builder<'_> {
         self.add(Node { span, value }, open.anchor)
     }
 
-    /// A copy of what an anchor names.
+    /// Copies the node that an anchor names.
     fn alias(&mut self, anchor: usize, marks: Marks) -> Result<Node, Stop> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(Box::new(self.span(marks).problem("an alias inside of what it names")));
@@ -294,7 +296,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a finished node to its parent.
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
         self.nodes += 1;
         self.bounded(&node.span)?;

@@ -1,4 +1,4 @@
-//! The small languages of single values: durations, sizes, names, numbers. Pure functions from text.
+//! The syntax of single values: durations, sizes, names and numbers. Pure functions of the text.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const BYTES: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Reads a duration as everywhere else, such as `500ms`, `1h30m`, `7d`, `-5m` or `0`; below 292 years.
+/// Parses a duration such as `500ms`, `1h30m`, `7d`, `-5m` or `0`. It must be shorter than 292 years.
 ///
 /// ```
 /// use tidegate_jobs::file::{duration_text, parse_duration};
@@ -34,12 +34,12 @@ pub fn parse_duration(text: &str) -> Option<SignedDuration> {
     duration::parse(text).filter(|span| i64::try_from(span.as_nanos()).is_ok())
 }
 
-/// Is this a duration that only is too long for [`parse_duration`]?
+/// Whether this is a valid duration that is too long for [`parse_duration`].
 pub(crate) fn is_too_long(text: &str) -> bool {
     duration::parse(text).is_some() && parse_duration(text).is_none()
 }
 
-/// Writes a duration as [`parse_duration`] reads it; what is below a microsecond is cut.
+/// Writes a duration in the syntax of [`parse_duration`]. Fractions of a microsecond are dropped.
 #[must_use]
 pub fn duration_text(span: SignedDuration) -> String {
     let mut left = span.as_nanos().unsigned_abs();
@@ -54,17 +54,17 @@ pub fn duration_text(span: SignedDuration) -> String {
     if text.len() <= usize::from(span.is_negative()) { "0s".to_owned() } else { text }
 }
 
-/// A duration that is not negative: the reader has seen to it.
+/// Converts a duration that the reader has checked not to be negative.
 pub(crate) fn unsigned(duration: SignedDuration) -> Duration {
     Duration::try_from(duration).unwrap_or_default()
 }
 
-/// Whole milliseconds.
+/// The duration in whole milliseconds.
 pub(crate) fn millis(duration: SignedDuration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Reads a size in bytes: `64KiB`, `512MiB`, `2GB`, `1048576`.
+/// Parses a size in bytes: `64KiB`, `512MiB`, `2GB`, `1048576`.
 ///
 /// ```
 /// assert_eq!(tidegate_jobs::file::parse_size("64KiB"), Some(65_536));
@@ -78,13 +78,15 @@ pub fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// Whether this can name a source, a stream, a sink: letters of any script, digits, `_` and `-`, the first no digit and no `-`.
+/// Whether this can name a source, a stream or a sink: letters of any script, digits, `_` and `-`, not starting with
+/// a digit or `-`.
 pub(crate) fn is_name(text: &str) -> bool {
     let mut letters = text.chars();
     letters.next().is_some_and(|c| c.is_alphabetic() || c == '_') && letters.all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
-/// The longest name of a job: it names directories and files, some with more behind it, and file systems take 255 bytes.
+/// The maximum length of a job name. It becomes part of directory and file names, which file systems limit to 255
+/// bytes.
 pub(crate) const MAX_JOB_NAME: usize = 128;
 
 /// Whether this can name a job: `[a-z0-9-]+`.
@@ -92,10 +94,10 @@ pub(crate) fn is_job_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// A plain scalar as YAML understands it.
+/// A plain scalar, interpreted as YAML does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
-    /// Nothing.
+    /// Null.
     Null,
     /// `true` or `false`.
     Bool(bool),
@@ -108,7 +110,7 @@ pub enum Literal {
 }
 
 impl Literal {
-    /// The value of a scalar; in quotes it is always text.
+    /// The value of a scalar. Quoted text is always a string.
     pub(crate) fn read(text: &str, plain: bool) -> Self {
         if !plain {
             return Self::String(text.to_owned());
@@ -122,7 +124,7 @@ impl Literal {
     }
 }
 
-/// A number in decimal; `1_000` is text, as are `inf` and `nan`.
+/// Parses a decimal number. `1_000` is text, and so are `inf` and `nan`.
 fn number(text: &str) -> Option<Literal> {
     if let Ok(int) = text.parse::<i64>() {
         return Some(Literal::Int(int));

@@ -1,4 +1,4 @@
-//! Octets in JSON: base64 with the standard alphabet and padding, as protobuf and CEL map them.
+//! Byte strings in JSON: base64 with the standard alphabet and padding, as protobuf and CEL map them.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -15,7 +15,7 @@ pub(super) fn encode(octets: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// The octets that `text` stands for.
+/// Decodes base64. `None` if `text` is not valid.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').as_bytes();
     if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {

@@ -1,4 +1,4 @@
-//! How the text or number that a field arrives as becomes a value of its type.
+//! Converts the text or number of a field into a value of the field's type.
 
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
@@ -8,39 +8,40 @@ use super::rfc3339::{instant, or_never};
 use super::{Digits, TextTime, duration};
 use crate::{Decimal, Type, Value};
 
-/// The conversion of one field. From text (csv, regex, text) an empty cell is null; but an empty text for `String` and no octets for `Bytes`.
+/// The conversion of one field. In text formats (csv, regex, text) an empty cell is null, except that it is the empty
+/// text for `String` and an empty byte string for `Bytes`.
 #[derive(Clone, Debug)]
 pub enum Conversion {
-    /// `true` or `false`; from text in any case, also `1` and `0`.
+    /// `true` or `false`. In text formats, any case is accepted, as are `1` and `0`.
     Bool,
-    /// A signed 64-bit integer; also a number such as `3.0`.
+    /// A signed 64-bit integer. Whole numbers such as `3.0` are accepted.
     Int,
     /// A float.
     Double,
-    /// A decimal with these digits, exact: a number, in JSON also text.
+    /// A decimal with these digits, never rounded. JSON may give it as a number or as text.
     Decimal(Digits),
     /// UTF-8 text.
     String,
-    /// Octets: base64 in JSON, in text formats the octets of the cell as they are.
+    /// A byte string: base64 in JSON, the raw bytes of the cell in text formats.
     Bytes,
-    /// RFC 3339 text (UTC if it has no offset), or a number of milliseconds since 1970, unless it is more likely one of seconds. The last 26 hours of the year
-    /// 9999 are all the same: never.
+    /// RFC 3339 text (UTC if it has no offset), or milliseconds since 1970. A number that is more likely seconds is
+    /// refused. All times in the last 26 hours of the year 9999 mean "never".
     Timestamp,
-    /// A number since 1970, in a unit.
+    /// A number since 1970, in this unit.
     TimestampIn(TimeUnit),
-    /// Text in a format of its own.
+    /// Text in a custom time format.
     TextTime(Box<TextTime>),
     /// Text such as `1h30m`, or a number of milliseconds.
     Duration,
-    /// A list; from text, as JSON.
+    /// A list; in text formats, as JSON.
     List,
-    /// A map; from text, as JSON.
+    /// A map; in text formats, as JSON.
     Map,
-    /// Whatever comes; from text, text.
+    /// A value of any type; in text formats always text.
     Any,
 }
 
-/// A unit of times given as numbers.
+/// The unit of times given as numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeUnit {
     /// Seconds.
@@ -55,7 +56,7 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// The unit called `s`, `ms`, `us` or `ns`.
+    /// The unit named `s`, `ms`, `us` or `ns`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -67,7 +68,7 @@ impl TimeUnit {
         })
     }
 
-    /// `v` of this unit in milliseconds, rounded down; none if that is too large.
+    /// `v` in this unit as milliseconds, rounded down. `None` on overflow.
     #[must_use]
     #[inline]
     pub fn to_ms(self, v: i64) -> Option<i64> {
@@ -79,12 +80,12 @@ impl TimeUnit {
         }
     }
 
-    /// `v` of this unit in milliseconds, rounded down; none if that is too large, or no number.
+    /// `v` in this unit as milliseconds, rounded down. `None` on overflow or for NaN.
     pub(super) fn fractional_to_ms(self, v: f64) -> Option<i64> {
         whole((v * (self.nanos() / 1e6)).floor())
     }
 
-    /// The instant `v` of this unit after 1970.
+    /// The instant `v` units after 1970.
     pub(super) fn instant(self, v: i64) -> Option<Timestamp> {
         let (exact, per_second) = match self {
             Self::Seconds => (Timestamp::from_second(v), 1),
@@ -95,12 +96,12 @@ impl TimeUnit {
         or_never(exact.ok(), v.div_euclid(per_second))
     }
 
-    /// The instant `v` of this unit after 1970, to the nanosecond where a float is that fine.
+    /// The instant `v` units after 1970, to the nanosecond as far as a float is that precise.
     pub(super) fn fractional_instant(self, v: f64) -> Option<Timestamp> {
         if let Some(whole) = whole(v) {
             return self.instant(whole);
         }
-        // Whole and fraction apart: seconds since 1970 and nanoseconds together do not fit the 53 bits of a float.
+        // Split whole and fraction: seconds since 1970 with nanoseconds do not fit the 53 bits of a float.
         let whole_part = whole(v.floor()).and_then(|v| self.instant(v))?;
         let fraction = ((v - v.floor()) * self.nanos()).round();
         whole_part.checked_add(SignedDuration::from_nanos(whole(fraction)?)).ok()
@@ -119,17 +120,17 @@ impl TimeUnit {
 /// `v` as an integer, if it is one.
 #[inline]
 pub(super) fn whole(v: f64) -> Option<i64> {
-    // 2^63 is the first float past i64; -2^63 is in it.
+    // 2^63 is the first float beyond the range of i64, while -2^63 is in it.
     (v.fract() == 0.0 && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&v)).then_some(v as i64)
 }
 
-/// A value's text for a message.
+/// A value's text, quoted for an error message.
 pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", cut(text, 60))
 }
 
 impl Conversion {
-    /// The names that [`Conversion::named`] knows, besides `decimal(p, s)`.
+    /// The names that [`Conversion::named`] accepts, besides `decimal(p, s)`.
     pub const NAMES: [&str; 14] = [
         "bool",
         "int",
@@ -147,7 +148,7 @@ impl Conversion {
         "any",
     ];
 
-    /// The conversion a schema calls by this name. (Times in a format of their own are a [`TextTime`].)
+    /// The conversion that a schema calls by this name. [`TextTime`] has no name here.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -168,7 +169,7 @@ impl Conversion {
         })
     }
 
-    /// The type of the values.
+    /// The type of the converted values.
     #[must_use]
     pub fn ty(&self) -> Type {
         match self {
@@ -186,7 +187,7 @@ impl Conversion {
         }
     }
 
-    /// What a message says was expected.
+    /// What was expected, for error messages.
     pub(super) fn expected(&self) -> String {
         match self {
             Self::Bool => "a bool".into(),
@@ -208,10 +209,10 @@ impl Conversion {
         }
     }
 
-    /// The value that the text of a cell stands for.
+    /// Converts the text of a cell.
     ///
     /// # Errors
-    /// It stands for none of this type: a sentence.
+    /// Describes why the text can't be converted.
     pub fn of_text(&mut self, text: &[u8]) -> Result<Value, String> {
         if let Self::Bytes = self {
             return Ok(Value::Bytes(text.into()));
@@ -267,7 +268,7 @@ impl Conversion {
         })
     }
 
-    /// The value that text in JSON stands for; there text is never a number.
+    /// Converts JSON text, which never counts as a number except for decimals.
     pub(super) fn of_json_text(&mut self, text: &str) -> Option<Value> {
         match self {
             Self::String | Self::Any => Some(Value::String(CompactString::new(text))),
@@ -279,7 +280,7 @@ impl Conversion {
         }
     }
 
-    /// The value that an integer in JSON stands for.
+    /// Converts a JSON integer.
     #[inline]
     pub(super) fn of_int(&self, v: i64) -> Option<Value> {
         match self {
@@ -294,7 +295,7 @@ impl Conversion {
         }
     }
 
-    /// The value that a number with decimals or an exponent in JSON stands for.
+    /// Converts a JSON number with a fraction or an exponent.
     #[inline]
     pub(super) fn of_double(&self, v: f64) -> Option<Value> {
         match self {
@@ -310,19 +311,20 @@ impl Conversion {
     }
 }
 
-/// A float. A number that is too large is none, and not infinity, which has a name of its own.
+/// Parses a float. A finite number too large for a float is refused rather than read as infinity, which has a name of
+/// its own.
 fn double(text: &str) -> Option<f64> {
     let v: f64 = text.parse().ok()?;
     (v.is_finite() || !text.bytes().any(|b| b.is_ascii_digit())).then_some(v)
 }
 
-/// May this be a number of seconds? From 1980 to 2100 these are days early in 1970 if they are taken for milliseconds: which is meant, only a
-/// schema can say.
+/// Whether this may be a number of seconds. The seconds of 1980 to 2100, taken as milliseconds, fall into early 1970.
+/// Only a schema can say which unit is meant.
 fn is_ambiguous(v: f64) -> bool {
     (315_532_800.0..4_102_444_800.0).contains(&v)
 }
 
-/// The instant that a number in text means.
+/// The instant that a number in text form denotes.
 fn numeric(text: &str, unit: TimeUnit) -> Option<Timestamp> {
     match text.parse::<i64>() {
         Ok(v) => unit.instant(v),
@@ -335,7 +337,7 @@ fn whole_number_too_large(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The complaint about an integer past 64 bits.
+/// The error for an integer that exceeds 64 bits.
 pub(super) fn too_large(number: &str) -> String {
     format!("{} does not fit an int (64 bits, signed)", cut(number, 60))
 }

@@ -1,21 +1,23 @@
-//! How many digits the decimals of a field have.
+//! The number of digits of a decimal field.
 
 use std::fmt;
 
 use crate::Decimal;
 
-/// The digits of the decimals of a field: as they come, or `decimal(p, s)`, at most `p` digits with exactly `s` of them behind the point.
+/// The digits of a decimal field: as they arrive, or `decimal(p, s)`: at most `p` digits, exactly `s` of them after
+/// the decimal point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digits(Option<(u8, u8)>);
 
 impl Digits {
-    /// Numbers of at most `precision` digits, of which `scale` lie behind the point. None if there are no decimals of that kind.
+    /// Numbers of at most `precision` digits, `scale` of them after the decimal point. `None` if decimals can't have
+    /// these digits.
     #[must_use]
     pub fn new(precision: u8, scale: u8) -> Option<Self> {
         ((1..=Decimal::DIGITS).contains(&precision) && scale <= precision).then_some(Self(Some((precision, scale))))
     }
 
-    /// The digits that a schema calls `decimal` or `decimal(12, 2)`.
+    /// Parses the type names `decimal` and `decimal(12, 2)` of a schema.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let rest = name.strip_prefix("decimal")?;
@@ -26,7 +28,7 @@ impl Digits {
         Self::new(precision.trim().parse().ok()?, scale.trim().parse().ok()?)
     }
 
-    /// The number with the digits that are wanted. None if it has more: nothing is rounded.
+    /// The number with the digits of this field. `None` if it has more: nothing is rounded.
     #[must_use]
     pub fn of(self, number: Decimal) -> Option<Decimal> {
         let Some((precision, scale)) = self.0 else { return Some(number) };

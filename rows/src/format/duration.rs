@@ -1,4 +1,4 @@
-//! Spans of time as text: `500ms`, `5s`, `1h30m`, `7d`, `-1.5s`.
+//! Durations as text: `500ms`, `5s`, `1h30m`, `7d`, `-1.5s`.
 
 use jiff::SignedDuration;
 
@@ -13,8 +13,9 @@ const UNITS: [(&str, i128); 8] = [
     ("d", 86_400_000_000_000),
 ];
 
-/// The span that `text` means: numbers, whole or with decimals, each followed by `ns us ms s m h` or `d`; one sign before all of it. A bare `0` needs no
-/// unit. But for days, which are ours, this is what Go and CEL read. What is smaller than a nanosecond is dropped.
+/// Parses a duration: numbers, whole or with a fraction, each followed by one of the units `ns us ms s m h d`, with
+/// one optional sign before them all. A bare `0` needs no unit. Apart from days, which are our extension, this is the
+/// syntax of Go and CEL. Fractions of a nanosecond are dropped.
 #[must_use]
 pub fn parse(text: &str) -> Option<SignedDuration> {
     let (negative, mut rest) = match text.strip_prefix('-') {
@@ -47,14 +48,14 @@ fn amount(number: &str, unit: i128) -> Option<i128> {
     if whole.is_empty() && decimals.is_empty() || decimals.contains('.') {
         return None;
     }
-    // More than 18 decimals say nothing of nanoseconds, whatever the unit.
+    // Digits past the 18th don't affect the nanoseconds, whatever the unit.
     let decimals = decimals.get(..18).unwrap_or(decimals);
     let digits = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u64>().ok() };
     let part = i128::from(digits(decimals)?) * unit / 10_i128.pow(decimals.len() as u32);
     i128::from(digits(whole)?).checked_mul(unit)?.checked_add(part)
 }
 
-/// Appends the span in seconds, such as `1.5s`: exact, and read back by [`parse`].
+/// Appends the duration in seconds, such as `1.5s`. It is exact and can be read by [`parse`].
 pub fn print(span: SignedDuration, out: &mut Vec<u8>) {
     if span.is_negative() {
         out.push(b'-');

@@ -1,4 +1,4 @@
-//! The layout of a row format: its fields, how each is converted, which one is the event time.
+//! The layout of a row format: its fields, their conversions, and which one holds the event time.
 
 use super::{Conversion, Decoded, TimeUnit};
 use crate::{Field, Row, Schema, Type, Value};
@@ -12,7 +12,7 @@ pub struct Layout {
     watermark_field: Option<String>,
 }
 
-/// Where a record's event time stands.
+/// Where a record's event time is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventTime {
     /// The slot of the field.
@@ -25,14 +25,14 @@ impl EventTime {
     /// The event time in `row`, in milliseconds since 1970.
     ///
     /// # Errors
-    /// The row has none, or one that is no time: a sentence that calls the field `name`.
+    /// The field is null or missing, or not a time. The message calls the field `name`.
     pub fn of(self, row: &Row, name: &str) -> Result<i64, String> {
         let wrong = |what: &str| Err(format!("field `{name}`: {what}, and so no event time"));
         let ms = match row.get(self.slot) {
             Value::Timestamp(t) => Some(floor_ms(*t)),
             Value::Int(v) => self.unit.to_ms(*v),
             Value::Double(v) => self.unit.fractional_to_ms(*v),
-            // A field without a type, or of text formats.
+            // The field has no type, or the format is a text format.
             Value::String(text) => match (text.parse(), text.parse()) {
                 (Ok(v), _) => self.unit.to_ms(v),
                 (_, Ok(v)) => self.unit.fractional_to_ms(v),
@@ -44,7 +44,7 @@ impl EventTime {
             Value::Null => return Err(format!("field `{name}` is missing or null, and so the event time")),
             other => return wrong(&format!("a {} is not a timestamp", other.type_of())),
         };
-        // Beyond the least number lies nothing, so that it can mark records without a time.
+        // `i64::MIN` is reserved: it marks records without an event time.
         match ms.filter(|ms| *ms != i64::MIN) {
             Some(ms) => Ok(ms),
             None => wrong("the number is out of range"),
@@ -52,19 +52,19 @@ impl EventTime {
     }
 }
 
-/// What the name of a field stands for.
+/// The meaning of a field name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     Slot(usize),
-    /// The watermark, which may have a slot as well.
+    /// The watermark, which may also have a slot.
     Watermark(Option<usize>),
-    /// It goes into the rest.
+    /// The field goes into the rest.
     Rest,
     Skip,
 }
 
 impl Layout {
-    /// A layout of these fields. A later field of a name already taken is dropped.
+    /// A layout of these fields. If a name repeats, only the first field with it is kept.
     pub fn new(fields: impl IntoIterator<Item = (impl Into<String>, Conversion)>) -> Self {
         let mut layout = Self::default();
         for (name, conversion) in fields {
@@ -75,12 +75,13 @@ impl Layout {
         layout
     }
 
-    /// A layout without a schema: fields of any type.
+    /// A layout without a schema: the fields may hold any type.
     pub fn untyped(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::new(names.into_iter().map(|name| (name, Conversion::Any)))
     }
 
-    /// A layout of records that bring their own fields: those of these names get slots, if a record has them, and the others go into the rest.
+    /// A layout for records that name their own fields. The fields in `names` get optional slots, and all others go
+    /// into the rest.
     pub fn open(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut layout = Self { schema: Schema::open(), conversions: vec![Conversion::Map], ..Self::default() };
         for name in names {
@@ -91,30 +92,30 @@ impl Layout {
         layout
     }
 
-    /// Takes event time from `field`; the unit matters if it holds numbers.
+    /// Takes the event time from `field`. The unit applies if the field holds numbers.
     ///
     /// # Errors
-    /// There is no such field, or it can't hold a time.
+    /// There is no such field, or its type can't hold a time.
     pub fn with_event_time(mut self, field: &str, unit: TimeUnit) -> Result<Self, String> {
         let slot = self.schema.slot(field).ok_or_else(|| format!("there is no field `{field}` to take event time from"))?;
         let ty = self.conversions[slot].ty();
         if !matches!(ty, Type::Timestamp | Type::Int | Type::Double | Type::Any) {
             return Err(format!("field `{field}` is of type {ty}: event time is taken from a timestamp or a number"));
         }
-        // A record without it is a bad one.
+        // A record without the field is a bad record.
         self.schema.require(field, ty);
         self.event_time = Some(EventTime { slot, unit });
         Ok(self)
     }
 
-    /// Takes a line that carries only `field` as a watermark, in the unit of event time.
+    /// Treats a line that has only `field` as a watermark, in the unit of event time.
     #[must_use]
     pub fn with_watermark_field(mut self, field: impl Into<String>) -> Self {
         self.watermark_field = Some(field.into());
         self
     }
 
-    /// What a field of this name stands for.
+    /// The meaning of a field name.
     pub(super) fn meaning(&self, name: &str) -> Meaning {
         let slot = self.schema.slot(name);
         match slot {
@@ -131,7 +132,7 @@ impl Layout {
         &self.schema
     }
 
-    /// Where event time stands.
+    /// Where the event time is found.
     #[must_use]
     pub fn event_time(&self) -> Option<EventTime> {
         self.event_time
@@ -143,7 +144,7 @@ impl Layout {
         self.watermark_field.as_deref()
     }
 
-    /// The conversions in slot order. They are mutable for their caches; a decoder has a layout of its own.
+    /// The conversions in slot order. They are mutable because they have caches; each decoder owns its layout.
     pub(super) fn conversions(&mut self) -> &mut [Conversion] {
         &mut self.conversions
     }
@@ -152,21 +153,21 @@ impl Layout {
         self.schema.field(slot).map_or("", |f| &f.name)
     }
 
-    /// Converts the text of a field; an error names it.
+    /// Converts the text of a field. An error names the field.
     pub(super) fn convert(&mut self, slot: usize, text: &[u8]) -> Result<Value, String> {
         self.conversions[slot].of_text(text).map_err(|e| format!("field `{}`: {e}", self.name(slot)))
     }
 
-    /// The record of `row`, with its event time.
+    /// Makes a record of `row`, with its event time.
     pub(super) fn record(&self, row: Row) -> Result<Decoded<Row>, String> {
         let time = self.event_time.map(|event_time| event_time.of(&row, self.name(event_time.slot))).transpose()?;
         Ok(Decoded::Record { time, value: row })
     }
 
-    /// The watermark that a line carrying only `value` sets.
+    /// The watermark set by a line that has only `value`.
     pub(super) fn watermark(&self, value: Value) -> Result<Decoded<Row>, String> {
         let event_time = EventTime { slot: 0, unit: self.event_time.map_or(TimeUnit::Millis, |e| e.unit) };
-        // The end of time stays the end of time in every unit.
+        // `i64::MAX` means the end of time in every unit.
         if value == Value::Int(i64::MAX) || value.as_str().is_some_and(|text| text.parse() == Ok(i64::MAX)) {
             return Ok(Decoded::Watermark(i64::MAX));
         }
@@ -175,7 +176,7 @@ impl Layout {
     }
 }
 
-/// Milliseconds since 1970, rounded down also before that.
+/// Milliseconds since 1970, rounded down, also before 1970.
 pub(super) fn floor_ms(t: jiff::Timestamp) -> i64 {
     let below = t.subsec_nanosecond() % 1_000_000 < 0;
     t.as_millisecond() - i64::from(below)

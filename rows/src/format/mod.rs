@@ -1,11 +1,12 @@
-//! Formats: what the bytes of a line mean, and how a record becomes bytes again.
+//! Formats: how the bytes of a line are decoded, and how records are encoded.
 //!
-//! A [`Format`] is the description; each file or stream gets a [`Decoder`] of its own from it, which may keep buffers and caches. A decoder
-//! sees one line at a time, without its end, and relies on nothing else. An [`Encoder`] appends whole lines to a buffer it is given.
+//! A [`Format`] is a description from which each file or stream gets its own [`Decoder`], which may keep buffers and
+//! caches. A decoder sees one line at a time, without its line ending, and must not rely on anything else. An
+//! [`Encoder`] appends whole lines to a buffer.
 //!
 //! Avro has no lines: see [`avro`].
 //!
-//! Row formats share a [`Layout`]: the fields, how each is converted, and which one is the event time.
+//! Row formats share a [`Layout`]: the fields, their conversions, and which one holds the event time.
 
 pub mod avro;
 mod base64;
@@ -39,69 +40,70 @@ pub use text::{TextDecoder, TextEncoder, TextFormat, TextPart};
 pub use text_time::TextTime;
 pub use typed::{JsonLines, JsonLinesDecoder, JsonLinesEncoder};
 
-/// The description of a format; makes a decoder for every input.
+/// The description of a format, which makes a decoder for every input.
 pub trait Format: Send + Sync + 'static {
-    /// What a line becomes.
+    /// The decoded value of a line.
     type Item: Send + 'static;
     /// The decoder of one input.
     type Decoder: Decoder<Item = Self::Item> + 'static;
 
-    /// A decoder for a new input.
+    /// Makes a decoder for a new input.
     fn decoder(&self) -> Self::Decoder;
 
-    /// Do the records carry an event time? Files of such records are merged by it.
+    /// Whether records carry an event time. Files of such records are merged by it.
     fn timed(&self) -> bool;
 }
 
 /// Decodes the lines of one input, in order.
 pub trait Decoder: Send {
-    /// What a line becomes.
+    /// The decoded value of a line.
     type Item;
 
-    /// Is offered the first line of its input. True if it took it, as a header.
+    /// Offers the decoder the first line of its input. Returns true if it consumed the line as a header.
     ///
     /// # Errors
-    /// The input can't be read in this format at all.
+    /// The input can't be read in this format.
     fn header(&mut self, _line: &[u8]) -> Result<bool, String> {
         Ok(false)
     }
 
-    /// Decodes a line, which comes without its end.
+    /// Decodes a line, given without its line ending.
     ///
     /// # Errors
-    /// What is wrong with the line: a sentence with the field, its value and the type expected.
+    /// Describes what is wrong with the line: the field, its value and the expected type.
     fn decode(&mut self, line: &[u8]) -> Result<Decoded<Self::Item>, String>;
 }
 
-/// What a line was.
+/// A decoded line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded<T> {
     /// A record.
     Record {
-        /// Its event time in milliseconds since 1970, if the format tells it.
+        /// Its event time in milliseconds since 1970, if the format provides one.
         time: Option<i64>,
         /// The record itself.
         value: T,
     },
-    /// No record, but word of how far event time has come, in milliseconds since 1970; `i64::MAX` is its end.
+    /// A watermark: event time has advanced to this many milliseconds since 1970. `i64::MAX` is the end of time.
     Watermark(i64),
     /// Nothing: a blank line.
     Nothing,
 }
 
-/// Encodes values of `T`, a line or more each. Appends to a buffer that is reused, so that no value costs an allocation.
+/// Encodes values of `T` as one or more lines each. It appends to a reused buffer, so that no value costs an
+/// allocation.
 pub trait Encoder<T>: Clone + Send + Sync + 'static {
-    /// What stands before the first value of a file.
+    /// Appends what precedes the first value of a file.
     fn header(&self, _out: &mut Vec<u8>) {}
 
-    /// Appends `value`, with the end of its line.
+    /// Appends `value`, including its line ending.
     fn encode(&self, value: &T, out: &mut Vec<u8>);
 
-    /// The extension of a file of such lines.
+    /// The file name extension of such files.
     fn extension(&self) -> &'static str;
 }
 
-/// Is there nothing but white space on this line?
+/// Whether the line contains only white space.
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
@@ -111,7 +113,7 @@ pub fn plain(value: &Value, out: &mut Vec<u8>) {
     print::plain(value, Timestamps::Iso, out);
 }
 
-/// Appends a value as plain text; null is `null`.
+/// Appends a value as plain text. Null is `null`.
 pub fn plain_as(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     match value {
         Value::Null | Value::Absent => out.extend_from_slice(b"null"),
@@ -119,7 +121,7 @@ pub fn plain_as(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     }
 }
 
-/// The first `max` characters of `text`, with an ellipsis if that is not all: for messages.
+/// The first `max` characters of `text`, followed by an ellipsis if anything was cut off. For messages.
 #[must_use]
 pub fn cut(text: &str, max: usize) -> std::borrow::Cow<'_, str> {
     match text.char_indices().nth(max) {

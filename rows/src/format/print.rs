@@ -1,4 +1,4 @@
-//! Values as text, the same in every encoder: into a buffer, without allocating.
+//! Values as text, shared by all encoders. They are printed into a buffer without allocating.
 
 use std::io::Write;
 
@@ -11,14 +11,14 @@ use crate::{Decimal, Value};
 /// How timestamps are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timestamps {
-    /// As integer milliseconds since 1970; what is finer is rounded down.
+    /// Integer milliseconds since 1970, rounded down.
     #[default]
     Millis,
-    /// As RFC 3339 text in UTC, as fine as they are.
+    /// RFC 3339 text in UTC, with all digits of the fraction.
     Iso,
 }
 
-/// Appends an instant. As ISO it is bare, without quotes.
+/// Appends an instant. ISO text is not quoted.
 pub(super) fn timestamp(t: Timestamp, form: Timestamps, out: &mut Vec<u8>) {
     match form {
         Timestamps::Millis if t == rfc3339::NEVER => int(rfc3339::NEVER_MS, out),
@@ -26,7 +26,7 @@ pub(super) fn timestamp(t: Timestamp, form: Timestamps, out: &mut Vec<u8>) {
         Timestamps::Millis => int(floor_ms(t), out),
         Timestamps::Iso => {
             static PRINTER: DateTimePrinter = DateTimePrinter::new();
-            // Writing to a vector does not fail.
+            // Writing to a vector can't fail.
             let _ = PRINTER.print_timestamp(&t, &mut *out);
         }
     }
@@ -40,18 +40,19 @@ pub(super) fn uint(v: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(v).as_bytes());
 }
 
-/// Appends a float by the fewest digits that are read back as the same float; `NaN`, `inf`, `-inf`.
+/// Appends a float with the fewest digits that read back as the same float, or `NaN`, `inf` or `-inf`.
 pub(super) fn double(v: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(ryu::Buffer::new().format(v).as_bytes());
 }
 
 /// Appends a decimal with all its digits.
 pub(super) fn decimal(v: Decimal, out: &mut Vec<u8>) {
-    // Writing to a vector does not fail.
+    // Writing to a vector can't fail.
     let _ = write!(out, "{v}");
 }
 
-/// Appends a value as plain text, for cells and for people: nothing for null, octets as they are, lists and maps as JSON.
+/// Appends a value as plain text, for cells and for people. Null is empty, byte strings are copied unchanged, lists
+/// and maps are JSON.
 pub(super) fn plain(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     match value {
         Value::Null | Value::Absent => {}

@@ -1,24 +1,25 @@
-//! Lines that match a pattern: its named groups are the fields.
+//! Lines that match a pattern, whose named groups are the fields.
 
 use ::regex::{CaptureLocations, Regex};
 
 use super::{Decoded, Decoder, Format, Layout, is_blank};
 use crate::Row;
 
-/// A pattern with a named group for every field of the layout. A line it is not found in is a bad record, a group that took no part null.
+/// A pattern with a named group for every field of the layout. A line without a match is a bad record; a group that
+/// did not participate in the match is null.
 #[derive(Clone, Debug)]
 pub struct RegexFormat {
     layout: Layout,
     pattern: Regex,
-    /// The group of each slot.
+    /// The group index of each slot.
     groups: Vec<usize>,
 }
 
 impl RegexFormat {
-    /// A format of this pattern. Groups that are no fields are skipped.
+    /// A format with this pattern. Groups that are not fields of the layout are skipped.
     ///
     /// # Errors
-    /// The pattern is none, or lacks a group of the layout.
+    /// The pattern is not a valid regular expression, or lacks a group for a field of the layout.
     pub fn new(pattern: &str, layout: Layout) -> Result<Self, String> {
         let pattern = Regex::new(pattern).map_err(|e| format!("the pattern is not a regular expression: {e}"))?;
         let group = |name: &str| {
@@ -29,10 +30,10 @@ impl RegexFormat {
         Ok(Self { layout, pattern, groups })
     }
 
-    /// The names of the groups of `pattern`, in order: the fields of a layout without a schema.
+    /// The group names of `pattern`, in order: the fields of a layout without a schema.
     ///
     /// # Errors
-    /// The pattern is no regular expression.
+    /// The pattern is not a valid regular expression.
     pub fn group_names(pattern: &str) -> Result<Vec<String>, String> {
         let pattern = Regex::new(pattern).map_err(|e| format!("the pattern is not a regular expression: {e}"))?;
         Ok(pattern.capture_names().flatten().map(Into::into).collect())

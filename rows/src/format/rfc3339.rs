@@ -1,11 +1,13 @@
 //! Instants as RFC 3339 text.
 //!
-//! jiff reads it, but for what it takes for another instant, or for none:
+//! jiff parses the text, except for forms that it rejects or maps to a different instant:
 //!
-//! - A leap second, which may only be the last one of a month in UTC, is the last nanosecond of the second before it: so times stay in order.
-//! - Offsets are less than a day.
-//! - Of a fraction, nine digits count.
-//! - The last 26 hours of the year 9999 lie beyond [`Timestamp::MAX`]. They stand for "never" wherever they come up, and are all that.
+//! - A leap second becomes the last nanosecond of the second before it, so that times stay in order. It is only valid
+//!   as the last second of a month in UTC.
+//! - Offsets must be less than a day.
+//! - Only the first nine digits of a fraction count.
+//! - The last 26 hours of the year 9999 lie beyond [`Timestamp::MAX`]. They all mean "never", wherever they occur,
+//!   and are read as that instant.
 
 use std::borrow::Cow;
 
@@ -13,7 +15,7 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
-/// The last second of the year 9999, since 1970.
+/// The last second of the year 9999, in seconds since 1970.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// How [`NEVER`] is written.
@@ -22,22 +24,22 @@ pub(super) const NEVER_TEXT: &str = "9999-12-31T23:59:59Z";
 /// The same in milliseconds since 1970.
 pub(super) const NEVER_MS: i64 = LAST_SECOND * 1000;
 
-/// What all times of the year 9999 are that are later still.
+/// Stands for all times of the year 9999 that are later still.
 pub(super) const NEVER: Timestamp = Timestamp::MAX;
 
-/// The instant that RFC 3339 text means, in UTC if it has no offset.
+/// Parses RFC 3339 text. Without an offset it is in UTC.
 #[must_use]
 pub fn instant(text: &str) -> Option<Timestamp> {
     read(text, |text| text.parse().ok().or_else(|| Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()))
 }
 
-/// The instant that RFC 3339 text with an offset means.
+/// Parses RFC 3339 text, which must have an offset.
 #[must_use]
 pub fn instant_with_offset(text: &str) -> Option<Timestamp> {
     read(text, |text| text.parse().ok())
 }
 
-/// The instant so many seconds after 1970, or that of a number whose seconds these are, if `exact` says none: [`NEVER`] in the last hours of the year 9999.
+/// Returns `exact`, or [`NEVER`] if there is none and `seconds` since 1970 lie in the last hours of the year 9999.
 pub(super) fn or_never(exact: Option<Timestamp>, seconds: i64) -> Option<Timestamp> {
     exact.or_else(|| (NEVER.as_second()..=LAST_SECOND).contains(&seconds).then_some(NEVER))
 }
@@ -55,21 +57,21 @@ fn read(text: &str, parse: impl Fn(&str) -> Option<Timestamp>) -> Option<Timesta
     if !parts.is_leap() {
         return parse(&text);
     }
-    // The start of the second before it.
+    // The start of the preceding second.
     let before = parse(&format!("{}59{}", parts.before_seconds, parts.offset))?;
     let next = before.checked_add(SignedDuration::from_secs(1)).ok()?;
     let ends_month = next.strftime("%d %H:%M:%S").to_string() == "01 00:00:00";
     ends_month.then(|| before.checked_add(SignedDuration::from_nanos(999_999_999)).ok()).flatten()
 }
 
-/// A time that jiff does not reach: it is read four years before, when the days of the week and the year's length don't matter.
+/// Parses a time beyond jiff's range by reading it four years earlier. Weekdays and leap years don't matter there.
 fn late(text: &str, parse: &impl Fn(&str) -> Option<Timestamp>) -> Option<Timestamp> {
     let rest = text.strip_prefix("9999-12-3")?;
     let there = parse(&format!("9995-12-3{rest}"))?;
     (there.strftime("%Y").to_string() == "9995").then_some(NEVER)
 }
 
-/// Is the offset, if there is one, less than a day?
+/// Whether the offset, if there is one, is less than a day.
 fn offset_is_good(text: &str) -> bool {
     const DATE: usize = "2024-01-01T".len();
     let offset = text.get(DATE..).and_then(|time| Some(&time[time.find(['+', '-'])? + 1..]));
@@ -81,17 +83,17 @@ struct Parts<'a> {
     text: &'a str,
     before_seconds: &'a str,
     seconds: &'a str,
-    /// With its point.
+    /// Including the decimal point.
     fraction: &'a str,
-    /// May be none; in brackets there may be a zone behind it.
+    /// May be empty, or followed by a zone in brackets.
     offset: &'a str,
 }
 
 impl<'a> Parts<'a> {
-    /// `None`: it is of another form, and whether it is a time is for jiff to say.
+    /// `None` if the text has another form; jiff then decides whether it is a time.
     fn of(text: &'a str) -> Option<Self> {
         let bytes = text.as_bytes();
-        // The first colon that is followed by a second one: hours, minutes, seconds.
+        // The first colon that is followed by a second one separates hours and minutes from seconds.
         let colon = bytes.iter().position(|b| *b == b':')?;
         if bytes.get(colon + 3) != Some(&b':') {
             return None;

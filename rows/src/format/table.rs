@@ -1,4 +1,4 @@
-//! Rows as a table for people: columns under their names, each as wide as what has come so far.
+//! Rows as a table for people: named columns, each as wide as its widest cell so far.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use super::{Encoder, Timestamps, print};
 use crate::{Row, Schema, Type, Value};
 
-/// Writes a table, whose header comes first. The writers of a sink share the widths of its columns; a column that grows stays wide.
+/// Writes a table with a header. The writers of a sink share the column widths; a column that has grown stays wide.
 #[derive(Clone, Debug)]
 pub struct TableEncoder {
-    /// With their slots.
+    /// The columns with their slots.
     columns: Arc<[(usize, Column)]>,
     timestamps: Timestamps,
 }
@@ -17,13 +17,13 @@ pub struct TableEncoder {
 #[derive(Debug)]
 struct Column {
     name: String,
-    /// Numbers stand at the right of their column.
+    /// Whether cells are right-aligned, as numbers are.
     right: bool,
     width: AtomicUsize,
 }
 
 impl Column {
-    /// No column grows beyond this: what is longer pushes the rest of its line aside.
+    /// The maximum column width. Longer cells push the rest of their line to the right.
     const WIDEST: usize = 60;
 
     fn new(name: &str, ty: &Type) -> Self {
@@ -56,7 +56,7 @@ impl TableEncoder {
     #[must_use]
     pub fn new(schema: &Schema, timestamps: Timestamps) -> Self {
         let named = schema.fields().map(|(slot, field)| (slot, Column::new(&field.name, &field.ty)));
-        // The fields that nobody has declared stand together.
+        // Undeclared fields share one column.
         let others = schema.rest().map(|slot| (slot, Column::new("(others)", &Type::Any)));
         Self { columns: named.chain(others).collect(), timestamps }
     }
@@ -72,7 +72,7 @@ impl TableEncoder {
         let mut text = Vec::new();
         print::plain(value, self.timestamps, &mut text);
         let text = String::from_utf8_lossy(&text);
-        // What would move the cursor, or worse, is shown and not done.
+        // Escape control characters: they could move the cursor or do worse.
         let control = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         if text.contains(control) {
             text.chars().flat_map(|c| if control(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()

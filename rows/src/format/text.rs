@@ -1,4 +1,4 @@
-//! Plain text: a line is a row of one field, `line`, and a row is a line.
+//! Plain text: each line is a row with the single field `line`, and each row is a line.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::print::{self, Timestamps};
 use super::{Decoded, Decoder, Encoder, Format};
 use crate::{Row, Schema, Type, Value};
 
-/// Lines as they are. A blank line is a record like any other.
+/// Lines, unchanged. A blank line is a record like any other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TextFormat;
 
 impl TextFormat {
-    /// The schema of the rows: a string called `line`.
+    /// The schema of the rows: one string field, `line`.
     #[must_use]
     pub fn schema() -> Schema {
         Schema::new([("line", Type::String)])
@@ -47,16 +47,16 @@ impl Decoder for TextDecoder {
     }
 }
 
-/// A piece of a line of text.
+/// A part of a line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextPart {
-    /// As it stands.
+    /// Text, copied unchanged.
     Literal(Box<str>),
     /// The value in this slot.
     Field(usize),
 }
 
-/// Writes a row as a line made of parts. Null is `null`.
+/// Writes a row as a line composed of parts. Null is `null`.
 #[derive(Clone, Debug)]
 pub struct TextEncoder {
     parts: Arc<[TextPart]>,
@@ -64,7 +64,7 @@ pub struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// Lines of these parts.
+    /// An encoder that composes lines of these parts.
     #[must_use]
     pub fn new(parts: Vec<TextPart>, timestamps: Timestamps) -> Self {
         Self { parts: parts.into(), timestamps }

@@ -1,26 +1,27 @@
-//! Times as text in a format of the user's: `%b %d %H:%M:%S` of syslog, `%d/%b/%Y:%H:%M:%S %z` of web servers.
+//! Times as text in a custom format: `%b %d %H:%M:%S` for syslog, `%d/%b/%Y:%H:%M:%S %z` for web servers.
 //!
-//! The directives are those of `strptime`, as jiff understands them.
+//! The directives are those of jiff's `strptime`.
 
 use jiff::Timestamp;
 use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::TimeZone;
 
-/// A format of text times, and what completes the texts that say too little.
+/// A text time format, with defaults for what the text leaves out.
 #[derive(Clone, Debug)]
 pub struct TextTime {
     format: String,
     year: i16,
     zone: TimeZone,
-    /// The last text and its time: lines of one second follow each other in logs.
+    /// The last text and its time. Consecutive log lines often share a second.
     last: (String, Timestamp),
 }
 
 impl TextTime {
-    /// A format; `year` is for texts without one (default: this year), `zone` (an IANA name, default UTC) for texts without an offset.
+    /// Makes a format. `year` is for texts without a year (default: the current one), `zone` (an IANA name, default
+    /// UTC) for texts without an offset.
     ///
     /// # Errors
-    /// The format is none, or does not say the day and the time; there is no such zone.
+    /// The format is invalid or does not determine the day and the time, or the zone is unknown.
     pub fn new(format: &str, year: Option<i16>, zone: Option<&str>) -> Result<Self, String> {
         let zone = match zone {
             Some(name) => TimeZone::get(name).map_err(|_| format!("there is no time zone `{name}`"))?,
@@ -28,7 +29,7 @@ impl TextTime {
         };
         let now = Timestamp::now().to_zoned(TimeZone::UTC);
         let mut time = Self { format: format.into(), year: year.unwrap_or(now.year()), zone, last: Default::default() };
-        // A format is good if it reads what it writes.
+        // A format is valid if it can parse its own output.
         let text = strtime::format(format, &now).map_err(|e| format!("`{format}` is not a time format: {e}"))?;
         match time.parse(&text) {
             Some(_) => Ok(time),
@@ -42,7 +43,7 @@ impl TextTime {
         &self.format
     }
 
-    /// The time that `text` says.
+    /// Parses a time. `None` if the text does not match the format.
     pub fn parse(&mut self, text: &str) -> Option<Timestamp> {
         if self.last.0 == text && !text.is_empty() {
             return Some(self.last.1);
@@ -55,7 +56,7 @@ impl TextTime {
         } else {
             if parts.year().is_none() && parts.iso_week_year().is_none() {
                 parts.set_year(Some(self.year)).ok()?;
-                // In the year that is filled in, the day may be another one of the week.
+                // The weekday in the text may not match the assumed year.
                 parts.set_weekday(None);
             }
             self.zone.to_timestamp(parts.to_datetime().ok()?).ok()?

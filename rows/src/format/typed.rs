@@ -1,4 +1,4 @@
-//! JSON Lines of types of one's own, through serde.
+//! JSON Lines of your own types, through serde.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use serde::de::DeserializeOwned;
 use super::json::complaint;
 use super::{Decoded, Decoder, Encoder, Format, is_blank};
 
-/// JSON Lines that serde makes a `T` of; a function tells each value's event time in milliseconds since 1970.
+/// JSON Lines that serde decodes into `T`. A function extracts each value's event time in milliseconds since 1970.
 pub struct JsonLines<T, F = fn(&T) -> i64> {
     time: Option<Arc<F>>,
     item: PhantomData<fn() -> T>,
 }
 
 impl<T, F: Fn(&T) -> i64> JsonLines<T, F> {
-    /// Lines of values whose event time `time` tells.
+    /// Lines of values whose event time `time` extracts.
     pub fn new(time: F) -> Self {
         Self { time: Some(Arc::new(time)), item: PhantomData }
     }
@@ -73,7 +73,8 @@ impl<T: Serialize> Encoder<T> for JsonLinesEncoder {
     fn encode(&self, value: &T, out: &mut Vec<u8>) {
         let start = out.len();
         if let Err(e) = serde_json::to_writer(&mut *out, value) {
-            // Only a type whose Serialize gives up, or maps with keys that are no text, get here: no half line is left behind.
+            // Only a failing `Serialize` implementation or maps with non-text keys get here. Leave no partial line
+            // behind.
             out.truncate(start);
             tracing::warn!("a value that has no JSON form is left out: {e}");
             return;

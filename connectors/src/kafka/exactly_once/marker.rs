@@ -1,4 +1,5 @@
-//! Where the markers are: a compacted topic, with the transactional id of a writer as the key. Unlike the offsets of a group they don't expire.
+//! Stores markers in a compacted topic, keyed by the writer's transactional id. Unlike the offsets of a group, they
+//! don't expire.
 
 use std::future::Future;
 use std::pin::pin;
@@ -17,13 +18,13 @@ use super::unit::Marker;
 use crate::kafka::client::{self, Cluster, Context};
 use crate::kafka::partitions::{no_topic, serve};
 
-/// The topic of markers, unless another is chosen.
+/// The default topic of markers.
 pub const MARKERS: &str = "__tidegate_markers";
 
-/// The partitions of a topic that is made, and of one that is used: a marker must stay where it was found.
+/// The number of partitions used, which is also that of a newly created topic. A marker must stay in its partition.
 const PARTITIONS: i32 = 8;
 
-/// How long other writers' transactions may stand before a marker: until the broker gives them up.
+/// How long to wait for other writers' transactions before a marker, which is until the broker aborts them.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The partition of a writer's marker.
@@ -40,7 +41,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits for what another thread completes.
+/// Blocks on a future that another thread completes.
 fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
@@ -52,9 +53,10 @@ fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Makes the topic of markers, if there is none: that takes rights which a sink need not have where it was made before.
+/// Creates the topic of markers if it is missing. This takes permissions that a sink does not need if the topic was
+/// created before.
 pub(super) fn prepare(cluster: &Cluster, topic: &str) -> Result<(), Error> {
-    // A consumer's question does not make a topic.
+    // A consumer's request does not auto-create the topic.
     let consumer = consumer(cluster, "read_committed")?;
     let what = format!("the topic `{topic}`, of the markers of exactly-once sinks, can't be looked up");
     let ask = |patience| consumer.fetch_metadata(Some(topic), patience);
@@ -93,15 +95,18 @@ fn consumer(cluster: &Cluster, isolation: &str) -> Result<BaseConsumer<Context>,
         ("enable.partition.eof", "true"),
         ("auto.offset.reset", "earliest"),
         ("isolation.level", isolation),
-        // The end of a partition is told by an answer without records, which brokers hold back in the hope of some.
+        // The broker reports the end of a partition with an empty response, which it delays while waiting for
+        // records.
         ("fetch.wait.max.ms", "10"),
     ];
     cluster.config(&[], &fixed).create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))
 }
 
-/// The markers of these writers, in their order; `None` where there is none. Only once a writer is fenced is its marker the last.
+/// The markers of these writers, in order; `None` where there is none. A marker is only final once its writer is
+/// fenced.
 ///
-/// What is committed is seen only when no transaction before it is open, be it of another job: this waits until the broker has given them up.
+/// Committed records are only visible when no earlier transaction is open, even one of another job. So this waits
+/// until the broker has aborted such transactions.
 pub(super) fn read(cluster: &Cluster, topic: &str, ids: &[&str]) -> Result<Vec<Option<Marker>>, Error> {
     let mut found = vec![None; ids.len()];
     if ids.is_empty() {

@@ -1,11 +1,13 @@
-//! Writing a topic so that each record stands once, across failures.
+//! Writes a topic exactly once, across failures.
 //!
-//! Records of an epoch are gathered in a [segment](segment) on disk, which becomes part of the checkpoint. Once that is complete, they are
-//! sent in one transaction together with a [marker](marker) that says which epoch it was. Whoever comes after a crash first fences the
-//! transactional ids of the writers before it, then reads their markers, and then [decides](unit) of every unit that a checkpoint holds
-//! whether it is in the topic already. So nothing depends on how long a transaction stays open, or on what an open one has written.
+//! The records of an epoch are collected in a [segment](segment) on disk, which becomes part of the checkpoint. Once
+//! the checkpoint is complete, they are sent in one transaction together with a [marker](marker) that names the
+//! epoch. After a crash, the next run first fences the transactional ids of the previous writers, then reads their
+//! markers, and then [decides](unit) for every unit in the checkpoint whether it is already in the topic. So
+//! correctness depends neither on how long a transaction stays open nor on what an open one has written.
 //!
-//! Flink keeps a transaction open for the whole epoch and loses it if the broker gives it up first; the marker is Materialize's.
+//! Flink keeps a transaction open for the whole epoch and loses it if the broker aborts it first; the marker is
+//! Materialize's idea.
 
 mod marker;
 mod outbox;

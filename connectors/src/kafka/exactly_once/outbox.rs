@@ -1,4 +1,4 @@
-//! A writer that gathers epochs and has them sent when their checkpoints are complete.
+//! A writer that collects epochs and has them sent when their checkpoints are complete.
 
 use std::path::PathBuf;
 
@@ -13,24 +13,24 @@ use crate::kafka::sink::{Address, Composer, too_large, unwritable};
 use crate::message::MessageEncoder;
 use crate::unique::unique;
 
-/// The bytes of the largest message that librdkafka takes, unless `message.max.bytes` says otherwise.
+/// The maximum message size that librdkafka accepts by default, in bytes; `message.max.bytes` overrides it.
 const LARGEST: usize = 1_000_000;
 
-/// One worker's share.
+/// The writer of one worker.
 pub(super) struct Outbox<E, A> {
-    /// Until it is asked for.
+    /// Held until it is taken.
     committer: Option<Committer>,
     confirmed: Confirmed,
     id: String,
     place: Place,
     timeline: String,
     directory: PathBuf,
-    /// The bytes of the largest message the client takes.
+    /// The maximum message size that the client accepts, in bytes.
     most: usize,
     messages: Composer<E, A>,
-    /// That of the epoch being written, if anything has been.
+    /// The segment of the current epoch, if anything has been written.
     segment: Option<segment::Writer>,
-    /// Segments made so far.
+    /// The number of segments created so far.
     number: u64,
 }
 
@@ -56,7 +56,7 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for Outbox<E, A>
                 }
             };
             let message = self.messages.compose(&record.value).map_err(|e| unwritable(&self.place.topic, &e))?;
-            // What is in a checkpoint has to be sent; so what can't be must not get there.
+            // Everything in a checkpoint must be sendable, so refuse what isn't.
             if message.size() > self.most {
                 return Err(too_large(&self.place.topic, Some(message.value.len())));
             }
@@ -69,7 +69,7 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for Outbox<E, A>
         Ok(())
     }
 
-    /// An epoch without records has nothing.
+    /// An epoch without records has no committable.
     fn seal(&mut self, epoch: Epoch) -> Result<Vec<Committable>, Error> {
         let Some(segment) = self.segment.take() else { return Ok(Vec::new()) };
         let (segment, records) = segment.finish()?;

@@ -1,4 +1,4 @@
-//! The records of an epoch in a file: one zstd frame with a checksum, so that what is cut short or damaged is noticed.
+//! The records of an epoch in a file: one zstd frame with a checksum, so that truncation and damage are detected.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -9,14 +9,14 @@ use tidegate_runtime::Error;
 
 use crate::kafka::sink::Message;
 
-/// What every segment begins with; the number is that of the format.
+/// The start of every segment; the digit is the format version.
 const MAGIC: &[u8; 8] = b"tgkafka1";
 
-/// Stands for a key or a header that has no value, and for no time.
+/// Marks a key or a header without a value, and a missing time.
 const NONE: u32 = u32::MAX;
 const NO_TIME: i64 = i64::MIN;
 
-/// A segment being written.
+/// A segment that is being written.
 pub(super) struct Writer {
     path: PathBuf,
     stream: zstd::Encoder<'static, BufWriter<File>>,
@@ -41,7 +41,7 @@ impl Writer {
         encode(message, &mut self.stream).map_err(|e| unwritable(&self.path, e))
     }
 
-    /// Ends the segment. Who stores it brings it to disk.
+    /// Finishes the segment. Whoever stores it must sync it to disk.
     pub(super) fn finish(self) -> Result<(PathBuf, u64), Error> {
         let Self { path, stream, records } = self;
         stream.finish().and_then(|mut file| file.flush()).map_err(|e| unwritable(&path, e))?;
@@ -65,12 +65,12 @@ fn encode(message: &Message<'_>, out: &mut impl Write) -> io::Result<()> {
         some(Some(header.key.as_bytes()))?;
         some(header.value)?;
     }
-    // The end of the headers.
+    // Marks the end of the headers.
     some(None)?;
     out.write_all(&message.time.unwrap_or(NO_TIME).to_le_bytes())
 }
 
-/// Gives each record of a segment to `take`.
+/// Passes each record of a segment to `take`.
 pub(super) fn read(path: &Path, records: u64, mut take: impl FnMut(Message<'_>) -> Result<(), Error>) -> Result<(), Error> {
     let damaged = |e: io::Error| Error::external(format!("`{}`, with the output of an epoch, can't be read", path.display()), e);
     let mut file = BufReader::new(File::open(path).map_err(damaged)?);
@@ -99,14 +99,14 @@ pub(super) fn read(path: &Path, records: u64, mut take: impl FnMut(Message<'_>) 
         let (has_key, headers, time) = decode().map_err(damaged)?;
         take(Message { key: has_key.then_some(key.as_slice()), value: &value, time, headers })?;
     }
-    // The checksum stands at the end.
+    // The checksum is at the end.
     match stream.read(&mut [0]).map_err(damaged)? {
         0 => Ok(()),
         _ => Err(damaged(io::Error::other("it holds more records than the checkpoint says"))),
     }
 }
 
-/// Reads what may be nothing.
+/// Reads a field that may be missing.
 fn fill(stream: &mut impl Read, into: &mut Vec<u8>) -> io::Result<bool> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
@@ -115,7 +115,7 @@ fn fill(stream: &mut impl Read, into: &mut Vec<u8>) -> io::Result<bool> {
     if length == NONE {
         return Ok(false);
     }
-    // Not reserved beforehand: a damaged length must not ask for more than there is.
+    // Don't reserve memory in advance: a damaged length must not cause a huge allocation.
     if stream.take(length.into()).read_to_end(into)? as u64 == u64::from(length) {
         Ok(true)
     } else {
@@ -151,7 +151,8 @@ mod tests {
         Ok(records)
     }
 
-    /// Savepoints of released versions have such files: another form needs another number in [`MAGIC`], and this one is still read.
+    /// Savepoints of released versions contain such files. A different format needs a new number in [`MAGIC`], and
+    /// this one must stay readable.
     #[test]
     fn segments_are_written_as_they_always_were() {
         let dir = tempfile::tempdir().unwrap();
@@ -196,7 +197,7 @@ mod tests {
             let mut changed = whole.clone();
             changed[at] ^= 0x10;
             std::fs::write(&path, changed).unwrap();
-            // A frame says things of itself that a reader need not know; but what is read must be right.
+            // A reader may ignore parts of a frame's header, but what it reads must be correct.
             assert!(read_all(&path, 50).map_or(true, |found| found == records), "changed at {at}");
         }
     }

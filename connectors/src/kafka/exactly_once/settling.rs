@@ -1,4 +1,5 @@
-//! Sends a writer's units when their checkpoints are complete: transactions take their time, and the writer goes on meanwhile.
+//! Sends a writer's units when their checkpoints are complete. Transactions take time, and the writer goes on
+//! meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +9,7 @@ use tidegate_runtime::{Epoch, Error};
 use super::transaction::Committer;
 use super::unit::Unit;
 
-/// The last epoch that is known to be committed. Clones are of one writer.
+/// The last epoch that is known to be committed. Clones share it; each writer has its own.
 #[derive(Clone, Default)]
 pub(super) struct Confirmed(Arc<Mutex<Option<Epoch>>>);
 
@@ -22,7 +23,7 @@ impl Confirmed {
     }
 }
 
-/// Settles units in the order in which they were sealed.
+/// Settles units in the order they were sealed.
 pub(super) struct Settling {
     pub(super) committer: Committer,
     pub(super) confirmed: Confirmed,

@@ -1,4 +1,4 @@
-//! The sink: what is settled before a run begins to write, and the writers.
+//! The exactly-once sink: settles what a snapshot holds before a run starts to write, and opens the writers.
 
 use serde_json::Value as Json;
 use tidegate_runtime::Error;
@@ -14,8 +14,8 @@ use crate::kafka::sink::{Address, Composer};
 use crate::kinds;
 use crate::message::MessageEncoder;
 
-/// A topic that is written exactly once: readers who leave out what is not committed, as Kafka's own do by `isolation.level=read_committed`, see each
-/// record once.
+/// A topic that is written exactly once: consumers that ignore uncommitted records, as Kafka's own do with
+/// `isolation.level=read_committed`, see each record once.
 #[derive(Clone)]
 pub struct ExactlyOnce<E, A> {
     place: Place,
@@ -28,7 +28,7 @@ impl<E, A> ExactlyOnce<E, A> {
         Self { place: Place { cluster, topic, markers: MARKERS.to_owned() }, prefix, messages }
     }
 
-    /// Keeps markers in another topic than [`MARKERS`].
+    /// Keeps markers in a topic other than [`MARKERS`].
     #[must_use]
     pub fn markers(mut self, topic: impl Into<String>) -> Self {
         self.place.markers = topic.into();
@@ -39,7 +39,7 @@ impl<E, A> ExactlyOnce<E, A> {
         format!("{}-{worker}", self.prefix)
     }
 
-    /// Settles what a snapshot holds: fences its writers, and sends what is not in the topic yet.
+    /// Settles what a snapshot holds: fences its writers, and sends what is not yet in the topic.
     fn settle(&self, mut units: Vec<Unit>, workers: usize) -> Result<(), Error> {
         let mut ids: Vec<String> = (0..workers).map(|worker| self.id(worker)).chain(units.iter().map(|unit| unit.id.clone())).collect();
         ids.sort_unstable();
@@ -55,7 +55,8 @@ impl<E, A> ExactlyOnce<E, A> {
     }
 }
 
-/// Looks whether units have been sent that are not ours to send. Their writers must not be fenced: they may belong to a job that is running.
+/// Checks that units that are not ours to send have been sent. Their writers must not be fenced, because they may
+/// belong to a running job.
 fn sent(cluster: &Cluster, units: &[Unit], remedy: impl Fn(&Unit) -> String) -> Result<(), Error> {
     for units in units.chunk_by(|a, b| a.markers == b.markers) {
         let mut ids: Vec<&str> = units.iter().map(|unit| unit.id.as_str()).collect();
@@ -80,12 +81,12 @@ fn told(committables: &[Json]) -> Result<Vec<Unit>, Error> {
     committables.iter().map(Unit::told).collect()
 }
 
-/// What the committables of a snapshot say, without their records.
+/// The committable values of a snapshot, without their records.
 pub(in crate::kafka) fn values(restored: &Restored) -> Vec<Json> {
     restored.committables.iter().map(|committable| committable.value.clone()).collect()
 }
 
-/// What a sink that sends at once has to know of a snapshot of one that did not: nothing of it may be left to send.
+/// Checks, for a sink without transactions, that the snapshot of an exactly-once sink has nothing left to send.
 pub(in crate::kafka) fn nothing_pends(cluster: &Cluster, committables: &[Json]) -> Result<(), Error> {
     sent(cluster, &told(committables)?, |Unit { topic, id, .. }| {
         let prefix = prefix(id);

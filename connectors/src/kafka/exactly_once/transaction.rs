@@ -1,4 +1,4 @@
-//! A writer's place in the topic: its transactional id, which only one process holds at a time, and its marker.
+//! A writer's identity in the topic: its transactional id, which only one process holds at a time, and its marker.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -13,21 +13,21 @@ use super::{marker, segment};
 use crate::kafka::client::Cluster;
 use crate::kafka::sink::Outlet;
 
-/// How long one call may take before it is made again.
+/// The timeout of one call, after which it is retried.
 const CALL: Duration = Duration::from_secs(10);
 
-/// How long trying again may take.
+/// How long retries may take in total.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a transaction may take in all, unless `options` say otherwise; then the broker gives it up.
+/// How long a transaction may take in total, unless `options` say otherwise, before the broker aborts it.
 const TIMEOUTS: [(&str, &str); 2] = [(TIMEOUT, "60000"), ("message.timeout.ms", "60000")];
 const TIMEOUT: &str = "transaction.timeout.ms";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often a unit is tried, with a new producer each time.
+/// How many times a unit is tried, each time with a new producer.
 const ATTEMPTS: usize = 3;
 
-/// Where and as whom a writer writes.
+/// Where a writer writes.
 #[derive(Clone)]
 pub(super) struct Place {
     pub(super) cluster: Cluster,
@@ -35,32 +35,33 @@ pub(super) struct Place {
     pub(super) markers: String,
 }
 
-/// A writer that has fenced all before it of the same id.
+/// A writer that has fenced all earlier ones with the same id.
 pub(super) struct Committer {
     place: Place,
     id: String,
     outlet: Outlet,
-    /// As it stands in the topic, if it does.
+    /// The marker in the topic, if there is one.
     marker: Option<Marker>,
-    /// When the last transaction was begun.
+    /// When the last transaction started.
     begun: Cell<Instant>,
 }
 
 impl Place {
-    /// Is this where the unit is to be written?
+    /// Whether the unit belongs in this place.
     pub(super) fn is_of(&self, unit: &Unit) -> bool {
         (&self.topic, &self.markers) == (&unit.topic, &unit.markers)
     }
 
-    /// Fences: whoever wrote as `id` before can't any more, and what it had begun is aborted or committed.
+    /// Fences earlier writers with this `id`: they can't write any more, and their open transactions are aborted or
+    /// committed.
     fn fence(&self, id: &str, cancellation: &Cancellation) -> Result<Outlet, Error> {
         let outlet = Outlet::open(&self.cluster, &self.topic, &TIMEOUTS, &[("transactional.id", id)], cancellation.clone())?;
         retried(cancellation, || outlet.producer.init_transactions(CALL)).map_err(|e| outlet.failed(e))?;
         Ok(outlet)
     }
 
-    /// The writers of these ids, each after all before it: all are fenced before the first marker is read, as an open transaction of one
-    /// hides the markers of others.
+    /// The writers with these ids. All earlier ones are fenced before the first marker is read, because an open
+    /// transaction of one hides the markers of others.
     pub(super) fn committers(&self, ids: &[&str], cancellation: &Cancellation) -> Result<Vec<Committer>, Error> {
         marker::prepare(&self.cluster, &self.markers)?;
         let outlets = ids.iter().map(|id| self.fence(id, cancellation)).collect::<Result<Vec<_>, _>>()?;
@@ -78,7 +79,7 @@ impl Place {
     }
 }
 
-/// Makes a call again as long as that may help and somebody waits for it.
+/// Retries a call while that may help and the result is still wanted.
 fn retried(cancellation: &Cancellation, mut call: impl FnMut() -> Result<(), KafkaError>) -> Result<(), KafkaError> {
     let start = Instant::now();
     loop {
@@ -89,7 +90,7 @@ fn retried(cancellation: &Cancellation, mut call: impl FnMut() -> Result<(), Kaf
     }
 }
 
-/// Does this tell that somebody else writes as this writer now?
+/// Whether this error says that another process has taken over the transactional id.
 fn is_fenced(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
@@ -104,7 +105,7 @@ impl Committer {
         &self.place
     }
 
-    /// Puts down a marker of nothing, if there is none at all: from then on one that is missing has been lost.
+    /// Writes an empty marker if there is none. From then on, a missing marker has been lost.
     pub(super) fn begin(&mut self) -> Result<(), Error> {
         if self.marker.is_none() {
             let marker = Marker::default();
@@ -114,7 +115,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Sees to it that the unit stands in the topic, once.
+    /// Ensures that the unit is in the topic exactly once.
     pub(super) fn settle(&mut self, unit: &Unit) -> Result<(), Error> {
         let mut attempts = 0;
         loop {
@@ -131,22 +132,23 @@ impl Committer {
                 Err(failure) => failure,
             };
             attempts += 1;
-            // To fence who fenced this writer would only begin a fight.
+            // Fencing a process that has fenced this writer would only start a fight.
             if self.is_fenced(&failure) || attempts >= ATTEMPTS || self.cancelled() {
                 return Err(self.said(failure));
             }
-            // Whether it was committed is not known. A new producer fences the doubt, and the marker then tells.
+            // It is unknown whether the transaction was committed. A new producer fences it, and then the marker
+            // tells.
             self.outlet = self.place.fence(&self.id, &self.outlet.cancellation)?;
             self.marker = marker::read(&self.place.cluster, &self.place.markers, &[&self.id])?.pop().flatten();
         }
     }
 
-    /// Is the run over? Then this writer must not fence those of the next one.
+    /// Whether the run is over. This writer must then not fence those of the next run.
     fn cancelled(&self) -> bool {
         self.outlet.cancellation.is_cancelled()
     }
 
-    /// Why a transaction failed, in words.
+    /// Describes why a transaction failed.
     fn said(&self, failure: Failure) -> Error {
         let Place { topic, cluster, .. } = &self.place;
         let id = &self.id;
@@ -156,7 +158,7 @@ impl Committer {
                 Failure::Error(e) => e,
             };
         }
-        // A broker that gives up a transaction fences its writer, too: then nobody has taken this one's place.
+        // A broker that aborts a timed-out transaction also fences its writer. In that case nobody has taken over.
         let timeout = cluster.option(TIMEOUT).and_then(|ms| ms.parse().ok()).map_or(DEFAULT_TIMEOUT, Duration::from_millis);
         if self.begun.get().elapsed() >= timeout {
             let message = format!(
@@ -174,7 +176,8 @@ impl Committer {
         ))
     }
 
-    /// Has somebody else begun to write as this writer? The first error tells it, whatever those say that follow from it.
+    /// Whether another process has taken over the transactional id. The original error shows it, even if the errors
+    /// that follow from it don't.
     fn is_fenced(&self, failure: &Failure) -> bool {
         let client = self.outlet.producer.client();
         let said = if let Failure::Kafka(e) = failure { e.rdkafka_error_code() } else { None };
@@ -198,7 +201,7 @@ impl Committer {
         let value = serde_json::to_vec(marker).map_err(|e| Error::external("a marker has no JSON form", e))?;
         let record =
             BaseRecord::to(&self.place.markers).partition(marker::partition(&self.id)).key(self.id.as_str()).payload(value.as_slice());
-        // The queue may be full of records.
+        // Make room for the marker: the queue may be full of records.
         self.outlet.flush()?;
         producer.send(record).map_err(|(e, _)| e)?;
         self.outlet.flush()?;
@@ -208,7 +211,7 @@ impl Committer {
     }
 }
 
-/// Why a transaction did not come to its end.
+/// Why a transaction did not complete.
 enum Failure {
     Kafka(KafkaError),
     Error(Error),

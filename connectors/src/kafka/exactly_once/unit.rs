@@ -1,4 +1,4 @@
-//! What is to be committed, and the decision whether it has been. Pure.
+//! What must be committed, and the decision whether it already has been. Pure.
 
 use std::path::PathBuf;
 
@@ -7,29 +7,30 @@ use serde_json::Value as Json;
 use tidegate_runtime::sink::Committable;
 use tidegate_runtime::{Epoch, Error};
 
-/// The output of one writer in one epoch, as a checkpoint keeps it.
+/// The output of one writer in one epoch, as stored in a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Unit {
-    /// The transactional id of the writer, which is the key of its marker.
+    /// The writer's transactional id, which is also the key of its marker.
     pub(super) id: String,
-    /// The topic it is for, and the one of the marker.
+    /// The topic it is written to, and the topic of its marker.
     pub(super) topic: String,
     pub(super) markers: String,
-    /// The run of the job that wrote it. Every run, and so every restore, has one of its own: epochs of different runs don't compare.
+    /// The run of the job that wrote it. Every run, and so every restore, has its own timeline: epochs of different
+    /// timelines can't be compared.
     pub(super) timeline: String,
     /// The epoch.
     pub(super) epoch: Epoch,
-    /// The last epoch of this run that was known to be committed when this one was sealed.
+    /// The last epoch of this run that was known to be committed when this unit was sealed.
     pub(super) confirmed: Option<Epoch>,
-    /// How many records it has.
+    /// The number of records.
     pub(super) records: u64,
-    /// Where they are: the file of the committable.
+    /// The file with the records: that of the committable.
     #[serde(skip)]
     pub(super) segment: PathBuf,
 }
 
 impl Unit {
-    /// What a snapshot says of it, without its records.
+    /// Reads a unit from a snapshot, without its records.
     pub(super) fn told(value: &Json) -> Result<Self, Error> {
         let unreadable = |e| Error::user(format!("what a snapshot says of a topic does not read: {e}"));
         Self::deserialize(value).map_err(unreadable)
@@ -43,38 +44,38 @@ impl Unit {
     }
 
     pub(super) fn write(&self) -> Committable {
-        // It is plain data and can be written.
+        // Plain data always serializes.
         Committable { value: serde_json::to_value(self).unwrap_or_default(), file: Some(self.segment.clone()) }
     }
 
-    /// What the ids of all writers of its sink begin with.
+    /// The common prefix of the ids of all writers of its sink.
     pub(super) fn prefix(&self) -> &str {
         prefix(&self.id)
     }
 }
 
-/// What the ids of all writers of the sink begin with that this one writes for.
+/// The common prefix of the ids of all writers of a sink, taken from the `id` of one.
 pub(super) fn prefix(id: &str) -> &str {
     id.rsplit_once('-').map_or(id, |(prefix, _)| prefix)
 }
 
-/// What a marker says: the last epoch committed of each run, the latest run last.
+/// The content of a marker: the last committed epoch of each run, the latest run last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marker {
     pub(super) committed: Vec<(String, Epoch)>,
 }
 
-/// What is to be done about a unit.
+/// What to do with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// Its records are not in the topic.
     Send,
-    /// They are.
+    /// Its records are in the topic.
     Skip,
 }
 
 impl Marker {
-    /// How many runs are remembered: a checkpoint from before so many restores can't be restored any more.
+    /// How many runs a marker remembers. A checkpoint that is more restores old can't be restored any more.
     const RUNS: usize = 256;
 
     fn of(&self, timeline: &str) -> Option<Epoch> {
@@ -92,11 +93,11 @@ impl Marker {
     }
 }
 
-/// What is to be done about `unit`, when this is its writer's marker.
+/// Decides what to do with `unit`, given its writer's marker.
 ///
 /// # Errors
-/// There is none, though every writer begins with one, or it is behind what is known to have been committed: it has been lost, and nobody knows what
-/// the topic holds.
+/// The marker is missing, although every writer starts with one, or it is behind what is known to have been
+/// committed. It has been lost, and nobody knows what the topic holds.
 pub(super) fn decide(marker: Option<&Marker>, unit: &Unit) -> Result<Decision, Error> {
     let committed = marker.and_then(|marker| marker.of(&unit.timeline));
     if marker.is_none() || committed < unit.confirmed {
@@ -118,7 +119,8 @@ mod tests {
         Unit { id: "w-0".into(), topic: "t".into(), markers: "m".into(), timeline, epoch, confirmed, records: 1, segment: "s".into() }
     }
 
-    /// Savepoints of released versions have these: another form needs another version of the sink, which reads this one, too.
+    /// Savepoints of released versions contain these. A different form needs a new version of the sink, which must
+    /// also read this one.
     #[test]
     fn units_are_written_as_they_always_were() {
         let kept = serde_json::json!({
@@ -138,7 +140,7 @@ mod tests {
         assert_eq!(decide(&at_3, &unit("a", 3, None)), Decision::Skip);
         assert_eq!(decide(&at_3, &unit("a", 2, None)), Decision::Skip);
         assert_eq!(decide(&at_3, &unit("a", 4, Some(3))), Decision::Send);
-        // Epochs of another run say nothing, and those of this one are not forgotten over them.
+        // Epochs of another run say nothing about this one, and do not replace its own.
         assert_eq!(decide(&at_3, &unit("b", 2, None)), Decision::Send);
         let both = at_3.with(&unit("b", 2, None));
         assert_eq!(decide(&both, &unit("a", 3, None)), Decision::Skip);
@@ -151,7 +153,7 @@ mod tests {
             let error = decide(Some(&marker), &unit("a", 4, Some(3))).unwrap_err().to_string();
             assert!(error.contains("the marker of `w-0` is gone") && error.contains("epoch 4"), "{error}");
         }
-        // Also before anything was committed: the marker that every writer begins with is not there.
+        // This holds even before anything was committed, because every writer starts with a marker.
         assert!(decide(None, &unit("a", 4, None)).is_err());
     }
 

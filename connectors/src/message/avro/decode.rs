@@ -1,4 +1,4 @@
-//! Messages into rows.
+//! Decodes Avro messages into rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::MAGIC;
 use super::registry::Registry;
 use crate::message::{DecodeError, MessageDecoder, MessageFormat};
 
-/// How long it is taken for granted that the registry does not have a schema.
+/// How long to remember that the registry does not have a schema.
 const MISSING: Duration = Duration::from_secs(10);
 
-/// Messages of a layout.
+/// Avro messages of a layout.
 #[derive(Clone, Debug)]
 pub struct AvroFormat {
     layout: Layout,
@@ -23,20 +23,20 @@ pub struct AvroFormat {
 
 #[derive(Clone, Debug)]
 enum Schemas {
-    /// Each message names its own.
+    /// Each message names its schema.
     Registered(Registry),
-    /// All are of one.
+    /// All messages have this schema.
     Fixed(AvroSchema),
 }
 
 impl AvroFormat {
-    /// Messages in Confluent's framing, whose schemas are in this registry.
+    /// Messages in Confluent's wire format, whose schemas are in this registry.
     #[must_use]
     pub fn registered(layout: Layout, registry: Registry) -> Self {
         Self { layout, schemas: Schemas::Registered(registry) }
     }
 
-    /// Messages without framing, which are all of this schema.
+    /// Unframed messages, which all have this schema.
     #[must_use]
     pub fn plain(layout: Layout, schema: AvroSchema) -> Self {
         Self { layout, schemas: Schemas::Fixed(schema) }
@@ -56,7 +56,7 @@ impl MessageFormat for AvroFormat {
     }
 }
 
-/// Decodes messages into rows. Waits for the registry when a schema comes for the first time.
+/// Decodes messages into rows. Blocks on the registry when a schema is seen for the first time.
 #[derive(Debug)]
 pub struct AvroDecoder(Readers);
 
@@ -66,7 +66,7 @@ enum Readers {
     Registered {
         registry: Registry,
         layout: Layout,
-        /// The schema of the message before, which most often is that of the next one.
+        /// The schema of the previous message, which is usually also that of the next one.
         last: Option<(u32, RecordReader)>,
         known: HashMap<u32, Lookup>,
     },
@@ -74,9 +74,9 @@ enum Readers {
 
 #[derive(Debug)]
 enum Lookup {
-    /// How records of the schema are read, or what is wrong with it.
+    /// The reader for records of the schema, or what is wrong with the schema.
     Found(Result<RecordReader, Arc<str>>),
-    /// The registry did not have it at this time.
+    /// The registry did not have the schema at this time.
     Missing(Instant),
 }
 

@@ -1,4 +1,4 @@
-//! Rows into messages.
+//! Encodes rows as Avro messages.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,14 +10,14 @@ use super::MAGIC;
 use super::registry::Subject;
 use crate::message::MessageEncoder;
 
-/// Writes rows as records of a schema, each a message.
+/// Writes each row as a message: a record of a schema.
 #[derive(Clone, Debug)]
 pub struct AvroEncoder {
     writer: RecordWriter,
     framing: Option<Arc<Framing>>,
 }
 
-/// Where the id comes from that messages begin with.
+/// Where the schema id at the start of a message comes from.
 #[derive(Debug)]
 struct Framing {
     subject: Subject,
@@ -25,13 +25,13 @@ struct Framing {
 }
 
 impl AvroEncoder {
-    /// An encoder of messages without framing.
+    /// An encoder of unframed messages.
     #[must_use]
     pub fn plain(writer: RecordWriter) -> Self {
         Self { writer, framing: None }
     }
 
-    /// An encoder of messages in Confluent's framing, with the id that the schema has among those of a subject.
+    /// An encoder of messages in Confluent's wire format, with the id that the subject assigns to the schema.
     #[must_use]
     pub fn framed(writer: RecordWriter, subject: Subject) -> Self {
         Self { writer, framing: Some(Arc::new(Framing { subject, id: OnceLock::new() })) }
@@ -41,7 +41,7 @@ impl AvroEncoder {
 impl MessageEncoder<Row> for AvroEncoder {
     fn open(&self) -> Result<(), Error> {
         if let Some(framing) = self.framing.as_ref().filter(|framing| framing.id.get().is_none()) {
-            // Another worker may have been first, with the same answer.
+            // Another worker may have been first, with the same result.
             let _ = framing.id.set(framing.subject.id(self.writer.schema().text())?);
         }
         Ok(())

@@ -1,7 +1,8 @@
-//! Messages in Avro, by themselves or in Confluent's framing.
+//! Avro messages, unframed or in Confluent's wire format.
 //!
-//! In Confluent's framing a message is a zero, the id of its writer's schema (32 bits, the highest octet first) and the value. The schema is asked of the
-//! [`Registry`] once in the life of the process; without framing all messages are of one schema. What the octets mean is the business of `tidegate_rows::format::avro`.
+//! In Confluent's wire format, a message consists of a zero byte, the id of the writer's schema (32 bits, big-endian)
+//! and the value. Each schema is fetched from the [`Registry`] once per process. Unframed messages all have the same
+//! schema. The encoding of values is implemented in `tidegate_rows::format::avro`.
 
 mod decode;
 mod encode;
@@ -11,5 +12,5 @@ pub use decode::{AvroDecoder, AvroFormat};
 pub use encode::AvroEncoder;
 pub use registry::{Registry, Subject};
 
-/// What a message in Confluent's framing begins with.
+/// The first byte of a message in Confluent's wire format.
 const MAGIC: u8 = 0;

@@ -1,4 +1,4 @@
-//! A schema registry of Confluent's interface: schemas by their ids, and ids by subjects.
+//! A client of a Confluent-compatible schema registry: schemas by id, and ids by subject.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -17,15 +17,15 @@ use url::Url;
 
 use crate::http;
 
-/// How long an answer may take.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a request is made again that no answer came to, or 429 (Too Many Requests) or an error of the server; and the first wait before that,
-/// doubled for each further one.
+/// How often a request is repeated if there is no response, or a response of 429 (Too Many Requests) or a server
+/// error; and the delay before the first retry, which doubles each time.
 const RETRIES: u32 = 5;
 const DELAY: Duration = Duration::from_millis(100);
 
-/// A schema registry. What it says of an id is kept for the life of the process. Its calls wait for answers.
+/// A schema registry. Schemas are cached by id for the life of the process. Calls block until the registry answers.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -35,10 +35,10 @@ struct Inner {
     schemas: Mutex<HashMap<u32, Compiled>>,
 }
 
-/// A schema, compiled, or why it can't be used.
+/// A compiled schema, or why it can't be used.
 pub(super) type Compiled = Result<AvroSchema, Arc<str>>;
 
-/// What the registry says of a schema.
+/// The registry's answer about a schema.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
@@ -49,7 +49,7 @@ struct Answer {
     references: Vec<Reference>,
 }
 
-/// A schema that another one refers to.
+/// A reference from a schema to another one.
 #[derive(Deserialize)]
 struct Reference {
     subject: String,
@@ -58,16 +58,16 @@ struct Reference {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not with the password.
+        // Without the password.
         f.debug_tuple("Registry").field(&self.0.url.as_str()).finish()
     }
 }
 
 impl Registry {
-    /// The registry at a URL, which is asked as this user.
+    /// The registry at a URL, with optional credentials.
     ///
     /// # Errors
-    /// It is no URL of HTTP: a sentence.
+    /// Explains, as a sentence, why this is not an HTTP URL.
     pub fn new(url: &str, login: Option<(String, String)>) -> Result<Self, String> {
         let url = Url::parse(url).map_err(|e| format!("not a URL: {e}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
@@ -85,12 +85,12 @@ impl Registry {
         self.0.url.as_str().trim_end_matches('/')
     }
 
-    /// The schemas of a subject. One that it does not have is registered, if `register` says so.
+    /// The schemas of a subject. If `register` is true, a schema that the subject lacks is registered.
     pub fn subject(&self, name: impl Into<String>, register: bool) -> Subject {
         Subject { registry: self.clone(), name: name.into(), register }
     }
 
-    /// The schema of this id; `None` if there is none.
+    /// The schema with this id, or `None` if there is none.
     pub(super) fn schema(&self, id: u32) -> Result<Option<Compiled>, Error> {
         if let Some(known) = self.schemas().get(&id) {
             return Ok(Some(known.clone()));
@@ -109,7 +109,7 @@ impl Registry {
         if let Some(other) = answer.schema_type.filter(|ty| ty != "AVRO") {
             return Ok(Some(Err(format!("it is of type {other}, not AVRO").into())));
         }
-        // Those that it refers to, and those that these do.
+        // Fetch the referenced schemas, and those that they refer to.
         let mut others: Vec<(Reference, String)> = Vec::new();
         let mut wanted = answer.references;
         while let Some(reference) = wanted.pop() {
@@ -129,7 +129,7 @@ impl Registry {
     }
 }
 
-/// The schemas of what is written to a topic.
+/// A subject: the schemas of what is written to a topic.
 #[derive(Clone, Debug)]
 pub struct Subject {
     registry: Registry,
@@ -164,14 +164,15 @@ impl Subject {
     }
 }
 
-/// Some requests in a row. They wait on the caller's thread, which is a source's own or that of a worker that opens a sink.
+/// A few requests in sequence. They block the caller's thread, which is a source's own or that of a worker opening a
+/// sink.
 struct Session<'r> {
     registry: &'r Inner,
     client: Client,
     runtime: Runtime,
 }
 
-/// How a registry says what is wrong.
+/// The registry's error response.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Complaint {
@@ -195,13 +196,14 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The status, and the registry's own words.
+    /// The status, and the registry's own message.
     fn said(&self) -> String {
         let words = self.complaint().message;
         words.map_or_else(|| self.status.to_string(), |words| format!("{}: {words}", self.status))
     }
 
-    /// Does the registry itself say that it has no such subject, version or schema? Another 404 is of a wrong URL, or of something on the way.
+    /// Whether the registry itself says that it has no such subject, version or schema. Any other 404 means a wrong
+    /// URL or comes from a proxy.
     fn is_nothing(&self) -> bool {
         self.status == StatusCode::NOT_FOUND && matches!(self.complaint().error_code, Some(40401..=40403))
     }
@@ -214,7 +216,7 @@ impl<'r> Session<'r> {
         Ok(Self { registry, client: http::client()?, runtime })
     }
 
-    /// What is at this path; `None` if there is nothing.
+    /// The schema at this path, or `None` if there is none.
     fn schema(&self, path: &[&str]) -> Result<Option<Answer>, Error> {
         let reply = self.ask(Method::GET, path, None)?;
         match reply.status {
@@ -224,7 +226,7 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Asks until there is an answer that is not the server's trouble.
+    /// Sends a request, retrying while the server is in trouble.
     fn ask(&self, method: Method, path: &[&str], body: Option<&str>) -> Result<Reply, Error> {
         let mut url = self.registry.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {

@@ -1,15 +1,15 @@
-//! The octets of a message, from the front: numbers, texts and blocks, none of which can reach past the end.
+//! A cursor over the bytes of a message: it reads numbers, texts and blocks, and never reads past the end.
 
-/// Types within types, at most: one that contains itself could go on for ever.
+/// Maximum nesting depth of types: a recursive type could otherwise nest forever.
 const DEEPEST: usize = 128;
 
-/// Items of arrays and maps that take no octets, such as nulls, at most in one message.
+/// Maximum number of array and map items per message that take no bytes, such as nulls.
 const EMPTY_ITEMS: usize = 1024;
 
-/// What is left of a message.
+/// The unread rest of a message.
 pub(super) struct Cursor<'m> {
     octets: &'m [u8],
-    /// Items that may still come: about as many as there are octets, so that a few of these can't ask for all memory.
+    /// The item budget: about as many as there are bytes, so that a short message can't exhaust memory.
     items: usize,
     depth: usize,
 }
@@ -19,7 +19,7 @@ impl<'m> Cursor<'m> {
         Self { octets, items: octets.len() + EMPTY_ITEMS, depth: 0 }
     }
 
-    /// The number of octets that are left.
+    /// The number of unread bytes.
     pub(super) fn left(&self) -> usize {
         self.octets.len()
     }
@@ -37,12 +37,12 @@ impl<'m> Cursor<'m> {
         Ok(*taken)
     }
 
-    /// An int or a long: zigzag, seven bits an octet, the lowest first.
+    /// An int or a long: zigzag encoded, seven bits per byte, lowest first.
     #[inline]
     pub(super) fn long(&mut self) -> Result<i64, String> {
         let mut bits = 0_u64;
         for (i, &octet) in self.octets.iter().take(10).enumerate() {
-            // Of the tenth octet one bit is left to be had.
+            // Only one bit of the tenth byte fits.
             if i == 9 && octet > 1 {
                 break;
             }
@@ -60,7 +60,7 @@ impl<'m> Cursor<'m> {
         i32::try_from(v).map_err(|_| format!("{v} does not fit an int (32 bits, signed)"))
     }
 
-    /// Octets with their number before them.
+    /// Bytes, prefixed by their number.
     #[inline]
     pub(super) fn bytes(&mut self) -> Result<&'m [u8], String> {
         let size = self.long()?;
@@ -72,11 +72,11 @@ impl<'m> Cursor<'m> {
         std::str::from_utf8(self.bytes()?).map_err(|_| "a string is not UTF-8 text".into())
     }
 
-    /// The number of items of the next block of an array or map; none at its end.
+    /// The number of items in the next block of an array or map, or `None` at its end.
     pub(super) fn block(&mut self) -> Result<Option<usize>, String> {
         let mut count = self.long()?;
         if count < 0 {
-            // Its length in octets is for those who pass over it.
+            // The block's length in bytes only matters to readers that skip it.
             self.long()?;
             count = count.checked_neg().ok_or_else(too_many)?;
         }
@@ -85,13 +85,13 @@ impl<'m> Cursor<'m> {
         Ok((count > 0).then_some(count))
     }
 
-    /// Goes into a type within a type.
+    /// Enters a nested type.
     pub(super) fn enter(&mut self) -> Result<(), String> {
         self.depth += 1;
         if self.depth > DEEPEST { Err(format!("types are nested more than {DEEPEST} deep")) } else { Ok(()) }
     }
 
-    /// Comes back out of it.
+    /// Leaves a nested type.
     pub(super) fn leave(&mut self) {
         self.depth -= 1;
     }

@@ -1,10 +1,10 @@
-//! Decimals: a whole number of 128 bits at most, and a scale. And UUIDs, which are numbers of that size, too.
+//! Decimals, unscaled integers of up to 128 bits with a scale. Also UUIDs, which are 128-bit numbers too.
 
 use compact_str::CompactString;
 
 use crate::Decimal;
 
-/// The number that octets stand for, the highest first; none past 128 bits.
+/// The number that big-endian bytes encode. `None` if it exceeds 128 bits.
 pub(super) fn of_octets(octets: &[u8]) -> Option<i128> {
     let negative = octets.first().is_some_and(|first| *first >= 0x80);
     let fill = if negative { 0xff } else { 0 };
@@ -15,7 +15,7 @@ pub(super) fn of_octets(octets: &[u8]) -> Option<i128> {
     (high.iter().all(|octet| *octet == fill) && (number < 0) == negative).then_some(number)
 }
 
-/// The fewest octets that stand for a number: those of `buffer` from the place returned on.
+/// The shortest big-endian two's complement form of a number: a suffix of `octets`.
 pub(super) fn shortest(octets: &[u8; 16]) -> &[u8] {
     let mut start = 0;
     while let [first, second, ..] = octets[start..]
@@ -26,7 +26,7 @@ pub(super) fn shortest(octets: &[u8; 16]) -> &[u8] {
     &octets[start..]
 }
 
-/// The number with a decimal point.
+/// The number written with a decimal point.
 pub(super) fn text(unscaled: i128, scale: usize) -> CompactString {
     let mut digits = CompactString::default();
     let amount = unscaled.unsigned_abs().to_string();
@@ -47,14 +47,15 @@ pub(super) fn text(unscaled: i128, scale: usize) -> CompactString {
 
 /// The double nearest to the number.
 pub(super) fn double(unscaled: i128, scale: usize) -> f64 {
-    // Both are exact up to here, so that the quotient is rounded once.
+    // Both operands are exact as doubles here, so the quotient is rounded only once.
     if unscaled.unsigned_abs() <= 1 << 53 && scale <= 22 {
         return unscaled as f64 / 10_f64.powi(scale as i32);
     }
     text(unscaled, scale).parse().unwrap_or(f64::NAN)
 }
 
-/// The number that a text with a decimal point stands for; none if it has more digits behind it than the scale.
+/// The number that a text with a decimal point denotes, in units of the scale. `None` if it has more digits after the
+/// point than that.
 pub(super) fn of_text(text: &str, scale: usize) -> Option<i128> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = whole.strip_prefix(['-', '+']).unwrap_or(whole);
@@ -65,7 +66,7 @@ pub(super) fn of_text(text: &str, scale: usize) -> Option<i128> {
     format!("{whole}{fraction:0<scale$}").parse().ok()
 }
 
-/// The units of a decimal at a scale; none if it has more digits behind the point.
+/// The units of a decimal at `scale`. `None` if it has more digits after the decimal point.
 pub(super) fn of_decimal(v: Decimal, scale: usize) -> Option<i128> {
     match scale.checked_sub(v.scale().into()) {
         Some(more) => v.units().checked_mul(10_i128.checked_pow(u32::try_from(more).ok()?)?),
@@ -73,10 +74,10 @@ pub(super) fn of_decimal(v: Decimal, scale: usize) -> Option<i128> {
     }
 }
 
-/// The number nearest to a double.
+/// The unscaled number nearest to a double.
 pub(super) fn of_double(v: f64, scale: usize) -> Option<i128> {
     let scaled = (v * 10_f64.powi(i32::try_from(scale).ok()?)).round();
-    // 2^127 is the first double past the numbers.
+    // 2^127 is the first double out of range.
     (scaled.abs() < 2_f64.powi(127)).then_some(scaled as i128)
 }
 
@@ -85,7 +86,7 @@ pub(super) fn of_int(v: i64, scale: usize) -> Option<i128> {
     10_i128.checked_pow(u32::try_from(scale).ok()?)?.checked_mul(v.into())
 }
 
-/// Does the number have so many digits at most?
+/// Whether the number has at most `precision` digits.
 pub(super) fn fits(unscaled: i128, precision: usize) -> bool {
     let limit = u32::try_from(precision).ok().and_then(|digits| 10_u128.checked_pow(digits));
     limit.is_none_or(|limit| unscaled.unsigned_abs() < limit)
@@ -105,7 +106,7 @@ pub(super) fn uuid_text(octets: [u8; 16]) -> CompactString {
     text
 }
 
-/// The octets of a UUID in text.
+/// The bytes of a UUID in text form.
 pub(super) fn uuid_octets(text: &str) -> Option<[u8; 16]> {
     let text = text.as_bytes();
     if text.len() != 36 || [8, 13, 18, 23].iter().any(|at| text[*at] != b'-') {

@@ -1,10 +1,10 @@
-//! The schema that the rows of a stream have.
+//! The Avro schema derived from the schema of a stream's rows.
 
 use serde_json::{Value as Json, json};
 
 use crate::{Schema, Type};
 
-/// The schema of rows: each field in a union with null, which it is unless it is given.
+/// The schema of rows: each field is a union with null, which is its default.
 pub(super) fn schema(name: &str, rows: &Schema) -> Result<Json, String> {
     let mut fields = Vec::new();
     if rows.rest().is_some() {
@@ -16,7 +16,7 @@ pub(super) fn schema(name: &str, rows: &Schema) -> Result<Json, String> {
                 "the field `{}` is of type {}, which says too little for a schema: convert it, as with `{}(...)`, or give a `schema_file`",
                 field.name,
                 field.ty,
-                // A text is as exact as a decimal.
+                // A string keeps every digit of a decimal.
                 if field.ty == Type::Decimal { "string" } else { "int" },
             )
         })?;
@@ -34,12 +34,12 @@ fn nullable(ty: &Type) -> Option<Json> {
 
 fn plain(ty: &Type) -> Option<Json> {
     Some(match ty {
-        // The scale of a decimal is part of its type.
+        // An Avro decimal fixes its scale in the type.
         Type::Null | Type::Any | Type::Decimal => return None,
         Type::Bool => json!("boolean"),
         Type::Int | Type::Uint => json!("long"),
         Type::Double => json!("double"),
-        // Avro has no type for spans that every reader knows.
+        // Avro has no duration type that every reader knows.
         Type::String | Type::Duration => json!("string"),
         Type::Bytes => json!("bytes"),
         Type::Timestamp => json!({ "type": "long", "logicalType": "timestamp-micros" }),

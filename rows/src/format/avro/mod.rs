@@ -1,4 +1,4 @@
-//! Avro: octets that only their schema explains. Fields go by their names into the slots of a layout.
+//! Avro: bytes that only their schema explains. Fields are matched by name to the slots of a layout.
 //!
 //! | Avro | value |
 //! | --- | --- |
@@ -11,8 +11,8 @@
 //! | duration | duration, if it has no months |
 //! | union | the value of its branch |
 //!
-//! Schemas are parsed by the crate `apache-avro`. Octets go straight into rows here, as that crate makes a tree of each record, with its names; what it reads
-//! and writes is what tests compare with.
+//! The `apache-avro` crate parses schemas. Bytes are decoded straight into rows here, because that crate builds a
+//! tree with field names for each record. Tests compare against what it reads and writes.
 
 mod cursor;
 mod decimal;

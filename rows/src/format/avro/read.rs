@@ -1,4 +1,4 @@
-//! Octets into values.
+//! Decodes bytes into values.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use crate::{Decimal, Map, Value};
 
 const DAY: i64 = 86_400;
 
-/// Reads a value by the conversion of its field. One that is no value of it is an error, as in the other formats.
+/// Reads a value with the conversion of its field. As in the other formats, a value that can't be converted is an
+/// error.
 #[inline]
 pub(super) fn value(shape: &Shape, at: At, conversion: &mut Conversion, from: &mut Cursor<'_>) -> Result<Value, String> {
     match shape.at(at) {
@@ -39,7 +40,7 @@ pub(super) fn value(shape: &Shape, at: At, conversion: &mut Conversion, from: &m
         }
         Avro::Union(branches) => {
             let branch = branch(branches, from)?;
-            // A union must not contain a union.
+            // A union can't contain another union.
             value(shape, branch, conversion, from)
         }
         Avro::Timestamp(unit) => time(from.long()?, conversion, |v| unit.instant(v)),
@@ -105,7 +106,7 @@ pub(super) fn value(shape: &Shape, at: At, conversion: &mut Conversion, from: &m
     }
 }
 
-/// Passes over a value. Returns whether it was null.
+/// Skips a value. Returns whether it was null.
 pub(super) fn skip(shape: &Shape, at: At, from: &mut Cursor<'_>) -> Result<bool, String> {
     match shape.at(at) {
         Avro::Null => return Ok(true),
@@ -148,7 +149,7 @@ pub(super) fn skip(shape: &Shape, at: At, from: &mut Cursor<'_>) -> Result<bool,
     Ok(false)
 }
 
-/// The branch of a union that comes next.
+/// The branch that the next bytes select.
 #[inline]
 fn branch(branches: &[At], from: &mut Cursor<'_>) -> Result<At, String> {
     let number = from.long()?;
@@ -198,7 +199,7 @@ fn octets(v: &[u8], conversion: &Conversion) -> Result<Value, String> {
     }
 }
 
-/// A number that stands for an instant: as such, or as the number that it is.
+/// A number that encodes an instant, converted to a timestamp, or kept as a number for numeric fields.
 fn time(v: i64, conversion: &Conversion, instant: impl FnOnce(i64) -> Option<Timestamp>) -> Result<Value, String> {
     match conversion {
         Conversion::Timestamp | Conversion::TimestampIn(_) | Conversion::TextTime(_) | Conversion::Any => {
@@ -209,7 +210,7 @@ fn time(v: i64, conversion: &Conversion, instant: impl FnOnce(i64) -> Option<Tim
     }
 }
 
-/// A number that stands for a span.
+/// A number that encodes a time of day, converted to a duration, or kept as a number for numeric fields.
 fn span(v: i64, conversion: &Conversion, span: impl FnOnce(i64) -> SignedDuration) -> Result<Value, String> {
     match conversion {
         Conversion::Duration | Conversion::Any => Ok(Value::Duration(span(v))),
@@ -239,9 +240,9 @@ fn decimal_value(unscaled: i128, scale: usize, conversion: &Conversion) -> Resul
     }
 }
 
-/// Of a key given twice the last value counts.
+/// Removes duplicate keys: the last value of a key wins.
 fn unique(mut entries: Map) -> Map {
-    // Keys of a few entries are compared one by one; for many that would be quadratic.
+    // Compare a few keys pairwise; for many keys that would be quadratic.
     let doubled = if entries.len() < 16 {
         (1..entries.len()).any(|i| entries[..i].iter().any(|(key, _)| *key == entries[i].0))
     } else {

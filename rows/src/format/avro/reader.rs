@@ -1,4 +1,4 @@
-//! Octets into rows.
+//! Decodes bytes into rows.
 
 use std::sync::Arc;
 
@@ -9,22 +9,22 @@ use crate::format::layout::Meaning;
 use crate::format::{Conversion, Decoded, Layout};
 use crate::{Row, Value};
 
-/// Reads records of one writer's schema into the rows of a layout, each field by its name.
+/// Reads records of one writer's schema into the rows of a layout, matching fields by name.
 #[derive(Clone, Debug)]
 pub struct RecordReader {
     layout: Layout,
-    /// The row of a message without a field.
+    /// The row of a message that has none of the fields.
     blank: Row,
     shape: Arc<Shape>,
     fields: Arc<[Step]>,
 }
 
-/// What to do with a field.
+/// How to read one field of the schema.
 #[derive(Debug)]
 struct Step {
     ty: At,
     meaning: Meaning,
-    /// The name, for the rest.
+    /// The field's name, which is its key in the rest.
     name: Value,
 }
 
@@ -41,10 +41,10 @@ impl RecordReader {
         Self { blank: layout.schema().blank(), shape: Arc::clone(&schema.shape), fields, layout }
     }
 
-    /// The record whose value `octets` are.
+    /// Decodes the record in `octets`.
     ///
     /// # Errors
-    /// The octets are no record of the schema, or a value does not fit its field: a sentence.
+    /// Describes why the bytes are not a record of the schema, or which value does not fit its field.
     pub fn read(&mut self, octets: &[u8]) -> Result<Decoded<Row>, String> {
         let Self { layout, shape, fields, .. } = self;
         let mut row = self.blank.clone();

@@ -1,4 +1,4 @@
-//! A schema as text, and compiled.
+//! A record schema: its text and its compiled form.
 
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ pub struct AvroSchema {
 }
 
 impl AvroSchema {
-    /// The schema of this text, which is JSON.
+    /// Parses a schema from JSON text.
     ///
     /// # Errors
-    /// It is none, or not of a record: a sentence.
+    /// Describes why the text is not a schema, or that it is not the schema of a record.
     pub fn parse(text: &str) -> Result<Self, String> {
         Self::parse_with(text, [])
     }
 
-    /// The schema of this text, which refers to types of these others.
+    /// Parses a schema that refers to types of the schemas in `others`.
     ///
     /// # Errors
-    /// It is none, or not of a record: a sentence.
+    /// Describes why the text is not a schema, or that it is not the schema of a record.
     pub fn parse_with<'t>(text: &str, others: impl IntoIterator<Item = &'t str>) -> Result<Self, String> {
         let others: Vec<&str> = others.into_iter().collect();
-        // The parser looks references up by their names in these alone.
+        // The parser resolves references only by the names in `others`.
         let (parsed, others) = if others.is_empty() {
             (Parsed::parse_str(text).map_err(|e| e.to_string())?, Vec::new())
         } else {
@@ -42,26 +42,26 @@ impl AvroSchema {
         Ok(Self { text: text.into(), shape: Arc::new(shape) })
     }
 
-    /// The schema of rows, called `name`: every field may be null, and times are in microseconds.
+    /// The schema of rows, named `name`. Every field is nullable, and timestamps are in microseconds.
     ///
     /// # Errors
-    /// A field has a type or a name that Avro does not have: a sentence.
+    /// Names the field whose type or name Avro can't express.
     pub fn of_rows(name: &str, rows: &Schema) -> Result<Self, String> {
         Self::parse(&derive::schema(name, rows)?.to_string())
     }
 
-    /// The text.
+    /// The schema text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
     pub(super) fn record(&self) -> &[Field] {
-        // A schema of anything else has been refused.
+        // Parsing refuses schemas of anything but records.
         self.shape.record().unwrap_or_default()
     }
 
-    /// The fields, and how each is read.
+    /// The fields, each with the conversion that reads it.
     pub fn fields(&self) -> impl Iterator<Item = (String, Conversion)> {
         self.record().iter().map(|field| (field.name.to_string(), conversion(&self.shape, field.ty)))
     }

@@ -1,4 +1,4 @@
-//! A schema, compiled: types by number, names resolved.
+//! A compiled schema: types refer to each other by index, and names are resolved.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use compact_str::CompactString;
 
 use crate::format::TimeUnit;
 
-/// A type, by its number in a [`Shape`].
+/// The index of a type in a [`Shape`].
 pub(super) type At = usize;
 
 /// The types of a schema. A type may contain itself.
@@ -18,7 +18,7 @@ pub(super) struct Shape {
     root: At,
 }
 
-/// A type: how its octets are read.
+/// A type, which decides how its bytes are read.
 #[derive(Debug)]
 pub(super) enum Avro {
     Null,
@@ -35,7 +35,7 @@ pub(super) enum Avro {
     Map(At),
     Union(Box<[At]>),
     Record(Box<[Field]>),
-    /// A number since 1970, of instants and of local times, which are taken for UTC.
+    /// A number since 1970, for instants and for local times, which are taken as UTC.
     Timestamp(TimeUnit),
     /// Days since 1970.
     Date,
@@ -44,11 +44,11 @@ pub(super) enum Avro {
     Decimal {
         scale: usize,
         precision: usize,
-        /// The number of octets, if it is fixed.
+        /// The number of bytes, if it is fixed.
         size: Option<usize>,
     },
     Uuid(Uuid),
-    /// Months, days and milliseconds: twelve octets.
+    /// Months, days and milliseconds in twelve bytes.
     Duration,
 }
 
@@ -56,7 +56,7 @@ pub(super) enum Avro {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Uuid {
     Text,
-    /// Sixteen octets with their number before them.
+    /// Sixteen bytes, prefixed by their number.
     Bytes,
     Fixed,
 }
@@ -68,7 +68,7 @@ pub(super) struct Field {
 }
 
 impl Avro {
-    /// What messages call a value of it.
+    /// A description of the type for error messages.
     pub(super) fn words(&self) -> String {
         let unit = |unit: &TimeUnit| match unit {
             TimeUnit::Seconds => "seconds",
@@ -102,7 +102,7 @@ impl Avro {
 }
 
 impl Shape {
-    /// Compiles a schema; `others` are those it refers to by name.
+    /// Compiles a schema; `others` are the schemas it refers to by name.
     pub(super) fn new(schema: &Schema, others: &[Schema]) -> Result<Self, String> {
         let all = others.iter().chain([schema]).collect();
         let resolved = ResolvedSchema::new_with_schemata(all).map_err(|e| e.to_string())?;
@@ -112,11 +112,11 @@ impl Shape {
     }
 
     pub(super) fn at(&self, at: At) -> &Avro {
-        // Numbers come from this shape alone.
+        // Indices come only from this shape, so they are always valid.
         self.types.get(at).unwrap_or(&Avro::Null)
     }
 
-    /// The fields of the record that every message is.
+    /// The fields of the record type that every message has.
     pub(super) fn record(&self) -> Result<&[Field], String> {
         match self.at(self.root) {
             Avro::Record(fields) => Ok(fields),
@@ -124,7 +124,7 @@ impl Shape {
         }
     }
 
-    /// The other type of a union of two with null.
+    /// The other branch, if the type is a union of null and one other type.
     pub(super) fn nullable(&self, at: At) -> Option<At> {
         match self.at(at) {
             Avro::Union(branches) => match **branches {
@@ -164,7 +164,7 @@ impl Compiler<'_> {
             inner = name.namespace().map(str::to_owned);
             named = Some(name);
         }
-        // A type that contains itself is known by its number before it is compiled.
+        // Reserve the index first, so that a recursive type can refer to itself.
         let at = self.types.len();
         self.types.push(Avro::Null);
         self.known.extend(named.map(|name| (name, at)));
@@ -183,7 +183,7 @@ impl Compiler<'_> {
             Schema::Long => Avro::Long,
             Schema::Float => Avro::Float,
             Schema::Double => Avro::Double,
-            // A number of any scale, which stands in its octets.
+            // A big decimal stores its scale in its bytes.
             Schema::Bytes | Schema::BigDecimal => Avro::Bytes,
             Schema::String => Avro::String,
             Schema::Fixed(fixed) => Avro::Fixed(fixed.size),

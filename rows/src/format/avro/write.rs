@@ -1,4 +1,4 @@
-//! Values into octets.
+//! Encodes values into bytes.
 
 use jiff::SignedDuration;
 
@@ -8,10 +8,10 @@ use crate::Value;
 use crate::format::conversion::quoted;
 use crate::format::{TimeUnit, Timestamps, duration, print};
 
-/// Appends a value as one of this type.
+/// Appends a value encoded as this type.
 ///
 /// # Errors
-/// It is none: a sentence. Something may have been appended.
+/// Describes why the value does not fit the type. `out` may then contain part of the value.
 pub(super) fn value(shape: &Shape, at: At, value: &Value, out: &mut Vec<u8>) -> Result<(), String> {
     let ty = shape.at(at);
     match (ty, value) {
@@ -26,7 +26,7 @@ pub(super) fn value(shape: &Shape, at: At, value: &Value, out: &mut Vec<u8>) -> 
         (Avro::Double, Value::Int(v)) => out.extend_from_slice(&(*v as f64).to_le_bytes()),
         (_, Value::Uint(v)) if i64::try_from(*v).is_ok() => return self::value(shape, at, &Value::Int(v.cast_signed()), out),
         (Avro::String, Value::String(v)) => bytes(v.as_bytes(), out),
-        // As in JSON: text.
+        // As text, like in JSON.
         (Avro::String, Value::Timestamp(_) | Value::Duration(_) | Value::Decimal(_)) => {
             let mut text = Vec::new();
             match value {
@@ -116,7 +116,7 @@ pub(super) fn value(shape: &Shape, at: At, value: &Value, out: &mut Vec<u8>) -> 
     Ok(())
 }
 
-/// The first branch that the value is exactly of; else the first that it fits.
+/// Picks the first branch whose kind matches the value, or else the first branch that can encode it.
 fn union(shape: &Shape, branches: &[At], value: &Value, out: &mut Vec<u8>) -> Result<(), String> {
     let start = out.len();
     let mut what = None;
@@ -137,7 +137,7 @@ fn union(shape: &Shape, branches: &[At], value: &Value, out: &mut Vec<u8>) -> Re
     }))
 }
 
-/// Is the type one whose values are of this kind?
+/// Whether values of this type are of the value's kind.
 fn is_kind(ty: &Avro, value: &Value) -> bool {
     match value {
         Value::Null | Value::Absent => matches!(ty, Avro::Null),
@@ -159,7 +159,7 @@ fn wrong(ty: &Avro, value: &Value) -> String {
     format!("{} is not {}", described(value), ty.words())
 }
 
-/// A value, in a message.
+/// A description of the value for error messages.
 fn described(value: &Value) -> String {
     match value {
         Value::Null | Value::Absent => "null".into(),
@@ -175,7 +175,7 @@ fn described(value: &Value) -> String {
     }
 }
 
-/// An int or a long.
+/// Appends an int or a long.
 #[inline]
 pub(super) fn long(v: i64, out: &mut Vec<u8>) {
     let mut bits = ((v << 1) ^ (v >> 63)).cast_unsigned();
@@ -208,7 +208,7 @@ fn instant(t: jiff::Timestamp, unit: TimeUnit) -> Option<i64> {
     .ok()
 }
 
-/// A number in as few octets as it takes, or in `size`.
+/// Appends a number in as few bytes as it needs, or in `size` bytes.
 fn decimal_octets(number: i128, size: Option<usize>, out: &mut Vec<u8>) -> Option<()> {
     let octets = number.to_be_bytes();
     let short = decimal::shortest(&octets);

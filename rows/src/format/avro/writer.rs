@@ -1,4 +1,4 @@
-//! Rows into octets.
+//! Encodes rows into bytes.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use super::shape::At;
 use super::{AvroSchema, write};
 use crate::{Row, Schema, Value};
 
-/// Writes rows as records of a schema, each field by its name.
+/// Writes rows as records of a schema, matching fields by name.
 #[derive(Clone, Debug)]
 pub struct RecordWriter {
     schema: AvroSchema,
     fields: Arc<[Field]>,
-    /// The fields of rows that the schema has not, and the slots of those: a row that has one can't be written.
+    /// Optional fields of the rows that the schema lacks, with their slots. A row that has one can't be written.
     unknown: Arc<[(usize, Box<str>)]>,
-    /// The slot of the fields that have none of their own.
+    /// The slot of the rest, which holds the fields without a slot of their own.
     rest: Option<usize>,
 }
 
@@ -26,10 +26,11 @@ struct Field {
 }
 
 impl RecordWriter {
-    /// A writer of rows of `rows`. What the schema has and the rows have not is null.
+    /// Makes a writer of rows of `rows`. Schema fields that the rows lack are written as null.
     ///
     /// # Errors
-    /// The rows have a field that the schema has not, or the other way round one that must not be null: a sentence.
+    /// Names a field that the rows have but the schema lacks, or a field of the schema that is missing from the rows
+    /// and must not be null.
     pub fn new(schema: AvroSchema, rows: &Schema) -> Result<Self, String> {
         let shape = &schema.shape;
         let record = schema.record();
@@ -56,10 +57,10 @@ impl RecordWriter {
         &self.schema
     }
 
-    /// Appends the octets of `row`.
+    /// Appends the encoded bytes of `row`.
     ///
     /// # Errors
-    /// The row has no form in the schema: a sentence with the field, its value and the type expected.
+    /// Names the field, its value and the expected type, if the row does not fit the schema.
     pub fn write(&self, row: &Row, out: &mut Vec<u8>) -> Result<(), String> {
         let rest: &[(Value, Value)] = match self.rest.map(|slot| row.get(slot)) {
             Some(Value::Map(entries)) => entries,

@@ -8,7 +8,7 @@ use memchr::{memchr, memchr_iter};
 use crate::format::{Decoded, Decoder, Format, Layout, is_blank};
 use crate::{Row, Value};
 
-/// CSV of a layout.
+/// CSV lines of a layout.
 #[derive(Clone, Debug)]
 pub struct CsvFormat {
     layout: Layout,
@@ -23,14 +23,14 @@ impl CsvFormat {
         Self { layout, header: true, delimiter: b',' }
     }
 
-    /// Does the first line of each file name the columns? Then they may stand in any order, and columns the layout does not name are
-    /// skipped. Without a header they are the fields of the layout, in order.
+    /// Whether the first line of each file names the columns. If so, columns may come in any order, and those the
+    /// layout does not name are skipped. Without a header, the columns are the fields of the layout, in order.
     #[must_use]
     pub fn with_header(self, header: bool) -> Self {
         Self { header, ..self }
     }
 
-    /// What separates cells.
+    /// Sets the cell separator.
     #[must_use]
     pub fn with_delimiter(self, delimiter: u8) -> Self {
         Self { delimiter, ..self }
@@ -38,10 +38,10 @@ impl CsvFormat {
 }
 
 impl CsvFormat {
-    /// The names in a header line, in order: the fields of a layout without a schema.
+    /// The column names of a header line, in order: the fields of a layout without a schema.
     ///
     /// # Errors
-    /// The line is no line of csv, or names nothing.
+    /// The line can't be parsed as CSV, or has no names.
     pub fn header_names(line: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
         let names = Cells::new(delimiter).names(line)?;
         match repeated(&names, |name| !name.is_empty()) {
@@ -87,7 +87,7 @@ impl Decoder for CsvDecoder {
             return Ok(false);
         }
         let names = self.cells.names(line)?;
-        // By tables, as there may be tens of thousands of columns.
+        // Use a hash map: there may be tens of thousands of columns.
         let slots: HashMap<&str, usize> = self.layout.schema().names().zip(0..).collect();
         if let Some(name) = repeated(&names, |name| slots.contains_key(name)) {
             return Err(repetition(name));
@@ -107,7 +107,7 @@ impl Decoder for CsvDecoder {
         }
         let mut row = Row::nulls(self.layout.schema().width());
         let (columns, layout, watermark) = (&self.columns, &mut self.layout, self.watermark);
-        // Is there a cell with something in it, beside the watermark's?
+        // Whether any cell besides the watermark's is not empty.
         let mut others = watermark.is_none();
         let mut mark = None;
         let count = self.cells.split(line, |column, cell| {
@@ -123,7 +123,7 @@ impl Decoder for CsvDecoder {
         });
         let count = match count {
             Ok(count) => count,
-            // A cell too many or too few puts the others into wrong columns, and is what is wrong then.
+            // A wrong number of cells shifts values into the wrong columns, so report that as the cause.
             Err(error) => match self.cells.split(line, |_, _| Ok(())) {
                 Ok(count) if count != self.columns.len() => count,
                 _ => return Err(error),
@@ -140,13 +140,13 @@ impl Decoder for CsvDecoder {
     }
 }
 
-/// The first name that a column before has, of those that matter.
+/// The first name that occurs twice, among the names for which `matters` is true.
 fn repeated(names: &[String], matters: impl Fn(&str) -> bool) -> Option<&str> {
     let mut before = HashSet::new();
     names.iter().map(String::as_str).find(|name| matters(name) && !before.insert(*name))
 }
 
-/// The first names, for a message.
+/// The first few names, for an error message.
 fn listed(names: &[String]) -> String {
     const NAMED: usize = 20;
     let (named, more) = names.split_at(names.len().min(NAMED));
@@ -162,7 +162,7 @@ fn repetition(name: &str) -> String {
 struct Cells {
     delimiter: u8,
     reader: Reader,
-    /// The cells of a line with quotes, one after the other, and where each ends.
+    /// The unquoted cells of a line, concatenated; `ends` says where each ends.
     text: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -183,7 +183,7 @@ impl Cells {
         Ok(names)
     }
 
-    /// Gives the cells of `line` to `take`, and returns their number.
+    /// Passes each cell of `line` to `take` and returns the number of cells.
     fn split(&mut self, line: &[u8], mut take: impl FnMut(usize, &[u8]) -> Result<(), String>) -> Result<usize, String> {
         if memchr(b'"', line).is_some() {
             let count = self.unquote(line)?;
@@ -194,7 +194,7 @@ impl Cells {
             }
             return Ok(count);
         }
-        // Without quotes, as nearly always, cells lie in the line as they are.
+        // Nearly all lines have no quotes; their cells can be borrowed as they are.
         let (mut start, mut count) = (0, 0);
         for end in memchr_iter(self.delimiter, line) {
             take(count, &line[start..end])?;
@@ -204,10 +204,10 @@ impl Cells {
         Ok(count + 1)
     }
 
-    /// Fills `text` and `ends`; returns the number of cells.
+    /// Splits a line with quotes into `text` and `ends`. Returns the number of cells.
     fn unquote(&mut self, line: &[u8]) -> Result<usize, String> {
         self.reader.reset();
-        // Cells are no longer than the line, and there is one more of them than there are delimiters, at most.
+        // The cells are no longer than the line, and there is at most one more of them than there are delimiters.
         if self.text.len() < line.len() + 1 {
             self.text.resize(line.len() + 1, 0);
         }

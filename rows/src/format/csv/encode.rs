@@ -6,9 +6,10 @@ use crate::format::Encoder;
 use crate::format::print::{self, Timestamps};
 use crate::{Row, Schema, Value};
 
-/// Writes a row as a line of cells, quoted where they must be.
+/// Writes a row as a line of cells, quoted where necessary.
 ///
-/// Null is an empty cell, in quotes if it is the only one, and so is the empty text. Lists and maps are JSON in a cell; octets are as they are; durations text such as `1.5s`.
+/// Null and the empty text are empty cells, written as `""` if the row has no other column. Lists and maps are JSON,
+/// byte strings are copied unchanged, and durations are text such as `1.5s`.
 #[derive(Clone, Debug)]
 pub struct CsvEncoder {
     /// The columns, each with its slot.
@@ -19,7 +20,7 @@ pub struct CsvEncoder {
 }
 
 impl CsvEncoder {
-    /// An encoder of rows of this schema, with a header line and commas.
+    /// An encoder for rows of this schema, with a header line and commas.
     #[must_use]
     pub fn new(schema: &Schema, timestamps: Timestamps) -> Self {
         Self {
@@ -30,19 +31,19 @@ impl CsvEncoder {
         }
     }
 
-    /// Should each file start with the names?
+    /// Whether each file starts with the column names.
     #[must_use]
     pub fn with_header(self, header: bool) -> Self {
         Self { header, ..self }
     }
 
-    /// What separates cells.
+    /// Sets the cell separator.
     #[must_use]
     pub fn with_delimiter(self, delimiter: u8) -> Self {
         Self { delimiter, ..self }
     }
 
-    /// Puts what was appended since `start` in quotes if it has to be.
+    /// Quotes what was appended since `start`, if necessary.
     fn quote(&self, start: usize, out: &mut Vec<u8>) {
         let cell = &out[start..];
         if !cell.iter().any(|&b| b == self.delimiter || matches!(b, b'"' | b'\n' | b'\r')) {
@@ -51,7 +52,7 @@ impl CsvEncoder {
         let quotes = memchr::memchr_iter(b'"', cell).count();
         let mut from = out.len();
         out.resize(from + quotes + 2, b'"');
-        // From the back to the front, as each byte moves to a place at or behind its own.
+        // Work from back to front, because each byte moves to the same or a later position.
         let mut to = out.len() - 1;
         while from > start {
             from -= 1;
@@ -78,7 +79,7 @@ impl CsvEncoder {
             print::plain(value, self.timestamps, out);
             self.quote(start, out);
         }
-        // A blank line is none.
+        // A reader would skip a blank line.
         if out.len() == line {
             out.extend(b"\"\"");
         }

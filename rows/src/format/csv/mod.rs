@@ -1,7 +1,7 @@
 //! Comma-separated values, quoted as in RFC 4180.
 //!
-//! A record is one line: a quoted cell that goes on in the next line makes a bad record of each. An empty cell is null, but the empty
-//! text in a field of type string. Numbers and times may have spaces around them.
+//! A record is one line: a quoted cell that spans two lines makes a bad record of each. An empty cell is null, except
+//! in a field of type string, where it is the empty text. Numbers and times may be surrounded by spaces.
 
 mod decode;
 mod encode;

@@ -1,4 +1,4 @@
-//! JSON of any shape as a tree of values.
+//! Reads JSON of any shape into a tree of values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::{Map, Value};
 
-/// Builds a [`Value`] out of whatever comes.
+/// Builds a [`Value`] from whatever comes.
 pub(super) struct AnySeed;
 
 impl<'de> DeserializeSeed<'de> for AnySeed {
@@ -52,7 +52,7 @@ impl<'de> Visitor<'de> for AnySeed {
     }
 }
 
-/// The rest of a list.
+/// Reads the elements of a list.
 pub(super) fn list<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Value, A::Error> {
     let mut values = Vec::new();
     while let Some(value) = seq.next_element_seed(AnySeed)? {
@@ -61,10 +61,10 @@ pub(super) fn list<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Value, A::Error
     Ok(Value::List(Arc::new(values)))
 }
 
-/// The rest of an object.
+/// Reads the entries of an object.
 pub(super) fn map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Value, A::Error> {
     let mut entries = Map::new();
-    // A few keys are compared one by one; for many (who knows who sent them) that would be quadratic.
+    // Compare a few keys pairwise. For many, which may come from an untrusted sender, that would be quadratic.
     let mut index: HashMap<Value, usize> = HashMap::new();
     while let Some(key) = map.next_key_seed(AnySeed)? {
         let value = map.next_value_seed(AnySeed)?;

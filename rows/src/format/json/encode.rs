@@ -6,21 +6,23 @@ use crate::format::print::{self, Timestamps};
 use crate::format::{Encoder, base64, duration};
 use crate::{Field, Row, Schema, Value};
 
-/// Writes a row as an object: the fields in the order of the schema, nulls included, and then the rest. Fields that a row lacks are left out.
+/// Writes a row as an object: the fields in schema order, including nulls, and then the rest. Fields that the row
+/// lacks are left out.
 ///
-/// Integers are exact, and so are decimals: numbers with all their digits. Doubles are exact, and null if they are not a number or infinite, which JSON can't say. Timestamps are integer
-/// milliseconds or ISO text, durations text such as `"1.5s"`, octets base64, keys of maps text.
+/// Integers and decimals are numbers with all their digits. Doubles are exact, but NaN and infinities, which JSON
+/// lacks, become null. Timestamps are integer milliseconds or ISO text, durations are text such as `"1.5s"`, byte
+/// strings are base64, and map keys are text.
 #[derive(Clone, Debug)]
 pub struct JsonEncoder {
-    /// The fields, each as its slot and `,"name":`.
+    /// The fields, each as its slot and the prefix `,"name":`.
     names: Arc<[(usize, Box<[u8]>)]>,
-    /// The slot whose entries are written as fields.
+    /// The slot of the rest, whose entries are written as fields.
     rest: Option<usize>,
     timestamps: Timestamps,
 }
 
 impl JsonEncoder {
-    /// An encoder of rows of this schema.
+    /// An encoder for rows of this schema.
     #[must_use]
     pub fn new(schema: &Schema, timestamps: Timestamps) -> Self {
         let name = |(slot, field): (usize, &Field)| {
@@ -48,7 +50,7 @@ impl Encoder<Row> for JsonEncoder {
                 write_value(value, self.timestamps, out);
             }
         }
-        // Each field has put a comma before itself.
+        // Every field starts with a comma.
         if out.len() == start {
             out.push(b'{')
         } else {
@@ -102,7 +104,7 @@ pub(in crate::format) fn write_value(value: &Value, timestamps: Timestamps, out:
     }
 }
 
-/// Appends what needs no escapes.
+/// Appends a value that needs no escapes.
 fn bare(value: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     match value {
         Value::Bytes(v) => base64::encode(v, out),
@@ -115,7 +117,7 @@ fn write_key(key: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     match key {
         Value::String(v) => text(v, out),
         Value::List(_) | Value::Map(_) => {
-            // JSON in JSON; keys that are no scalars do not come from JSON or CEL.
+            // A list or map as a key is written as JSON in a string. Neither JSON input nor CEL produces such keys.
             let mut inner = Vec::new();
             write_value(key, timestamps, &mut inner);
             text(&String::from_utf8_lossy(&inner), out);
@@ -129,7 +131,7 @@ fn write_key(key: &Value, timestamps: Timestamps, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends text in quotes, escaped where it must be.
+/// Appends text in quotes, with escapes where necessary.
 fn text(s: &str, out: &mut Vec<u8>) {
     let bytes = s.as_bytes();
     out.push(b'"');

@@ -1,6 +1,7 @@
-//! JSON Lines: one object per line, straight into the slots of a row.
+//! JSON Lines: one object per line, decoded straight into the slots of a row.
 //!
-//! Fields the layout does not name are skipped without being built. A missing field is null; of a field given twice the last counts.
+//! Fields that the layout does not name are skipped without being built. A missing field is null. If a field is
+//! repeated, the last value wins.
 
 mod any;
 mod encode;
@@ -12,7 +13,7 @@ pub use record::{JsonDecoder, JsonFormat};
 
 use crate::Value;
 
-/// The value of a JSON text, if it is one.
+/// Parses a JSON text. `None` if it is invalid.
 pub(super) fn value(text: &str) -> Option<Value> {
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde::de::DeserializeSeed::deserialize(any::AnySeed, &mut json).ok()?;
@@ -20,7 +21,7 @@ pub(super) fn value(text: &str) -> Option<Value> {
     Some(value)
 }
 
-/// What serde_json says, without the number of the line: there is only one.
+/// The error message of serde_json without the line number, which is always 1.
 pub(super) fn complaint(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", " at column ").replace(" at line 0 column 0", "")
 }

@@ -1,4 +1,4 @@
-//! Decodes a line into a row: a visitor that knows the slots.
+//! Decodes a line into a row with a visitor that knows the slots.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ use crate::{Row, Value};
 pub struct JsonFormat(Layout);
 
 impl JsonFormat {
-    /// Lines of this layout.
+    /// A format for lines of this layout.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
         Self(layout)
@@ -42,7 +42,7 @@ impl Format for JsonFormat {
 #[derive(Debug)]
 pub struct JsonDecoder {
     layout: Layout,
-    /// The row of a line without a field.
+    /// The row of a line that has none of the fields.
     blank: Row,
     names: Names,
 }
@@ -51,7 +51,7 @@ impl Decoder for JsonDecoder {
     type Item = Row;
 
     fn decode(&mut self, line: &[u8]) -> Result<Decoded<Row>, String> {
-        // Once over the line here is cheaper than once over each text in it.
+        // Validating the whole line once is cheaper than validating each string in it.
         let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8 text".to_owned())?;
         self.names.unknown.clear();
         let mut visit = Visit {
@@ -84,8 +84,9 @@ impl Decoder for JsonDecoder {
     }
 }
 
-/// What the field names of a line stand for. Lines of one origin have the same fields in much the same order, so the names of the lines
-/// before are tried first, in their order, also those that are to be skipped: one comparison per field, as a rule.
+/// Maps the field names of a line to their meanings. Lines from one source usually have the same fields in much the
+/// same order. So the names of earlier lines, including skipped ones, are tried first, in order: usually one
+/// comparison per field.
 #[derive(Debug, Default)]
 struct Names {
     known: Vec<(Box<str>, Meaning)>,
@@ -94,13 +95,13 @@ struct Names {
 }
 
 impl Names {
-    /// Beyond this many names one is looked up afresh.
+    /// Names beyond this number are looked up each time.
     const REMEMBERED: usize = 256;
 
-    /// How many names in a row may be left out of a line without losing the place.
+    /// How many consecutive known names a line may leave out without losing the position.
     const LEFT_OUT: usize = 4;
 
-    /// What `name` means, where the names from `position` are expected; moves that on.
+    /// The meaning of `name`, trying the known names from `position` on. Advances `position`.
     #[inline]
     fn meaning(&mut self, position: &mut usize, name: &str, layout: &Layout) -> Meaning {
         for (skipped, (known, meaning)) in self.known[*position..].iter().take(Self::LEFT_OUT).enumerate() {
@@ -115,7 +116,7 @@ impl Names {
     #[cold]
     fn look_up(&mut self, position: &mut usize, name: &str, layout: &Layout) -> Meaning {
         let meaning = layout.meaning(name);
-        // A name in the middle is an exception, which the next one does not follow; learning it would only lose the place.
+        // An unknown name in the middle is an exception. Learning it would only shift the position for the next line.
         if *position == self.known.len() && *position < Self::REMEMBERED {
             self.known.push((name.into(), meaning));
             *position += 1;
@@ -124,18 +125,18 @@ impl Names {
     }
 }
 
-/// One line being read.
+/// The state of reading one line.
 struct Visit<'a> {
     layout: &'a mut Layout,
     names: &'a mut Names,
     row: Row,
-    /// The watermark field's value, if it was there.
+    /// The value of the watermark field, if the line has it.
     watermark: Option<Value>,
-    /// Was there another field, known and not null, or unknown?
+    /// Whether the line has another field, known and not null, or unknown.
     others: bool,
     /// The values of the names that go into the rest.
     rest: Vec<Value>,
-    /// What is wrong: kept here, as an error of serde's would come back with a position added.
+    /// The conversion error. It is kept here because serde would add a position to its own error.
     fault: Option<String>,
 }
 
@@ -221,14 +222,14 @@ impl Visitor<'_> for NameSeed<'_> {
     }
 }
 
-/// Reads one field by its conversion.
+/// Reads one field with its conversion.
 struct FieldSeed<'a> {
     conversion: &'a mut Conversion,
     fault: &'a mut Option<String>,
 }
 
 impl FieldSeed<'_> {
-    /// `value`, or the complaint that `what` is none of this type.
+    /// Returns `value`, or records the error that `what` is not of the field's type.
     #[inline]
     fn or_fault<E: Error>(self, value: Option<Value>, what: impl FnOnce() -> String) -> Result<Value, E> {
         match value {
@@ -237,7 +238,7 @@ impl FieldSeed<'_> {
         }
     }
 
-    /// Reads a number by its digits: the parser would make a double of it.
+    /// Reads a number from its digits, because the parser would turn it into a double.
     fn decimal<'de, D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
         let text = <&RawValue>::deserialize(d)?.get();
         match text.as_bytes().first() {
