@@ -28,11 +28,13 @@ pub mod file;
 pub mod generator;
 mod handover;
 mod http;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 mod lines;
 pub mod message;
 pub mod path;
 pub mod sink;
+pub mod socket;
 mod split;
 pub mod stdin;
 pub mod table;

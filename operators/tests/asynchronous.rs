@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidegate_operators::join::Unmatched;
-use tidegate_operators::lookup::{CacheConfig, Cached, LookupTable, Rows};
+use tidegate_operators::lookup::{CacheConfig, Cached, Finding, LookupTable, Rows};
 use tidegate_operators::{AsyncFunction, AsyncOptions, Count, Order, Retries, Window};
 use tidegate_runtime::Error;
 
@@ -165,10 +165,12 @@ impl LookupTable<i64> for Halves {
         Ok((*key > 1_000).then(Rows::default))
     }
 
-    async fn find(&self, key: i64) -> Result<Rows<i64>, Error> {
-        self.0.fetch_add(1, SeqCst);
-        slowly(key).await;
-        Ok([key / 2, key].into_iter().take(usize::from(key % 2 == 0) + usize::from(key % 10 == 0)).collect())
+    fn find(&self, key: i64) -> Finding<'_, i64> {
+        Box::pin(async move {
+            self.0.fetch_add(1, SeqCst);
+            slowly(key).await;
+            Ok([key / 2, key].into_iter().take(usize::from(key % 2 == 0) + usize::from(key % 10 == 0)).collect())
+        })
     }
 }
 
@@ -179,7 +181,7 @@ fn records_are_joined_with_the_rows_of_their_key() {
     {
         let asked = Arc::new(AtomicUsize::new(0));
         let cache = CacheConfig { entries: 1_000, ttl: Duration::from_secs(3_600) };
-        let table = Arc::new(Cached::new(Halves(Arc::clone(&asked)), cache));
+        let table: Arc<dyn LookupTable<i64, Row = i64>> = Arc::new(Cached::new(Halves(Arc::clone(&asked)), cache));
         let options = AsyncOptions { order, ..AsyncOptions::default() };
         let found = run(workers, move |flow| {
             let pair = |record: &(u64, i64), row: Option<&i64>| (record.1, row.copied());

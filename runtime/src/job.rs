@@ -23,13 +23,13 @@ use crate::progress::Progress;
 use crate::state::Clock;
 use crate::time::{Time, Watermark};
 
-/// Where keyed state lies.
+/// Where keyed state lies. RocksDB is the default of job files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
     /// In memory.
-    #[default]
     Memory,
     /// In memory as far as it fits, and in RocksDB beyond.
+    #[default]
     RocksDb,
 }
 
@@ -52,6 +52,7 @@ impl StateConfig {
 }
 
 impl Default for StateConfig {
+    /// In memory: a job that names no directory of its own writes to none.
     fn default() -> Self {
         Self { backend: Backend::Memory, dir: PathBuf::from("state"), memory: 512 << 20 }
     }

@@ -1,10 +1,12 @@
 //! Formats of messages: octets of any kind, each message by itself. Every format of lines is one, and [`avro`] is none of lines.
 
+mod any;
 pub mod avro;
 
 use tidegate_rows::format::{Decoded, Decoder, Encoder, Format};
 use tidegate_runtime::Error;
 
+pub use any::{AnyMessageDecoder, AnyMessageEncoder, AnyMessageFormat};
 pub use avro::{AvroDecoder, AvroEncoder, AvroFormat, Registry, Subject};
 
 /// The description of a format of messages; makes a decoder for every input.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
-use tidegate_operators::lookup::{LookupTable, Rows};
+use tidegate_operators::lookup::{Finding, LookupTable, Rows};
 use tidegate_runtime::Error;
 
 use crate::file::input::Input;
@@ -152,8 +152,8 @@ impl<F: Format<Item = Row>> LookupTable<Row> for FileTable<F> {
         }
     }
 
-    async fn find(&self, key: Row) -> Result<Rows<Row>, Error> {
-        self.known(&key).map(Option::unwrap_or_default)
+    fn find(&self, key: Row) -> Finding<'_, Row> {
+        Box::pin(async move { self.known(&key).map(Option::unwrap_or_default) })
     }
 }
 

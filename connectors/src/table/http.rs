@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use reqwest::{Client, StatusCode};
-use tidegate_operators::lookup::{LookupTable, Rows};
+use tidegate_operators::lookup::{Finding, LookupTable, Rows};
 use tidegate_runtime::Error;
 
 use crate::http;
@@ -39,6 +39,21 @@ impl HttpTable {
             }
         }
         url
+    }
+
+    async fn ask(&self, key: &Row) -> Result<Rows<Row>, Error> {
+        let client = self.client.get().ok_or_else(|| Error::internal("a table was asked before it was opened"))?;
+        let url = self.url(key);
+        let request = self.headers.iter().fold(client.get(&url), |request, (name, value)| request.header(name, value));
+        let response = request.send().await.map_err(|e| Error::external(format!("{url} can't be asked"), e.without_url()))?;
+        match response.status() {
+            StatusCode::NOT_FOUND | StatusCode::NO_CONTENT => Ok(Rows::default()),
+            status if status.is_success() => self.rows(&url, &http::body(&url, response).await?),
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                Err(Error::external(format!("{url} can't answer"), std::io::Error::other(status.to_string())))
+            }
+            status => Err(Error::user(format!("{url} answers {status}"))),
+        }
     }
 
     fn rows(&self, url: &str, body: &[u8]) -> Result<Rows<Row>, Error> {
@@ -94,19 +109,8 @@ impl LookupTable<Row> for HttpTable {
         Ok(key.0.iter().any(Value::is_null).then(Rows::default))
     }
 
-    async fn find(&self, key: Row) -> Result<Rows<Row>, Error> {
-        let client = self.client.get().ok_or_else(|| Error::internal("a table was asked before it was opened"))?;
-        let url = self.url(&key);
-        let request = self.headers.iter().fold(client.get(&url), |request, (name, value)| request.header(name, value));
-        let response = request.send().await.map_err(|e| Error::external(format!("{url} can't be asked"), e.without_url()))?;
-        match response.status() {
-            StatusCode::NOT_FOUND | StatusCode::NO_CONTENT => Ok(Rows::default()),
-            status if status.is_success() => self.rows(&url, &http::body(&url, response).await?),
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                Err(Error::external(format!("{url} can't answer"), std::io::Error::other(status.to_string())))
-            }
-            status => Err(Error::user(format!("{url} answers {status}"))),
-        }
+    fn find(&self, key: Row) -> Finding<'_, Row> {
+        Box::pin(async move { self.ask(&key).await })
     }
 }
 

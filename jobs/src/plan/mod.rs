@@ -1,13 +1,15 @@
 //! The planner: from a checked job file to a graph of operators over rows.
 //!
-//! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. A [`Plan`]
-//! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
+//! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. What must be known
+//! of the outside, such as the header of a CSV file, is [`Resolved`] first. A [`Plan`] is data: it can be explained without being run, and [`Plan::job`]
+//! builds the same operators from it on every worker.
 
 mod about;
 mod build;
 mod conflicts;
 mod durability;
 mod look;
+mod resolve;
 mod stored;
 mod streams;
 
@@ -20,17 +22,18 @@ use tidegate_runtime::source::Source;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{GraphError, Job};
 
-use crate::connect::plan::Look;
-use crate::connect::plan::sinks::{self, PlannedSink};
-use crate::connect::plan::sources::{self, PlannedSource};
+use crate::connect::sinks::{self, PlannedSink};
+use crate::connect::sources::{self, PlannedSource};
+use crate::connect::{self, Answers, Look};
 use crate::file::{JobFile, Problem, Problems, Severity, Spanned, Table};
 use crate::relation::known::{Known, Order, Timing};
 use crate::relation::open::{Asked, Origin};
 use crate::relation::union::Streams;
 
-pub use crate::connect::plan::sinks::STDOUT;
+pub use crate::connect::{Local, Outside, STDOUT, Written};
 pub use crate::relation::key::RowKey;
 pub use durability::{Checkpoints, Durability, Restart};
+pub use resolve::Resolved;
 pub use stored::records;
 use streams::PlannedStream;
 
@@ -66,18 +69,25 @@ fn broken<'a>(file: &'a JobFile, problems: &Problems) -> HashSet<&'a str> {
         .collect()
 }
 
-/// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
+/// Plans a file whose job will run on this machine, in the working directory. `None` if there are problems, those it finds included: it adds them to
+/// `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
-    problems.extend(conflicts::conflicts(file));
+    plan_resolved(file, &Resolved::new(file, &Local), problems)
+}
+
+/// Plans a file whose job will run where `resolved` comes from. Nothing but the two is looked at.
+pub fn plan_resolved(file: &JobFile, resolved: &Resolved, problems: &mut Problems) -> Option<Plan> {
+    problems.extend(resolved.conflicts.iter().cloned());
+    problems.extend(conflicts::of_claims(file));
+    problems.extend(conflicts::without_checkpoints(file));
     problems.extend(about::conflicts(file));
     problems.extend(durability::unknown_storage(file));
-    problems.extend(conflicts::writers(file));
     let broken = broken(file, problems);
     let mut asked = Asked::default();
     // What is asked of open sources shows when the job is planned: it is planned again until nothing new is asked. There is an end to the names of a file.
     let (parts, found) = loop {
         let before = asked.clone();
-        let planned = Parts::plan(file, &broken, &mut asked);
+        let planned = Parts::plan(file, &broken, &mut asked, &resolved.answers);
         if asked == before {
             break planned;
         }
@@ -87,7 +97,12 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
         name: file.name.value.clone(),
         parallelism: file.parallelism.as_ref().map(|p| usize::try_from(p.value).unwrap_or(usize::MAX)),
         durability: Durability::new(file),
-        looks: parts.sources.iter().filter_map(|source| source.look.clone()).chain(file.tables.iter().filter_map(Look::table)).collect(),
+        looks: parts
+            .sources
+            .iter()
+            .filter_map(|source| source.look.clone())
+            .chain(file.tables.iter().filter_map(|table| table.connector.look()))
+            .collect(),
         ttl: file.state.ttl.as_ref().map(|ttl| Ttl::after(ttl.value.unsigned_abs())),
         sources: parts.sources,
         streams: parts.streams,
@@ -105,27 +120,27 @@ struct Parts {
 
 impl Parts {
     /// Plans the parts of a file that are whole, with the fields that are `asked` of open sources; adds what the parts ask for. Also tells what is wrong.
-    fn plan(file: &JobFile, broken: &HashSet<&str>, asked: &mut Asked) -> (Self, Vec<Problem>) {
+    fn plan(file: &JobFile, broken: &HashSet<&str>, asked: &mut Asked, answers: &Answers) -> (Self, Vec<Problem>) {
         let whole = |name: &Spanned<String>| !broken.contains(name.as_str());
         let mut known = Streams::new();
         let (mut parts, mut found) = (Self::default(), Vec::new());
         for source in &file.sources {
             if !whole(&source.name) {
                 // Its fields may be known all the same.
-                let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked).ok());
+                let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked, answers).ok());
                 known.extend(planned.map(|planned| {
                     let known = known_of(&planned);
                     (planned.name, known)
                 }));
                 continue;
             }
-            match sources::plan(source, asked) {
+            match sources::plan(source, asked, answers) {
                 Ok(mut source) => {
                     source.about = about::source(file, &source.name);
                     known.insert(source.name.clone(), known_of(&source));
                     if let Some(name) = &source.dead_letter {
                         let timing = Timing::Untimed("they are lines that could not be read".to_owned());
-                        known.insert(name.clone(), Known::new(sources::dead_letter_schema(), timing, Order::Arrival));
+                        known.insert(name.clone(), Known::new(connect::dead_letter_schema(), timing, Order::Arrival));
                     }
                     parts.sources.push(source);
                 }
@@ -134,7 +149,7 @@ impl Parts {
         }
         let tables: Vec<&Table> = file.tables.iter().filter(|t| whole(&t.name)).collect();
         for stream in file.streams_in_order().into_iter().filter(|s| s.whole || whole(&s.head.name)) {
-            match streams::plan(stream, &known, &tables, asked) {
+            match streams::plan(stream, &known, &tables, asked, answers) {
                 Ok(Some(mut planned)) => {
                     planned.about = about::stream(file, stream, planned.basis.take());
                     known.extend(planned.gives());
@@ -149,7 +164,7 @@ impl Parts {
             }
         }
         for sink in file.sinks.iter().filter(|s| whole(&s.name)) {
-            match sinks::plan(sink, &file.name.value, &known, asked) {
+            match sinks::plan(sink, &file.name.value, &known, asked, answers) {
                 Ok(planned) => parts.sinks.extend(planned.map(|planned| {
                     let about = about::sink(file, &planned.name);
                     PlannedSink { about, ..planned }

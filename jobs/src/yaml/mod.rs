@@ -10,7 +10,7 @@ mod read;
 mod tree;
 mod values;
 
-pub(crate) use keys::{Key, Table, key, reference};
+pub(crate) use keys::{Key, Table, key, key_of, reference};
 pub(crate) use read::{Fields, Reader, scalar};
 pub(crate) use tree::{Entry, MAX_DEPTH, Node, Value, parse};
 pub use values::{Literal, duration_text, parse_duration, parse_size};

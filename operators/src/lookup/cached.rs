@@ -1,4 +1,4 @@
-//! A table with the answers of late at hand.
+//! A table behind a cache of its latest answers.
 
 use std::hash::Hash;
 use std::time::{Duration, Instant};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use quick_cache::sync::Cache;
 use tidegate_runtime::Error;
 
-use super::{LookupTable, Rows};
+use super::{Finding, LookupTable, Rows};
 
-/// What is kept of a table's answers, that there was no row included.
+/// What is kept of a table's answers, those without a row included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// How many keys, at the most.
+    /// How many keys at most.
     pub entries: usize,
-    /// How long an answer holds.
+    /// How long an answer is used.
     pub ttl: Duration,
 }
 
@@ -54,20 +54,22 @@ where
         }
     }
 
-    async fn find(&self, key: K) -> Result<Rows<T::Row>, Error> {
-        loop {
-            // Of several records of one key at a time, one asks.
-            match self.cache.get_value_or_guard_async(&key).await {
-                Ok((at, rows)) if at.elapsed() < self.ttl => return Ok(rows),
-                Ok(_) => drop(self.cache.remove_if(&key, |(at, _)| at.elapsed() >= self.ttl)),
-                Err(place) => {
-                    let asked = Instant::now();
-                    let rows = self.table.find(key.clone()).await?;
-                    // What was put there meanwhile is as new.
-                    let _ = place.insert((asked, Rows::clone(&rows)));
-                    return Ok(rows);
+    fn find(&self, key: K) -> Finding<'_, T::Row> {
+        Box::pin(async move {
+            loop {
+                // Of several records of one key at a time, one asks.
+                match self.cache.get_value_or_guard_async(&key).await {
+                    Ok((at, rows)) if at.elapsed() < self.ttl => return Ok(rows),
+                    Ok(_) => drop(self.cache.remove_if(&key, |(at, _)| at.elapsed() >= self.ttl)),
+                    Err(place) => {
+                        let asked = Instant::now();
+                        let rows = self.table.find(key.clone()).await?;
+                        // What was put there meanwhile is as new.
+                        let _ = place.insert((asked, Rows::clone(&rows)));
+                        return Ok(rows);
+                    }
                 }
             }
-        }
+        })
     }
 }

@@ -25,7 +25,7 @@ impl<'s, T: Data> Stream<'s, T> {
     ) -> Stream<'s, O>
     where
         K: Clone + Send + Sync + 'static,
-        B: LookupTable<K>,
+        B: LookupTable<K> + ?Sized,
         O: Clone + Send + 'static,
         F: Fn(&T) -> K + 'static,
         G: Fn(&T, Option<&B::Row>) -> O + Send + Sync + 'static,
@@ -33,7 +33,7 @@ impl<'s, T: Data> Stream<'s, T> {
         let kind = format!("{unmatched} lookup join with {}, {}", table.describe(), describe(&options));
         let pool = Pool::new(name);
         let edge = operator::asynchronous(self.into_edge(), name, &kind, options.order, options.capacity, |metrics| Lookup {
-            finding: Arc::new(Finding(table)),
+            finding: Arc::new(Keyed(table)),
             joining: Arc::new(Joining { unmatched, pair, metrics }),
             options,
             key,
@@ -46,9 +46,9 @@ impl<'s, T: Data> Stream<'s, T> {
 }
 
 /// A table as a function of keys.
-struct Finding<B>(Arc<B>);
+struct Keyed<B: ?Sized>(Arc<B>);
 
-impl<K: Send + 'static, B: LookupTable<K>> AsyncFunction<K> for Finding<B> {
+impl<K: Send + 'static, B: LookupTable<K> + ?Sized> AsyncFunction<K> for Keyed<B> {
     type Out = Rows<B::Row>;
 
     fn call(&self, key: K) -> impl Future<Output = Result<Rows<B::Row>, Error>> + Send {
@@ -78,8 +78,8 @@ impl<G> Joining<G> {
     }
 }
 
-struct Lookup<T, B, F, G, O> {
-    finding: Arc<Finding<B>>,
+struct Lookup<T, B: ?Sized, F, G, O> {
+    finding: Arc<Keyed<B>>,
     joining: Arc<Joining<G>>,
     options: AsyncOptions,
     key: F,
@@ -92,7 +92,7 @@ impl<T, K, B, F, G, O> Ask for Lookup<T, B, F, G, O>
 where
     T: Data,
     K: Clone + Send + Sync + 'static,
-    B: LookupTable<K>,
+    B: LookupTable<K> + ?Sized,
     O: Clone + Send + 'static,
     F: Fn(&T) -> K + 'static,
     G: Fn(&T, Option<&B::Row>) -> O + Send + Sync + 'static,

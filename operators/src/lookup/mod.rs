@@ -6,6 +6,7 @@ mod cached;
 mod join;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tidegate_runtime::Error;
@@ -15,7 +16,10 @@ pub use cached::{CacheConfig, Cached};
 /// The rows of one key: none, one or several.
 pub type Rows<R> = Arc<[R]>;
 
-/// A table to look records up in. The workers share it.
+/// The rows of one key, once they are found.
+pub type Finding<'t, R> = Pin<Box<dyn Future<Output = Result<Rows<R>, Error>> + Send + 't>>;
+
+/// A table to look records up in. The workers share it. It is object-safe: a job holds a `dyn LookupTable` of whatever kind it is.
 pub trait LookupTable<K>: Send + Sync + 'static {
     /// What is found.
     type Row: Send + Sync + 'static;
@@ -37,6 +41,6 @@ pub trait LookupTable<K>: Send + Sync + 'static {
     /// The job fails with this cause.
     fn known(&self, key: &K) -> Result<Option<Rows<Self::Row>>, Error>;
 
-    /// Finds the rows of `key`.
-    fn find(&self, key: K) -> impl Future<Output = Result<Rows<Self::Row>, Error>> + Send;
+    /// Finds the rows of a key that are not [known](Self::known). Such a key costs a request; the allocation of its future is lost in that.
+    fn find(&self, key: K) -> Finding<'_, Self::Row>;
 }

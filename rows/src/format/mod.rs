@@ -7,6 +7,7 @@
 //!
 //! Row formats share a [`Layout`]: the fields, how each is converted, and which one is the event time.
 
+mod any;
 pub mod avro;
 mod base64;
 mod conversion;
@@ -25,6 +26,7 @@ mod typed;
 use crate::Value;
 
 pub use self::regex::{RegexDecoder, RegexFormat};
+pub use any::{AnyDecoder, AnyEncoder, AnyFormat};
 pub use avro::{AvroSchema, RecordReader, RecordWriter};
 pub use conversion::{Conversion, TimeUnit};
 pub use csv::{CsvEncoder, CsvFormat};
