@@ -130,7 +130,7 @@ impl<T> Drop for Hanging<T> {
     }
 }
 
-impl<T> Reader<T> for Hanging<T> {
+impl<T: 'static> Reader<T> for Hanging<T> {
     fn poll(&mut self) -> Result<Poll<T>, Error> {
         self.reader.poll()
     }

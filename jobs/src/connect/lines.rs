@@ -55,8 +55,6 @@ pub(crate) const ASIDE: [&str; 4] = ["on_bad_record", "dead_letter", "header", "
 /// How lines or messages become records.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    /// What they travel in.
-    pub(crate) carrier: Carrier,
     /// The path of their files, if they are in files.
     pub(crate) path: Option<Spanned<String>>,
     /// The format of a record.
@@ -112,7 +110,7 @@ pub(crate) fn read(reader: &mut Reader, fields: &Fields<'_>, carrier: Carrier, p
         reader.push(fields.at.problem(format!("{} has no `schema`: without a header line nothing else names the fields", fields.place)));
     }
     let on_bad_record = action.map(|action| action.value).unwrap_or_default();
-    Some(Lines { carrier, path: path.cloned(), format: format?, schema, on_bad_record, dead_letter })
+    Some(Lines { path: path.cloned(), format: format?, schema, on_bad_record, dead_letter })
 }
 
 impl Lines {

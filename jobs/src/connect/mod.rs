@@ -3,6 +3,8 @@
 //! A connector is a file, or a folder: it knows its keys, reads them, and makes a source, a table, a sink, or several of these. To add one, write the file
 //! and name it below; [`kind`] is the contract. [`format`](mod@format) is the same for formats.
 
+#![cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "of the connectors there are, only Kafka has messages"))]
+
 mod claim;
 mod entries;
 mod first_time;
@@ -32,7 +34,7 @@ pub(crate) use kind::{MadeTable, TableScope};
 pub(crate) use lines::LINES;
 pub use lines::Lines;
 pub(crate) use look::Look;
-pub(crate) use outside::{Answers, Ask};
+pub(crate) use outside::Answers;
 pub use outside::{Local, Outside, Written};
 pub(crate) use schema::conversions;
 pub use schema::{FieldType, SchemaField, TimeText};
@@ -40,7 +42,7 @@ pub use sinks::Sink;
 pub use sources::{EventTime, Source};
 pub use stdout::STDOUT;
 pub use tables::Table;
-pub(crate) use tables::key_of;
+pub(crate) use tables::lookup_key;
 
 #[cfg(test)]
 pub(crate) use {

@@ -67,6 +67,6 @@ pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
 }
 
 /// What a row is looked up by: the values in these slots, those that can have several forms in one of them.
-pub(crate) fn key_of(row: &Row, slots: &[(usize, bool)]) -> Row {
+pub(crate) fn lookup_key(row: &Row, slots: &[(usize, bool)]) -> Row {
     slots.iter().map(|(slot, forms)| if *forms { canonical(row.get(*slot)) } else { row.get(*slot).clone() }).collect()
 }

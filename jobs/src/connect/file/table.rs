@@ -11,7 +11,7 @@ use crate::connect::claim::Claim;
 use crate::connect::format::{self, DELIMITER, HEADER, SourceFormat};
 use crate::connect::kind::{Carrier, MadeTable, TableConnector, TableScope};
 use crate::connect::look::{self, Look};
-use crate::connect::tables::key_of;
+use crate::connect::tables::lookup_key;
 use crate::text::{Problem, Spanned};
 use crate::yaml::{Fields, Reader, Table, key, unsigned};
 
@@ -60,7 +60,7 @@ impl TableConnector for Rows {
     fn plan(&self, scope: &TableScope<'_>) -> Result<MadeTable, Vec<Problem>> {
         let slots = slots(scope)?;
         let forms = slots.iter().map(|(_, forms)| *forms).collect();
-        let key = move |row: &Row| Some(key_of(row, &slots)).filter(|key| !key.0.iter().any(is_matchless));
+        let key = move |row: &Row| Some(lookup_key(row, &slots)).filter(|key| !key.0.iter().any(is_matchless));
         let format = self.format.decoding(scope.layout.clone(), scope.name, scope.answers)?.lines(scope.name)?;
         let table = FileTable::new(&self.path.value, format, key, unsigned(self.reload));
         Ok(MadeTable { table: Box::new(table), forms, requests: None })

@@ -177,7 +177,6 @@ impl Decoding {
     }
 
     /// As a format of messages.
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "no other connector of this build reads messages"))]
     pub(crate) fn messages(self) -> AnyMessageFormat {
         match self {
             Self::Lines(format) => AnyMessageFormat::new(format),
@@ -207,7 +206,6 @@ impl Encoding {
     }
 
     /// As an encoder of messages.
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "no other connector of this build writes messages"))]
     pub(crate) fn messages(self) -> AnyMessageEncoder {
         match self {
             Self::Lines(encoder) => AnyMessageEncoder::new(encoder),

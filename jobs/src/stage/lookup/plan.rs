@@ -12,7 +12,7 @@ use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 
 use super::Lookup;
-use crate::connect::{self, MadeTable, Table, TableScope, conversions, key_of};
+use crate::connect::{self, MadeTable, Table, TableScope, conversions, lookup_key};
 use crate::relation::arrange::{Arranged, Sides};
 use crate::relation::expression::expression;
 use crate::relation::known::{Known, Order};
@@ -110,7 +110,7 @@ impl Work for PlannedLookup {
     fn build<'s>(&self, site: &Site<'_, 's>, input: Rows<'s>) -> Built<'s> {
         let keyed = site.with_keys(input, &self.keys);
         let (slots, width, table_width) = (Arc::clone(&self.key), self.width, self.table_width);
-        let key = move |row: &Row| key_of(row, &slots);
+        let key = move |row: &Row| lookup_key(row, &slots);
         let pair = move |row: &Row, found: Option<&Row>| {
             let found = (0..table_width).map(|slot| found.map_or(Value::Null, |row| row.get(slot).clone()));
             (0..width).map(|slot| row.copy(slot)).chain(found).collect::<Row>()
