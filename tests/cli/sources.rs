@@ -124,7 +124,7 @@ sinks: {{ out: {{ from: w, connector: stdout }} }}
         for start in [0, 1_000, 2_000] {
             assert_eq!(line(), json!({ "s": start, "n": 2 }), "{workers} workers");
         }
-        std::io::Write::write_all(&mut stdin, format!("{}\n", record("i", 3_100)).as_bytes()).expect("it listens");
+        stdin.write_all(format!("{}\n", record("i", 3_100)).as_bytes()).expect("it listens");
         drop(stdin);
         assert_eq!(line(), json!({ "s": 3_000, "n": 1 }));
         assert!(wait(&mut child).expect("it ends").success());
