@@ -109,7 +109,7 @@ impl SinkConnector for KafkaSink {
     fn plan(&self, scope: &SinkScope<'_>, encoding: Encoding) -> Result<Arc<dyn Sink<Row>>, Vec<Problem>> {
         let made = kafka::KafkaSink::new(self.cluster.client(), &self.topic.value, encoding.messages()).addressed(self.address(scope)?);
         let Delivery::ExactlyOnce { transactional_id, markers, .. } = &self.delivery else { return Ok(Arc::new(made)) };
-        let made = made.exactly_once(&transactional_id.as_ref().map_or_else(|| default_id(&scope.owner), |id| id.value.clone()));
+        let made = made.exactly_once(transactional_id.as_ref().map_or_else(|| default_id(&scope.owner), |id| id.value.clone()));
         Ok(Arc::new(match markers {
             Some(topic) => made.markers(&topic.value),
             None => made,
