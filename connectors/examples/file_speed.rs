@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (
             "ts",
             Distribution::Time {
-                start: 1_700_000_000_000,
+                start: Some(1_700_000_000_000),
                 step: jiff::SignedDuration::from_micros(100),
                 disorder: jiff::SignedDuration::from_secs(1),
             },

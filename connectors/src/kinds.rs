@@ -8,6 +8,8 @@ pub const FILE: Kind = Kind::new("file");
 pub const GENERATOR: Kind = Kind::new("generator");
 /// Kafka topics.
 pub const KAFKA: Kind = Kind::new("kafka");
+/// Lines of a TCP connection.
+pub const SOCKET: Kind = Kind::new("socket");
 /// Standard input.
 pub const STDIN: Kind = Kind::new("stdin");
 /// Standard output.
@@ -18,6 +20,6 @@ pub const FUNCTION: Kind = Kind::new("function");
 pub const MEMORY: Kind = Kind::new("memory");
 
 /// The kinds of sources.
-pub const SOURCES: &[Kind] = &[FILE, FUNCTION, GENERATOR, KAFKA, STDIN];
+pub const SOURCES: &[Kind] = &[FILE, FUNCTION, GENERATOR, KAFKA, SOCKET, STDIN];
 /// The kinds of sinks.
 pub const SINKS: &[Kind] = &[FILE, FUNCTION, KAFKA, MEMORY, STDOUT];

@@ -31,12 +31,14 @@ pub mod file;
 pub mod generator;
 mod handover;
 mod http;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod kinds;
 mod lines;
 pub mod message;
 pub mod path;
 pub mod sink;
+pub mod socket;
 mod split;
 pub mod stdin;
 pub mod table;

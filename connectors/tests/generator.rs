@@ -25,7 +25,14 @@ fn every_kind() -> Vec<(&'static str, Distribution)> {
         ("normal", Distribution::Normal { mean: 10.0, deviation: 2.0 }),
         ("kind", Distribution::Choice(vec![(Value::string("a"), 3.0), (Value::string("b"), 1.0), (Value::Null, 0.0)])),
         ("zipf", Distribution::Zipf { n: 1000, exponent: 1.0 }),
-        ("ts", Distribution::Time { start: 1_000_000, step: SignedDuration::from_micros(100), disorder: SignedDuration::from_millis(50) }),
+        (
+            "ts",
+            Distribution::Time {
+                start: Some(1_000_000),
+                step: SignedDuration::from_micros(100),
+                disorder: SignedDuration::from_millis(50),
+            },
+        ),
         (
             "ip",
             Distribution::Text(

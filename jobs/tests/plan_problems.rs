@@ -2,7 +2,7 @@
 //! however YAML writes them.
 
 use tidegate_jobs::file::parse;
-use tidegate_jobs::plan::plan;
+use tidegate_jobs::plan::{Outside, Resolved, Written, plan, plan_resolved};
 
 /// The problems of a job whose stream `out` has these lines, as the user sees them.
 fn problems(stream: &str) -> String {
@@ -343,5 +343,74 @@ sinks:
             "unknown key `slide` in `window` of stream `alerts`: \"every\"",
             "cannot compare int and string: \"\"",
         ]
+    );
+}
+
+/// A machine where the files of a job are, and this is not one.
+struct Elsewhere;
+
+impl Outside for Elsewhere {
+    fn text(&self, path: &str) -> Result<String, String> {
+        match path {
+            "elsewhere/login.avsc" => {
+                Ok(r#"{ "type": "record", "name": "l", "fields": [{ "name": "user", "type": "string" }] }"#.to_owned())
+            }
+            _ => Err("no such file".to_owned()),
+        }
+    }
+
+    fn first_line(&self, path: &str) -> Result<Vec<u8>, String> {
+        assert_eq!(path, "elsewhere/logins.csv");
+        Ok(b"user,ip".to_vec())
+    }
+
+    fn is_one_file(&self, _: &str) -> bool {
+        true
+    }
+
+    fn is_read(&self, path: &str, written: &Written<'_>) -> bool {
+        path == written.path
+    }
+
+    fn meet(&self, one: &Written<'_>, other: &Written<'_>) -> bool {
+        one.path == other.path
+    }
+
+    fn is_terminal(&self) -> bool {
+        panic!("nobody writes to standard output")
+    }
+}
+
+/// The problems of a job that reads these and writes to that path, planned for another machine.
+fn elsewhere(source: &str, condition: &str, sink: &str) -> Vec<String> {
+    let text = format!(
+        "name: job
+sources: {{ in: {{ {source} }} }}
+streams: {{ some: {{ from: in, where: '{condition}' }} }}
+sinks: {{ out: {{ from: some, connector: file, path: {sink} }} }}
+"
+    );
+    let (file, mut problems) = parse("job.yaml", &text, &[]);
+    let file = file.expect("the file can be read");
+    let planned = plan_resolved(&file, &Resolved::new(&file, &Elsewhere), &mut problems);
+    assert_eq!(planned.is_none(), problems.has_errors());
+    problems.iter().map(|p| p.to_string().lines().next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_job_is_planned_with_what_another_machine_says_of_its_files() {
+    let csv = "connector: file, path: elsewhere/logins.csv";
+    let avro = "connector: kafka, brokers: b, topic: t, format: { avro: { schema_file: elsewhere/login.avsc } }";
+    let fine: [String; 0] = [];
+    assert_eq!(elsewhere(csv, "user != ip", "out.jsonl"), fine);
+    assert_eq!(elsewhere(avro, "user != \"\"", "out.jsonl"), fine);
+    assert_eq!(elsewhere(csv, "user != ipp", "out.jsonl"), ["error: job.yaml:3:43: unknown field `ipp`: did you mean `ip`?"]);
+    assert_eq!(
+        elsewhere(csv, "user != ip", "elsewhere/logins.csv"),
+        ["error: job.yaml:4:52: the source `in` reads this path: it would be emptied before it is read"]
+    );
+    assert_eq!(
+        elsewhere(&avro.replace("login.avsc", "none.avsc"), "true", "out.jsonl"),
+        ["error: job.yaml:2:96: `elsewhere/none.avsc` can't be read: no such file"]
     );
 }

@@ -267,6 +267,7 @@ mod tests {
             name: name.into(),
             id: name.into(),
             basis: Basis::default(),
+            parallelism: None,
             judge: None,
             role,
             kind: Kind::new("test"),

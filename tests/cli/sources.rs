@@ -1,6 +1,7 @@
 //! Sources: what is read, what is looked at beforehand, and which records are late.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 
 use serde_json::{Value, json};
@@ -123,7 +124,7 @@ sinks: {{ out: {{ from: w, connector: stdout }} }}
         for start in [0, 1_000, 2_000] {
             assert_eq!(line(), json!({ "s": start, "n": 2 }), "{workers} workers");
         }
-        std::io::Write::write_all(&mut stdin, format!("{}\n", record("i", 3_100)).as_bytes()).expect("it listens");
+        stdin.write_all(format!("{}\n", record("i", 3_100)).as_bytes()).expect("it listens");
         drop(stdin);
         assert_eq!(line(), json!({ "s": 3_000, "n": 1 }));
         assert!(wait(&mut child).expect("it ends").success());
@@ -221,4 +222,51 @@ fn times_at_the_edges_of_rfc_3339_are_read_right_or_not_at_all() {
     dir.file("in.csv", "v\n1e400\n-inf\n1e300\n");
     let found = dir.job(&reading("path: in.csv, schema: { v: double }")).run().exits(0).stderr_has("1e400 does not fit a double");
     assert_eq!(found.account()["y"].part("bad"), 1);
+}
+
+const SOCKET: &str = "name: t
+sources: { in: { connector: socket, host: 127.0.0.1, port: PORT, format: json, schema: { n: int } MORE } }
+sinks: { out: { from: in, connector: stdout, format: json } }
+";
+
+#[test]
+fn a_socket_is_connected_to_again_when_the_other_side_ends_or_is_not_there_yet() {
+    let dir = Dir::new();
+    // A port that nobody listens at, and that nobody else will be given soon.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let job = SOCKET.replace("PORT", &address.port().to_string()).replace("MORE", "");
+    let mut running = dir.job(&job).start();
+    running.until_said("can't be connected to");
+    let listener = TcpListener::bind(address).expect("the same port");
+    for n in 0..3 {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        writeln!(connection, "no record\n{{\"n\":{n}}}").expect("lines are sent");
+        let line = format!("{{\"n\":{n}}}");
+        running.until(&line, |printed| printed.contains(&line));
+    }
+    // The third connection has ended with its turn of the loop, too.
+    let fourth = listener.accept().expect("a connection");
+    running.signal("INT");
+    let outcome = running.wait().stderr_has("has ended the connection");
+    assert_eq!(outcome.values(), [json!({ "n": 0 }), json!({ "n": 1 }), json!({ "n": 2 })]);
+    assert_eq!(outcome.account()["in"].total, 6);
+    drop(fourth);
+}
+
+#[test]
+fn a_socket_that_is_read_once_ends_the_job_with_its_connection() {
+    let dir = Dir::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    let job = SOCKET.replace("PORT", &port).replace("MORE", ", reconnect: false");
+    let running = dir.job(&job).args(["-p", "2"]).start();
+    let (mut connection, _) = listener.accept().expect("a connection");
+    connection.write_all(b"{\"n\":1}\nno record\n{\"n\":2}\n{\"n\":3}").expect("lines are sent");
+    drop(connection);
+    let outcome = running.wait().exits(0);
+    assert_eq!(outcome.values(), [json!({ "n": 1 }), json!({ "n": 2 }), json!({ "n": 3 })]);
+    drop(listener);
+    dir.job(&job).run().exits(1).stderr_has("can't be connected to");
 }

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 pub fn elsewhere(kind: &str) -> Vec<(String, String)> {
     let Some(dir) = std::env::var_os("TIDEGATE_CONFORMANCE").map(PathBuf::from) else { return Vec::new() };
     let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("TIDEGATE_CONFORMANCE={}: {e}", dir.display()));
-    let named = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with(kind) && n.ends_with(".jsonl"));
+    let named =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with(kind) && n.ends_with(".jsonl"));
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(named).collect();
     files.sort();
     let lines = |path: PathBuf| {

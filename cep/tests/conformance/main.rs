@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that can't be read is a failed test")]
 
+mod case;
 #[path = "../../../tests/harness/conformance.rs"]
 mod conformance;
-mod case;
 mod drive;
 
 use std::collections::BTreeMap;

@@ -63,9 +63,9 @@ pub enum Distribution {
     },
     /// Timestamps: `start + i * step`, minus a random delay of up to `disorder`.
     Time {
-        /// The time of row 0, in milliseconds since 1970.
-        start: i64,
-        /// The increment per row.
+        /// Of row 0, in milliseconds since 1970; `None`: the time when the source is made.
+        start: Option<i64>,
+        /// From row to row.
         step: SignedDuration,
         /// The maximum delay of out-of-order times.
         disorder: SignedDuration,
@@ -132,7 +132,7 @@ impl Distribution {
             Self::Zipf { n, exponent } => Sampler::Zipf(Zipf::new(*n, *exponent)),
             Self::Time { disorder, .. } if disorder.is_negative() => return Err("the disorder is negative".into()),
             Self::Time { start, step, disorder } => Sampler::Time {
-                start: i128::from(*start) * 1_000_000,
+                start: i128::from(start.unwrap_or_else(|| Timestamp::now().as_millisecond())) * 1_000_000,
                 step: step.as_nanos(),
                 disorder: u64::try_from(disorder.as_nanos()).map_err(|_| "the disorder is too long")?,
             },

@@ -1,11 +1,13 @@
 //! Message formats: arbitrary bytes, each message by itself. Every line format is also a message format; [`avro`] is
 //! only a message format.
 
+mod any;
 pub mod avro;
 
 use tidegate_rows::format::{Decoded, Decoder, Encoder, Format};
 use tidegate_runtime::Error;
 
+pub use any::{AnyMessageDecoder, AnyMessageEncoder, AnyMessageFormat};
 pub use avro::{AvroDecoder, AvroEncoder, AvroFormat, Registry, Subject};
 
 /// The description of a message format, which makes a decoder for every input.

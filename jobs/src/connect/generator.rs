@@ -15,94 +15,119 @@
 //!     at:     { time: { start: 2026-01-01T00:00:00Z, step: 10ms, jitter: 1s } }
 //! ```
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
-use tidegate_rows::Type;
+use tidegate_connectors::generator::{Distribution, GeneratorSource};
+use tidegate_rows::{Type, Value};
+use tidegate_runtime::watermarks::WatermarkStrategy;
 
-use super::keys;
-use crate::text::Spanned;
-use crate::yaml::Literal;
-use crate::yaml::{Entry, Node, Value};
-use crate::yaml::{Fields, Reader, scalar};
+use super::kind::{AsSource, Connector, MadeSource, SourceConnector, SourceScope};
+use super::outside::Answers;
+use crate::relation::known::Order;
+use crate::text::{Problem, Spanned};
+use crate::yaml::{self, Entry, Fields, Literal, Node, Reader, Table, key, scalar, unsigned};
 
-/// The options of the generator.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Generator {
+pub(crate) static CONNECTOR: Connector = Connector {
+    name: "generator",
+    source: Some(AsSource { keys: &[&KEYS], within: &[&DISTRIBUTION, &TIME], lines: false, aside: &[], read }),
+    table: None,
+    sink: None,
+};
+
+static KEYS: Table = Table {
+    name: "source.generator",
+    title: "A source with `connector: generator`",
+    keys: &[
+        key("rate", "number", "as fast as possible", "records per second"),
+        key("count", "count", "without end", "how many records"),
+        key("seed", "whole number", "1", "the same seed gives the same records"),
+        key("fields", "mapping", "", "the fields, in order: a distribution each"),
+    ],
+};
+
+static DISTRIBUTION: Table = Table {
+    name: "distribution",
+    title: "A field of a generator (one of)",
+    keys: &[
+        key("uniform", "[low, high]", "none", "whole numbers including both ends, or any number below high"),
+        key("normal", "[mean, deviation]", "none", "numbers around a mean"),
+        key("choice", "list", "none", "one of the values, all equally likely"),
+        key("weighted", "mapping", "none", "one of the keys, as likely as its weight says"),
+        key("zipf", "[n, exponent]", "none", "1 to n, small numbers far more often"),
+        key("cycle", "list", "none", "the values in turn"),
+        key("sequence", "[start, step]", "none", "numbers in even steps"),
+        key("constant", "value", "none", "always the same value"),
+        key("time", "mapping", "none", "timestamps in even steps"),
+    ],
+};
+
+static TIME: Table = Table {
+    name: "time",
+    title: "A `time` of a generator",
+    keys: &[
+        key("start", "timestamp | now", "now", "the time of the first record"),
+        key("step", "duration", "", "from one record to the next"),
+        key("jitter", "duration", "0s", "each time is moved back by up to this much, so that records come out of order"),
+    ],
+};
+
+/// Records made up.
+#[derive(Clone, Debug)]
+struct Generator {
     /// Records per second; as fast as possible if absent.
-    pub rate: Option<f64>,
+    rate: Option<f64>,
     /// How many records; without end if absent.
-    pub count: Option<u64>,
+    count: Option<u64>,
     /// The seed; 1 unless given.
-    pub seed: u64,
+    seed: u64,
     /// The fields in order.
-    pub fields: Vec<(Spanned<String>, Distribution)>,
+    fields: Vec<(Spanned<String>, Distribution)>,
 }
 
-/// How the values of a generated field are chosen.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Distribution {
-    /// `uniform: [1, 100]`: whole numbers, both ends included.
-    UniformInt(i64, i64),
-    /// `uniform: [0.0, 1.0]`: any number from the first up to, without, the second.
-    UniformDouble(f64, f64),
-    /// `normal: [mean, deviation]`.
-    Normal(f64, f64),
-    /// `choice: [a, b]` and `weighted: { a: 9, b: 1 }`: the values with their weights.
-    Weighted(Vec<(Literal, f64)>),
-    /// `zipf: [n, exponent]`: k of 1 to n with a probability in proportion to k to the power of minus the exponent.
-    Zipf(u64, f64),
-    /// `cycle: [a, b]`: the values in turn.
-    Cycle(Vec<Literal>),
-    /// `sequence: [start, step]` of whole numbers.
-    SequenceInt(i64, i64),
-    /// `sequence: [start, step]` of other numbers.
-    SequenceDouble(f64, f64),
-    /// `constant: value`.
-    Constant(Literal),
-    /// `time: { start, step, jitter }`.
-    Time {
-        /// The first; the time the job starts if absent.
-        start: Option<Timestamp>,
-        /// From one record to the next.
-        step: SignedDuration,
-        /// Each is moved back by up to this much.
-        jitter: SignedDuration,
-    },
-}
-
-impl Distribution {
-    /// The type of the values.
-    #[must_use]
-    pub fn ty(&self) -> Type {
-        match self {
-            Self::UniformInt(..) | Self::Zipf(..) | Self::SequenceInt(..) => Type::Int,
-            Self::UniformDouble(..) | Self::Normal(..) | Self::SequenceDouble(..) => Type::Double,
-            Self::Weighted(values) => common(values.iter().map(|(value, _)| value)),
-            Self::Cycle(values) => common(values),
-            Self::Constant(value) => common([value]),
-            Self::Time { .. } => Type::Timestamp,
-        }
+impl Generator {
+    /// How far its times are out of order, if it makes any: times are in order but for their jitter, which nobody has to state twice.
+    fn jitter(&self) -> Option<SignedDuration> {
+        let jitter = |distribution: &Distribution| {
+            if let Distribution::Time { disorder, .. } = distribution { Some(*disorder) } else { None }
+        };
+        self.fields.iter().filter_map(|(_, distribution)| jitter(distribution)).max()
     }
 }
 
-/// The type all values have; nulls have every type, and whole numbers go with others.
-fn common<'a>(values: impl IntoIterator<Item = &'a Literal>) -> Type {
-    let of = |value: &Literal| match value {
-        Literal::Null => Type::Null,
-        Literal::Bool(_) => Type::Bool,
-        Literal::Int(_) => Type::Int,
-        Literal::Double(_) => Type::Double,
-        Literal::String(_) => Type::String,
-    };
-    let joined = values.into_iter().map(of).reduce(|left, right| match (left, right) {
-        (left, right) if left == right => left,
-        (Type::Null, other) | (other, Type::Null) => other,
-        (Type::Int, Type::Double) | (Type::Double, Type::Int) => Type::Double,
-        _ => Type::Any,
-    });
-    joined.filter(|ty| *ty != Type::Null).unwrap_or(Type::Any)
+impl SourceConnector for Generator {
+    fn words(&self) -> String {
+        "generator".to_owned()
+    }
+
+    fn field_types(&self) -> Option<Vec<(&str, Type)>> {
+        Some(self.fields.iter().map(|(name, distribution)| (name.as_str(), distribution.ty())).collect())
+    }
+
+    /// One worker makes all rows.
+    fn order(&self, _: &Answers) -> Order {
+        Order::Total
+    }
+
+    fn plan(&self, scope: &SourceScope<'_>) -> Result<MadeSource, Vec<Problem>> {
+        let fields = self.fields.iter().map(|(name, distribution)| (name.value.clone(), distribution.clone()));
+        let mut made = GeneratorSource::new(fields, self.seed).map_err(|e| vec![scope.name.problem(e)])?;
+        if let Some(time) = scope.event_time {
+            made = made.with_event_time(&time.field.value, time.unit).map_err(|e| vec![time.field.problem(e)])?;
+        }
+        if let Some(count) = self.count {
+            made = made.with_count(count);
+        }
+        if let Some(rate) = self.rate {
+            made = made.with_rate(rate);
+        }
+        let schema = made.schema().clone();
+        let own_times = self.jitter().map(|jitter| WatermarkStrategy::bounded(unsigned(jitter)));
+        Ok(MadeSource { source: Arc::new(made), schema, own_times, look: None })
+    }
 }
 
-pub(crate) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Generator> {
+fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn SourceConnector>> {
     let rate = fields.get("rate").and_then(|node| {
         let rate = reader.number(node)?;
         if rate.value > 0.0 { Some(rate.value) } else { reader.fail(&rate.span, "the rate must be above zero") }
@@ -116,21 +141,21 @@ pub(crate) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Generator
     }
     // A field that cannot be read stays, so that what names it is not reported as well.
     let field = |reader: &mut Reader, Entry { key, value, .. }: &Entry| {
-        (key.clone(), read_distribution(reader, key, value).unwrap_or(Distribution::Constant(Literal::Null)))
+        (key.clone(), read_distribution(reader, key, value).unwrap_or(Distribution::Constant(Value::Null)))
     };
     let fields = entries.iter().map(|entry| field(reader, entry)).collect();
-    Some(Generator { rate, count, seed, fields })
+    Some(Arc::new(Generator { rate, count, seed, fields }))
 }
 
 fn read_distribution(reader: &mut Reader, name: &Spanned<String>, node: &Node) -> Option<Distribution> {
-    let fields = reader.fields(node, &name.span, &[&keys::DISTRIBUTION], &format!("the generated field `{}`", name.value))?;
-    let kinds: Vec<&'static str> = keys::DISTRIBUTION.keys.iter().map(|key| key.name).collect();
+    let fields = reader.fields(node, &name.span, &[&DISTRIBUTION], &format!("the generated field `{}`", name.value))?;
+    let kinds: Vec<&'static str> = DISTRIBUTION.keys.iter().map(|key| key.name).collect();
     let given = fields.given(&kinds);
     let [kind] = given.as_slice() else {
-        if given.is_empty() && matches!(&node.value, Value::Map(entries) if !entries.is_empty()) {
+        if given.is_empty() && matches!(&node.value, yaml::Value::Map(entries) if !entries.is_empty()) {
             // `constant: null` is a value; any other key has been reported or has none.
-            return matches!(&node.value, Value::Map(entries) if entries.iter().any(|e| e.key.value == "constant"))
-                .then_some(Distribution::Constant(Literal::Null));
+            return matches!(&node.value, yaml::Value::Map(entries) if entries.iter().any(|e| e.key.value == "constant"))
+                .then_some(Distribution::Constant(Value::Null));
         }
         return reader.fail(&name.span, format!("the field `{}` needs exactly one of {}", name.value, kinds.join(", ")));
     };
@@ -143,9 +168,9 @@ fn read_distribution(reader: &mut Reader, name: &Spanned<String>, node: &Node) -
             if deviation.value < 0.0 {
                 return reader.fail(&deviation.span, "the deviation must not be negative");
             }
-            Some(Distribution::Normal(mean?.value, deviation.value))
+            Some(Distribution::Normal { mean: mean?.value, deviation: deviation.value })
         }
-        "choice" => Some(Distribution::Weighted(read_values(reader, value)?.into_iter().map(|value| (value, 1.0)).collect())),
+        "choice" => Some(Distribution::Choice(read_values(reader, value)?.into_iter().map(|value| (value, 1.0)).collect())),
         "cycle" => Some(Distribution::Cycle(read_values(reader, value)?)),
         "weighted" => read_weighted(reader, value),
         "zipf" => {
@@ -154,16 +179,16 @@ fn read_distribution(reader: &mut Reader, name: &Spanned<String>, node: &Node) -
             if exponent.value <= 0.0 {
                 return reader.fail(&exponent.span, "the exponent must be above zero");
             }
-            Some(Distribution::Zipf(n?.value, exponent.value))
+            Some(Distribution::Zipf { n: n?.value, exponent: exponent.value })
         }
         "sequence" => {
             let (start, step) = reader.pair(value, "[start, step]")?;
             match (reader.literal(start)?, reader.literal(step)?) {
-                (Literal::Int(start), Literal::Int(step)) => Some(Distribution::SequenceInt(start, step)),
-                _ => Some(Distribution::SequenceDouble(reader.number(start)?.value, reader.number(step)?.value)),
+                (Literal::Int(start), Literal::Int(step)) => Some(Distribution::Sequence { start, step }),
+                _ => Some(Distribution::DoubleSequence { start: reader.number(start)?.value, step: reader.number(step)?.value }),
             }
         }
-        "constant" => reader.literal(value).map(Distribution::Constant),
+        "constant" => reader.literal(value).map(|value| Distribution::Constant(of(value))),
         _ => read_time(reader, value, name),
     }
 }
@@ -172,22 +197,22 @@ fn read_uniform(reader: &mut Reader, node: &Node) -> Option<Distribution> {
     let (low, high) = reader.pair(node, "[low, high]")?;
     if let (Literal::Int(from), Literal::Int(to)) = (reader.literal(low)?, reader.literal(high)?) {
         return if from <= to {
-            Some(Distribution::UniformInt(from, to))
+            Some(Distribution::Int { min: from, max: to })
         } else {
             reader.fail(&node.span, "the low end is above the high end")
         };
     }
     let (from, to) = (reader.number(low)?, reader.number(high)?);
     if from.value < to.value {
-        Some(Distribution::UniformDouble(from.value, to.value))
+        Some(Distribution::Double { min: from.value, max: to.value, decimals: None })
     } else {
         reader.fail(&node.span, "the low end must be below the high end")
     }
 }
 
-fn read_values(reader: &mut Reader, node: &Node) -> Option<Vec<Literal>> {
+fn read_values(reader: &mut Reader, node: &Node) -> Option<Vec<Value>> {
     match &node.value {
-        Value::List(items) if !items.is_empty() => items.iter().map(|item| reader.literal(item)).collect(),
+        yaml::Value::List(items) if !items.is_empty() => items.iter().map(|item| reader.literal(item).map(of)).collect(),
         _ => reader.wrong(node, "a list of values"),
     }
 }
@@ -199,21 +224,33 @@ fn read_weighted(reader: &mut Reader, node: &Node) -> Option<Distribution> {
         if weight.value < 0.0 {
             return reader.fail(&weight.span, "a weight must not be negative");
         }
-        values.push((Literal::read(&key.value, *plain), weight.value));
+        values.push((of(Literal::read(&key.value, *plain)), weight.value));
     }
     if values.iter().all(|(_, weight)| *weight == 0.0) {
         return reader.fail(&node.span, "at least one weight must be above zero");
     }
-    Some(Distribution::Weighted(values))
+    Some(Distribution::Choice(values))
 }
 
 fn read_time(reader: &mut Reader, node: &Node, name: &Spanned<String>) -> Option<Distribution> {
-    let fields = reader.fields(node, &name.span, &[&keys::TIME], &format!("`time` of the generated field `{}`", name.value))?;
-    let start = fields.get("start").filter(|node| scalar(node) != Some("now")).and_then(|node| match scalar(node).map(str::parse) {
-        Some(Ok(start)) => Some(start),
-        _ => reader.wrong(node, "`now` or a timestamp such as `2026-01-01T00:00:00Z`"),
-    });
+    let fields = reader.fields(node, &name.span, &[&TIME], &format!("`time` of the generated field `{}`", name.value))?;
+    let start =
+        fields.get("start").filter(|node| scalar(node) != Some("now")).and_then(|node| match scalar(node).map(str::parse::<Timestamp>) {
+            Some(Ok(start)) => Some(start.as_millisecond()),
+            _ => reader.wrong(node, "`now` or a timestamp such as `2026-01-01T00:00:00Z`"),
+        });
     let step = reader.required(&fields, "step").and_then(|node| reader.span(node));
     let jitter = fields.get("jitter").and_then(|node| reader.span(node)).map_or(SignedDuration::ZERO, |jitter| jitter.value);
-    Some(Distribution::Time { start, step: step?.value, jitter })
+    Some(Distribution::Time { start, step: step?.value, disorder: jitter })
+}
+
+/// The value of a record that is written so in a job file.
+fn of(literal: Literal) -> Value {
+    match literal {
+        Literal::Null => Value::Null,
+        Literal::Bool(v) => Value::Bool(v),
+        Literal::Int(v) => Value::Int(v),
+        Literal::Double(v) => Value::Double(v),
+        Literal::String(v) => Value::string(v),
+    }
 }

@@ -2,15 +2,22 @@
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tidegate_rows::Type;
-use tidegate_rows::format::Digits;
-
-use super::keys;
-use super::sources::TimeUnit;
-use crate::text::{Span, Spanned};
-use crate::yaml::{Entry, Node, Value};
-use crate::yaml::{Fields, Reader, scalar};
 use tidegate_expr::nearest;
+use tidegate_rows::Type;
+use tidegate_rows::format::{Conversion, Digits, TextTime, TimeUnit};
+
+use crate::text::{Problem, Span, Spanned};
+use crate::yaml::{Entry, Fields, Node, Reader, Table, Value, key, scalar};
+
+pub(crate) static FIELD: Table = Table {
+    name: "field",
+    title: "A time as text, in `schema`",
+    keys: &[
+        key("format", "time format", "", "as of strftime: %Y-%m-%d %H:%M:%S"),
+        key("year", "whole number", "none", "the year, for a format without one"),
+        key("zone", "time zone", "UTC", "the zone, for a format without one"),
+    ],
+};
 
 /// A field of a schema.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +125,7 @@ fn read_type(reader: &mut Reader, key: &Spanned<String>, node: &Node) -> Option<
 }
 
 fn read_time(reader: &mut Reader, node: &Node, at: &Span) -> Option<FieldType> {
-    let fields = reader.fields(node, at, &[&keys::FIELD], "a time format")?;
+    let fields = reader.fields(node, at, &[&FIELD], "a time format")?;
     let format = reader.required(&fields, "format").and_then(|node| reader.text(node, "a time format such as `%Y-%m-%d`"));
     let format = format.and_then(|format| checked_format(reader, format));
     let year = fields.get("year").and_then(|node| reader.count(node, 1, 9999)).and_then(|year| i16::try_from(year.value).ok());
@@ -136,4 +143,41 @@ fn checked_format(reader: &mut Reader, format: Spanned<String>) -> Option<Spanne
         Ok(_) => Some(format),
         Err(error) => reader.fail(&format.span, format!("not a time format: {error}")),
     }
+}
+
+/// How the values of these fields are converted.
+///
+/// # Errors
+/// All that can't be.
+pub(crate) fn conversions(fields: &[SchemaField]) -> Result<Vec<(String, Conversion)>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut conversions = Vec::new();
+    for field in fields {
+        match conversion(&field.ty) {
+            Ok(conversion) => conversions.push((field.name.value.clone(), conversion)),
+            Err(error) => problems.push(field.name.problem(error)),
+        }
+    }
+    if problems.is_empty() { Ok(conversions) } else { Err(problems) }
+}
+
+fn conversion(ty: &FieldType) -> Result<Conversion, String> {
+    Ok(match ty {
+        FieldType::Plain(ty) => match ty {
+            Type::Bool => Conversion::Bool,
+            Type::Int | Type::Uint => Conversion::Int,
+            Type::Double => Conversion::Double,
+            Type::Decimal => Conversion::Decimal(Digits::default()),
+            Type::String => Conversion::String,
+            Type::Bytes => Conversion::Bytes,
+            Type::Timestamp => Conversion::Timestamp,
+            Type::Duration => Conversion::Duration,
+            Type::List(_) => Conversion::List,
+            Type::Map(..) => Conversion::Map,
+            Type::Null | Type::Any => Conversion::Any,
+        },
+        FieldType::Decimal(digits) => Conversion::Decimal(*digits),
+        FieldType::Epoch(unit) => Conversion::TimestampIn(*unit),
+        FieldType::Text(text) => Conversion::TextTime(Box::new(TextTime::new(&text.format.value, text.year, Some(&text.zone))?)),
+    })
 }

@@ -1,155 +1,91 @@
-//! Sinks: where records go and how they are written.
+//! Sinks: what all of them have in common, whatever they write.
 
-use super::avro::{self, AvroSink};
-use super::kafka::{self, KafkaSink};
-use super::keys;
-use super::sources::csv_options;
-use crate::text::Spanned;
-use crate::yaml as values;
-use crate::yaml::{Fields, Reader};
-use crate::yaml::{Node, Value};
+use std::sync::Arc;
+
+use tidegate_rows::format::Timestamps;
+use tidegate_rows::{Row, Schema};
+use tidegate_runtime::About;
+use tidegate_runtime::sink::Sink as RowSink;
+
+use super::claim::{Claim, Owner};
+use super::format::{self, SinkFormat};
+use super::kind::{AsSink, Carrier, Connector, SinkConnector, SinkScope};
+use super::outside::Answers;
+use super::{CONNECTORS, choose};
+use crate::relation::open::Asked;
+use crate::relation::union::{PlannedInput, Streams, union};
+use crate::text::{Problem, Spanned};
+use crate::yaml::{Node, Reader, Table, key, key_of};
+
+/// What the reference calls a sink.
+pub(crate) const TITLE: &str = "A sink";
+
+pub(crate) static SINK: Table = Table {
+    name: "sink",
+    title: TITLE,
+    keys: &[
+        key("from", "name | [name, ...]", "", "what it writes"),
+        key_of("connector", words, "", "where records go"),
+        key_of(
+            "format",
+            format::sink_words,
+            "json; on a terminal table",
+            "how a record is written; table to standard output, avro to Kafka only",
+        ),
+        key("timestamps", "ms | iso", "ms; of a table iso", "how times are written"),
+        key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the sink is renamed"),
+    ],
+};
 
 /// A sink.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Sink {
     /// Its name.
     pub name: Spanned<String>,
     /// What it writes; more than one is a union.
     pub from: Vec<Spanned<String>>,
     /// Where it writes to.
-    pub connector: SinkConnector,
+    pub(crate) connector: Arc<dyn SinkConnector>,
     /// How.
-    pub format: SinkFormat,
+    pub(crate) format: Arc<dyn SinkFormat>,
     /// How times are written; if the file does not say, as the format has them.
     pub timestamps: Option<Timestamps>,
     /// The name its state is kept under, if not its own.
     pub uid: Option<Spanned<String>>,
 }
 
-/// Where a sink writes to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SinkConnector {
-    /// Standard output.
-    Stdout,
-    /// A file or a directory.
-    File {
-        /// Its path.
-        path: Spanned<String>,
-    },
-    /// A topic of Kafka.
-    Kafka(Box<KafkaSink>),
+fn side(connector: &'static Connector) -> Option<&'static AsSink> {
+    connector.sink.as_ref()
 }
 
-/// How a sink writes a record.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SinkFormat {
-    /// A JSON object per line.
-    Json,
-    /// Comma-separated values (RFC 4180).
-    Csv {
-        /// Whether the first line names the fields.
-        header: bool,
-        /// What stands between fields.
-        delimiter: u8,
-    },
-    /// A line made of these parts; `None`: the record's only field.
-    Text(Option<Vec<TextPart>>),
-    /// A table for people, on standard output.
-    Table,
-    /// On standard output, if nothing is said: a table where it is a terminal, else JSON.
-    TableOrJson,
-    /// A message of Avro.
-    Avro(AvroSink),
+/// The connectors of sinks, for the reference.
+fn words() -> String {
+    super::words(|connector| connector.sink.is_some())
 }
 
-/// A part of a line of text.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TextPart {
-    /// As it is.
-    Literal(String),
-    /// The value of a field.
-    Field(Spanned<String>),
+/// The keys of sinks that one of these connectors has.
+fn keys(of: &[&'static AsSink]) -> Vec<&'static Table> {
+    let own = of.iter().flat_map(|side| side.keys.iter().copied());
+    std::iter::once(&SINK).chain(format::beside_sinks()).chain(own).collect()
 }
 
-/// How times are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Timestamps {
-    /// Whole milliseconds since 1970.
-    #[default]
-    Millis,
-    /// RFC 3339, in UTC.
-    Iso,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Stdout,
-    File,
-    Kafka,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Word {
-    Json,
-    Csv,
-    Text,
-    Table,
-    Unsaid,
-    Avro,
+/// All keys of sinks, for the reference.
+pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
+    let sides: Vec<_> = CONNECTORS.iter().filter_map(|connector| connector.sink.as_ref()).collect();
+    keys(&sides).into_iter().chain(format::in_sinks())
 }
 
 pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> Option<Sink> {
     let place = format!("sink `{}`", name.value);
     let entries = reader.entries(node, &format!("a mapping for {place}"))?;
-    let connector = entries.iter().find(|entry| entry.key.value == "connector" && !entry.value.is_null());
-    let kinds = [("stdout", Kind::Stdout), ("file", Kind::File), ("kafka", Kind::Kafka)];
-    let kind = match connector {
-        Some(entry) => Some(reader.word(&entry.value, "sink.connector", &kinds)?.value),
-        None => None,
-    };
-    let tables: &[&'static crate::yaml::Table] = match kind {
-        Some(Kind::Stdout) => &[&keys::SINK],
-        Some(Kind::File) => &[&keys::SINK, &keys::SINK_FILE],
-        Some(Kind::Kafka) => &[&keys::SINK, &keys::SINK_KAFKA],
-        None => &[&keys::SINK, &keys::SINK_FILE, &keys::SINK_KAFKA],
-    };
-    let fields = reader.fields(node, &name.span, tables, &place)?;
+    let chosen = choose(reader, entries, "sink.connector", side)?;
+    let every = CONNECTORS.iter().filter_map(|connector| connector.sink.as_ref());
+    let possible: Vec<_> = chosen.map_or_else(|| every.collect(), |side| vec![side]);
+    let fields = reader.fields(node, &name.span, &keys(&possible), &place)?;
     let from = reader.required(&fields, "from").map_or_else(Vec::new, |node| reader.one_or_more(node, "the name of a stream or source"));
     reader.required(&fields, "connector");
-    let connector = match kind {
-        Some(Kind::File) => {
-            let path = reader.required(&fields, "path").and_then(|node| reader.text(node, "a path"));
-            path.map(|path| SinkConnector::File { path })
-        }
-        Some(Kind::Stdout) => Some(SinkConnector::Stdout),
-        Some(Kind::Kafka) => kafka::read_sink(reader, &fields).map(|kafka| SinkConnector::Kafka(Box::new(kafka))),
-        None => None,
-    };
-    let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text), ("table", Word::Table)];
-    let word = match fields.get("format") {
-        Some(Node { value: Value::Map(_), .. }) => Some(Word::Avro),
-        Some(node) if avro::is_bare(reader, node) => None,
-        Some(node) => reader.word(node, "format", &words).map(|word| word.value),
-        None => Some(Word::Unsaid),
-    };
-    let format = word.and_then(|word| {
-        let (header, delimiter) = csv_options(reader, &fields, word == Word::Csv, kind != Some(Kind::Kafka));
-        if let Some(at) = fields.key("text").filter(|_| word != Word::Text) {
-            reader.push(at.problem("`text` belongs to `format: text`"));
-        }
-        match word {
-            Word::Unsaid if kind == Some(Kind::Stdout) => Some(SinkFormat::TableOrJson),
-            Word::Json | Word::Unsaid => Some(SinkFormat::Json),
-            Word::Table if kind == Some(Kind::Stdout) => Some(SinkFormat::Table),
-            Word::Table => reader.fail(fields.key("format")?, "`format: table` is for people at standard output: nothing reads it back"),
-            Word::Csv => Some(SinkFormat::Csv { header, delimiter }),
-            Word::Text => match fields.get("text") {
-                Some(node) => Some(SinkFormat::Text(Some(read_template(reader, node)?))),
-                None => Some(SinkFormat::Text(None)),
-            },
-            Word::Avro => read_avro(reader, &fields, kind),
-        }
-    });
+    let connector = chosen.and_then(|side| (side.read)(reader, &fields));
+    let format = format::read_sink(reader, &fields, chosen.map_or(Carrier::Files, |side| side.carrier));
     let ways = [("ms", Timestamps::Millis), ("iso", Timestamps::Iso)];
     let timestamps = fields.get("timestamps").and_then(|node| reader.word(node, "timestamps", &ways));
     let timestamps = timestamps.map(|way| way.value);
@@ -157,53 +93,47 @@ pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     Some(Sink { name, from, connector: connector?, format: format?, timestamps, uid })
 }
 
-fn read_avro(reader: &mut Reader, fields: &Fields<'_>, kind: Option<Kind>) -> Option<SinkFormat> {
-    let (node, at) = fields.get("format").zip(fields.key("format"))?;
-    let inner = reader.fields(node, at, &[&keys::SINK_FORMAT], "`format`")?;
-    let (node, at) = reader.required(&inner, "avro").zip(inner.key("avro"))?;
-    if kind != Some(Kind::Kafka) {
-        return reader.fail(at, "avro is written to Kafka only: its messages have no ends that a file could be read by");
+impl Sink {
+    /// What it needs of the outside that another part of the job could take from it.
+    pub(crate) fn claims(&self, job: &str) -> Vec<Claim> {
+        self.connector.claims(&self.owner(job), self.format.ending())
     }
-    avro::read_sink(reader, node, at, &fields.place).map(SinkFormat::Avro)
+
+    fn owner<'a>(&'a self, job: &'a str) -> Owner<'a> {
+        Owner { job, name: &self.name, uid: self.uid.as_ref() }
+    }
 }
 
-/// A name is a field; in any other text `{name}` stands for one, `{{` and `}}` for braces.
-pub(crate) fn read_template(reader: &mut Reader, node: &Node) -> Option<Vec<TextPart>> {
-    let text = reader.text(node, "a field or a template such as `{user}: {n}`")?;
-    if values::is_name(&text.value) {
-        return Some(vec![TextPart::Field(text)]);
-    }
-    let mut parts = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text.value.as_str();
-    while let Some(brace) = rest.find(['{', '}']) {
-        let at = text.value.len() - rest.len() + brace;
-        let (before, from) = rest.split_at(brace);
-        literal.push_str(before);
-        if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
-            literal.push_str(&from[..1]);
-            rest = after;
-            continue;
-        }
-        let closed = from.strip_prefix('{').and_then(|inner| inner.split_once('}'));
-        let Some((field, after)) = closed else {
-            reader.push(text.problem_at(at..at + 1, "a single brace: `{field}` stands for a field, `{{` and `}}` for braces"));
-            return None;
-        };
-        let name = field.trim();
-        if name.is_empty() || name.contains('{') {
-            reader.push(text.problem_at(at..at + field.len() + 2, format!("`{name}` is no field")));
-            return None;
-        }
-        if !literal.is_empty() {
-            parts.push(TextPart::Literal(std::mem::take(&mut literal)));
-        }
-        parts.push(TextPart::Field(Spanned::new(name.to_owned(), text.part(at + 1..at + 1 + field.len()))));
-        rest = after;
-    }
-    literal.push_str(rest);
-    if !literal.is_empty() {
-        parts.push(TextPart::Literal(literal));
-    }
-    Some(parts)
+/// A sink, compiled.
+#[derive(Clone)]
+pub(crate) struct PlannedSink {
+    pub(crate) name: String,
+    pub(crate) about: About,
+    pub(crate) inputs: Vec<PlannedInput>,
+    pub(crate) schema: Schema,
+    pub(crate) sink: Arc<dyn RowSink<Row>>,
+    /// What it writes, in words.
+    pub(crate) label: String,
+}
+
+/// Plans a sink of a job. `None` if an input could not be planned.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn plan(
+    sink: &Sink,
+    job: &str,
+    known: &Streams,
+    asked: &mut Asked,
+    answers: &Answers,
+) -> Result<Option<PlannedSink>, Vec<Problem>> {
+    let names = [sink.format.names(), sink.connector.names()].concat();
+    let Some((input, inputs)) = union(&sink.from, known, &names, asked) else { return Ok(None) };
+    let schema = input.schema;
+    let timestamps = sink.timestamps.unwrap_or_else(|| sink.format.timestamps(answers));
+    let scope = SinkScope { owner: sink.owner(job), schema: &schema, timestamps, topic: sink.connector.topic(), answers };
+    let encoding = sink.format.encoding(&scope)?;
+    let made = sink.connector.plan(&scope, encoding)?;
+    let (name, about) = (sink.name.value.clone(), About::default());
+    Ok(Some(PlannedSink { name, about, inputs, schema, sink: made, label: sink.connector.words() }))
 }

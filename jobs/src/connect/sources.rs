@@ -1,25 +1,65 @@
-//! Sources: where records come from and how a line becomes one.
+//! Sources: what all of them have in common, whatever they read.
+
+use std::sync::Arc;
 
 use jiff::SignedDuration;
-use tidegate_rows::Type;
+use tidegate_rows::format::TimeUnit;
+use tidegate_rows::{Schema, Type};
+use tidegate_runtime::About;
+use tidegate_runtime::watermarks::WatermarkStrategy;
 
-use super::avro::{self, AvroSource};
-use super::generator::{self, Generator};
-use super::kafka::{self, KafkaSource};
-use super::keys;
-use super::schema::{self, FieldType, SchemaField};
-use crate::relation::failures::OnError;
-use crate::text::Spanned;
-use crate::yaml::{Fields, Reader, scalar};
-use crate::yaml::{Node, Value};
+use super::first_time::Watched;
+use super::kind::{AsSource, Connector, MadeSource, RowSource, SourceConnector, SourceScope};
+use super::lines::{self, Lines};
+use super::look::Look;
+use super::outside::Answers;
+use super::{CONNECTORS, choose, format};
+use crate::relation::known::Order;
+use crate::relation::open::Asked;
+use crate::text::{Problem, Spanned};
+use crate::yaml::{Fields, Node, Reader, Table, Value, key, key_of, scalar, unsigned};
+
+pub(crate) static SOURCE: Table = Table {
+    name: "source",
+    title: "A source",
+    keys: &[
+        key_of("connector", words, "", "where the records come from"),
+        key(
+            "event_time",
+            "mapping | ingestion",
+            "none",
+            "which field is the record's time and how watermarks follow from it; ingestion: the time at which it enters",
+        ),
+        key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the source is renamed"),
+    ],
+};
+
+static EVENT_TIME: Table = Table {
+    name: "event_time",
+    title: "event_time with a field",
+    keys: &[
+        key("field", "field", "", "the field with the record's time"),
+        key("unit", "s | ms | us | ns", "ms", "the unit of a field of type int"),
+        key("max_delay", "duration", "0s", "how far records may be out of order"),
+        key("idle_after", "duration", "none", "the silence after which the source holds nobody back"),
+        key("max_drift", "duration", "none", "how far the source may run ahead of the slowest one"),
+        key(
+            "watermark",
+            "every_batch | every_record",
+            "every_batch",
+            "when the watermark moves: once per batch of up to 1,024 records, or with every record",
+        ),
+        key("watermark_field", "field", "none", "a record with only this field sets the watermark"),
+    ],
+};
 
 /// A source.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// Its name.
     pub name: Spanned<String>,
     /// Where its records come from.
-    pub connector: SourceConnector,
+    pub(crate) connector: Arc<dyn SourceConnector>,
     /// Where a record's time comes from, if it has one.
     pub event_time: Option<EventTime>,
     /// Has it the key `event_time`, whether that could be read or not?
@@ -28,94 +68,6 @@ pub struct Source {
     pub whole: bool,
     /// The name its state is kept under, if not its own.
     pub uid: Option<Spanned<String>>,
-}
-
-impl Source {
-    /// The field that is a record's time, if one is.
-    #[must_use]
-    pub fn time_field(&self) -> Option<&TimeField> {
-        match &self.event_time {
-            Some(EventTime::Field(field)) => Some(field),
-            Some(EventTime::Ingestion) | None => None,
-        }
-    }
-}
-
-/// Where the records of a source come from, with the options of each connector.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SourceConnector {
-    /// Files, read to their end.
-    File {
-        /// A file, a glob or a directory.
-        path: Spanned<String>,
-        /// How lines become records.
-        lines: Lines,
-    },
-    /// Standard input.
-    Stdin {
-        /// How lines become records.
-        lines: Lines,
-    },
-    /// Topics of Kafka.
-    Kafka(Box<KafkaSource>),
-    /// Records made up.
-    Generator(Generator),
-}
-
-/// How lines of text, or the values of messages, become records.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lines {
-    /// The format of a record.
-    pub format: SourceFormat,
-    /// The fields, if the file gives them. Without: json and avro from a registry have fields of type any, other avro those of its schema, csv and regex fields of type string by the names of the
-    /// header or the groups, and text has one field `line`.
-    pub schema: Option<Vec<SchemaField>>,
-    /// What happens to a line that is no record.
-    pub on_bad_record: OnError,
-    /// The name of a stream of the skipped lines, with the fields `source`, `line`, `text` and `error`.
-    pub dead_letter: Option<Spanned<String>>,
-}
-
-/// The format of a record in text.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SourceFormat {
-    /// JSON Lines.
-    Json,
-    /// Comma-separated values (RFC 4180).
-    Csv {
-        /// Whether the first line names the fields.
-        header: bool,
-        /// What stands between fields.
-        delimiter: u8,
-    },
-    /// Each line is a record.
-    Text,
-    /// The named groups of a pattern are the fields; a line that does not match is a bad record.
-    Regex(Spanned<String>),
-    /// Messages of Avro.
-    Avro(AvroSource),
-}
-
-impl SourceFormat {
-    /// Does each record bring its own fields, so that without a schema all are kept, as fields of any type?
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        matches!(self, Self::Json | Self::Avro(AvroSource::Registry(_)))
-    }
-}
-
-/// The unit of a time that is a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum TimeUnit {
-    /// Seconds.
-    Seconds,
-    /// Milliseconds.
-    #[default]
-    Millis,
-    /// Microseconds.
-    Micros,
-    /// Nanoseconds.
-    Nanos,
 }
 
 /// `event_time`: where the times of records come from.
@@ -147,160 +99,59 @@ pub struct TimeField {
     pub watermark_field: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    File,
-    Stdin,
-    Kafka,
-    Generator,
+fn side(connector: &'static Connector) -> Option<&'static AsSource> {
+    connector.source.as_ref()
+}
+
+/// The connectors of sources, for the reference.
+fn words() -> String {
+    super::words(|connector| connector.source.is_some())
+}
+
+/// The keys of sources that one of these connectors has.
+fn keys(of: &[&'static AsSource]) -> Vec<&'static Table> {
+    let mut tables = vec![&SOURCE];
+    tables.extend(of.iter().flat_map(|side| side.keys.iter().copied()));
+    if of.iter().any(|side| side.lines) {
+        tables.extend(lines::tables());
+    }
+    tables
+}
+
+/// All keys of sources, for the reference.
+pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
+    let sides = || CONNECTORS.iter().filter_map(|connector| connector.source.as_ref());
+    let lines = lines::tables().chain(format::in_sources());
+    let own = sides().flat_map(|side| side.keys.iter().chain(side.within).copied());
+    std::iter::once(&SOURCE).chain(own).chain(lines).chain([&super::schema::FIELD, &EVENT_TIME])
 }
 
 pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> Option<Source> {
     let place = format!("source `{}`", name.value);
-    let kinds = [("file", Kind::File), ("stdin", Kind::Stdin), ("kafka", Kind::Kafka), ("generator", Kind::Generator)];
     let entries = reader.entries(node, &format!("a mapping for {place}"))?;
-    let connector = entries.iter().find(|entry| entry.key.value == "connector" && !entry.value.is_null());
-    let Some(connector) = connector else {
-        let every = [&keys::SOURCE, &keys::SOURCE_FILE, &keys::SOURCE_TEXT, &keys::SOURCE_KAFKA, &keys::SOURCE_GENERATOR];
-        let fields = reader.fields(node, &name.span, &every, &place)?;
+    let Some(side) = choose(reader, entries, "source.connector", side)? else {
+        let every: Vec<_> = CONNECTORS.iter().filter_map(|connector| connector.source.as_ref()).collect();
+        let fields = reader.fields(node, &name.span, &keys(&every), &place)?;
         reader.required(&fields, "connector");
         return None;
     };
-    let kind = reader.word(&connector.value, "source.connector", &kinds)?;
-    let tables: &[&'static crate::yaml::Table] = match kind.value {
-        Kind::File => &[&keys::SOURCE, &keys::SOURCE_FILE, &keys::SOURCE_TEXT],
-        Kind::Stdin => &[&keys::SOURCE, &keys::SOURCE_TEXT],
-        Kind::Kafka => &[&keys::SOURCE, &keys::SOURCE_KAFKA, &keys::SOURCE_TEXT],
-        Kind::Generator => &[&keys::SOURCE, &keys::SOURCE_GENERATOR],
-    };
-    let fields = reader.fields(node, &name.span, tables, &place)?;
-    let connector = match kind.value {
-        Kind::File => {
-            let path = reader.required(&fields, "path").and_then(|node| reader.text(node, "a path"));
-            let lines = read_lines(reader, &fields, Origin::File(path.as_ref()));
-            path.zip(lines).map(|(path, lines)| SourceConnector::File { path, lines })
-        }
-        Kind::Stdin => read_lines(reader, &fields, Origin::Stdin).map(|lines| SourceConnector::Stdin { lines }),
-        Kind::Kafka => kafka::read_source(reader, &fields).map(|kafka| SourceConnector::Kafka(Box::new(kafka))),
-        Kind::Generator => generator::read(reader, &fields).map(SourceConnector::Generator),
-    };
-    let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, connector.as_ref()));
-    let whole =
-        !fields.missing && fields.knows_all_but(&["path", "event_time", "on_bad_record", "dead_letter", "header", "delimiter", "uid"]);
+    let fields = reader.fields(node, &name.span, &keys(&[side]), &place)?;
+    let connector = (side.read)(reader, &fields);
+    let types = connector.as_ref().and_then(|connector| connector.field_types());
+    let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, types.as_deref()));
+    let aside: Vec<&str> = ["event_time", "uid"].iter().chain(&lines::ASIDE).chain(side.aside).copied().collect();
+    let whole = !fields.missing && fields.knows_all_but(&aside);
     let uid = fields.get("uid").and_then(|node| reader.name(node));
+    drop(types);
     Some(Source { name, connector: connector?, event_time, timed: fields.key("event_time").is_some(), whole, uid })
 }
 
-/// Where lines come from.
-#[derive(Clone, Copy)]
-pub(crate) enum Origin<'a> {
-    /// Files at this path.
-    File(Option<&'a Spanned<String>>),
-    Stdin,
-    /// Messages, each of which is a line.
-    Messages,
-}
-
-pub(crate) fn read_lines(reader: &mut Reader, fields: &Fields<'_>, origin: Origin<'_>) -> Option<Lines> {
-    let format = read_format(reader, fields, origin);
-    let schema = fields.get("schema").map(|node| schema::read(reader, node, fields));
-    let actions = [("skip", OnError::Skip), ("fail", OnError::Fail)];
-    let action = fields.get("on_bad_record").and_then(|node| reader.word(node, "on_bad_record", &actions));
-    let dead_letter = fields.get("dead_letter").and_then(|node| reader.name(node));
-    if let (Some(OnError::Fail), Some(name)) = (action.as_ref().map(|action| action.value), &dead_letter) {
-        reader.push(name.warning("`dead_letter` stays empty: `on_bad_record: fail` skips no line"));
-    }
-    if let (Some(SourceFormat::Csv { header: false, .. }), None) = (&format, &schema) {
-        reader.push(fields.at.problem(format!("{} has no `schema`: without a header line nothing else names the fields", fields.place)));
-    }
-    let on_bad_record = action.map(|action| action.value).unwrap_or_default();
-    Some(Lines { format: format?, schema, on_bad_record, dead_letter })
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Word {
-    Json,
-    Csv,
-    Text,
-}
-
-pub(crate) fn read_format(reader: &mut Reader, fields: &Fields<'_>, origin: Origin<'_>) -> Option<SourceFormat> {
-    let words = [("json", Word::Json), ("csv", Word::Csv), ("text", Word::Text)];
-    let word = match fields.get("format") {
-        Some(Node { value: Value::Map(_), .. }) => None,
-        Some(node) if avro::is_bare(reader, node) => return None,
-        Some(node) => Some(reader.word(node, "format", &words)?.value),
-        None => {
-            let is_csv = |path: &Spanned<String>| [".csv", ".csv.gz", ".csv.zst"].iter().any(|end| path.value.ends_with(end));
-            Some(if matches!(origin, Origin::File(Some(path)) if is_csv(path)) { Word::Csv } else { Word::Json })
-        }
-    };
-    let (header, delimiter) = csv_options(reader, fields, word == Some(Word::Csv), !matches!(origin, Origin::Messages));
-    match word {
-        Some(Word::Json) => Some(SourceFormat::Json),
-        Some(Word::Csv) => Some(SourceFormat::Csv { header, delimiter }),
-        Some(Word::Text) => Some(SourceFormat::Text),
-        None => read_mapped(reader, fields, origin),
-    }
-}
-
-/// `header` and `delimiter`, which only csv has, and messages have no header.
-pub(crate) fn csv_options(reader: &mut Reader, fields: &Fields<'_>, is_csv: bool, may_have_header: bool) -> (bool, u8) {
-    if !is_csv {
-        for key in fields.given(&["header", "delimiter"]) {
-            if let Some(at) = fields.key(key) {
-                reader.push(at.problem(format!("`{key}` belongs to `format: csv`")));
-            }
-        }
-        return (true, b',');
-    }
-    let header = fields.get("header").and_then(|node| reader.bool(node));
-    if let (false, Some(at)) = (may_have_header, fields.key("header")) {
-        reader.push(at.problem("`header` is of files: a message is one line, and no header"));
-    }
-    let delimiter = fields.get("delimiter").and_then(|node| match scalar(node).unwrap_or_default() {
-        "\\t" | "tab" => Some(b'\t'),
-        one if one.len() == 1 && !matches!(one, "\"" | "\n" | "\r") => one.bytes().next(),
-        _ => reader.wrong(node, "one ASCII character"),
-    });
-    (may_have_header && header.is_none_or(|header| header.value), delimiter.unwrap_or(b','))
-}
-
-/// A format that is a mapping.
-fn read_mapped(reader: &mut Reader, fields: &Fields<'_>, origin: Origin<'_>) -> Option<SourceFormat> {
-    let (node, at) = fields.get("format").zip(fields.key("format"))?;
-    let inner = reader.fields(node, at, &[&keys::FORMAT], "`format`")?;
-    match (inner.get("avro").zip(inner.key("avro")), inner.key("regex")) {
-        (Some(_), Some(at)) => reader.fail(at, "`format` is one of `regex` and `avro`"),
-        (Some((node, at)), None) if matches!(origin, Origin::Messages) => {
-            avro::read_source(reader, node, at, &fields.place).map(SourceFormat::Avro)
-        }
-        (Some((_, at)), None) => reader.fail(at, "avro is read from Kafka only: its messages have no ends that a file could be read by"),
-        (None, _) => read_regex(reader, &inner),
-    }
-}
-
-fn read_regex(reader: &mut Reader, inner: &Fields<'_>) -> Option<SourceFormat> {
-    let pattern = reader.required(inner, "regex").and_then(|node| reader.text(node, "a pattern"))?;
-    match regex::Regex::new(&pattern.value) {
-        Ok(regex) if regex.capture_names().flatten().next().is_none() => {
-            reader.fail(&pattern.span, "the pattern has no named group such as `(?P<user>[^ ]+)`: the record would have no fields")
-        }
-        Ok(_) => Some(SourceFormat::Regex(pattern)),
-        Err(error) => {
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            reader.fail(&pattern.span, format!("not a regular expression: {reason}"))
-        }
-    }
-}
-
-fn read_event_time(reader: &mut Reader, node: &Node, source: &Fields<'_>, connector: Option<&SourceConnector>) -> Option<EventTime> {
+fn read_event_time(reader: &mut Reader, node: &Node, source: &Fields<'_>, types: Option<&[(&str, Type)]>) -> Option<EventTime> {
     match scalar(node) {
         Some("ingestion") => Some(EventTime::Ingestion),
         Some(_) => reader.wrong(node, "`ingestion`, or a mapping such as `{ field: ts }`"),
         None if refuses_ingestion(reader, node) => None,
-        None => read_time_field(reader, node, source, connector).map(EventTime::Field),
+        None => read_time_field(reader, node, source, types).map(EventTime::Field),
     }
 }
 
@@ -317,14 +168,13 @@ fn refuses_ingestion(reader: &mut Reader, node: &Node) -> bool {
     true
 }
 
-fn read_time_field(reader: &mut Reader, node: &Node, source: &Fields<'_>, connector: Option<&SourceConnector>) -> Option<TimeField> {
-    let fields = reader.fields(node, source.key("event_time")?, &[&keys::EVENT_TIME], &format!("`event_time` of {}", source.place))?;
-    let units = [("ms", TimeUnit::Millis), ("s", TimeUnit::Seconds), ("us", TimeUnit::Micros), ("ns", TimeUnit::Nanos)];
+fn read_time_field(reader: &mut Reader, node: &Node, source: &Fields<'_>, types: Option<&[(&str, Type)]>) -> Option<TimeField> {
+    let fields = reader.fields(node, source.key("event_time")?, &[&EVENT_TIME], &format!("`event_time` of {}", source.place))?;
     let field = reader.required(&fields, "field").and_then(|node| reader.text(node, "the name of a field"));
-    if let (Some(field), Some(connector)) = (&field, connector) {
-        check_time_field(reader, field, connector);
+    if let (Some(field), Some(types)) = (&field, types) {
+        check_time_field(reader, field, types);
     }
-    let unit = fields.get("unit").and_then(|node| reader.word(node, "event_time.unit", &units));
+    let unit = fields.get("unit").and_then(|node| reader.word(node, "event_time.unit", &TimeUnit::ALL));
     let max_delay = fields.get("max_delay").and_then(|node| reader.span(node));
     let idle_after = fields.get("idle_after").filter(|node| scalar(node) != Some("none")).and_then(|node| reader.positive(node));
     let max_drift = fields.get("max_drift").and_then(|node| reader.optional_span(node));
@@ -354,57 +204,103 @@ fn read_time_field(reader: &mut Reader, node: &Node, source: &Fields<'_>, connec
 }
 
 /// Whether the record's time can be in this field, where the file says which fields there are.
-fn check_time_field(reader: &mut Reader, field: &Spanned<String>, connector: &SourceConnector) {
-    let types: Vec<(&str, Type)> = match connector {
-        SourceConnector::Generator(generator) => generator.fields.iter().map(|(name, field)| (name.as_str(), field.ty())).collect(),
-        SourceConnector::File { lines, .. } | SourceConnector::Stdin { lines } => match &lines.schema {
-            Some(schema) => schema.iter().map(|field| (field.name.as_str(), field.ty.ty())).collect(),
-            None => return,
-        },
-        SourceConnector::Kafka(kafka) => match kafka.field_types() {
-            Some(types) => types,
-            None => return,
-        },
-    };
+fn check_time_field(reader: &mut Reader, field: &Spanned<String>, types: &[(&str, Type)]) {
     match types.iter().find(|(name, _)| *name == field.value) {
         None => {
             let problem = field.problem(format!("no field `{}` in the schema", field.value));
             reader.push(problem.near(&field.value, types.iter().map(|(name, _)| *name)));
         }
-        Some((_, Type::Int | Type::Timestamp | Type::Any)) => {}
+        // What can't be read stands there as null.
+        Some((_, Type::Int | Type::Timestamp | Type::Any | Type::Null)) => {}
         Some((_, ty)) => reader.push(field.problem(format!("the field `{}` is of type {ty}, not a time", field.value))),
     }
 }
 
 impl Source {
+    /// The field that is a record's time, if one is.
+    #[must_use]
+    pub fn time_field(&self) -> Option<&TimeField> {
+        match &self.event_time {
+            Some(EventTime::Field(field)) => Some(field),
+            Some(EventTime::Ingestion) | None => None,
+        }
+    }
+
     /// The fields the file gives this source, with their types, or `None` where only the data knows them.
     #[must_use]
     pub fn field_types(&self) -> Option<Vec<(&str, Type)>> {
-        match &self.connector {
-            SourceConnector::Generator(generator) => {
-                Some(generator.fields.iter().map(|(name, field)| (name.as_str(), field.ty())).collect())
-            }
-            SourceConnector::File { lines, .. } | SourceConnector::Stdin { lines } => {
-                let schema = lines.schema.as_ref()?;
-                Some(schema.iter().map(|SchemaField { name, ty }| (name.as_str(), FieldType::ty(ty))).collect())
-            }
-            SourceConnector::Kafka(kafka) => kafka.field_types(),
-        }
+        self.connector.field_types()
     }
 
     /// How lines or messages become records, where they do.
     #[must_use]
     pub fn lines(&self) -> Option<&Lines> {
-        match &self.connector {
-            SourceConnector::File { lines, .. } | SourceConnector::Stdin { lines } => Some(lines),
-            SourceConnector::Kafka(kafka) => Some(&kafka.lines),
-            SourceConnector::Generator(_) => None,
-        }
+        self.connector.lines()
     }
 
     /// The stream of skipped lines this source makes, if any.
     #[must_use]
     pub fn dead_letter(&self) -> Option<&Spanned<String>> {
         self.lines()?.dead_letter.as_ref()
+    }
+}
+
+/// A source, compiled.
+#[derive(Clone)]
+pub(crate) struct PlannedSource {
+    pub(crate) name: String,
+    pub(crate) about: About,
+    pub(crate) source: RowSource,
+    pub(crate) schema: Schema,
+    pub(crate) strategy: WatermarkStrategy,
+    pub(crate) timed: bool,
+    pub(crate) order: Order,
+    pub(crate) dead_letter: Option<String>,
+    /// What it reads, in words.
+    pub(crate) label: String,
+    /// What can be seen of it beforehand.
+    pub(crate) look: Option<Look>,
+}
+
+/// Plans a source. `asked` is what the job asks of sources that give no schema.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn plan(source: &Source, asked: &Asked, answers: &Answers) -> Result<PlannedSource, Vec<Problem>> {
+    let scope = SourceScope { name: &source.name, event_time: source.time_field(), asked, answers };
+    let MadeSource { source: made, schema, own_times, look } = source.connector.plan(&scope)?;
+    let name = source.name.value.clone();
+    let timed = source.event_time.is_some() || own_times.is_some();
+    let strategy = match &source.event_time {
+        Some(EventTime::Ingestion) => WatermarkStrategy::ingestion(),
+        Some(EventTime::Field(time)) => time.strategy(),
+        None => own_times.unwrap_or_else(WatermarkStrategy::from_data),
+    };
+    // What is made up, and not read, is what the job file says.
+    let read = source.time_field().is_some() && source.lines().is_some();
+    let made = if read { Arc::new(Watched { name: name.clone(), source: made }) as RowSource } else { made };
+    Ok(PlannedSource {
+        name,
+        about: About::default(),
+        source: made,
+        schema,
+        strategy,
+        timed,
+        order: source.connector.order(answers),
+        dead_letter: source.dead_letter().map(|name| name.value.clone()),
+        label: source.connector.words(),
+        look,
+    })
+}
+
+impl TimeField {
+    fn strategy(&self) -> WatermarkStrategy {
+        WatermarkStrategy {
+            max_delay: self.watermark_field.is_none().then(|| unsigned(self.max_delay)),
+            idle_after: self.idle_after.as_ref().map(|d| unsigned(d.value)),
+            max_drift: self.max_drift.as_ref().map(|d| unsigned(d.value)),
+            every_record: self.every_record,
+            ingestion: false,
+        }
     }
 }

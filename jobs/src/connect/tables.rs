@@ -1,123 +1,72 @@
-//! Tables: what records are looked up in.
+//! Tables: what records are looked up in, wherever the rows are.
 
-use jiff::SignedDuration;
+use std::sync::Arc;
 
-use super::keys;
+use tidegate_expr::canonical;
+use tidegate_rows::Row;
+
+use super::kind::{AsTable, Connector, TableConnector};
 use super::schema::{self, SchemaField};
-use super::sinks::{TextPart, read_template};
-use super::sources::{Origin, SourceFormat, read_format};
+use super::{CONNECTORS, choose};
 use crate::text::Spanned;
-use crate::yaml::Node;
-use crate::yaml::{Fields, Reader, scalar};
+use crate::yaml::{self, Node, Reader, key, key_of};
+
+pub(crate) static TABLE: yaml::Table = yaml::Table {
+    name: "table",
+    title: "A table",
+    keys: &[
+        key_of("connector", words, "", "where the rows are"),
+        key("schema", "mapping", "", "the fields of a row, in order: a type or a time format each"),
+    ],
+};
 
 /// A table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Table {
     /// Its name.
     pub name: Spanned<String>,
     /// The fields of its rows.
     pub schema: Vec<SchemaField>,
     /// Where they are.
-    pub connector: TableConnector,
+    pub(crate) connector: Arc<dyn TableConnector>,
 }
 
-/// Where the rows of a table are.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TableConnector {
-    /// In a file.
-    File {
-        /// The file.
-        path: Spanned<String>,
-        /// How a line becomes a row: json or csv.
-        format: SourceFormat,
-        /// How often it is looked whether it has changed.
-        reload: SignedDuration,
-    },
-    /// Behind a server.
-    Http {
-        /// What is asked for.
-        url: Vec<TextPart>,
-        /// The headers of a request.
-        headers: Vec<(String, String)>,
-        /// How long an answer may take.
-        timeout: SignedDuration,
-        /// How often a request is made again.
-        retries: u64,
-        /// What is kept of the answers.
-        cache: Option<Cache>,
-    },
+fn side(connector: &'static Connector) -> Option<&'static AsTable> {
+    connector.table.as_ref()
 }
 
-/// `cache`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cache {
-    /// Of how many keys; above zero.
-    pub entries: u64,
-    /// For how long.
-    pub ttl: SignedDuration,
+/// The connectors of tables, for the reference.
+fn words() -> String {
+    super::words(|connector| connector.table.is_some())
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    File,
-    Http,
+/// The keys of tables that one of these connectors has.
+fn keys(of: &[&'static AsTable]) -> Vec<&'static yaml::Table> {
+    std::iter::once(&TABLE).chain(of.iter().flat_map(|side| side.keys.iter().copied())).collect()
+}
+
+/// All keys of tables, for the reference.
+pub(crate) fn tables() -> impl Iterator<Item = &'static yaml::Table> {
+    let own = CONNECTORS.iter().filter_map(|connector| connector.table.as_ref());
+    std::iter::once(&TABLE).chain(own.flat_map(|side| side.keys.iter().chain(side.within).copied()))
 }
 
 pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> Option<Table> {
     let place = format!("table `{}`", name.value);
     let entries = reader.entries(node, &format!("a mapping for {place}"))?;
-    let connector = entries.iter().find(|entry| entry.key.value == "connector" && !entry.value.is_null());
-    let Some(connector) = connector else {
-        let fields = reader.fields(node, &name.span, &[&keys::TABLE, &keys::TABLE_FILE, &keys::TABLE_HTTP], &place)?;
+    let Some(side) = choose(reader, entries, "table.connector", side)? else {
+        let every: Vec<_> = CONNECTORS.iter().filter_map(|connector| connector.table.as_ref()).collect();
+        let fields = reader.fields(node, &name.span, &keys(&every), &place)?;
         reader.required(&fields, "connector");
         return None;
     };
-    let kind = reader.word(&connector.value, "table.connector", &[("file", Kind::File), ("http", Kind::Http)])?;
-    let of_kind: &'static crate::yaml::Table = match kind.value {
-        Kind::File => &keys::TABLE_FILE,
-        Kind::Http => &keys::TABLE_HTTP,
-    };
-    let fields = reader.fields(node, &name.span, &[&keys::TABLE, of_kind], &place)?;
+    let fields = reader.fields(node, &name.span, &keys(&[side]), &place)?;
     let schema = reader.required(&fields, "schema").map(|node| schema::read(reader, node, &fields));
-    let connector = match kind.value {
-        Kind::File => read_file(reader, &fields),
-        Kind::Http => read_http(reader, &fields),
-    };
+    let connector = (side.read)(reader, &fields);
     Some(Table { name, schema: schema?, connector: connector? })
 }
 
-fn read_file(reader: &mut Reader, fields: &Fields<'_>) -> Option<TableConnector> {
-    let path = reader.required(fields, "path").and_then(|node| reader.text(node, "a path"));
-    let format = read_format(reader, fields, Origin::File(path.as_ref()))?;
-    if let Some(node) = fields.get("format")
-        && !matches!(format, SourceFormat::Json | SourceFormat::Csv { .. })
-    {
-        return reader.wrong(node, "`json` or `csv`");
-    }
-    let reload = fields.get("reload").and_then(|node| reader.positive(node));
-    Some(TableConnector::File { path: path?, format, reload: reload.map_or(SignedDuration::from_secs(10), |reload| reload.value) })
-}
-
-fn read_http(reader: &mut Reader, fields: &Fields<'_>) -> Option<TableConnector> {
-    let url = reader.required(fields, "url").and_then(|node| {
-        let is_url = scalar(node).is_some_and(|text| text.starts_with("http://") || text.starts_with("https://"));
-        if is_url { read_template(reader, node) } else { reader.wrong(node, "a URL that begins with http:// or https://") }
-    });
-    let mut headers = Vec::new();
-    if let Some(node) = fields.get("headers") {
-        for entry in reader.entries(node, "a mapping from the names of headers to texts").unwrap_or_default() {
-            headers.extend(reader.text(&entry.value, "a text").map(|text| (entry.key.value.clone(), text.value)));
-        }
-    }
-    let timeout = fields.get("timeout").and_then(|node| reader.positive(node));
-    let retries = fields.get("retries").and_then(|node| reader.count(node, 0, 1_000));
-    let cache = fields.get("cache").zip(fields.key("cache")).and_then(|(node, at)| {
-        let cache = reader.fields(node, at, &[&keys::CACHE], &format!("`cache` of {}", fields.place))?;
-        let entries = cache.get("entries").and_then(|node| reader.count(node, 1, 1 << 32));
-        let ttl = cache.get("ttl").and_then(|node| reader.positive(node));
-        let ttl = ttl.map_or(SignedDuration::from_mins(1), |ttl| ttl.value);
-        Some(Cache { entries: entries.map_or(10_000, |entries| entries.value), ttl })
-    });
-    let timeout = timeout.map_or(SignedDuration::from_secs(10), |timeout| timeout.value);
-    Some(TableConnector::Http { url: url?, headers, timeout, retries: retries.map_or(3, |retries| retries.value), cache })
+/// What a row is looked up by: the values in these slots, those that can have several forms in one of them.
+pub(crate) fn lookup_key(row: &Row, slots: &[(usize, bool)]) -> Row {
+    slots.iter().map(|(slot, forms)| if *forms { canonical(row.get(*slot)) } else { row.get(*slot).clone() }).collect()
 }

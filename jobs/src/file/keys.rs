@@ -3,7 +3,7 @@
 mod job;
 mod streams;
 
-use crate::connect::keys::{SINKS, SOURCES};
+use crate::connect::{keys_before_streams, keys_behind_streams};
 use crate::stage;
 use crate::yaml::{self, Table};
 
@@ -15,5 +15,5 @@ pub(super) use streams::STREAM;
 #[must_use]
 pub fn reference() -> String {
     let job: [&Table; 4] = [&JOB, &STATE, &CHECKPOINTS, &RESTART];
-    yaml::reference(job.into_iter().chain(SOURCES).chain([&STREAM]).chain(stage::tables()).chain(SINKS))
+    yaml::reference(job.into_iter().chain(keys_before_streams()).chain([&STREAM]).chain(stage::tables()).chain(keys_behind_streams()))
 }

@@ -31,11 +31,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use crate::connect::{
-    AvroSink, AvroSource, Cache, Delivery, Distribution, EventTime, FieldType, Generator, KafkaCluster, KafkaSink, KafkaSource,
-    KafkaTopics, Lines, SchemaField, SchemaRegistry, Sink, SinkConnector, SinkFormat, Source, SourceConnector, SourceFormat, Table,
-    TableConnector, TextPart, TimeField, TimeText, TimeUnit, Timestamps,
-};
+pub use crate::connect::{EventTime, FieldType, Lines, SchemaField, Sink, Source, Table, TimeField, TimeText};
 pub use crate::relation::each::{Each, FLAT_MAP_FIELD, FlatMap, Select};
 pub use crate::relation::failures::OnError;
 pub use crate::stage::aggregate::{Aggregate, Aggregation};
@@ -49,7 +45,7 @@ pub use crate::text::{Problem, Problems, Severity, Span, Spanned};
 pub use crate::yaml::{Literal, duration_text, parse_duration, parse_size};
 pub use keys::reference;
 pub(crate) use model::Section;
-pub use model::{Backend, Checkpoints, JobFile, Mode, Restart, State};
+pub use model::{Checkpoints, JobFile, Restart, State};
 pub use overrides::Override;
 pub use streams::Stream;
 

@@ -1,6 +1,7 @@
 //! A job as its file describes it: names resolved, values in range, expressions still text with their places.
 
 use jiff::SignedDuration;
+use tidegate_runtime::{Backend, Mode};
 
 use super::keys;
 use super::streams::{self, Stream};
@@ -11,7 +12,7 @@ use crate::yaml::{Broken, Reader};
 use crate::yaml::{Node, Value};
 
 /// A checked job file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct JobFile {
     /// The job's name.
     pub name: Spanned<String>,
@@ -93,16 +94,6 @@ impl Section {
     }
 }
 
-/// What holds keyed state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Backend {
-    /// The memory of the process.
-    Memory,
-    /// RocksDB on the local disk.
-    #[default]
-    RocksDb,
-}
-
 /// `state`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
@@ -114,16 +105,6 @@ pub struct State {
     pub memory: Option<Spanned<u64>>,
     /// How long the state of an idle key is kept; for ever if absent.
     pub ttl: Option<Spanned<SignedDuration>>,
-}
-
-/// What sinks promise across a failure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Each record's effect stands once.
-    #[default]
-    ExactlyOnce,
-    /// Records may be written again.
-    AtLeastOnce,
 }
 
 /// `checkpoints`.

@@ -1,7 +1,7 @@
 //! Streams: what stands between sources and sinks.
 
 use super::keys;
-use crate::connect::keys::SOURCE_TEXT;
+use crate::connect::LINES;
 use crate::relation::each::{Each, FLAT_MAP_FIELD, FlatMap, Select};
 use crate::relation::failures::OnError;
 use crate::stage::{Around, Head, KINDS, Kind, Late, STAGE, Stage, window};
@@ -158,7 +158,7 @@ fn read_flat_map(reader: &mut Reader, node: &Node) -> Option<FlatMap> {
 pub(crate) fn side_names(node: &Node) -> Vec<(&str, &Span)> {
     let Value::Map(entries) = &node.value else { return Vec::new() };
     const SIDES: [&str; 3] = ["late_to", "timeouts_to", "dead_letter"];
-    let known = |key: &str| [&keys::STREAM, &STAGE, &SOURCE_TEXT].iter().any(|table| table.keys.iter().any(|known| known.name == key));
+    let known = |key: &str| [&keys::STREAM, &STAGE, &LINES].iter().any(|table| table.keys.iter().any(|known| known.name == key));
     // A key that is probably meant to be one of these is told of; the name behind it is no mistake.
     let makes = |key: &str| SIDES.contains(&key) || !known(key) && nearest(key, SIDES).is_some();
     let named = entries.iter().filter(|entry| makes(&entry.key.value) && !entry.value.is_null());

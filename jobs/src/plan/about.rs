@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use tidegate_runtime::{About, Basis};
 
-use crate::file::{self, EventTime, FieldType, JobFile, Problem, Spanned, TimeUnit};
+use crate::file::{self, EventTime, FieldType, JobFile, Problem, Spanned};
 
 /// What is known of a stream's state, of which its stage tells the `basis`. The operators of a stream are named after it, and one of them keeps state at most.
 pub(super) fn stream(file: &JobFile, stream: &file::Stream, basis: Option<Basis>) -> About {
@@ -70,16 +70,10 @@ fn event_time(source: &file::Source) -> Option<String> {
     };
     let schema = source.lines().and_then(|lines| lines.schema.as_ref());
     let field = schema.and_then(|schema| schema.iter().find(|field| field.name.value == time.field.value));
-    let unit = |unit: TimeUnit| match unit {
-        TimeUnit::Seconds => "s",
-        TimeUnit::Millis => "ms",
-        TimeUnit::Micros => "us",
-        TimeUnit::Nanos => "ns",
-    };
     let read = match field.map(|field| &field.ty) {
-        Some(FieldType::Epoch(of)) => unit(*of).to_owned(),
+        Some(FieldType::Epoch(of)) => of.name().to_owned(),
         Some(FieldType::Text(text)) => format!("{} {}", text.format.value, text.zone),
-        Some(FieldType::Plain(_) | FieldType::Decimal(_)) | None => unit(time.unit).to_owned(),
+        Some(FieldType::Plain(_) | FieldType::Decimal(_)) | None => time.unit.name().to_owned(),
     };
     Some(format!("event_time {} in {read}", time.field.value))
 }

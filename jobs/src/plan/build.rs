@@ -8,7 +8,7 @@ use tidegate_operators::Stream;
 use tidegate_runtime::{Dataflow, operator};
 
 use super::{Plan, about};
-use crate::connect::plan::sources;
+use crate::connect;
 use crate::relation::failures::Failures;
 use crate::stage::kinds;
 use crate::stage::{Rows, Site, filtered, gather, through};
@@ -30,7 +30,7 @@ impl Plan {
         for source in &self.sources {
             flow.describe(&source.name, source.about.clone());
             let Some(dead_letter) = &source.dead_letter else {
-                let rows = sources::Good(Arc::clone(&source.source));
+                let rows = connect::Good(Arc::clone(&source.source));
                 streams.insert(&source.name, Stream::from_edge(operator::source(flow, &source.name, &source.label, rows, source.strategy)));
                 continue;
             };
@@ -38,7 +38,7 @@ impl Plan {
             let good = operator::stateless(entries.clone(), &format!("{}/good", source.name), kinds::GOOD_RECORDS, |metrics| {
                 filtered(Entry::good, metrics)
             });
-            let bad = operator::stateless(entries, dead_letter, kinds::BAD_RECORDS, |metrics| filtered(sources::dead_letter, metrics));
+            let bad = operator::stateless(entries, dead_letter, kinds::BAD_RECORDS, |metrics| filtered(connect::dead_letter, metrics));
             streams.insert(&source.name, Stream::from_edge(good));
             streams.insert(dead_letter, Stream::from_edge(bad));
         }

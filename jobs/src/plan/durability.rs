@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use tidegate_checkpoints::Storage;
-use tidegate_runtime::{Backend, Mode, StateConfig};
+use tidegate_runtime::{Mode, StateConfig};
 
 use crate::file::{self, JobFile, Problem};
 use crate::yaml::unsigned;
@@ -57,20 +57,14 @@ impl Durability {
     pub(crate) fn new(file: &JobFile) -> Self {
         let defaults = StateConfig::default();
         let state = StateConfig {
-            backend: match file.state.backend {
-                file::Backend::Memory => Backend::Memory,
-                file::Backend::RocksDb => Backend::RocksDb,
-            },
+            backend: file.state.backend,
             dir: PathBuf::from(file.state.dir.as_ref().map_or("./state", |dir| &dir.value)).join(&file.name.value),
             memory: file.state.memory.as_ref().map_or(defaults.memory, |bytes| usize::try_from(bytes.value).unwrap_or(usize::MAX)),
         };
         let checkpoints = file.checkpoints.as_ref().map(|checkpoints| Checkpoints {
             every: unsigned(checkpoints.every),
             dir: checkpoints.dir.as_ref().map_or_else(|| "./checkpoints".to_owned(), |dir| dir.value.clone()),
-            mode: match checkpoints.mode {
-                file::Mode::ExactlyOnce => Mode::ExactlyOnce,
-                file::Mode::AtLeastOnce => Mode::AtLeastOnce,
-            },
+            mode: checkpoints.mode,
             keep: usize::try_from(checkpoints.keep).unwrap_or(usize::MAX),
         });
         // A job with checkpoints is started again unless the file says otherwise; one without would begin anew.

@@ -1,13 +1,12 @@
 //! What a job would find if it were run now.
 
 use super::Plan;
-use crate::connect::plan::Look;
 use crate::file::Problems;
 
 impl Plan {
     /// Looks at what is there, and adds to `problems` what is wrong with it.
     pub fn look(&self, problems: &mut Problems) {
-        problems.extend(self.looks.iter().flat_map(Look::problems));
+        problems.extend(self.looks.iter().flat_map(|look| look()));
     }
 
     /// Are the bad records of this source wanted, in a stream of their own?

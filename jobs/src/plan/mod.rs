@@ -1,13 +1,15 @@
 //! The planner: from a checked job file to a graph of operators over rows.
 //!
-//! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. A [`Plan`]
-//! is data: it can be explained without being run, and [`Plan::job`] builds the same operators from it on every worker.
+//! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. What must be known
+//! of the outside, such as the header of a CSV file, is [`Resolved`] first. A [`Plan`] is data: it can be explained without being run, and [`Plan::job`]
+//! builds the same operators from it on every worker.
 
 mod about;
 mod build;
 mod conflicts;
 mod durability;
 mod look;
+mod resolve;
 mod stored;
 mod streams;
 
@@ -19,16 +21,19 @@ use tidegate_runtime::source::Source;
 use tidegate_runtime::state::Ttl;
 use tidegate_runtime::{GraphError, Job};
 
-use crate::connect::plan::Look;
-use crate::connect::plan::sinks::{self, PlannedSink};
-use crate::connect::plan::sources::{self, PlannedSource};
+use crate::connect::sinks::{self, PlannedSink};
+use crate::connect::sources::{self, PlannedSource};
+use crate::connect::{self, Answers, Look};
 use crate::file::{JobFile, Problem, Problems, Section, Table};
+
+pub use crate::connect::{Local, Outside, Written};
 use crate::relation::known::{Known, Order, Timing};
 use crate::relation::open::{Asked, Origin};
 use crate::relation::union::Streams;
 
 pub use crate::relation::key::RowKey;
 pub use durability::{Checkpoints, Durability, Restart};
+pub use resolve::Resolved;
 pub use stored::records;
 use streams::PlannedStream;
 
@@ -52,16 +57,22 @@ pub struct Plan {
 
 /// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
-    problems.extend(conflicts::conflicts(file));
+    plan_resolved(file, &Resolved::new(file, &Local), problems)
+}
+
+/// Plans a file whose job will run where `resolved` comes from. Nothing but the two is looked at.
+pub fn plan_resolved(file: &JobFile, resolved: &Resolved, problems: &mut Problems) -> Option<Plan> {
+    problems.extend(resolved.conflicts.iter().cloned());
+    problems.extend(conflicts::of_claims(file));
+    problems.extend(conflicts::without_checkpoints(file));
     problems.extend(about::conflicts(file));
     problems.extend(durability::unknown_storage(file));
-    problems.extend(conflicts::writers(file));
     problems.extend(conflicts::parallelism(file));
     let mut asked = Asked::default();
     // What is asked of open sources shows when the job is planned: it is planned again until nothing new is asked. There is an end to the names of a file.
     let (parts, found) = loop {
         let before = asked.clone();
-        let planned = Parts::plan(file, &mut asked);
+        let planned = Parts::plan(file, &mut asked, &resolved.answers);
         if asked == before {
             break planned;
         }
@@ -71,7 +82,12 @@ pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
         name: file.name.value.clone(),
         parallelism: file.parallelism.as_ref().map(|p| usize::try_from(p.value).unwrap_or(usize::MAX)),
         durability: Durability::new(file),
-        looks: parts.sources.iter().filter_map(|source| source.look.clone()).chain(file.tables.iter().filter_map(Look::table)).collect(),
+        looks: parts
+            .sources
+            .iter()
+            .filter_map(|source| source.look.clone())
+            .chain(file.tables.iter().filter_map(|table| table.connector.look()))
+            .collect(),
         ttl: file.state.ttl.as_ref().map(|ttl| Ttl::after(ttl.value.unsigned_abs())),
         sources: parts.sources,
         streams: parts.streams,
@@ -89,26 +105,26 @@ struct Parts {
 
 impl Parts {
     /// Plans the parts of a file that are whole, with the fields that are `asked` of open sources; adds what the parts ask for. Also tells what is wrong.
-    fn plan(file: &JobFile, asked: &mut Asked) -> (Self, Vec<Problem>) {
+    fn plan(file: &JobFile, asked: &mut Asked, answers: &Answers) -> (Self, Vec<Problem>) {
         let mut known = Streams::new();
         let (mut parts, mut found) = (Self::default(), Vec::new());
         for source in &file.sources {
             if !file.is_sound(Section::Sources, &source.name) {
                 // Its fields may be known all the same.
-                let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked).ok());
+                let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked, answers).ok());
                 known.extend(planned.map(|planned| {
                     let known = known_of(&planned);
                     (planned.name, known)
                 }));
                 continue;
             }
-            match sources::plan(source, asked) {
+            match sources::plan(source, asked, answers) {
                 Ok(mut source) => {
                     source.about = about::source(file, &source.name);
                     known.insert(source.name.clone(), known_of(&source));
                     if let Some(name) = &source.dead_letter {
                         let timing = Timing::Untimed("they are lines that could not be read".to_owned());
-                        known.insert(name.clone(), Known::new(sources::dead_letter_schema(), timing, Order::Arrival));
+                        known.insert(name.clone(), Known::new(connect::dead_letter_schema(), timing, Order::Arrival));
                     }
                     parts.sources.push(source);
                 }
@@ -119,7 +135,7 @@ impl Parts {
         for stream in
             file.streams_in_order().into_iter().filter(|stream| stream.whole || file.is_sound(Section::Streams, &stream.head.name))
         {
-            match streams::plan(stream, &known, &tables, asked) {
+            match streams::plan(stream, &known, &tables, asked, answers) {
                 Ok(Some(mut planned)) => {
                     planned.about = about::stream(file, stream, planned.basis.take());
                     known.extend(planned.gives());
@@ -134,7 +150,7 @@ impl Parts {
             }
         }
         for sink in file.sinks.iter().filter(|sink| file.is_sound(Section::Sinks, &sink.name)) {
-            match sinks::plan(sink, &file.name.value, &known, asked) {
+            match sinks::plan(sink, &file.name.value, &known, asked, answers) {
                 Ok(planned) => parts.sinks.extend(planned.map(|planned| {
                     let about = about::sink(file, &planned.name);
                     PlannedSink { about, ..planned }

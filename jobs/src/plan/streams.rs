@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_rows::Schema;
 use tidegate_runtime::{About, Basis};
 
+use crate::connect::Answers;
 use crate::file::{OnError, Stream, Table};
 use crate::relation::known::{Known, Order};
 use crate::relation::open::{Asked, Origin};
@@ -59,14 +60,20 @@ impl PlannedStream {
 ///
 /// # Errors
 /// What is wrong with it, and what is known of it all the same.
-pub(super) fn plan(stream: &Stream, known: &Streams, tables: &[&Table], asked: &mut Asked) -> Result<Option<PlannedStream>, Refused> {
+pub(super) fn plan(
+    stream: &Stream,
+    known: &Streams,
+    tables: &[&Table],
+    asked: &mut Asked,
+    answers: &Answers,
+) -> Result<Option<PlannedStream>, Refused> {
     let Stream { head, stage, each, .. } = stream;
     let names = stream.names();
     let Some((input, inputs)) = union(&head.from, known, &names, asked) else { return Ok(None) };
     let planned = match stage {
         None => None,
         Some(stage) => {
-            let mut scope = Scope { head, each, input: &input, streams: known, tables, names: &names, asked };
+            let mut scope = Scope { head, each, input: &input, streams: known, tables, names: &names, asked, answers };
             let Some(planned) = stage.get().plan(&mut scope)? else { return Ok(None) };
             Some(planned)
         }

@@ -6,7 +6,7 @@ use tidegate_rows::{Schema, Type};
 use tidegate_runtime::Basis;
 
 use super::build::Work;
-use crate::connect::Table as Relation;
+use crate::connect::{Answers, Table as Relation};
 use crate::relation::each::Each;
 use crate::relation::failures::OnError;
 use crate::relation::known::{Known, Order, Timing};
@@ -148,6 +148,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) names: &'a [String],
     /// What is asked of open sources.
     pub(crate) asked: &'a mut Asked,
+    /// What the outside has answered.
+    pub(crate) answers: &'a Answers,
 }
 
 /// A stage, compiled.

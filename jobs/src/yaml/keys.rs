@@ -8,9 +8,33 @@ use super::not_yet;
 #[derive(Clone, Copy)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
-    ty: &'static str,
+    ty: Type,
     default: &'static str,
     about: &'static str,
+}
+
+impl Key {
+    /// Its name with the type of its value.
+    pub(crate) fn in_words(&self) -> String {
+        format!("{}: {}", self.name, self.ty.text())
+    }
+}
+
+/// The type of a value, for people.
+#[derive(Clone, Copy)]
+enum Type {
+    Is(&'static str),
+    /// It follows from what there is, such as the connectors of this build.
+    Of(fn() -> String),
+}
+
+impl Type {
+    fn text(self) -> String {
+        match self {
+            Self::Is(text) => text.to_owned(),
+            Self::Of(text) => text(),
+        }
+    }
 }
 
 /// The keys of one kind of mapping.
@@ -21,7 +45,12 @@ pub(crate) struct Table {
 }
 
 pub(crate) const fn key(name: &'static str, ty: &'static str, default: &'static str, about: &'static str) -> Key {
-    Key { name, ty, default, about }
+    Key { name, ty: Type::Is(ty), default, about }
+}
+
+/// A key whose type follows from what there is.
+pub(crate) const fn key_of(name: &'static str, ty: fn() -> String, default: &'static str, about: &'static str) -> Key {
+    Key { name, ty: Type::Of(ty), default, about }
 }
 
 /// These tables as Markdown: for each mapping, the name, type, default and meaning of each key. Keys that this
@@ -43,7 +72,7 @@ pub(crate) fn reference<'t>(tables: impl IntoIterator<Item = &'t Table>) -> Stri
         for key in keys {
             let bars = |cell: &str| cell.replace('|', "\\|");
             let default = if key.default.is_empty() { "required" } else { key.default };
-            let _ = writeln!(text, "| `{}` | {} | {} | {} |", key.name, bars(key.ty), bars(default), bars(key.about));
+            let _ = writeln!(text, "| `{}` | {} | {} | {} |", key.name, bars(&key.ty.text()), bars(default), bars(key.about));
         }
         text.push('\n');
     }

@@ -11,7 +11,7 @@ mod read;
 mod tree;
 mod values;
 
-pub(crate) use keys::{Key, Table, key, reference};
+pub(crate) use keys::{Key, Table, key, key_of, reference};
 pub(crate) use read::{Broken, Fields, Reader, scalar};
 pub(crate) use tree::{Entry, MAX_DEPTH, Node, Value, parse};
 pub use values::{Literal, duration_text, parse_duration, parse_size};

@@ -9,7 +9,6 @@ type Missing = (&'static str, &'static str, &'static str);
 const MISSING: &[Missing] = &[
     ("stream", "indicators", "`indicators`"),
     ("stream", "rules", "`rules`"),
-    ("source.connector", "socket", "the socket connector"),
     ("source.connector", "http", "the http connector"),
     ("sink.connector", "socket", "the socket connector"),
     ("sink.connector", "http", "the http connector"),

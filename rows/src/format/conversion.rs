@@ -56,16 +56,24 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// The unit named `s`, `ms`, `us` or `ns`.
+    /// All of them, by their names.
+    pub const ALL: [(&'static str, Self); 4] = [("ms", Self::Millis), ("s", Self::Seconds), ("us", Self::Micros), ("ns", Self::Nanos)];
+
+    /// The unit called `s`, `ms`, `us` or `ns`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "s" => Self::Seconds,
-            "ms" => Self::Millis,
-            "us" => Self::Micros,
-            "ns" => Self::Nanos,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, unit)| unit)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "s",
+            Self::Millis => "ms",
+            Self::Micros => "us",
+            Self::Nanos => "ns",
+        }
     }
 
     /// `v` in this unit as milliseconds, rounded down. `None` on overflow.

@@ -8,6 +8,7 @@
 //!
 //! Row formats share a [`Layout`]: the fields, their conversions, and which one holds the event time.
 
+mod any;
 pub mod avro;
 mod base64;
 mod conversion;
@@ -27,6 +28,7 @@ mod typed;
 use crate::Value;
 
 pub use self::regex::{RegexDecoder, RegexFormat};
+pub use any::{AnyDecoder, AnyEncoder, AnyFormat};
 pub use avro::{AvroSchema, RecordReader, RecordWriter};
 pub use conversion::{Conversion, TimeUnit};
 pub use csv::{CsvEncoder, CsvFormat};

@@ -47,13 +47,13 @@ impl Decoder for TextDecoder {
     }
 }
 
-/// A part of a line of text.
+/// A piece of a line of text. A field is the number of its slot, or what it is called as long as no schema says where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TextPart {
-    /// Text, copied unchanged.
+pub enum TextPart<F = usize> {
+    /// As it stands.
     Literal(Box<str>),
-    /// The value in this slot.
-    Field(usize),
+    /// The value of this field.
+    Field(F),
 }
 
 /// Writes a row as a line composed of parts. Null is `null`.

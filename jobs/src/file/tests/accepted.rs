@@ -1,9 +1,11 @@
 //! Files that are right: every key reaches the model.
 
 use jiff::SignedDuration;
-use tidegate_rows::Type;
+use tidegate_rows::format::{TextPart, TimeUnit};
+use tidegate_runtime::Backend;
 
-use super::{aggregation, first_lines, job, job_with, messages, window, with_stream};
+use super::{aggregation, as_kind, first_lines, job, job_with, messages, window, with_stream};
+use crate::connect::{Csv, FileSink, FileSource, Text};
 use crate::file::*;
 
 const EXAMPLE: &str = r#"
@@ -75,9 +77,9 @@ fn the_example_is_a_job() {
     assert_eq!(job.checkpoints.unwrap().every, SignedDuration::from_secs(10));
     assert_eq!(job.restart.unwrap().max_delay, SignedDuration::from_secs(60));
     let [source] = job.sources.as_slice() else { panic!() };
-    let SourceConnector::File { path, lines } = &source.connector else { panic!() };
+    let (FileSource { path, .. }, lines) = (as_kind(&*source.connector), source.lines().unwrap());
     assert_eq!(path.value, "data/LoginLog.csv");
-    assert_eq!(lines.format, SourceFormat::Csv { header: false, delimiter: b',' });
+    assert_eq!(as_kind::<Csv>(&*lines.format), &Csv { header: false, delimiter: b',' });
     let schema = lines.schema.as_ref().unwrap();
     assert_eq!(schema.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["user", "ip", "result", "ts"]);
     assert_eq!(schema[3].ty, FieldType::Epoch(TimeUnit::Seconds));
@@ -89,7 +91,7 @@ fn the_example_is_a_job() {
     assert_eq!(window.shape, Shape::Sliding { size, every, offset: SignedDuration::ZERO });
     assert_eq!(aggregation(hour).aggregates.iter().map(|a| a.call.as_str()).collect::<Vec<_>>(), ["count()", "count_distinct(ip)"]);
     assert_eq!(job.streams[2].each.select.as_ref().unwrap().fields[1].1.value, "fail[0].ts");
-    assert_eq!(job.sinks[1].connector, SinkConnector::File { path: Spanned::new("out/per_hour.jsonl".into(), path.span.clone()) });
+    assert_eq!(as_kind::<FileSink>(&*job.sinks[1].connector).path.as_str(), "out/per_hour.jsonl");
 }
 
 #[test]
@@ -159,21 +161,19 @@ sinks:
 ");
     let types = |at: usize| job.sources[at].field_types().unwrap().into_iter().map(|(_, ty)| ty.to_string()).collect::<Vec<_>>().join(" ");
     assert_eq!(types(0), "bool double bytes timestamp duration list map any timestamp timestamp timestamp timestamp");
-    assert_eq!(types(4), "int double double string any int bool int double string any timestamp");
-    assert_eq!(job.sources[4].field_types().unwrap()[10].1, Type::Any);
-    let SourceConnector::Stdin { lines } = &job.sources[0].connector else { panic!() };
+    assert_eq!(types(4), "int double double string any int bool int double string null timestamp");
+    let lines = job.sources[0].lines().unwrap();
     let FieldType::Text(time) = &lines.schema.as_ref().unwrap()[11].ty else { panic!() };
     assert_eq!((time.format.as_str(), time.year, time.zone.as_str()), ("%b %d %H:%M:%S", Some(2015), "UTC"));
     assert_eq!(job.sources[1].dead_letter().unwrap().value, "bad");
-    let SourceConnector::File { lines, .. } = &job.sources[3].connector else { panic!() };
-    assert_eq!(lines.format, SourceFormat::Csv { header: true, delimiter: b'\t' });
-    let SinkFormat::Text(Some(parts)) = &job.sinks[0].format else { panic!() };
+    assert_eq!(as_kind::<Csv>(&*job.sources[3].lines().unwrap().format), &Csv { header: true, delimiter: b'\t' });
+    let Text(Some(parts)) = as_kind(&*job.sinks[0].format) else { panic!() };
     let [TextPart::Field(user), TextPart::Literal(colon), TextPart::Field(nr), TextPart::Literal(brace)] = parts.as_slice() else {
         panic!()
     };
-    assert_eq!([user.as_str(), colon, nr.as_str(), brace], ["user", ": {", "nr", "}"]);
+    assert_eq!([user.as_str(), &**colon, nr.as_str(), &**brace], ["user", ": {", "nr", "}"]);
     assert_eq!(nr.span.text(), " nr ");
-    assert_eq!(job.sinks[1].format, SinkFormat::Csv { header: false, delimiter: b';' });
+    assert_eq!(as_kind::<Csv>(&*job.sinks[1].format), &Csv { header: false, delimiter: b';' });
 }
 
 #[test]
@@ -212,9 +212,9 @@ fn overrides_change_and_make_keys() {
     let text = "name: t\nsources: { in: { connector: file, path: a } }\nsinks: { out: { from: in, connector: stdout } }\n";
     let sets = ["sources.in.path=b c.csv", "parallelism=4", "state.backend=memory", "sinks.\"out\".format=csv", "sinks.out.from=[in]"];
     let job = job_with(text, &sets);
-    let SourceConnector::File { path, .. } = &job.sources[0].connector else { panic!() };
+    let FileSource { path, .. } = as_kind(&*job.sources[0].connector);
     assert_eq!((path.as_str(), job.parallelism.unwrap().value), ("b c.csv", 4));
-    assert_eq!(job.sinks[0].format, SinkFormat::Csv { header: true, delimiter: b',' });
+    assert_eq!(as_kind::<Csv>(&*job.sinks[0].format), &Csv { header: true, delimiter: b',' });
 
     let sets: Vec<Override> = ["sources.in.pth=b", "sources.in.path.deep=1", "sources.in.event_time.max_delay=5x", "sinks.out.from.0=x"]
         .iter()
@@ -264,8 +264,8 @@ fn what_is_missing_in_this_version_is_no_typo() {
     for key in ["indicators", "rules"] {
         assert_eq!(message(&format!("key: a, {key}: {{ x: 1 }}")), [format!("error: job.yaml:4:26: `{key}` is not in this version")]);
     }
-    let text = with_stream("where: x").replace("connector: stdin", "connector: socket, port: y");
-    assert_eq!(messages(&text), ["error: job.yaml:2:29: the socket connector is not in this version"]);
+    let text = with_stream("where: x").replace("connector: stdin", "connector: http, url: y");
+    assert_eq!(messages(&text), ["error: job.yaml:2:29: the http connector is not in this version"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `format: { avro: ... }`.
 
-use super::super::{AvroSink, AvroSource, SinkConnector, SinkFormat, SourceFormat};
-use super::{job, messages};
+use super::{as_kind, job, messages};
+use crate::connect::{AvroSink, AvroSource, KafkaSink};
 
 /// A job from a topic to a topic, with what their formats are.
 fn text(source: &str, sink: &str) -> String {
@@ -18,10 +18,7 @@ fn wrong(source: &str, sink: &str) -> Vec<String> {
 fn schemas_from_a_registry_or_a_file() {
     let source = |avro: &str| {
         let job = job(&text(&format!("{{ avro: {avro} }}"), "json"));
-        match &job.sources[0].lines().unwrap().format {
-            SourceFormat::Avro(avro) => avro.clone(),
-            other => panic!("{other:?}"),
-        }
+        as_kind::<AvroSource>(&*job.sources[0].lines().unwrap().format).clone()
     };
     let AvroSource::Registry(registry) = source("{ registry: 'http://r:8081', user: ann, password: x }") else { panic!() };
     assert_eq!((registry.url.as_str(), registry.login), ("http://r:8081", Some(("ann".into(), "x".into()))));
@@ -29,11 +26,8 @@ fn schemas_from_a_registry_or_a_file() {
 
     let sink = |avro: &str| {
         let job = job(&text("json", &format!("{{ avro: {avro} }}")));
-        assert!(matches!(job.sinks[0].connector, SinkConnector::Kafka(_)));
-        match &job.sinks[0].format {
-            SinkFormat::Avro(avro) => avro.clone(),
-            other => panic!("{other:?}"),
-        }
+        as_kind::<KafkaSink>(&*job.sinks[0].connector);
+        as_kind::<AvroSink>(&*job.sinks[0].format).clone()
     };
     assert!(matches!(sink("{ schema_file: a.avsc }"), AvroSink::File(_)));
     let AvroSink::Registered { file: None, subject: None, register: true, .. } = sink("{ registry: 'https://r/x' }") else { panic!() };

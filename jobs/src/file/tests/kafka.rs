@@ -2,8 +2,9 @@
 
 use tidegate_connectors::kafka::{Metadata, Start, Stop};
 
-use super::{job, messages};
-use crate::file::{JobFile, KafkaSink, KafkaSource, KafkaTopics, SinkConnector, SourceConnector};
+use super::{as_kind, job, messages};
+use crate::connect::{KafkaSink, KafkaSource, KafkaTopics};
+use crate::file::JobFile;
 
 /// A job that reads a topic with these keys and writes one with those.
 fn text(source: &str, sink: &str) -> String {
@@ -13,13 +14,11 @@ fn text(source: &str, sink: &str) -> String {
 }
 
 fn source(job: &JobFile) -> &KafkaSource {
-    let SourceConnector::Kafka(kafka) = &job.sources[0].connector else { panic!() };
-    kafka
+    as_kind(&*job.sources[0].connector)
 }
 
 fn sink(job: &JobFile) -> &KafkaSink {
-    let SinkConnector::Kafka(kafka) = &job.sinks[0].connector else { panic!() };
-    kafka
+    as_kind(&*job.sinks[0].connector)
 }
 
 /// The messages without their places.

@@ -38,7 +38,7 @@ sinks:
 error: job.yaml:2:1: unknown key `paralellism` in the job: did you mean `parallelism`?
   2 | paralellism: 2
     | ^^^^^^^^^^^
-error: job.yaml:5:16: expected `file` or `stdin` or `kafka` or `generator`, found `fil`: did you mean `file`?
+error: job.yaml:5:16: expected `file` or `stdin` or `socket` or `kafka` or `generator`, found `fil`: did you mean `file`?
   5 |     connector: fil
     |                ^^^
 error: job.yaml:9:13: expected `true` or `false`, found `maybe`
@@ -148,7 +148,7 @@ fn line_ends_marks_and_tabs_do_not_shift_places() {
 error: job.yaml:2:7: `T` cannot name a job: small letters, digits and `-` can
   2 | name: T\t# \u{fffd}
     |       ^
-error: job.yaml:3:30: expected `file` or `stdin` or `kafka` or `generator`, found `stdim`: did you mean `stdin`?
+error: job.yaml:3:30: expected `file` or `stdin` or `socket` or `kafka` or `generator`, found `stdim`: did you mean `stdin`?
   3 | sources: { in: { connector: \tstdim } }
     |                             \t^^^^^
 ";
@@ -351,4 +351,12 @@ sinks: { out: { from: anchored, connector: stdout } }
     assert_eq!(place("block", "nope"), (11, 7));
     assert_eq!(place("folded", "nope"), (17, 10));
     assert_eq!(place("anchored", "nope"), (20, 26));
+}
+
+#[cfg(not(feature = "kafka"))]
+#[test]
+fn a_connector_that_this_build_leaves_out_is_refused_with_the_feature_that_brings_it() {
+    let text = "name: t\nsources: { in: { connector: kafka, brokers: b, topic: t } }\nsinks: { out: { from: in, connector: kafka } }\n";
+    let left_out = "this build of tidegate has no Kafka: build it with the feature `kafka`";
+    assert_eq!(messages(text), [format!("error: job.yaml:2:29: {left_out}"), format!("error: job.yaml:3:38: {left_out}")]);
 }

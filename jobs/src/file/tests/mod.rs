@@ -1,11 +1,15 @@
 //! What users see of a job file: whole files in, the model or the exact words of the problems out.
 
 mod accepted;
+#[cfg(feature = "kafka")]
 mod avro;
 mod hostile;
+#[cfg(feature = "kafka")]
 mod kafka;
 mod mistakes;
 mod remedies;
+
+use std::any::Any;
 
 use super::{Aggregation, JobFile, Override, Problems, Stage, Stream, Window, parse};
 
@@ -39,6 +43,12 @@ fn with_stream(keys: &str) -> String {
     format!(
         "name: t\nsources: {{ in: {{ connector: stdin }} }}\nstreams:\n  s: {{ from: in, {keys} }}\nsinks: {{ out: {{ from: s, connector: stdout }} }}\n"
     )
+}
+
+/// A connector or a format as what it is.
+#[track_caller]
+fn as_kind<T: 'static>(any: &dyn Any) -> &T {
+    any.downcast_ref().expect("it is of this kind")
 }
 
 /// The aggregation of a stream that is one.

@@ -8,7 +8,7 @@ use tidegate_rows::Row;
 use tidegate_runtime::source::{Poll, Reader, Resumed, Source, SourceContext};
 use tidegate_runtime::{Error, Kind, Record};
 
-use super::sources::RowSource;
+use super::kind::RowSource;
 
 /// The first year that times are expected in.
 const FIRST: i16 = 1980;

@@ -1,60 +1,88 @@
-//! `connector: kafka`, of sources and of sinks.
+//! Topics that are read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tidegate_connectors::kafka::{Cluster, Metadata, Side, Start, Stop, Topics};
+use tidegate_connectors::kafka::{self, Metadata, Side, Start, Stop, Topics};
 use tidegate_rows::Type;
 
-use super::sinks::{TextPart, read_template};
-use super::sources::{self, Lines, Origin};
-use crate::text::Spanned;
-use crate::yaml::{Fields, Reader, scalar};
-use crate::yaml::{Node, Value};
+use super::{KafkaCluster, read_cluster};
+use crate::connect::kind::{Carrier, MadeSource, SourceConnector, SourceScope};
+use crate::connect::lines::{self, Beside, Lines};
+use crate::connect::outside::Answers;
+use crate::relation::known::Order;
+use crate::text::{Problem, Spanned};
+use crate::yaml::{Fields, Node, Reader, Table, Value, key, scalar, unsigned};
 
-/// The brokers and how to talk to them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KafkaCluster {
-    /// `host:port`, several separated by commas.
-    pub brokers: String,
-    /// Properties of librdkafka, which have been checked.
-    pub options: Vec<(Spanned<String>, String)>,
-}
+pub(super) static KEYS: Table = Table {
+    name: "source.kafka",
+    title: "A source with `connector: kafka`",
+    keys: &[
+        key("brokers", "host:port | [host:port, ...]", "", "where the cluster is; one broker of it will do"),
+        key(
+            "topic",
+            "name | [name, ...] | { pattern: pattern }",
+            "",
+            "what is read; internal topics (`__...`) only by name or by a pattern that begins so",
+        ),
+        key(
+            "start",
+            "earliest | latest | committed | timestamp | { partition: offset }",
+            "earliest",
+            "where reading begins, unless a checkpoint says so",
+        ),
+        key(
+            "stop",
+            "latest | timestamp | { partition: offset }",
+            "none",
+            "where reading ends: at the latest at what is the end when the job starts",
+        ),
+        key("group", "name", "none", "offsets are committed for it when a checkpoint is complete"),
+        key(
+            "isolation",
+            "read_committed | read_uncommitted",
+            "read_committed",
+            "whether records of open and aborted transactions are left out",
+        ),
+        key("metadata", "mapping", "none", "fields for what a message carries beside its value: `name: part`, see below"),
+        key("discover", "duration | none", "30s", "how often new partitions are looked for"),
+        key("options", "mapping", "none", "properties of librdkafka, such as `security.protocol: sasl_ssl`"),
+    ],
+};
+
+pub(super) static TOPIC: Table = Table {
+    name: "topic",
+    title: "topic, for several",
+    keys: &[key("pattern", "pattern", "", "all topics whose whole name matches, also those made later")],
+};
 
 /// Topics that are read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KafkaSource {
+#[derive(Clone, Debug)]
+pub(crate) struct KafkaSource {
     /// Where they are.
-    pub cluster: KafkaCluster,
+    pub(crate) cluster: KafkaCluster,
     /// Which.
-    pub topic: KafkaTopics,
+    pub(crate) topic: KafkaTopics,
     /// Where reading begins.
-    pub start: Start,
+    pub(crate) start: Start,
     /// Where it ends, if it does.
-    pub stop: Option<Stop>,
+    pub(crate) stop: Option<Stop>,
     /// The group that offsets are committed for.
-    pub group: Option<Spanned<String>>,
+    pub(crate) group: Option<Spanned<String>>,
     /// Whether records of transactions that are open or aborted are read too.
-    pub uncommitted: bool,
+    pub(crate) uncommitted: bool,
     /// How often new partitions are looked for; `None`: never.
-    pub discover: Option<SignedDuration>,
+    pub(crate) discover: Option<SignedDuration>,
     /// Fields that hold what a message carries beside its value.
-    pub metadata: Vec<(Spanned<String>, Metadata)>,
+    pub(crate) metadata: Vec<(Spanned<String>, Metadata)>,
     /// How values become records.
-    pub lines: Lines,
-}
-
-impl KafkaSource {
-    /// The fields the file gives this source, with their types; `None` where only the data knows them.
-    pub(crate) fn field_types(&self) -> Option<Vec<(&str, Type)>> {
-        let schema = self.lines.schema.as_ref()?.iter().map(|field| (field.name.as_str(), field.ty.ty()));
-        Some(schema.chain(self.metadata.iter().map(|(name, part)| (name.as_str(), part.ty()))).collect())
-    }
+    pub(crate) lines: Lines,
 }
 
 /// Which topics.
 #[derive(Clone, Debug, PartialEq)]
-pub enum KafkaTopics {
+pub(crate) enum KafkaTopics {
     /// These.
     Named(Vec<Spanned<String>>),
     /// All whose whole name matches.
@@ -63,50 +91,63 @@ pub enum KafkaTopics {
 
 impl KafkaTopics {
     /// In words.
-    #[must_use]
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self {
             Self::Named(names) => names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "),
             Self::Pattern(pattern) => format!("/{}/", pattern.value),
         }
     }
+
+    fn topics(&self) -> Topics {
+        match self {
+            Self::Named(names) => Topics::Named(names.iter().map(|name| name.value.clone()).collect()),
+            // It has been compiled once before.
+            Self::Pattern(pattern) => Topics::matching(&pattern.value).unwrap_or(Topics::Named(Vec::new())),
+        }
+    }
 }
 
-/// A topic that is written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KafkaSink {
-    /// Where it is.
-    pub cluster: KafkaCluster,
-    /// Its name.
-    pub topic: Spanned<String>,
-    /// What the key is made of.
-    pub key: Option<Vec<TextPart>>,
-    /// The field with the message's time.
-    pub timestamp: Option<Spanned<String>>,
-    /// What headers are made of, by their names.
-    pub headers: Vec<(Spanned<String>, Vec<TextPart>)>,
-    /// How often a record may be written.
-    pub delivery: Delivery,
+impl SourceConnector for KafkaSource {
+    fn words(&self) -> String {
+        format!("kafka topic {}", self.topic.words())
+    }
+
+    fn lines(&self) -> Option<&Lines> {
+        Some(&self.lines)
+    }
+
+    fn field_types(&self) -> Option<Vec<(&str, Type)>> {
+        let mut types = self.lines.field_types()?;
+        types.extend(self.metadata.iter().map(|(name, part)| (name.as_str(), part.ty())));
+        Some(types)
+    }
+
+    fn order(&self, _: &Answers) -> Order {
+        Order::Partitioned
+    }
+
+    fn plan(&self, scope: &SourceScope<'_>) -> Result<MadeSource, Vec<Problem>> {
+        let beside = self.metadata.iter();
+        let beside: Vec<_> = beside.map(|(name, part)| Beside { name, ty: part.ty(), is_time: *part == Metadata::Timestamp }).collect();
+        let planned = self.lines.plan(scope, &self.words(), &beside)?;
+        let parts = planned.slots.into_iter().zip(&self.metadata).map(|(slot, (_, part))| (slot, *part)).collect();
+        let fields = kafka::Fields { parts, timed: planned.timed_beside };
+        let made = kafka::KafkaSource::new(self.cluster.client(), self.topic.topics(), planned.decoding.messages());
+        let mut made = made.on_bad(planned.on_bad).completed_by(fields).start(self.start.clone()).discover(self.discover.map(unsigned));
+        if let Some(stop) = &self.stop {
+            made = made.stop(stop.clone());
+        }
+        if let Some(group) = &self.group {
+            made = made.group(&group.value);
+        }
+        if self.uncommitted {
+            made = made.read_uncommitted();
+        }
+        Ok(MadeSource { source: Arc::new(made), schema: planned.schema, own_times: None, look: None })
+    }
 }
 
-/// How often a sink may write a record, across failures.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Delivery {
-    /// More than once.
-    #[default]
-    AtLeastOnce,
-    /// Once.
-    ExactlyOnce {
-        /// Where the file says so.
-        at: Spanned<()>,
-        /// What the transactional ids of its writers begin with; `None`: the names of the job and the sink.
-        transactional_id: Option<Spanned<String>>,
-        /// The topic of markers, if another than the usual one.
-        markers: Option<Spanned<String>>,
-    },
-}
-
-pub(crate) fn read_source(reader: &mut Reader, fields: &Fields<'_>) -> Option<KafkaSource> {
+pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn SourceConnector>> {
     let cluster = read_cluster(reader, fields, Side::Source);
     let topic = reader.required(fields, "topic").and_then(|node| read_topics(reader, node, fields));
     let single = matches!(&topic, Some(KafkaTopics::Named(names)) if names.len() == 1);
@@ -132,13 +173,13 @@ pub(crate) fn read_source(reader: &mut Reader, fields: &Fields<'_>) -> Option<Ka
         reader.push(at.warning("`discover` has no effect with `stop`: what is read is settled when the job starts"));
     }
     let metadata = fields.get("metadata").map_or_else(Vec::new, |node| read_metadata(reader, node));
-    let lines = sources::read_lines(reader, fields, Origin::Messages)?;
+    let lines = lines::read(reader, fields, Carrier::Messages, None)?;
     for (name, _) in &metadata {
         if lines.schema.iter().flatten().any(|field| field.name.value == name.value) {
             reader.push(name.problem(format!("the field `{}` is in the schema too", name.value)));
         }
     }
-    Some(KafkaSource {
+    Some(Arc::new(KafkaSource {
         cluster: cluster?,
         topic: topic?,
         start: start.unwrap_or_default(),
@@ -148,7 +189,7 @@ pub(crate) fn read_source(reader: &mut Reader, fields: &Fields<'_>) -> Option<Ka
         discover,
         metadata,
         lines,
-    })
+    }))
 }
 
 /// Why a source that begins and ends there can have nothing to read, if that is known before it is run.
@@ -166,62 +207,12 @@ fn ends_before(start: &Start, stop: &Stop, now: Timestamp) -> Option<String> {
     }
 }
 
-pub(crate) fn read_sink(reader: &mut Reader, fields: &Fields<'_>) -> Option<KafkaSink> {
-    let cluster = read_cluster(reader, fields, Side::Sink);
-    let topic = reader.required(fields, "topic").and_then(|node| reader.text(node, "the name of a topic"));
-    let key = fields.get("key").and_then(|node| read_template(reader, node));
-    let timestamp = fields.get("timestamp").and_then(|node| reader.text(node, "the name of a field"));
-    let mut headers = Vec::new();
-    if let Some(node) = fields.get("headers") {
-        for entry in reader.entries(node, "a mapping from the names of headers to texts").unwrap_or_default() {
-            headers.extend(read_template(reader, &entry.value).map(|text| (entry.key.clone(), text)));
-        }
-    }
-    let delivery = read_delivery(reader, fields);
-    Some(KafkaSink { cluster: cluster?, topic: topic?, key, timestamp, headers, delivery })
-}
-
-fn read_delivery(reader: &mut Reader, fields: &Fields<'_>) -> Delivery {
-    let words = [("at_least_once", false), ("exactly_once", true)];
-    let once = fields.get("delivery").and_then(|node| reader.word(node, "delivery", &words)).filter(|once| once.value);
-    let transactional_id = fields.get("transactional_id").and_then(|node| reader.text(node, "the beginning of transactional ids"));
-    let markers = fields.get("markers").and_then(|node| reader.text(node, "the name of a topic"));
-    if let Some(once) = once {
-        return Delivery::ExactlyOnce { at: Spanned::new((), once.span), transactional_id, markers };
-    }
-    for name in ["transactional_id", "markers"] {
-        if let Some(at) = fields.key(name) {
-            reader.push(at.problem(format!("`{name}` belongs to `delivery: exactly_once`")));
-        }
-    }
-    Delivery::AtLeastOnce
-}
-
-fn read_cluster(reader: &mut Reader, fields: &Fields<'_>, side: Side) -> Option<KafkaCluster> {
-    let brokers = reader.required(fields, "brokers").map(|node| reader.one_or_more(node, "a broker such as `localhost:9092`"));
-    let mut options = Vec::new();
-    if let Some(node) = fields.get("options") {
-        for entry in reader.entries(node, "a mapping from properties of librdkafka to their values").unwrap_or_default() {
-            let Some(value) = scalar(&entry.value) else {
-                reader.push(entry.value.span.problem(format!("expected the value of the property `{}`", entry.key.value)));
-                continue;
-            };
-            match Cluster::check(side, &entry.key.value, value) {
-                Ok(()) => options.push((entry.key.clone(), value.to_owned())),
-                Err(why) => reader.push(entry.key.problem(why)),
-            }
-        }
-    }
-    let brokers: Vec<String> = brokers?.into_iter().map(|broker| broker.value).collect();
-    (!brokers.is_empty()).then(|| KafkaCluster { brokers: brokers.join(","), options })
-}
-
 fn read_topics(reader: &mut Reader, node: &Node, fields: &Fields<'_>) -> Option<KafkaTopics> {
     if !matches!(node.value, Value::Map(_)) {
         let names = reader.one_or_more(node, "the name of a topic");
         return (!names.is_empty()).then_some(KafkaTopics::Named(names));
     }
-    let inner = reader.fields(node, fields.key("topic")?, &[&super::keys::TOPIC], "`topic`")?;
+    let inner = reader.fields(node, fields.key("topic")?, &[&TOPIC], "`topic`")?;
     let pattern = reader.required(&inner, "pattern").and_then(|node| reader.text(node, "a pattern"))?;
     match Topics::matching(&pattern.value) {
         Ok(_) => Some(KafkaTopics::Pattern(pattern)),

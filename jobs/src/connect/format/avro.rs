@@ -1,0 +1,262 @@
+//! `format: { avro: ... }`: messages in Avro, with a schema in a file or in a registry.
+
+use std::sync::Arc;
+
+use tidegate_connectors::message::{AnyMessageEncoder, AnyMessageFormat, AvroEncoder, AvroFormat, Registry};
+use tidegate_rows::Schema;
+use tidegate_rows::format::{AvroSchema, Conversion, Layout, RecordWriter};
+
+use super::{Decoding, Encoding, Format, FormatScope, Mapped, Said, Side, SinkFormat, SourceFormat};
+use crate::connect::kind::{Carrier, SinkScope};
+use crate::connect::outside::{Answers, Ask};
+use crate::text::{Problem, Span, Spanned};
+use crate::yaml::{Fields, Node, Reader, Table, key};
+
+const BARE: &str = "avro has to say where its schemas are: `format: { avro: { registry: 'http://...' } }`, or `schema_file`";
+
+pub(crate) static FORMAT: Format = Format {
+    name: "avro",
+    source: Some(Side {
+        mapped: Some(Mapped { table: &SOURCE_KEY, bare: BARE }),
+        beside: &[],
+        within: &[&AVRO],
+        read: |reader, said| Some(Arc::new(read_source(reader, said)?)),
+    }),
+    sink: Some(Side {
+        mapped: Some(Mapped { table: &SINK_KEY, bare: BARE }),
+        beside: &[],
+        within: &[&AVRO_SINK],
+        read: |reader, said| Some(Arc::new(read_sink(reader, said)?)),
+    }),
+};
+
+static SOURCE_KEY: Table =
+    Table { name: "format", title: "format of a source (one of)", keys: &[key("avro", "mapping", "none", "messages of Kafka in Avro")] };
+
+static SINK_KEY: Table =
+    Table { name: "sink.format", title: "format of a sink", keys: &[key("avro", "mapping", "", "messages of Kafka in Avro")] };
+
+static AVRO: Table = Table {
+    name: "avro",
+    title: "avro, in `format` of a source or a sink of Kafka",
+    keys: &[
+        key("registry", "URL", "none", "a schema registry, such as 'http://localhost:8081': messages begin with the id of their schema"),
+        key("user", "text", "none", "who the registry is asked as, with `password`"),
+        key("password", "text", "none", "of `user`; better given with `--set`"),
+        key(
+            "schema_file",
+            "path",
+            "none",
+            "a file with a schema: without `registry` that of all messages, in a sink with one that of its records",
+        ),
+    ],
+};
+
+static AVRO_SINK: Table = Table {
+    name: "avro.sink",
+    title: "avro, in `format` of a sink",
+    keys: &[
+        key("subject", "text", "`topic-value`", "what the schema is registered under"),
+        key("register", "bool", "true", "whether a schema that the subject does not have is registered; else the job fails"),
+    ],
+};
+
+/// Where the schemas of messages are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AvroSource {
+    /// In a registry, by the ids that messages begin with.
+    Registry(SchemaRegistry),
+    /// In a file, one for all messages.
+    File(Spanned<String>),
+}
+
+/// What schema messages have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AvroSink {
+    /// That of a file, without framing.
+    File(Spanned<String>),
+    /// One with an id.
+    Registered {
+        /// Where the id is from.
+        registry: SchemaRegistry,
+        /// The file with the schema; `None`: it follows from the records.
+        file: Option<Spanned<String>>,
+        /// What it is registered under; `None`: the topic and `-value`.
+        subject: Option<String>,
+        /// Whether it is registered if it is not yet.
+        register: bool,
+    },
+}
+
+/// A schema registry.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SchemaRegistry {
+    /// Where it is; it has been checked.
+    pub(crate) url: Spanned<String>,
+    /// The user and the password.
+    pub(crate) login: Option<(String, String)>,
+}
+
+/// The fields of `avro`, in what stands at `at`.
+fn fields<'n>(reader: &mut Reader, node: &'n Node, at: &Span, tables: &[&'static Table], place: &str) -> Option<Fields<'n>> {
+    reader.fields(node, at, tables, &format!("`avro` of {place}"))
+}
+
+/// What stands behind `avro`, where it can: in messages.
+fn of_messages<'n>(reader: &mut Reader, said: &Said<'_, 'n>, read: &str) -> Option<(&'n Node, &'n Span)> {
+    let (node, at) = said.value?;
+    if said.carrier != Carrier::Messages {
+        return reader.fail(at, format!("avro is {read} Kafka only: its messages have no ends that a file could be read by"));
+    }
+    Some((node, at))
+}
+
+fn read_source(reader: &mut Reader, said: &Said<'_, '_>) -> Option<AvroSource> {
+    let (node, at) = of_messages(reader, said, "read from")?;
+    let fields = fields(reader, node, at, &[&AVRO], &said.fields.place)?;
+    match (read_registry(reader, &fields)?, read_file(reader, &fields)) {
+        (Some(registry), None) => Some(AvroSource::Registry(registry)),
+        (None, Some(file)) => Some(AvroSource::File(file)),
+        (Some(_), Some(file)) => reader.fail(
+            &file.span,
+            "messages name their schemas in the `registry`, and a `schema_file` is of messages that don't: one of the two",
+        ),
+        (None, None) => needs_one(reader, &fields),
+    }
+}
+
+fn read_sink(reader: &mut Reader, said: &Said<'_, '_>) -> Option<AvroSink> {
+    let (node, at) = of_messages(reader, said, "written to")?;
+    let fields = fields(reader, node, at, &[&AVRO, &AVRO_SINK], &said.fields.place)?;
+    let subject = fields.get("subject").and_then(|node| reader.text(node, "the name of a subject"));
+    let register = fields.get("register").and_then(|node| reader.bool(node));
+    let file = read_file(reader, &fields);
+    if let Some(registry) = read_registry(reader, &fields)? {
+        let (subject, register) = (subject.map(|subject| subject.value), register.is_none_or(|register| register.value));
+        return Some(AvroSink::Registered { registry, file, subject, register });
+    }
+    for name in ["subject", "register"] {
+        if let Some(at) = fields.key(name) {
+            reader.push(at.problem(format!("`{name}` belongs to a `registry`")));
+        }
+    }
+    match file {
+        Some(file) => Some(AvroSink::File(file)),
+        None => needs_one(reader, &fields),
+    }
+}
+
+fn needs_one<T>(reader: &mut Reader, fields: &Fields<'_>) -> Option<T> {
+    reader.fail(&fields.at, format!("{} has neither a `registry` nor a `schema_file`: nobody could read what it says", fields.place))
+}
+
+fn read_file(reader: &mut Reader, fields: &Fields<'_>) -> Option<Spanned<String>> {
+    fields.get("schema_file").and_then(|node| reader.text(node, "a path"))
+}
+
+/// The registry, if there is one; nothing after a problem.
+fn read_registry(reader: &mut Reader, fields: &Fields<'_>) -> Option<Option<SchemaRegistry>> {
+    let user = fields.get("user").and_then(|node| reader.text(node, "a user"));
+    let password = fields.get("password").and_then(|node| reader.text(node, "a password"));
+    let Some(node) = fields.get("registry") else {
+        if let Some(at) = fields.key("user").or(fields.key("password")) {
+            reader.push(at.problem("`user` and `password` belong to a `registry`"));
+        }
+        return Some(None);
+    };
+    let url = reader.text(node, "a URL")?;
+    if let Err(what) = Registry::new(&url.value, None) {
+        return reader.fail(&url.span, what);
+    }
+    let login = match (user, password) {
+        (Some(user), password) => Some((user.value, password.map(|password| password.value).unwrap_or_default())),
+        (None, Some(password)) => return reader.fail(&password.span, "a `password` is of a `user`"),
+        (None, None) => None,
+    };
+    Some(Some(SchemaRegistry { url, login }))
+}
+
+impl SourceFormat for AvroSource {
+    fn leaves_room(&self) -> bool {
+        true
+    }
+
+    fn asks(&self, _: Option<&Spanned<String>>) -> Vec<Ask> {
+        match self {
+            Self::File(path) => vec![Ask::Text(path.value.clone())],
+            Self::Registry(_) => Vec::new(),
+        }
+    }
+
+    /// The fields of the file's schema; messages of a registry bring their own.
+    fn layout(&self, scope: &FormatScope<'_>) -> Result<Layout, Vec<Problem>> {
+        match self {
+            Self::Registry(_) => Ok(scope.open()),
+            Self::File(path) => {
+                let room = scope.room.iter().map(|name| (name.clone(), Conversion::Any));
+                Ok(Layout::new(schema(path, scope.source.answers)?.fields().chain(room)))
+            }
+        }
+    }
+
+    fn decoding(&self, layout: Layout, _: &Spanned<String>, answers: &Answers) -> Result<Decoding, Vec<Problem>> {
+        let format = match self {
+            Self::Registry(registry) => AvroFormat::registered(layout, registry.client()?),
+            Self::File(path) => AvroFormat::plain(layout, schema(path, answers)?),
+        };
+        Ok(Decoding::Messages(AnyMessageFormat::new(format)))
+    }
+}
+
+impl SinkFormat for AvroSink {
+    fn asks(&self) -> Vec<Ask> {
+        match self {
+            Self::File(path) | Self::Registered { file: Some(path), .. } => vec![Ask::Text(path.value.clone())],
+            Self::Registered { file: None, .. } => Vec::new(),
+        }
+    }
+
+    fn encoding(&self, scope: &SinkScope<'_>) -> Result<Encoding, Vec<Problem>> {
+        let of_file =
+            |path: &Spanned<String>| RecordWriter::new(schema(path, scope.answers)?, scope.schema).map_err(|e| vec![path.problem(e)]);
+        let encoder = match self {
+            Self::File(path) => AvroEncoder::plain(of_file(path)?),
+            Self::Registered { registry, file, subject, register } => {
+                let topic = scope.topic.unwrap_or(scope.owner.name.as_str());
+                let writer = match file {
+                    Some(path) => of_file(path)?,
+                    None => derived(topic, scope.schema).map_err(|e| vec![scope.owner.name.problem(e)])?,
+                };
+                let subject = subject.clone().unwrap_or_else(|| format!("{topic}-value"));
+                AvroEncoder::framed(writer, registry.client()?.subject(subject, *register))
+            }
+        };
+        Ok(Encoding::Messages(AnyMessageEncoder::new(encoder)))
+    }
+}
+
+impl SchemaRegistry {
+    fn client(&self) -> Result<Registry, Vec<Problem>> {
+        Registry::new(&self.url.value, self.login.clone()).map_err(|e| vec![self.url.problem(e)])
+    }
+}
+
+/// The schema in a file.
+fn schema(path: &Spanned<String>, answers: &Answers) -> Result<AvroSchema, Vec<Problem>> {
+    let text = answers.text(&path.value).map_err(|e| vec![path.problem(format!("`{}` can't be read: {e}", path.value))])?;
+    AvroSchema::parse(text).map_err(|e| vec![path.problem(format!("`{}` is no schema of records: {e}", path.value))])
+}
+
+/// The writer of a schema that follows from the rows.
+fn derived(topic: &str, rows: &Schema) -> Result<RecordWriter, String> {
+    AvroSchema::of_rows(&record_name(topic), rows).and_then(|schema| RecordWriter::new(schema, rows))
+}
+
+/// A topic as the name of a record: the same in every version, as those of other names are not compatible.
+fn record_name(topic: &str) -> String {
+    let mut name: String = topic.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    name
+}

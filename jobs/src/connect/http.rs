@@ -1,0 +1,118 @@
+//! `connector: http`: a server that records are looked up behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tidegate_connectors::table::HttpTable;
+use tidegate_operators::Retries;
+use tidegate_operators::lookup::{CacheConfig, Cached, LookupTable};
+use tidegate_rows::Row;
+use tidegate_rows::format::{JsonFormat, TextPart};
+
+use super::kind::{AsTable, Connector, MadeTable, TableConnector, TableScope};
+use super::template::{self, Template};
+use crate::text::{Problem, Spanned};
+use crate::yaml::{Fields, Reader, Table, key, scalar, unsigned};
+
+pub(crate) static CONNECTOR: Connector =
+    Connector { name: "http", source: None, table: Some(AsTable { keys: &[&TABLE], within: &[&CACHE], read }), sink: None };
+
+static TABLE: Table = Table {
+    name: "table.http",
+    title: "A table with `connector: http`",
+    keys: &[
+        key("url", "template", "", "what is asked for with GET, such as 'http://host/users/{user}'; values are percent-encoded"),
+        key("headers", "mapping", "none", "headers of the request: name: text"),
+        key("timeout", "duration", "10s", "how long an answer may take, with all tries; then the job fails"),
+        key("retries", "count", "3", "how often a request is made again that no answer came to, or 429 or 5xx"),
+        key("cache", "mapping", "none", "answers that are kept, for all workers together"),
+    ],
+};
+
+static CACHE: Table = Table {
+    name: "cache",
+    title: "cache",
+    keys: &[key("entries", "count", "10,000", "of how many keys"), key("ttl", "duration", "1m", "for how long")],
+};
+
+/// Rows behind a server.
+#[derive(Clone, Debug)]
+struct Server {
+    /// What is asked for.
+    url: Template,
+    /// The headers of a request.
+    headers: Vec<(String, String)>,
+    /// How long an answer may take.
+    timeout: SignedDuration,
+    /// How often a request is made again.
+    retries: u64,
+    /// What is kept of the answers.
+    cache: Option<CacheConfig>,
+}
+
+fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn TableConnector>> {
+    let url = reader.required(fields, "url").and_then(|node| {
+        let is_url = scalar(node).is_some_and(|text| text.starts_with("http://") || text.starts_with("https://"));
+        if is_url { template::read(reader, node) } else { reader.wrong(node, "a URL that begins with http:// or https://") }
+    });
+    let mut headers = Vec::new();
+    if let Some(node) = fields.get("headers") {
+        for entry in reader.entries(node, "a mapping from the names of headers to texts").unwrap_or_default() {
+            headers.extend(reader.text(&entry.value, "a text").map(|text| (entry.key.value.clone(), text.value)));
+        }
+    }
+    let timeout = fields.get("timeout").and_then(|node| reader.positive(node));
+    let retries = fields.get("retries").and_then(|node| reader.count(node, 0, 1_000));
+    let cache = fields.get("cache").zip(fields.key("cache")).and_then(|(node, at)| {
+        let cache = reader.fields(node, at, &[&CACHE], &format!("`cache` of {}", fields.place))?;
+        let entries = cache.get("entries").and_then(|node| reader.count(node, 1, 1 << 32));
+        let ttl = cache.get("ttl").and_then(|node| reader.positive(node));
+        let entries = entries.map_or(10_000, |entries| usize::try_from(entries.value).unwrap_or(usize::MAX));
+        Some(CacheConfig { entries, ttl: unsigned(ttl.map_or(SignedDuration::from_mins(1), |ttl| ttl.value)) })
+    });
+    let timeout = timeout.map_or(SignedDuration::from_secs(10), |timeout| timeout.value);
+    Some(Arc::new(Server { url: url?, headers, timeout, retries: retries.map_or(3, |retries| retries.value), cache }))
+}
+
+impl TableConnector for Server {
+    fn plan(&self, scope: &TableScope<'_>) -> Result<MadeTable, Vec<Problem>> {
+        let table = HttpTable::new(parameters(&self.url, scope)?, self.headers.clone(), JsonFormat::new(scope.layout.clone()));
+        let table: Box<dyn LookupTable<Row, Row = Row>> = match self.cache {
+            Some(cache) => Box::new(Cached::new(table, cache)),
+            None => Box::new(table),
+        };
+        Ok(MadeTable { table, forms: Vec::new(), requests: Some((unsigned(self.timeout), retries(self.retries))) })
+    }
+}
+
+/// The waits between the tries of a request: 100 ms, doubled, up to 5 s.
+fn retries(most: u64) -> Retries {
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    Retries { most, delay: Duration::from_millis(100), longest: Duration::from_secs(5) }
+}
+
+/// The parts of a URL, with parameters as places in the key.
+fn parameters(url: &Template, scope: &TableScope<'_>) -> Result<Vec<TextPart>, Vec<Problem>> {
+    let table = &scope.name.value;
+    let place = |wanted: &Spanned<String>| scope.on.iter().position(|(name, _)| name.value == wanted.value);
+    let (mut parts, mut problems, mut used) = (Vec::new(), Vec::new(), Vec::new());
+    for part in url {
+        match part {
+            TextPart::Literal(text) => parts.push(TextPart::Literal(text.clone())),
+            TextPart::Field(name) => match place(name) {
+                Some(place) => {
+                    used.push(place);
+                    parts.push(TextPart::Field(place));
+                }
+                None => {
+                    problems.push(scope.at.problem(format!("the url of `{table}` has a parameter `{}`, which `on` must give", name.value)))
+                }
+            },
+        }
+    }
+    for (_, (name, _)) in scope.on.iter().enumerate().filter(|(place, _)| !used.contains(place)) {
+        problems.push(name.problem(format!("the url of `{table}` has no parameter `{}`", name.value)));
+    }
+    if problems.is_empty() { Ok(parts) } else { Err(problems) }
+}

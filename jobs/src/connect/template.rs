@@ -1,0 +1,78 @@
+//! Texts with fields in them: `{user}: {n}`.
+
+use tidegate_rows::Schema;
+use tidegate_rows::format::TextPart;
+
+use crate::text::{Problem, Spanned};
+use crate::yaml::{Node, Reader, is_name};
+
+/// A text whose fields are names.
+pub(crate) type Template = Vec<TextPart<Spanned<String>>>;
+
+/// A name is a field; in any other text `{name}` stands for one, `{{` and `}}` for braces.
+pub(crate) fn read(reader: &mut Reader, node: &Node) -> Option<Template> {
+    let text = reader.text(node, "a field or a template such as `{user}: {n}`")?;
+    if is_name(&text.value) {
+        return Some(vec![TextPart::Field(text)]);
+    }
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text.value.as_str();
+    while let Some(brace) = rest.find(['{', '}']) {
+        let at = text.value.len() - rest.len() + brace;
+        let (before, from) = rest.split_at(brace);
+        literal.push_str(before);
+        if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
+            literal.push_str(&from[..1]);
+            rest = after;
+            continue;
+        }
+        let closed = from.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let Some((field, after)) = closed else {
+            reader.push(text.problem_at(at..at + 1, "a single brace: `{field}` stands for a field, `{{` and `}}` for braces"));
+            return None;
+        };
+        let name = field.trim();
+        if name.is_empty() || name.contains('{') {
+            reader.push(text.problem_at(at..at + field.len() + 2, format!("`{name}` is no field")));
+            return None;
+        }
+        if !literal.is_empty() {
+            parts.push(TextPart::Literal(std::mem::take(&mut literal).into()));
+        }
+        parts.push(TextPart::Field(Spanned::new(name.to_owned(), text.part(at + 1..at + 1 + field.len()))));
+        rest = after;
+    }
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        parts.push(TextPart::Literal(literal.into()));
+    }
+    Some(parts)
+}
+
+/// The names in a template.
+pub(crate) fn names(template: &Template) -> impl Iterator<Item = String> {
+    template.iter().filter_map(|part| if let TextPart::Field(field) = part { Some(field.value.clone()) } else { None })
+}
+
+/// A template over records of a sink.
+///
+/// # Errors
+/// It names fields that they don't have.
+pub(crate) fn over(template: &Template, schema: &Schema) -> Result<Vec<TextPart>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut resolved = Vec::new();
+    for part in template {
+        match part {
+            TextPart::Literal(text) => resolved.push(TextPart::Literal(text.clone())),
+            TextPart::Field(name) => match schema.slot(&name.value) {
+                Some(slot) => resolved.push(TextPart::Field(slot)),
+                None => {
+                    let problem = name.problem(format!("no field `{}` in what this sink writes", name.value));
+                    problems.push(problem.near(&name.value, schema.names()));
+                }
+            },
+        }
+    }
+    if problems.is_empty() { Ok(resolved) } else { Err(problems) }
+}
