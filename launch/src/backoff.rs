@@ -71,6 +71,6 @@ mod tests {
     fn any_number_of_failures_stays_within_the_limit() {
         let mut backoff = backoff(u64::MAX);
         assert!((0..100).map(|_| backoff.failed()).all(|wait| wait.is_some_and(|wait| wait <= Duration::from_secs(10))));
-        assert_eq!(super::Backoff::new(Restart { attempts: 0, ..backoff.policy }).failed(), None);
+        assert_eq!(Backoff::new(Restart { attempts: 0, ..backoff.policy }).failed(), None);
     }
 }
