@@ -88,7 +88,7 @@ fn a_type_that_is_none() {
     }
     let found = wrong("varchar");
     assert!(
-        found[0].contains("unknown type `varchar`: expected bool, int, double, string") && found[0].ends_with("or a time format"),
+        found[0].contains("unknown type `varchar`: expected bool, int, double, decimal, string") && found[0].ends_with("or a time format"),
         "{found:?}"
     );
 }
