@@ -24,7 +24,7 @@ pub(crate) const DELIMITER: Key = key("delimiter", "character", "`,`", "csv: wha
 static SOURCE: Table = Table {
     name: "source.text",
     title: lines::TITLE,
-    keys: &[key("header", "bool", "true", "csv, but of messages: whether the first line names the fields"), DELIMITER],
+    keys: &[key("header", "bool", "true", "csv from files and streams: whether the first line names the fields"), DELIMITER],
 };
 
 static SINK: Table = Table { name: "sink", title: sinks::TITLE, keys: &[HEADER, DELIMITER] };
