@@ -61,12 +61,8 @@ impl<T> Outlet<T> {
         self.message(Message::Parcel(parcel))
     }
 
-<<<<<<< ours
     /// Announces that everything has been read, before the thread exits.
-=======
-    /// Says that all has been read, before the thread is done.
     #[cfg(feature = "kafka")]
->>>>>>> theirs
     pub(crate) fn end(&self) -> Result<(), Gone> {
         self.message(Message::End)
     }

@@ -63,12 +63,8 @@ impl Timing {
 pub(crate) enum Order {
     /// The order of the data, for every key.
     Total,
-<<<<<<< ours
     /// The order of the data, for keys made of record fields: messages are distributed to partitions by key.
-=======
-    /// That of the data, for keys that are fields of the record: messages are dealt to partitions by key.
     #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only Kafka has partitions"))]
->>>>>>> theirs
     Partitioned,
     /// The order of the data, for keys that contain the values of all these slots.
     Keyed(BTreeSet<usize>),
