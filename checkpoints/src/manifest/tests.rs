@@ -25,7 +25,7 @@ fn part(worker: usize, groups: Range<u16>) -> Part {
 
 fn manifest() -> Manifest {
     Manifest {
-        format: 1,
+        format: Manifest::FORMAT,
         job: "fraud".to_owned(),
         kind: Kind::Checkpoint,
         epoch: Epoch(7),

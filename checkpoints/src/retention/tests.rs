@@ -181,7 +181,7 @@ fn files_that_a_newer_release_may_need_stay() {
     let (_dir, directory) = directory();
     let run = directory.begin_generation().unwrap();
     (1..4).for_each(|epoch| publish(&directory, &manifest_of(run, epoch, &[&format!("shared/{epoch}")])));
-    directory.storage().put("checkpoints/9/manifest.json", b"{\"format\": 2}").unwrap();
+    directory.storage().put("checkpoints/9/manifest.json", b"{\"format\": 3}").unwrap();
     let removal = retain(&directory, run, 1, &later()).unwrap();
     assert_eq!((removal.checkpoints.len(), removal.files.len()), (2, 0));
     // A manifest that is merely damaged keeps no files.

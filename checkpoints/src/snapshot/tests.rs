@@ -160,7 +160,7 @@ fn errors_say_what_is_missing() {
     };
     damaged(&json.replacen("\"workers\": 1", "\"workers\": 2", 1), "its manifest.json is damaged: its checksum is");
     damaged(&json.replacen("\"workers\": 1", "\"workers\": !", 1), "at line 9 column");
-    damaged(&json.replacen("\"format\": 1", "\"format\": 5", 1), "format 5");
+    damaged(&json.replacen("\"format\": 2", "\"format\": 5", 1), "format 5");
     // Now everything that is left is damaged.
     says("fraud", "none of the checkpoints in");
     fs::write(job.join("checkpoints/2/manifest.json"), &json).unwrap();
