@@ -404,13 +404,13 @@ fn a_job_is_planned_with_what_another_machine_says_of_its_files() {
     let fine: [String; 0] = [];
     assert_eq!(elsewhere(csv, "user != ip", "out.jsonl"), fine);
     assert_eq!(elsewhere(avro, "user != \"\"", "out.jsonl"), fine);
-    assert_eq!(elsewhere(csv, "user != ipp", "out.jsonl"), ["error: job.yaml:3:43: unknown field `ipp`: did you mean `ip`?"]);
+    assert_eq!(elsewhere(csv, "user != ipp", "out.jsonl"), ["error: job.yaml:3:46: unknown field `ipp`: did you mean `ip`?"]);
     assert_eq!(
         elsewhere(csv, "user != ip", "elsewhere/logins.csv"),
         ["error: job.yaml:4:52: the source `in` reads this path: it would be emptied before it is read"]
     );
     assert_eq!(
         elsewhere(&avro.replace("login.avsc", "none.avsc"), "true", "out.jsonl"),
-        ["error: job.yaml:2:96: `elsewhere/none.avsc` can't be read: no such file"]
+        ["error: job.yaml:2:89: `elsewhere/none.avsc` can't be read: no such file"]
     );
 }

@@ -1,8 +1,9 @@
 //! Sources: what is read, what is looked at beforehand, and which records are late.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -229,6 +230,19 @@ sources: { in: { connector: socket, host: 127.0.0.1, port: PORT, format: json, s
 sinks: { out: { from: in, connector: stdout, format: json } }
 ";
 
+/// The next connection. Fails if nobody connects.
+fn accept(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).expect("a listener can be told not to block");
+    let start = Instant::now();
+    loop {
+        match listener.accept() {
+            Ok((connection, _)) => return connection,
+            Err(error) => assert!(start.elapsed() < Duration::from_secs(60), "nobody connects: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 #[test]
 fn a_socket_is_connected_to_again_when_the_other_side_ends_or_is_not_there_yet() {
     let dir = Dir::new();
@@ -241,13 +255,13 @@ fn a_socket_is_connected_to_again_when_the_other_side_ends_or_is_not_there_yet()
     running.until_said("can't be connected to");
     let listener = TcpListener::bind(address).expect("the same port");
     for n in 0..3 {
-        let (mut connection, _) = listener.accept().expect("a connection");
+        let mut connection = accept(&listener);
         writeln!(connection, "no record\n{{\"n\":{n}}}").expect("lines are sent");
         let line = format!("{{\"n\":{n}}}");
         running.until(&line, |printed| printed.contains(&line));
     }
     // The third connection has ended with its turn of the loop, too.
-    let fourth = listener.accept().expect("a connection");
+    let fourth = accept(&listener);
     running.signal("INT");
     let outcome = running.wait().stderr_has("has ended the connection");
     assert_eq!(outcome.values(), [json!({ "n": 0 }), json!({ "n": 1 }), json!({ "n": 2 })]);
@@ -262,7 +276,7 @@ fn a_socket_that_is_read_once_ends_the_job_with_its_connection() {
     let port = listener.local_addr().expect("an address").port().to_string();
     let job = SOCKET.replace("PORT", &port).replace("MORE", ", reconnect: false");
     let running = dir.job(&job).args(["-p", "2"]).start();
-    let (mut connection, _) = listener.accept().expect("a connection");
+    let mut connection = accept(&listener);
     connection.write_all(b"{\"n\":1}\nno record\n{\"n\":2}\n{\"n\":3}").expect("lines are sent");
     drop(connection);
     let outcome = running.wait().exits(0);
