@@ -7,7 +7,7 @@
 //! The cost of an expression is bounded: the length and depth of its source at compile time, the steps of macros and
 //! the size of results at run time. Regular expressions run in time linear in the text.
 //!
-//! Null stands in any slot. It equals only null; any other operation on it is an [`EvalError`].
+//! Any slot may hold null. It equals only null; any other operation on it is an [`EvalError`].
 //!
 //! As extensions of CEL, there are exact decimals, arithmetic and comparisons accept mixed number types, `duration`
 //! knows days, and lists have aggregates (`first`, `last`, `sum`, `avg`, `min`, `max`, `count`, `stddev`).

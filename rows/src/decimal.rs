@@ -254,7 +254,7 @@ impl Decimal {
         parsed.ok().map(Self::normalized)
     }
 
-    /// The order of the amounts: 1.0 equals 1.00.
+    /// Compares the amounts: 1.0 equals 1.00.
     #[must_use]
     pub fn amount_cmp(self, other: Self) -> Ordering {
         match self.aligned(other) {

@@ -4,7 +4,8 @@
 //! schema once, when the job is compiled. The formats in [`format`](mod@format) are JSON, CSV, text, regular
 //! expressions and Avro.
 //!
-//! **Not here:** expressions over rows (`tidegate-expr`), where bytes come from (`tidegate-connectors`), dataflow. This crate needs none of them.
+//! **Not here:** expressions over rows (`tidegate-expr`), the sources of bytes (`tidegate-connectors`), and dataflow. This
+//! crate depends on none of them.
 //!
 //! ```
 //! use tidegate_rows::format::{Conversion, CsvFormat, Decoded, Decoder, Format, Layout, TimeUnit};

@@ -77,9 +77,9 @@ impl std::fmt::Display for Type {
 pub struct Field {
     /// The name, unique in its schema.
     pub name: String,
-    /// What the slot holds; null may stand in any slot.
+    /// The type of the slot's values. Any slot may also hold null.
     pub ty: Type,
-    /// Whether a row may lack the field. [`Value::Absent`] then stands in the slot.
+    /// Whether a row may lack the field. The slot then holds [`Value::Absent`].
     pub optional: bool,
 }
 
@@ -101,7 +101,7 @@ impl Schema {
         Self { fields: Vec::new(), open: true }
     }
 
-    /// A schema without fields, open if this one is.
+    /// An empty schema, which is open if this one is.
     #[must_use]
     pub fn without_fields(&self) -> Self {
         Self { fields: Vec::new(), open: self.open }

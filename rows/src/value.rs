@@ -13,7 +13,7 @@ use super::{Decimal, Type};
 /// A map value: entries in insertion order, with unique keys.
 pub type Map = Vec<(Value, Value)>;
 
-/// One value, 24 bytes; text of up to 24 bytes lies inside it.
+/// One value in 24 bytes. Text of up to 24 bytes is stored inline.
 ///
 /// `Eq` and `Hash` make values usable as keys. They distinguish types (`1` is not `1.0`) and compare doubles by their
 /// bits, except that all NaNs are equal and `-0.0` equals `0.0`. They distinguish decimals by their digits (`1.0` is

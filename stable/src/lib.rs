@@ -6,7 +6,7 @@
 //! ```
 //! use tidegate_stable::{Stored, stable_hash};
 //!
-//! Equal numbers hash alike, whatever their width; so do `String` and `&str`.
+//! // Equal numbers hash alike, whatever their width; so do `String` and `&str`.
 //! assert_eq!(stable_hash(&7_u8), stable_hash(&7_i64));
 //! assert_eq!(stable_hash("ann"), stable_hash(&"ann".to_owned()));
 //! assert_eq!(<(String, Option<i64>)>::schema(), "(string, option<i64>)");

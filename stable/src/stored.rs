@@ -47,7 +47,7 @@ type Table<K, V> = hashbrown::HashMap<K, V, FixedState>;
 /// Order::schema();
 /// ```
 ///
-/// A type with parameters appends their schemas:
+/// A generic type appends the schemas of its parameters:
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};

@@ -12,12 +12,12 @@
 //! 2. a batch that brings a time past the start of a file still unknown is preceded by the first record of that file;
 //! 3. so is the batch that ends the only known file: if it knew none, the operator would consider the input ended;
 //! 4. if that batch is the first of its own file, an empty batch of that file goes first: the file is the one that
-//! starts earliest.
+//!    starts earliest.
 //!
 //! **No record is late.** Take a record `r` of file `g` whose records lie at most `max_delay` behind the newest
 //! before them. Once `g` is known, `W <= newest(g) - max_delay - 1 < r`. Until then, no batch sent has brought a time
-//! past `start(g)` (2), so every known split had `newest <= start(g)`, and one was always known (3): `W <= start(g) -
-//! max_delay - 1`, and `r`, the first record, is `start(g)`.
+//! past `start(g)` (2), so every known split had `newest <= start(g)`, and one was always known (3):
+//! `W <= start(g) - max_delay - 1`, and `r`, the first record, is `start(g)`.
 //!
 //! **Nothing stalls.** Every known split has delivered a record (or, by (4), is about to), so `W` is never held back;
 //! and by (1) the least `newest`, which `W` follows, is that of the file read next.

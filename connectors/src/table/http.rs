@@ -13,7 +13,6 @@ use tidegate_rows::{Row, Value};
 /// A table whose rows come from a server. An object is one row, and an array of objects is several. An empty array or
 /// body, null, and 404 (Not Found) mean no rows. Requests without a response, 429 (Too Many Requests) and server
 /// errors can be retried; other responses fail the job. A key with a null in it has no row, and no request is sent.
-/// no row, and nobody is asked.
 pub struct HttpTable {
     url: Box<[TextPart]>,
     headers: Box<[(String, String)]>,

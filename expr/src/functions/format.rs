@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
     examples: &[("'%s: %.2f%%'.format(['rate', 1.5])", "'rate: 1.50%'")],
 }];
 
-/// The most digits after the point.
+/// The maximum number of digits after the decimal point.
 const MAX_PRECISION: usize = 1000;
 
 fn format(args: &[Val<'_>]) -> Outcome {

@@ -8,7 +8,7 @@
 //! | `where`, `select`, `flat_map`, `lookup`, unions, sinks | pass them on |
 //! | windows of event time (aggregates, `top`) | replace the former result with the latest |
 //! | `dedupe` | keeps the first or the last of them, as configured |
-//! | running aggregates and `top`, windows that count or purge or go by the wall clock, joins, patterns | are refused by the planner |
+//! | running aggregates and `top`, windows that count, purge or use the wall clock, joins, patterns | are refused by the planner |
 //!
 //! A result is identified by its key and its event time, which is that of its window. To be replaced, it must come
 //! again whenever it changes, under the same key. So a reader that replaces results is also refused if the key has

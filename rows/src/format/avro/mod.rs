@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | int, long, float, double, boolean, string, enum, array, map, record | as in JSON |
 //! | bytes, fixed | bytes; for a field of type string, text |
-//! | timestamp-*, local-timestamp-* (as UTC), date (its midnight in UTC) | timestamp; for a field of type int, the number as it stands |
-//! | time-* | duration since midnight; for a field of type int, the number as it stands |
+//! | timestamp-*, local-timestamp-* (as UTC), date (its midnight in UTC) | timestamp; for a field of type int, the raw number |
+//! | time-* | duration since midnight; for a field of type int, the raw number |
 //! | decimal of up to 128 bits | double; exact for a field of type decimal (of up to 38 digits) or string |
 //! | uuid | string |
 //! | duration | duration, if it has no months |
