@@ -46,9 +46,12 @@ impl KeyGroups {
         usize::from(group.0) * workers / usize::from(self.max_parallelism)
     }
 
-    /// The groups that `worker`, out of `workers`, owns.
+    /// The groups that `worker` owns where the first `workers` own all: none, if it is not among them.
     #[must_use]
     pub fn owned(self, worker: usize, workers: usize) -> std::ops::Range<u16> {
+        if worker >= workers {
+            return 0..0;
+        }
         let max = usize::from(self.max_parallelism);
         let first = |w: usize| (w * max).div_ceil(workers) as u16;
         first(worker)..first(worker + 1)
@@ -106,6 +109,7 @@ mod tests {
                 next = owned.end;
             }
             prop_assert_eq!(next, max);
+            prop_assert!(groups.owned(workers, workers).is_empty());
         }
     }
 

@@ -17,12 +17,13 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tidegate_rows::{Row, Value};
 
+use super::Expr;
 use super::error::EvalError;
+use super::expr::Code;
 use super::fast::{BoolNode, DoubleNode, IntNode};
 use super::node::{Env, Node};
 use super::val::Val;
 use super::visit::Part;
-use super::{Code, Expr};
 
 /// Expressions that share their common subexpressions.
 ///
@@ -74,7 +75,7 @@ impl ExprSet {
     #[must_use]
     pub fn new(exprs: impl IntoIterator<Item = Expr>) -> Self {
         let exprs: Box<[Expr]> = exprs.into_iter().collect();
-        let mut codes: Vec<Code> = exprs.iter().map(|expr| expr.0.code.clone()).collect();
+        let mut codes: Vec<Code> = exprs.iter().map(|expr| expr.code().clone()).collect();
         let mut sharing = Sharing::default();
         codes.iter_mut().for_each(|code| sharing.count(code.part()));
         sharing.counts.retain(|_, count| *count > 1);

@@ -11,13 +11,19 @@ use crate::checkpoint::{CheckpointConfig, Restore};
 use crate::clock::Clock;
 
 /// Where keyed state is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// In memory.
-    #[default]
     Memory,
     /// In memory as far as it fits, and in RocksDB beyond that.
     RocksDb,
+}
+
+impl Default for Backend {
+    /// RocksDB, unless this build leaves it out.
+    fn default() -> Self {
+        if cfg!(feature = "rocksdb") { Self::RocksDb } else { Self::Memory }
+    }
 }
 
 /// How state is kept.

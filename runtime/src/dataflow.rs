@@ -90,8 +90,7 @@ impl<'s> Dataflow<'s> {
 
     /// On how many workers the keys of an operator lie: the first ones.
     pub(crate) fn spread(&self, node: NodeId) -> usize {
-        let asked = self.shared.graph.borrow().node(node).and_then(|node| node.parallelism);
-        asked.map_or(self.workers(), |asked| asked.get().min(self.workers()))
+        self.shared.graph.borrow().node(node).map_or(self.workers(), |node| node.spread(self.workers()))
     }
 
     /// The name under which an operator's state is kept.

@@ -118,6 +118,14 @@ pub struct Node {
     pub list: Option<String>,
 }
 
+impl Node {
+    /// On how many of a job's workers its keys lie: the first ones.
+    #[must_use]
+    pub fn spread(&self, workers: usize) -> usize {
+        self.parallelism.map_or(workers, |asked| asked.get().min(workers))
+    }
+}
+
 /// The operators of a job in building order: every node comes after those it reads.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {

@@ -74,11 +74,12 @@ impl Checkpoints {
     fn manifest(&self, complete: &Complete) -> Outcome<Manifest> {
         let mut operators = Vec::new();
         for (i, node) in self.graph.nodes().iter().enumerate() {
+            let spread = node.spread(self.workers);
             let of_node = complete.reports.iter().filter(|(member, _)| member.node == NodeId(i));
             let parts: Vec<Part> = of_node
                 .map(|(member, report)| Part {
                     worker: member.worker,
-                    groups: self.key_groups.owned(member.worker, self.workers),
+                    groups: self.key_groups.owned(member.worker, spread),
                     list: report.list.clone(),
                     files: report.files.clone(),
                     rows: report.rows.clone(),

@@ -127,7 +127,7 @@ impl Control {
 
     /// The key groups of a worker, where the first `spread` workers have all.
     pub(crate) fn owned(&self, worker: usize, spread: usize) -> Range<u16> {
-        if worker < spread { self.key_groups.owned(worker, spread) } else { 0..0 }
+        self.key_groups.owned(worker, spread)
     }
 
     /// The home of the state of one operator instance, which has these key groups.
