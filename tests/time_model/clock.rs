@@ -57,7 +57,7 @@ fn windows_are_assigned_and_fired_by_the_same_clock() {
             let second = Window::tumbling(ms(1_000), 0).expect("a window");
             keyed.window(second).processing_time().aggregate("windows", Count).sink("out", sink.clone());
             // What a worker has sent here has come to its windows, too, or comes before the clock is looked at again.
-            records.key_by(|key: &u8| *key).reduce("seen", |_, new| *new).sink("seen", seen.clone());
+            records.key_by(|key: &u8| *key).reduce("seen", |_, new| *new).sink("came", seen.clone());
         });
         run(&job.expect("a job"), config(&clock, workers)).expect("it runs");
         let mut windows: Vec<_> = found.take().into_iter().map(|r| (r.value.start - DAY, r.value.key, r.value.value)).collect();
@@ -98,7 +98,7 @@ fn patterns_take_events_and_run_out_of_time_by_the_same_clock() {
         let found = records.clone().key_by(|_: &u8| 0_u8).pattern("pattern", search);
         found.matches.map("times", |m| (m.start - DAY, m.end - DAY)).sink("matches", matched.clone());
         found.timeouts.map("over", |m| m.start - DAY).sink("timeouts", unmatched.clone());
-        records.key_by(|_: &u8| 0_u8).reduce("seen", |_, new| *new).sink("seen", seen.clone());
+        records.key_by(|_: &u8| 0_u8).reduce("seen", |_, new| *new).sink("came", seen.clone());
     });
     run(&job.expect("a job"), config(&clock, 1)).expect("it runs");
     assert_eq!(matches.take().into_iter().map(|r| r.value).collect::<Vec<_>>(), [(0, 99)]);
@@ -140,7 +140,7 @@ fn timers_and_state_that_expires_go_by_it_too() {
         let records = flow.source("in", script.clone(), WatermarkStrategy::from_data());
         records.clone().key_by(|key: &u8| *key).process("alarm", Alarm).sink("rung", alarms.clone());
         let keyed = records.key_by(|key: &u8| *key).state_ttl(Ttl::after(ms(1_500)));
-        keyed.aggregate("counts", Count).sink("counts", counted.clone());
+        keyed.aggregate("counts", Count).sink("counted", counted.clone());
     });
     run(&job.expect("a job"), config(&clock, 1)).expect("it runs");
     let mut rung: Vec<_> = rung.take().into_iter().map(|r| r.value).collect();

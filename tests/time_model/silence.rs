@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tidegate::prelude::*;
+use tidegate::runtime::StateConfig;
 use tidegate::runtime::source::{Batch, Poll, SourceContext, SplitId, Waker};
 
 use crate::script::{ms, run, wait_for};
@@ -123,7 +124,9 @@ fn barriers_go_through_a_job_that_sleeps() {
     let (line, send) = Line::new();
     let (job, written) = job(&line);
     let dir = tempfile::tempdir().expect("a directory");
-    let running = job.start(RunConfig::workers(2)).expect("it starts");
+    // What is not stored yet lies there, and each run clears it.
+    let state = StateConfig { dir: dir.path().join("state"), ..StateConfig::default() };
+    let running = job.start(RunConfig { state, ..RunConfig::workers(2) }).expect("it starts");
     for n in 0..3 {
         send(n);
         wait_for("the record", || written() > n as usize);
