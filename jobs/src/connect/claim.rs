@@ -1,8 +1,8 @@
-//! What parts of a job need of the outside that another part could take from them.
+//! Resources outside the job that its parts use, and that two parts could take from each other.
 
 use crate::text::{Span, Spanned};
 
-/// The part of a job that needs something.
+/// The part of a job that makes a claim.
 #[derive(Clone, Copy)]
 pub(crate) struct Owner<'a> {
     /// The job's name.
@@ -11,21 +11,21 @@ pub(crate) struct Owner<'a> {
     pub(crate) uid: Option<&'a Spanned<String>>,
 }
 
-/// Something outside that a part of a job needs.
+/// A resource outside the job that a part of it uses.
 pub(crate) enum Claim {
-    /// It reads the files at this path.
+    /// The part reads the files at this path.
     Reads(Spanned<String>),
-    /// It writes a file, or files in a directory.
+    /// The part writes a file, or files in a directory.
     Writes {
         path: Spanned<String>,
-        /// How the names of files in its format end.
+        /// The extension of files in its format.
         ending: &'static str,
     },
-    /// No other part may need the same.
+    /// The part needs something for itself alone.
     Alone {
-        /// What it is: equal for parts that need the same.
+        /// What it needs: equal for parts that need the same thing.
         what: String,
-        /// What in the job file is to blame; `None`: it follows from names that differ.
+        /// The key in the job file to point at, or `None` if the claim follows from the part's name.
         at: Option<Span>,
         /// The message, given the name of the other part.
         clash: fn(&str) -> String,

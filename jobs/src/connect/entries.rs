@@ -1,4 +1,4 @@
-//! The good records of a source, and the bad ones as rows of a stream of their own.
+//! Splits a source into its good records and its bad ones, which become rows of a stream of their own.
 
 use serde_json::Value as Json;
 use tidegate_connectors::entry::{BadRecord, Entry};
@@ -8,7 +8,7 @@ use tidegate_runtime::{Error, Kind, Record};
 
 use super::kind::RowSource;
 
-/// The good records of a source, where nobody asks for the bad ones.
+/// A source that passes on only its good records, for when nothing reads the bad ones.
 pub(crate) struct Good(pub(crate) RowSource);
 
 struct GoodReader(Box<dyn Reader<Entry<Row>>>);
@@ -57,12 +57,12 @@ impl Reader<Row> for GoodReader {
     }
 }
 
-/// The schema of the stream of a source's bad records.
+/// The schema of the stream of bad records.
 pub(crate) fn dead_letter_schema() -> Schema {
     Schema::new([("source", Type::String), ("line", Type::Int), ("text", Type::String), ("error", Type::String)])
 }
 
-/// A bad record as a row of that schema.
+/// The bad record of an entry as a row of that schema, or `None` if the record is good.
 pub(crate) fn dead_letter(entry: Entry<Row>) -> Option<Row> {
     let Entry::Bad(bad) = entry else { return None };
     let BadRecord { source, line, text, error } = *bad;

@@ -1,4 +1,4 @@
-//! Is the first event time of a source one that can be meant? Seconds that are read as milliseconds lie in January 1970.
+//! Checks whether the first event time of a source is plausible. Seconds read as milliseconds are in January 1970.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,16 +10,16 @@ use tidegate_runtime::{Error, Kind, Record};
 
 use super::kind::RowSource;
 
-/// The first year that times are expected in.
+/// The earliest plausible year.
 const FIRST: i16 = 1980;
 
-/// Does this time lie between 1980 and the end of next year?
+/// Whether this time is between 1980 and the end of next year.
 fn is_plausible(time: Timestamp) -> bool {
     let year = |time: Timestamp| time.to_zoned(TimeZone::UTC).year();
     (FIRST..=year(Timestamp::now()).saturating_add(1)).contains(&year(time))
 }
 
-/// What is strange about a first event time, in milliseconds since 1970, if anything is.
+/// Describes what is implausible about a first event time, in milliseconds since 1970. `None` if it is plausible.
 pub(crate) fn strange(ms: i64) -> Option<String> {
     let found = Timestamp::from_millisecond(ms).ok();
     if found.is_some_and(is_plausible) {
@@ -35,7 +35,7 @@ pub(crate) fn strange(ms: i64) -> Option<String> {
     Some(format!("the first event time is {shown}{}", meant.unwrap_or_default()))
 }
 
-/// A source that warns of a first event time that is strange.
+/// A source that logs a warning if its first event time is implausible.
 pub(crate) struct Watched {
     pub(crate) name: String,
     pub(crate) source: RowSource,
@@ -57,7 +57,7 @@ impl Source<Entry<Row>> for Watched {
     }
 
     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<Entry<Row>>>, Error> {
-        // What goes on has been warned of.
+        // A restored source has already been checked.
         let seen = context.restored.is_some();
         Ok(Box::new(WatchedReader { name: self.name.clone(), reader: self.source.open(context)?, seen }))
     }

@@ -1,4 +1,4 @@
-//! The generator: records made up from distributions, the same ones for the same seed.
+//! The generator: random records from distributions. The same seed gives the same records.
 //!
 //! ```yaml
 //! orders:
@@ -72,21 +72,21 @@ static TIME: Table = Table {
     ],
 };
 
-/// Records made up.
+/// Generates records.
 #[derive(Clone, Debug)]
 struct Generator {
-    /// Records per second; as fast as possible if absent.
+    /// Records per second, or `None` for as fast as possible.
     rate: Option<f64>,
-    /// How many records; without end if absent.
+    /// The number of records, or `None` for no end.
     count: Option<u64>,
     /// The seed; 1 unless given.
     seed: u64,
-    /// The fields in order.
+    /// The fields, in order.
     fields: Vec<(Spanned<String>, Distribution)>,
 }
 
 impl Generator {
-    /// How far its times are out of order, if it makes any: times are in order but for their jitter, which nobody has to state twice.
+    /// The greatest disorder of the generated times, if there are any. It bounds their watermarks, so that the job need not repeat it.
     fn jitter(&self) -> Option<SignedDuration> {
         let jitter = |distribution: &Distribution| {
             if let Distribution::Time { disorder, .. } = distribution { Some(*disorder) } else { None }
@@ -104,7 +104,7 @@ impl SourceConnector for Generator {
         Some(self.fields.iter().map(|(name, distribution)| (name.as_str(), distribution.ty())).collect())
     }
 
-    /// One worker makes all rows.
+    /// A single worker generates all rows.
     fn order(&self, _: &Answers) -> Order {
         Order::Total
     }
@@ -139,7 +139,7 @@ fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn SourceConnec
     if entries.is_empty() {
         return reader.fail(&node.span, "a generator needs at least one field");
     }
-    // A field that cannot be read stays, so that what names it is not reported as well.
+    // A field that can't be read is kept, so that uses of its name are not reported too.
     let field = |reader: &mut Reader, Entry { key, value, .. }: &Entry| {
         (key.clone(), read_distribution(reader, key, value).unwrap_or(Distribution::Constant(Value::Null)))
     };
@@ -153,7 +153,7 @@ fn read_distribution(reader: &mut Reader, name: &Spanned<String>, node: &Node) -
     let given = fields.given(&kinds);
     let [kind] = given.as_slice() else {
         if given.is_empty() && matches!(&node.value, yaml::Value::Map(entries) if !entries.is_empty()) {
-            // `constant: null` is a value; any other key has been reported or has none.
+            // `constant: null` is a value. Other keys have been reported, or have no value.
             return matches!(&node.value, yaml::Value::Map(entries) if entries.iter().any(|e| e.key.value == "constant"))
                 .then_some(Distribution::Constant(Value::Null));
         }
@@ -244,7 +244,7 @@ fn read_time(reader: &mut Reader, node: &Node, name: &Spanned<String>) -> Option
     Some(Distribution::Time { start, step: step?.value, disorder: jitter })
 }
 
-/// The value of a record that is written so in a job file.
+/// The value that a literal in a job file stands for.
 fn of(literal: Literal) -> Value {
     match literal {
         Literal::Null => Value::Null,

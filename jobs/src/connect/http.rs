@@ -1,4 +1,4 @@
-//! `connector: http`: a server that records are looked up behind.
+//! `connector: http`: looks records up from an HTTP server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,18 +36,18 @@ static CACHE: Table = Table {
     keys: &[key("entries", "count", "10,000", "of how many keys"), key("ttl", "duration", "1m", "for how long")],
 };
 
-/// Rows behind a server.
+/// A lookup table served over HTTP.
 #[derive(Clone, Debug)]
 struct Server {
-    /// What is asked for.
+    /// The URL to request, with parameters.
     url: Template,
-    /// The headers of a request.
+    /// The headers of each request.
     headers: Vec<(String, String)>,
-    /// How long an answer may take.
+    /// How long to wait for an answer.
     timeout: SignedDuration,
-    /// How often a request is made again.
+    /// How often a failed request is repeated.
     retries: u64,
-    /// What is kept of the answers.
+    /// How answers are cached, if they are.
     cache: Option<CacheConfig>,
 }
 
@@ -86,13 +86,13 @@ impl TableConnector for Server {
     }
 }
 
-/// The waits between the tries of a request: 100 ms, doubled, up to 5 s.
+/// The waits between attempts: 100 ms, doubled each time, up to 5 s.
 fn retries(most: u64) -> Retries {
     let most = u32::try_from(most).unwrap_or(u32::MAX);
     Retries { most, delay: Duration::from_millis(100), longest: Duration::from_secs(5) }
 }
 
-/// The parts of a URL, with parameters as places in the key.
+/// The parts of a URL, whose parameters become positions in the key.
 fn parameters(url: &Template, scope: &TableScope<'_>) -> Result<Vec<TextPart>, Vec<Problem>> {
     let table = &scope.name.value;
     let place = |wanted: &Spanned<String>| scope.on.iter().position(|(name, _)| name.value == wanted.value);

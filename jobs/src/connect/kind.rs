@@ -1,6 +1,6 @@
-//! What a connector is: the contract between a connector, the readers of job files and the planner.
+//! The contract between a connector, the readers of job files and the planner.
 //!
-//! A connector tells all that others must know of it through the traits below. Nobody else knows one by name.
+//! A connector says everything that others must know about it through the traits below. No other code knows one by name.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -27,9 +27,9 @@ use crate::relation::open::Asked;
 use crate::text::{Problem, Span, Spanned};
 use crate::yaml::{Fields, Reader, Table};
 
-/// A connector: what may stand behind `connector:` in a source, a table or a sink. Each side is optional.
+/// A connector: what may follow `connector:` in a source, a table or a sink. Each side is optional.
 pub(crate) struct Connector {
-    /// The word of job files. It never changes, so it also identifies the connector elsewhere.
+    /// Its name in job files. It never changes, so it also identifies the connector elsewhere.
     pub(crate) name: &'static str,
     pub(crate) source: Option<AsSource>,
     pub(crate) table: Option<AsTable>,
@@ -38,88 +38,88 @@ pub(crate) struct Connector {
 
 /// How a connector is read as a source.
 pub(crate) struct AsSource {
-    /// Its keys, beside those of every source.
+    /// Its keys, besides those of every source.
     pub(crate) keys: &'static [&'static Table],
-    /// The keys of mappings in it.
+    /// The keys of mappings inside it.
     pub(crate) within: &'static [&'static Table],
-    /// Whether it reads lines or messages, which have a `format`, a `schema` and what goes with them.
+    /// Whether it reads lines or messages, which have a `format`, a `schema` and related keys.
     pub(crate) lines: bool,
-    /// The keys that do not change which fields its records have.
+    /// The keys that don't affect which fields its records have.
     pub(crate) aside: &'static [&'static str],
     pub(crate) read: fn(&mut Reader, &Fields<'_>) -> Option<Arc<dyn SourceConnector>>,
 }
 
 /// How a connector is read as a table.
 pub(crate) struct AsTable {
-    /// Its keys, beside those of every table.
+    /// Its keys, besides those of every table.
     pub(crate) keys: &'static [&'static Table],
-    /// The keys of mappings in it.
+    /// The keys of mappings inside it.
     pub(crate) within: &'static [&'static Table],
     pub(crate) read: fn(&mut Reader, &Fields<'_>) -> Option<Arc<dyn TableConnector>>,
 }
 
 /// How a connector is read as a sink.
 pub(crate) struct AsSink {
-    /// Its keys, beside those of every sink.
+    /// Its keys, besides those of every sink.
     pub(crate) keys: &'static [&'static Table],
-    /// What the records it writes travel in.
+    /// What carries the records it writes.
     pub(crate) carrier: Carrier,
     pub(crate) read: fn(&mut Reader, &Fields<'_>) -> Option<Arc<dyn SinkConnector>>,
 }
 
-/// What records travel in: formats depend on it.
+/// What carries records. The choice of formats depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     /// Files, whose lines are records.
     Files,
-    /// A stream of lines that nobody can look into beforehand.
+    /// A stream of lines that can't be inspected beforehand.
     Stream,
-    /// Standard output, whose lines a person may read.
+    /// Standard output, whose lines may be read by a person.
     Terminal,
     /// Messages, each of which is a record.
     Messages,
 }
 
-/// Records from somewhere, as a job file says it.
+/// A source's connector, as read from a job file.
 pub(crate) trait SourceConnector: Any + Debug + Send + Sync {
-    /// What it reads, in a few words, such as `file logins.csv`.
+    /// A short description of what it reads, such as `file logins.csv`.
     fn words(&self) -> String;
 
-    /// How its lines or messages become records, if it reads any.
+    /// How its lines or messages become records, if it reads such.
     fn lines(&self) -> Option<&Lines> {
         None
     }
 
-    /// The fields of its records, if the job file gives them.
+    /// The fields of its records with their types, if the job file gives them.
     fn field_types(&self) -> Option<Vec<(&str, Type)>> {
         self.lines()?.field_types()
     }
 
-    /// What must be known of the outside before it can be planned.
+    /// What planning must know about the outside.
     fn asks(&self) -> Vec<Ask> {
         self.lines().map(Lines::asks).unwrap_or_default()
     }
 
-    /// What it needs of the outside that another part of the job could take from it.
+    /// What it uses outside the job that another part could take from it.
     fn claims(&self, _: &Owner<'_>) -> Vec<Claim> {
         Vec::new()
     }
 
-    /// The order its records come in.
+    /// The order in which its records arrive.
     fn order(&self, answers: &Answers) -> Order;
 
     /// Plans it.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// Everything that is wrong with it.
     fn plan(&self, scope: &SourceScope<'_>) -> Result<MadeSource, Vec<Problem>>;
 }
 
-/// What a source is planned in.
+/// The context in which a source is planned.
 pub(crate) struct SourceScope<'a> {
     pub(crate) name: &'a Spanned<String>,
     pub(crate) event_time: Option<&'a TimeField>,
-    /// The fields that the job names, for sources that bring their own.
+    /// The fields that the job uses, for sources whose records bring their own.
     pub(crate) asked: &'a Asked,
     pub(crate) answers: &'a Answers,
 }
@@ -127,24 +127,24 @@ pub(crate) struct SourceScope<'a> {
 /// A source of rows, opened on every worker.
 pub(crate) type RowSource = Arc<dyn Source<Entry<Row>>>;
 
-/// A source, planned.
+/// A planned source.
 pub(crate) struct MadeSource {
     pub(crate) source: RowSource,
     pub(crate) schema: Schema,
-    /// The watermarks of its own times, where the job names none.
+    /// How it makes watermarks from its own times, if the job names no event time.
     pub(crate) own_times: Option<WatermarkStrategy>,
-    /// What can be seen of it before the job runs.
+    /// A check of what it would find, made before the job runs.
     pub(crate) look: Option<Look>,
 }
 
-/// Rows to look up, as a job file says it.
+/// A table's connector, as read from a job file.
 pub(crate) trait TableConnector: Any + Debug + Send + Sync {
-    /// What it needs of the outside that another part of the job could take from it.
+    /// What it uses outside the job that another part could take from it.
     fn claims(&self) -> Vec<Claim> {
         Vec::new()
     }
 
-    /// What can be seen of it before the job runs.
+    /// A check of what it would find, made before the job runs.
     fn look(&self) -> Option<Look> {
         None
     }
@@ -152,54 +152,54 @@ pub(crate) trait TableConnector: Any + Debug + Send + Sync {
     /// Plans it for one `lookup`.
     ///
     /// # Errors
-    /// All that is wrong with it, or with what it is looked up by.
+    /// Everything that is wrong with the table or with its use.
     fn plan(&self, scope: &TableScope<'_>) -> Result<MadeTable, Vec<Problem>>;
 }
 
-/// What a table is planned in.
+/// The context in which a table is planned.
 pub(crate) struct TableScope<'a> {
     /// The table's name.
     pub(crate) name: &'a Spanned<String>,
     pub(crate) layout: Layout,
-    /// Where the key `lookup` stands.
+    /// The span of the key `lookup`.
     pub(crate) at: &'a Spanned<()>,
-    /// What rows are looked up by: names, and the expressions that they are equal to.
+    /// The names to look rows up by, and the expressions they must be equal to.
     pub(crate) on: &'a [(Spanned<String>, Spanned<String>)],
-    /// The types of those expressions, if all could be compiled.
+    /// The types of those expressions, if all of them compile.
     pub(crate) types: Option<&'a [Type]>,
     pub(crate) answers: &'a Answers,
 }
 
-/// A table, planned.
+/// A planned table.
 pub(crate) struct MadeTable {
     pub(crate) table: Box<dyn LookupTable<Row, Row = Row>>,
-    /// Which parts of a key can have equal values of more than one form, which must be brought into one.
+    /// For each part of the key, whether equal values can have more than one form and must be brought into one.
     pub(crate) forms: Vec<bool>,
-    /// How long it may take to answer, and how often it is asked again, if it is one that is asked.
+    /// The time limit and retries of a request, if the table makes requests.
     pub(crate) requests: Option<(Duration, Retries)>,
 }
 
-/// Somewhere for records to go, as a job file says it.
+/// A sink's connector, as read from a job file.
 pub(crate) trait SinkConnector: Any + Debug + Send + Sync {
-    /// What it writes, in a few words, such as `file alerts.jsonl`.
+    /// A short description of what it writes, such as `file alerts.jsonl`.
     fn words(&self) -> String;
 
-    /// The fields it names of what it writes, its format aside.
+    /// The names of the fields that it uses, not counting its format.
     fn names(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The topic of its messages, which schemas are named after.
+    /// The topic of its messages, which names their schemas.
     fn topic(&self) -> Option<&str> {
         None
     }
 
-    /// What it needs of the outside that another part of the job could take from it. `ending` is that of files in its format.
+    /// What it uses outside the job that another part could take from it. `ending` is the extension of files in its format.
     fn claims(&self, _: &Owner<'_>, _ending: &'static str) -> Vec<Claim> {
         Vec::new()
     }
 
-    /// Where the file asks it to write exactly once, which takes checkpoints.
+    /// Where the job file asks it to write exactly once, which requires checkpoints.
     fn exactly_once(&self) -> Option<&Span> {
         None
     }
@@ -207,11 +207,11 @@ pub(crate) trait SinkConnector: Any + Debug + Send + Sync {
     /// Plans it.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// Everything that is wrong with it.
     fn plan(&self, scope: &SinkScope<'_>, encoding: Encoding) -> Result<Arc<dyn Sink<Row>>, Vec<Problem>>;
 }
 
-/// What a sink is planned in.
+/// The context in which a sink is planned.
 pub(crate) struct SinkScope<'a> {
     pub(crate) owner: Owner<'a>,
     pub(crate) schema: &'a Schema,

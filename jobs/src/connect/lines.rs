@@ -1,4 +1,4 @@
-//! How lines of text, or the values of messages, become records: what sources of either have in common.
+//! How lines of text or message values become records: what their sources have in common.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::relation::failures::OnError;
 use crate::text::{Problem, Spanned};
 use crate::yaml::{Fields, Reader, Table, key, key_of};
 
-/// What the reference calls a source of lines or messages.
+/// The title of a source of lines or messages in the reference.
 pub(crate) const TITLE: &str = "A source of lines or messages";
 
-/// The key of the format, which those of formats follow.
+/// The key `format`, which the keys of the formats follow.
 static FORMAT: Table = Table {
     name: "source.text",
     title: TITLE,
@@ -44,41 +44,41 @@ pub(crate) static LINES: Table = Table {
     ],
 };
 
-/// The keys of lines and their formats.
+/// The keys of lines and of their formats.
 pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
     std::iter::once(&FORMAT).chain(format::beside_sources()).chain([&LINES])
 }
 
-/// The keys that do not change which fields records have.
+/// The keys that don't affect which fields records have.
 pub(crate) const ASIDE: [&str; 4] = ["on_bad_record", "dead_letter", "header", "delimiter"];
 
 /// How lines or messages become records.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    /// The path of their files, if they are in files.
+    /// The path of the files, if the lines are in files.
     pub(crate) path: Option<Spanned<String>>,
-    /// The format of a record.
+    /// The format of a line or message.
     pub(crate) format: Arc<dyn SourceFormat>,
-    /// The fields, if the file gives them; else the format tells them, or each record brings its own.
+    /// The fields, if the job file gives them. Otherwise the format determines them, or each record brings its own.
     pub schema: Option<Vec<SchemaField>>,
-    /// What happens to a line that is no record.
+    /// What happens to a bad record.
     pub on_bad_record: OnError,
-    /// The name of a stream of the skipped lines, with the fields `source`, `line`, `text` and `error`.
+    /// The name of the stream of skipped lines, with the fields `source`, `line`, `text` and `error`.
     pub dead_letter: Option<Spanned<String>>,
 }
 
-/// What bad records are to a source.
+/// What a bad record means to a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bad {
-    /// A sign that the file is not what the job takes it for.
+    /// The data may not be what the job expects.
     Unwanted,
-    /// A stream of their own.
+    /// It goes to a stream of bad records.
     Kept,
-    /// Nothing: the format picks the lines it is for.
+    /// Nothing: the format selects lines.
     PassedOver,
 }
 
-/// A field that comes with a message, beside its value.
+/// A field that a message carries besides its value.
 pub(crate) struct Beside<'a> {
     pub(crate) name: &'a Spanned<String>,
     pub(crate) ty: Type,
@@ -86,14 +86,14 @@ pub(crate) struct Beside<'a> {
     pub(crate) is_time: bool,
 }
 
-/// Lines, planned.
+/// Planned lines.
 pub(crate) struct PlannedLines {
     pub(crate) decoding: Decoding,
     pub(crate) schema: Schema,
     pub(crate) on_bad: OnBad,
-    /// The slots of the fields beside the values.
+    /// The slots of the fields that messages carry besides their values.
     pub(crate) slots: Vec<usize>,
-    /// Whether one of those is the event time.
+    /// Whether one of those fields is the event time.
     pub(crate) timed_beside: bool,
 }
 
@@ -114,17 +114,17 @@ pub(crate) fn read(reader: &mut Reader, fields: &Fields<'_>, carrier: Carrier, p
 }
 
 impl Lines {
-    /// The fields of a record, if the file gives them.
+    /// The fields of a record with their types, if the job file gives them.
     pub(crate) fn field_types(&self) -> Option<Vec<(&str, Type)>> {
         Some(self.schema.as_ref()?.iter().map(|field| (field.name.as_str(), field.ty.ty())).collect())
     }
 
-    /// What must be known of the outside to plan them.
+    /// What planning must know about the outside.
     pub(crate) fn asks(&self) -> Vec<Ask> {
         self.format.asks(self.path.as_ref().filter(|_| self.schema.is_none()))
     }
 
-    /// What bad records are.
+    /// What a bad record means.
     pub(crate) fn bad(&self) -> Bad {
         match &self.dead_letter {
             _ if self.format.picks_lines() => Bad::PassedOver,
@@ -133,18 +133,18 @@ impl Lines {
         }
     }
 
-    /// Plans them. `words` say what is read, `beside` what comes with messages beside their values.
+    /// Plans the lines. `words` describes what is read; `beside` lists the fields that messages carry besides their values.
     ///
     /// # Errors
-    /// All that is wrong with them.
+    /// Everything that is wrong with them.
     pub(crate) fn plan(&self, scope: &SourceScope<'_>, words: &str, beside: &[Beside<'_>]) -> Result<PlannedLines, Vec<Problem>> {
-        // A format that decodes names leaves room for them in its rows.
+        // A format that decodes fields by name leaves room for these fields in its rows.
         let room: Vec<String> = beside.iter().filter(|_| self.format.leaves_room()).map(|field| field.name.value.clone()).collect();
         let of = FormatScope { source: scope, path: self.path.as_ref(), words, room: &room };
         let mut layout = self.layout(&of)?;
         let mut schema = layout.schema().clone();
         let place = |field: &Beside<'_>| {
-            // The format may have left room for it, as a field of any type.
+            // The format may already have a slot for it, of any type.
             schema.require(&field.name.value, field.ty.clone());
             schema.add(&field.name.value, field.ty.clone())
         };
@@ -159,7 +159,7 @@ impl Lines {
                 }
                 None => {
                     layout = timed(layout, scope)?;
-                    // Every record has it, or is a bad one.
+                    // A record without it is a bad one, so every row has it.
                     if let Some(field) = layout.schema().named(&time.field.value) {
                         schema.require(&field.name, field.ty.clone());
                     }
@@ -186,7 +186,7 @@ impl Lines {
     }
 }
 
-/// `layout` with the event time in the field that the source names.
+/// Marks the source's event time field in `layout`.
 fn timed(layout: Layout, scope: &SourceScope<'_>) -> Result<Layout, Vec<Problem>> {
     let Some(time) = scope.event_time else { return Ok(layout) };
     if layout.schema().slot(&time.field.value).is_none() {

@@ -1,4 +1,4 @@
-//! What a job would find if it were run now: whether its files are there, and whether what they begin with is what the job file says.
+//! Checks what a job would find if it ran now: whether its files exist, and whether their first records are what the job file says.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use super::first_time;
 use super::lines::Bad;
 use crate::text::{Problem, Spanned};
 
-/// How many records are looked at.
+/// How many records are checked.
 pub(crate) const RECORDS: u64 = 100;
 
-/// Looks at what a part of a job would find, and tells what is wrong with it.
+/// Checks what a part of a job would find, and returns the problems.
 pub(crate) type Look = Arc<dyn Fn() -> Vec<Problem> + Send + Sync>;
 
-/// Looks whether a file is there.
+/// Checks that a file exists.
 pub(crate) fn at_file(path: Spanned<String>) -> Look {
     Arc::new(
         move || {
@@ -25,7 +25,7 @@ pub(crate) fn at_file(path: Spanned<String>) -> Look {
     )
 }
 
-/// Looks at the first records of the files at `path`. `time` is the field of their event time.
+/// Checks the first records of the files at `path`. `time` is the field of their event time.
 pub(crate) fn at_records(
     path: Spanned<String>,
     time: Option<Spanned<String>>,

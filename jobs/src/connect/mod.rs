@@ -1,7 +1,7 @@
-//! Connectors and formats of job files: where records come from, where they go, what they are looked up in, and how they are written down.
+//! Connectors and formats of job files: sources, sinks, lookup tables, and how their records are encoded.
 //!
-//! A connector is a file, or a folder: it knows its keys, reads them, and makes a source, a table, a sink, or several of these. To add one, write the file
-//! and name it below; [`kind`] is the contract. [`format`](mod@format) is the same for formats.
+//! A connector is a file or a folder: it knows its keys, reads them, and makes a source, a table, a sink, or several of these. To add one, write
+//! the file and list it below. [`kind`] is the contract; [`format`](mod@format) is the same for formats.
 
 #![cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "of the connectors there are, only Kafka has messages"))]
 
@@ -69,19 +69,19 @@ static CONNECTORS: &[&Connector] = &[
     &http::CONNECTOR,
 ];
 
-/// Those that it leaves out: the word of job files, what it stands for, and the feature that brings it.
+/// The connectors that this build lacks: the name in job files, what it stands for, and the feature that adds it.
 static LEFT_OUT: &[(&str, &str, &str)] = &[
     #[cfg(not(feature = "kafka"))]
     ("kafka", "Kafka", "kafka"),
 ];
 
-/// The names of the connectors that are so, for the reference.
+/// The names of the connectors for which `are` holds, for the reference.
 fn words(are: fn(&Connector) -> bool) -> String {
     CONNECTORS.iter().filter(|connector| are(connector)).map(|connector| connector.name).collect::<Vec<_>>().join(" | ")
 }
 
-/// The side of the connector that a mapping names; nothing in it if it names none, and nothing after a problem. `table` is the one of words that are
-/// not in this version.
+/// The side of the connector that a mapping names. The outer `None` means a problem was reported, the inner one that it names none.
+/// `table` lists the connectors that this version does not support yet.
 fn choose<S>(
     reader: &mut Reader,
     entries: &[Entry],
@@ -97,12 +97,12 @@ fn choose<S>(
     reader.word(&entry.value, table, &words).map(|chosen| Some(chosen.value))
 }
 
-/// The keys of sources and tables, for the reference.
+/// The keys of sources and tables, which the reference lists before those of streams.
 pub(crate) fn keys_before_streams() -> impl Iterator<Item = &'static yaml::Table> {
     sources::tables().chain(tables::tables())
 }
 
-/// The keys of sinks.
+/// The keys of sinks, which the reference lists after those of streams.
 pub(crate) fn keys_behind_streams() -> impl Iterator<Item = &'static yaml::Table> {
     sinks::tables()
 }

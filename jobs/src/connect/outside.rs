@@ -1,5 +1,5 @@
-//! What planning must know of the world outside a job file. It is asked for first, so that planning itself touches nothing, and a plan can be made where
-//! the files of the job are not.
+//! What planning must know about the world outside a job file. It is asked beforehand, so that planning itself touches nothing,
+//! and a job can be planned where its files are not.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -17,35 +17,35 @@ pub trait Outside {
     /// Why it can't be read.
     fn text(&self, path: &str) -> Result<String, String>;
 
-    /// The first line of the first file that a path of a source means; empty if there is none.
+    /// The first line of the first file that a source's path denotes, or an empty line if there is none.
     ///
     /// # Errors
-    /// Why it can't be read, in a sentence.
+    /// Why it can't be read, as a sentence.
     fn first_line(&self, path: &str) -> Result<Vec<u8>, String>;
 
-    /// Whether a path of a source means one file, and no directory or pattern.
+    /// Whether a source's path denotes a single file, not a directory or a pattern.
     fn is_one_file(&self, path: &str) -> bool;
 
-    /// Whether a source or table that reads `path` would read what is written.
+    /// Whether a source or table at `path` would read what the sink writes.
     fn is_read(&self, path: &str, written: &Written<'_>) -> bool;
 
-    /// Whether two sinks would write to one file.
+    /// Whether two sinks would write to the same file.
     fn meet(&self, one: &Written<'_>, other: &Written<'_>) -> bool;
 
     /// Whether standard output is a terminal.
     fn is_terminal(&self) -> bool;
 }
 
-/// What a sink of files writes.
+/// What a file sink writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
     /// The path of a file or directory.
     pub path: &'a str,
-    /// How the names of files in its format end.
+    /// The extension of files in its format.
     pub ending: &'a str,
 }
 
-/// This machine, seen from the working directory.
+/// This machine, as seen from the working directory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Local;
 
@@ -66,7 +66,7 @@ impl Outside for Local {
         let (read, place) = (Meaning::of(path), Place::of(written));
         match (place.directory, &read) {
             (false, _) => read.has(&place.path) || is_read(path, &place.path),
-            // Whatever its number.
+            // It may be any of the parts.
             (true, Meaning::File(file)) => place.has_part(file),
             (true, _) => read.has(&place.path.join(format!("part-0.{}", written.ending))),
         }
@@ -83,7 +83,7 @@ impl Outside for Local {
     }
 }
 
-/// Where on this machine a sink writes.
+/// The place on this machine that a sink writes to.
 struct Place {
     path: PathBuf,
     directory: bool,
@@ -100,20 +100,20 @@ impl Place {
     }
 }
 
-/// A question to the outside.
+/// A question about the outside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Ask {
     /// The text of the file at this path.
     Text(String),
-    /// The first line of the first file there.
+    /// The first line of the first file that this path denotes.
     FirstLine(String),
-    /// Whether there is one file, and no directory or pattern.
+    /// Whether this path denotes a single file.
     OneFile(String),
     /// Whether standard output is a terminal.
     Terminal,
 }
 
-/// What the outside has answered.
+/// The answers from the outside.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
     texts: HashMap<String, Result<String, String>>,
@@ -123,7 +123,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// The answers to these questions.
+    /// Asks the outside these questions.
     pub(crate) fn to(asks: impl IntoIterator<Item = Ask>, outside: &dyn Outside) -> Self {
         let mut answers = Self::default();
         for ask in asks {
@@ -151,12 +151,12 @@ impl Answers {
         self.texts.get(path).map_or(Err("nobody has asked for it"), |text| text.as_deref().map_err(String::as_str))
     }
 
-    /// The first line of the first file at a path.
+    /// The first line of the first file that a path denotes.
     pub(crate) fn first_line(&self, path: &str) -> Result<&[u8], &str> {
         self.first_lines.get(path).map_or(Err("nobody has asked for its first line"), |line| line.as_deref().map_err(String::as_str))
     }
 
-    /// Whether a path means one file.
+    /// Whether a path denotes a single file.
     pub(crate) fn is_one_file(&self, path: &str) -> bool {
         self.one_file.get(path).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! The types a schema gives the fields of a source.
+//! The types that a schema gives to the fields of a source.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -31,18 +31,18 @@ pub struct SchemaField {
 /// How the value of a field is read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldType {
-    /// As its type says; a `timestamp` from RFC 3339 text or a number of milliseconds.
+    /// As its type. A `timestamp` is RFC 3339 text or a number of milliseconds.
     Plain(Type),
-    /// A decimal with a number of digits.
+    /// A decimal with a given number of digits.
     Decimal(Digits),
-    /// A timestamp from a number of this unit since 1970.
+    /// A timestamp given as a number of this unit since 1970.
     Epoch(TimeUnit),
-    /// A timestamp from text.
+    /// A timestamp given as text.
     Text(TimeText),
 }
 
 impl FieldType {
-    /// The type of the field once read.
+    /// The type of the field after it is read.
     #[must_use]
     pub fn ty(&self) -> Type {
         match self {
@@ -56,11 +56,11 @@ impl FieldType {
 /// How a time is read from text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeText {
-    /// As of strftime.
+    /// The format, in the syntax of strftime.
     pub format: Spanned<String>,
-    /// The year, where the format has none.
+    /// The year, if the format has none.
     pub year: Option<i16>,
-    /// The time zone, where the format has none: UTC or a name such as `Asia/Shanghai`.
+    /// The time zone, if the format has none: UTC or a name such as `Asia/Shanghai`.
     pub zone: String,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn read(reader: &mut Reader, node: &Node, source: &Fields<'_>) -> Vec
     if entries.is_empty() && matches!(node.value, Value::Map(_)) {
         reader.push(node.span.problem(format!("the schema of {} has no field", source.place)));
     }
-    // A field whose type cannot be read stays, so that what names it is not reported as well.
+    // A field whose type can't be read is kept, so that uses of its name are not reported too.
     let field = |reader: &mut Reader, Entry { key, value, .. }: &Entry| {
         reader.field_name(key);
         let ty = read_type(reader, key, value).unwrap_or(FieldType::Plain(Type::Any));
@@ -136,7 +136,7 @@ fn read_time(reader: &mut Reader, node: &Node, at: &Span) -> Option<FieldType> {
     Some(FieldType::Text(TimeText { format: format?, year, zone: zone.unwrap_or_else(|| "UTC".to_owned()) }))
 }
 
-/// Lets a time format pass whose directives are all known.
+/// Checks that a time format has only known directives.
 fn checked_format(reader: &mut Reader, format: Spanned<String>) -> Option<Spanned<String>> {
     let example = DateTime::constant(2000, 1, 1, 0, 0, 0, 0).to_zoned(TimeZone::UTC);
     match example.and_then(|time| jiff::fmt::strtime::format(format.value.as_bytes(), &time)) {
@@ -148,7 +148,7 @@ fn checked_format(reader: &mut Reader, format: Spanned<String>) -> Option<Spanne
 /// How the values of these fields are converted.
 ///
 /// # Errors
-/// All that can't be.
+/// The fields that can't be converted.
 pub(crate) fn conversions(fields: &[SchemaField]) -> Result<Vec<(String, Conversion)>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut conversions = Vec::new();

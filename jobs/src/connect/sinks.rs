@@ -1,4 +1,4 @@
-//! Sinks: what all of them have in common, whatever they write.
+//! Sinks: what they have in common, whatever they write.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::relation::union::{PlannedInput, Streams, union};
 use crate::text::{Problem, Spanned};
 use crate::yaml::{Node, Reader, Table, key, key_of};
 
-/// What the reference calls a sink.
+/// The title of a sink in the reference.
 pub(crate) const TITLE: &str = "A sink";
 
 pub(crate) static SINK: Table = Table {
@@ -42,15 +42,15 @@ pub(crate) static SINK: Table = Table {
 pub struct Sink {
     /// Its name.
     pub name: Spanned<String>,
-    /// What it writes; more than one is a union.
+    /// The streams it writes; several are a union.
     pub from: Vec<Spanned<String>>,
-    /// Where it writes to.
+    /// The connector it writes with.
     pub(crate) connector: Arc<dyn SinkConnector>,
-    /// How.
+    /// The format it writes in.
     pub(crate) format: Arc<dyn SinkFormat>,
-    /// How times are written; if the file does not say, as the format has them.
+    /// How times are written, or `None` for the default of the format.
     pub timestamps: Option<Timestamps>,
-    /// The name its state is kept under, if not its own.
+    /// The name its state is kept under, if it is not the sink's own.
     pub uid: Option<Spanned<String>>,
 }
 
@@ -63,7 +63,7 @@ fn words() -> String {
     super::words(|connector| connector.sink.is_some())
 }
 
-/// The keys of sinks that one of these connectors has.
+/// The keys of a sink that has one of these connectors.
 fn keys(of: &[&'static AsSink]) -> Vec<&'static Table> {
     let own = of.iter().flat_map(|side| side.keys.iter().copied());
     std::iter::once(&SINK).chain(format::beside_sinks()).chain(own).collect()
@@ -94,7 +94,7 @@ pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
 }
 
 impl Sink {
-    /// What it needs of the outside that another part of the job could take from it.
+    /// What it uses outside the job that another part could take from it.
     pub(crate) fn claims(&self, job: &str) -> Vec<Claim> {
         self.connector.claims(&self.owner(job), self.format.ending())
     }
@@ -104,7 +104,7 @@ impl Sink {
     }
 }
 
-/// A sink, compiled.
+/// A planned sink.
 #[derive(Clone)]
 pub(crate) struct PlannedSink {
     pub(crate) name: String,
@@ -112,14 +112,14 @@ pub(crate) struct PlannedSink {
     pub(crate) inputs: Vec<PlannedInput>,
     pub(crate) schema: Schema,
     pub(crate) sink: Arc<dyn RowSink<Row>>,
-    /// What it writes, in words.
+    /// A short description of what it writes.
     pub(crate) label: String,
 }
 
 /// Plans a sink of a job. `None` if an input could not be planned.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// Everything that is wrong with it.
 pub(crate) fn plan(
     sink: &Sink,
     job: &str,

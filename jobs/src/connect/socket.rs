@@ -1,4 +1,4 @@
-//! `connector: socket`: lines of a TCP connection.
+//! `connector: socket`: lines from a TCP connection.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ static KEYS: Table = Table {
     ],
 };
 
-/// The lines that somebody sends to whoever connects.
+/// A TCP server that sends lines to its clients.
 #[derive(Clone, Debug)]
 struct Socket {
     host: String,

@@ -1,4 +1,4 @@
-//! Sources: what all of them have in common, whatever they read.
+//! Sources: what they have in common, whatever they read.
 
 use std::sync::Arc;
 
@@ -60,42 +60,42 @@ pub struct Source {
     pub name: Spanned<String>,
     /// Where its records come from.
     pub(crate) connector: Arc<dyn SourceConnector>,
-    /// Where a record's time comes from, if it has one.
+    /// Where a record's time comes from, if records have one.
     pub event_time: Option<EventTime>,
-    /// Has it the key `event_time`, whether that could be read or not?
+    /// Whether the key `event_time` is given, even if its value can't be read.
     pub timed: bool,
-    /// Was all read that says which fields its records have? Then what reads it can be judged, whatever else is wrong with it.
+    /// Whether everything that determines the fields of its records was read. If so, the streams that read it can be checked despite other errors.
     pub whole: bool,
-    /// The name its state is kept under, if not its own.
+    /// The name its state is kept under, if it is not the source's own.
     pub uid: Option<Spanned<String>>,
 }
 
-/// `event_time`: where the times of records come from.
+/// `event_time`: where the event times of records come from.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "one for each source of a file")]
 pub enum EventTime {
-    /// A field.
+    /// A field of the record.
     Field(TimeField),
-    /// The clock, as they enter.
+    /// The clock, when a record enters the job.
     Ingestion,
 }
 
-/// `event_time` with a field.
+/// An `event_time` taken from a field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeField {
-    /// The field with the record's time.
+    /// The field that holds the record's time.
     pub field: Spanned<String>,
-    /// Its unit if it is of type int.
+    /// The unit of the field if it is an int.
     pub unit: TimeUnit,
     /// How far records may be out of order; 0 unless given.
     pub max_delay: SignedDuration,
-    /// The silence after which the source holds no watermark back.
+    /// How long the source may be silent before it stops holding back the watermark.
     pub idle_after: Option<Spanned<SignedDuration>>,
-    /// How far it may run ahead of the slowest source.
+    /// How far it may run ahead of the slowest source before it pauses.
     pub max_drift: Option<Spanned<SignedDuration>>,
-    /// Does the watermark move with every record, and not once per batch?
+    /// Whether the watermark advances with every record instead of once per batch.
     pub every_record: bool,
-    /// A record with only this field sets the watermark to its value.
+    /// The watermark field: a record with only this field sets the watermark to its value.
     pub watermark_field: Option<Spanned<String>>,
 }
 
@@ -108,7 +108,7 @@ fn words() -> String {
     super::words(|connector| connector.source.is_some())
 }
 
-/// The keys of sources that one of these connectors has.
+/// The keys of a source that has one of these connectors.
 fn keys(of: &[&'static AsSource]) -> Vec<&'static Table> {
     let mut tables = vec![&SOURCE];
     tables.extend(of.iter().flat_map(|side| side.keys.iter().copied()));
@@ -155,7 +155,7 @@ fn read_event_time(reader: &mut Reader, node: &Node, source: &Fields<'_>, types:
     }
 }
 
-/// Refuses a mapping that asks for ingestion time, with every key that contradicts it.
+/// Reports a mapping that asks for ingestion time, and every key in it that contradicts that. Returns whether it was one.
 fn refuses_ingestion(reader: &mut Reader, node: &Node) -> bool {
     let Value::Map(entries) = &node.value else { return false };
     let Some(ingestion) = entries.iter().find(|entry| entry.key.value == "ingestion") else { return false };
@@ -203,21 +203,21 @@ fn read_time_field(reader: &mut Reader, node: &Node, source: &Fields<'_>, types:
     })
 }
 
-/// Whether the record's time can be in this field, where the file says which fields there are.
+/// Checks that this field can hold the record's time, given the types of the fields.
 fn check_time_field(reader: &mut Reader, field: &Spanned<String>, types: &[(&str, Type)]) {
     match types.iter().find(|(name, _)| *name == field.value) {
         None => {
             let problem = field.problem(format!("no field `{}` in the schema", field.value));
             reader.push(problem.near(&field.value, types.iter().map(|(name, _)| *name)));
         }
-        // What can't be read stands there as null.
+        // A field that can't be read has type null.
         Some((_, Type::Int | Type::Timestamp | Type::Any | Type::Null)) => {}
         Some((_, ty)) => reader.push(field.problem(format!("the field `{}` is of type {ty}, not a time", field.value))),
     }
 }
 
 impl Source {
-    /// The field that is a record's time, if one is.
+    /// The field that holds a record's time, if there is one.
     #[must_use]
     pub fn time_field(&self) -> Option<&TimeField> {
         match &self.event_time {
@@ -226,26 +226,26 @@ impl Source {
         }
     }
 
-    /// The fields the file gives this source, with their types, or `None` where only the data knows them.
+    /// The fields that the job file gives this source, with their types, or `None` if only the data has them.
     #[must_use]
     pub fn field_types(&self) -> Option<Vec<(&str, Type)>> {
         self.connector.field_types()
     }
 
-    /// How lines or messages become records, where they do.
+    /// How lines or messages become records, if the source reads such.
     #[must_use]
     pub fn lines(&self) -> Option<&Lines> {
         self.connector.lines()
     }
 
-    /// The stream of skipped lines this source makes, if any.
+    /// The name of its stream of skipped lines, if it has one.
     #[must_use]
     pub fn dead_letter(&self) -> Option<&Spanned<String>> {
         self.lines()?.dead_letter.as_ref()
     }
 }
 
-/// A source, compiled.
+/// A planned source.
 #[derive(Clone)]
 pub(crate) struct PlannedSource {
     pub(crate) name: String,
@@ -256,16 +256,16 @@ pub(crate) struct PlannedSource {
     pub(crate) timed: bool,
     pub(crate) order: Order,
     pub(crate) dead_letter: Option<String>,
-    /// What it reads, in words.
+    /// A short description of what it reads.
     pub(crate) label: String,
-    /// What can be seen of it beforehand.
+    /// A check of what it would find, made before the job runs.
     pub(crate) look: Option<Look>,
 }
 
-/// Plans a source. `asked` is what the job asks of sources that give no schema.
+/// Plans a source. `asked` are the fields that the job asks of sources without a schema.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// Everything that is wrong with it.
 pub(crate) fn plan(source: &Source, asked: &Asked, answers: &Answers) -> Result<PlannedSource, Vec<Problem>> {
     let scope = SourceScope { name: &source.name, event_time: source.time_field(), asked, answers };
     let MadeSource { source: made, schema, own_times, look } = source.connector.plan(&scope)?;
@@ -276,7 +276,7 @@ pub(crate) fn plan(source: &Source, asked: &Asked, answers: &Answers) -> Result<
         Some(EventTime::Field(time)) => time.strategy(),
         None => own_times.unwrap_or_else(WatermarkStrategy::from_data),
     };
-    // What is made up, and not read, is what the job file says.
+    // Only times that are read can be implausible: generated ones are as the job file says.
     let read = source.time_field().is_some() && source.lines().is_some();
     let made = if read { Arc::new(Watched { name: name.clone(), source: made }) as RowSource } else { made };
     Ok(PlannedSource {

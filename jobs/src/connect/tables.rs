@@ -1,4 +1,4 @@
-//! Tables: what records are looked up in, wherever the rows are.
+//! Tables: what lookups have in common, wherever the rows are.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct Table {
     pub name: Spanned<String>,
     /// The fields of its rows.
     pub schema: Vec<SchemaField>,
-    /// Where they are.
+    /// The connector that serves the rows.
     pub(crate) connector: Arc<dyn TableConnector>,
 }
 
@@ -40,7 +40,7 @@ fn words() -> String {
     super::words(|connector| connector.table.is_some())
 }
 
-/// The keys of tables that one of these connectors has.
+/// The keys of a table that has one of these connectors.
 fn keys(of: &[&'static AsTable]) -> Vec<&'static yaml::Table> {
     std::iter::once(&TABLE).chain(of.iter().flat_map(|side| side.keys.iter().copied())).collect()
 }
@@ -66,7 +66,7 @@ pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     Some(Table { name, schema: schema?, connector: connector? })
 }
 
-/// What a row is looked up by: the values in these slots, those that can have several forms in one of them.
+/// The key that a row is looked up by: the values in these slots. Those that can have several forms are brought into one.
 pub(crate) fn lookup_key(row: &Row, slots: &[(usize, bool)]) -> Row {
     slots.iter().map(|(slot, forms)| if *forms { canonical(row.get(*slot)) } else { row.get(*slot).clone() }).collect()
 }

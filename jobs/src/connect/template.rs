@@ -1,4 +1,4 @@
-//! Texts with fields in them: `{user}: {n}`.
+//! Templates: text with fields in it, such as `{user}: {n}`.
 
 use tidegate_rows::Schema;
 use tidegate_rows::format::TextPart;
@@ -6,10 +6,10 @@ use tidegate_rows::format::TextPart;
 use crate::text::{Problem, Spanned};
 use crate::yaml::{Node, Reader, is_name};
 
-/// A text whose fields are names.
+/// A template whose fields are still names.
 pub(crate) type Template = Vec<TextPart<Spanned<String>>>;
 
-/// A name is a field; in any other text `{name}` stands for one, `{{` and `}}` for braces.
+/// Reads a template. A bare name is a field. In any other text, `{name}` is a field, and `{{` and `}}` are braces.
 pub(crate) fn read(reader: &mut Reader, node: &Node) -> Option<Template> {
     let text = reader.text(node, "a field or a template such as `{user}: {n}`")?;
     if is_name(&text.value) {
@@ -50,15 +50,15 @@ pub(crate) fn read(reader: &mut Reader, node: &Node) -> Option<Template> {
     Some(parts)
 }
 
-/// The names in a template.
+/// The names of the fields in a template.
 pub(crate) fn names(template: &Template) -> impl Iterator<Item = String> {
     template.iter().filter_map(|part| if let TextPart::Field(field) = part { Some(field.value.clone()) } else { None })
 }
 
-/// A template over records of a sink.
+/// Resolves the fields of a template to slots of the sink's records.
 ///
 /// # Errors
-/// It names fields that they don't have.
+/// The fields that the records don't have.
 pub(crate) fn over(template: &Template, schema: &Schema) -> Result<Vec<TextPart>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut resolved = Vec::new();

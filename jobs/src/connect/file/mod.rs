@@ -1,4 +1,4 @@
-//! `connector: file`: files to read, to look up in, and to write.
+//! `connector: file`: files as sources, lookup tables and sinks.
 
 mod sink;
 mod source;

@@ -1,4 +1,4 @@
-//! A file that is written, or a directory of files.
+//! Writes to a file, or to a directory of files.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl SinkConnector for FileSink {
         format!("file {}", self.path.value)
     }
 
-    /// Devices keep nothing that another could take.
+    /// Devices are not claimed: they keep nothing that another part could overwrite.
     fn claims(&self, _: &Owner<'_>, ending: &'static str) -> Vec<Claim> {
         if self.path.value.starts_with("/dev/") { Vec::new() } else { vec![Claim::Writes { path: self.path.clone(), ending }] }
     }

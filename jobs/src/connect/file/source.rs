@@ -1,4 +1,4 @@
-//! Files that are read to their end.
+//! Reads files to their end.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl SourceConnector for FileSource {
         vec![Claim::Reads(self.path.clone())]
     }
 
-    /// Several files are dealt to several workers.
+    /// Several files are distributed among the workers.
     fn order(&self, answers: &Answers) -> Order {
         if answers.is_one_file(&self.path.value) { Order::Total } else { Order::Arrival }
     }

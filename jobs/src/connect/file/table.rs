@@ -1,4 +1,4 @@
-//! A file that records are looked up in: it is held in memory, and read again when it changes.
+//! A lookup table in a file. It is held in memory and reloaded when the file changes.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ struct Rows {
     path: Spanned<String>,
     /// How a line becomes a row.
     format: Arc<dyn SourceFormat>,
-    /// How often it is looked whether the file has changed.
+    /// How often the file is checked for changes.
     reload: SignedDuration,
 }
 
@@ -67,7 +67,7 @@ impl TableConnector for Rows {
     }
 }
 
-/// The slots of the table that must be equal to the key, and of which equal values can have more than one form.
+/// The slots of the table that must be equal to the key, and for each whether equal values can have more than one form.
 fn slots(scope: &TableScope<'_>) -> Result<Vec<(usize, bool)>, Vec<Problem>> {
     let schema: &Schema = scope.layout.schema();
     let (mut slots, mut problems) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! `format: { avro: ... }`: messages in Avro, with a schema in a file or in a registry.
+//! `format: { avro: ... }`: Avro messages, with schemas from a file or a registry.
 
 use std::sync::Arc;
 
@@ -61,29 +61,29 @@ static AVRO_SINK: Table = Table {
     ],
 };
 
-/// Where the schemas of messages are.
+/// Where the schemas of messages come from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum AvroSource {
-    /// In a registry, by the ids that messages begin with.
+    /// A registry, by the schema id at the start of each message.
     Registry(SchemaRegistry),
-    /// In a file, one for all messages.
+    /// A file with the schema of all messages.
     File(Spanned<String>),
 }
 
-/// What schema messages have.
+/// The schema that messages are written with.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum AvroSink {
-    /// That of a file, without framing.
+    /// The schema in a file, without framing.
     File(Spanned<String>),
-    /// One with an id.
+    /// A registered schema, whose id precedes each message.
     Registered {
-        /// Where the id is from.
+        /// The registry that assigns the id.
         registry: SchemaRegistry,
-        /// The file with the schema; `None`: it follows from the records.
+        /// The file with the schema, or `None` if it is derived from the records.
         file: Option<Spanned<String>>,
-        /// What it is registered under; `None`: the topic and `-value`.
+        /// The subject, or `None` for the topic with `-value` appended.
         subject: Option<String>,
-        /// Whether it is registered if it is not yet.
+        /// Whether to register the schema if the subject doesn't have it.
         register: bool,
     },
 }
@@ -91,18 +91,18 @@ pub(crate) enum AvroSink {
 /// A schema registry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SchemaRegistry {
-    /// Where it is; it has been checked.
+    /// Its URL, already checked.
     pub(crate) url: Spanned<String>,
-    /// The user and the password.
+    /// The user and password.
     pub(crate) login: Option<(String, String)>,
 }
 
-/// The fields of `avro`, in what stands at `at`.
+/// The fields of the mapping under `avro`, whose key is at `at`.
 fn fields<'n>(reader: &mut Reader, node: &'n Node, at: &Span, tables: &[&'static Table], place: &str) -> Option<Fields<'n>> {
     reader.fields(node, at, tables, &format!("`avro` of {place}"))
 }
 
-/// What stands behind `avro`, where it can: in messages.
+/// The value of `avro` and its key. Only messages can be Avro.
 fn of_messages<'n>(reader: &mut Reader, said: &Said<'_, 'n>, read: &str) -> Option<(&'n Node, &'n Span)> {
     let (node, at) = said.value?;
     if said.carrier != Carrier::Messages {
@@ -154,7 +154,7 @@ fn read_file(reader: &mut Reader, fields: &Fields<'_>) -> Option<Spanned<String>
     fields.get("schema_file").and_then(|node| reader.text(node, "a path"))
 }
 
-/// The registry, if there is one; nothing after a problem.
+/// The registry, if one is given. The outer `None` means a problem was reported.
 fn read_registry(reader: &mut Reader, fields: &Fields<'_>) -> Option<Option<SchemaRegistry>> {
     let user = fields.get("user").and_then(|node| reader.text(node, "a user"));
     let password = fields.get("password").and_then(|node| reader.text(node, "a password"));
@@ -188,7 +188,7 @@ impl SourceFormat for AvroSource {
         }
     }
 
-    /// The fields of the file's schema; messages of a registry bring their own.
+    /// The fields of the schema in the file. Messages with registered schemas bring their own.
     fn layout(&self, scope: &FormatScope<'_>) -> Result<Layout, Vec<Problem>> {
         match self {
             Self::Registry(_) => Ok(scope.open()),
@@ -241,18 +241,18 @@ impl SchemaRegistry {
     }
 }
 
-/// The schema in a file.
+/// Parses the schema in a file.
 fn schema(path: &Spanned<String>, answers: &Answers) -> Result<AvroSchema, Vec<Problem>> {
     let text = answers.text(&path.value).map_err(|e| vec![path.problem(format!("`{}` can't be read: {e}", path.value))])?;
     AvroSchema::parse(text).map_err(|e| vec![path.problem(format!("`{}` is no schema of records: {e}", path.value))])
 }
 
-/// The writer of a schema that follows from the rows.
+/// A writer with a schema derived from the rows.
 fn derived(topic: &str, rows: &Schema) -> Result<RecordWriter, String> {
     AvroSchema::of_rows(&record_name(topic), rows).and_then(|schema| RecordWriter::new(schema, rows))
 }
 
-/// A topic as the name of a record: the same in every version, as those of other names are not compatible.
+/// Turns a topic into a record name. It must not change between versions: schemas with different names are incompatible.
 fn record_name(topic: &str) -> String {
     let mut name: String = topic.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if name.starts_with(|c: char| c.is_ascii_digit()) {

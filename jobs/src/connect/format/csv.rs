@@ -17,7 +17,7 @@ pub(crate) static FORMAT: Format = Format {
     sink: Some(Side { mapped: None, beside: &[&SINK], within: &[], read: |reader, said| Some(Arc::new(read(reader, said))) }),
 };
 
-/// The keys of csv beside `format`.
+/// The keys of CSV next to `format`.
 pub(crate) const HEADER: Key = key("header", "bool", "true", "csv: whether the first line names the fields");
 pub(crate) const DELIMITER: Key = key("delimiter", "character", "`,`", "csv: what stands between fields");
 
@@ -29,16 +29,16 @@ static SOURCE: Table = Table {
 
 static SINK: Table = Table { name: "sink", title: sinks::TITLE, keys: &[HEADER, DELIMITER] };
 
-/// CSV, one way or the other.
+/// CSV with its options.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Csv {
     /// Whether the first line names the fields.
     pub(crate) header: bool,
-    /// What stands between fields.
+    /// The byte between fields.
     pub(crate) delimiter: u8,
 }
 
-/// Whether a file of this path is taken for CSV.
+/// Whether a file with this path is CSV by default.
 pub(crate) fn is_path(path: &str) -> bool {
     [".csv", ".csv.gz", ".csv.zst"].iter().any(|end| path.ends_with(end))
 }
@@ -70,7 +70,7 @@ impl SourceFormat for Csv {
         headed.map(|path| Ask::FirstLine(path.value.clone())).into_iter().collect()
     }
 
-    /// Text by the names in the header.
+    /// One string field per name in the header.
     fn layout(&self, scope: &FormatScope<'_>) -> Result<Layout, Vec<Problem>> {
         let name = scope.source.name;
         let Some(path) = scope.path else {

@@ -1,4 +1,4 @@
-//! `format: json`: an object per line or message.
+//! `format: json`: one object per line or message.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) static FORMAT: Format = Format {
     sink: Some(Side { mapped: None, beside: &[], within: &[], read: |_, _| Some(Arc::new(Json)) }),
 };
 
-/// JSON, one way or the other.
+/// JSON, which has no options.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Json;
 
@@ -28,7 +28,7 @@ impl SourceFormat for Json {
         true
     }
 
-    /// Each record brings its own fields: those that the job asks for are told apart.
+    /// Each record brings its own fields. Those that the job asks for get slots of their own.
     fn layout(&self, scope: &FormatScope<'_>) -> Result<Layout, Vec<Problem>> {
         Ok(scope.open())
     }

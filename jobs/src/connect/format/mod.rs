@@ -1,6 +1,7 @@
-//! Formats: what a line or message means, and how a record becomes one.
+//! Formats: how a line or message becomes a record, and how a record becomes a line or message.
 //!
-//! A format is a file: it knows its keys, reads them, and makes a decoder, an encoder, or both. To add one, write the file and name it in [`FORMATS`].
+//! A format is a file: it knows its keys, reads them, and makes a decoder, an encoder, or both. To add one, write
+//! the file and list it in [`FORMATS`].
 
 mod avro;
 mod csv;
@@ -28,147 +29,147 @@ use super::outside::{Answers, Ask};
 use crate::text::{Problem, Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Table, Value, scalar};
 
-/// The formats there are.
+/// All formats.
 static FORMATS: [&Format; 6] = [&json::FORMAT, &csv::FORMAT, &text::FORMAT, &table::FORMAT, &regex::FORMAT, &avro::FORMAT];
 
-/// A format: what may stand behind `format:`. Each side is optional.
+/// A format: what may follow `format:`. Each side is optional.
 pub(crate) struct Format {
-    /// The word of job files.
+    /// Its name in job files.
     pub(crate) name: &'static str,
     pub(crate) source: Option<Side<dyn SourceFormat>>,
     pub(crate) sink: Option<Side<dyn SinkFormat>>,
 }
 
-/// How a format is read, of a source or of a sink.
+/// How a format is read from a source or a sink.
 pub(crate) struct Side<F: ?Sized> {
-    /// Set if `format` is a mapping with the name of the format in it.
+    /// Set if `format` must be a mapping with the format's name as its key.
     pub(crate) mapped: Option<Mapped>,
-    /// Its keys beside `format`.
+    /// Its keys next to `format`.
     pub(crate) beside: &'static [&'static Table],
-    /// The keys of the mapping behind its name.
+    /// The keys of the mapping under its name.
     pub(crate) within: &'static [&'static Table],
     pub(crate) read: fn(&mut Reader, &Said<'_, '_>) -> Option<Arc<F>>,
 }
 
-/// A format that takes more than a word.
+/// A format that needs more than its name.
 pub(crate) struct Mapped {
-    /// The key in `format`.
+    /// Its key under `format`.
     pub(crate) table: &'static Table,
-    /// The form and an example of it, for those who write the name alone.
+    /// The message for a name on its own: the expected form, with an example.
     pub(crate) bare: &'static str,
 }
 
-/// What a job file says of a format.
+/// What a job file says about a format.
 pub(crate) struct Said<'a, 'n> {
-    /// The keys of the source, the table or the sink.
+    /// The keys of the source, table or sink.
     pub(crate) fields: &'a Fields<'n>,
-    /// What stands behind the format's name, where that is a key, and where the key stands.
+    /// The value under the format's name and the span of that key, if `format` is a mapping.
     pub(crate) value: Option<(&'n Node, &'n Span)>,
-    /// What records travel in.
+    /// Where the records travel.
     pub(crate) carrier: Carrier,
 }
 
-/// How records are decoded, as a job file says it.
+/// The format of a source or table, as read from a job file.
 pub(crate) trait SourceFormat: Any + Debug + Send + Sync {
-    /// Whether nothing but a `schema` can name the fields.
+    /// Whether the fields can be named only by a `schema`.
     fn needs_schema(&self) -> bool {
         false
     }
 
-    /// Whether its decoder leaves room in a row for fields that are added to it.
+    /// Whether its decoder leaves room in a row for fields that are added later.
     fn leaves_room(&self) -> bool {
         false
     }
 
-    /// Whether the rows of a table can be in it.
+    /// Whether a table can be in this format.
     fn is_of_tables(&self) -> bool {
         false
     }
 
-    /// Whether it picks the lines it is for, and others are no mistake.
+    /// Whether the format selects lines, so that lines it doesn't match are not mistakes.
     fn picks_lines(&self) -> bool {
         false
     }
 
-    /// What must be known of the outside to plan it. `headed` is the path of the files if nothing but these names their fields.
+    /// What planning must know about the outside. `headed` is the path of the files if nothing but their header names the fields.
     fn asks(&self, _headed: Option<&Spanned<String>>) -> Vec<Ask> {
         Vec::new()
     }
 
-    /// The fields of a record where the job file gives no `schema`.
+    /// The layout of a record if the job file gives no `schema`.
     ///
     /// # Errors
-    /// Why they can't be told.
+    /// If the fields can't be determined.
     fn layout(&self, scope: &FormatScope<'_>) -> Result<Layout, Vec<Problem>>;
 
-    /// Decodes records of this layout, `of` the source or table that is called so.
+    /// Makes a decoder for records of this layout. `of` is the name of the source or table.
     ///
     /// # Errors
-    /// Why it can't.
+    /// If the format can't decode them.
     fn decoding(&self, layout: Layout, of: &Spanned<String>, answers: &Answers) -> Result<Decoding, Vec<Problem>>;
 }
 
-/// What the format of a source is planned in.
+/// The context in which a source's format is planned.
 pub(crate) struct FormatScope<'a> {
     pub(crate) source: &'a SourceScope<'a>,
-    /// The path of the files, if records are in files.
+    /// The path of the files, if the records are in files.
     pub(crate) path: Option<&'a Spanned<String>>,
-    /// What is read, in a few words.
+    /// A short description of what is read.
     pub(crate) words: &'a str,
-    /// The fields that will be added to a row.
+    /// The names of fields that will be added to each row.
     pub(crate) room: &'a [String],
 }
 
 impl FormatScope<'_> {
-    /// The layout of records that bring their own fields: those that the job asks for are told apart from the rest.
+    /// The layout of records that bring their own fields. Those that the job asks for get slots of their own.
     pub(crate) fn open(&self) -> Layout {
         let time = self.source.event_time.iter().map(|time| time.field.value.clone());
         Layout::open(self.source.asked.of(&self.source.name.value).map(str::to_owned).chain(time).chain(self.room.iter().cloned()))
     }
 }
 
-/// How records are encoded, as a job file says it.
+/// The format of a sink, as read from a job file.
 pub(crate) trait SinkFormat: Any + Debug + Send + Sync {
-    /// The fields it names.
+    /// The names of the fields that it uses.
     fn names(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// How the names of files in this format end.
+    /// The extension of files in this format.
     fn ending(&self) -> &'static str {
         "jsonl"
     }
 
-    /// What must be known of the outside to plan it.
+    /// What planning must know about the outside.
     fn asks(&self) -> Vec<Ask> {
         Vec::new()
     }
 
-    /// How times are written if the job file does not say.
+    /// How times are written unless the job file says otherwise.
     fn timestamps(&self, _: &Answers) -> Timestamps {
         Timestamps::Millis
     }
 
-    /// Encodes records of the sink's schema.
+    /// Makes an encoder for records of the sink's schema.
     ///
     /// # Errors
-    /// Why it can't.
+    /// If the format can't encode them.
     fn encoding(&self, scope: &SinkScope<'_>) -> Result<Encoding, Vec<Problem>>;
 }
 
-/// A format of records that come in.
+/// A decoder of incoming records.
 pub(crate) enum Decoding {
-    /// Of lines; each can be the value of a message, too.
+    /// Decodes lines. Each can also be the value of a message.
     Lines(AnyFormat),
-    /// Of messages only.
+    /// Decodes messages only.
     Messages(AnyMessageFormat),
 }
 
 impl Decoding {
-    /// As a format of lines.
+    /// The decoder for lines.
     ///
     /// # Errors
-    /// It is none: the reader of the job file has seen to it that this does not happen.
+    /// If it decodes messages only. The reader of the job file has already ruled this out.
     pub(crate) fn lines(self, source: &Spanned<String>) -> Result<AnyFormat, Vec<Problem>> {
         match self {
             Self::Lines(format) => Ok(format),
@@ -176,7 +177,7 @@ impl Decoding {
         }
     }
 
-    /// As a format of messages.
+    /// The decoder for messages.
     pub(crate) fn messages(self) -> AnyMessageFormat {
         match self {
             Self::Lines(format) => AnyMessageFormat::new(format),
@@ -185,19 +186,19 @@ impl Decoding {
     }
 }
 
-/// A format of records that go out.
+/// An encoder of outgoing records.
 pub(crate) enum Encoding {
-    /// Of lines; each can be the value of a message, too.
+    /// Encodes lines. Each can also be the value of a message.
     Lines(AnyEncoder),
-    /// Of messages only.
+    /// Encodes messages only.
     Messages(AnyMessageEncoder),
 }
 
 impl Encoding {
-    /// As an encoder of lines.
+    /// The encoder of lines.
     ///
     /// # Errors
-    /// It is none: the reader of the job file has seen to it that this does not happen.
+    /// If it encodes messages only. The reader of the job file has already ruled this out.
     pub(crate) fn lines(self, sink: &Spanned<String>) -> Result<AnyEncoder, Vec<Problem>> {
         match self {
             Self::Lines(encoder) => Ok(encoder),
@@ -205,7 +206,7 @@ impl Encoding {
         }
     }
 
-    /// As an encoder of messages.
+    /// The encoder of messages.
     pub(crate) fn messages(self) -> AnyMessageEncoder {
         match self {
             Self::Lines(encoder) => AnyMessageEncoder::new(encoder),
@@ -214,7 +215,7 @@ impl Encoding {
     }
 }
 
-/// A format that writes fields by name can't write records whose fields are not known.
+/// The problem of a format that writes fields by name if the fields of the records are unknown.
 fn fields_unknown(scope: &SinkScope<'_>, format: &str) -> Problem {
     scope.owner.name.problem(format!(
         "`format: {format}` writes fields by name, and those of these records are not known before they come: name them, with a `schema` of the \
@@ -222,7 +223,7 @@ fn fields_unknown(scope: &SinkScope<'_>, format: &str) -> Problem {
     ))
 }
 
-/// The format of a source or a table.
+/// Reads the format of a source or table.
 pub(crate) fn read_source(
     reader: &mut Reader,
     fields: &Fields<'_>,
@@ -233,13 +234,13 @@ pub(crate) fn read_source(
     read(reader, fields, carrier, default, |format| format.source.as_ref())
 }
 
-/// The format of a sink.
+/// Reads the format of a sink.
 pub(crate) fn read_sink(reader: &mut Reader, fields: &Fields<'_>, carrier: Carrier) -> Option<Arc<dyn SinkFormat>> {
     let default = if carrier == Carrier::Terminal { &table::FORMAT } else { &json::FORMAT };
     read(reader, fields, carrier, default, |format| format.sink.as_ref())
 }
 
-/// Reads a format, the `default` if the job file names none, and points out keys of other formats.
+/// Reads a format, or takes `default` if the job file names none. Reports keys that belong to other formats.
 fn read<F: ?Sized + 'static>(
     reader: &mut Reader,
     fields: &Fields<'_>,
@@ -274,7 +275,7 @@ fn read<F: ?Sized + 'static>(
     (side(chosen)?.read)(reader, &Said { fields, value, carrier })
 }
 
-/// The format in a mapping: its name is the only key.
+/// The format in a mapping, whose only key is the format's name.
 fn read_mapped<'n>(
     reader: &mut Reader,
     fields: &Fields<'n>,
@@ -301,7 +302,7 @@ fn read_mapped<'n>(
     }
 }
 
-/// Points out keys that belong to these formats.
+/// Reports keys that belong to these formats.
 fn foreign_keys(reader: &mut Reader, fields: &Fields<'_>, formats: impl Iterator<Item = (&'static str, &'static [&'static Table])>) {
     for (name, tables) in formats {
         for key in tables.iter().flat_map(|table| table.keys) {
@@ -312,24 +313,24 @@ fn foreign_keys(reader: &mut Reader, fields: &Fields<'_>, formats: impl Iterator
     }
 }
 
-/// The keys of formats beside `format`, in a source.
+/// The keys of formats next to `format` in a source.
 pub(crate) fn beside_sources() -> impl Iterator<Item = &'static Table> {
     FORMATS.into_iter().filter_map(|format| format.source.as_ref()).flat_map(|side| side.beside.iter().copied())
 }
 
-/// The same in a sink.
+/// The keys of formats next to `format` in a sink.
 pub(crate) fn beside_sinks() -> impl Iterator<Item = &'static Table> {
     FORMATS.into_iter().filter_map(|format| format.sink.as_ref()).flat_map(|side| side.beside.iter().copied())
 }
 
-/// The keys of `format` of a source, and of what stands in it, for the reference.
+/// The keys under `format` of a source, at all levels, for the reference.
 pub(crate) fn in_sources() -> impl Iterator<Item = &'static Table> {
     let sides = || FORMATS.into_iter().filter_map(|format| format.source.as_ref());
     let mapped = sides().filter_map(|side| side.mapped.as_ref()).map(|mapped| mapped.table);
     mapped.chain(sides().flat_map(|side| side.within.iter().copied()))
 }
 
-/// The same of a sink.
+/// The keys under `format` of a sink, at all levels, for the reference.
 pub(crate) fn in_sinks() -> impl Iterator<Item = &'static Table> {
     let sides = || FORMATS.into_iter().filter_map(|format| format.sink.as_ref());
     let mapped = sides().filter_map(|side| side.mapped.as_ref()).map(|mapped| mapped.table);

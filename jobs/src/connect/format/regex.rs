@@ -26,7 +26,7 @@ static KEY: Table = Table {
     keys: &[key("regex", "pattern", "none", "named groups become fields: (?P<user>[^ ]+)")],
 };
 
-/// The pattern; it has been compiled once.
+/// The pattern, already checked to compile.
 #[derive(Clone, Debug)]
 struct Pattern(Spanned<String>);
 

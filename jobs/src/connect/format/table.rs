@@ -1,4 +1,4 @@
-//! `format: table`: records for people, on standard output.
+//! `format: table`: records for people to read, on standard output.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ pub(crate) static FORMAT: Format = Format {
     sink: Some(Side { mapped: None, beside: &[], within: &[], read: |reader, said| Some(Arc::new(read(reader, said)?)) }),
 };
 
-/// A table.
+/// A table for a terminal.
 #[derive(Clone, Copy, Debug)]
 struct Table {
-    /// Whether it is JSON where standard output is no terminal: so if the file names no format.
+    /// Whether to write JSON if standard output is not a terminal. Set if the job file names no format.
     or_json: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `format: text`: each line or message is a record of one field, `line`; and a record is a line.
+//! `format: text`: a line or message is a record with one field, `line`. A sink writes each record as one line.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ static SINK: Table = Table {
     keys: &[key("text", "field | template", "the only field", "text: one field, or text with {field}s in it")],
 };
 
-/// A line that is a record.
+/// Decodes each line as a record.
 #[derive(Clone, Copy, Debug)]
 struct Line;
 
-/// A record that is a line of these parts; `None`: its only field.
+/// Encodes a record as a line made of this template, or of its only field if there is none.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Text(pub(crate) Option<Template>);
 

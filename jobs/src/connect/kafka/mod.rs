@@ -1,4 +1,4 @@
-//! `connector: kafka`: topics to read and to write.
+//! `connector: kafka`: topics as sources and sinks.
 
 mod sink;
 mod source;
@@ -22,12 +22,12 @@ pub(crate) static CONNECTOR: Connector = Connector {
     sink: Some(AsSink { keys: &[&sink::KEYS], carrier: Carrier::Messages, read: sink::read }),
 };
 
-/// The brokers and how to talk to them.
+/// The brokers and how to connect to them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KafkaCluster {
-    /// `host:port`, several separated by commas.
+    /// `host:port`, separated by commas if there are several.
     pub(crate) brokers: String,
-    /// Properties of librdkafka, which have been checked.
+    /// Properties of librdkafka, already checked.
     pub(crate) options: Vec<(Spanned<String>, String)>,
 }
 

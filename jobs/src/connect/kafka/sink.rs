@@ -1,4 +1,4 @@
-//! A topic that is written.
+//! Writes to a topic.
 
 use std::sync::Arc;
 
@@ -45,36 +45,36 @@ pub(super) static KEYS: Table = Table {
     ],
 };
 
-/// A topic that is written.
+/// A topic to write to.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KafkaSink {
-    /// Where it is.
+    /// The cluster.
     pub(crate) cluster: KafkaCluster,
     /// Its name.
     pub(crate) topic: Spanned<String>,
-    /// What the key is made of.
+    /// The template of the key.
     pub(crate) key: Option<Template>,
-    /// The field with the message's time.
+    /// The field that holds the time of the message.
     pub(crate) timestamp: Option<Spanned<String>>,
-    /// What headers are made of, by their names.
+    /// The names of headers with the templates of their values.
     pub(crate) headers: Vec<(Spanned<String>, Template)>,
-    /// How often a record may be written.
+    /// The delivery guarantee.
     pub(crate) delivery: Delivery,
 }
 
-/// How often a sink may write a record, across failures.
+/// How often a record may be written despite failures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Delivery {
-    /// More than once.
+    /// One or more times.
     #[default]
     AtLeastOnce,
-    /// Once.
+    /// Exactly once.
     ExactlyOnce {
-        /// Where the file says so.
+        /// The value in the job file that asks for it.
         at: Spanned<()>,
-        /// What the transactional ids of its writers begin with; `None`: the names of the job and the sink.
+        /// The prefix of its writers' transactional ids, or `None` for the names of the job and the sink.
         transactional_id: Option<Spanned<String>>,
-        /// The topic of markers, if another than the usual one.
+        /// The topic of markers, if not the default one.
         markers: Option<Spanned<String>>,
     },
 }
@@ -118,7 +118,7 @@ impl SinkConnector for KafkaSink {
 }
 
 impl KafkaSink {
-    /// What a message has beside its value.
+    /// What a message carries besides its value.
     fn address(&self, scope: &SinkScope<'_>) -> Result<RowAddress, Vec<Problem>> {
         let (mut problems, schema) = (Vec::new(), scope.schema);
         let mut text = |template: &Template| match template::over(template, schema) {
@@ -146,7 +146,7 @@ impl KafkaSink {
     }
 }
 
-/// What the transactional ids of a sink begin with, unless the file says otherwise. No name has a dot, so no two are the same.
+/// The default prefix of a sink's transactional ids. Names contain no dots, so no two sinks have the same.
 fn default_id(owner: &Owner<'_>) -> String {
     format!("{}.{}", owner.job, owner.uid.unwrap_or(owner.name).value)
 }

@@ -1,4 +1,4 @@
-//! Topics that are read.
+//! Reads topics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,40 +57,40 @@ pub(super) static TOPIC: Table = Table {
     keys: &[key("pattern", "pattern", "", "all topics whose whole name matches, also those made later")],
 };
 
-/// Topics that are read.
+/// Topics to read.
 #[derive(Clone, Debug)]
 pub(crate) struct KafkaSource {
-    /// Where they are.
+    /// The cluster.
     pub(crate) cluster: KafkaCluster,
-    /// Which.
+    /// The topics.
     pub(crate) topic: KafkaTopics,
-    /// Where reading begins.
+    /// Where to start reading.
     pub(crate) start: Start,
-    /// Where it ends, if it does.
+    /// Where to stop, if anywhere.
     pub(crate) stop: Option<Stop>,
-    /// The group that offsets are committed for.
+    /// The consumer group that offsets are committed for.
     pub(crate) group: Option<Spanned<String>>,
-    /// Whether records of transactions that are open or aborted are read too.
+    /// Whether to read records of open or aborted transactions too.
     pub(crate) uncommitted: bool,
-    /// How often new partitions are looked for; `None`: never.
+    /// How often to look for new partitions, or `None` for never.
     pub(crate) discover: Option<SignedDuration>,
-    /// Fields that hold what a message carries beside its value.
+    /// Fields that hold what a message carries besides its value.
     pub(crate) metadata: Vec<(Spanned<String>, Metadata)>,
-    /// How values become records.
+    /// How message values become records.
     pub(crate) lines: Lines,
 }
 
-/// Which topics.
+/// The topics of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum KafkaTopics {
-    /// These.
+    /// These topics.
     Named(Vec<Spanned<String>>),
-    /// All whose whole name matches.
+    /// All topics whose full name matches.
     Pattern(Spanned<String>),
 }
 
 impl KafkaTopics {
-    /// In words.
+    /// A description of the topics.
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Named(names) => names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "),
@@ -101,7 +101,7 @@ impl KafkaTopics {
     fn topics(&self) -> Topics {
         match self {
             Self::Named(names) => Topics::Named(names.iter().map(|name| name.value.clone()).collect()),
-            // It has been compiled once before.
+            // The reader of the job file has already compiled it.
             Self::Pattern(pattern) => Topics::matching(&pattern.value).unwrap_or(Topics::Named(Vec::new())),
         }
     }
@@ -192,7 +192,7 @@ pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn S
     }))
 }
 
-/// Why a source that begins and ends there can have nothing to read, if that is known before it is run.
+/// Explains why a source with these bounds has nothing to read, if that is known before the job runs.
 fn ends_before(start: &Start, stop: &Stop, now: Timestamp) -> Option<String> {
     let shown = |ms: i64| Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string());
     match (start, stop) {
