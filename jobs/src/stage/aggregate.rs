@@ -1,4 +1,4 @@
-//! `aggregate`: what the records of each key come to, in windows or running.
+//! `aggregate`: aggregates over the records of each key, per window or running.
 
 use std::sync::Arc;
 
@@ -38,25 +38,25 @@ static AGGREGATE: Table = Table {
     ],
 };
 
-/// `aggregate`, with the windows it is over.
+/// `aggregate`, with the windows it applies to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregation {
-    /// The aggregates in order; empty only after a problem.
+    /// The aggregates, in order. Empty only after a problem.
     pub aggregates: Vec<Aggregate>,
-    /// The windows; without them one output per record.
+    /// The windows. Without them, each record emits an updated result.
     pub window: Option<Window>,
-    /// Does the stream ask for windows, whether they could be read or not?
+    /// Whether the stream asks for windows, even if they can't be read.
     pub windowed: bool,
 }
 
 /// A named aggregate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
-    /// The field it becomes.
+    /// The field that holds the result.
     pub name: Spanned<String>,
     /// The call: `sum(amount)`.
     pub call: Spanned<String>,
-    /// Which records it is over.
+    /// A condition on the records to aggregate.
     pub filter: Option<Spanned<String>>,
 }
 
@@ -120,7 +120,7 @@ impl Stage for Aggregation {
             let identity = window.identity(&head.name.value, (0..keys).collect());
             Some(Updates::new(&head.name.value, window.fires_again()?, identity, bounds))
         });
-        // What is wrong with a window that could not be read has been told.
+        // The problems of a window that can't be read have already been reported.
         let unread = self.windowed && self.window.is_none();
         let timing = if unread { Timing::Timed } else { windows.timing(head, &input.timing) };
         let settled = input.order.is_settled(&slots);
@@ -148,7 +148,7 @@ impl Stage for Aggregation {
 }
 
 impl Aggregation {
-    /// Compiles the aggregates, and adds their fields to `schema`.
+    /// Compiles the aggregates and adds their fields to `schema`.
     fn compile(&self, input: &Known, schema: &mut Schema, problems: &mut Vec<crate::text::Problem>) -> Vec<Compiled> {
         let mut compiled = Vec::new();
         for aggregate in &self.aggregates {
@@ -164,7 +164,7 @@ impl Aggregation {
                     compiled.push(one);
                 }
                 Err(found) => {
-                    // So that what is over the output doesn't complain once more.
+                    // Add the field anyway, so that expressions over the output don't report it again.
                     schema.add(name.value.clone(), Type::Any);
                     problems.extend(found);
                 }
@@ -174,18 +174,18 @@ impl Aggregation {
     }
 }
 
-/// An `aggregate`, compiled.
+/// A planned `aggregate`.
 struct PlannedAggregation {
-    /// Computes the keys that are expressions.
+    /// Computes the parts of the key that are expressions.
     keys: Pipeline,
     key: KeySlots,
     windows: Windows,
-    /// Do the records of a key come in an order of their own?
+    /// Whether the records of a key come in the same order in every run.
     settled: bool,
     aggregates: Arc<[Compiled]>,
-    /// What each keeps, by the names of the aggregates.
+    /// For each aggregate, its name and what its accumulator holds.
     kept: Vec<Field>,
-    /// What it does, in words.
+    /// A description for explaining the plan.
     words: String,
 }
 

@@ -1,4 +1,4 @@
-//! How the operators of a stage are put into a dataflow, as every worker does it.
+//! Adds the operators of a stage to a dataflow. Every worker does this.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::relation::failures::{Failures, OnError};
 use crate::relation::pipeline::Pipeline;
 use crate::relation::union::PlannedInput;
 
-/// The kinds of the operators between those that keep state.
+/// The kinds of the stateless operators.
 pub(crate) mod kinds {
     use tidegate_runtime::Kind;
 
@@ -23,69 +23,69 @@ pub(crate) mod kinds {
     pub(crate) const TIMEOUTS: Kind = Kind::new("timeouts");
 }
 
-/// A stream of rows that is being built.
+/// A stream of rows under construction.
 pub(crate) type Rows<'s> = Stream<'s, Row>;
 
-/// A stage, ready to be built.
+/// A planned stage that can be built.
 pub(crate) trait Work: Send + Sync {
-    /// Its operators, behind `input`. They are named after the stream.
+    /// Builds its operators after `input`. They are named after the stream.
     fn build<'s>(&self, site: &Site<'_, 's>, input: Rows<'s>) -> Built<'s>;
 }
 
-/// What the operators of a stage give.
+/// The outputs of a stage's operators.
 pub(crate) struct Built<'s> {
-    /// The stream itself, behind `where`, `select` and `flat_map`.
+    /// The stream itself, after `where`, `select` and `flat_map`.
     pub(crate) out: Rows<'s>,
     /// Its late records.
     pub(crate) late: Option<Rows<'s>>,
-    /// The partial results that ran out of time.
+    /// The partial results that timed out.
     pub(crate) timeouts: Option<Rows<'s>>,
 }
 
 impl<'s> Built<'s> {
-    /// These rows, and nothing on the side.
+    /// Only these rows.
     pub(crate) fn only(out: Rows<'s>) -> Self {
         Self { out, late: None, timeouts: None }
     }
 
-    /// These rows, and late ones.
+    /// These rows and late ones.
     pub(crate) fn with_late(out: Rows<'s>, late: Rows<'s>) -> Self {
         Self { out, late: Some(late), timeouts: None }
     }
 }
 
-/// Where a stage is built.
+/// The context in which a stage is built.
 pub(crate) struct Site<'b, 's> {
-    /// The stream.
+    /// The stream's name.
     pub(crate) name: &'b str,
-    /// The rows that come in.
+    /// The schema of the input rows.
     pub(crate) input: &'b Schema,
-    /// What follows the stage.
+    /// The steps after the stage.
     pub(crate) pipeline: &'b Pipeline,
-    /// What that is over.
+    /// The schema of the rows that they are applied to.
     pub(crate) pipeline_schema: &'b Schema,
-    /// What an error in an expression does.
+    /// What a failing expression does.
     pub(crate) on_error: OnError,
-    /// The name of the stream of partial results that ran out of time, if there is one.
+    /// The name of the stream of timed-out partial results, if there is one.
     pub(crate) timeouts_to: Option<&'b str>,
-    /// How long running aggregates keep a key that is not written.
+    /// How long running aggregates keep a key that is not updated.
     pub(crate) ttl: Option<Ttl>,
-    /// The streams built before.
+    /// The streams built so far.
     pub(crate) streams: &'b HashMap<&'b str, Rows<'s>>,
 }
 
 impl<'s> Site<'_, 's> {
-    /// The policy for rows of the input.
+    /// The failure policy for rows of the input.
     pub(crate) fn failures(&self) -> Failures {
         self.failures_over(self.input)
     }
 
-    /// The policy for rows of this schema.
+    /// The failure policy for rows of this schema.
     pub(crate) fn failures_over(&self, schema: &Schema) -> Failures {
         Failures::new(self.name, schema, self.on_error)
     }
 
-    /// The input with the values of keys that are expressions behind it.
+    /// The input rows with the values of computed keys appended.
     pub(crate) fn with_keys(&self, input: Rows<'s>, keys: &Pipeline) -> Rows<'s> {
         if keys.is_empty() { input } else { through(input, &format!("{}/key", self.name), keys, self.failures()) }
     }
@@ -99,7 +99,7 @@ impl<'s> Site<'_, 's> {
         late.map(&format!("{}/late", self.name), move |row: Row| row.0.into_iter().take(width).collect())
     }
 
-    /// Turns results into rows and takes them through what follows the stage; those that `row` has nothing for are left out.
+    /// Turns results into rows and runs them through the steps after the stage. Results for which `row` returns `None` are dropped.
     pub(crate) fn emitted<R: Clone + 'static>(&self, results: Stream<'s, R>, row: impl Fn(R) -> Option<Row> + 'static) -> Rows<'s> {
         let pipeline = self.pipeline.clone();
         let spec = OperatorSpec::new(kinds::ROWS);
@@ -117,7 +117,7 @@ impl<'s> Site<'_, 's> {
     }
 }
 
-/// Turns records one by one; those that `f` has nothing for are filtered.
+/// Maps records with `f`. Those for which it returns `None` are counted as filtered.
 pub(crate) fn filtered<A, B>(
     f: impl Fn(A) -> Option<B>,
     metrics: Arc<OperatorMetrics>,
@@ -130,7 +130,7 @@ pub(crate) fn filtered<A, B>(
     }
 }
 
-/// Rows through a pipeline, as one operator.
+/// Runs rows through a pipeline, as one operator.
 pub(crate) fn through<'s>(rows: Rows<'s>, name: &str, pipeline: &Pipeline, mut failures: Failures) -> Rows<'s> {
     let pipeline = pipeline.clone();
     let spec = OperatorSpec::new(kinds::ROWS).labelled(pipeline.to_string());
@@ -141,7 +141,7 @@ pub(crate) fn through<'s>(rows: Rows<'s>, name: &str, pipeline: &Pipeline, mut f
     }))
 }
 
-/// The union of a node's inputs, each laid out as the node expects it.
+/// The union of a node's inputs, each in the layout that the node expects.
 pub(crate) fn gather<'s>(inputs: &[PlannedInput], name: &str, schema: &Schema, streams: &HashMap<&str, Rows<'s>>) -> Rows<'s> {
     let gathered = inputs.iter().filter_map(|input| {
         let rows = streams.get(input.name.as_str())?.clone();
@@ -153,11 +153,11 @@ pub(crate) fn gather<'s>(inputs: &[PlannedInput], name: &str, schema: &Schema, s
             }
         })
     });
-    // The planner has looked every name up, and a node has at least one input.
+    // The planner has resolved every name, and a node has at least one input.
     gathered.reduce(Stream::union).expect("a planned node has inputs")
 }
 
-/// The bound of a window or a match: an instant, or beyond the year 9999 the bare number.
+/// The bound of a window or a match: a timestamp, or the bare number if it is beyond the year 9999.
 pub(crate) fn bound(ms: i64) -> Value {
     match Value::timestamp_ms(ms) {
         Value::Null => Value::Int(ms),

@@ -1,4 +1,4 @@
-//! `dedupe`: one record of each key within a span of time.
+//! `dedupe`: one record per key within a span of time.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -38,11 +38,11 @@ static DEDUPE: Table = Table {
 /// `dedupe`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dedupe {
-    /// Where the key `dedupe` stands.
+    /// The span of the key `dedupe`.
     pub place: Spanned<()>,
-    /// The last record and not the first.
+    /// Whether the last record is kept instead of the first.
     pub last: bool,
-    /// How long a key stays known, from the record on that made it so; above zero.
+    /// How long a key stays known after its first record; above zero.
     pub ttl: SignedDuration,
 }
 
@@ -63,7 +63,7 @@ impl Stage for Dedupe {
         Vec::new()
     }
 
-    /// Its rows are those of the input.
+    /// Emits rows of the input unchanged.
     fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
         let (head, input) = (scope.head, scope.input);
         let mut problems = Vec::new();
@@ -77,9 +77,9 @@ impl Stage for Dedupe {
         }
         let keep = if self.last { Keep::Last } else { Keep::First };
         let fixed = input.updates.as_ref().map(|updates| updates.fixed().collect());
-        // A result that comes again lies in the span of the former one, unless its key is another then.
+        // An updated result falls into the span of the former one, unless its key has changed.
         let again = input.updates.as_ref().filter(|updates| !head.key.iter().all(|key| updates.settle(&key.value, &input.schema)));
-        // The first one, too, waits where the order of arrival means nothing.
+        // If the order of arrival means nothing, even the first record has to wait.
         let waits = keep == Keep::Last || !key.settled;
         let basis = keyed::basis(head, &input.schema, waits.then(|| keyed::rows(head, &input.schema)), None);
         let out = Known { updates: again.cloned(), order: key.order(), ..input.clone() };
@@ -89,17 +89,17 @@ impl Stage for Dedupe {
     }
 }
 
-/// A `dedupe`, compiled.
+/// A planned `dedupe`.
 struct PlannedDedupe {
     key: PlannedKey,
     keep: Keep,
     ttl: Duration,
-    /// The values that order rows of one time, if not all of them do: of results that come again, what is the same in each.
+    /// Set if the input has updated results: the slots that are the same in every update. Only these order rows of the same time.
     fixed: Option<Arc<[usize]>>,
 }
 
 impl PlannedDedupe {
-    /// The order of rows of one time, if they come in none of their own.
+    /// How to order rows of the same time, if they don't come in the same order in every run.
     fn ties(&self) -> Option<Ties<Row>> {
         match &self.fixed {
             _ if self.key.settled => None,

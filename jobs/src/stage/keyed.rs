@@ -1,4 +1,4 @@
-//! Stages by the key of their stream.
+//! Stages that group records by the key of their stream.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::relation::known::{Known, Order};
 use crate::relation::pipeline::{self, Pipeline};
 use crate::text::Problem;
 
-/// The slots of the key, and the expressions whose values are put behind the row for it; adds its fields to what the stream gives.
+/// The slots of the key, and the expressions to append to the row for it. Also adds the key's fields to `schema`.
 pub(crate) fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Vec<Expr>) {
     let (mut slots, mut computed) = (Vec::new(), Vec::new());
     for (i, key) in head.key.iter().enumerate() {
@@ -34,7 +34,7 @@ pub(crate) fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems
             schema.add(name, expr.ty().clone());
             computed.push(expr);
         } else {
-            // What was meant is there for `where` and `select`, as is what was written: so that one mistake is told once.
+            // Add both the suggested name and the written one for `where` and `select`, so that one mistake is reported once.
             let meant = problems[known..].iter().filter_map(|problem| problem.nearest.clone());
             meant.chain([name.to_owned()]).for_each(|name| _ = schema.add(name, Type::Any));
         }
@@ -42,16 +42,16 @@ pub(crate) fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems
     (slots, computed)
 }
 
-/// The key of a stream whose rows go on as they are.
+/// The key of a stage that emits rows of its input.
 #[derive(Clone)]
 pub(crate) struct PlannedKey {
-    /// Computes the keys that are expressions.
+    /// Computes the parts of the key that are expressions.
     pub(crate) keys: Pipeline,
     pub(crate) key: KeySlots,
-    /// The fields of a row, without those.
+    /// The number of fields in a row, without the computed keys.
     pub(crate) width: usize,
     slots: Vec<usize>,
-    /// Do the rows of a key come in an order of their own?
+    /// Whether the rows of a key come in the same order in every run.
     pub(crate) settled: bool,
 }
 
@@ -63,23 +63,23 @@ impl PlannedKey {
         Self { keys: pipeline::append(computed), key, width: input.schema.width(), slots, settled }
     }
 
-    /// Where the values of the key stand in a row, if all of them do.
+    /// The slots of the key in a row, if none of its parts is computed.
     pub(crate) fn fields(&self) -> Option<Vec<usize>> {
         self.slots.iter().all(|slot| *slot < self.width).then(|| self.slots.clone())
     }
 
-    /// Behind an operator by this key that keeps the order of its rows.
+    /// The order after an operator with this key that keeps the order of its rows.
     pub(crate) fn order(&self) -> Order {
         Order::behind(self.fields().map(|slots| slots.into_iter().collect()))
     }
 }
 
-/// Rows in the order of their values.
+/// Orders rows by their values.
 pub(crate) fn by_value() -> Ties<Row> {
     Box::new(Row::strict_cmp)
 }
 
-/// What tells results that come again from others of their time.
+/// Distinguishes an updated result from others of the same time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Identity(Row);
 
@@ -107,29 +107,29 @@ impl Ord for Identity {
     }
 }
 
-/// What state by the key rests on; `records` are the fields of the rows in it, if it holds any.
+/// The basis of state kept by the stream's key. `records` are the fields of the rows in the state, if it holds any.
 pub(crate) fn basis(head: &Head, input: &Schema, records: Option<Vec<Field>>, form: Option<String>) -> Basis {
     let key = head.key.iter().map(|key| Field::new(key.value.trim(), type_of(&key.value, input))).collect();
     Basis { key: Some(key), records, form, reads: None }
 }
 
-/// The fields of rows with the values of keys that are expressions behind them.
+/// The fields of input rows with the computed keys appended.
 pub(crate) fn rows(head: &Head, input: &Schema) -> Vec<Field> {
     let keys = head.key.iter().filter(|key| input.slot(&key.value).is_none());
     fields(input).chain(keys.map(|key| Field::new(key.value.trim(), type_of(&key.value, input)))).collect()
 }
 
-/// The fields of rows.
+/// The fields of a schema, as a basis describes them.
 pub(crate) fn fields(schema: &Schema) -> impl Iterator<Item = Field> {
     schema.fields().map(|(_, own)| field(own))
 }
 
-/// A field of rows.
+/// A field of a schema, as a basis describes it.
 pub(crate) fn field(field: &tidegate_rows::Field) -> Field {
     Field::new(field.name.clone(), field.ty.to_string())
 }
 
-/// The type of a field or an expression. What can't be compiled has been told.
+/// The type of a field or expression, or `any` if it can't be compiled, which has already been reported.
 pub(crate) fn type_of(text: &str, schema: &Schema) -> String {
     match schema.named(text) {
         Some(field) => field.ty.to_string(),

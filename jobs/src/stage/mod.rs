@@ -1,7 +1,7 @@
 //! Stages: what a stream does with its records before `where`.
 //!
-//! A kind of stage is a file, or a folder: it knows its keys, reads them, names what it says of its input, plans and builds itself. To add one,
-//! write the file and name it below; [`kind`] is the contract.
+//! A kind of stage is a file or a folder: it knows its keys, reads them, names the fields it uses, plans itself and builds itself. To add one,
+//! write the file and list it below. [`kind`] is the contract.
 
 mod build;
 mod keyed;
@@ -33,14 +33,14 @@ macro_rules! stages {
         }
 
         impl Stage {
-            /// What is common to all kinds.
+            /// The interface common to all kinds.
             pub(crate) fn get(&self) -> &dyn kind::Stage {
                 match self {
                     $(Self::$kind(stage) => stage,)*
                 }
             }
 
-            /// Reads the stage that stands under the key of this kind.
+            /// Reads the stage under the key of this kind.
             pub(crate) fn read(kind: &Kind, reader: &mut Reader, node: &Node, at: &Span, around: &Around<'_>) -> Option<Read<Self>> {
                 match kind.key.name {
                     $(name if name == $module::KIND.key.name => {
@@ -51,7 +51,7 @@ macro_rules! stages {
             }
         }
 
-        /// The kinds there are.
+        /// All kinds of stages.
         pub(crate) static KINDS: [&Kind; [$(stringify!($kind)),*].len()] = [$(&$module::KIND),*];
 
         static KEYS: [Key; KINDS.len()] = [$($module::KIND.key),*];
@@ -67,10 +67,10 @@ stages! {
     aggregate: Aggregation,
 }
 
-/// The keys of a stream that ask for a stage.
+/// The keys of a stream that select a stage.
 pub(crate) static STAGE: Table = Table { name: "stream", title: "A stream", keys: &KEYS };
 
-/// The keys of all stages, and of the windows they may be over.
+/// The keys of all stages and of the windows they can use.
 pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
     let own = KINDS.iter().flat_map(|kind| kind.tables.iter().copied());
     std::iter::once(&STAGE).chain(window::TABLES).chain(own)

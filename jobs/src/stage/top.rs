@@ -1,4 +1,4 @@
-//! `top`: the greatest records of each key, in all or per window.
+//! `top`: the greatest records of each key, overall or per window.
 
 use std::cmp::Ordering;
 
@@ -46,11 +46,11 @@ static TOP: Table = Table {
 /// `top`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Top {
-    /// How many, above zero.
+    /// How many to keep; above zero.
     pub n: Spanned<u64>,
-    /// What they are measured by.
+    /// The expression to rank them by.
     pub by: Spanned<String>,
-    /// The windows it is over; without it each record that changes the ranks gives its own.
+    /// The windows. Without them, each record that changes the ranking is emitted.
     pub window: Option<Window>,
 }
 
@@ -74,7 +74,7 @@ impl Stage for Top {
         names
     }
 
-    /// Its rows are those of the input, with the rank and the window's bounds.
+    /// Emits rows of the input with the rank and the bounds of the window added.
     fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
         let (head, input) = (scope.head, scope.input);
         let mut problems = Vec::new();
@@ -94,7 +94,7 @@ impl Stage for Top {
         let updates = windows.planned.as_ref().and_then(|window| {
             let again = window.fires_again()?;
             let missing = || "its key is an expression and stands in no field".to_owned();
-            // A place in the ranks is taken by another row, and never given up.
+            // A row may lose its rank to another row, but no rank becomes vacant.
             let rank = input.schema.width();
             let identity = key.fields().ok_or_else(missing).and_then(|slots| window.identity(&head.name.value, slots));
             let identity = identity.and_then(|slots| match windows.evicts() {
@@ -116,7 +116,7 @@ impl Stage for Top {
     }
 }
 
-/// A `top`, compiled.
+/// A planned `top`.
 struct PlannedTop {
     key: PlannedKey,
     windows: Windows,
@@ -125,7 +125,7 @@ struct PlannedTop {
 }
 
 impl PlannedTop {
-    /// What a row is measured by; a row on which the expression fails, or gives null, has no measure.
+    /// The value that a row is ranked by. If the expression fails or is null, the row has none.
     fn measure(&self, mut failures: Failures) -> impl FnMut(&Row) -> Result<Option<Measure>, Error> + use<> {
         let by = self.by.clone();
         move |row| {
@@ -177,7 +177,7 @@ impl Work for PlannedTop {
     }
 }
 
-/// A value, in the order in which values of all types stand.
+/// A value with an order across all types.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measure(Value);
 

@@ -1,4 +1,4 @@
-//! `join`: pairs the records of a stream with those of another.
+//! `join`: pairs the records of two streams.
 
 mod plan;
 
@@ -49,26 +49,26 @@ static JOIN: Table = Table {
 /// `join`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Join {
-    /// Where the key `join` stands.
+    /// The span of the key `join`.
     pub place: Spanned<()>,
-    /// The other stream: the right side.
+    /// The right stream. The left one is the input.
     pub with: Spanned<String>,
-    /// What must be equal; the stream's `key` if empty.
+    /// What must be equal. If empty, the stream's `key` must be.
     pub on: Vec<Equality>,
-    /// How near in time or in which windows.
+    /// How close in time partners must be, or in which windows.
     pub near: Near,
-    /// What becomes of records without a partner.
+    /// What happens to records without a partner.
     pub kind: JoinKind,
 }
 
-/// Two expressions that must be equal.
+/// Two expressions whose values must be equal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Equality {
-    /// `a.id == b.id`.
+    /// The whole text: `a.id == b.id`.
     pub text: Spanned<String>,
-    /// Where the expression over the left side stands in it: `id`.
+    /// Where the left side's expression is in it: `id`.
     pub left: Range<usize>,
-    /// Where that over the right side does.
+    /// Where the right side's expression is in it.
     pub right: Range<usize>,
 }
 
@@ -76,25 +76,25 @@ pub struct Equality {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "one for each join of a file")]
 pub enum Near {
-    /// Those of the right from so long to so long after the left, both included; negative: before it.
+    /// Right records from the first to the second duration after the left one, inclusive. Negative durations are before it.
     Within(SignedDuration, SignedDuration),
-    /// Those in the same window.
+    /// Records in the same window.
     Window(Window),
-    /// The one of the right that was valid at the time of the left; one for which the expression is true ends the validity of those before.
+    /// The right version that was valid at the time of the left record. A right record for which the expression is true ends the versions before it.
     Temporal(Option<Spanned<String>>),
 }
 
-/// What becomes of records without a partner.
+/// What happens to records without a partner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JoinKind {
     /// They are dropped.
     #[default]
     Inner,
-    /// Those of the left stay.
+    /// Those of the left are kept.
     Left,
-    /// Those of the right stay.
+    /// Those of the right are kept.
     Right,
-    /// Both stay.
+    /// Those of both sides are kept.
     Full,
 }
 
@@ -144,7 +144,7 @@ impl Stage for Join {
 }
 
 impl Join {
-    /// The names that its key says of the left side.
+    /// The names that its key uses of the left side.
     fn of_left(&self, head: &Head) -> Vec<String> {
         let on = self.on.iter().flat_map(|on| identifiers(on.left_text()));
         let key = head.key.iter().filter(|_| self.on.is_empty()).flat_map(|key| identifiers(&key.value));
@@ -153,12 +153,12 @@ impl Join {
 }
 
 impl Equality {
-    /// The expression over the left side.
+    /// The left side's expression.
     fn left_text(&self) -> &str {
         self.text.value.get(self.left.clone()).unwrap_or_default()
     }
 
-    /// The expression over the right side.
+    /// The right side's expression.
     fn right_text(&self) -> &str {
         self.text.value.get(self.right.clone()).unwrap_or_default()
     }
@@ -189,7 +189,7 @@ fn read_near(reader: &mut Reader, fields: &Fields<'_>, at: &Span, place: &str) -
     }
 }
 
-/// `[-5m, 10m]`, or `5m` for both directions.
+/// Reads `[-5m, 10m]`, or `5m` for both directions.
 fn read_within(reader: &mut Reader, node: &Node) -> Option<Near> {
     if !matches!(node.value, Value::List(_)) {
         let distance = reader.span(node)?.value;
@@ -205,7 +205,7 @@ fn read_within(reader: &mut Reader, node: &Node) -> Option<Near> {
     Some(Near::Within(low, high))
 }
 
-/// One side names the left stream and the other the right one, by their names or as `a` and `b`.
+/// Reads an equality. One side refers to the left stream and the other to the right one, by name or as `a` and `b`.
 fn read_equality(reader: &mut Reader, text: Spanned<String>, left: &[&str], right: &str) -> Option<Equality> {
     let wrong = |reader: &mut Reader, text: &Spanned<String>| {
         let of_left = left.first().copied().unwrap_or("a");

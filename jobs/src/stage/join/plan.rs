@@ -1,4 +1,4 @@
-//! Joins: rows of two streams made one.
+//! Plans joins of the rows of two streams.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,29 +27,29 @@ use crate::stage::window::{self, Clock, PlannedShape, PlannedWindow};
 use crate::text::Problem;
 use crate::yaml::millis;
 
-/// A join, compiled.
+/// A planned join.
 #[derive(Clone)]
 struct PlannedJoin {
     left: JoinSide,
     right: JoinSide,
-    /// The rows of the other stream.
+    /// The other stream.
     with: PlannedInput,
     with_schema: Schema,
     near: PlannedNear,
     kind: JoinType,
-    /// What comes out, late rows included.
+    /// The schema of the output, including late rows.
     schema: Schema,
-    /// Makes it of the fields of both sides, if it is not those as they are.
+    /// Arranges the output from the fields of both sides, if they don't already have its layout.
     arranged: Option<Arrangement>,
 }
 
-/// The key of one side.
+/// One side of a join.
 #[derive(Clone)]
 struct JoinSide {
-    /// Computes the keys that are expressions.
+    /// Computes the parts of the key that are expressions.
     keys: Pipeline,
     key: KeySlots,
-    /// Stands for a row if there is none.
+    /// Stands in for a missing row.
     blank: Row,
 }
 
@@ -61,7 +61,8 @@ enum PlannedNear {
         clock: Clock,
         lateness: Duration,
     },
-    /// `deleted`: the slot behind the rows of the right that says which end a version; `settled`: do versions of a key come in an order of their own?
+    /// `deleted` is the slot of the condition by which a right row ends the versions before it. `settled` says whether the versions
+    /// of a key come in the same order in every run.
     Temporal {
         deleted: Option<usize>,
         settled: bool,
@@ -84,7 +85,7 @@ pub(super) fn plan(join: &Join, scope: &mut Scope<'_>) -> Result<Option<Planned>
     Ok(Some(Planned { base, out, origin, work: Arc::new(planned), basis: Some(basis), late: Some(late), timeouts: None }))
 }
 
-/// What the state of a join rests on.
+/// The basis of a join's state.
 fn basis(head: &Head, join: &Join, left: &Schema, right: &Schema) -> Basis {
     let pair = |equality: &super::Equality| {
         let (l, r) = (equality.left_text(), equality.right_text());
@@ -103,7 +104,7 @@ fn basis(head: &Head, join: &Join, left: &Schema, right: &Schema) -> Basis {
     Basis { key: Some(key), records: Some(fields(left).chain(of_right).collect()), form, reads: None }
 }
 
-/// Compiles a join, and tells what is known of its rows as they are handed on; `stated` are fields that the left is said to have.
+/// Compiles a join. Also returns what is known of its output. `stated` tells which fields the job says the left has.
 fn compile(
     head: &Head,
     join: &Join,
@@ -157,7 +158,7 @@ fn compile(
         JoinKind::Right => JoinType::Right,
         JoinKind::Full => JoinType::Full,
     };
-    // In a full join neither side always has the key.
+    // In a full join, the row of either side may be missing and with it the key.
     let either: Vec<(usize, usize)> = match kind {
         JoinType::Full => of_left.iter().zip(&of_right).filter_map(|(l, r)| l.as_slot().zip(r.as_slot())).collect(),
         JoinType::Inner | JoinType::Left | JoinType::Right => Vec::new(),
@@ -216,7 +217,8 @@ enum Side {
 }
 
 impl JoinSide {
-    /// The side with these keys, `forms` of which tells where equal values have more than one form; and the slot of what else is put behind its rows.
+    /// A side with these keys. `forms` says for each whether equal values can have more than one form. `more` is appended to the
+    /// rows after the computed keys; its slot is returned too.
     fn new(keys: Vec<Expr>, forms: &[bool], more: Option<Expr>, schema: &Schema) -> (Self, Option<usize>) {
         let (mut slots, mut computed) = (Vec::new(), Vec::new());
         for key in keys {
@@ -230,13 +232,13 @@ impl JoinSide {
         (Self { keys: pipeline::append(computed), key: KeySlots::new(&slots, forms), blank: schema.blank() }, behind)
     }
 
-    /// The fields of a row, or those that stand for it.
+    /// The values of a row, or of its stand-in.
     fn fields<'a>(&'a self, row: Option<&'a Row>) -> impl Iterator<Item = Value> + use<'a> {
         let row = row.unwrap_or(&self.blank);
         (0..self.blank.0.len()).map(|slot| row.copy(slot))
     }
 
-    /// The rows by their keys. One with a null in it is equal to no other: `side` keeps it apart from those of the other side.
+    /// The rows by key. A key with a null in it equals no other key, so `side` is added to keep the two sides apart.
     fn keyed<'s>(&self, rows: Stream<'s, Row>, side: Side) -> KeyedStream<'s, Row, impl Fn(&Row) -> RowKey + Clone + 'static> {
         let key = self.key.clone();
         rows.key_by(move |row: &Row| {
@@ -265,7 +267,7 @@ impl Work for PlannedJoin {
 }
 
 impl PlannedJoin {
-    /// The rows of both sides, which are still to be arranged, and the late rows of each, with nulls for the other.
+    /// The joined rows, not yet arranged, and the late rows of each side, with nulls in place of the other.
     fn join<'s>(&self, name: &str, left: Stream<'s, Row>, right: Stream<'s, Row>) -> (Stream<'s, Row>, Stream<'s, Row>) {
         let both = self.left.keyed(left, Side::Left).join(name, self.right.keyed(right, Side::Right));
         let sides = (self.left.clone(), self.right.clone());

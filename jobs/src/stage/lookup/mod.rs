@@ -1,4 +1,4 @@
-//! `lookup`: joins each record with what a table says of it at that moment.
+//! `lookup`: joins each record with a row of a table, as it is at that moment.
 
 mod plan;
 
@@ -38,17 +38,17 @@ static LOOKUP: Table = Table {
 /// `lookup`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lookup {
-    /// Where the key `lookup` stands.
+    /// The span of the key `lookup`.
     pub place: Spanned<()>,
     /// The table.
     pub table: Spanned<String>,
-    /// Fields of the table, or parameters of its URL, and the expressions they are equal to; at least one.
+    /// Fields of the table, or parameters of its URL, with the expressions they must be equal to; at least one.
     pub on: Vec<(Spanned<String>, Spanned<String>)>,
-    /// Whether a record without a row stays.
+    /// Whether a record without a matching row is kept.
     pub left: bool,
-    /// Whether records may overtake each other.
+    /// Whether records may overtake one another.
     pub unordered: bool,
-    /// How many records may wait for an answer; above zero.
+    /// The maximum number of records waiting for an answer; above zero.
     pub capacity: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Lookups: rows joined with what a table says of them at that moment.
+//! Plans lookups: rows joined with the rows of a table.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::stage::build::{Built, Rows, Site, Work};
 use crate::stage::kind::{Planned, Refused, Scope};
 use crate::text::Problem;
 
-/// A lookup, compiled.
+/// A planned lookup.
 #[derive(Clone)]
 struct PlannedLookup {
-    /// Computes the keys that are expressions.
+    /// Computes the parts of the key that are expressions.
     keys: Pipeline,
-    /// The slots of the key; of which can equal values have more than one form?
+    /// The slots of the key, and for each whether equal values can have more than one form.
     key: Arc<[(usize, bool)]>,
-    /// The fields of a row, without those.
+    /// The number of fields in a row, without the computed keys.
     width: usize,
     table: Arc<NamedTable>,
-    /// The fields of a row of the table.
+    /// The number of fields in a row of the table.
     table_width: usize,
     unmatched: Unmatched,
     options: AsyncOptions,
 }
 
-/// Plans a lookup: its rows are those of the input with the fields of the table.
+/// Plans a lookup. Its output has the fields of the input and those of the table.
 pub(super) fn plan(lookup: &Lookup, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
     let input = scope.input;
     let Some(table) = scope.tables.iter().find(|table| table.name.value == lookup.table.value) else { return Ok(None) };
@@ -120,7 +120,7 @@ impl Work for PlannedLookup {
     }
 }
 
-/// A table of whatever kind, under the name it has in the job.
+/// A table under its name in the job.
 struct NamedTable {
     name: String,
     table: Box<dyn LookupTable<Row, Row = Row>>,

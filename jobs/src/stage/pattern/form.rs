@@ -1,4 +1,4 @@
-//! The shape of a pattern: its steps, with whatever stands for their conditions.
+//! The shape of a pattern: its steps, with conditions of any type.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tidegate_cep::{Pattern as Shape, Step};
 use super::Pattern;
 use crate::text::Spanned;
 
-/// The names of the steps that take events, in the order they are written.
+/// The names of the steps that take events, in the order of the file.
 pub(super) fn taking<C>(steps: &[Step<C>]) -> Vec<Arc<str>> {
     let mut names = Vec::new();
     for step in steps {
@@ -22,7 +22,7 @@ pub(super) fn taking<C>(steps: &[Step<C>]) -> Vec<Arc<str>> {
     names
 }
 
-/// The conditions of a pattern as they are written.
+/// The texts of a pattern's conditions.
 pub(super) fn texts(pattern: &Pattern) -> Vec<String> {
     let mut texts = Vec::new();
     with(&pattern.shape, &mut |text: &Spanned<String>| {
@@ -32,7 +32,7 @@ pub(super) fn texts(pattern: &Pattern) -> Vec<String> {
     texts
 }
 
-/// The same pattern with other conditions.
+/// The same pattern with its conditions mapped by `f`.
 pub(super) fn with<A, B>(pattern: &Shape<A>, f: &mut dyn FnMut(&A) -> Option<B>) -> Shape<B> {
     let mut made = Shape::new(steps_with(&pattern.steps, f));
     made.within = pattern.within;
@@ -69,7 +69,7 @@ fn steps_with<A, B>(steps: &[Step<A>], f: &mut dyn FnMut(&A) -> Option<B>) -> Ve
     made
 }
 
-/// The steps of a pattern, without their conditions: partial matches are in one of them.
+/// A description of a pattern's steps without their conditions. The state depends on it: a partial match is at one of these steps.
 pub(super) fn form(pattern: &Shape<Spanned<String>>) -> String {
     fn steps<C>(of: &[Step<C>]) -> String {
         of.iter().map(step).collect::<Vec<_>>().join(", ")

@@ -1,6 +1,6 @@
-//! Patterns: what a stream looks for in the events of a key.
+//! `pattern`: what a stream looks for in the events of a key.
 //!
-//! The shape is that of `tidegate-cep`, with texts for conditions. What no pattern can mean is found here, at the key it is about.
+//! The shape is that of `tidegate-cep`, with texts for conditions. Patterns that can't mean anything are reported here, at the offending key.
 
 mod form;
 mod keys;
@@ -30,17 +30,17 @@ pub(crate) static KIND: Kind = Kind {
 /// `pattern`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern {
-    /// Where the key `pattern` stands.
+    /// The span of the key `pattern`.
     pub place: Spanned<()>,
-    /// What is looked for; a pattern that means something, if it is `sound`.
+    /// The pattern to look for. It is valid if `sound`.
     pub shape: PatternShape<Spanned<String>>,
-    /// Is nothing wrong with it but for expressions?
+    /// Whether nothing is wrong with it, apart from its expressions.
     pub sound: bool,
-    /// The field that orders events of one time.
+    /// The field that orders events of the same time.
     pub tie_break: Option<Spanned<String>>,
-    /// Are events taken as they come, at the time of the wall clock?
+    /// Whether events are taken as they arrive, at wall-clock time.
     pub processing_time: bool,
-    /// How much memory the partial matches of a key may take.
+    /// How much memory the partial matches of a key may take, and what happens beyond that.
     pub limit: Limit,
 }
 
@@ -59,7 +59,7 @@ const TIMES_OF: [(&str, bool); 2] = [("event", false), ("processing", true)];
 const OVERFLOWS: [(&str, Overflow); 3] =
     [("drop_oldest", Overflow::DropOldest), ("drop_newest", Overflow::DropNewest), ("fail", Overflow::Fail)];
 
-/// The forms of `after_match` that are one word.
+/// The forms of `after_match` that are a single word.
 #[derive(Clone, Copy)]
 enum Word {
     No,
@@ -67,18 +67,18 @@ enum Word {
     Past,
 }
 
-/// The most steps' repetitions can be asked for; what is too many for a pattern it says itself.
+/// The highest number of repetitions that is read. The pattern itself reports a number that is too high for it.
 const MOST: u64 = u32::MAX as u64;
 
-/// Where the parts of a pattern stand, to tell what is wrong with them.
+/// Where the parts of a pattern are, for reporting problems.
 struct Places {
     pattern: Span,
     within: Option<Span>,
-    /// What `after_match` skips to.
+    /// The step that `after_match` skips to.
     target: Option<Span>,
     /// In the order of the file.
     steps: Vec<StepPlaces>,
-    /// Was a step not readable?
+    /// Whether a step could not be read.
     lost: bool,
 }
 
@@ -106,13 +106,13 @@ pub(crate) fn read(reader: &mut Reader, node: &Node, at: &Span, around: &Around<
     let mut shape = PatternShape::new(steps);
     shape.within = within;
     shape.after_match = after_match.unwrap_or_default();
-    // A pattern that was not read in full would be found wrong for what is missing.
+    // Don't validate a pattern that was only partly read: what is missing would be reported as wrong.
     if reader.problems.len() == before
         && let Err(Invalid(found)) = shape.validate()
     {
         places.report(reader, &found);
     }
-    // If every step could be read, all names are known.
+    // All names are known if every step was read.
     let (sound, whole) = (reader.problems.len() == before, !places.lost && !shape.steps.is_empty());
     let stage = Pattern { place: Spanned::new((), at.clone()), shape, sound, tie_break, processing_time, limit };
     Some(Read { stage, whole })
@@ -186,7 +186,7 @@ fn read_step(reader: &mut Reader, node: &Node, place: &str, places: &mut Places)
     let group = !groups.is_empty() || any_of.is_some();
     let name = match fields.get("name") {
         Some(node) => reader.text(node, "a name")?,
-        // Nothing is listed under the name of a group, so it needs none.
+        // Events are not listed under the name of a group, so it needs none.
         None if group => {
             let key = groups.first().copied().unwrap_or("any_of");
             Spanned::new(format!("{key} {}", places.steps.len() + 1), fields.key(key)?.clone())
@@ -258,7 +258,7 @@ fn read_times(reader: &mut Reader, node: &Node, step: &Fields<'_>) -> Option<Tim
     let min = reader.required(&fields, "min").and_then(|node| reader.count(node, 0, MOST));
     let max = fields.get("max").map(|node| reader.count(node, 0, MOST));
     let within = fields.get("within").and_then(|node| read_window(reader, node));
-    // A maximum that can't be read is no open end.
+    // An invalid maximum does not mean "no maximum".
     let max = max.map_or(Some(None), |max| Some(Some(small(max?))))?;
     Some(Times { min: small(min?), max, within })
 }
@@ -308,10 +308,10 @@ impl Places {
         }
     }
 
-    /// The first of these keys in the step that a misuse names; failing that the step's name, or the whole pattern.
+    /// The span of the first of these keys in the step that a misuse names, or else of the step's name, or else of the whole pattern.
     fn of_step(&self, misuse: &Misuse, keys: &[&str]) -> &Span {
         let has = |step: &StepPlaces| keys.iter().find_map(|key| step.keys.iter().position(|(known, _)| known == key));
-        // A misuse names its step in its text; of several steps of one name it is one that has the key.
+        // A misuse names its step. If several steps have that name, the one with the key is meant.
         let named = || self.steps.iter().filter(|step| misuse.step().is_some_and(|name| *name == *step.name.value));
         let at_key = named().find_map(|step| step.keys.get(has(step)?)).map(|(_, span)| span);
         at_key.or_else(|| named().next().map(|step| &step.name.span)).unwrap_or(&self.pattern)

@@ -1,4 +1,4 @@
-//! Patterns: their conditions over rows, and the rows that matches become.
+//! Plans patterns: compiles their conditions over rows, and turns matches into rows.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,31 +28,31 @@ use crate::stage::keyed::{self, plan_key};
 use crate::stage::kind::{Head, Planned, Refused, Scope};
 use crate::text::{Problem, Spanned};
 
-/// A pattern by key, compiled.
+/// A planned pattern.
 #[derive(Clone)]
 struct Patterned {
-    /// Computes the keys that are expressions.
+    /// Computes the parts of the key that are expressions.
     keys: Pipeline,
     key: KeySlots,
     pattern: Shape<Asked>,
-    /// The slot that orders events of one time.
+    /// The slot that orders events of the same time.
     tie_break: Option<usize>,
-    /// Do the events of a key come in an order of their own?
+    /// Whether the events of a key come in the same order in every run.
     settled: bool,
     processing_time: bool,
     limit: Limit,
     events: Events,
-    /// What stands behind the fields of a match.
+    /// The columns after the fields of a match.
     columns: Arc<[Column]>,
-    /// Does anyone look at `match`?
+    /// Whether the field `match` is used.
     by_step: bool,
-    /// Does anyone read partial matches that ran out of time?
+    /// Whether partial matches that time out are emitted.
     timeouts: bool,
-    /// What it does, in words.
+    /// A description for explaining the plan.
     label: String,
 }
 
-/// A condition, compiled. Behind the fields of the event stand the events of these steps, in this order.
+/// A compiled condition. It is evaluated on the fields of the event, followed by a list of events for each of these steps.
 #[derive(Clone)]
 struct Asked {
     expr: Expr,
@@ -65,23 +65,23 @@ impl Condition for Asked {
     }
 }
 
-/// What is told of the events of a step.
+/// A column about the events of a step.
 #[derive(Clone)]
 enum Column {
-    /// They themselves, as a list.
+    /// The events, as a list.
     Events(Arc<str>),
-    /// How many they are.
+    /// The number of events.
     Count(Arc<str>),
-    /// Nothing: nobody asks.
+    /// Null, since nothing uses the events.
     Nothing,
 }
 
-/// How events are written as maps.
+/// Converts events to maps.
 #[derive(Clone)]
 struct Events {
-    /// The fields, each with its slot.
+    /// The fields with their slots.
     names: Arc<[(usize, Value)]>,
-    /// The slot whose entries are fields themselves.
+    /// The slot of the rest, whose entries become fields of the map.
     rest: Option<usize>,
     width: usize,
 }
@@ -103,14 +103,14 @@ impl Events {
         Value::map(entries)
     }
 
-    /// The fields of the event, and the events of these steps.
+    /// The fields of the event, followed by the events of each of these steps.
     fn with_steps(&self, row: &Row, matched: &Matched<'_, Row>, steps: &[String]) -> Row {
         let fields = row.0.iter().take(self.width).cloned();
         fields.chain(steps.iter().map(|step| Value::list(matched.of(step).into_iter().map(|event| self.map(event))))).collect()
     }
 }
 
-/// Plans a pattern: its rows are matches, and `where` and `select` see the events of each step besides.
+/// Plans a pattern. Its output rows are matches; `where` and `select` also see the events of each step.
 pub(super) fn plan(pattern: &Pattern, scope: &Scope<'_>) -> Result<Planned, Refused> {
     let (head, input) = (scope.head, scope.input);
     let timing = match pattern.processing_time {
@@ -133,13 +133,13 @@ pub(super) fn plan(pattern: &Pattern, scope: &Scope<'_>) -> Result<Planned, Refu
     }
 }
 
-/// A pattern, compiled; the fields that `where` and `select` see; and of those the first ones, which are handed on by themselves.
+/// A planned pattern, the fields that `where` and `select` see, and the first of those, which are handed on by default.
 type Compiled = (Patterned, Schema, Schema);
 
 /// Compiles a pattern.
 ///
 /// # Errors
-/// What is wrong with it, the fields that `where` and `select` would see, and how many of them are handed on.
+/// The problems, the fields that `where` and `select` would see, and how many of them are handed on by default.
 fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result<Compiled, (Vec<Problem>, Schema, usize)> {
     let mut problems = Vec::new();
     let mut schema = Schema::default();
@@ -166,7 +166,7 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
     let steps = taking(&pattern.shape.steps);
     let mut fields = input.schema.clone();
     for step in &steps {
-        // Where a field of its name may be there or not, the step is meant.
+        // If records may or may not have a field of this name, the name means the step.
         if !fields.declares(step) {
             fields.hide(step);
         }
@@ -175,7 +175,7 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
     let asked = with(&pattern.shape, &mut |text: &Spanned<String>| conditions.compile(text, &mut problems));
     let mut seen = schema.clone();
     let asks = Asks::of(each);
-    // A step named as a field of the match is in `match` only.
+    // A step with the name of a field of the match is only in `match`.
     let listed: Vec<&Arc<str>> = steps.iter().filter(|step| schema.slot(step).is_none()).collect();
     let mut columns = Vec::new();
     for step in &listed {
@@ -216,11 +216,11 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
     Ok((patterned, seen, schema))
 }
 
-/// What the `where`, `select` and `flat_map` of a stream ask of its matches.
+/// What the `where`, `select` and `flat_map` of a stream use of its matches.
 struct Asks {
     names: Vec<String>,
     sizes: Vec<String>,
-    /// All fields are handed on as they are.
+    /// Whether all fields are handed on.
     all: bool,
 }
 
@@ -245,7 +245,7 @@ impl Asks {
     }
 }
 
-/// A search that emits timeouts if they are asked for, within the limit.
+/// Applies the limit to a search, and turns timeouts off unless they are wanted.
 fn run_as<C: Condition>(search: Search<Row, C>, timeouts: bool, limit: Limit) -> Search<Row, C> {
     let search = if timeouts { search } else { search.without_timeouts() };
     search.limit(limit)
@@ -256,7 +256,7 @@ fn lists() -> Type {
     Type::List(Box::new(Type::map()))
 }
 
-/// What conditions are compiled against.
+/// Compiles the conditions of a pattern.
 struct Conditions<'a> {
     fields: &'a Schema,
     steps: &'a [Arc<str>],
@@ -266,7 +266,7 @@ impl Conditions<'_> {
     fn compile(&self, text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Asked> {
         let names = identifiers(&text.value);
         let named: Vec<String> = self.steps.iter().filter(|s| names.iter().any(|n| **n == ***s)).map(ToString::to_string).collect();
-        // Without a step it looks at the event alone; what is called as a step may be the variable of a macro.
+        // First try without steps: what looks like a step may be the variable of a macro.
         let alone = Expr::condition(&text.value, self.fields);
         if let Some(both) = named.iter().find(|name| self.fields.slot(name).is_some()) {
             let message = format!("`{both}` is both a field and a step of the pattern: give the step another name");
@@ -277,7 +277,7 @@ impl Conditions<'_> {
             return Some(Asked { expr, steps: Arc::from([]) });
         }
         let compiled = Expr::condition(&text.value, &self.fields_and(&named));
-        // Where it doesn't mean anything, every step may be what was meant.
+        // If it doesn't compile, try with all steps, so that the problems can suggest any of them.
         let all: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
         match compiled.or_else(|_| Expr::condition(&text.value, &self.fields_and(&all))) {
             Ok(expr) => Some(Asked { expr, steps: named.into() }),
@@ -297,18 +297,18 @@ impl Conditions<'_> {
     }
 }
 
-/// A condition on a worker.
+/// A condition that is evaluated on one worker.
 struct Judged {
     asked: Asked,
     bench: Rc<Bench>,
 }
 
-/// What the conditions of a pattern share on a worker.
+/// What the conditions of a pattern share on one worker.
 struct Bench {
     events: Events,
     failures: RefCell<Failures>,
     metrics: Arc<OperatorMetrics>,
-    /// The last event a condition failed on. However many do, and for however many partial matches, it is one that failed.
+    /// The last event that a condition failed on. It is counted once, even if several conditions or partial matches fail on it.
     failed: RefCell<Option<(i64, Row)>>,
 }
 
@@ -331,7 +331,7 @@ impl Judge<Row> for Judged {
 }
 
 impl Bench {
-    /// An event that a condition fails on doesn't fit.
+    /// Reports a failure. An event on which a condition fails does not match it.
     fn failed(&self, expr: &Expr, error: &str, candidate: &Candidate<'_, Row>) -> Result<bool, Error> {
         self.failures.borrow_mut().report(expr, error, candidate.event)?;
         let mut last = self.failed.borrow_mut();
@@ -344,10 +344,10 @@ impl Bench {
 }
 
 impl Patterned {
-    /// The pattern for one worker.
+    /// Makes the search for one worker.
     ///
     /// # Errors
-    /// The pattern means nothing; the planner has seen to it.
+    /// If the pattern is invalid, which the planner has already ruled out.
     fn search(&self, failures: Failures, metrics: Arc<OperatorMetrics>) -> Result<Search<Row, Judged>, Invalid> {
         let bench = Rc::new(Bench { events: self.events.clone(), failures: RefCell::new(failures), metrics, failed: RefCell::new(None) });
         let mut judged = |asked: &Asked| Some(Judged { asked: asked.clone(), bench: Rc::clone(&bench) });
@@ -363,7 +363,7 @@ impl Patterned {
         })
     }
 
-    /// A match as a row: the key, `match`, `start`, `end`, and what is asked of the events of each step.
+    /// A match as a row: the key, `match`, `start` and `end`, and what is used of the events of each step.
     fn row(&self, key: &RowKey, found: &Sequence<'_, Row>) -> Row {
         let lists = |step: &Arc<str>| Value::list(found.of(step).map(|event| self.events.map(event)));
         let columns = self.columns.iter().map(|column| match column {
@@ -374,7 +374,7 @@ impl Patterned {
         self.start(key, found, self.by_step).chain(columns).collect()
     }
 
-    /// A partial match that ran out of time as a row: the key, `match`, `start` and `end`.
+    /// A timed-out partial match as a row: the key, `match`, `start` and `end`.
     fn timeout(&self, key: &RowKey, found: &Sequence<'_, Row>) -> Row {
         self.start(key, found, true).collect()
     }
@@ -383,7 +383,7 @@ impl Patterned {
         let mut steps: Vec<(&Arc<str>, Vec<Value>)> = Vec::new();
         for (name, event) in by_step.then(|| found.events()).into_iter().flatten() {
             let event = self.events.map(event);
-            // The latest steps are at the end.
+            // The step is most likely near the end.
             match steps.iter_mut().rev().find(|(known, _)| *known == name) {
                 Some((_, events)) => events.push(event),
                 None => steps.push((name, vec![event])),
@@ -395,7 +395,7 @@ impl Patterned {
     }
 }
 
-/// What a pattern has found, as a row.
+/// An outcome of the search, as a row.
 #[derive(Clone)]
 enum Told {
     Match(Row),
@@ -425,7 +425,7 @@ impl Work for Patterned {
                 filtered(|told| if let Told::Timeout(row) = told { Some(row) } else { None }, metrics)
             }))
         });
-        // The others are of the stream that is made for them.
+        // Timeouts go to their own stream.
         let out = site.emitted(Stream::from_edge(main), |told| if let Told::Match(row) = told { Some(row) } else { None });
         Built { out, late: Some(site.without_keys(Stream::from_edge(late), &self.keys)), timeouts }
     }

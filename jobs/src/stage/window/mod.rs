@@ -1,4 +1,4 @@
-//! Windows: the cuts of a stream that aggregates are over.
+//! Windows: the parts of a stream that stages work on.
 
 mod keys;
 mod over;
@@ -22,74 +22,74 @@ pub(crate) static TABLES: [&Table; 3] = [&keys::WINDOW, &keys::TRIGGER, &keys::E
 /// `window`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
-    /// Where the key `window` stands.
+    /// The span of the key `window`.
     pub place: Spanned<()>,
     /// The shape of the windows.
     pub shape: Shape,
     /// The clock.
     pub clock: Clock,
-    /// How long a window that fired still takes late records; 0 unless given.
+    /// How long after its end a window still accepts late records; 0 unless given.
     pub allowed_lateness: SignedDuration,
-    /// When a window fires; when its clock has come to its end, if absent.
+    /// When a window fires, or `None` for when its clock passes its end.
     pub trigger: Option<Trigger>,
-    /// Which records it drops first.
+    /// Which records the window drops.
     pub evictor: Option<Evictor>,
 }
 
 /// The shape of windows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
-    /// Of one size, end to end.
+    /// Of one size, one after the other.
     Tumbling {
         /// The size, above zero.
         size: SignedDuration,
-        /// Where they begin; smaller than the size, possibly negative.
+        /// The shift of their starts; smaller than the size, possibly negative.
         offset: SignedDuration,
     },
-    /// Of one size, one beginning at every step.
+    /// Of one size, one starting at every step.
     Sliding {
         /// The size, above zero.
         size: SignedDuration,
         /// The step, above zero.
         every: SignedDuration,
-        /// Where they begin; smaller than the step, possibly negative.
+        /// The shift of their starts; smaller than the step, possibly negative.
         offset: SignedDuration,
     },
-    /// Ended by a gap without records.
+    /// Of consecutive records, until a gap without any.
     Session(Gap),
-    /// Of sizes up to `size`, all beginning together.
+    /// Of growing sizes up to `size`, all with the same start.
     Cumulative {
-        /// The size of the longest, above zero.
+        /// The size of the longest; above zero.
         size: SignedDuration,
-        /// How much longer each is than the one before, above zero.
+        /// How much longer each is than the one before; above zero.
         every: SignedDuration,
-        /// Where they begin; smaller than the step, possibly negative.
+        /// The shift of their starts; smaller than the step, possibly negative.
         offset: SignedDuration,
     },
-    /// Of so many records.
+    /// Of a number of records.
     Count {
-        /// How many, above zero.
+        /// The number of records; above zero.
         size: u64,
-        /// After how many the next one begins, above zero.
+        /// The number of records after which the next one starts; above zero.
         every: u64,
     },
-    /// One over everything.
+    /// A single window over everything.
     Global,
 }
 
 /// The gap that ends a session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Gap {
-    /// Always the same, above zero.
+    /// A fixed gap; above zero.
     Fixed(SignedDuration),
-    /// An expression over the record, in milliseconds.
+    /// An expression over the record: a duration, or a number of milliseconds.
     Dynamic(Spanned<String>),
 }
 
-/// The clock of windows.
+/// The clock that windows follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Clock {
-    /// The records' times.
+    /// Event time: the times of the records.
     #[default]
     Event,
     /// The wall clock.
@@ -103,44 +103,44 @@ pub enum Trigger {
     EventTime,
     /// When the wall clock passes its end.
     ProcessingTime,
-    /// At every so many records.
+    /// After every so many records.
     Count(u64),
-    /// At every interval of the windows' clock.
+    /// At this interval, by the windows' clock.
     Every(SignedDuration),
-    /// At a record whose value of this expression differs from that of the record it last fired at by more than this.
+    /// When the value of this expression differs by more than this from its value at the last firing, or else at the first record.
     Delta(Spanned<String>, f64),
-    /// As the inner trigger; the window is emptied then.
+    /// Like the inner trigger, but the window is emptied when it fires.
     Purging(Box<Self>),
 }
 
-/// Which records a window drops.
+/// Which records a window drops, and when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evictor {
-    /// Which.
+    /// Which records to drop.
     pub drops: Drops,
-    /// After it has fired, not before.
+    /// Whether to drop them after the window fires instead of before.
     pub after: bool,
 }
 
-/// What an evictor goes by.
+/// What an evictor drops.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Drops {
-    /// All but the last so many.
+    /// All but the last so many records.
     Count(u64),
-    /// Those that are this much older than the newest, or more.
+    /// Records older than the newest by this much or more.
     Time(SignedDuration),
-    /// Those whose value of this expression differs from the last one's by this much or more.
+    /// Records for which the value of this expression differs from that of the last record by this much or more.
     Delta(Spanned<String>, f64),
 }
 
 impl Window {
-    /// The names it says, of fields and of those its results have.
+    /// The names its expressions use, and those of the fields it adds to results.
     pub(crate) fn names(&self) -> Vec<String> {
         let names = self.texts().flat_map(|text| identifiers(&text.value));
         names.chain(["window_start", "window_end"].map(str::to_owned)).collect()
     }
 
-    /// The expressions in it.
+    /// The expressions it contains.
     fn texts(&self) -> impl Iterator<Item = &Spanned<String>> {
         let gap = if let Shape::Session(Gap::Dynamic(gap)) = &self.shape { Some(gap) } else { None };
         let evictor =
@@ -200,7 +200,7 @@ fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
     const KINDS: [&str; 6] = ["tumbling", "sliding", "cumulative", "session", "count", "global"];
     let given = fields.given(&KINDS);
     let [kind] = given.as_slice() else {
-        // A word for one of them has been told of.
+        // A misspelt kind of window has already been reported.
         if given.is_empty() && fields.is_meant(&KINDS) {
             return None;
         }
@@ -245,7 +245,7 @@ fn read_shape(reader: &mut Reader, fields: &Fields<'_>) -> Option<Shape> {
     }
 }
 
-/// Where windows begin; by less than the `step`, called `what`, after which the next one does.
+/// Reads the shift of window starts. It must be smaller than `step`, the distance between two starts, which messages call `what`.
 fn read_offset(reader: &mut Reader, fields: &Fields<'_>, step: Option<&Spanned<SignedDuration>>, what: &str) -> SignedDuration {
     let offset = fields.get("offset").and_then(|node| reader.duration(node, .., ""));
     let Some(offset) = offset else { return SignedDuration::ZERO };
@@ -256,7 +256,7 @@ fn read_offset(reader: &mut Reader, fields: &Fields<'_>, step: Option<&Spanned<S
     offset.value
 }
 
-/// A duration, or else an expression; what begins like a duration is meant as one.
+/// Reads a duration or an expression. Text that looks like a duration is read as one.
 fn read_gap(reader: &mut Reader, node: &Node) -> Option<Gap> {
     let text = reader.text(node, "a duration such as `30s`")?;
     let digits = text.value.trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count();

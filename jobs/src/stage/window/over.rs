@@ -14,16 +14,16 @@ use crate::stage::build::Rows;
 use crate::stage::kind::Head;
 use crate::text::Problem;
 
-/// The windows of a stage, planned.
+/// The planned windows of a stage.
 #[derive(Clone, Default)]
 pub(crate) struct Windows {
     pub(crate) planned: Option<PlannedWindow>,
-    /// The slots that tell results of other windows apart of which the latest is kept, if any come again.
+    /// The slots that distinguish the updated results in the input, if it has any. Windows keep only the latest version of each result.
     pub(crate) latest: Option<Arc<[usize]>>,
 }
 
 impl Windows {
-    /// Plans the windows of a stream, if it has any.
+    /// Plans the windows of a stream. Without any, nothing is planned.
     pub(crate) fn plan(head: &Head, window: Option<&Window>, input: &Known, problems: &mut Vec<Problem>) -> Self {
         let Some(window) = window else { return Self::default() };
         let Some(planned) = plan::plan(window, &input.schema, problems) else { return Self::default() };
@@ -42,18 +42,18 @@ impl Windows {
         self.planned.as_ref().map_or_else(|| input.clone(), |window| window.timing(&head.name.value, input))
     }
 
-    /// Do results come in an order that is the same in every run, for each key, whatever that of the records is?
+    /// Whether the results of each key come in the same order in every run, even if the records don't.
     pub(crate) fn is_by_event_time(&self) -> bool {
         self.planned.as_ref().is_some_and(PlannedWindow::is_by_event_time)
     }
 
-    /// Do they drop records before they fire, and keep all until then?
+    /// Whether they have an evictor, and so keep every record.
     pub(crate) fn evicts(&self) -> bool {
         matches!(&self.planned, Some(PlannedWindow::Time(windows)) if windows.evictor.is_some())
     }
 }
 
-/// The aggregates of windows of time; also the late rows. `settled`: do the rows of a key come in an order of their own?
+/// Aggregates over time windows. Also returns the late rows. `settled` says whether the rows of a key come in the same order in every run.
 pub(crate) fn windowed<'s, A: Aggregate<Row>>(
     keyed: KeyedStream<'s, Row, impl Fn(&Row) -> RowKey + Clone + 'static>,
     name: &str,

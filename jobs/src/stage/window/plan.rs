@@ -1,4 +1,4 @@
-//! The windows of job files, as the window operator wants them: what they say in expressions is evaluated on rows.
+//! Plans windows: turns those of a job file into what the window operators expect, and evaluates their expressions on rows.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -22,16 +22,16 @@ use crate::relation::known::Timing;
 use crate::text::{Problem, Spanned};
 use crate::yaml::{millis, unsigned};
 
-/// The windows of a stream.
+/// The planned windows of a stream.
 #[derive(Clone)]
 pub(crate) enum PlannedWindow {
-    /// Of so many records.
+    /// Windows of a number of records.
     Count(CountWindow),
-    /// Of time, or of everything.
+    /// Windows of time, or a single one over everything.
     Time(Box<TimeWindows>),
 }
 
-/// Windows of time, or of everything.
+/// Windows of time, or a single one over everything.
 #[derive(Clone)]
 pub(crate) struct TimeWindows {
     pub(crate) shape: PlannedShape,
@@ -39,20 +39,20 @@ pub(crate) struct TimeWindows {
     pub(crate) lateness: Duration,
     pub(crate) trigger: Option<PlannedTrigger>,
     pub(crate) evictor: Option<PlannedEvictor>,
-    /// Why they may fire again without having been emptied; `None`: they do not.
+    /// Why a window may fire again without having been emptied, or `None` if it doesn't.
     again: Option<&'static str>,
 }
 
-/// Which windows a row belongs to.
+/// Assigns rows to windows.
 #[derive(Clone)]
 pub(crate) enum PlannedShape {
     Plain(Window),
-    /// Sessions with a gap by row.
+    /// Sessions whose gap depends on the row.
     Session(Expr),
 }
 
 impl PlannedShape {
-    /// Do windows of a key that meet become one?
+    /// Whether overlapping windows of a key are merged.
     fn merges(&self) -> bool {
         match self {
             Self::Plain(window) => Assigner::<Row>::merges(window),
@@ -61,7 +61,7 @@ impl PlannedShape {
     }
 }
 
-/// When windows fire.
+/// When a window fires.
 #[derive(Clone)]
 pub(crate) struct PlannedTrigger {
     fires: Fires,
@@ -74,7 +74,7 @@ enum Fires {
     Delta(Expr, f64),
 }
 
-/// What windows drop.
+/// What a window drops.
 #[derive(Clone)]
 pub(crate) struct PlannedEvictor {
     drops: PlannedDrops,
@@ -89,28 +89,28 @@ enum PlannedDrops {
 }
 
 impl PlannedWindow {
-    /// Are results of these windows at a time that the records must have?
+    /// Whether they need records with an event time.
     pub(crate) fn needs_event_time(&self) -> bool {
         matches!(self, Self::Time(windows) if windows.clock == Clock::Event && windows.has_bounds())
     }
 
-    /// Whether the results of those of a stream have an event time.
+    /// Whether their results have an event time.
     pub(crate) fn timing(&self, name: &str, input: &Timing) -> Timing {
         match self {
             Self::Time(windows) if !windows.has_bounds() => Timing::Untimed(format!(
                 "the windows of `{name}` are `global` and have no end: give them one that has, such as `tumbling: 1h`, or let what reads them go by `time: processing`"
             )),
-            // The wall clock's times are of use only beside a watermark.
+            // Results at times of the wall clock are of use only if the input has a watermark.
             _ => input.clone(),
         }
     }
 
-    /// Why they may fire again without having been emptied; `None`: they do not.
+    /// Why a window may fire again without having been emptied, or `None` if it doesn't.
     pub(crate) fn fires_again(&self) -> Option<&'static str> {
         if let Self::Time(windows) = self { windows.again } else { None }
     }
 
-    /// Of their results that come again, which values tell one from others of its time: those in the slots of the `key`, unless windows become one.
+    /// The slots that distinguish an updated result from others of the same time: those of the `key`. If windows merge, why nothing does.
     pub(crate) fn identity(&self, name: &str, key: Vec<usize>) -> Result<Vec<usize>, String> {
         match self {
             Self::Time(windows) if windows.shape.merges() => {
@@ -120,7 +120,7 @@ impl PlannedWindow {
         }
     }
 
-    /// What can't tell that a result comes again, in words; `None`: they can, and keep the latest.
+    /// A description of windows that count every update of a result as a new one, or `None` if they keep the latest.
     pub(crate) fn counts_anew(&self) -> Option<&'static str> {
         match self {
             Self::Count(_) => Some("a window that counts"),
@@ -130,12 +130,12 @@ impl PlannedWindow {
         }
     }
 
-    /// Do their results come in an order that is the same in every run, for each key, whatever that of the records is?
+    /// Whether the results of each key come in the same order in every run, even if the records don't.
     pub(crate) fn is_by_event_time(&self) -> bool {
         matches!(self, Self::Time(windows) if windows.clock == Clock::Event)
     }
 
-    /// Have they a start and an end in time?
+    /// Whether they have a start and an end in time.
     pub(crate) fn has_bounds(&self) -> bool {
         matches!(self, Self::Time(windows) if windows.has_bounds())
     }
@@ -146,7 +146,7 @@ impl TimeWindows {
         !matches!(self.shape, PlannedShape::Plain(window) if window == Window::global())
     }
 
-    /// The trigger they have, whether they were given one or not.
+    /// The given trigger, or else the default one.
     pub(crate) fn trigger_or_default(&self) -> PlannedTrigger {
         self.trigger.clone().unwrap_or_else(|| {
             let by_clock = self.clock == Clock::Processing;
@@ -184,7 +184,7 @@ pub(crate) fn plan(window: &FileWindow, schema: &Schema, problems: &mut Vec<Prob
 
 fn fires_again(window: &FileWindow) -> Option<&'static str> {
     match (&window.trigger, window.clock) {
-        // What they hold is given once.
+        // Their content is emitted only once.
         (Some(FileTrigger::Purging(_)), _) => None,
         (Some(FileTrigger::Count(_) | FileTrigger::Every(_) | FileTrigger::Delta(..)), _)
         | (Some(FileTrigger::ProcessingTime), Clock::Event)
@@ -239,7 +239,7 @@ fn number(text: &Spanned<String>, schema: &Schema, problems: &mut Vec<Problem>) 
     None
 }
 
-/// The number that an expression gives of a row; `None` if it fails, which has been told then.
+/// The number that an expression yields for a row, or `None` if it fails, which is then reported.
 fn value_of(expr: &Expr, row: &Row, failures: &mut Failures) -> Result<Option<f64>, Error> {
     let error = match expr.eval(row) {
         Ok(value) => match value.as_f64() {
@@ -251,7 +251,7 @@ fn value_of(expr: &Expr, row: &Row, failures: &mut Failures) -> Result<Option<f6
     failures.report(expr, &error, row).map(|()| None)
 }
 
-/// Puts rows into windows.
+/// Assigns rows to windows.
 pub(crate) struct RowAssigner {
     pub(crate) shape: PlannedShape,
     pub(crate) failures: Failures,
@@ -319,11 +319,11 @@ pub(crate) struct RowTrigger {
     pub(crate) failures: Failures,
 }
 
-/// What is remembered of a window.
+/// The state of a trigger for one window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RowTriggerState {
     standard: StandardState,
-    /// The value it last fired at, or that of the first record.
+    /// The value at the last firing, or else that of the first record.
     value: Option<f64>,
 }
 
@@ -399,10 +399,10 @@ impl Trigger<Row> for RowTrigger {
     }
 }
 
-/// Drops rows of windows.
+/// Drops rows from windows.
 pub(crate) struct RowEvictor {
     pub(crate) evictor: PlannedEvictor,
-    /// Does the order in which rows came mean anything? If not they are put in order of time and value.
+    /// Whether rows come in the same order in every run. If not, they are sorted by time and value before any are dropped.
     pub(crate) settled: bool,
     pub(crate) failures: Failures,
 }
@@ -422,7 +422,7 @@ impl RowEvictor {
                 }
                 let Some(last) = values.last().copied().flatten() else { return Ok(()) };
                 let mut values = values.into_iter();
-                // What has no value is at no distance.
+                // A record without a value is kept.
                 records.retain(|_| values.next().flatten().is_none_or(|value| (value - last).abs() < *threshold));
                 Ok(())
             }
