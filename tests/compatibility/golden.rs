@@ -1,21 +1,21 @@
-//! What is kept in the repository, and how it is added to.
+//! The expectations kept in the repository, and how they are added to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::harness::{close, diff, project};
 
-/// May what is missing be written?
+/// Whether missing files may be written.
 pub fn update() -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1")
 }
 
-/// What is kept of this name.
+/// The path of a kept file or directory.
 pub fn kept(name: &str) -> PathBuf {
     project().join("tests/compatibility").join(name)
 }
 
-/// The savepoints that are kept, by the names of their directories.
+/// The kept savepoints, by the names of their directories.
 pub fn cases() -> Vec<String> {
     let entries = fs::read_dir(kept("data")).expect("`tests/compatibility/data` is there");
     let mut names: Vec<String> =
@@ -24,7 +24,7 @@ pub fn cases() -> Vec<String> {
     names
 }
 
-/// The names of the files in a directory; none if it isn't there.
+/// The names of the files in a directory, or none if it does not exist.
 pub fn files(dir: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let mut names: Vec<String> =
@@ -33,7 +33,7 @@ pub fn files(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Copies a directory with all it holds.
+/// Copies a directory and everything in it.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("directories can be made");
     for name in files(from) {
@@ -46,14 +46,14 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The lines of a text, sorted: workers write in no order.
+/// The lines of a text, sorted, because workers write in no particular order.
 pub fn sorted(text: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     lines.into_iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// Are these the same lines? Doubles may differ in their last digits, which depend on the order in which parts are added up.
+/// Whether these are the same lines. Doubles may differ in their last digits, which depend on the order in which parts are added up.
 pub fn alike(a: &str, b: &str) -> bool {
     let same = |(a, b): (&str, &str)| match (serde_json::from_str(a), serde_json::from_str(b)) {
         (Ok(a), Ok(b)) => close(&a, &b),
@@ -62,7 +62,7 @@ pub fn alike(a: &str, b: &str) -> bool {
     a.lines().count() == b.lines().count() && a.lines().zip(b.lines()).all(same)
 }
 
-/// Compares with a text that is kept, which is written if it is missing and may be.
+/// Compares with a kept text. Writes it if it is missing and may be written.
 pub fn compare(found: &str, path: &Path, what: &str) {
     if !path.exists() && update() {
         fs::create_dir_all(path.parent().expect("a file lies in a directory")).expect("directories can be made");

@@ -1,4 +1,4 @@
-//! The names by which savepoints know operators and states.
+//! The names by which savepoints identify operators and states.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use tidegate::runtime::{Graph, Kind, Role};
 use crate::golden::{cases, kept, update};
 use crate::typed;
 
-/// The operators that keep something.
+/// The operators that keep state.
 fn keeping(graph: &Graph) -> impl Iterator<Item = &tidegate::runtime::Node> {
     graph.nodes().iter().filter(|node| node.role != Role::Stateless)
 }
@@ -27,7 +27,7 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-/// All that is stored of the operators of a job and compared in a restore, a line each.
+/// Everything that is stored of a job's operators and compared on restore, one item per line.
 fn lines(graph: &Graph) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for node in keeping(graph) {
@@ -43,7 +43,7 @@ fn lines(graph: &Graph) -> BTreeSet<String> {
     lines
 }
 
-/// The graphs of all jobs whose savepoints are kept.
+/// The graphs of all jobs with kept savepoints.
 fn graphs() -> Vec<Graph> {
     let of_file = |name: String| {
         let path = kept("data").join(&name).join("job.yaml");

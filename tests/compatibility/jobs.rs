@@ -1,4 +1,4 @@
-//! Jobs whose savepoints are kept: each goes on from its own. Job files are run by the real binary, jobs in Rust by this one.
+//! Jobs with kept savepoints, each of which continues from its own. The real binary runs job files; this one runs jobs in Rust.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use crate::golden::{alike, cases, compare, copy, files, kept, sorted, update};
 use crate::harness::{Dir, Outcome, Tidegate, diff};
 use crate::typed::ARGUMENTS;
 
-/// What a run wrote: by file, and to standard output.
+/// What a run wrote to each file and to standard output.
 type Written = Vec<(String, String)>;
 
-/// A savepoint that is kept, and the job and the input that belong to it.
+/// A kept savepoint with its job and input.
 struct Case {
     name: String,
-    /// The job file; `None`: the job is in Rust.
+    /// The job file, or `None` if the job is in Rust.
     job: Option<String>,
 }
 
-/// Which input a run finds.
+/// The input that a run finds.
 #[derive(Clone, Copy)]
 enum Input {
-    /// What there was up to the savepoint.
+    /// What was there before the savepoint.
     Before,
-    /// That, and what came afterwards.
+    /// That and what came after it.
     All,
-    /// The same, but that standard input begins after the savepoint.
+    /// All of it, except that standard input starts after the savepoint.
     Rest,
 }
 
@@ -31,7 +31,7 @@ impl Case {
     fn open(name: &str) -> Option<Self> {
         let dir = kept("data").join(name);
         let job = std::fs::read_to_string(dir.join("job.yaml")).ok();
-        // What has no input has a name in savepoints, and is not run: Kafka needs a broker, a socket a peer.
+        // A case without input only contributes names, and is not run: Kafka needs a broker, a socket a peer.
         dir.join("before").exists().then(|| Self { name: name.to_owned(), job })
     }
 
@@ -39,7 +39,7 @@ impl Case {
         kept("data").join(&self.name).join(name)
     }
 
-    /// A directory with the input, and what standard input has.
+    /// A directory with the input, and the text for standard input.
     fn dir(&self, input: Input) -> (Dir, String) {
         let dir = Dir::new();
         let (before, after) = (self.kept("before"), self.kept("after"));
@@ -74,7 +74,7 @@ impl Case {
         dir.job(job).args(["--quiet"]).args(args).stdin(stdin.as_str())
     }
 
-    /// What a run has written: all lines, sorted.
+    /// What a run wrote, with sorted lines.
     fn written(&self, (dir, _): &(Dir, String), outcome: &Outcome) -> Written {
         let inputs = [files(&self.kept("before")), files(&self.kept("after"))].concat();
         let outputs = files(&dir.path(".")).into_iter().filter(|name| name.ends_with(".jsonl") && !inputs.contains(name));
@@ -82,12 +82,12 @@ impl Case {
         outputs.map(|name| (name.clone(), sorted(&dir.read(&name)))).chain(printed).collect()
     }
 
-    /// Takes a savepoint, to be kept from now on.
+    /// Takes a savepoint and keeps it.
     fn save(&self) -> Written {
         let before = self.dir(Input::Before);
         let args = ["-p", "2", "--savepoint-at-end", "savepoint"];
         let outcome = match std::fs::read_to_string(self.kept("until")) {
-            // A source that would go on is stopped once this has been printed.
+            // A source that would not end is stopped once this has been printed.
             Ok(until) => {
                 let mut running = self.command(&before, &args).start();
                 running.until("what the case waits for", |stdout| stdout.contains(until.trim()));
@@ -100,7 +100,7 @@ impl Case {
         self.written(&before, &outcome)
     }
 
-    /// Goes on from the savepoint that is kept.
+    /// Continues from the kept savepoint.
     fn restored(&self, args: &[&str]) -> Written {
         let rest = self.dir(Input::Rest);
         copy(&self.kept("savepoint"), &rest.0.path("savepoint"));
@@ -108,7 +108,7 @@ impl Case {
         self.written(&rest, &outcome)
     }
 
-    /// Does the job write as much without a savepoint in between?
+    /// Checks that the job writes the same without a savepoint in between.
     fn agrees(&self, before: &Written, restored: &Written) {
         let all = self.dir(Input::All);
         let outcome = self.run(&all, &["-p", "1"]);
@@ -120,11 +120,11 @@ impl Case {
     }
 }
 
-/// Where a savepoint is restored: as it was taken, and elsewhere. To store what is stored elsewhere takes a job that says where.
+/// Where a savepoint is restored: as it was taken, and elsewhere. State from another directory needs a job that names the directory.
 const PLACES: [&[&str]; 3] =
     [&["-p", "2"], &["-p", "1", "--set=state.backend=rocksdb", "--set=state.dir=./elsewhere"], &["-p", "3", "--set=state.backend=memory"]];
 
-/// A broadcast stream holds no event time back: a run in one go may end before it has read the limits, which a savepoint brings along.
+/// A broadcast stream does not hold back event time. A run in one go may end before it has read the limits, which a savepoint brings along.
 const IN_NO_ORDER: &str = "typed_broadcast";
 
 fn holds(case: &Case) {
@@ -149,7 +149,7 @@ fn holds(case: &Case) {
 fn every_savepoint_that_is_kept_is_restored_and_goes_on_as_it_did() {
     let cases: Vec<Case> = cases().iter().filter_map(|name| Case::open(name)).collect();
     assert!(!cases.is_empty());
-    // All that fail are told.
+    // Run all cases, so that every failure is reported.
     let failed = cases.iter().filter(|case| std::panic::catch_unwind(|| holds(case)).is_err());
     let failed: Vec<&str> = failed.map(|case| case.name.as_str()).collect();
     assert!(

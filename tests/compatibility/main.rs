@@ -1,5 +1,5 @@
-//! The promise that what one release saved the next restores, held by what is kept in `tests/compatibility`: the names that savepoints have for operators and
-//! states, in `identities.txt`, and savepoints with what must come of them, in `data`. See `README.md` there.
+//! The promise that what one release saved, the next one restores. The files in `tests/compatibility` hold it to that: `identities.txt` has the
+//! names that savepoints use for operators and states, and `data` has savepoints with what must come of them. See `README.md` there.
 
 #[path = "../harness/mod.rs"]
 #[allow(dead_code)]

@@ -1,4 +1,4 @@
-//! Jobs in Rust whose savepoints are kept: operators and states that job files do not have.
+//! Jobs in Rust with kept savepoints: operators and states that job files don't have.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tidegate::runtime::checkpoint::Restore;
 use tidegate::runtime::state::SharedMap;
 use tidegate::runtime::{Backend, StateConfig};
 
-/// What a user did.
+/// An action of a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Event {
     user: String,
@@ -34,7 +34,7 @@ fn greater(a: &i64, b: &i64) -> i64 {
 type Greatest = ReducingState<String, i64, fn(&i64, &i64) -> i64>;
 type Mean = AggregatingState<String, i64, Average<fn(&i64) -> f64>>;
 
-/// All kinds of state of a process function.
+/// Uses every kind of state that a process function can have.
 #[derive(Default)]
 struct Remember {
     value: Option<ValueState<String, Event>>,
@@ -92,10 +92,10 @@ impl ProcessFunction<String, Event> for Remember {
     }
 }
 
-/// Behind all records. What two streams come to is told then, as their records come in no order.
+/// A time after all records. Functions of two streams emit their results then, because the order of their records is not fixed.
 const LAST: i64 = 1_000_000;
 
-/// Adds what one stream says to what the other said.
+/// Sums the numbers of each stream.
 #[derive(Default)]
 struct Both(Option<ValueState<String, (i64, i64)>>);
 
@@ -131,7 +131,7 @@ impl CoProcessFunction<String, Event, Event> for Both {
     }
 }
 
-/// The sums of users, and the limits of those that have one.
+/// The sum of each user, emitted with the user's limit.
 #[derive(Default)]
 struct Limited(Option<ValueState<String, i64>>);
 
@@ -173,7 +173,7 @@ impl BroadcastProcessFunction<String, Event, (String, i64)> for Limited {
     }
 }
 
-/// How often a window has fired, and what it holds then.
+/// Emits how often a window has fired and what it holds.
 struct Firings;
 
 impl WindowFunction<String, [Record<Event>]> for Firings {
@@ -189,7 +189,7 @@ impl WindowFunction<String, [Record<Event>]> for Firings {
     }
 }
 
-/// Writes a stream as lines of text.
+/// Writes a stream to a file, as lines of text.
 fn written<T: tidegate::runtime::Data + Debug>(stream: Stream<'_, T>, name: &str) {
     stream.map(&format!("{name}_text"), |value| format!("{value:?}")).sink(name, FileSink::new(format!("{name}.jsonl"), JsonLinesEncoder));
 }
@@ -242,7 +242,7 @@ pub fn broadcast_job() -> Job {
     .expect("a job")
 }
 
-/// How [`run_here`] runs a job: its name, and the arguments that `tidegate run` would get.
+/// The variable with the name of the job for [`run_here`] and the arguments that `tidegate run` would get.
 pub const ARGUMENTS: &str = "TIDEGATE_TEST_ARGUMENTS";
 
 #[test]

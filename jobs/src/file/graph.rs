@@ -1,4 +1,4 @@
-//! Who reads whom: every name in `from` is one that exists, no stream reads itself by any path, and what nobody reads is pointed out.
+//! Checks who reads whom: every name in `from` exists, no stream reads itself by any path, and something reads every source and stream.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,15 +10,15 @@ use crate::yaml::{Entry, Node, Value};
 use crate::yaml::{Reader, scalar};
 use tidegate_expr::nearest;
 
-/// Something that can be read, by the mapping and the entry that makes it.
+/// A source or stream that can be read.
 struct Made<'n> {
     section: &'static str,
-    /// The name of the source or stream: its own, or that of the one that makes this on the side.
+    /// The entry that makes it: the source or stream itself, or the one that it is a side output of.
     maker: &'n str,
     span: &'n Span,
 }
 
-/// Checks the names of a whole tree, parts that could not be read included, so that one mistake is not reported twice.
+/// Checks the names in the whole tree, including parts that can't be read, so that one mistake is not reported twice.
 pub(crate) fn check(reader: &mut Reader, root: &Node) {
     let mut made: HashMap<&str, Made<'_>> = HashMap::new();
     for section in ["sources", "streams"] {
@@ -65,7 +65,7 @@ pub(crate) fn check(reader: &mut Reader, root: &Node) {
     cycles(reader, root, &made);
 }
 
-/// Every table that is looked into is one that exists, and every one that exists is looked into.
+/// Checks that every table that is used exists, and that every table is used.
 fn tables(reader: &mut Reader, root: &Node) {
     let made = part(root, "tables");
     let asked = part(root, "streams").iter().filter_map(|stream| Some((stream, entry(entry(&stream.value, "lookup")?, "table")?)));
@@ -82,12 +82,12 @@ fn tables(reader: &mut Reader, root: &Node) {
     }
 }
 
-/// What could not be parsed stands in an entry of a section, which is broken then.
+/// Attributes the problems of parsing to the entries they are in, which are then known to have errors.
 pub(super) fn attribute(reader: &mut Reader, root: &Node) {
     for problem in std::mem::take(&mut reader.problems) {
         let at = problem.span().range().start;
         let sections = Section::ALL.iter().flat_map(|section| part(root, section.key()).iter().map(|entry| (section.key(), entry)));
-        // What stands behind a name and before the next one belongs to it.
+        // An entry reaches from its name to the next one.
         let before = sections.filter(|(_, entry)| entry.key.span.range().start <= at);
         match before.max_by_key(|(_, entry)| entry.key.span.range().start) {
             Some((section, entry)) => reader.within(section, entry.key.as_str(), |reader| reader.push(problem)),
@@ -96,7 +96,7 @@ pub(super) fn attribute(reader: &mut Reader, root: &Node) {
     }
 }
 
-/// Whether the names can be told at all: a misspelt `sources` would make every name below unknown.
+/// Whether names can be checked at all: a misspelt `sources` would make every name unknown.
 fn has_sections(root: &Node) -> bool {
     let Value::Map(entries) = &root.value else { return false };
     let known = || JOB.keys.iter().map(|key| key.name);
@@ -109,7 +109,7 @@ fn noun(name: &str, made: &Made<'_>) -> &'static str {
     if made.section == "sources" && made.maker == name { "source" } else { "stream" }
 }
 
-/// The entries of a section.
+/// The entries of the section called `section`.
 fn part<'n>(root: &'n Node, section: &str) -> &'n [Entry] {
     let Value::Map(entries) = &root.value else { return &[] };
     match entries.iter().find(|entry| entry.key.value == section).map(|entry| &entry.value.value) {
@@ -118,13 +118,13 @@ fn part<'n>(root: &'n Node, section: &str) -> &'n [Entry] {
     }
 }
 
-/// The entry of a mapping.
+/// The value of a key in a mapping.
 fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     let Value::Map(entries) = &node.value else { return None };
     entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
 }
 
-/// The names in the `from` of a stream or sink, and that of the stream it is joined with.
+/// The names in the `from` of a stream or sink, and the stream it is joined with.
 fn reads(node: &Node) -> Vec<(&str, &Span)> {
     let from = match entry(node, "from") {
         Some(Node { value: Value::List(items), .. }) => items.as_slice(),
@@ -135,7 +135,7 @@ fn reads(node: &Node) -> Vec<(&str, &Span)> {
     from.iter().chain(with).filter(|node| !node.is_null()).filter_map(|node| Some((scalar(node)?, &node.span))).collect()
 }
 
-/// Reports each cycle once, at the `from` that closes it. The walk keeps its own stack: a chain may be as long as the file.
+/// Reports each cycle once, at the `from` that closes it. The walk keeps its own stack, because a chain can be as long as the file.
 fn cycles(reader: &mut Reader, root: &Node, made: &HashMap<&str, Made<'_>>) {
     let streams = part(root, "streams");
     let edges: HashMap<&str, Vec<(&str, &Span)>> = streams
@@ -170,7 +170,7 @@ fn cycles(reader: &mut Reader, root: &Node, made: &HashMap<&str, Made<'_>>) {
     }
 }
 
-/// Streams ordered so that each comes after what it reads; otherwise in the order of the file.
+/// Streams in an order in which each comes after what it reads. Apart from that, the order of the file is kept.
 pub(crate) fn in_order(streams: &[Stream]) -> Vec<&Stream> {
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (at, stream) in streams.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Every key a job file may have, by the mapping it stands in.
+//! Every key of a job file, by the mapping it belongs to.
 
 mod job;
 mod streams;
@@ -10,8 +10,8 @@ use crate::yaml::{self, Table};
 pub(super) use job::{CHECKPOINTS, JOB, RESTART, STATE};
 pub(super) use streams::STREAM;
 
-/// All keys of job files as Markdown: per mapping, the name, type, default and meaning of each key. Keys that are not in this version are
-/// left out.
+/// All keys of job files as Markdown: for each mapping, the name, type, default and meaning of each key. Keys that this version does not
+/// support yet are left out.
 #[must_use]
 pub fn reference() -> String {
     let job: [&Table; 4] = [&JOB, &STATE, &CHECKPOINTS, &RESTART];

@@ -1,9 +1,9 @@
-//! Job files: YAML text in, a checked [`JobFile`] and all of its problems out.
+//! Job files: turns YAML text into a checked [`JobFile`] and a list of all its problems.
 //!
-//! [`parse`] promises that it finds every problem that can be found without looking into expressions, in one pass, with line and column;
-//! that it never panics; and that if no problem is an error the model is sound: names resolve, streams form no cycle, values are in range, and
-//! whatever this version cannot do has been refused. If there are errors the model holds what could be read, so that the later stages can
-//! look into the rest at once. Expressions stay text; a later stage reports a mistake in one with [`Spanned::problem_at`] and adds it to
+//! [`parse`] finds every problem that can be found without compiling expressions, in one pass, with line and column. It never panics.
+//! If no problem is an error, the model is sound: names resolve, streams form no cycle, values are in range, and whatever this version
+//! can't do has been refused. If there are errors, the model holds what could be read, so that later stages can check the rest in the
+//! same run. Expressions stay text; a later stage reports a mistake in one with [`Spanned::problem_at`] and adds it to
 //! the same [`Problems`].
 //!
 //! ```
@@ -52,7 +52,7 @@ pub use streams::Stream;
 use crate::text::Source as Text;
 use crate::yaml::{self, Reader};
 
-/// Reads a job file, with keys overridden from outside. The job is sound if no problem is an error; else it is what could be read, or none.
+/// Parses a job file and applies overrides to it. If no problem is an error, the job is sound. Otherwise it holds what could be read, if anything.
 #[must_use]
 pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<JobFile>, Problems) {
     let source = Text::new(Some(file_name), text);

@@ -1,4 +1,4 @@
-//! A job as its file describes it: names resolved, values in range, expressions still text with their places.
+//! The model of a job file: names resolved, values in range, expressions still text with locations.
 
 use jiff::SignedDuration;
 use tidegate_runtime::{Backend, Mode};
@@ -16,52 +16,52 @@ use crate::yaml::{Node, Value};
 pub struct JobFile {
     /// The job's name.
     pub name: Spanned<String>,
-    /// Workers, if the file says.
+    /// The number of workers, if given.
     pub parallelism: Option<Spanned<u64>>,
-    /// Where state lives.
+    /// Where state is kept.
     pub state: State,
-    /// When the job is made durable, if it is.
+    /// When and where checkpoints are taken, if they are.
     pub checkpoints: Option<Checkpoints>,
-    /// What happens when it fails, if the file says.
+    /// What happens when the job fails, if given.
     pub restart: Option<Restart>,
-    /// In the order of the file.
+    /// The sources, in the order of the file.
     pub sources: Vec<Source>,
-    /// In the order of the file.
+    /// The tables, in the order of the file.
     pub tables: Vec<Table>,
-    /// In the order of the file.
+    /// The streams, in the order of the file.
     pub streams: Vec<Stream>,
-    /// In the order of the file.
+    /// The sinks, in the order of the file.
     pub sinks: Vec<Sink>,
-    /// The parts that errors are known of.
+    /// The parts that are known to have errors.
     broken: Broken,
 }
 
 impl JobFile {
-    /// The source of this name.
+    /// The source with this name.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.name.value == name)
     }
 
-    /// The stream of this name; not those made by `late_to` and the like.
+    /// The stream with this name, not counting side outputs such as those of `late_to`.
     #[must_use]
     pub fn stream(&self, name: &str) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.head.name.value == name)
     }
 
-    /// Is no error known of this part?
+    /// Whether no error of this part is known.
     pub(crate) fn is_sound(&self, section: Section, name: &Spanned<String>) -> bool {
         !self.broken.has(section.key(), &name.value)
     }
 
-    /// The streams ordered so that each comes after what it reads.
+    /// The streams in an order in which each comes after what it reads.
     #[must_use]
     pub fn streams_in_order(&self) -> Vec<&Stream> {
         super::graph::in_order(&self.streams)
     }
 }
 
-/// The named parts of a job.
+/// The sections of a job that consist of named parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
     Sources,
@@ -73,7 +73,7 @@ pub(crate) enum Section {
 impl Section {
     pub(crate) const ALL: [Self; 4] = [Self::Sources, Self::Tables, Self::Streams, Self::Sinks];
 
-    /// The key of the file that it stands under.
+    /// The key of the section.
     pub(crate) const fn key(self) -> &'static str {
         match self {
             Self::Sources => "sources",
@@ -83,7 +83,7 @@ impl Section {
         }
     }
 
-    /// One of its parts.
+    /// What a part of the section is called.
     pub(crate) const fn part(self) -> &'static str {
         match self {
             Self::Sources => "source",
@@ -97,24 +97,24 @@ impl Section {
 /// `state`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    /// What holds it.
+    /// The backend that holds it.
     pub backend: Backend,
-    /// The directory of a backend on disk.
+    /// The directory of the backend on disk.
     pub dir: Option<Spanned<String>>,
     /// The memory it may use, in bytes.
     pub memory: Option<Spanned<u64>>,
-    /// How long the state of an idle key is kept; for ever if absent.
+    /// How long the state of an idle key is kept, or `None` for ever.
     pub ttl: Option<Spanned<SignedDuration>>,
 }
 
 /// `checkpoints`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoints {
-    /// The interval; 10 s unless given.
+    /// The interval from one to the next; 10 s unless given.
     pub every: SignedDuration,
     /// A directory or an object-store URL.
     pub dir: Option<Spanned<String>>,
-    /// What sinks promise.
+    /// Whether state reflects each record exactly once or at least once.
     pub mode: Mode,
     /// How many are kept; 3 unless given.
     pub keep: u64,
@@ -123,15 +123,15 @@ pub struct Checkpoints {
 /// `restart`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restart {
-    /// How often the job is started again; 10 unless given.
+    /// How often the job is restarted; 10 unless given.
     pub attempts: u64,
-    /// The first wait; 1 s unless given.
+    /// The wait before the first restart; 1 s unless given.
     pub delay: SignedDuration,
     /// The longest wait; 1 m unless given.
     pub max_delay: SignedDuration,
 }
 
-/// Reads the whole file, as far as it can be read; `None` if it is no mapping.
+/// Reads the whole file as far as possible. `None` if it is not a mapping.
 pub(crate) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     let fields = reader.fields(root, &first_key(root), &[&keys::JOB], "the job")?;
     let name = reader.required(&fields, "name").and_then(|node| {
@@ -166,12 +166,12 @@ pub(crate) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
             reader.push(node.span.problem(format!("a job needs at least one {}", section.part())));
         }
     }
-    // A job that has no right name has other parts to look at.
+    // Even without a valid name, the rest of the job is worth checking.
     let name = name.unwrap_or_else(|| Spanned::new(String::new(), first_key(root)));
     Some(JobFile { name, parallelism, state, checkpoints, restart, sources, tables, streams, sinks, broken: reader.broken().clone() })
 }
 
-/// Where to point when the whole file lacks something.
+/// Where to point when the file as a whole lacks something.
 fn first_key(root: &Node) -> Span {
     match &root.value {
         Value::Map(entries) => entries.first().map_or_else(|| root.span.clone(), |entry| entry.key.span.clone()),
@@ -179,7 +179,7 @@ fn first_key(root: &Node) -> Span {
     }
 }
 
-/// Reads the parts of a mapping by name. A part that cannot be read is left out, but a later part may name it: the caller asks the tree.
+/// Reads the named parts of a section. Parts that can't be read are left out, though others may name them; names are checked on the tree.
 fn read_named<T>(
     reader: &mut Reader,
     node: &Node,

@@ -1,4 +1,4 @@
-//! Keys set from outside of the file: `--set sources.logins.path=x`.
+//! Keys set from outside the file: `--set sources.logins.path=x`.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use crate::text::Problem;
 use crate::text::{Source, Span, Spanned};
 use crate::yaml::{self, Entry, Node, Value};
 
-/// A key path and the YAML value it gets. The steps of the path are joined by dots; a step with dots in it stands in double quotes, and a
-/// step into a list is a number from 0. Below the `options` of a source or a sink the remaining steps are one name, as `sasl.password` is.
+/// A path to a key, and the YAML value to set. Dots separate the steps of the path. A step that contains dots is put in double quotes, and a
+/// step into a list is an index from 0. Under the `options` of a source or sink, the remaining steps form one name, such as `sasl.password`.
 ///
 /// ```
 /// use tidegate_jobs::file::Override;
@@ -69,7 +69,7 @@ impl Override {
         }
     }
 
-    /// Puts the value into the tree, making the mappings on the way to it.
+    /// Sets the value in the tree, adding missing mappings on the way.
     pub(crate) fn apply(&self, root: &mut Node) -> Result<(), Problem> {
         let mut node = root;
         for (depth, step) in self.path.iter().enumerate() {
@@ -104,7 +104,7 @@ impl Override {
     }
 }
 
-/// Names of options have dots in them, and nothing stands below them.
+/// Joins the steps under `options`: names of options contain dots, and nothing is below them.
 fn with_option(source: &Arc<Source>, mut path: Vec<Spanned<String>>) -> Vec<Spanned<String>> {
     let [part, _, options, first, .., last] = path.as_slice() else { return path };
     if matches!(part.as_str(), "sources" | "sinks") && options.as_str() == "options" {

@@ -1,4 +1,4 @@
-//! Streams: what stands between sources and sinks.
+//! Streams: what is between sources and sinks.
 
 use super::keys;
 use crate::connect::LINES;
@@ -9,26 +9,26 @@ use crate::text::{Severity, Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Value, scalar};
 use tidegate_expr::nearest;
 
-/// A stream: the union of what it reads, then its stage, if it has one, and what happens to each row.
+/// A stream: the union of what it reads, then its stage, if it has one, and then the steps applied to each row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
-    /// What every stream says.
+    /// The keys common to all streams.
     pub head: Head,
-    /// What it does with its records first.
+    /// The stage, if there is one.
     pub stage: Option<Stage>,
-    /// What it does with each row then.
+    /// The steps applied to each row after it.
     pub each: Each,
-    /// Was all read that says which fields its records have? Then its expressions can be judged, whatever else is wrong with it.
+    /// Whether everything that determines the fields of its records was read. If so, its expressions can be checked despite other errors.
     pub whole: bool,
 }
 
 impl Stream {
-    /// The names of all it reads.
+    /// The names of everything it reads.
     pub(crate) fn reads(&self) -> impl Iterator<Item = &Spanned<String>> {
         self.head.from.iter().chain(self.stage.as_ref().and_then(|stage| stage.get().with()))
     }
 
-    /// The names it says of what it reads, or of what it makes of that.
+    /// The names that the stream uses, of its input or of its own output.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.head.key.iter().flat_map(|key| tidegate_expr::identifiers(&key.value)).collect();
         names.extend(self.stage.iter().flat_map(|stage| stage.get().names(&self.head)));
@@ -77,16 +77,16 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     Some(Stream { head, stage, each: Each { filter, select, flat_map }, whole })
 }
 
-/// The keys that say nothing about the fields of a stream's records.
+/// The keys that don't affect the fields of a stream's records.
 const ASIDE: [&str; 5] = ["where", "on_error", "late_to", "timeouts_to", "parallelism"];
 
-/// Could all fields of a `select` be read?
+/// Whether every field of a `select` was read.
 fn is_whole(select: &Select, node: &Node) -> bool {
     let Value::Map(entries) = &node.value else { return false };
     select.fields.len() + entries.iter().filter(|entry| entry.key.value == "*").count() == entries.len()
 }
 
-/// Keys that mean nothing without another one, and those that don't go together.
+/// Checks for keys that mean nothing without another one, and for keys that exclude each other.
 fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
     let given: Vec<&Kind> = KINDS.into_iter().filter(|kind| fields.key(kind.key.name).is_some()).collect();
     let unwindowed = given.iter().find(|kind| !kind.windowed);
@@ -105,7 +105,7 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
             reader.push(at.problem(format!("`{key}` in {} needs {}", fields.place, needed.join(" or "))));
         }
     };
-    // Where the stage takes no windows, that has been told.
+    // If the stage can't use windows, that has already been reported.
     needs("window", unwindowed.is_some() || !given.is_empty(), &names(|kind| kind.windowed));
     let late = given.iter().any(|kind| kind.late == Late::Always) || windowed;
     needs("late_to", late, &[&["window"], names(|kind| kind.late == Late::Always).as_slice()].concat());
@@ -120,7 +120,7 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
     }
 }
 
-/// The keys of the kinds that are so.
+/// The keys of the kinds for which `are` holds.
 fn names(are: impl Fn(&Kind) -> bool) -> Vec<&'static str> {
     KINDS.into_iter().filter(|kind| are(kind)).map(|kind| kind.key.name).collect()
 }
@@ -154,12 +154,12 @@ fn read_flat_map(reader: &mut Reader, node: &Node) -> Option<FlatMap> {
     }
 }
 
-/// Names a stream makes besides its own, as far as they can be told from the tree alone.
+/// The names of a stream's side outputs, as far as the tree alone shows them.
 pub(crate) fn side_names(node: &Node) -> Vec<(&str, &Span)> {
     let Value::Map(entries) = &node.value else { return Vec::new() };
     const SIDES: [&str; 3] = ["late_to", "timeouts_to", "dead_letter"];
     let known = |key: &str| [&keys::STREAM, &STAGE, &LINES].iter().any(|table| table.keys.iter().any(|known| known.name == key));
-    // A key that is probably meant to be one of these is told of; the name behind it is no mistake.
+    // A misspelt key is reported itself, so the name after it must not be reported as unknown.
     let makes = |key: &str| SIDES.contains(&key) || !known(key) && nearest(key, SIDES).is_some();
     let named = entries.iter().filter(|entry| makes(&entry.key.value) && !entry.value.is_null());
     named.filter_map(|entry| Some((scalar(&entry.value)?, &entry.value.span))).collect()

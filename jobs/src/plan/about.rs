@@ -1,5 +1,5 @@
-//! What the state of each part of a job rests on, for a changed job to be compared with: the names it is kept under, and what made the records that were
-//! read. What the state of a stage holds, the stage tells.
+//! The identity and basis of the state of each part of a job, which a changed job is compared with: the name it is kept under, and what made the
+//! records that were read. What the state of a stage holds is described by the stage.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use tidegate_runtime::{About, Basis};
 
 use crate::file::{self, EventTime, FieldType, JobFile, Problem, Spanned};
 
-/// What is known of a stream's state, of which its stage tells the `basis`. The operators of a stream are named after it, and one of them keeps state at most.
+/// The identity and basis of a stream's state; its stage gives `basis`. Its operators are named after it, and at most one of them keeps state.
 pub(super) fn stream(file: &JobFile, stream: &file::Stream, basis: Option<Basis>) -> About {
     let id = id(stream.head.uid.as_ref());
     let Some(basis) = basis else { return About { id, ..About::default() } };
@@ -18,18 +18,18 @@ pub(super) fn stream(file: &JobFile, stream: &file::Stream, basis: Option<Basis>
     About { id, basis: Basis { reads: Some(reads), ..basis }, parallelism }
 }
 
-/// The name under which the state of a source is kept.
+/// The identity of a source's state.
 pub(crate) fn source(file: &JobFile, name: &str) -> About {
     About { id: file.source(name).and_then(|source| id(source.uid.as_ref())), ..About::default() }
 }
 
-/// The name under which the state of a sink is kept.
+/// The identity of a sink's state.
 pub(crate) fn sink(file: &JobFile, name: &str) -> About {
     let uid = file.sinks.iter().find(|sink| sink.name.value == name).and_then(|sink| sink.uid.as_ref());
     About { id: uid.map(|uid| sink_name(&uid.value)), ..About::default() }
 }
 
-/// What a sink is called among operators: sinks are named apart from sources and streams in a file.
+/// The operator name of a sink. The prefix is needed because a sink may have the same name as a source or stream.
 pub(crate) fn sink_name(name: &str) -> String {
     format!("sinks.{name}")
 }
@@ -38,7 +38,7 @@ fn id(uid: Option<&Spanned<String>>) -> Option<String> {
     uid.map(|uid| uid.value.clone())
 }
 
-/// Parts of a job that would keep their state under one name.
+/// Reports parts of a job that would keep their state under the same name.
 pub(crate) fn conflicts(file: &JobFile) -> Vec<Problem> {
     let sources = file.sources.iter().map(|source| (&source.name, source.uid.as_ref()));
     let streams = file.streams.iter().map(|stream| (&stream.head.name, stream.head.uid.as_ref()));
@@ -46,7 +46,7 @@ pub(crate) fn conflicts(file: &JobFile) -> Vec<Problem> {
     let mut problems = Vec::new();
     for parts in [sources.chain(streams).collect::<Vec<_>>(), sinks.collect()] {
         let mut taken: HashMap<&str, &str> = HashMap::new();
-        // Those without a `uid` first: whoever takes their names is the one to change.
+        // Parts without a `uid` come first, so that the problem is reported at the `uid` that takes their name.
         let (with, without): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, uid)| uid.is_some());
         for (name, uid) in without.into_iter().chain(with) {
             let id = uid.unwrap_or(name);
@@ -62,7 +62,7 @@ pub(crate) fn conflicts(file: &JobFile) -> Vec<Problem> {
     problems
 }
 
-/// How the records of a source get their time.
+/// Describes where the records of a source get their event time from.
 fn event_time(source: &file::Source) -> Option<String> {
     let time = match source.event_time.as_ref()? {
         EventTime::Field(time) => time,
@@ -78,7 +78,7 @@ fn event_time(source: &file::Source) -> Option<String> {
     Some(format!("event_time {} in {read}", time.field.value))
 }
 
-/// What made the records that a stream reads, back to what keeps state itself.
+/// Describes what made the records that a stream reads, back to the previous streams that keep state.
 fn upstream<'f>(file: &'f JobFile, stream: &'f file::Stream, seen: &mut HashSet<&'f str>, reads: &mut Vec<String>) {
     for name in stream.reads() {
         if !seen.insert(&name.value) {

@@ -1,4 +1,4 @@
-//! A plan's operators, as every worker builds them.
+//! Builds the operators of a plan. Every worker does this.
 
 use std::collections::HashMap;
 use std::sync::Arc;

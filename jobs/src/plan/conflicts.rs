@@ -1,19 +1,19 @@
-//! Parts of a job that would take each other's data. What each needs it tells itself.
+//! Finds parts of a job that would take each other's data. Each part itself says what it uses.
 
 use tidegate_runtime::Mode;
 
 use crate::connect::{Claim, Outside, Owner, Written};
 use crate::file::{JobFile, Problem, Spanned};
 
-/// A part of a job that needs something of the outside.
+/// A part of a job with something that it uses outside.
 struct Claimant<'a> {
-    /// What kind of part it is, in a word.
+    /// The kind of part, as a noun for messages.
     kind: &'static str,
     name: &'a Spanned<String>,
     claim: Claim,
 }
 
-/// What all parts of a job need.
+/// Everything that the parts of a job use outside.
 fn claimants(file: &JobFile) -> Vec<Claimant<'_>> {
     let job = &file.name.value;
     let sources = file.sources.iter().map(|source| {
@@ -26,7 +26,7 @@ fn claimants(file: &JobFile) -> Vec<Claimant<'_>> {
     all.flat_map(|(kind, name, claims)| claims.into_iter().map(move |claim| Claimant { kind, name, claim })).collect()
 }
 
-/// Two sinks of one path, and a sink that writes what a source or a table reads.
+/// Reports sinks that write the same file, and sinks that write what a source or a table reads.
 pub(super) fn of_files(file: &JobFile, outside: &dyn Outside) -> Vec<Problem> {
     let claimants = claimants(file);
     let mut problems = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn of_files(file: &JobFile, outside: &dyn Outside) -> Vec<Problem> {
     problems
 }
 
-/// Streams that ask for more workers than the job has.
+/// Reports streams that ask for more workers than the job has.
 pub(super) fn parallelism(file: &JobFile) -> Vec<Problem> {
     let Some(all) = &file.parallelism else { return Vec::new() };
     let asked = file.streams.iter().filter_map(|stream| stream.head.parallelism.as_ref());
@@ -55,7 +55,7 @@ pub(super) fn parallelism(file: &JobFile) -> Vec<Problem> {
     asked.filter(|asked| asked.value > all.value).map(|asked| asked.problem(message())).collect()
 }
 
-/// Parts that need something for themselves that another part needs, too: of such two the one is to blame that the file tells so.
+/// Reports parts that need the same thing for themselves alone. The problem is at the later key that asks for it, or else at the earlier one.
 pub(super) fn of_claims(file: &JobFile) -> Vec<Problem> {
     let claimants = claimants(file);
     let mut problems = Vec::new();
@@ -73,7 +73,7 @@ pub(super) fn of_claims(file: &JobFile) -> Vec<Problem> {
     problems
 }
 
-/// Sinks that are to write exactly once, and no checkpoints that this could rest on.
+/// Reports sinks that are to write exactly once in a job whose checkpoints don't support that.
 pub(super) fn without_checkpoints(file: &JobFile) -> Vec<Problem> {
     let message = match file.checkpoints.as_ref().map(|checkpoints| checkpoints.mode) {
         Some(Mode::ExactlyOnce) => return Vec::new(),

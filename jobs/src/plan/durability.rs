@@ -1,4 +1,4 @@
-//! What a job file says of state, checkpoints and restarts, with defaults filled in.
+//! The settings of state, checkpoints and restarts, with defaults filled in.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::yaml::unsigned;
 /// How a job is made durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Durability {
-    /// Where state lies. The directory is the job's own.
+    /// Where state is kept. The directory belongs to this job alone.
     pub state: StateConfig,
-    /// Did the file name the directory?
+    /// Whether the file names the directory.
     pub dir_given: bool,
     /// When and where checkpoints are taken, if they are.
     pub checkpoints: Option<Checkpoints>,
@@ -26,28 +26,28 @@ pub struct Durability {
 /// When and where checkpoints are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoints {
-    /// From one to the next.
+    /// The interval from one to the next.
     pub every: Duration,
-    /// A directory or an object-store URL, of many jobs.
+    /// A directory or object-store URL, which several jobs may share.
     pub dir: String,
-    /// Whether records behind a barrier wait for it.
+    /// Whether records after a barrier wait for it.
     pub mode: Mode,
     /// How many are kept.
     pub keep: usize,
 }
 
-/// How often and after what wait a job that failed is started again.
+/// How often a failed job is restarted, and after what wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restart {
-    /// Attempts without a checkpoint in between.
+    /// The number of restarts without a checkpoint in between.
     pub attempts: u64,
-    /// Before the first; doubled for each further one.
+    /// The wait before the first restart; doubled for each further one.
     pub delay: Duration,
     /// The longest wait.
     pub max_delay: Duration,
 }
 
-/// Are checkpoints to go to storage that is not known?
+/// Reports checkpoints in a kind of storage that is not known.
 pub(crate) fn unknown_storage(file: &JobFile) -> Option<Problem> {
     let dir = file.checkpoints.as_ref()?.dir.as_ref()?;
     Some(dir.problem(Storage::check(&dir.value).err()?.to_string()))
@@ -67,7 +67,7 @@ impl Durability {
             mode: checkpoints.mode,
             keep: usize::try_from(checkpoints.keep).unwrap_or(usize::MAX),
         });
-        // A job with checkpoints is started again unless the file says otherwise; one without would begin anew.
+        // A job with checkpoints is restarted by default. One without would start from scratch.
         let attempts = if checkpoints.is_some() { 10 } else { 0 };
         let default = file::Restart { attempts, delay: SignedDuration::from_secs(1), max_delay: SignedDuration::from_secs(60) };
         let restart = file.restart.as_ref().unwrap_or(&default);

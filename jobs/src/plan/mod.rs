@@ -1,8 +1,8 @@
-//! The planner: from a checked job file to a graph of operators over rows.
+//! The planner: turns a checked job file into a graph of operators over rows.
 //!
-//! [`plan`] compiles every expression, resolves every field to a slot and opens nothing; what is wrong it adds to the file's problems. What must be known
-//! of the outside, such as the header of a CSV file, is [`Resolved`] first. A [`Plan`] is data: it can be explained without being run, and [`Plan::job`]
-//! builds the same operators from it on every worker.
+//! [`plan`] compiles every expression and resolves every field to a slot. It opens nothing, and adds what is wrong to the problems of the file.
+//! What must be known about the outside, such as the header of a CSV file, is [`Resolved`] beforehand. A [`Plan`] is data: it can be explained
+//! without being run, and [`Plan::job`] builds the same operators from it on every worker.
 
 mod about;
 mod build;
@@ -37,30 +37,30 @@ pub use resolve::Resolved;
 pub use stored::records;
 use streams::PlannedStream;
 
-/// A job, compiled.
+/// A planned job.
 #[derive(Clone)]
 pub struct Plan {
     /// The job's name.
     pub name: String,
-    /// How many workers the file asks for.
+    /// The number of workers that the file asks for.
     pub parallelism: Option<usize>,
-    /// How it is made durable.
+    /// Its settings of state, checkpoints and restarts.
     pub durability: Durability,
-    /// How long running aggregates keep a key that is not written.
+    /// How long running aggregates keep a key that is not updated.
     ttl: Option<Ttl>,
-    /// What can be looked at beforehand.
+    /// Checks of what the job would find, made before it runs.
     looks: Vec<Look>,
     sources: Vec<PlannedSource>,
     streams: Vec<PlannedStream>,
     sinks: Vec<PlannedSink>,
 }
 
-/// Plans a file. `None` if there are problems, those it finds included: it adds them to `problems`.
+/// Plans a file on this machine, and adds what is wrong to `problems`. `None` if any of them is an error, including earlier ones.
 pub fn plan(file: &JobFile, problems: &mut Problems) -> Option<Plan> {
     plan_resolved(file, &Resolved::new(file, &Local), problems)
 }
 
-/// Plans a file whose job will run where `resolved` comes from. Nothing but the two is looked at.
+/// Plans a file for the place that `resolved` describes. Looks at nothing but these two.
 pub fn plan_resolved(file: &JobFile, resolved: &Resolved, problems: &mut Problems) -> Option<Plan> {
     problems.extend(resolved.conflicts.iter().cloned());
     problems.extend(conflicts::of_claims(file));
@@ -69,7 +69,8 @@ pub fn plan_resolved(file: &JobFile, resolved: &Resolved, problems: &mut Problem
     problems.extend(durability::unknown_storage(file));
     problems.extend(conflicts::parallelism(file));
     let mut asked = Asked::default();
-    // What is asked of open sources shows when the job is planned: it is planned again until nothing new is asked. There is an end to the names of a file.
+    // Planning discovers which fields are asked of open sources, and is repeated until there are no new ones. It ends
+    // because the file has finitely many names.
     let (parts, found) = loop {
         let before = asked.clone();
         let planned = Parts::plan(file, &mut asked, &resolved.answers);
@@ -95,7 +96,7 @@ pub fn plan_resolved(file: &JobFile, resolved: &Resolved, problems: &mut Problem
     })
 }
 
-/// The parts of a plan.
+/// The planned parts of a job.
 #[derive(Default)]
 struct Parts {
     sources: Vec<PlannedSource>,
@@ -104,13 +105,14 @@ struct Parts {
 }
 
 impl Parts {
-    /// Plans the parts of a file that are whole, with the fields that are `asked` of open sources; adds what the parts ask for. Also tells what is wrong.
+    /// Plans the parts of a file that can be, with the fields that are `asked` of open sources, and adds those that the parts ask for.
+    /// Also returns what is wrong.
     fn plan(file: &JobFile, asked: &mut Asked, answers: &Answers) -> (Self, Vec<Problem>) {
         let mut known = Streams::new();
         let (mut parts, mut found) = (Self::default(), Vec::new());
         for source in &file.sources {
             if !file.is_sound(Section::Sources, &source.name) {
-                // Its fields may be known all the same.
+                // Its fields may be known despite its errors.
                 let planned = Some(source).filter(|s| s.whole).and_then(|s| sources::plan(s, asked, answers).ok());
                 known.extend(planned.map(|planned| {
                     let known = known_of(&planned);
@@ -141,7 +143,7 @@ impl Parts {
                     known.extend(planned.gives());
                     parts.streams.push(planned);
                 }
-                // It reads a stream that could not be planned, whose problems are known.
+                // It reads a stream that could not be planned, which has already been reported.
                 Ok(None) => {}
                 Err(refused) => {
                     found.extend(refused.problems);
@@ -163,8 +165,8 @@ impl Parts {
 }
 
 impl Plan {
-    /// Reads `source` in place of the source called `name`: rows of the schema that the file gives it, from elsewhere. Nothing changes if
-    /// there is no source of this name.
+    /// Replaces the source called `name` by `source`, which must have rows of the same schema. Without a source of this name, nothing
+    /// changes.
     #[must_use]
     pub fn with_source(mut self, name: &str, source: impl Source<Entry<Row>>) -> Self {
         if let Some(planned) = self.sources.iter_mut().find(|s| s.name == name) {
@@ -173,10 +175,10 @@ impl Plan {
         self
     }
 
-    /// The job that runs this plan.
+    /// Makes the job that runs this plan.
     ///
     /// # Errors
-    /// Two operators would have one name.
+    /// If two operators would have the same name.
     pub fn job(&self) -> Result<Job, GraphError> {
         let plan = self.clone();
         Job::new(move |flow| plan.build(flow))

@@ -1,19 +1,19 @@
-//! What a job file leaves to the outside, asked for before the job is planned: planning itself touches no file.
+//! What a job file leaves to the outside. It is asked before the job is planned, so that planning itself touches no files.
 
 use super::conflicts;
 use crate::connect::{Answers, Outside};
 use crate::file::{JobFile, Problem};
 
-/// What the outside says of a job file.
+/// What the outside says about a job file.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     pub(super) answers: Answers,
-    /// Files that parts of the job would take from each other.
+    /// Problems of parts that would take each other's files.
     pub(super) conflicts: Vec<Problem>,
 }
 
 impl Resolved {
-    /// Asks `outside` all that planning `file` takes. What can't be read is a problem of the plan.
+    /// Asks `outside` everything that planning `file` requires. What can't be read becomes a problem of the plan.
     #[must_use]
     pub fn new(file: &JobFile, outside: &dyn Outside) -> Self {
         let sources = file.sources.iter().flat_map(|source| source.connector.asks());

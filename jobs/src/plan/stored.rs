@@ -1,5 +1,4 @@
-//! Stored rows of jobs from files, as records: for those who look into a savepoint. The job file is not at hand then; what the rows are is said by the
-//! manifest.
+//! Converts stored rows of jobs from files to records, for inspecting a savepoint. The job file is not needed: the manifest describes the rows.
 
 use serde::de::DeserializeOwned;
 use tidegate_checkpoints::{Field, OperatorState, StateInfo};
@@ -15,10 +14,11 @@ use crate::relation::key::RowKey;
 use crate::stage::top::Measure;
 use crate::stage::{Identity, RowTriggerState};
 
-/// Appends the records that a row of a state holds as lines of JSON. `None`: nobody knows what it holds, as it is of no job from a file. Timers have none.
+/// Appends the records of a stored row as lines of JSON. `None` if the state is not of a job from a file, so that its content is unknown.
+/// Timers have no records.
 ///
 /// # Errors
-/// The row is not what the manifest says.
+/// If the row is not what the manifest says.
 pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<Option<()>, Error> {
     let Some(of_key) = &operator.basis.key else { return Ok(None) };
     if reminds(&state.schema) {
@@ -78,7 +78,7 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
     Ok(Some(()))
 }
 
-/// The accumulators of the latest results, each by its time and what tells it apart.
+/// The accumulators of the latest version of each result, by its time and identity.
 type LatestAccs = Table<(i64, Identity), Accs>;
 
 /// What windows hold of their records.
@@ -100,7 +100,7 @@ impl Held for LatestAccs {
     }
 }
 
-/// The accumulators of a key in the state of this name, each with its window if it is not one of a slice.
+/// The accumulators of a key in the state called `state`, each with its window unless it belongs to a slice.
 fn held<H: Held>(state: &str, value: &[u8]) -> Result<Vec<(Option<Bounds>, Accs)>, Error> {
     let windows: Vec<(Option<Bounds>, H)> = match state {
         "sessions" => stored::sessions(value)?.into_iter().map(|(window, held)| (Some(window), held)).collect(),
@@ -110,7 +110,7 @@ fn held<H: Held>(state: &str, value: &[u8]) -> Result<Vec<(Option<Bounds>, Accs)
     Ok(windows.into_iter().flat_map(|(window, held)| held.accs().into_iter().map(move |accs| (window, accs))).collect())
 }
 
-/// Prints what is stored of a key.
+/// Prints the stored records of a key.
 struct Printer<'a> {
     of_key: &'a [Field],
     key: RowKey,
@@ -118,7 +118,7 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    /// What a part of the key is called; an expression as in the output of its stream.
+    /// The field name of a part of the key. An expression is named as in the output of its stream.
     fn name(&self, number: usize, text: &str) -> String {
         let is_name = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '@' | '.'));
         match (is_name, self.of_key.len()) {
@@ -132,12 +132,12 @@ impl Printer<'_> {
         let names = (1..).zip(self.of_key).map(|(number, field)| self.name(number, &field.name));
         let mut record: Vec<(String, Value)> = names.zip(self.key.values().iter().cloned()).collect();
         for (name, value) in values {
-            // A record has the fields of its key, too.
+            // The fields of the key are already there.
             if record.iter().all(|(known, _)| *known != name) {
                 record.push((name, value));
             }
         }
-        // No field of a job is called so.
+        // No field of a job has this name.
         record.push(("@state".to_owned(), Value::string(self.state)));
         let schema = Schema::new(record.iter().map(|(name, _)| (name.clone(), Type::Any)));
         let row: Row = record.into_iter().map(|(_, value)| value).collect();

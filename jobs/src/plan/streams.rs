@@ -1,4 +1,4 @@
-//! Streams: what each becomes.
+//! Plans streams.
 
 use std::sync::Arc;
 
@@ -13,36 +13,36 @@ use crate::relation::pipeline::{self, Base, Pipeline};
 use crate::relation::union::{PlannedInput, Streams, union};
 use crate::stage::{Planned, Refused, Scope, Work};
 
-/// A stream, compiled.
+/// A planned stream.
 #[derive(Clone)]
 pub(super) struct PlannedStream {
     pub(super) name: String,
-    /// What its state rests on.
+    /// The identity and basis of its state.
     pub(super) about: About,
-    /// The same as its stage has it; `None`: it keeps none.
+    /// The basis that its stage gave, or `None` if it keeps no state.
     pub(super) basis: Option<Basis>,
     pub(super) inputs: Vec<PlannedInput>,
-    /// What is known of the inputs together.
+    /// What is known of the union of the inputs.
     pub(super) input: Known,
-    /// Its stage, if it has one.
+    /// Builds its stage, if it has one.
     pub(super) work: Option<Arc<dyn Work>>,
-    /// Over what that gives, or over the input.
+    /// The `where`, `select` and `flat_map`, applied to the output of the stage or else to the input.
     pub(super) pipeline: Pipeline,
-    /// What the pipeline is over.
+    /// The schema of the rows that the pipeline is applied to.
     pub(super) pipeline_schema: Schema,
-    /// What its readers see.
+    /// What is known of the output.
     pub(super) out: Known,
     pub(super) on_error: OnError,
-    /// The stream of its late records, and their schema.
+    /// The name of the stream of late records, and its schema.
     pub(super) late: Option<(String, Schema)>,
-    /// The stream of the partial results that ran out of time, and their schema.
+    /// The name of the stream of timed-out partial results, and its schema.
     pub(super) timeouts: Option<(String, Schema)>,
     /// Where its fields come from, if they are open.
     origin: Origin,
 }
 
 impl PlannedStream {
-    /// All that can be read of it, by name.
+    /// Everything that can be read from it, by name.
     pub(super) fn gives(&self) -> Vec<(String, Known)> {
         let mut gives = vec![(self.name.clone(), self.out.clone())];
         if let Some((name, schema)) = &self.late {
@@ -59,7 +59,7 @@ impl PlannedStream {
 /// Plans a stream. `None` if something it reads could not be planned.
 ///
 /// # Errors
-/// What is wrong with it, and what is known of it all the same.
+/// What is wrong with it, and what is known of its outputs anyway.
 pub(super) fn plan(
     stream: &Stream,
     known: &Streams,

@@ -1,4 +1,4 @@
-//! The keys of the job itself: its state, checkpoints and restarts.
+//! The keys of the job itself, its state, its checkpoints and its restarts.
 
 use crate::yaml::{Table, key};
 

@@ -1,4 +1,4 @@
-//! Files that are right: every key reaches the model.
+//! Valid files: every key reaches the model.
 
 use jiff::SignedDuration;
 use tidegate_rows::format::{TextPart, TimeUnit};
@@ -102,11 +102,11 @@ fn json_is_yaml() {
     assert_eq!(window.shape, Shape::Tumbling { size: SignedDuration::from_mins(5), offset: SignedDuration::from_mins(-2) });
     assert_eq!(window.allowed_lateness, SignedDuration::from_millis(10));
     assert_eq!(job.streams[0].head.late_to.as_ref().unwrap().value, "late");
-    // The expression is followed through the escaped quotes; behind \u the whole scalar is shown.
+    // Ranges in an expression are located through escaped quotes. After \u, the whole scalar is shown.
     let filter = job.streams[0].each.filter.as_ref().unwrap();
     assert_eq!(filter.problem_at(4..6, "x").text, "==");
     assert_eq!(filter.problem_at(9..12, "x").text, filter.span.text());
-    // A line this long is cut around the place.
+    // A line this long is cut around the offending text.
     assert_eq!(
         filter.problem_at(0..3, "no").to_string(),
         "error: job.yaml:1:484: no\n  1 | ... ue)\"}, \"late_to\": \"late\", \"key\": \"key\", \"where\": \"\\\"a\\\" == k\\u0065y\"}}, \"sinks\": {\"out\": {\"from\": \"out\", \"connector\": \"f ...\n    |                                                       ^^^^^"
@@ -302,7 +302,7 @@ fn json_may_escape_characters_as_utf_16_does() {
     let job = job(text);
     let filter = job.stream("s").unwrap().each.filter.clone().unwrap();
     assert_eq!(filter.value, r#"k == '😀' && "\ud83d\ude00" == nope"#);
-    // Places behind it are those of the file.
+    // Locations after it are those in the file.
     let sink = job.sinks.first().unwrap().name.clone();
     assert_eq!((sink.span.line(), sink.span.column(), sink.span.text()), (2, 13, "\"out\""));
     let half = text.replace(r"\ud83d\ude00'", r"\ud83d'");

@@ -3,7 +3,7 @@
 use super::{as_kind, job, messages};
 use crate::connect::{AvroSink, AvroSource, KafkaSink};
 
-/// A job from a topic to a topic, with what their formats are.
+/// A job from topic to topic, with these formats.
 fn text(source: &str, sink: &str) -> String {
     let kafka = "connector: kafka, brokers: b, topic: t";
     format!("name: t\nsources:\n  in: {{ {kafka}, format: {source} }}\nsinks:\n  out: {{ from: in, {kafka}, format: {sink} }}\n")

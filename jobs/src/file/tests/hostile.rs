@@ -1,4 +1,4 @@
-//! Texts meant to hurt, and texts that mean nothing: refused, never a panic.
+//! Malicious and meaningless texts are refused, and never cause a panic.
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -78,7 +78,7 @@ fn durations_and_sizes() {
     }
 }
 
-/// Pieces of job files, to get past the first line.
+/// Pieces of job files, so that random texts get past the first line.
 fn piece() -> impl Strategy<Value = String> {
     let words = "name sources streams sinks from key window aggregate where select flat_map tumbling session every trigger purging evictor \
                  connector file stdin generator fields uniform time step format csv regex schema event_time field path late_to stdout text \

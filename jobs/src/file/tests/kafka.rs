@@ -1,4 +1,4 @@
-//! `connector: kafka`: what is read of it, and the exact words of what is wrong.
+//! `connector: kafka`: the model, and the exact messages.
 
 use tidegate_connectors::kafka::{Metadata, Start, Stop};
 
@@ -6,7 +6,7 @@ use super::{as_kind, job, messages};
 use crate::connect::{KafkaSink, KafkaSource, KafkaTopics};
 use crate::file::JobFile;
 
-/// A job that reads a topic with these keys and writes one with those.
+/// A job with these keys in its Kafka source and sink.
 fn text(source: &str, sink: &str) -> String {
     format!(
         "name: t\nsources:\n  in: {{ connector: kafka, {source} }}\nsinks:\n  out: {{ from: in, connector: kafka, brokers: b:9092, topic: o{sink} }}\n"
@@ -21,7 +21,7 @@ fn sink(job: &JobFile) -> &KafkaSink {
     as_kind(&*job.sinks[0].connector)
 }
 
-/// The messages without their places.
+/// The messages without their locations.
 fn wrong(source: &str, sink: &str) -> Vec<String> {
     let cut = |m: String| m.splitn(5, ':').nth(4).map_or(m.clone(), |m| m.trim().to_owned());
     messages(&text(source, sink)).into_iter().map(cut).collect()

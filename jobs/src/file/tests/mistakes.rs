@@ -1,4 +1,4 @@
-//! Files that are wrong: the exact words.
+//! Invalid files: the exact messages.
 
 use super::{messages, problems, with_stream};
 use crate::file::parse;

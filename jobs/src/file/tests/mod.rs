@@ -1,4 +1,4 @@
-//! What users see of a job file: whole files in, the model or the exact words of the problems out.
+//! What users see of a job file: whole files in, and the model or the exact messages out.
 
 mod accepted;
 #[cfg(feature = "kafka")]
@@ -13,7 +13,7 @@ use std::any::Any;
 
 use super::{Aggregation, JobFile, Override, Problems, Stage, Stream, Window, parse};
 
-/// The problems of a text, printed.
+/// The problems of a text, as printed.
 fn problems(text: &str) -> String {
     parse("job.yaml", text, &[]).1.to_string()
 }
@@ -27,7 +27,7 @@ fn first_lines(problems: &Problems) -> Vec<String> {
     problems.iter().map(|problem| problem.to_string().lines().next().unwrap_or_default().to_owned()).collect()
 }
 
-/// The job of a text without errors.
+/// The job of a valid text.
 fn job(text: &str) -> JobFile {
     job_with(text, &[])
 }
@@ -38,26 +38,26 @@ fn job_with(text: &str, sets: &[&str]) -> JobFile {
     job.unwrap_or_else(|| panic!("{problems}"))
 }
 
-/// A job of one stream from a source `in` to a sink, the stream's keys given.
+/// A job with one stream, with these keys, from a source `in` to a sink.
 fn with_stream(keys: &str) -> String {
     format!(
         "name: t\nsources: {{ in: {{ connector: stdin }} }}\nstreams:\n  s: {{ from: in, {keys} }}\nsinks: {{ out: {{ from: s, connector: stdout }} }}\n"
     )
 }
 
-/// A connector or a format as what it is.
+/// Downcasts a connector or format.
 #[track_caller]
 fn as_kind<T: 'static>(any: &dyn Any) -> &T {
     any.downcast_ref().expect("it is of this kind")
 }
 
-/// The aggregation of a stream that is one.
+/// The aggregation of a stream.
 fn aggregation(stream: &Stream) -> &Aggregation {
     let Some(Stage::Aggregation(aggregation)) = &stream.stage else { panic!("`{}` aggregates nothing", stream.head.name.value) };
     aggregation
 }
 
-/// Its windows.
+/// The windows of an aggregation stream.
 fn window(stream: &Stream) -> &Window {
     aggregation(stream).window.as_ref().unwrap()
 }

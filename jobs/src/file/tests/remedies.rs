@@ -1,4 +1,4 @@
-//! Mistakes that are easily made, and what the messages say is to be done.
+//! Common mistakes, and the remedies that the messages name.
 
 use super::{job, messages, with_stream};
 use crate::file::Shape;
@@ -52,7 +52,7 @@ fn what_sessions_and_durations_can_not_be() {
     assert!(found[0].ends_with("the duration `300000000d` is too long: the longest is 106751d, 292 years"), "{found:?}");
 }
 
-/// A filter that was left empty would let everything through.
+/// A filter left empty would let everything through.
 #[test]
 fn a_condition_of_nothing() {
     for keys in ["where: null", "where:", "where: ~", "where: ''", "aggregate: { n: { value: count(), where: null } }"] {

@@ -1,4 +1,4 @@
-//! Joined rows against the same records joined as maps.
+//! Compares joined rows with the same records joined as maps.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ const NAMES: [&str; 5] = ["a", "b", "c", "p_a", "p_b"];
 struct Random(u64);
 
 impl Random {
-    /// True once in `n` times.
+    /// Returns true once in `n` calls on average.
     fn one_in(&mut self, n: u64) -> bool {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33).is_multiple_of(n)
@@ -22,7 +22,7 @@ impl Random {
     }
 }
 
-/// Asks a field, and what it is without the prefix, of an open schema.
+/// Asks an open schema for a field, with and without its prefix.
 fn ask(schema: &mut Schema, name: &str) {
     let mut name = Some(name);
     while let Some(asked) = name.filter(|_| schema.rest().is_some()) {
@@ -31,7 +31,7 @@ fn ask(schema: &mut Schema, name: &str) {
     }
 }
 
-/// Asks of each side what the other has, as planning does.
+/// Asks each side for the fields of the other, as planning does.
 fn meet(left: &mut Schema, right: &mut Schema) {
     loop {
         let before = (left.clone(), right.clone());
@@ -62,7 +62,7 @@ fn row(schema: &Schema, record: &Record) -> Row {
     row
 }
 
-/// What a row says; no name twice.
+/// The fields of a row. No name occurs twice.
 fn record(schema: &Schema, row: &Row) -> Record {
     assert_eq!(schema.width(), row.0.len());
     let named = schema.fields().filter(|(slot, _)| row.has(*slot)).map(|(slot, field)| (field.name.clone(), row.get(slot).clone()));
@@ -77,7 +77,8 @@ fn record(schema: &Schema, row: &Row) -> Record {
     record
 }
 
-/// The records joined as maps; `has` are fields that the left has even if the record lacks them. None if two fields of the right would get one name.
+/// Joins the records as maps. `has` tells which fields the left has even if the record lacks them. `None` if two fields of the right would get
+/// the same name.
 fn joined(left: &Record, right: &Record, has: impl Fn(&str) -> bool) -> Option<Record> {
     let mut joined = left.clone();
     for (name, value) in right {
