@@ -22,7 +22,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             (&[T::Timestamp], T::Int),
         ],
         call: int,
-        doc: "An int from a number (cut towards zero), text, or a timestamp (seconds since 1970). An error if it does not fit.",
+        doc: "An int from a number (truncated towards zero), text, or a timestamp (in seconds since 1970). An error if it does not fit.",
         examples: &[("int('-7')", "-7"), ("int(2.9)", "2")],
     },
     Function {
@@ -36,7 +36,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             (&[T::String], T::Uint),
         ],
         call: uint,
-        doc: "An unsigned int from a number (cut towards zero) or text. An error if it does not fit.",
+        doc: "An unsigned int from a number (truncated towards zero) or text. An error if it does not fit.",
         examples: &[("uint('7')", "7u")],
     },
     Function {
@@ -64,7 +64,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             (&[T::Decimal], T::Decimal),
         ],
         call: decimal,
-        doc: "An exact decimal from text, with the digits it is written with, or from a number; from a double, the one with the fewest digits that stands for it. An error if it has more than 38 digits.",
+        doc: "An exact decimal from text, with all its digits, or from a number; from a double, the shortest decimal that represents it. An error if it has more than 38 digits.",
         examples: &[("string(decimal('12.30') * 2)", "'24.60'"), ("decimal(0.1)", "decimal('0.1')")],
     },
     Function {
@@ -92,7 +92,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: &[(&[T::String], T::Bytes), (&[T::Bytes], T::Bytes)],
         call: bytes,
-        doc: "Text as UTF-8 octets.",
+        doc: "Text as UTF-8 bytes.",
         examples: &[("bytes('a')", "b'a'")],
     },
     Function {
@@ -108,7 +108,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: &[(&[T::String], T::Timestamp), (&[T::Int], T::Timestamp), (&[T::Timestamp], T::Timestamp)],
         call: timestamp,
-        doc: "An instant from RFC 3339 text, or from seconds since 1970.",
+        doc: "A timestamp from RFC 3339 text, or from seconds since 1970.",
         examples: &[("timestamp('1970-01-01T00:00:05Z')", "timestamp(5)")],
     },
     Function {
@@ -116,7 +116,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: &[(&[T::String], T::Duration), (&[T::Duration], T::Duration), (&[T::Int], T::Duration)],
         call: duration,
-        doc: "A span from text such as `1h30m`, `500ms` or `7d`, or from seconds.",
+        doc: "A duration from text such as `1h30m`, `500ms` or `7d`, or from seconds.",
         examples: &[("duration('1h30m')", "duration('90m')")],
     },
     Function {

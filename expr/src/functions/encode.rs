@@ -12,7 +12,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::Bytes], T::String)],
         call: encode_call,
-        doc: "Octets as base64.",
+        doc: "The base64 encoding of bytes.",
         examples: &[("base64.encode(b'hello')", "'aGVsbG8='")],
     },
     Function {
@@ -20,7 +20,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::String], T::Bytes)],
         call: decode_call,
-        doc: "The octets that base64 stands for, padded or not.",
+        doc: "The bytes that base64 text encodes, with or without padding.",
         examples: &[("base64.decode('aGVsbG8=')", "b'hello'")],
     },
 ];

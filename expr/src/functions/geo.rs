@@ -11,7 +11,7 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
     style: Style::Global,
     overloads: &[(&[T::Number, T::Number, T::Number, T::Number], T::Double)],
     call: distance,
-    doc: "The metres between two places along the surface of the earth, taken as a sphere: latitude and longitude of one, then of the other, in degrees.",
+    doc: "The distance in metres between two places on the earth, taken as a sphere. The arguments are latitude and longitude of one, then of the other, in degrees.",
     examples: &[("math.round(geo_distance(52.52, 13.405, 48.137, 11.575))", "504339.0"), ("geo_distance(0, 180, 0, -180) < 0.001", "true")],
 }];
 

@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::Any], T::Int)],
         call: hash,
-        doc: "A hash of 64 bits that is the same on every machine and in every version. It tells types apart: `1` has another hash than `1.0`.",
+        doc: "A 64-bit hash that is the same on every machine and in every version. It depends on the type: `1` and `1.0` have different hashes.",
         examples: &[("hash('ann') == hash('a' + 'nn')", "true"), ("hash('ann') % 10 == hash('bob') % 10", "false")],
     },
     Function {
@@ -25,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: HEX,
         call: digest::<Md5>,
-        doc: "The MD5 digest of text (as UTF-8) or octets in hexadecimal, for comparison with what others have computed. It is not secure.",
+        doc: "The MD5 digest of text (as UTF-8) or bytes, in hexadecimal, for comparison with digests from other systems. It is not secure.",
         examples: &[("md5('abc')", "'900150983cd24fb0d6963f7d28e17f72'")],
     },
     Function {
@@ -33,7 +33,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: HEX,
         call: digest::<Sha256>,
-        doc: "The SHA-256 digest of text (as UTF-8) or octets in hexadecimal.",
+        doc: "The SHA-256 digest of text (as UTF-8) or bytes, in hexadecimal.",
         examples: &[("sha256('abc')", "'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'")],
     },
 ];

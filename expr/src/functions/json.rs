@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::String], T::Any)],
         call: read,
-        doc: "What a JSON text stands for: objects are maps, whole numbers ints where they fit. An error if the text is malformed.",
+        doc: "The value of JSON text: objects become maps, and whole numbers become ints where they fit. An error if the text is malformed.",
         examples: &[("json('{\"tags\": [\"a\", \"b\"]}').tags[1]", "'b'"), ("json('[1, 2.5, null]')", "[1, 2.5, null]")],
     },
     Function {

@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: &[(&[T::String], T::Int), (&[T::Bytes], T::Int), (&[T::List(&T::Any)], T::Int), (&[T::Map], T::Int)],
         call: size,
-        doc: "The number of characters of text, of octets, elements or entries.",
+        doc: "The number of characters, bytes, elements or entries.",
         examples: &[("size('abc')", "3"), ("[1, 2].size()", "2")],
     },
     Function {
@@ -27,7 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: ELEMENT,
         call: |a| element(a, |items| items.get(0)),
-        doc: "The first element, null if there is none.",
+        doc: "The first element, or null if there is none.",
         examples: &[("[1, 2].first()", "1"), ("[].first()", "null")],
     },
     Function {
@@ -35,7 +35,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: ELEMENT,
         call: |a| element(a, |items| items.len().checked_sub(1).and_then(|i| items.get(i))),
-        doc: "The last element, null if there is none.",
+        doc: "The last element, or null if there is none.",
         examples: &[("[1, 2].last()", "2")],
     },
     Function {
@@ -43,7 +43,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: &[(&[T::List(&T::Any)], T::Int)],
         call: count,
-        doc: "How many elements are not null.",
+        doc: "The number of elements that are not null.",
         examples: &[("[1, null, 2].count()", "2")],
     },
     Function {
@@ -51,7 +51,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: ELEMENT,
         call: sum,
-        doc: "The sum of numbers or durations without nulls, 0 if there are none.",
+        doc: "The sum of numbers or durations, ignoring nulls; 0 if there are none.",
         examples: &[("sum([1, null, 2])", "3"), ("sum([])", "0")],
     },
     Function {
@@ -59,7 +59,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: ELEMENT,
         call: |a| extreme(a, Op::Lt),
-        doc: "The least element without nulls, null if there is none; NaN if one is.",
+        doc: "The least element, ignoring nulls; null if there is none, and NaN if one is NaN.",
         examples: &[("min([2, 1])", "1")],
     },
     Function {
@@ -67,7 +67,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: ELEMENT,
         call: |a| extreme(a, Op::Gt),
-        doc: "The greatest element without nulls, null if there is none; NaN if one is.",
+        doc: "The greatest element, ignoring nulls; null if there is none, and NaN if one is NaN.",
         examples: &[("[2, 3.5].max()", "3.5")],
     },
     Function {
@@ -75,7 +75,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: DOUBLE,
         call: avg,
-        doc: "The mean of numbers without nulls, a double; of decimals, with ints among them or not, exact to 38 digits. Null if there are none.",
+        doc: "The mean of the numbers as a double, ignoring nulls; of decimals, even mixed with ints, as a decimal exact to 38 digits. Null if there are none.",
         examples: &[("avg([1, 2])", "1.5"), ("avg([])", "null")],
     },
     Function {
@@ -83,7 +83,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: DOUBLE,
         call: stddev,
-        doc: "The standard deviation of the numbers as the whole population, null if there are none.",
+        doc: "The population standard deviation of the numbers, or null if there are none.",
         examples: &[("stddev([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])", "2.0")],
     },
     Function {
@@ -91,7 +91,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::String], T::String), (&[T::List(&T::A)], T::List(&T::A))],
         call: reverse,
-        doc: "The characters or elements in reverse.",
+        doc: "The characters or elements in reverse order.",
         examples: &[("'abc'.reverse()", "'cba'"), ("[1, 2].reverse()", "[2, 1]")],
     },
     Function {
@@ -99,7 +99,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: SAME,
         call: distinct,
-        doc: "The elements without repetitions, in the order in which they first occur; at most 4,096 different ones.",
+        doc: "The elements without repetitions, in order of first occurrence; at most 4,096 different ones.",
         examples: &[("[1, 2, 1].distinct()", "[1, 2]")],
     },
     Function {
@@ -115,7 +115,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::List(&T::A), T::Int, T::Int], T::List(&T::A))],
         call: slice,
-        doc: "The elements from one index up to but without another.",
+        doc: "The elements from one index up to, but not including, another.",
         examples: &[("[1, 2, 3].slice(1, 3)", "[2, 3]")],
     },
     Function {
@@ -123,7 +123,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::List(&T::Any)], T::List(&T::Any)), (&[T::List(&T::Any), T::Int], T::List(&T::Any))],
         call: flatten,
-        doc: "The list with the elements of the lists in it in their place, one level deep, or as deep as told.",
+        doc: "The list with nested lists replaced by their elements, one level deep or to the given depth.",
         examples: &[("[1, [2, [3]]].flatten()", "[1, 2, [3]]")],
     },
     Function {
@@ -131,7 +131,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::Int], T::List(&T::Int))],
         call: range,
-        doc: "The ints from 0 up to but without a number.",
+        doc: "The ints from 0 up to, but not including, a number.",
         examples: &[("lists.range(3)", "[0, 1, 2]")],
     },
 ];

@@ -21,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: EXTREME,
         call: |a| extreme(a, Op::Gt),
-        doc: "The greatest of its arguments, or of the elements of a list; NaN if one is.",
+        doc: "The greatest of its arguments, or of the elements of a list; NaN if one is NaN.",
         examples: &[("math.greatest(1, 3.5, 2u)", "3.5")],
     },
     Function {
@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: EXTREME,
         call: |a| extreme(a, Op::Lt),
-        doc: "The least of its arguments, or of the elements of a list; NaN if one is.",
+        doc: "The least of its arguments, or of the elements of a list; NaN if one is NaN.",
         examples: &[("math.least([3, 1, 2])", "1")],
     },
     Function {
@@ -37,7 +37,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: ROUNDING,
         call: |a| round(a, f64::ceil, Rounding::Ceiling),
-        doc: "Rounds up; a decimal also to so many digits behind the point.",
+        doc: "Rounds up; a decimal optionally to a number of digits after the point.",
         examples: &[("math.ceil(1.2)", "2.0")],
     },
     Function {
@@ -45,7 +45,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: ROUNDING,
         call: |a| round(a, f64::floor, Rounding::Floor),
-        doc: "Rounds down; a decimal also to so many digits behind the point.",
+        doc: "Rounds down; a decimal optionally to a number of digits after the point.",
         examples: &[("math.floor(-1.2)", "-2.0")],
     },
     Function {
@@ -53,7 +53,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: ROUNDING,
         call: |a| round(a, f64::round, Rounding::Nearest),
-        doc: "Rounds to the nearest whole number, halves away from zero; a decimal also to so many digits behind the point.",
+        doc: "Rounds to the nearest whole number, halves away from zero; a decimal optionally to a number of digits after the point.",
         examples: &[
             ("math.round(1.5)", "2.0"),
             ("string(math.round(decimal('2.345'), 2))", "'2.35'"),
@@ -65,7 +65,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: ROUNDING,
         call: |a| round(a, f64::trunc, Rounding::Down),
-        doc: "Cuts off the fraction; of a decimal also all but so many digits behind the point.",
+        doc: "Rounds towards zero; a decimal optionally to a number of digits after the point.",
         examples: &[("math.trunc(-1.7)", "-1.0")],
     },
     Function {
@@ -73,7 +73,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: &[(&[T::Double], T::Double), (&[T::Int], T::Double), (&[T::Uint], T::Double), (&[T::Decimal], T::Double)],
         call: sqrt,
-        doc: "The square root, a double; NaN of negative numbers.",
+        doc: "The square root as a double; NaN for negative numbers.",
         examples: &[("math.sqrt(9)", "3.0")],
     },
     Function {
@@ -81,7 +81,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: SAME,
         call: abs,
-        doc: "The number without its sign.",
+        doc: "The absolute value.",
         examples: &[("math.abs(-2)", "2")],
     },
     Function {
@@ -89,7 +89,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: SAME,
         call: sign,
-        doc: "-1, 0 or 1.",
+        doc: "The sign of the number: -1, 0 or 1.",
         examples: &[("math.sign(-2.5)", "-1.0")],
     },
     Function {
@@ -97,7 +97,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: DOUBLE_TEST,
         call: |a| test(a, f64::is_nan),
-        doc: "Is this not a number?",
+        doc: "Whether the number is NaN, that is, not a number.",
         examples: &[("math.isNaN(0.0 / 0.0)", "true")],
     },
     Function {
@@ -105,7 +105,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: DOUBLE_TEST,
         call: |a| test(a, f64::is_infinite),
-        doc: "Is this infinite?",
+        doc: "Whether the number is infinite.",
         examples: &[("math.isInf(1.0 / 0.0)", "true")],
     },
     Function {
@@ -113,7 +113,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: DOUBLE_TEST,
         call: |a| test(a, f64::is_finite),
-        doc: "Is this neither infinite nor NaN?",
+        doc: "Whether the number is neither infinite nor NaN.",
         examples: &[("math.isFinite(1.5)", "true")],
     },
     Function {
@@ -137,7 +137,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Global,
         overloads: BITS,
         call: |a| bits(a, |x, y| x ^ y),
-        doc: "The bits set in just one.",
+        doc: "The bits set in exactly one.",
         examples: &[("math.bitXor(6, 3)", "5")],
     },
     Function {

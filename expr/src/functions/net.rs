@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::String], T::Ip), (&[T::Ip], T::Ip)],
         call: ip,
-        doc: "An address of version 4 or 6. One of version 4 written as one of version 6 is one of version 4.",
+        doc: "An IPv4 or IPv6 address. An IPv4-mapped IPv6 address becomes the IPv4 address.",
         examples: &[("string(ip('2001:DB8::68'))", "'2001:db8::68'"), ("ip('::ffff:192.168.0.1') == ip('192.168.0.1')", "true")],
     },
     Function {
@@ -25,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: TEXT_TEST,
         call: is_ip,
-        doc: "Is this the text of an address?",
+        doc: "Whether the text is an address.",
         examples: &[("isIP('192.168.0.1')", "true"), ("isIP('192.168.0')", "false")],
     },
     Function {
@@ -33,7 +33,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: TEXT_TEST,
         call: is_ip,
-        doc: "Another name of `isIP`.",
+        doc: "Another name for `isIP`.",
         examples: &[("is_ip('::1')", "true")],
     },
     Function {
@@ -58,7 +58,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             (&[T::Ip, T::List(&T::Cidr)], T::Bool),
         ],
         call: ip_in,
-        doc: "Is the address in the range, or in one of a list of ranges? Constant ranges are read when the expression is compiled.",
+        doc: "Whether the address is in the range, or in one of a list of ranges. Constant ranges are parsed when the expression is compiled.",
         examples: &[("ip_in('10.1.2.3', '10.0.0.0/8')", "true"), ("ip_in('8.8.8.8', ['10.0.0.0/8', '192.168.0.0/16'])", "false")],
     },
     Function {
@@ -66,7 +66,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: TEXT_TEST,
         call: is_canonical,
-        doc: "Is the text of an address just as `string(ip)` writes it?",
+        doc: "Whether the text of an address is exactly as `string(ip)` writes it.",
         examples: &[("ip.isCanonical('2001:db8::68')", "true"), ("ip.isCanonical('2001:DB8::68')", "false")],
     },
     Function {
@@ -82,7 +82,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: IP_TEST,
         call: |a| test(a, Ip::is_private),
-        doc: "Is the address of a private network (10/8, 172.16/12, 192.168/16, fc00::/7)?",
+        doc: "Whether the address is in a private network (10/8, 172.16/12, 192.168/16, fc00::/7).",
         examples: &[("ip('192.168.0.1').isPrivate()", "true")],
     },
     Function {
@@ -90,7 +90,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: IP_TEST,
         call: |a| test(a, Ip::is_unspecified),
-        doc: "Is this `0.0.0.0` or `::`?",
+        doc: "Whether the address is `0.0.0.0` or `::`.",
         examples: &[("ip('0.0.0.0').isUnspecified()", "true")],
     },
     Function {
@@ -98,7 +98,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: IP_TEST,
         call: |a| test(a, Ip::is_loopback),
-        doc: "Is this an address of the machine itself (127/8, ::1)?",
+        doc: "Whether the address is of the machine itself (127/8, ::1).",
         examples: &[("ip('127.0.0.1').isLoopback()", "true")],
     },
     Function {
@@ -106,7 +106,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: IP_TEST,
         call: |a| test(a, Ip::is_global_unicast),
-        doc: "Is this an address of one host, and neither unspecified, loopback nor link-local? Those of private networks are.",
+        doc: "Whether the address is of one host, and neither unspecified, loopback nor link-local. Private addresses are included.",
         examples: &[("ip('192.168.0.1').isGlobalUnicast()", "true"), ("ip('255.255.255.255').isGlobalUnicast()", "false")],
     },
     Function {
@@ -114,7 +114,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: IP_TEST,
         call: |a| test(a, Ip::is_link_local_multicast),
-        doc: "Is this a group on the link (224.0.0/24, ff02::/16)?",
+        doc: "Whether the address is of a multicast group on the link (224.0.0/24, ff02::/16).",
         examples: &[("ip('224.0.0.1').isLinkLocalMulticast()", "true")],
     },
     Function {
@@ -122,7 +122,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: IP_TEST,
         call: |a| test(a, Ip::is_link_local_unicast),
-        doc: "Is this a host on the link (169.254/16, fe80::/10)?",
+        doc: "Whether the address is of a host on the link (169.254/16, fe80::/10).",
         examples: &[("ip('169.254.169.254').isLinkLocalUnicast()", "true")],
     },
     Function {
@@ -130,7 +130,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::String], T::Cidr), (&[T::Cidr], T::Cidr)],
         call: cidr,
-        doc: "A range of addresses: an address and how many of its bits all in the range share.",
+        doc: "A range of addresses: an address, and the number of leading bits that all addresses in the range share.",
         examples: &[("string(cidr('10.0.0.0/8'))", "'10.0.0.0/8'")],
     },
     Function {
@@ -138,7 +138,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: TEXT_TEST,
         call: is_cidr,
-        doc: "Is this the text of a range?",
+        doc: "Whether the text is a range.",
         examples: &[("isCIDR('10.0.0.0/8')", "true"), ("isCIDR('10.0.0.0/33')", "false")],
     },
     Function {
@@ -149,7 +149,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             [range, address] => ip_in(&[address.reborrow(), range.reborrow()]),
             _ => no_match(),
         },
-        doc: "Is the address in the range?",
+        doc: "Whether the address is in the range.",
         examples: &[("cidr('10.0.0.0/8').containsIP('10.1.2.3')", "true")],
     },
     Function {
@@ -157,7 +157,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::Cidr, T::Cidr], T::Bool), (&[T::Cidr, T::String], T::Bool)],
         call: contains_cidr,
-        doc: "Is every address of the other range in this one?",
+        doc: "Whether every address of the other range is in this one.",
         examples: &[("cidr('10.0.0.0/8').containsCIDR('10.1.0.0/16')", "true")],
     },
     Function {
@@ -173,7 +173,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::Cidr], T::Cidr)],
         call: |a| of_cidr(a, |c| Val::Net(Net::Cidr(c.masked()))),
-        doc: "The range with the bits of its address that do not count set to zero.",
+        doc: "The range with the bits of its address after the prefix set to zero.",
         examples: &[("string(cidr('10.1.2.3/8').masked())", "'10.0.0.0/8'")],
     },
     Function {
@@ -181,7 +181,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::Cidr], T::Int)],
         call: |a| of_cidr(a, |c| Val::int(c.bits.into())),
-        doc: "How many bits all addresses of the range share.",
+        doc: "The number of leading bits that all addresses in the range share.",
         examples: &[("cidr('10.0.0.0/8').prefixLength()", "8")],
     },
 ];

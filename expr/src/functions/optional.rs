@@ -28,7 +28,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::A], T::Optional(&T::A))],
         call: of_non_zero,
-        doc: "An optional that holds the value, empty if that is null, false, zero or empty.",
+        doc: "An optional that holds the value, or an empty one if the value is null, false, zero or empty.",
         examples: &[("optional.ofNonZeroValue('').hasValue()", "false")],
     },
     Function {
@@ -36,7 +36,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::Optional(&T::A)], T::Bool)],
         call: has_value,
-        doc: "Is something in the optional?",
+        doc: "Whether the optional holds a value.",
         examples: &[("optional.of(1).hasValue()", "true")],
     },
     Function {
@@ -44,7 +44,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::Optional(&T::A)], T::A)],
         call: value,
-        doc: "What is in the optional; an error if it is empty.",
+        doc: "The value in the optional; an error if it is empty.",
         examples: &[("optional.of(1).value()", "1")],
     },
     Function {
@@ -52,7 +52,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::Optional(&T::A), T::Optional(&T::A)], T::Optional(&T::A))],
         call: or,
-        doc: "The optional if it holds something, else the other.",
+        doc: "The optional if it holds a value, else the other.",
         examples: &[("optional.none().or(optional.of(2)).value()", "2")],
     },
     Function {
@@ -60,7 +60,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::Optional(&T::A), T::A], T::A)],
         call: or_value,
-        doc: "What is in the optional, else the other value.",
+        doc: "The value in the optional, or the other value if it is empty.",
         examples: &[("optional.none().orValue(3)", "3")],
     },
 ];

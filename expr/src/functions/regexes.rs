@@ -17,7 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Either,
         overloads: &[(&[T::String, T::String], T::Bool)],
         call: matches,
-        doc: "Does the regular expression match anywhere in the text?",
+        doc: "Whether the regular expression matches anywhere in the text.",
         examples: &[("'abc'.matches('^a.c$')", "true")],
     },
     Function {
@@ -25,7 +25,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::String, T::String], T::Optional(&T::String))],
         call: extract,
-        doc: "What the regular expression matches first, or its group if it has one.",
+        doc: "The first match of the regular expression, or what its group matches there if it has one.",
         examples: &[("regex.extract('id=42', 'id=([0-9]+)')", "optional.of('42')")],
     },
     Function {
@@ -33,7 +33,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::String, T::String], T::List(&T::String))],
         call: extract_all,
-        doc: "All that the regular expression matches, or its group each time if it has one.",
+        doc: "All matches of the regular expression, or what its group matches in each if it has one.",
         examples: &[("regex.extractAll('a=1, b=2', '[a-z]=([0-9])')", "['1', '2']")],
     },
     Function {
@@ -41,7 +41,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Global,
         overloads: &[(&[T::String, T::String, T::String], T::String), (&[T::String, T::String, T::String, T::Int], T::String)],
         call: replace,
-        doc: "The text with all that the regular expression matches replaced, or so many; `\\1` stands for the first group, `\\0` for the match.",
+        doc: "The text with all matches of the regular expression replaced, or at most a given number of them; `\\1` stands for the first group, `\\0` for the match.",
         examples: &[
             (r"regex.replace('ann smith', '([a-z]+) ([a-z]+)', r'\2, \1')", "'smith, ann'"),
             ("regex.replace('aaa', 'a', 'b', 2)", "'bba'"),

@@ -18,7 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: TEXT_TEST,
         call: |a| test(a, |s, p| s.starts_with(p)),
-        doc: "Does the text start with the other?",
+        doc: "Whether the text starts with the other.",
         examples: &[("'abc'.startsWith('ab')", "true")],
     },
     Function {
@@ -26,7 +26,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: TEXT_TEST,
         call: |a| test(a, |s, p| s.ends_with(p)),
-        doc: "Does the text end with the other?",
+        doc: "Whether the text ends with the other.",
         examples: &[("'abc'.endsWith('bc')", "true")],
     },
     Function {
@@ -34,7 +34,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: TEXT_TEST,
         call: |a| test(a, |s, p| s.contains(p)),
-        doc: "Is the other text in it?",
+        doc: "Whether the text contains the other.",
         examples: &[("'abc'.contains('b')", "true")],
     },
     Function {
@@ -50,7 +50,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: POSITION,
         call: index_of,
-        doc: "The position of the first occurrence, from a position if told; -1 if there is none.",
+        doc: "The position of the first occurrence, optionally at or after a position; -1 if there is none.",
         examples: &[("'banana'.indexOf('an', 2)", "3")],
     },
     Function {
@@ -58,7 +58,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: POSITION,
         call: last_index_of,
-        doc: "The position of the last occurrence, beginning at or before a position if told; -1 if there is none.",
+        doc: "The position of the last occurrence, optionally beginning at or before a position; -1 if there is none.",
         examples: &[("'banana'.lastIndexOf('an')", "3")],
     },
     Function {
@@ -66,7 +66,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: TEXT_MAP,
         call: |a| map(a, |s| s.to_ascii_lowercase()),
-        doc: "A to Z in lower case.",
+        doc: "The text with A to Z in lower case.",
         examples: &[("'AbC'.lowerAscii()", "'abc'")],
     },
     Function {
@@ -74,7 +74,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: TEXT_MAP,
         call: |a| map(a, |s| s.to_ascii_uppercase()),
-        doc: "a to z in upper case.",
+        doc: "The text with a to z in upper case.",
         examples: &[("'AbC'.upperAscii()", "'ABC'")],
     },
     Function {
@@ -82,7 +82,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: TEXT_MAP,
         call: |a| map(a, |s| s.trim().to_owned()),
-        doc: "The text without white space around it.",
+        doc: "The text without leading and trailing white space.",
         examples: &[("' a '.trim()", "'a'")],
     },
     Function {
@@ -98,7 +98,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::String, T::String, T::String], T::String), (&[T::String, T::String, T::String, T::Int], T::String)],
         call: replace,
-        doc: "The text with all occurrences replaced, or so many.",
+        doc: "The text with all occurrences replaced, or at most a given number of them.",
         examples: &[("'banana'.replace('a', 'o', 2)", "'bonona'")],
     },
     Function {
@@ -106,7 +106,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::String, T::String], T::List(&T::String)), (&[T::String, T::String, T::Int], T::List(&T::String))],
         call: split,
-        doc: "The parts between the separators, at most so many if told.",
+        doc: "The parts between the separators, optionally limited to a number of parts.",
         examples: &[("'a,b'.split(',')", "['a', 'b']")],
     },
     Function {
@@ -114,7 +114,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::String, T::Int], T::String), (&[T::String, T::Int, T::Int], T::String)],
         call: substring,
-        doc: "The text from a position, up to but without another if told.",
+        doc: "The text from a position, optionally up to, but not including, another.",
         examples: &[("'banana'.substring(1, 3)", "'an'")],
     },
     Function {
@@ -122,7 +122,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: &[(&[T::List(&T::String)], T::String), (&[T::List(&T::String), T::String], T::String)],
         call: join,
-        doc: "The elements put together, with a text between them if told.",
+        doc: "The elements joined into one text, optionally with a separator between them.",
         examples: &[("['a', 'b'].join('-')", "'a-b'")],
     },
 ];

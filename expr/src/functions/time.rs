@@ -65,7 +65,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: PART_OR_SPAN,
         call: |a| part(a, |t| t.hour().into(), Some(|d| d.as_secs() / 3600)),
-        doc: "The hour of an instant; the whole hours of a span.",
+        doc: "The hour of a timestamp; the whole hours of a duration.",
         examples: &[("timestamp('2009-02-13T23:31:30Z').getHours('+01:00')", "0")],
     },
     Function {
@@ -73,7 +73,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: PART_OR_SPAN,
         call: |a| part(a, |t| t.minute().into(), Some(|d| d.as_secs() / 60)),
-        doc: "The minute of an instant; the whole minutes of a span.",
+        doc: "The minute of a timestamp; the whole minutes of a duration.",
         examples: &[("duration('2h').getMinutes()", "120")],
     },
     Function {
@@ -81,7 +81,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         style: Style::Member,
         overloads: PART_OR_SPAN,
         call: |a| part(a, |t| t.second().into(), Some(|d| d.as_secs())),
-        doc: "The second of an instant; the whole seconds of a span.",
+        doc: "The second of a timestamp; the whole seconds of a duration.",
         examples: &[("duration('2m').getSeconds()", "120")],
     },
     Function {
