@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::control::report;
 use crate::control::{Ended, OperatorReport, Refusal, State, Status};
-use crate::launch::How;
 use crate::run::Run;
 
 /// How a job can be asked to end.
@@ -17,13 +16,6 @@ pub enum Ending {
     Drain,
     /// End at once, without a checkpoint.
     Cancel,
-}
-
-/// How the launch ended.
-#[derive(Clone, Debug)]
-pub(crate) enum Over {
-    Ended { how: How, savepoint: Option<String> },
-    Failed(String),
 }
 
 /// Commands a launched job. It may outlive the job.
@@ -46,7 +38,8 @@ struct Inner {
     failure: Option<String>,
     failures: u64,
     restarting: bool,
-    over: Option<Over>,
+    /// How the launch ended.
+    over: Option<Result<Ended, Refusal>>,
     /// The number of requests being answered.
     answering: usize,
 }
@@ -136,11 +129,8 @@ impl Handle {
     /// The job failed.
     pub fn wait_for_end(&self) -> Result<Ended, Refusal> {
         let inner = self.0.changed.wait_while(self.lock(), |inner| inner.over.is_none());
-        match inner.unwrap_or_else(PoisonError::into_inner).over.clone() {
-            Some(Over::Ended { how, savepoint }) => Ok(Ended { how, savepoint }),
-            Some(Over::Failed(why)) => Err(Refusal::Failed { why }),
-            None => Err(Refusal::NotRunning { state: State::Ended }),
-        }
+        let over = inner.unwrap_or_else(PoisonError::into_inner).over.clone();
+        over.unwrap_or(Err(Refusal::NotRunning { state: State::Ended }))
     }
 
     /// What the job is doing.
@@ -207,7 +197,7 @@ impl Handle {
     }
 
     /// Notes that the launch is over, and wakes everyone who waits for the end.
-    pub(crate) fn over(&self, over: Over) {
+    pub(crate) fn over(&self, over: Result<Ended, Refusal>) {
         let mut inner = self.lock();
         (inner.over, inner.run) = (Some(over), None);
         drop(inner);

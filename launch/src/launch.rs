@@ -7,10 +7,10 @@ use tidegate_checkpoints::{DirectoryError, Storage, check_vacant};
 use tidegate_jobs::plan::{Durability, Plan};
 use tidegate_runtime::{Graph, Job, JobError, Role};
 
-use crate::control::Server;
+use crate::control::{Ended, Refusal, Server};
 use crate::error::{LaunchError, describe};
 use crate::event::Event;
-use crate::handle::{Handle, Over};
+use crate::handle::Handle;
 use crate::home::Home;
 use crate::losses::Barren;
 use crate::supervisor::Supervisor;
@@ -145,8 +145,8 @@ impl Launch {
         let result = self.run_held(tell);
         // Clients that wait for the end are answered once the lock is free again. The process may end right after.
         handle.over(match &result {
-            Ok(outcome) => Over::Ended { how: outcome.how, savepoint: outcome.savepoint.clone() },
-            Err(error) => Over::Failed(describe(error)),
+            Ok(outcome) => Ok(Ended { how: outcome.how, savepoint: outcome.savepoint.clone() }),
+            Err(error) => Err(Refusal::Failed { why: describe(error) }),
         });
         handle.await_answers();
         result

@@ -42,7 +42,7 @@ impl Launch {
     fn latest(&self, tell: &mut Tell<'_>) -> Result<Option<Snapshot>, RestoreError> {
         let checkpoints = self.durability.checkpoints.as_ref().ok_or(RestoreError::NoCheckpoints)?;
         let directory = Directory::open(&Storage::open(&checkpoints.dir)?, &self.name)?;
-        let newest = newest(&directory, 0, &[], tell)?;
+        let newest = newest(&directory, 0, &[], None, tell)?;
         if newest.is_none() {
             tell(Event::NoCheckpoint { directory: directory.storage().root() });
         }
@@ -60,16 +60,25 @@ pub fn whole(place: &str) -> Result<Snapshot, SnapshotError> {
     Ok(snapshot)
 }
 
-/// The newest intact checkpoint of generation `since` or a later one, except those known to be `damaged`. Reports the ones it skips.
+/// The newest intact checkpoint of generation `since` or a later one, except those known to be `damaged`. The files of the one that was
+/// `verified` before are not read again. Reports the ones it skips.
 pub(crate) fn newest(
     directory: &Directory,
     since: u64,
     damaged: &[Damaged],
+    verified: Option<&Manifest>,
     tell: &mut Tell<'_>,
 ) -> Result<Option<Snapshot>, RestoreError> {
     let choice = choose(&directory.list()?, since, damaged);
     for epoch in &choice.candidates {
-        match whole(&format!("{}/checkpoints/{epoch}", directory.storage().root())) {
+        let place = format!("{}/checkpoints/{epoch}", directory.storage().root());
+        let snapshot = Snapshot::open(&place).and_then(|snapshot| {
+            if verified != Some(snapshot.manifest()) {
+                snapshot.verify()?;
+            }
+            Ok(snapshot)
+        });
+        match snapshot {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(error) => tell(Event::CheckpointSkipped { why: error.to_string() }),
         }
@@ -102,8 +111,9 @@ pub(crate) fn take_over(
     // Only from here on can no other run complete a checkpoint.
     if let Some(Latest { since, damaged, found }) = latest {
         // The skipped checkpoints were reported when `found` was chosen.
-        let now = newest(&directory, since, damaged, &mut |_| {})?;
-        if fence::overtaken(found.map(manifest), now.as_ref().map(Snapshot::manifest)) {
+        let found = found.map(manifest);
+        let now = newest(&directory, since, damaged, found, &mut |_| {})?;
+        if fence::overtaken(found, now.as_ref().map(Snapshot::manifest)) {
             return Err(RunError::Overtaken { place: directory.storage().root().to_owned() });
         }
     }

@@ -50,10 +50,10 @@ impl Run {
         self.stopper.checkpoints()
     }
 
-    /// The watermark of the slowest source that has not ended.
+    /// The watermark of the slowest source that has not ended; `None` before it has one, and at the end of time.
     #[must_use]
     pub fn watermark(&self) -> Option<Watermark> {
-        self.stopper.watermark()
+        self.stopper.watermark().filter(|watermark| *watermark != Watermark::NONE && *watermark != Watermark::END)
     }
 
     /// The checkpoint or savepoint that the run restored; `None` after a fresh start.

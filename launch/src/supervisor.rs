@@ -87,14 +87,12 @@ impl<'a> Supervisor<'a> {
         if run.checkpoints().completed > 0 {
             self.backoff.progressed();
         }
-        let failure = result.err().filter(|error| !(launch.ends_well)(launch.job.graph(), error));
-        let how = failure.is_none().then(|| self.how(&run));
-        tell(Event::Ended { run: &run, how });
-        match (failure, how) {
-            (None, Some(how)) => self.outcome(&run, how),
-            (Some(error), _) => Err(error.into()),
-            (None, None) => Err(JobError::Start("the run left no trace".to_owned()).into()),
-        }
+        let ended = match result {
+            Err(error) if !(launch.ends_well)(launch.job.graph(), &error) => Err(error),
+            _ => Ok(self.how(&run)),
+        };
+        tell(Event::Ended { run: &run, how: ended.as_ref().ok().copied() });
+        self.outcome(&run, ended?)
     }
 
     /// How a run that did not fail has ended.
@@ -158,7 +156,7 @@ impl<'a> Supervisor<'a> {
         let Some(own) = &self.own else { return Ok(None) };
         // Taking over in turn would only start a fight.
         own.directory.check_fence(own.last).map_err(crate::RestoreError::from)?;
-        let Some(snapshot) = newest(&own.directory, self.since(own), &self.damaged, tell)? else { return Ok(None) };
+        let Some(snapshot) = newest(&own.directory, self.since(own), &self.damaged, None, tell)? else { return Ok(None) };
         // Checkpoints that this process has taken fit the job.
         if snapshot.manifest().generation >= own.first {
             return Ok(Some(Arc::new(Restore::new(snapshot))));

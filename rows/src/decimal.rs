@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 /// use tidegate_rows::Decimal;
 ///
 /// let price: Decimal = "12.30".parse()?;
-/// let total = price.checked_mul(3.into()).and_then(|sum| sum.checked_add("0.1".parse().ok()?));
+/// let total = price.checked_mul(3_i64.into()).and_then(|sum| sum.checked_add("0.1".parse().ok()?));
 /// assert_eq!(total.map(|total| total.to_string()).as_deref(), Some("37.00"));
 /// # Ok::<(), tidegate_rows::NotDecimal>(())
 /// ```
@@ -68,6 +68,15 @@ pub enum Rounding {
 
 /// The smallest whole number with too many digits.
 const LIMIT: i128 = 10_i128.pow(Decimal::DIGITS as u32);
+
+/// The double nearest to `units` divided by ten to the power of `scale`.
+pub(crate) fn nearest_f64(units: i128, scale: usize) -> f64 {
+    // Both operands are exact as doubles here, so the quotient is rounded only once.
+    if units.unsigned_abs() <= 1 << 53 && scale <= 22 {
+        return units as f64 / 10_f64.powi(scale as i32);
+    }
+    format!("{units}e-{scale}").parse().unwrap_or(f64::NAN)
+}
 
 impl Decimal {
     /// The maximum number of digits, in total and after the decimal point.
@@ -220,19 +229,14 @@ impl Decimal {
     /// The double nearest to the number.
     #[must_use]
     pub fn to_f64(self) -> f64 {
-        let (units, scale) = (self.units(), self.scale);
-        // Both operands are exact as doubles here, so the quotient is rounded only once.
-        if units.unsigned_abs() <= 1 << 53 && scale <= 22 {
-            return units as f64 / 10_f64.powi(scale.into());
-        }
-        self.to_string().parse().unwrap_or(f64::NAN)
+        nearest_f64(self.units(), self.scale.into())
     }
 
     /// The double that equals this number exactly, if there is one.
     #[must_use]
     pub fn exact_f64(self) -> Option<f64> {
-        let Self { scale, .. } = self.normalized();
-        let units = self.normalized().units().unsigned_abs();
+        let normalized = self.normalized();
+        let (units, scale) = (normalized.units().unsigned_abs(), normalized.scale);
         // A fraction of a power of ten is a fraction of a power of two if the fives cancel out.
         let fives = 5_u128.pow(scale.into());
         let odd = |v: u128| v.checked_shr(v.trailing_zeros()).unwrap_or(0);

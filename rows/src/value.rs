@@ -164,11 +164,10 @@ impl Value {
                 let unequal = a.iter().zip(b.iter()).map(|(x, y)| pair(x, y)).find(|o| o.is_ne());
                 unequal.unwrap_or_else(|| a.len().cmp(&b.len()))
             }
-            (a, b) => match (a.decimal_cmp(b), a.as_f64(), b.as_f64()) {
-                (Some(order), ..) => order,
-                (None, Some(x), Some(y)) => x.total_cmp(&y),
+            (a, b) => a.decimal_cmp(b).unwrap_or_else(|| match (a.as_f64(), b.as_f64()) {
+                (Some(x), Some(y)) => x.total_cmp(&y),
                 _ => a.rank().cmp(&b.rank()),
-            },
+            }),
         }
     }
 

@@ -19,8 +19,8 @@ impl Budget {
     /// snapshot is in progress and can't be evicted.
     #[must_use]
     pub fn new(state: &StateConfig, graph: &Graph, workers: usize) -> Self {
-        let keyed = graph.nodes().iter().filter(|node| !node.states.is_empty()).count();
-        let instances = keyed * workers;
+        let keyed = graph.nodes().iter().filter(|node| !node.states.is_empty());
+        let instances = keyed.map(|node| node.spread(workers)).sum::<usize>();
         Self { instances, values: state.memory / 8 * 3 / instances.max(1), rocksdb: state.memory / 2 }
     }
 }

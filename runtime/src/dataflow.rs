@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::graph::{About, Graph, Input, Judge, Node, NodeId, Role, Route};
 use crate::kind::OperatorSpec;
 use crate::record::Record;
+use crate::source::Waker;
 use crate::state::Schema;
 use crate::time::Time;
 
@@ -60,6 +61,11 @@ impl<'s> Dataflow<'s> {
 
     pub(crate) fn graph(&self) -> Graph {
         self.shared.graph.borrow().clone()
+    }
+
+    /// Wakes the operator at this address from any thread.
+    pub(crate) fn waker(&self, address: &[usize]) -> Waker {
+        Waker::new(self.scope.worker().sync_activator_for(address.to_vec()))
     }
 
     /// Adds an operator to the graph.

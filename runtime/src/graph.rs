@@ -30,6 +30,19 @@ pub enum Role {
     Sink,
 }
 
+impl Role {
+    /// Its name, as shown to people and programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Stateless => "stateless",
+            Self::Keyed => "keyed",
+            Self::Sink => "sink",
+        }
+    }
+}
+
 /// How records are routed from one node to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {

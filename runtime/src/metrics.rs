@@ -102,6 +102,12 @@ pub struct SourceMetrics {
 }
 
 impl SourceMetrics {
+    /// The number of records and messages read, whatever became of them.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.records.get() + self.bad.get() + self.tombstones.get()
+    }
+
     /// Adds a remark, in words, about what the numbers do not show. Only the first remark is kept.
     pub fn remark(&self, words: String) {
         self.remark.get_or_init(|| words);

@@ -111,7 +111,7 @@ impl Part<'_> {
 
 fn of_source(m: &SourceMetrics) -> String {
     let (records, bad, tombstones) = (m.records.get(), m.bad.get(), m.tombstones.get());
-    let mut account = format!("read {} = {} on + {} bad", grouped(records + bad + tombstones), grouped(records), grouped(bad));
+    let mut account = format!("read {} = {} on + {} bad", grouped(m.read()), grouped(records), grouped(bad));
     if tombstones > 0 {
         let _ = write!(account, " + {} tombstones", grouped(tombstones));
     }

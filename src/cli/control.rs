@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use tidegate::jobs::file::parse;
-use tidegate::launch::How;
 use tidegate::launch::control::{Client, Ended, Request};
+
+use super::report::word;
 
 /// A running job.
 #[derive(Args)]
@@ -28,15 +29,7 @@ impl RunningJob {
             let name = job.greeting().job.clone();
             Ok(describe(&name, &job.end(request)?))
         });
-        finish(ended)
-    }
-}
-
-/// Prints the result of a command, or its error.
-pub fn finish(text: Result<String>) -> ExitCode {
-    match text.and_then(|text| Ok(super::print(&text)?)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::fail(&error, super::FAILED),
+        super::finish(ended)
     }
 }
 
@@ -54,22 +47,15 @@ pub fn absolute(place: &str) -> Result<String> {
 /// The state directory of the job in this file.
 fn dir_of(file: &Path) -> Result<PathBuf> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).with_context(|| format!("the job file `{name}` can't be read"))?;
-    let (parsed, problems) = parse(&name, &text, &[]);
+    let (parsed, problems) = parse(&name, &super::job::read(file)?, &[]);
     let Some(parsed) = parsed.filter(|_| !problems.has_errors()) else {
         bail!("`{name}` is not a job file that can run: see `tidegate check`")
     };
-    let dir = parsed.state.dir.as_ref().map_or("./state", |dir| &dir.value);
-    Ok(Path::new(dir).join(&parsed.name.value))
+    Ok(parsed.state_dir())
 }
 
 fn describe(job: &str, ended: &Ended) -> String {
-    let how = match ended.how {
-        How::Finished => "done",
-        How::Stopped => "stopped",
-        How::Drained => "drained",
-        How::Cancelled => "cancelled",
-    };
+    let how = word(ended.how);
     match &ended.savepoint {
         Some(place) => format!("{job}: {how}, savepoint in {place}\n"),
         None => format!("{job}: {how}\n"),

@@ -7,7 +7,7 @@ use tidegate::launch::{Event, How, Run, describe};
 use tidegate::runtime::{Graph, Role};
 
 use super::log::{self, note, progress};
-use super::report::{Ended, Report, read};
+use super::report::{Ended, Report, read, word};
 
 /// What is shown.
 pub struct Shown {
@@ -80,16 +80,9 @@ impl<'a> Events<'a> {
         // A job that failed before it read anything has nothing to account for.
         let begun = read(run.graph(), &metrics).0 > 0 || checkpoints.completed > 0;
         let Some(report) = self.report.take().filter(|_| self.shown.account && (how.is_some() || begun)) else { return };
-        let word = match how {
-            None => "failed",
-            Some(How::Finished) => "done",
-            Some(How::Stopped) => "stopped",
-            Some(How::Drained) => "drained",
-            Some(How::Cancelled) => "cancelled",
-        };
         let kept = !matches!(how, Some(How::Finished | How::Drained)) || self.shown.savepoint_at_end;
-        let ended = Ended { job: self.job, how: word, kept, verbose: self.shown.memory };
-        note(report.summary(&ended, run.graph(), &metrics, &checkpoints).trim_end());
+        let ended = Ended { job: self.job, how: how.map_or("failed", word), kept, verbose: self.shown.memory };
+        note(report.summary(&ended, run, &metrics, &checkpoints).trim_end());
     }
 }
 

@@ -57,19 +57,7 @@ impl Explain {
             Format::Dot => dot(graph),
             Format::Json => json(&loaded.plan.name, graph, &tasks),
         };
-        match super::print(&text) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(e) => super::fail(&e.into(), super::FAILED),
-        }
-    }
-}
-
-fn role(node: &Node) -> &'static str {
-    match node.role {
-        Role::Source => "source",
-        Role::Stateless => "stateless",
-        Role::Keyed => "keyed",
-        Role::Sink => "sink",
+        super::finish(Ok(text))
     }
 }
 
@@ -106,7 +94,7 @@ fn kept(node: &Node) -> Option<String> {
 
 fn text(graph: &Graph, tasks: &[Task]) -> String {
     let width = |f: fn(&Node) -> &str| graph.nodes().iter().map(|n| f(n).chars().count()).max().unwrap_or(0);
-    let (names, roles) = (width(|n| &n.name), width(role));
+    let (names, roles) = (width(|n| &n.name), width(|n| n.role.name()));
     let mut out = String::new();
     for node in graph.nodes() {
         let from: Vec<_> = node
@@ -115,7 +103,7 @@ fn text(graph: &Graph, tasks: &[Task]) -> String {
             .map(|i| if i.route == Route::Local { origin(graph, i) } else { format!("{} {}", origin(graph, i), route(i)) })
             .collect();
         let from = if from.is_empty() { String::new() } else { format!("  <- {}", from.join(", ")) };
-        let _ = writeln!(out, "{:<names$}  {:<roles$}  {}{from}", node.name, role(node), node.label);
+        let _ = writeln!(out, "{:<names$}  {:<roles$}  {}{from}", node.name, node.role.name(), node.label);
         if let Some(kept) = kept(node) {
             let _ = writeln!(out, "{:<names$}  {:<roles$}  {kept}", "", "keeps");
         }
@@ -186,7 +174,7 @@ fn json(name: &str, graph: &Graph, tasks: &[Task]) -> String {
         let states = n.states.iter().map(|state| json!({ "name": state.name, "schema": state.schema, "parts": state.parts() }));
         json!({
             "name": n.name,
-            "role": role(n),
+            "role": n.role.name(),
             "kind": n.kind.name(),
             "label": n.label,
             "inputs": n.inputs.iter().map(input).collect::<Vec<_>>(),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -38,18 +38,20 @@ impl JobArgs {
     /// Reads and plans the job file. On failure, prints why and returns the exit code.
     pub fn load(&self) -> Result<Loaded, ExitCode> {
         let name = self.path.display().to_string();
-        let text = self.text().with_context(|| format!("the job file `{name}` can't be read"));
-        let text = text.map_err(|e| super::fail(&e, super::USAGE))?;
+        let text = read(&self.path).map_err(|e| super::fail(&e, super::USAGE))?;
         Loaded::new(&name, &text, &self.set)
     }
+}
 
-    /// Reads the job file, up to a limit: it may be a pipe or an endless device.
-    fn text(&self) -> anyhow::Result<String> {
+/// Reads a job file, up to a limit: it may be a pipe or an endless device.
+pub fn read(path: &Path) -> anyhow::Result<String> {
+    let text = || {
         let mut text = String::new();
-        File::open(&self.path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+        File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
         anyhow::ensure!(text.len() as u64 <= LONGEST, "it is longer than {} MiB", LONGEST >> 20);
         Ok(text)
-    }
+    };
+    text().with_context(|| format!("the job file `{}` can't be read", path.display()))
 }
 
 impl Loaded {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use tidegate::launch::control::OperatorReport;
 
-use super::control::{RunningJob, finish};
+use super::control::RunningJob;
 use super::report::grouped;
 
 /// Show what the operators of a running job have counted since it started
@@ -26,7 +26,7 @@ pub struct Metrics {
 
 impl Metrics {
     pub fn run(&self) -> ExitCode {
-        finish(self.text())
+        super::finish(self.text())
     }
 
     fn text(&self) -> Result<String> {

@@ -90,6 +90,14 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Prints the result of a command, or its error.
+fn finish(text: anyhow::Result<String>) -> ExitCode {
+    match text.and_then(|text| Ok(print(&text)?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, FAILED),
+    }
+}
+
 /// Writes to standard output. A closed pipe is no failure: the reader has seen enough.
 fn print(text: &str) -> std::io::Result<()> {
     use std::io::Write;

@@ -3,17 +3,16 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use tidegate::launch::Run;
 pub use tidegate::launch::grouped;
+use tidegate::launch::{How, Run};
 use tidegate::runtime::checkpoint::{CheckpointStatus, Completed};
 use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
-use tidegate::runtime::{Backend, Budget, Clock, Graph, RunConfig, Watermark};
+use tidegate::runtime::{Backend, Budget, Clock, Graph, RunConfig};
 
 use super::account;
 
 /// Observes a running job from time to time.
 pub struct Report {
-    started: Instant,
     looked: Instant,
     records: u64,
     /// How the memory for state is divided, if it is bounded.
@@ -24,7 +23,7 @@ impl Report {
     pub fn new(config: &RunConfig, graph: &Graph) -> Self {
         let budget = Budget::new(&config.state, graph, config.workers);
         let bounded = config.state.backend == Backend::RocksDb && budget.instances > 0;
-        Self { started: Instant::now(), looked: Instant::now(), records: 0, budget: bounded.then_some(budget) }
+        Self { looked: Instant::now(), records: 0, budget: bounded.then_some(budget) }
     }
 
     /// How `state.memory` will be used, if it bounds anything.
@@ -47,7 +46,7 @@ impl Report {
         let rate = (records - self.records) as f64 / self.looked.elapsed().as_secs_f64().max(1e-6);
         (self.looked, self.records) = (Instant::now(), records);
         let mut line = format!("{} records, {}/s", short(records as f64), short(rate));
-        if let Some(watermark) = run.watermark().filter(|w| *w != Watermark::NONE && *w != Watermark::END) {
+        if let Some(watermark) = run.watermark() {
             let _ = write!(line, ", watermark {}", instant(watermark.0));
             if sources.iter().all(|(_, m)| m.bytes_total.get() == 0) {
                 let _ = write!(line, " ({} behind)", lag(watermark.0));
@@ -55,7 +54,7 @@ impl Report {
         }
         let checkpoints = run.checkpoints();
         if let Some(last) = &checkpoints.last {
-            let age = self.started.elapsed().saturating_sub(last.at);
+            let age = run.elapsed().saturating_sub(last.at);
             let _ = write!(line, ", checkpoint {} ({}, {}) {} ago", last.epoch, time(last.took), bytes(last.bytes), time(age));
         }
         if let Some(failure) = checkpoints.failure.as_ref().filter(|_| checkpoints.failed > 0) {
@@ -69,16 +68,15 @@ impl Report {
     }
 
     /// The summary of the whole run: what came in, and what happened to it.
-    pub fn summary(&self, run: &Ended<'_>, graph: &Graph, metrics: &[Option<NodeMetrics>], checkpoints: &CheckpointStatus) -> String {
-        let seconds = self.started.elapsed().as_secs_f64();
+    pub fn summary(&self, ended: &Ended<'_>, run: &Run, metrics: &[Option<NodeMetrics>], checkpoints: &CheckpointStatus) -> String {
+        let (took, graph) = (run.elapsed(), run.graph());
         let (read, bad) = read(graph, metrics);
-        let rate = short((read as f64) / seconds.max(1e-6));
-        let mut out =
-            format!("{}: {} after {}, {} records read ({rate}/s)\n", run.job, run.how, time(self.started.elapsed()), grouped(read));
+        let rate = short((read as f64) / took.as_secs_f64().max(1e-6));
+        let mut out = format!("{}: {} after {}, {} records read ({rate}/s)\n", ended.job, ended.how, time(took), grouped(read));
         let parts = account::parts(graph, metrics);
         let width = parts.iter().map(|part| part.name.chars().count()).max().unwrap_or(0);
         for part in &parts {
-            if let Some(account) = part.account(run.kept) {
+            if let Some(account) = part.account(ended.kept) {
                 let _ = writeln!(out, "  {:<width$}  {account}", part.name);
             }
         }
@@ -89,7 +87,7 @@ impl Report {
         if let Some(line) = checkpoint_account(checkpoints) {
             let _ = writeln!(out, "  {line}");
         }
-        if let Some(line) = self.memory_account(metrics, run.verbose) {
+        if let Some(line) = self.memory_account(metrics, ended.verbose) {
             let _ = writeln!(out, "  {line}");
         }
         if bad + late + failed > 0 {
@@ -128,6 +126,16 @@ impl Report {
     }
 }
 
+/// How a job that did not fail has ended, in one word.
+pub fn word(how: How) -> &'static str {
+    match how {
+        How::Finished => "done",
+        How::Stopped => "stopped",
+        How::Drained => "drained",
+        How::Cancelled => "cancelled",
+    }
+}
+
 /// How a run ended.
 pub struct Ended<'a> {
     /// The job's name.
@@ -142,8 +150,7 @@ pub struct Ended<'a> {
 
 /// The number of records the sources have read, and how many of these were bad.
 pub fn read(graph: &Graph, metrics: &[Option<NodeMetrics>]) -> (u64, u64) {
-    let all = |m: &SourceMetrics| m.records.get() + m.bad.get() + m.tombstones.get();
-    sources(graph, metrics).fold((0, 0), |(read, bad), (_, m)| (read + all(m), bad + m.bad.get()))
+    sources(graph, metrics).fold((0, 0), |(read, bad), (_, m)| (read + m.read(), bad + m.bad.get()))
 }
 
 fn sources<'a>(graph: &'a Graph, metrics: &'a [Option<NodeMetrics>]) -> impl Iterator<Item = (&'a str, &'a SourceMetrics)> {

@@ -12,7 +12,7 @@ use tidegate::checkpoints::{Field, Kind, Manifest, OperatorState, Part, RowReade
 use tidegate::jobs::plan::records;
 use tidegate::runtime::state::{decode_namespace, read_rows as read_rows_of};
 
-use super::control::{absolute, connect, finish};
+use super::control::{absolute, connect};
 use super::report::{bytes, grouped, instant};
 
 /// Take a savepoint of a running job, or look into one
@@ -52,7 +52,7 @@ impl Savepoint {
             (None, Some(job), Some(to)) => take(job, to),
             _ => Err(anyhow::anyhow!("say which job, and by `--to` where the savepoint goes")),
         };
-        finish(result)
+        super::finish(result)
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use tidegate::launch::control::{CheckpointReport, RunReport, State, Status as Report};
 
-use super::control::{RunningJob, finish};
+use super::control::RunningJob;
 use super::report::{bytes, grouped, instant, time};
 
 /// Show what a running job is doing: its state, progress and checkpoints
@@ -23,7 +23,7 @@ pub struct Status {
 
 impl Status {
     pub fn run(&self) -> ExitCode {
-        finish(self.text())
+        super::finish(self.text())
     }
 
     fn text(&self) -> Result<String> {

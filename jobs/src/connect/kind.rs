@@ -70,10 +70,8 @@ pub(crate) struct AsSink {
 /// What carries records. The choice of formats depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
-    /// Files, whose lines are records.
-    Files,
-    /// A stream of lines that can't be inspected beforehand.
-    Stream,
+    /// Files or a stream, whose lines are records.
+    Lines,
     /// Standard output, whose lines may be read by a person.
     Terminal,
     /// Messages, each of which is a record.

@@ -50,7 +50,7 @@ pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
 }
 
 /// The keys that don't affect which fields records have.
-pub(crate) const ASIDE: [&str; 4] = ["on_bad_record", "dead_letter", "header", "delimiter"];
+pub(crate) const ASIDE: [&str; 2] = ["on_bad_record", "dead_letter"];
 
 /// How lines or messages become records.
 #[derive(Clone, Debug)]

@@ -85,7 +85,7 @@ pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let from = reader.required(&fields, "from").map_or_else(Vec::new, |node| reader.one_or_more(node, "the name of a stream or source"));
     reader.required(&fields, "connector");
     let connector = chosen.and_then(|side| (side.read)(reader, &fields));
-    let format = format::read_sink(reader, &fields, chosen.map_or(Carrier::Files, |side| side.carrier));
+    let format = format::read_sink(reader, &fields, chosen.map_or(Carrier::Lines, |side| side.carrier));
     let ways = [("ms", Timestamps::Millis), ("iso", Timestamps::Iso)];
     let timestamps = fields.get("timestamps").and_then(|node| reader.word(node, "timestamps", &ways));
     let timestamps = timestamps.map(|way| way.value);

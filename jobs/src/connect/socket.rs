@@ -51,7 +51,7 @@ fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn SourceConnec
     let host = fields.get("host").map(|node| reader.text(node, "the name or the address of a host"));
     let port = reader.required(fields, "port").and_then(|node| reader.count(node, 1, u64::from(u16::MAX)));
     let reconnect = fields.get("reconnect").and_then(|node| reader.bool(node));
-    let lines = lines::read(reader, fields, Carrier::Stream, None);
+    let lines = lines::read(reader, fields, Carrier::Lines, None);
     let host = host.map_or_else(|| Some("localhost".to_owned()), |host| host.map(|host| host.value))?;
     let port = u16::try_from(port?.value).ok()?;
     Some(Arc::new(Socket { host, port, reconnect: reconnect.is_none_or(|reconnect| reconnect.value), lines: lines? }))

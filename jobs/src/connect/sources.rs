@@ -139,7 +139,8 @@ pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let connector = (side.read)(reader, &fields);
     let types = connector.as_ref().and_then(|connector| connector.field_types());
     let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, types.as_deref()));
-    let aside: Vec<&str> = ["event_time", "uid"].iter().chain(&lines::ASIDE).chain(side.aside).copied().collect();
+    let of_formats = format::beside_sources().flat_map(|table| table.keys).map(|key| key.name);
+    let aside: Vec<&str> = ["event_time", "uid"].iter().chain(&lines::ASIDE).chain(side.aside).copied().chain(of_formats).collect();
     let whole = !fields.missing && fields.knows_all_but(&aside);
     let uid = fields.get("uid").and_then(|node| reader.name(node));
     drop(types);

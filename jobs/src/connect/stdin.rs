@@ -20,7 +20,7 @@ pub(crate) static CONNECTOR: Connector =
 struct Stdin(Lines);
 
 fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn SourceConnector>> {
-    Some(Arc::new(Stdin(lines::read(reader, fields, Carrier::Stream, None)?)))
+    Some(Arc::new(Stdin(lines::read(reader, fields, Carrier::Lines, None)?)))
 }
 
 impl SourceConnector for Stdin {

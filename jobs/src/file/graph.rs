@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::keys::JOB;
 use super::model::Section;
 use super::streams::{Stream, side_names};
+use crate::stage::{KINDS, Kind};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Entry, Node, Value};
 use crate::yaml::{Reader, scalar};
@@ -66,9 +67,10 @@ pub(crate) fn check(reader: &mut Reader, root: &Node) {
 }
 
 /// Checks that every table that is used exists, and that every table is used.
-fn tables(reader: &mut Reader, root: &Node) {
+fn tables<'n>(reader: &mut Reader, root: &'n Node) {
     let made = part(root, "tables");
-    let asked = part(root, "streams").iter().filter_map(|stream| Some((stream, entry(entry(&stream.value, "lookup")?, "table")?)));
+    let tables = |stream: &'n Entry| inner(&stream.value, |kind| kind.table).map(move |node| (stream, node));
+    let asked = part(root, "streams").iter().flat_map(tables);
     let asked: Vec<(&str, &Entry, &Span)> = asked.filter_map(|(stream, node)| Some((scalar(node)?, stream, &node.span))).collect();
     for (name, stream, span) in &asked {
         if !made.iter().any(|table| table.key.value == *name) {
@@ -124,6 +126,11 @@ fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
 }
 
+/// What the stages of a stream name under the key that their kind has for it.
+fn inner(stream: &Node, key: fn(&Kind) -> Option<&'static str>) -> impl Iterator<Item = &Node> {
+    KINDS.into_iter().filter_map(move |kind| entry(entry(stream, kind.key.name)?, key(kind)?))
+}
+
 /// The names in the `from` of a stream or sink, and the stream it is joined with.
 fn reads(node: &Node) -> Vec<(&str, &Span)> {
     let from = match entry(node, "from") {
@@ -131,8 +138,11 @@ fn reads(node: &Node) -> Vec<(&str, &Span)> {
         Some(one) => std::slice::from_ref(one),
         None => &[],
     };
-    let with = entry(node, "join").and_then(|join| entry(join, "with"));
-    from.iter().chain(with).filter(|node| !node.is_null()).filter_map(|node| Some((scalar(node)?, &node.span))).collect()
+    from.iter()
+        .chain(inner(node, |kind| kind.beside))
+        .filter(|node| !node.is_null())
+        .filter_map(|node| Some((scalar(node)?, &node.span)))
+        .collect()
 }
 
 /// Reports each cycle once, at the `from` that closes it. The walk keeps its own stack, because a chain can be as long as the file.

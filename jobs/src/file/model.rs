@@ -1,5 +1,7 @@
 //! The model of a job file: names resolved, values in range, expressions still text with locations.
 
+use std::path::PathBuf;
+
 use jiff::SignedDuration;
 use tidegate_runtime::{Backend, Mode};
 
@@ -47,6 +49,12 @@ impl JobFile {
     #[must_use]
     pub fn stream(&self, name: &str) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.head.name.value == name)
+    }
+
+    /// The directory in which the job keeps its state.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        PathBuf::from(self.state.dir.as_ref().map_or("./state", |dir| &dir.value)).join(&self.name.value)
     }
 
     /// Whether no error of this part is known.

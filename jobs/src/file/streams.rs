@@ -4,7 +4,7 @@ use super::keys;
 use crate::connect::LINES;
 use crate::relation::each::{Each, FLAT_MAP_FIELD, FlatMap, Select};
 use crate::relation::failures::OnError;
-use crate::stage::{Around, Head, KINDS, Kind, Late, STAGE, Stage, window};
+use crate::stage::{Around, Head, KINDS, Kind, STAGE, Stage, window};
 use crate::text::{Severity, Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Value, scalar};
 use tidegate_expr::nearest;
@@ -107,8 +107,8 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
     };
     // If the stage can't use windows, that has already been reported.
     needs("window", unwindowed.is_some() || !given.is_empty(), &names(|kind| kind.windowed));
-    let late = given.iter().any(|kind| kind.late == Late::Always) || windowed;
-    needs("late_to", late, &[&["window"], names(|kind| kind.late == Late::Always).as_slice()].concat());
+    let late = given.iter().any(|kind| kind.late) || windowed;
+    needs("late_to", late, &[&["window"], names(|kind| kind.late).as_slice()].concat());
     needs("timeouts_to", given.iter().any(|kind| kind.timeouts), &names(|kind| kind.timeouts));
     needs("parallelism", windowed || given.iter().any(|kind| kind.keyed), &names(|kind| kind.keyed));
     if let Some(at) = fields.key("uid").filter(|_| given.iter().all(|kind| !kind.stateful)) {

@@ -19,14 +19,13 @@ pub(super) fn stream(file: &JobFile, stream: &file::Stream, basis: Option<Basis>
 }
 
 /// The identity of a source's state.
-pub(crate) fn source(file: &JobFile, name: &str) -> About {
-    About { id: file.source(name).and_then(|source| id(source.uid.as_ref())), ..About::default() }
+pub(crate) fn source(source: &file::Source) -> About {
+    About { id: id(source.uid.as_ref()), ..About::default() }
 }
 
 /// The identity of a sink's state.
-pub(crate) fn sink(file: &JobFile, name: &str) -> About {
-    let uid = file.sinks.iter().find(|sink| sink.name.value == name).and_then(|sink| sink.uid.as_ref());
-    About { id: uid.map(|uid| sink_name(&uid.value)), ..About::default() }
+pub(crate) fn sink(sink: &file::Sink) -> About {
+    About { id: sink.uid.as_ref().map(|uid| sink_name(&uid.value)), ..About::default() }
 }
 
 /// The operator name of a sink. The prefix is needed because a sink may have the same name as a source or stream.

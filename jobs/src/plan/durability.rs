@@ -1,6 +1,5 @@
 //! The settings of state, checkpoints and restarts, with defaults filled in.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -58,7 +57,7 @@ impl Durability {
         let defaults = StateConfig::default();
         let state = StateConfig {
             backend: file.state.backend,
-            dir: PathBuf::from(file.state.dir.as_ref().map_or("./state", |dir| &dir.value)).join(&file.name.value),
+            dir: file.state_dir(),
             memory: file.state.memory.as_ref().map_or(defaults.memory, |bytes| usize::try_from(bytes.value).unwrap_or(usize::MAX)),
         };
         let checkpoints = file.checkpoints.as_ref().map(|checkpoints| Checkpoints {

@@ -121,14 +121,14 @@ impl Parts {
                 continue;
             }
             match sources::plan(source, asked, answers) {
-                Ok(mut source) => {
-                    source.about = about::source(file, &source.name);
-                    known.insert(source.name.clone(), known_of(&source));
-                    if let Some(name) = &source.dead_letter {
+                Ok(mut planned) => {
+                    planned.about = about::source(source);
+                    known.insert(planned.name.clone(), known_of(&planned));
+                    if let Some(name) = &planned.dead_letter {
                         let timing = Timing::Untimed("they are lines that could not be read".to_owned());
                         known.insert(name.clone(), Known::new(connect::dead_letter_schema(), timing, Order::Arrival));
                     }
-                    parts.sources.push(source);
+                    parts.sources.push(planned);
                 }
                 Err(more) => found.extend(more),
             }
@@ -138,8 +138,8 @@ impl Parts {
             file.streams_in_order().into_iter().filter(|stream| stream.whole || file.is_sound(Section::Streams, &stream.head.name))
         {
             match streams::plan(stream, &known, &tables, asked, answers) {
-                Ok(Some(mut planned)) => {
-                    planned.about = about::stream(file, stream, planned.basis.take());
+                Ok(Some((mut planned, basis))) => {
+                    planned.about = about::stream(file, stream, basis);
                     known.extend(planned.gives());
                     parts.streams.push(planned);
                 }
@@ -153,10 +153,7 @@ impl Parts {
         }
         for sink in file.sinks.iter().filter(|sink| file.is_sound(Section::Sinks, &sink.name)) {
             match sinks::plan(sink, &file.name.value, &known, asked, answers) {
-                Ok(planned) => parts.sinks.extend(planned.map(|planned| {
-                    let about = about::sink(file, &planned.name);
-                    PlannedSink { about, ..planned }
-                })),
+                Ok(planned) => parts.sinks.extend(planned.map(|planned| PlannedSink { about: about::sink(sink), ..planned })),
                 Err(more) => found.extend(more),
             }
         }

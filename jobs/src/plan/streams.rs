@@ -19,8 +19,6 @@ pub(super) struct PlannedStream {
     pub(super) name: String,
     /// The identity and basis of its state.
     pub(super) about: About,
-    /// The basis that its stage gave, or `None` if it keeps no state.
-    pub(super) basis: Option<Basis>,
     pub(super) inputs: Vec<PlannedInput>,
     /// What is known of the union of the inputs.
     pub(super) input: Known,
@@ -66,7 +64,7 @@ pub(super) fn plan(
     tables: &[&Table],
     asked: &mut Asked,
     answers: &Answers,
-) -> Result<Option<PlannedStream>, Refused> {
+) -> Result<Option<(PlannedStream, Option<Basis>)>, Refused> {
     let Stream { head, stage, each, .. } = stream;
     let names = stream.names();
     let Some((input, inputs)) = union(&head.from, known, &names, asked) else { return Ok(None) };
@@ -90,5 +88,6 @@ pub(super) fn plan(
     let late = head.late_to.as_ref().map(|to| (to.value.clone(), late.unwrap_or_else(|| input.schema.clone())));
     let timeouts = head.timeouts_to.as_ref().map(|to| to.value.clone()).zip(timeouts);
     let (about, pipeline_schema, on_error) = (About::default(), base.schema, head.on_error);
-    Ok(Some(PlannedStream { name, about, basis, inputs, input, work, pipeline, pipeline_schema, out, on_error, late, timeouts, origin }))
+    let planned = PlannedStream { name, about, inputs, input, work, pipeline, pipeline_schema, out, on_error, late, timeouts, origin };
+    Ok(Some((planned, basis)))
 }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use tidegate_expr::{identifiers, parse_call};
-use tidegate_operators::{Latest, WindowResult};
+use tidegate_operators::WindowResult;
 use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Field;
 
 use super::build::{Built, Rows, Site, Work, bound};
-use super::keyed::{self, Identity, plan_key};
-use super::kind::{Around, BOUNDS, Head, Kind, Late, Planned, Read, Refused, Scope, Stage};
+use super::keyed::{self, PlannedKey};
+use super::kind::{Around, BOUNDS, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use super::window::{PlannedWindow, Window, Windows, windowed};
 use crate::aggregate::{self, Compiled, RowAggregate};
-use crate::relation::key::{KeySlots, RowKey};
+use crate::relation::key::RowKey;
 use crate::relation::known::{Known, Order, Timing};
-use crate::relation::pipeline::{self, Base, Pipeline};
+use crate::relation::pipeline::Base;
 use crate::relation::updates::Updates;
 use crate::text::{Span, Spanned};
 use crate::yaml::{Node, Reader, Table, Value as Yaml, key};
@@ -25,8 +25,10 @@ pub(crate) static KIND: Kind = Kind {
     keyed: true,
     windowed: true,
     stateful: true,
-    late: Late::InWindows,
+    late: false,
     timeouts: false,
+    beside: None,
+    table: None,
 };
 
 static AGGREGATE: Table = Table {
@@ -102,7 +104,7 @@ impl Stage for Aggregation {
     fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
         let (head, input) = (scope.head, scope.input);
         let (mut problems, mut schema) = (Vec::new(), Schema::default());
-        let (slots, computed) = plan_key(head, input, &mut schema, &mut problems);
+        let key = PlannedKey::plan(head, input, &mut schema, &mut problems);
         let windows = Windows::plan(head, self.window.as_ref(), input, &mut problems);
         if let (false, Some(first)) = (self.windowed, self.aggregates.first()) {
             Updates::refuse(input.updates.as_ref(), &first.name, "a running aggregate", &mut problems);
@@ -123,8 +125,7 @@ impl Stage for Aggregation {
         // The problems of a window that can't be read have already been reported.
         let unread = self.windowed && self.window.is_none();
         let timing = if unread { Timing::Timed } else { windows.timing(head, &input.timing) };
-        let settled = input.order.is_settled(&slots);
-        let order = if settled || windows.is_by_event_time() { head.keyed() } else { Order::Arrival };
+        let order = if key.settled || windows.is_by_event_time() { head.keyed() } else { Order::Arrival };
         let out = Known { updates, ..Known::new(schema.clone(), timing, order) };
         let identity = windows.latest.iter().flat_map(|slots| slots.iter()).filter_map(|slot| input.schema.field(*slot));
         let records = match (windows.evicts(), &windows.latest) {
@@ -133,12 +134,10 @@ impl Stage for Aggregation {
         };
         let what: Vec<_> = self.aggregates.iter().map(|a| format!("{} = {}", a.name.value, a.call.value)).collect();
         let work = PlannedAggregation {
-            key: KeySlots::over(&slots, &input.schema, &computed),
-            keys: pipeline::append(computed),
+            key,
             kept: self.aggregates.iter().zip(&compiled).map(|(a, compiled)| Field::new(&a.name.value, compiled.kept())).collect(),
             aggregates: compiled.into(),
             windows,
-            settled,
             words: format!("{}{}", what.join(", "), head.by()),
         };
         let basis = keyed::basis(head, &input.schema, records, None);
@@ -176,12 +175,8 @@ impl Aggregation {
 
 /// A planned `aggregate`.
 struct PlannedAggregation {
-    /// Computes the parts of the key that are expressions.
-    keys: Pipeline,
-    key: KeySlots,
+    key: PlannedKey,
     windows: Windows,
-    /// Whether the records of a key come in the same order in every run.
-    settled: bool,
     aggregates: Arc<[Compiled]>,
     /// For each aggregate, its name and what its accumulator holds.
     kept: Vec<Field>,
@@ -193,16 +188,16 @@ impl Work for PlannedAggregation {
     fn build<'s>(&self, site: &Site<'_, 's>, input: Rows<'s>) -> Built<'s> {
         let name = site.name;
         let failures = || site.failures();
-        let key = self.key.clone();
+        let PlannedKey { keys, key, settled, .. } = self.key.clone();
         let aggregate = RowAggregate::new(Arc::clone(&self.aggregates), self.kept.clone(), &self.words, failures());
-        let aggregate = if self.settled { aggregate } else { aggregate.in_any_order() };
-        let keyed = site.with_keys(input, &self.keys).key_by(move |row: &Row| key.of(row));
+        let aggregate = if settled { aggregate } else { aggregate.in_any_order() };
+        let keyed = site.with_keys(input, &keys).key_by(move |row: &Row| key.of(row));
         let row = |(key, values): (RowKey, Vec<Value>)| Some(key.values().iter().cloned().chain(values).collect());
         match &self.windows.planned {
             None => Built::only(site.emitted(keyed.state_ttl(site.ttl).aggregate(name, aggregate), row)),
             Some(PlannedWindow::Count(window)) => {
                 let (results, none) = keyed.count_window(*window).aggregate_with_late(name, aggregate);
-                Built::with_late(site.emitted(results, row), site.without_keys(none, &self.keys))
+                Built::with_late(site.emitted(results, row), site.without_keys(none, &keys))
             }
             Some(PlannedWindow::Time(window)) => {
                 let has_bounds = window.has_bounds();
@@ -210,13 +205,9 @@ impl Work for PlannedAggregation {
                     let bounds = [bound(r.start), bound(r.end)].into_iter().filter(|_| has_bounds);
                     Some(r.key.values().iter().cloned().chain(bounds).chain(r.value).collect())
                 };
-                let (results, behind) = match &self.windows.latest {
-                    None => windowed(keyed, name, window, self.settled, aggregate, &failures),
-                    Some(identity) => {
-                        windowed(keyed, name, window, self.settled, Latest::new(aggregate, Identity::of(identity)), &failures)
-                    }
-                };
-                Built::with_late(site.emitted(results, row), site.without_keys(behind, &self.keys))
+                let latest = self.windows.latest.as_ref();
+                let (results, behind) = windowed(keyed, name, window, latest, settled, aggregate, &failures);
+                Built::with_late(site.emitted(results, row), site.without_keys(behind, &keys))
             }
         }
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use tidegate_operators::{Keep, Ties};
-use tidegate_rows::Row;
+use tidegate_rows::{Row, Schema};
 
 use super::build::{Built, Rows, Site, Work};
 use super::keyed::{self, PlannedKey, by_value};
-use super::kind::{Around, Head, Kind, Late, Planned, Read, Refused, Scope, Stage};
+use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use crate::relation::known::{Known, Timing};
 use crate::relation::pipeline::Base;
 use crate::text::{Span, Spanned};
@@ -22,8 +22,10 @@ pub(crate) static KIND: Kind = Kind {
     keyed: true,
     windowed: false,
     stateful: true,
-    late: Late::Always,
+    late: true,
     timeouts: false,
+    beside: None,
+    table: None,
 };
 
 static DEDUPE: Table = Table {
@@ -67,7 +69,7 @@ impl Stage for Dedupe {
     fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
         let (head, input) = (scope.head, scope.input);
         let mut problems = Vec::new();
-        let key = PlannedKey::plan(head, input, &mut problems);
+        let key = PlannedKey::plan(head, input, &mut Schema::default(), &mut problems);
         if let Timing::Untimed(remedy) = &input.timing {
             problems.push(self.place.problem(format!("`dedupe` is by event time, and {}", head.untimed(remedy))));
         }

@@ -18,7 +18,7 @@ use crate::relation::pipeline::{self, Pipeline};
 use crate::text::Problem;
 
 /// The slots of the key, and the expressions to append to the row for it. Also adds the key's fields to `schema`.
-pub(crate) fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Vec<Expr>) {
+fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Vec<Expr>) {
     let (mut slots, mut computed) = (Vec::new(), Vec::new());
     for (i, key) in head.key.iter().enumerate() {
         let name = field_name(&key.value);
@@ -56,8 +56,9 @@ pub(crate) struct PlannedKey {
 }
 
 impl PlannedKey {
-    pub(crate) fn plan(head: &Head, input: &Known, problems: &mut Vec<Problem>) -> Self {
-        let (slots, computed) = plan_key(head, input, &mut Schema::default(), problems);
+    /// Plans the key of a stream, and adds its fields to `schema`.
+    pub(crate) fn plan(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> Self {
+        let (slots, computed) = plan_key(head, input, schema, problems);
         let key = KeySlots::over(&slots, &input.schema, &computed);
         let settled = input.order.is_settled(&slots);
         Self { keys: pipeline::append(computed), key, width: input.schema.width(), slots, settled }

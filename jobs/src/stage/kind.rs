@@ -30,21 +30,14 @@ pub(crate) struct Kind {
     pub(crate) windowed: bool,
     /// Whether it keeps state.
     pub(crate) stateful: bool,
-    /// Whether it has late records.
-    pub(crate) late: Late,
+    /// Whether it has late records even without windows.
+    pub(crate) late: bool,
     /// Whether it has partial results that time out.
     pub(crate) timeouts: bool,
-}
-
-/// When a stage has late records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Late {
-    /// Never.
-    Never,
-    /// Only with windows.
-    InWindows,
-    /// Always.
-    Always,
+    /// The key in its mapping that names a second stream it reads.
+    pub(crate) beside: Option<&'static str>,
+    /// The key in its mapping that names a table it looks into.
+    pub(crate) table: Option<&'static str>,
 }
 
 /// The keys that every stream has, whatever its stage.

@@ -11,7 +11,7 @@ pub(crate) mod window;
 pub(crate) use build::{Rows, Site, Work, filtered, gather, kinds, through};
 pub(crate) use keyed::Identity;
 pub use kind::Head;
-pub(crate) use kind::{Around, Kind, Late, Planned, Read, Refused, Scope};
+pub(crate) use kind::{Around, Kind, Planned, Read, Refused, Scope};
 pub(crate) use window::RowTriggerState;
 pub use window::{Clock, Drops, Evictor, Gap, Shape, Trigger, Window};
 

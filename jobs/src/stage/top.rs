@@ -4,16 +4,16 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 use tidegate_expr::{Expr, identifiers};
-use tidegate_operators::{Latest, Top as Greatest, WindowResult};
-use tidegate_rows::{Row, Type, Value};
+use tidegate_operators::{Top as Greatest, WindowResult};
+use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
 use tidegate_runtime::state::Stored;
 
 use std::sync::Arc;
 
 use super::build::{Built, Rows, Site, Work, bound};
-use super::keyed::{self, Identity, PlannedKey, by_value};
-use super::kind::{Around, BOUNDS, Head, Kind, Late, Planned, Read, Refused, Scope, Stage};
+use super::keyed::{self, PlannedKey, by_value};
+use super::kind::{Around, BOUNDS, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use super::window::{PlannedWindow, Window, Windows, windowed};
 use crate::relation::arrange;
 use crate::relation::expression::expression;
@@ -30,8 +30,10 @@ pub(crate) static KIND: Kind = Kind {
     keyed: true,
     windowed: true,
     stateful: true,
-    late: Late::InWindows,
+    late: false,
     timeouts: false,
+    beside: None,
+    table: None,
 };
 
 static TOP: Table = Table {
@@ -78,7 +80,7 @@ impl Stage for Top {
     fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
         let (head, input) = (scope.head, scope.input);
         let mut problems = Vec::new();
-        let key = PlannedKey::plan(head, input, &mut problems);
+        let key = PlannedKey::plan(head, input, &mut Schema::default(), &mut problems);
         let windows = Windows::plan(head, self.window.as_ref(), input, &mut problems);
         if self.window.is_none() {
             Updates::refuse(input.updates.as_ref(), &self.n, "a running `top`", &mut problems);
@@ -161,12 +163,7 @@ impl Work for PlannedTop {
             }
             Some(PlannedWindow::Time(window)) => {
                 let has_bounds = window.has_bounds();
-                let (results, behind) = match &self.windows.latest {
-                    None => windowed(keyed, name, window, settled, greatest(), &failures),
-                    Some(identity) => {
-                        windowed(keyed, name, window, settled, Latest::new(greatest(), Identity::of(identity)), &failures)
-                    }
-                };
+                let (results, behind) = windowed(keyed, name, window, self.windows.latest.as_ref(), settled, greatest(), &failures);
                 let results = results.flat_map(&rows, move |r: WindowResult<_, Vec<Row>>| {
                     let bounds = [bound(r.start), bound(r.end)];
                     all(r.value).map(move |row| row.chain(bounds.clone().into_iter().filter(|_| has_bounds)).collect::<Row>())

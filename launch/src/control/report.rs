@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate_runtime::checkpoint::{CheckpointStatus, Completed};
 use tidegate_runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics};
-use tidegate_runtime::{Node, Role, Watermark};
+use tidegate_runtime::{Node, Role};
 
 use super::protocol::{CheckpointReport, Completion, OperatorReport, Refusal, RunReport};
 use crate::run::Run;
@@ -15,17 +15,16 @@ pub(crate) fn ms(duration: Duration) -> u64 {
 
 pub(crate) fn run(run: &Run) -> RunReport {
     let read = |metrics: &NodeMetrics| match metrics {
-        NodeMetrics::Source(m) => m.records.get() + m.bad.get() + m.tombstones.get(),
+        NodeMetrics::Source(m) => m.read(),
         NodeMetrics::Operator(_) => 0,
     };
-    let watermark = run.watermark().filter(|watermark| *watermark != Watermark::NONE && *watermark != Watermark::END);
     RunReport {
         generation: run.generation(),
         workers: run.config().workers,
         up_ms: ms(run.elapsed()),
         restored_from: run.restored_from().map(str::to_owned),
         records_read: run.metrics().iter().flatten().map(read).sum(),
-        watermark_ms: watermark.map(|watermark| watermark.0),
+        watermark_ms: run.watermark().map(|watermark| watermark.0),
         checkpoints: checkpoints(run.checkpoints(), run.elapsed()),
     }
 }
@@ -55,18 +54,12 @@ pub(crate) fn operators(run: &Run, names: &[String]) -> Result<Vec<OperatorRepor
 }
 
 fn operator(node: &Node, metrics: &NodeMetrics) -> OperatorReport {
-    let role = match node.role {
-        Role::Source => "source",
-        Role::Stateless => "stateless",
-        Role::Keyed => "keyed",
-        Role::Sink => "sink",
-    };
     let counters = match metrics {
         NodeMetrics::Source(m) => of_source(m),
         NodeMetrics::Operator(m) => of_operator(m, node.role == Role::Keyed),
     };
     let counters = counters.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
-    OperatorReport { operator: node.name.clone(), role: role.to_owned(), counters }
+    OperatorReport { operator: node.name.clone(), role: node.role.name().to_owned(), counters }
 }
 
 fn of_source(m: &SourceMetrics) -> Vec<(&'static str, u64)> {

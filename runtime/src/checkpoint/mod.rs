@@ -19,9 +19,9 @@ mod threads;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tidegate_checkpoints::{Epoch, FileRef, KeyGroups, Storage, check_vacant};
@@ -62,8 +62,8 @@ pub(crate) struct Checkpoints {
     config: Option<CheckpointConfig>,
     /// Where the end of input takes a savepoint, instead of closing windows.
     at_end: Option<String>,
-    /// Where the stop takes a savepoint, once the job stops.
-    at_stop: OnceLock<String>,
+    /// Whether the stop takes a savepoint.
+    saves_at_stop: AtomicBool,
     /// Where files are kept until they are stored.
     scratch: PathBuf,
     /// The numbers of each operator's states in stored rows.
@@ -136,7 +136,7 @@ impl Checkpoints {
             started_ms: Clock::default().now(),
             config,
             at_end,
-            at_stop: OnceLock::new(),
+            saves_at_stop: AtomicBool::new(false),
             scratch,
             ids,
             coordinator: Mutex::new(Coordinator::new(members)),
@@ -253,9 +253,7 @@ impl Checkpoints {
     pub(crate) fn stop(self: &Arc<Self>) -> Epoch {
         let asked = self.requests.at_stop();
         let savepoint = asked.as_ref().map(|request| request.to.clone()).or_else(|| self.at_end.clone());
-        if let Some(place) = &savepoint {
-            let _ = self.at_stop.set(place.clone());
-        }
+        self.saves_at_stop.store(savepoint.is_some(), SeqCst);
         let plans: Vec<Plan> = self.on().then_some(Plan::Checkpoint).into_iter().chain(savepoint.map(Plan::Savepoint)).collect();
         let mut coordinator = lock(&self.coordinator);
         coordinator.need(self.epochs.current());
@@ -283,7 +281,7 @@ impl Checkpoints {
 
     /// Whether everything taken at the stop is complete and committed. True if nothing is taken.
     pub(crate) fn settled(&self) -> bool {
-        let taken = self.on() || self.at_stop.get().is_some();
+        let taken = self.on() || self.saves_at_stop.load(SeqCst);
         !taken || (lock(&self.coordinator).settled() && self.all_committed())
     }
 

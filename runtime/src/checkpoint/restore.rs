@@ -225,8 +225,8 @@ impl Parts<'_> {
                     })?;
                 }
                 let mut readers = Vec::new();
-                for (j, file) in part.rows.iter().enumerate() {
-                    readers.push(self.open_rows(file, &scratch.join(format!("rows-{i}-{j}")), scratch)?);
+                for file in &part.rows {
+                    readers.push(self.open_rows(file, scratch)?);
                 }
                 // Rows of a group come in any order. They go to disk sorted, as many at a time as may be in memory.
                 let mut rows = Rows::default();
@@ -260,8 +260,8 @@ impl Parts<'_> {
 
     /// Gives `put` the rows of a state from the row files of all former instances.
     fn load_whole(&self, state: u8, scratch: &Path, put: &mut Put<'_>) -> Result<(), Error> {
-        for (i, file) in self.operator.parts.iter().flat_map(|part| &part.rows).enumerate() {
-            let reader = self.open_rows(file, &scratch.join(format!("whole-{i}")), scratch)?;
+        for file in self.operator.parts.iter().flat_map(|part| &part.rows) {
+            let reader = self.open_rows(file, scratch)?;
             if !reader.rows_by_state().contains_key(&state) {
                 continue;
             }
@@ -275,11 +275,14 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// Downloads a file of rows to `local`, in the directory `scratch`, and opens it.
-    fn open_rows(&self, file: &FileRef, local: &Path, scratch: &Path) -> Result<RowReader, Error> {
-        std::fs::create_dir_all(scratch).map_err(|e| Error::external(format!("`{}` can't be made", scratch.display()), e))?;
-        self.restore.snapshot.download(file, local).map_err(unrestored)?;
-        RowReader::open(local).map_err(unread)
+    /// Opens a file of rows in the directory `scratch`, and downloads it first if it is not there.
+    fn open_rows(&self, file: &FileRef, scratch: &Path) -> Result<RowReader, Error> {
+        let local = scratch.join(file.path.replace('/', "-"));
+        if !local.exists() {
+            std::fs::create_dir_all(scratch).map_err(|e| Error::external(format!("`{}` can't be made", scratch.display()), e))?;
+            self.restore.snapshot.download(file, &local).map_err(unrestored)?;
+        }
+        RowReader::open(&local).map_err(unread)
     }
 
     /// The floors of the states of a former instance: all namespaces below were over.

@@ -111,8 +111,8 @@ impl Control {
     }
 
     /// The checkpoints of this run.
-    pub(crate) fn checkpoints(&self) -> Arc<Checkpoints> {
-        Arc::clone(&self.checkpoints)
+    pub(crate) fn checkpoints(&self) -> &Arc<Checkpoints> {
+        &self.checkpoints
     }
 
     /// The snapshot that the run resumes from.
@@ -145,7 +145,8 @@ impl Control {
     }
 
     /// Called when an instance of a source has read everything. Once all have, the job stops with its savepoint.
-    pub(crate) fn read_out(&self, instances: usize) {
+    pub(crate) fn read_out(&self) {
+        let instances = self.checkpoints.sources() * self.workers.count();
         if self.read_out.fetch_add(1, SeqCst) + 1 == instances {
             self.stop();
         }

@@ -283,7 +283,10 @@ where
     let activator = flow.scope.activator_for(builder.operator_info().address);
     let (name, worker) = (name.to_owned(), flow.worker());
     let mut align = Align::new(control.mode, senders, control.first());
-    let (sources, broadcast) = (flow.graph().sources_of(node), flow.graph().broadcast_to(node));
+    let (sources, broadcast) = {
+        let graph = flow.shared.graph.borrow();
+        (graph.sources_of(node), graph.broadcast_to(node))
+    };
     builder.build(move |capabilities| {
         let mut capabilities = capabilities.into_iter();
         let mut harness = Harness {

@@ -61,13 +61,14 @@ impl Rest {
     /// something happens. Either way the deadline is kept. A source that the bell woke in vain waits instead of sleeping, because busy
     /// sources ring often.
     pub(super) fn until_news(&mut self, calm: bool, wait: Duration, deadline: Option<Duration>) {
-        if calm && self.is_calm() && !self.rung {
+        let most = if calm && self.is_calm() && !self.rung {
             self.state = State::Asleep;
-            self.appointment.within(deadline.map_or(LONGEST, |deadline| deadline.min(LONGEST)));
+            LONGEST
         } else {
             self.wake(if calm { State::Calm } else { State::Awake });
-            self.appointment.within(deadline.map_or(wait, |deadline| deadline.min(wait)));
-        }
+            wait
+        };
+        self.appointment.within(deadline.map_or(most, |deadline| deadline.min(most)));
     }
 
     /// Called when the source has ended.

@@ -26,7 +26,7 @@ use crate::ingestion::Ingestion;
 use crate::kind::OperatorSpec;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId, Waker};
+use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId};
 use crate::time::{Time, Watermark};
 use crate::watermarks::{Combined, IdleTimer, Splits, WatermarkStrategy, millis};
 
@@ -67,13 +67,13 @@ pub fn source<'s, T: Clone + 'static>(
         worker: flow.worker(),
         workers: flow.workers(),
         restored: None,
-        waker: Waker::new(flow.scope.worker().sync_activator_for(address.to_vec())),
+        waker: flow.waker(&address),
         shared: control.shared(ordinal),
         metrics: control.metrics.source(node),
     };
     let activator = flow.scope.activator_for(address);
     let waker = context.waker.clone();
-    let (probe, name, worker, workers) = (flow.shared.probe.clone(), name.to_owned(), flow.worker(), flow.workers());
+    let (probe, name, worker) = (flow.shared.probe.clone(), name.to_owned(), flow.worker());
     let id = flow.id(node);
     builder.build_reschedule(move |capabilities| {
         let mut driver = Driver {
@@ -92,7 +92,6 @@ pub fn source<'s, T: Clone + 'static>(
             rest: Rest::new(Appointment::new(activator), control.board.bell.sleeper(waker)),
             ordinal,
             member: Member { node, worker },
-            workers,
             recent: Recent::default(),
             reading: Reading::On,
             left: strategy.idle_after.and_then(IdleTimer::new),
@@ -177,7 +176,6 @@ struct Driver<T: 'static> {
     rest: Rest,
     ordinal: usize,
     member: Member,
-    workers: usize,
     /// The batches emitted last.
     recent: Recent,
     reading: Reading,
@@ -262,14 +260,15 @@ impl<T: 'static> Driver<T> {
         self.control.board.post_backlog(self.ordinal, self.member.worker, outcome.next == Next::Now);
         let deadline = self.look();
         self.advance();
-        match outcome.next {
-            Next::Now => self.rest.none(),
-            Next::Woken => self.rest.until_news(!outcome.any && self.is_calm_since(before, oldest), TICK, deadline),
-            Next::After(wait) => {
-                let deadline = deadline.map_or(wait, |deadline| deadline.min(wait));
-                self.rest.until_news(!outcome.any && self.is_calm_since(before, oldest), TICK, Some(deadline));
+        let deadline = match outcome.next {
+            Next::Now => {
+                self.rest.none();
+                return Ok(());
             }
-        }
+            Next::Woken => deadline,
+            Next::After(wait) => deadline.into_iter().chain([wait]).min(),
+        };
+        self.rest.until_news(!outcome.any && self.is_calm_since(before, oldest), TICK, deadline);
         Ok(())
     }
 
@@ -488,7 +487,7 @@ impl<T: 'static> Driver<T> {
         let last = || self.control.board.read_out(self.ordinal);
         if self.reading == Reading::Out && last().is_some_and(|last| self.now.watermark >= last) {
             self.reading = Reading::Told;
-            self.control.read_out(self.control.checkpoints().sources() * self.workers);
+            self.control.read_out();
         }
     }
 

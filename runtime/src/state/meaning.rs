@@ -6,6 +6,7 @@ use tidegate_checkpoints::Field;
 
 use super::Stored;
 use super::codec::Arranging;
+use super::persistent::parts;
 
 /// Rearranges a value that was stored with different parts: for each present part, its place among the stored ones, if it has one.
 pub(super) type Arrange<V> = Rc<Arranging<V>>;
@@ -54,11 +55,9 @@ impl<V: 'static> Meaning<V> {
     /// The meaning of pairs. Their parts are compared as a whole.
     #[must_use]
     pub fn and<W>(self, other: Meaning<W>) -> Meaning<(V, W)> {
-        let whole = |schema: String, fields: Vec<Field>| match fields.as_slice() {
-            [] => schema,
-            fields => {
-                format!("{schema}: {}", fields.iter().map(|field| format!("{} = {}", field.name, field.is)).collect::<Vec<_>>().join(", "))
-            }
+        let whole = |schema: String, fields: Vec<Field>| match parts(&fields) {
+            None => schema,
+            Some(parts) => format!("{schema}: {parts}"),
         };
         let schema = format!("({}, {})", whole(self.schema, self.fields), whole(other.schema, other.fields));
         Meaning { schema, fields: Vec::new(), arrange: None }

@@ -26,8 +26,7 @@ impl Schema {
     /// The named parts of a value as text. `None` if it has none.
     #[must_use]
     pub fn parts(&self) -> Option<String> {
-        let part = |field: &Field| format!("{} = {}", field.name, field.is);
-        (!self.fields.is_empty()).then(|| self.fields.iter().map(part).collect::<Vec<_>>().join(", "))
+        parts(&self.fields)
     }
 
     /// Whether it only reminds the operator of a time.
@@ -35,6 +34,12 @@ impl Schema {
     pub fn reminds(&self) -> bool {
         reminds(&self.schema)
     }
+}
+
+/// The named parts of a value as text. `None` if there are none.
+pub(super) fn parts(fields: &[Field]) -> Option<String> {
+    let part = |field: &Field| format!("{} = {}", field.name, field.is);
+    (!fields.is_empty()).then(|| fields.iter().map(part).collect::<Vec<_>>().join(", "))
 }
 
 /// Whether a state with this schema only reminds an operator of a time: timers, due moments, or the event time reached.

@@ -13,5 +13,5 @@ pub(crate) static CONNECTOR: Connector = Connector {
     name: "file",
     source: Some(AsSource { keys: &[&source::KEYS], within: &[], lines: true, aside: &["path"], read: source::read }),
     table: Some(AsTable { keys: &[&table::KEYS], within: &[], read: table::read }),
-    sink: Some(AsSink { keys: &[&sink::KEYS], carrier: Carrier::Files, read: sink::read }),
+    sink: Some(AsSink { keys: &[&sink::KEYS], carrier: Carrier::Lines, read: sink::read }),
 };

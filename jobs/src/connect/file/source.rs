@@ -30,7 +30,7 @@ pub(crate) struct FileSource {
 
 pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn SourceConnector>> {
     let path = reader.required(fields, "path").and_then(|node| reader.text(node, "a path"));
-    let lines = lines::read(reader, fields, Carrier::Files, path.as_ref());
+    let lines = lines::read(reader, fields, Carrier::Lines, path.as_ref());
     Some(Arc::new(FileSource { path: path?, lines: lines? }))
 }
 

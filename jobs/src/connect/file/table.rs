@@ -39,7 +39,7 @@ struct Rows {
 
 pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn TableConnector>> {
     let path = reader.required(fields, "path").and_then(|node| reader.text(node, "a path"));
-    let format = format::read_source(reader, fields, Carrier::Files, path.as_ref())?;
+    let format = format::read_source(reader, fields, Carrier::Lines, path.as_ref())?;
     if let Some(node) = fields.get("format").filter(|_| !format.is_of_tables()) {
         return reader.wrong(node, "`json` or `csv`");
     }

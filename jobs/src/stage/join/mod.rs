@@ -7,7 +7,7 @@ use std::ops::Range;
 use jiff::SignedDuration;
 use tidegate_expr::identifiers;
 
-use super::kind::{Around, Head, Kind, Late, Planned, Read, Refused, Scope, Stage};
+use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use super::window::{self, Gap, Shape, Window};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Table, Value, key};
@@ -18,8 +18,10 @@ pub(crate) static KIND: Kind = Kind {
     keyed: true,
     windowed: false,
     stateful: true,
-    late: Late::Always,
+    late: true,
     timeouts: false,
+    beside: Some("with"),
+    table: None,
 };
 
 static JOIN: Table = Table {

@@ -4,7 +4,7 @@ mod plan;
 
 use tidegate_expr::identifiers;
 
-use super::kind::{Around, Head, Kind, Late, Planned, Read, Refused, Scope, Stage};
+use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Node, Reader, Table, Value, key};
 
@@ -14,8 +14,10 @@ pub(crate) static KIND: Kind = Kind {
     keyed: false,
     windowed: false,
     stateful: false,
-    late: Late::Never,
+    late: false,
     timeouts: false,
+    beside: None,
+    table: Some("table"),
 };
 
 static LOOKUP: Table = Table {

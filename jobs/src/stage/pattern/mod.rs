@@ -13,7 +13,7 @@ use tidegate_cep::pattern::{Alternative, Body};
 use tidegate_cep::{AfterMatch, Contiguity, Inner, Invalid, Limit, Misuse, Overflow, Pattern as PatternShape, SkipTo, Step, Times};
 use tidegate_expr::identifiers;
 
-use super::kind::{Around, Head, Kind, Late, Planned, Read, Refused, Scope, Stage};
+use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Value, key};
 
@@ -23,8 +23,10 @@ pub(crate) static KIND: Kind = Kind {
     keyed: true,
     windowed: false,
     stateful: true,
-    late: Late::Always,
+    late: true,
     timeouts: true,
+    beside: None,
+    table: None,
 };
 
 /// `pattern`.

@@ -19,26 +19,22 @@ use super::Pattern;
 use crate::relation::each::Each;
 use crate::relation::expression::located;
 use crate::relation::failures::Failures;
-use crate::relation::key::{KeySlots, RowKey};
+use crate::relation::key::RowKey;
 use crate::relation::known::{Known, Timing};
-use crate::relation::pipeline::{self, Base, Pipeline};
+use crate::relation::pipeline::Base;
 use crate::relation::updates::Updates;
 use crate::stage::build::{Built, Rows, Site, Work, bound, filtered, kinds};
-use crate::stage::keyed::{self, plan_key};
+use crate::stage::keyed::{self, PlannedKey};
 use crate::stage::kind::{Head, Planned, Refused, Scope};
 use crate::text::{Problem, Spanned};
 
 /// A planned pattern.
 #[derive(Clone)]
 struct Patterned {
-    /// Computes the parts of the key that are expressions.
-    keys: Pipeline,
-    key: KeySlots,
+    key: PlannedKey,
     pattern: Shape<Asked>,
     /// The slot that orders events of the same time.
     tie_break: Option<usize>,
-    /// Whether the events of a key come in the same order in every run.
-    settled: bool,
     processing_time: bool,
     limit: Limit,
     events: Events,
@@ -46,8 +42,6 @@ struct Patterned {
     columns: Arc<[Column]>,
     /// Whether the field `match` is used.
     by_step: bool,
-    /// Whether partial matches that time out are emitted.
-    timeouts: bool,
     /// A description for explaining the plan.
     label: String,
 }
@@ -143,7 +137,7 @@ type Compiled = (Patterned, Schema, Schema);
 fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result<Compiled, (Vec<Problem>, Schema, usize)> {
     let mut problems = Vec::new();
     let mut schema = Schema::default();
-    let (slots, computed) = plan_key(head, input, &mut schema, &mut problems);
+    let key = PlannedKey::plan(head, input, &mut schema, &mut problems);
     if let (false, Timing::Untimed(remedy)) = (pattern.processing_time, &input.timing) {
         let untimed = head.untimed(remedy);
         problems.push(pattern.place.problem(format!("a pattern is over event time unless it says `time: processing`, and {untimed}")));
@@ -193,24 +187,18 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
             Err(Invalid(found)) => problems.extend(found.iter().map(|misuse| pattern.place.problem(misuse.to_string()))),
         }
     }
-    if !problems.is_empty() || !pattern.sound {
-        return Err((problems, seen, schema.width()));
-    }
+    let Some(engine) = engine.filter(|_| problems.is_empty()) else { return Err((problems, seen, schema.width())) };
     let clock = if pattern.processing_time { " in processing time" } else { "" };
-    let engine = engine.map(|engine| format!("; {engine}")).unwrap_or_default();
-    let label = format!("pattern: {}{}{clock}{engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "), head.by());
+    let label = format!("pattern: {}{}{clock}; {engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "), head.by());
     let patterned = Patterned {
-        key: KeySlots::over(&slots, &input.schema, &computed),
-        keys: pipeline::append(computed),
+        key,
         pattern: asked,
         tie_break,
-        settled: input.order.is_settled(&slots),
         processing_time: pattern.processing_time,
         limit: pattern.limit,
         events: Events::new(&input.schema),
         columns: columns.into(),
         by_step: asks.names("match") || asks.sizes("match"),
-        timeouts: head.timeouts_to.is_some(),
         label,
     };
     Ok((patterned, seen, schema))
@@ -348,14 +336,14 @@ impl Patterned {
     ///
     /// # Errors
     /// If the pattern is invalid, which the planner has already ruled out.
-    fn search(&self, failures: Failures, metrics: Arc<OperatorMetrics>) -> Result<Search<Row, Judged>, Invalid> {
+    fn search(&self, timeouts: bool, failures: Failures, metrics: Arc<OperatorMetrics>) -> Result<Search<Row, Judged>, Invalid> {
         let bench = Rc::new(Bench { events: self.events.clone(), failures: RefCell::new(failures), metrics, failed: RefCell::new(None) });
         let mut judged = |asked: &Asked| Some(Judged { asked: asked.clone(), bench: Rc::clone(&bench) });
         let search = Search::new(with(&self.pattern, &mut judged))?;
-        let search = run_as(search, self.timeouts, self.limit);
+        let search = run_as(search, timeouts, self.limit);
         let search = if self.processing_time { search.processing_time() } else { search };
         let by_field = |slot: usize| move |a: &Row, b: &Row| a.get(slot).total_cmp(b.get(slot));
-        Ok(match (self.tie_break.map(by_field), self.settled || self.processing_time) {
+        Ok(match (self.tie_break.map(by_field), self.key.settled || self.processing_time) {
             (None, true) => search,
             (Some(order), true) => search.tie_break(order),
             (None, false) => search.tie_break(Row::strict_cmp),
@@ -404,15 +392,15 @@ enum Told {
 
 impl Work for Patterned {
     fn build<'s>(&self, site: &Site<'_, 's>, input: Rows<'s>) -> Built<'s> {
-        let (of_record, of_row, rows) = (self.key.clone(), self.key.clone(), self.clone());
+        let (of_record, of_row, rows) = (self.key.key.clone(), self.key.key.clone(), self.clone());
         let (main, late) = operator::keyed(
-            site.with_keys(input, &self.keys).into_edge(),
+            site.with_keys(input, &self.key.keys).into_edge(),
             site.name,
             OperatorSpec::new(PATTERN).labelled(&self.label),
             Some("late"),
             move |row: &Row| of_record.of(row),
             |context| {
-                let search = self.search(site.failures(), Arc::clone(&context.metrics)).expect("a planned pattern is one");
+                let search = self.search(site.timeouts_to.is_some(), site.failures(), Arc::clone(&context.metrics)).expect("a planned pattern is one");
                 let tell = move |key: &RowKey, found: &Found<'_, Row>| match found {
                     Found::Match(sequence) => Told::Match(rows.row(key, sequence)),
                     Found::Timeout(sequence) => Told::Timeout(rows.timeout(key, sequence)),
@@ -427,6 +415,6 @@ impl Work for Patterned {
         });
         // Timeouts go to their own stream.
         let out = site.emitted(Stream::from_edge(main), |told| if let Told::Match(row) = told { Some(row) } else { None });
-        Built { out, late: Some(site.without_keys(Stream::from_edge(late), &self.keys)), timeouts }
+        Built { out, late: Some(site.without_keys(Stream::from_edge(late), &self.key.keys)), timeouts }
     }
 }

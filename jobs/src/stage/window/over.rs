@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_operators::{Aggregate, KeyedStream, Stream, WindowResult};
+use tidegate_operators::{Aggregate, KeyedStream, Latest, Stream, WindowResult};
 use tidegate_rows::Row;
 
 use super::plan::{self, PlannedTrigger, PlannedWindow, RowAssigner, RowEvictor, RowTrigger, TimeWindows};
@@ -11,6 +11,7 @@ use crate::relation::failures::Failures;
 use crate::relation::key::RowKey;
 use crate::relation::known::{Known, Timing};
 use crate::stage::build::Rows;
+use crate::stage::keyed::Identity;
 use crate::stage::kind::Head;
 use crate::text::Problem;
 
@@ -55,6 +56,21 @@ impl Windows {
 
 /// Aggregates over time windows. Also returns the late rows. `settled` says whether the rows of a key come in the same order in every run.
 pub(crate) fn windowed<'s, A: Aggregate<Row>>(
+    keyed: KeyedStream<'s, Row, impl Fn(&Row) -> RowKey + Clone + 'static>,
+    name: &str,
+    window: &TimeWindows,
+    latest: Option<&Arc<[usize]>>,
+    settled: bool,
+    aggregate: A,
+    failures: &impl Fn() -> Failures,
+) -> (Stream<'s, WindowResult<RowKey, A::Out>>, Rows<'s>) {
+    match latest {
+        None => all(keyed, name, window, settled, aggregate, failures),
+        Some(identity) => all(keyed, name, window, settled, Latest::new(aggregate, Identity::of(identity)), failures),
+    }
+}
+
+fn all<'s, A: Aggregate<Row>>(
     keyed: KeyedStream<'s, Row, impl Fn(&Row) -> RowKey + Clone + 'static>,
     name: &str,
     window: &TimeWindows,

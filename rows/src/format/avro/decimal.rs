@@ -45,15 +45,6 @@ pub(super) fn text(unscaled: i128, scale: usize) -> CompactString {
     digits
 }
 
-/// The double nearest to the number.
-pub(super) fn double(unscaled: i128, scale: usize) -> f64 {
-    // Both operands are exact as doubles here, so the quotient is rounded only once.
-    if unscaled.unsigned_abs() <= 1 << 53 && scale <= 22 {
-        return unscaled as f64 / 10_f64.powi(scale as i32);
-    }
-    text(unscaled, scale).parse().unwrap_or(f64::NAN)
-}
-
 /// The number that a text with a decimal point denotes, in units of the scale. `None` if it has more digits after the
 /// point than that.
 pub(super) fn of_text(text: &str, scale: usize) -> Option<i128> {
@@ -123,6 +114,7 @@ pub(super) fn uuid_octets(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decimal::nearest_f64;
     use proptest::prelude::*;
 
     #[test]
@@ -131,7 +123,7 @@ mod tests {
             [(0, 2, "0.00", 0.0), (-5, 2, "-0.05", -0.05), (123_456, 3, "123.456", 123.456), (7, 0, "7", 7.0), (-100, 1, "-10.0", -10.0)]
         {
             assert_eq!(text(unscaled, scale), words);
-            assert_eq!(double(unscaled, scale), number);
+            assert_eq!(nearest_f64(unscaled, scale), number);
             assert_eq!(of_text(words, scale), Some(unscaled));
             assert_eq!(of_double(number, scale), Some(unscaled));
         }
@@ -154,12 +146,12 @@ mod tests {
             prop_assert_eq!(of_octets(short), Some(number));
             prop_assert!(short.len() == 1 || of_octets(&short[1..]) != Some(number), "there are fewer octets");
             prop_assert_eq!(of_text(&text(number, scale), scale), Some(number));
-            prop_assert_eq!(double(number, scale), text(number, scale).parse::<f64>().unwrap());
+            prop_assert_eq!(nearest_f64(number, scale), text(number, scale).parse::<f64>().unwrap());
         }
 
         #[test]
         fn small_numbers_are_rounded_once(number in -(1_i128 << 53)..1 << 53, scale in 0..23_usize) {
-            prop_assert_eq!(double(number, scale), text(number, scale).parse::<f64>().unwrap());
+            prop_assert_eq!(nearest_f64(number, scale), text(number, scale).parse::<f64>().unwrap());
         }
 
         #[test]

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::cursor::Cursor;
 use super::decimal;
 use super::shape::{At, Avro, Shape, Uuid};
+use crate::decimal::nearest_f64;
 use crate::format::conversion::{quoted, too_large};
 use crate::format::{Conversion, TimeUnit};
 use crate::{Decimal, Map, Value};
@@ -225,7 +226,7 @@ fn decimal_value(unscaled: i128, scale: usize, conversion: &Conversion) -> Resul
             let exact = u8::try_from(scale).ok().and_then(|scale| Decimal::new(unscaled, scale)).and_then(|v| digits.of(v));
             or_wrong(exact.map(Value::Decimal), conversion, || decimal::text(unscaled, scale).into())
         }
-        Conversion::Double | Conversion::Any => Ok(Value::Double(decimal::double(unscaled, scale))),
+        Conversion::Double | Conversion::Any => Ok(Value::Double(nearest_f64(unscaled, scale))),
         Conversion::String => Ok(Value::String(decimal::text(unscaled, scale))),
         Conversion::Int => {
             let unit = u32::try_from(scale).ok().and_then(|scale| 10_i128.checked_pow(scale));

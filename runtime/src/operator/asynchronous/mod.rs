@@ -119,7 +119,7 @@ where
     // It holds the times of records in flight itself, so it does not need to see the frontier.
     builder.set_notify_for(0, FrontierInterest::Never);
     let address = builder.operator_info().address;
-    let waker = Waker::new(flow.scope.worker().sync_activator_for(address.to_vec()));
+    let waker = flow.waker(&address);
     builder.build(move |initial| {
         drop(initial);
         let (sender, answers) = channel::<Answer<A::Results>>();

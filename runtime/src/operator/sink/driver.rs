@@ -13,7 +13,7 @@ use super::commits::Commits;
 use super::desk::{Desk, Opened, Turn};
 use super::threads::{Answer, Threads};
 use crate::align::{Align, Step};
-use crate::checkpoint::{Checkpoints, Member, Message, Report, Sealed};
+use crate::checkpoint::{Member, Message, Report, Sealed};
 use crate::control::Control;
 use crate::error::Error;
 use crate::metrics::OperatorMetrics;
@@ -119,10 +119,6 @@ impl<T: Send + 'static> Driver<T> {
         }
     }
 
-    fn checkpoints(&self) -> Arc<Checkpoints> {
-        self.setup.control.checkpoints()
-    }
-
     pub(super) fn arrive(&mut self, time: Time, batch: Vec<Record<T>>) -> Result<(), Error> {
         self.setup.metrics.records_in.add(batch.len() as u64);
         let queue = &mut self.queue;
@@ -170,7 +166,7 @@ impl<T: Send + 'static> Driver<T> {
         self.desk = Desk::open(&mut self.threads, name, Arc::clone(sink), Arc::clone(metrics), context)?;
         self.phase = Phase::Opening;
         // What waits for a checkpoint is committed as soon as the checkpoint is complete.
-        self.checkpoints().wake_when_complete(self.threads.waker().clone());
+        self.setup.control.checkpoints().wake_when_complete(self.threads.waker().clone());
         Ok(())
     }
 
@@ -235,7 +231,7 @@ impl<T: Send + 'static> Driver<T> {
             return Err(Error::internal("a sink has sealed what was not to be sealed"));
         };
         self.ended |= last;
-        let checkpoints = self.checkpoints();
+        let checkpoints = self.setup.control.checkpoints();
         let plan = checkpoints.plan(epoch, last);
         if !checkpoints.transactional() {
             // Nothing is held back; a snapshot only has to know how far the sink has written.
@@ -261,7 +257,7 @@ impl<T: Send + 'static> Driver<T> {
 
     /// Everything sealed before this epoch may be committed.
     fn committable(&self) -> u64 {
-        let checkpoints = self.checkpoints();
+        let checkpoints = self.setup.control.checkpoints();
         if checkpoints.transactional() { checkpoints.completed() } else { u64::MAX }
     }
 
@@ -276,7 +272,7 @@ impl<T: Send + 'static> Driver<T> {
     fn committed(&mut self, epoch: Epoch) -> Result<(), Error> {
         failpoint::hit("sink-after-commit");
         let files = self.commits.committed(epoch);
-        let (checkpoints, member) = (self.checkpoints(), self.setup.member);
+        let (checkpoints, member) = (self.setup.control.checkpoints(), self.setup.member);
         if !checkpoints.transactional() {
             // No checkpoint links these files, and their directory is removed at the end.
             files.iter().for_each(|file| drop(std::fs::remove_file(file)));
@@ -313,7 +309,7 @@ impl<T: Send + 'static> Driver<T> {
             self.phase = Phase::Closing;
         }
         if matches!(self.phase, Phase::Closing) && self.threads.ended() {
-            self.checkpoints().committed_all(self.setup.member);
+            self.setup.control.checkpoints().committed_all(self.setup.member);
             self.held = None;
             self.phase = Phase::Closed;
         }

@@ -27,7 +27,6 @@ use crate::kind::OperatorSpec;
 use crate::progress::Progress;
 use crate::record::{Data, Record};
 use crate::sink::Sink;
-use crate::source::Waker;
 use crate::time::Time;
 
 /// Writes a stream to `sink`.
@@ -58,7 +57,7 @@ where
     // Nothing is ever sent on this output: its capability tells the probe what has been written.
     let (_, written) = builder.new_output::<Vec<()>>();
     let address = builder.operator_info().address;
-    let waker = Waker::new(flow.scope.worker().sync_activator_for(address.to_vec()));
+    let waker = flow.waker(&address);
     let setup = Setup {
         name: name.clone(),
         id: flow.id(node),
