@@ -15,7 +15,6 @@ const LAYERS: &[&[&str]] = &[
     &["tidegate-connectors", "tidegate-cep"],
     &["tidegate-jobs"],
     &["tidegate-launch"],
-    &["tidegate-server"],
     &["tidegate"],
 ];
 
