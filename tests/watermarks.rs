@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tidegate::runtime::Watermark;
-use tidegate::runtime::board::{Board, Status};
+use tidegate::runtime::board::{Board, Post, Status};
 use tidegate::runtime::source::SplitId;
 use tidegate::runtime::watermarks::{BoundedOutOfOrder, IdleTimer, Splits, WatermarkStrategy};
 
@@ -217,7 +217,7 @@ fn valve(config: &Value, input: &[Value]) -> Outputs {
         for _ in 0..=inputs {
             for (source, channel) in channels.iter_mut().enumerate() {
                 let status = if channel.idle { Status::Idle } else { Status::Active };
-                board.post(source, 0, channel.watermark, status);
+                board.put(source, 0, Post::At(channel.watermark, status));
                 if channel.idle {
                     channel.watermark = channel.watermark.max(board.follow(source, false));
                 }

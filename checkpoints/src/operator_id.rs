@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct OperatorId(String);
 
 /// The error for a name that can't be an operator id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvalidOperatorId(String);
 
 impl OperatorId {

@@ -10,13 +10,14 @@ use std::sync::atomic::{
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tidegate_checkpoints::Epoch;
 
 use crate::bell::Bell;
 use crate::time::Watermark;
 
 /// Whether a source instance takes part in event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// It brings records.
     Active,
@@ -26,6 +27,24 @@ pub enum Status {
     ReadOut,
     /// It has ended.
     Ended,
+}
+
+/// What an instance of a source posts on the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Post {
+    /// Its watermark and its status.
+    At(Watermark, Status),
+    /// It has opened its reader. If it is vacant, there is nothing for it to read.
+    Opened {
+        /// Whether it is vacant.
+        vacant: bool,
+    },
+    /// Whether it has more to read at once.
+    Backlog(bool),
+    /// It is about to inject the barrier behind this epoch, and its watermark is this.
+    Barrier(Epoch, Watermark),
+    /// Something downstream of the source waits for this event time.
+    Waits(Watermark),
 }
 
 /// One entry on the board.
@@ -58,6 +77,36 @@ enum Opening {
 const BARRIERS: usize = 8;
 
 impl Slot {
+    /// Returns whether this changes anything that others watch.
+    fn put(&self, post: Post) -> bool {
+        match post {
+            Post::At(watermark, status) => {
+                let changed = self.status.load(Relaxed) != status as u8;
+                // The watermark of an instance that has ended no longer counts, and must not be seen before its status is.
+                let moved = status != Status::Ended && self.watermark.swap(watermark.0, Relaxed) != watermark.0;
+                self.status.store(status as u8, Release);
+                changed || moved
+            }
+            Post::Opened { vacant } => {
+                self.opening.store(if vacant { Opening::Vacant } else { Opening::Open } as u8, Release);
+                true
+            }
+            Post::Backlog(backlog) => self.backlog.swap(backlog, Relaxed) != backlog,
+            Post::Barrier(epoch, watermark) => {
+                let mut barriers = self.barriers();
+                barriers.push_back((epoch, watermark));
+                if barriers.len() > BARRIERS {
+                    barriers.pop_front();
+                }
+                false
+            }
+            Post::Waits(until) => {
+                let until = until.0.min(Watermark::END.0 - 1);
+                self.waits.fetch_max(until, Relaxed) < until
+            }
+        }
+    }
+
     fn barriers(&self) -> MutexGuard<'_, VecDeque<(Epoch, Watermark)>> {
         self.barriers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,25 +159,9 @@ impl Board {
         Self { workers, slots, bell: Bell::default() }
     }
 
-    /// Posts the watermark and the status of instance `worker` of `source`.
-    pub fn post(&self, source: usize, worker: usize, watermark: Watermark, status: Status) {
-        if let Some(slot) = self.slots.get(source * self.workers + worker) {
-            let mut changed = slot.status.load(Relaxed) != status as u8;
-            // The watermark of an instance that has ended no longer counts, and must not be seen before its status is.
-            if status != Status::Ended {
-                changed |= slot.watermark.swap(watermark.0, Relaxed) != watermark.0;
-            }
-            slot.status.store(status as u8, Release);
-            if changed {
-                self.bell.ring();
-            }
-        }
-    }
-
-    /// Posts that instance `worker` of `source` has opened its reader. `vacant`: there is nothing for it to read.
-    pub fn post_opened(&self, source: usize, worker: usize, vacant: bool) {
-        if let Some(slot) = self.slots.get(source * self.workers + worker) {
-            slot.opening.store(if vacant { Opening::Vacant } else { Opening::Open } as u8, Release);
+    /// Puts up what instance `worker` of `source` posts. Rings the bell if that changes anything that others watch.
+    pub fn put(&self, source: usize, worker: usize, post: Post) {
+        if self.slots.get(source * self.workers + worker).is_some_and(|slot| slot.put(post)) {
             self.bell.ring();
         }
     }
@@ -143,26 +176,6 @@ impl Board {
     #[must_use]
     pub fn reads_alone(&self, source: usize) -> bool {
         self.instances(source).filter(|slot| slot.opening() != Opening::Vacant).count() <= 1
-    }
-
-    /// Posts whether instance `worker` of `source` has more to read at once.
-    pub fn post_backlog(&self, source: usize, worker: usize, backlog: bool) {
-        if let Some(slot) = self.slots.get(source * self.workers + worker)
-            && slot.backlog.swap(backlog, Relaxed) != backlog
-        {
-            self.bell.ring();
-        }
-    }
-
-    /// Posts that instance `worker` of `source`, now at `watermark`, is about to inject the barrier behind `epoch`.
-    pub fn post_barrier(&self, source: usize, worker: usize, epoch: Epoch, watermark: Watermark) {
-        if let Some(slot) = self.slots.get(source * self.workers + worker) {
-            let mut barriers = slot.barriers();
-            barriers.push_back((epoch, watermark));
-            if barriers.len() > BARRIERS {
-                barriers.pop_front();
-            }
-        }
     }
 
     /// The lowest watermark that an instance of these sources had when it injected the barrier behind `epoch`, or `None` if none has. If a
@@ -181,16 +194,6 @@ impl Board {
     fn group_of(&self, source: usize) -> impl Iterator<Item = &Slot> {
         let group = self.slots.get(source * self.workers).map(|s| s.group);
         self.slots.iter().filter(move |s| Some(s.group) == group)
-    }
-
-    /// Posts that something downstream of these sources waits for this event time.
-    pub fn post_waits(&self, sources: &[usize], until: Watermark) {
-        for slot in sources.iter().filter_map(|source| self.slots.get(source * self.workers)) {
-            let until = until.0.min(Watermark::END.0 - 1);
-            if slot.waits.fetch_max(until, Relaxed) < until {
-                self.bell.ring();
-            }
-        }
     }
 
     /// How far an idle instance of `source` may advance. While instances of its group are active, that is the lowest watermark of those. If
@@ -243,14 +246,14 @@ mod tests {
     #[test]
     fn a_barrier_is_known_of_the_sources_that_have_put_it_in() {
         let board = Board::new(&[0, 0], 2);
-        board.post_barrier(0, 0, Epoch(4), Watermark(20));
+        board.put(0, 0, Post::Barrier(Epoch(4), Watermark(20)));
         assert_eq!(board.barrier(&[0], Epoch(5)), None);
         assert_eq!(board.barrier(&[1], Epoch(4)), None, "another source");
-        board.post_barrier(0, 1, Epoch(4), Watermark(10));
-        board.post_barrier(1, 0, Epoch(4), Watermark(5));
+        board.put(0, 1, Post::Barrier(Epoch(4), Watermark(10)));
+        board.put(1, 0, Post::Barrier(Epoch(4), Watermark(5)));
         assert_eq!(board.barrier(&[0], Epoch(4)), Some(Watermark(10)));
         assert_eq!(board.barrier(&[0, 1], Epoch(4)), Some(Watermark(5)));
-        (5..40).for_each(|epoch| board.post_barrier(0, 1, Epoch(epoch), Watermark(i64::from(epoch))));
+        (5..40).for_each(|epoch| board.put(0, 1, Post::Barrier(Epoch(epoch), Watermark(i64::from(epoch)))));
         assert_eq!(board.barrier(&[0], Epoch(39)), Some(Watermark(39)));
         assert_eq!(board.barrier(&[0], Epoch(6)), Some(Watermark(32)), "the oldest that is remembered");
     }
@@ -259,21 +262,22 @@ mod tests {
     fn an_idle_source_that_is_left_alone_goes_as_far_as_something_waits() {
         let board = Board::new(&[0, 0, 1], 2);
         for (source, worker, vacant) in [(0, 0, false), (0, 1, true), (1, 0, false), (1, 1, true)] {
-            board.post_opened(source, worker, vacant);
+            board.put(source, worker, Post::Opened { vacant });
         }
         assert!(board.opened(0) && board.reads_alone(0) && !board.opened(2));
-        board.post_waits(&[0, 1], Watermark(90));
-        board.post_waits(&[1], Watermark(70));
-        board.post(0, 0, Watermark(10), Status::Idle);
-        board.post(0, 1, Watermark::NONE, Status::Ended);
-        board.post(1, 0, Watermark(30), Status::Active);
-        board.post(1, 1, Watermark::NONE, Status::Ended);
+        for (source, until) in [(0, 90), (1, 90), (1, 70)] {
+            board.put(source, 0, Post::Waits(Watermark(until)));
+        }
+        board.put(0, 0, Post::At(Watermark(10), Status::Idle));
+        board.put(0, 1, Post::At(Watermark::NONE, Status::Ended));
+        board.put(1, 0, Post::At(Watermark(30), Status::Active));
+        board.put(1, 1, Post::At(Watermark::NONE, Status::Ended));
         assert_eq!(board.follow(0, true), Watermark(30), "it is not alone");
-        board.post(1, 0, Watermark(40), Status::Idle);
+        board.put(1, 0, Post::At(Watermark(40), Status::Idle));
         assert_eq!(board.follow(0, true), Watermark(40), "those that had nothing to read have not ended");
-        board.post(1, 0, Watermark(40), Status::Ended);
+        board.put(1, 0, Post::At(Watermark(40), Status::Ended));
         assert_eq!((board.follow(0, false), board.follow(0, true)), (Watermark(10), Watermark(90)));
-        board.post_waits(&[0], Watermark::END);
+        board.put(0, 0, Post::Waits(Watermark::END));
         assert!(board.follow(0, true) < Watermark::END, "it may wake");
     }
 
@@ -281,8 +285,8 @@ mod tests {
     fn only_those_are_waited_for_that_have_more_to_read() {
         let board = Board::new(&[0, 0, 1], 2);
         let post = |source, worker, at, status, backlog| {
-            board.post(source, worker, Watermark(at), status);
-            board.post_backlog(source, worker, backlog);
+            board.put(source, worker, Post::At(Watermark(at), status));
+            board.put(source, worker, Post::Backlog(backlog));
         };
         assert_eq!(board.least_busy(0), None, "nobody has read anything");
         post(0, 0, 90, Status::Active, true);

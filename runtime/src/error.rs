@@ -2,10 +2,11 @@
 
 use std::any::Any;
 
+use serde::{Deserialize, Serialize};
 use tidegate_checkpoints::{Epoch, InvalidOperatorId};
 
 /// Who has to act on an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Domain {
     /// The user: data, a path, a setting.
     User,
@@ -20,13 +21,47 @@ pub enum Domain {
 }
 
 /// An error of a source, an operator or a sink: a message and who has to act.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     domain: Domain,
     message: String,
     #[source]
+    #[serde(with = "causes")]
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The causes of an error, as another process learns them: by their messages.
+mod causes {
+    use std::error::Error;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    type Cause = Option<Box<dyn Error + Send + Sync>>;
+
+    /// A cause that another process told.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{message}")]
+    struct Told {
+        message: String,
+        #[source]
+        cause: Option<Box<dyn Error + Send + Sync>>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(cause: &Cause, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut messages = Vec::new();
+        let mut next = cause.as_deref().map(|cause| cause as &dyn Error);
+        while let Some(cause) = next {
+            messages.push(cause.to_string());
+            next = cause.source();
+        }
+        serializer.collect_seq(messages)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cause, D::Error> {
+        let messages = Vec::<String>::deserialize(deserializer)?;
+        Ok(messages.into_iter().rev().fold(None, |cause, message| Some(Box::new(Told { message, cause }))))
+    }
 }
 
 impl Error {
@@ -63,7 +98,7 @@ impl Error {
 }
 
 /// Why a job could not start, or ended early.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum JobError {
     /// An operator reported an error.
@@ -116,7 +151,7 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> String {
 }
 
 /// What is wrong with a graph.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {
     /// Two operators have the same name.

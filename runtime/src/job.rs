@@ -10,7 +10,6 @@ use timely::WorkerConfig;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 
-use crate::board::Board;
 use crate::checkpoint::{CheckpointStatus, SavepointResult};
 use crate::config::RunConfig;
 use crate::control::Control;
@@ -73,8 +72,12 @@ impl Job {
     /// The workers could not be started.
     pub fn start(&self, config: RunConfig) -> Result<Running, JobError> {
         let config = RunConfig { workers: config.workers.max(1), ..config };
-        let board = Board::new(&self.graph.source_groups(), config.workers);
-        let control = Arc::new(Control::new(board, &config, &self.graph));
+        let control = Arc::new(Control::new(&config, &self.graph));
+        self.start_with(&config, control)
+    }
+
+    /// Starts the job under this control, made of `config`.
+    pub(crate) fn start_with(&self, config: &RunConfig, control: Arc<Control>) -> Result<Running, JobError> {
         clear(&config.state.scratch())?;
         let barrier_every = config.barrier_every;
         let (shared, build) = (Arc::clone(&control), Arc::clone(&self.build));
@@ -108,7 +111,7 @@ const LONGEST_PARK: Duration = Duration::from_secs(1);
 /// Builds the job on one worker and runs it until it ends, fails or is stopped.
 fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_every: Option<Duration>) {
     let index = worker.index();
-    let _at_work = control.workers.begin();
+    let _at_work = control.replica.workers.begin();
     let result = catch_unwind(AssertUnwindSafe(|| {
         let probe = worker.dataflow::<Time, _, _>(|scope| {
             let flow = Dataflow::new(scope, Arc::clone(control));
@@ -116,19 +119,18 @@ fn work(worker: &mut Worker, control: &Arc<Control>, build: &Build, barrier_ever
             flow.shared.probe.clone()
         });
         let mut barriers = barrier_every.filter(|_| index == 0).map(Barriers::new);
-        let checkpoints = control.checkpoints();
         // All of this is checked before the worker parks. Whoever changes any of it rouses the worker, which then checks again.
         while worker.has_dataflows() && !control.over() {
             let mut wait = barriers.as_mut().and_then(|barriers| barriers.step(control));
             if index == 0 {
-                let next = checkpoints.tick();
+                let next = control.lead.tick();
                 wait = wait.into_iter().chain(next).min();
             }
             if let Some(next) = control.stopped_in() {
                 // Everything before the last barrier has been written, and the final checkpoint or savepoint is complete.
                 let written = probe.with_frontier(|f| Progress::at(f.iter()).oldest().is_none_or(|(epoch, _)| epoch >= next));
-                if written && checkpoints.settled() {
-                    control.failure.finish();
+                if written && control.lead.settled() {
+                    control.finish();
                     break;
                 }
             }
@@ -159,7 +161,7 @@ impl Barriers {
             return None;
         }
         if self.last.elapsed() >= self.every {
-            control.checkpoints().barrier();
+            control.lead.barrier();
             self.last += self.every;
         }
         Some(self.every.saturating_sub(self.last.elapsed()))
@@ -194,7 +196,7 @@ impl Running {
     /// Waits until all workers have ended, but at most this long. Returns whether they have.
     #[must_use]
     pub fn ends_within(&self, wait: Duration) -> bool {
-        self.control.workers.end_within(wait)
+        self.control.replica.workers.end_within(wait)
     }
 
     /// The counters of every node, in graph order.
@@ -206,13 +208,13 @@ impl Running {
     /// The outcome of the checkpoints so far.
     #[must_use]
     pub fn checkpoints(&self) -> CheckpointStatus {
-        self.control.checkpoints().status()
+        self.control.lead.status()
     }
 
     /// The watermark of the slowest source that has not ended.
     #[must_use]
     pub fn watermark(&self) -> Option<Watermark> {
-        self.control.board.slowest()
+        self.control.board().slowest()
     }
 
     /// Waits for the job to end.
@@ -227,8 +229,10 @@ impl Running {
                 self.control.poison(JobError::Panic { worker: 0, message });
             }
         }
+        // Those who store may still have something to publish.
         self.control.checkpoints().close();
-        let failure = self.control.failure.take();
+        self.control.lead.close();
+        let failure = self.control.replica.failure.take();
         // Whatever can't be removed now is removed when the job runs again.
         let _ = std::fs::remove_dir_all(&self.scratch);
         failure.map_or(Ok(()), Err)
@@ -256,7 +260,7 @@ impl Stopper {
     #[must_use]
     pub fn stop_with_savepoint(&self, to: String) -> Receiver<SavepointResult> {
         let (sender, answer) = std::sync::mpsc::channel();
-        self.0.stop_with_savepoint(to, sender);
+        self.0.lead.stop_with_savepoint(to, sender);
         answer
     }
 
@@ -267,7 +271,7 @@ impl Stopper {
 
     /// Ends the job at once. What it has read since its last checkpoint is not written, and no checkpoint is taken.
     pub fn cancel(&self) {
-        self.0.failure.finish();
+        self.0.finish();
     }
 
     /// The counters of every node, in graph order. Also works after the job has ended.
@@ -279,20 +283,20 @@ impl Stopper {
     /// The watermark of the slowest source that has not ended.
     #[must_use]
     pub fn watermark(&self) -> Option<Watermark> {
-        self.0.board.slowest()
+        self.0.board().slowest()
     }
 
     /// The outcome of the checkpoints so far. Also works after the job has ended.
     #[must_use]
     pub fn checkpoints(&self) -> CheckpointStatus {
-        self.0.checkpoints().status()
+        self.0.lead.status()
     }
 
     /// Takes a savepoint in this directory or URL while the job goes on. The answer comes when the savepoint is complete.
     #[must_use]
     pub fn savepoint(&self, to: String) -> Receiver<SavepointResult> {
         let (sender, answer) = std::sync::mpsc::channel();
-        self.0.checkpoints().ask(to, sender);
+        self.0.lead.ask(to, sender);
         answer
     }
 }

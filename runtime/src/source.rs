@@ -4,13 +4,15 @@
 //! has to wait for the outside (a disk, a socket) waits on a thread of its own and wakes its operator through the [`Waker`]. The source
 //! operator decides how readers are driven, when they pause, and how batches become timed messages.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
+use tidegate_checkpoints::Epoch;
 
+use crate::board::Board;
+use crate::control::{Everyone, Replica, ToAll};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::metrics::SourceMetrics;
@@ -82,33 +84,53 @@ pub struct SourceContext {
 
 /// A value made once per run of a job, by the first worker that asks, and seen by all workers. An example is a directory listing, which
 /// could differ a moment later. It is kept as data so that one process can hand it to another.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Shared {
-    value: Arc<Mutex<Option<Json>>>,
-    begins: Arc<OnceLock<bool>>,
+    /// The source's ordinal.
+    source: usize,
+    replica: Arc<Replica>,
+    everyone: Arc<dyn Everyone>,
+}
+
+impl Default for Shared {
+    /// For a reader driven by hand.
+    fn default() -> Self {
+        let replica = Arc::new(Replica::new(Epoch(0), Board::default(), 1, 1));
+        Self::new(0, Arc::clone(&replica), replica)
+    }
 }
 
 impl Shared {
+    pub(crate) fn new(source: usize, replica: Arc<Replica>, everyone: Arc<dyn Everyone>) -> Self {
+        Self { source, replica, everyone }
+    }
+
     /// The value, made by `make` if no worker has made it yet.
     ///
     /// # Errors
     /// Whatever `make` returns. The next caller tries again.
     pub fn get_or_make<V: Serialize + DeserializeOwned>(&self, make: impl FnOnce() -> Result<V, Error>) -> Result<V, Error> {
-        let mut slot = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = &*slot {
-            return V::deserialize(value)
+        let listings = &self.replica.listings;
+        let _making = listings.making(self.source);
+        if let Some(value) = listings.value(self.source) {
+            return serde_json::from_str(value)
                 .map_err(|e| Error::external("what the instances of a source share is not what this one expects", e));
         }
-        let value = make()?;
-        *slot =
-            Some(serde_json::to_value(&value).map_err(|e| Error::external("what the instances of a source share has no JSON form", e))?);
-        Ok(value)
+        let made = make()?;
+        let value =
+            serde_json::to_string(&made).map_err(|e| Error::external("what the instances of a source share has no JSON form", e))?;
+        self.everyone.tell(ToAll::Shared { source: self.source, value });
+        Ok(made)
     }
 
     /// Whether the source begins, or the job was stopped before it did. The first instance to say decides for all. Otherwise a snapshot
     /// could hold the splits of only some instances.
     pub(crate) fn begins(&self, says: bool) -> bool {
-        *self.begins.get_or_init(|| says)
+        let listings = &self.replica.listings;
+        if listings.begins(self.source).is_none() {
+            self.everyone.tell(ToAll::Begins { source: self.source, begins: says });
+        }
+        listings.begins(self.source).unwrap_or(says)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use num_bigint::BigInt;
+use bigdecimal::num_bigint::BigInt;
 use proptest::prelude::*;
 use tidegate_rows::{Decimal, DecimalSum, NotDecimal, Rounding, Value};
 

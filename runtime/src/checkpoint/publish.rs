@@ -5,14 +5,15 @@ use tidegate_checkpoints::{FileRef, Kind, Manifest, OperatorId, OperatorState, P
 
 use super::config::Completed;
 use super::coordinator::{Complete, Plan};
-use super::{Checkpoints, PARTLY_ENDED, lock, message, restore};
+use super::lead::{Lead, PARTLY_ENDED};
+use super::{lock, message, restore};
 use crate::clock::Clock;
 use crate::graph::NodeId;
 use crate::state::Schema;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-impl Checkpoints {
+impl Lead {
     /// Publishes, on the publishing thread.
     pub(super) fn publish_now(&self, complete: Complete) {
         let epoch = complete.epoch;
@@ -24,12 +25,7 @@ impl Checkpoints {
                 status.under_way = false;
                 status.last = Some(completed);
                 drop(status);
-                if self.commits(&complete.plan) {
-                    self.complete(epoch);
-                }
-                lock(&self.coordinator).published(epoch);
-                self.board.bell.ring();
-                self.rouse();
+                self.published(epoch, self.commits(&complete.plan));
                 failpoint::hit("checkpoint-completed");
                 self.requests.answer(epoch, Ok(savepoint.unwrap_or_default()));
                 self.forget_old();
@@ -43,7 +39,7 @@ impl Checkpoints {
     fn commits(&self, plan: &Plan) -> bool {
         match plan {
             Plan::Checkpoint => true,
-            Plan::Savepoint(_) => !self.on(),
+            Plan::Savepoint(_) => !self.setup.on(),
         }
     }
 
@@ -51,7 +47,7 @@ impl Checkpoints {
         let manifest = self.manifest(complete)?;
         let savepoint = match &complete.plan {
             Plan::Checkpoint => {
-                let config = self.config.as_ref().ok_or("checkpoints have no directory")?;
+                let config = self.setup.config.as_ref().ok_or("checkpoints have no directory")?;
                 config.directory.publish(&manifest)?;
                 None
             }
@@ -73,13 +69,13 @@ impl Checkpoints {
 
     fn manifest(&self, complete: &Complete) -> Outcome<Manifest> {
         let mut operators = Vec::new();
-        for (i, node) in self.graph.nodes().iter().enumerate() {
-            let spread = node.spread(self.workers);
+        for (i, node) in self.setup.graph.nodes().iter().enumerate() {
+            let spread = node.spread(self.setup.workers);
             let of_node = complete.reports.iter().filter(|(member, _)| member.node == NodeId(i));
             let parts: Vec<Part> = of_node
                 .map(|(member, report)| Part {
                     worker: member.worker,
-                    groups: self.key_groups.owned(member.worker, spread),
+                    groups: self.setup.key_groups.owned(member.worker, spread),
                     list: report.list.clone(),
                     files: report.files.clone(),
                     rows: report.rows.clone(),
@@ -90,7 +86,7 @@ impl Checkpoints {
             if parts.is_empty() {
                 continue;
             }
-            let states = node.states.iter().zip(self.ids(NodeId(i)));
+            let states = node.states.iter().zip(self.setup.ids(NodeId(i)));
             let state =
                 |(s, id): (&Schema, &u8)| StateInfo { id: *id, name: s.name.clone(), schema: s.schema.clone(), fields: s.fields.clone() };
             operators.push(OperatorState {
@@ -103,17 +99,17 @@ impl Checkpoints {
                 parts,
             });
         }
-        let watermark = self.board.slowest().map(|watermark| watermark.0);
+        let watermark = self.replica.board.slowest().map(|watermark| watermark.0);
         let age = self.start.elapsed().saturating_sub(complete.begun);
         Ok(Manifest {
             format: Manifest::FORMAT,
-            job: self.job.clone(),
+            job: self.setup.job.clone(),
             kind: if complete.plan == Plan::Checkpoint { Kind::Checkpoint } else { Kind::Savepoint },
             epoch: complete.epoch,
-            generation: self.config.as_ref().map_or(0, |config| config.generation),
+            generation: self.setup.config.as_ref().map_or(0, |config| config.generation),
             created_ms: Clock::default().now().saturating_sub(i64::try_from(age.as_millis()).unwrap_or_default()),
-            key_groups: self.key_groups.max_parallelism(),
-            workers: self.workers,
+            key_groups: self.setup.key_groups.max_parallelism(),
+            workers: self.setup.workers,
             watermark: watermark.filter(|w| *w != i64::MIN),
             operators,
         })
@@ -121,7 +117,7 @@ impl Checkpoints {
 
     /// Deletes checkpoints that are no longer kept. If that fails, the next checkpoint tries again.
     fn forget_old(&self) {
-        let Some(config) = &self.config else { return };
+        let Some(config) = &self.setup.config else { return };
         let files = lock(&self.in_use).values().flatten().cloned().collect();
         let in_flight = InFlight { files, since_ms: Clock::default().now() };
         if let Err(error) = retention::retain(&config.directory, config.generation, config.keep, &in_flight) {

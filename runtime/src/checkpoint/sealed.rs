@@ -68,7 +68,7 @@ fn own_name(member: Member, local: &Path) -> Result<String, String> {
 }
 
 fn upload(checkpoints: &Checkpoints, savepoint: Option<&Storage>, local: &Path, name: String) -> Result<FileRef, String> {
-    let (storage, path) = match (savepoint, checkpoints.config()) {
+    let (storage, path) = match (savepoint, &checkpoints.config) {
         (Some(savepoint), _) => (savepoint, name.clone()),
         // The file may be part of several checkpoints until it is committed.
         (None, Some(config)) => (config.directory.storage(), Directory::shared_path(config.generation, &name)),

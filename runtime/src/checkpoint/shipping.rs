@@ -152,14 +152,14 @@ impl From<String> for Trouble {
 pub(super) fn ship(checkpoints: &Arc<Checkpoints>, worker: usize, messages: &Receiver<Message>) {
     let (store, parcels) = channel();
     let shared = Arc::clone(checkpoints);
-    let storing = spawn(&checkpoints.failure, &format!("store-{worker}"), move || storing::store(&shared, &parcels));
+    let storing = spawn(&checkpoints.everyone, &format!("store-{worker}"), move || storing::store(&shared, &parcels));
     match storing {
         Ok(storing) => {
             Ship { checkpoints, under_way: HashMap::new(), store }.run(messages);
             // A panic has already been recorded as the job's failure.
             let _ = storing.join();
         }
-        Err(error) => checkpoints.fail(error),
+        Err(error) => checkpoints.everyone.fail("checkpoints", worker, error),
     }
 }
 

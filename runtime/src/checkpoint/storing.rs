@@ -121,7 +121,7 @@ fn rows(shipment: &mut Shipment, storage: &Storage, path: String) -> Result<Repo
 
 /// Stores a checkpoint: RocksDB's linked files as they are. Tables already in storage are only named.
 fn checkpoint(checkpoints: &Checkpoints, written: &mut Written, stored: &mut HashMap<String, FileRef>) -> Result<Report, String> {
-    let config = checkpoints.config().ok_or("checkpoints have no directory")?;
+    let config = checkpoints.config.as_ref().ok_or("checkpoints have no directory")?;
     let storage = config.directory.storage();
     let Written { shipment, link, .. } = written;
     let (Member { node, worker }, epoch, generation) = (shipment.member, shipment.epoch, config.generation);

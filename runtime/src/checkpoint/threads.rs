@@ -10,70 +10,76 @@ use std::thread::JoinHandle;
 
 use super::coordinator::Complete;
 use super::shipping::{self, Message};
-use super::{Checkpoints, lock};
-use crate::control::Failure;
+use super::{Checkpoints, Lead, lock};
+use crate::control::Everyone;
 use crate::error::{Error, JobError, panicked};
 
-/// The threads of a run. They are started when first needed.
-#[derive(Default)]
-pub(super) struct Threads {
-    workers: Mutex<BTreeMap<usize, Running<Message>>>,
-    publisher: Mutex<Option<Running<Complete>>>,
-}
-
+/// A thread and the channel to it.
 type Running<T> = (Sender<T>, JoinHandle<()>);
 
-impl Threads {
+/// The threads that ship, one per worker. They are started when first needed.
+#[derive(Default)]
+pub(super) struct Shippers(Mutex<BTreeMap<usize, Running<Message>>>);
+
+impl Shippers {
     /// Sends a message to the thread that ships for this worker.
     pub(super) fn ship(&self, checkpoints: &Arc<Checkpoints>, worker: usize, message: Message) -> Result<(), Error> {
-        let mut workers = lock(&self.workers);
+        let mut workers = lock(&self.0);
         let (ship, _) = match workers.entry(worker) {
             Entry::Occupied(ship) => ship.into_mut(),
             Entry::Vacant(place) => {
                 let (sender, messages) = channel();
                 let shared = Arc::clone(checkpoints);
-                let thread = spawn(&checkpoints.failure, &format!("ship-{worker}"), move || shipping::ship(&shared, worker, &messages))?;
+                let thread = spawn(&checkpoints.everyone, &format!("ship-{worker}"), move || shipping::ship(&shared, worker, &messages))?;
                 place.insert((sender, thread))
             }
         };
         ship.send(message).map_err(|_| Error::internal("the thread that ships state has ended"))
     }
 
-    /// Sends a complete checkpoint to the thread that publishes.
-    pub(super) fn publish(&self, checkpoints: &Arc<Checkpoints>, complete: Complete) -> Result<(), Error> {
-        let mut publisher = lock(&self.publisher);
+    /// Ends the threads once they have done everything they were given.
+    pub(super) fn close(&self) {
+        std::mem::take(&mut *lock(&self.0)).into_values().for_each(end);
+    }
+}
+
+/// The thread that publishes. It is started when first needed.
+#[derive(Default)]
+pub(super) struct Publisher(Mutex<Option<Running<Complete>>>);
+
+impl Publisher {
+    /// Sends a complete checkpoint to the thread.
+    pub(super) fn publish(&self, lead: &Arc<Lead>, complete: Complete) -> Result<(), Error> {
+        let mut publisher = lock(&self.0);
         if publisher.is_none() {
             let (sender, completes) = channel::<Complete>();
-            let shared = Arc::clone(checkpoints);
+            let shared = Arc::clone(lead);
             let publish = move || completes.into_iter().for_each(|complete| shared.publish_now(complete));
-            *publisher = Some((sender, spawn(&checkpoints.failure, "publish", publish)?));
+            *publisher = Some((sender, spawn(&lead.everyone, "publish", publish)?));
         }
         let sent = publisher.as_ref().map(|(sender, _)| sender.send(complete));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(Error::internal("the thread that publishes checkpoints has ended")) }
     }
 
-    /// Ends the threads once they have done everything they were given.
+    /// Ends the thread once it has done everything it was given. End those first that may still have something for it.
     pub(super) fn close(&self) {
-        // The storing threads may still have something for the publisher.
-        for (sender, thread) in std::mem::take(&mut *lock(&self.workers)).into_values() {
-            drop(sender);
-            // A panic has already been recorded as the job's failure.
-            let _ = thread.join();
-        }
-        let publisher = lock(&self.publisher).take();
-        if let Some((sender, thread)) = publisher {
-            drop(sender);
-            let _ = thread.join();
-        }
+        let publisher = lock(&self.0).take();
+        publisher.into_iter().for_each(end);
     }
 }
 
+fn end<T>((sender, thread): Running<T>) {
+    drop(sender);
+    // A panic has already been recorded as the job's failure.
+    let _ = thread.join();
+}
+
 /// Starts a thread. If it panics, the job fails.
-pub(super) fn spawn(failure: &Arc<Failure>, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    let (failure, what) = (Arc::clone(failure), name.to_owned());
+pub(super) fn spawn(everyone: &Arc<dyn Everyone>, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let (everyone, what) = (Arc::clone(everyone), name.to_owned());
     let run = move || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-            failure.poison(failed(&what, &*panic));
+            everyone.poison(failed(&what, &*panic));
         }
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|e| Error::external("a thread can't be started", e))

@@ -18,6 +18,7 @@ use timely::progress::Stamp;
 use super::appointment::Appointment;
 use super::keeper::{Again, Keeper};
 use crate::align::{Align, Step};
+use crate::board::Post;
 use crate::checkpoint::Member;
 use crate::clock::Clock;
 use crate::control::Control;
@@ -312,7 +313,7 @@ where
                 if !queue.is_empty()
                     && let Some(source) = align.undecided()
                 {
-                    align.decide(control.board.reads_alone(source));
+                    align.decide(control.board().reads_alone(source));
                 }
                 harness.take_steps(&mut ports)?;
                 while !harness.waits_at_a_seal()
@@ -329,7 +330,7 @@ where
                 let progress = frontiers.first().map_or(Progress::ENDED, Progress::of);
                 if !harness.waits_at_a_seal() {
                     // No source injects its barrier before the job steps the epoch, so there is no need to look until then.
-                    let board = &control.board;
+                    let board = control.board();
                     let put_in =
                         |epoch| board.barrier(&sources, epoch).or_else(|| board.barrier(&broadcast, epoch).map(|_| Watermark::END));
                     let barrier = |epoch| if control.epoch() > epoch { put_in(epoch) } else { None };
@@ -346,7 +347,7 @@ where
                 }
                 harness.follow(progress, &align);
                 if let Some(until) = harness.waits_until() {
-                    control.board.post_waits(&sources, until);
+                    sources.iter().for_each(|source| control.post(*source, 0, Post::Waits(until)));
                 }
                 Ok(())
             });

@@ -15,7 +15,7 @@ use timely::dataflow::operators::probe::Handle;
 use super::appointment::Appointment;
 use super::positions::Positions;
 use super::rest::Rest;
-use crate::board::Status;
+use crate::board::{Post, Status};
 use crate::checkpoint::{Member, Report};
 use crate::control::Control;
 use crate::dataflow::{Dataflow, Edge, Origin};
@@ -89,7 +89,7 @@ pub fn source<'s, T: Clone + 'static>(
             strategy,
             pacer: Pacer::default(),
             probe,
-            rest: Rest::new(Appointment::new(activator), control.board.bell.sleeper(waker)),
+            rest: Rest::new(Appointment::new(activator), control.board().bell.sleeper(waker)),
             ordinal,
             member: Member { node, worker },
             recent: Recent::default(),
@@ -240,7 +240,7 @@ impl<T: 'static> Driver<T> {
             return Ok(());
         }
         // Before the first batch, operators must know which instances may send any.
-        if !self.control.board.opened(self.ordinal) {
+        if !self.control.board().opened(self.ordinal) {
             self.pause();
             self.rest.briefly(PAUSE);
             return Ok(());
@@ -257,7 +257,7 @@ impl<T: 'static> Driver<T> {
             return Ok(());
         }
         let outcome = self.read(allowance, output)?;
-        self.control.board.post_backlog(self.ordinal, self.member.worker, outcome.next == Next::Now);
+        self.post(Post::Backlog(outcome.next == Next::Now));
         let deadline = self.look();
         self.advance();
         let deadline = match outcome.next {
@@ -279,7 +279,7 @@ impl<T: 'static> Driver<T> {
         self.now.tick = if self.rest.is_calm() { tick } else { clock.step(oldest) };
         if self.now.tick != tick {
             // A source that stays behind would hold the tick back.
-            self.control.board.bell.ring();
+            self.control.board().bell.ring();
         }
     }
 
@@ -293,7 +293,7 @@ impl<T: 'static> Driver<T> {
         let now = self.control.clock.elapsed();
         self.splits.look(now);
         if let Some(left) = &mut self.left {
-            if self.control.board.least_active(self.ordinal).is_some() {
+            if self.control.board().least_active(self.ordinal).is_some() {
                 left.activity();
             }
             self.left_alone = left.is_idle(now);
@@ -375,8 +375,12 @@ impl<T: 'static> Driver<T> {
         }
         self.outset = Outset::Known;
         let vacant = self.reader()?.is_vacant();
-        self.control.board.post_opened(self.ordinal, self.member.worker, vacant);
+        self.post(Post::Opened { vacant });
         Ok(true)
+    }
+
+    fn post(&self, post: Post) {
+        self.control.post(self.ordinal, self.member.worker, post);
     }
 
     fn reader(&mut self) -> Result<&mut Box<dyn Reader<T>>, Error> {
@@ -474,7 +478,7 @@ impl<T: 'static> Driver<T> {
     /// Closes the reader, once it has been told that its last positions are part of a checkpoint.
     fn leave(&mut self) {
         self.confirm();
-        if self.positions.is_confirmed() {
+        if self.positions.is_confirmed() || !self.control.checkpoints().may_complete() {
             self.input = Input::Closed;
             self.rest.end();
         } else {
@@ -484,7 +488,7 @@ impl<T: 'static> Driver<T> {
 
     /// Reports that this instance has read everything, once event time is where it would be if one instance had read the whole source.
     fn tell(&mut self) {
-        let last = || self.control.board.read_out(self.ordinal);
+        let last = || self.control.board().read_out(self.ordinal);
         if self.reading == Reading::Out && last().is_some_and(|last| self.now.watermark >= last) {
             self.reading = Reading::Told;
             self.control.read_out();
@@ -494,7 +498,7 @@ impl<T: 'static> Driver<T> {
     /// Reports the positions and the watermark of the source at the end of each epoch that ends now. `next` is the time behind the barrier.
     fn seal(&mut self, next: Time) {
         for epoch in (self.now.epoch.0..next.epoch.0).map(Epoch) {
-            self.control.board.post_barrier(self.ordinal, self.member.worker, epoch, next.watermark);
+            self.post(Post::Barrier(epoch, next.watermark));
             let checkpoints = self.control.checkpoints();
             if checkpoints.plan(epoch, false).is_some() {
                 let known = self.outset == Outset::Known;
@@ -532,10 +536,10 @@ impl<T: 'static> Driver<T> {
             Some(_) if combined.idle => Status::Idle,
             Some(_) => Status::Active,
         };
-        self.control.board.post(self.ordinal, self.member.worker, combined.watermark.max(self.now.watermark), status);
+        self.post(Post::At(combined.watermark.max(self.now.watermark), status));
         let followed = match status {
-            Status::Idle => self.control.board.follow(self.ordinal, self.left_alone),
-            Status::ReadOut => self.control.board.read_out(self.ordinal).unwrap_or(Watermark::NONE),
+            Status::Idle => self.control.board().follow(self.ordinal, self.left_alone),
+            Status::ReadOut => self.control.board().read_out(self.ordinal).unwrap_or(Watermark::NONE),
             Status::Active | Status::Ended => Watermark::NONE,
         };
         let next = Time { epoch, tick: self.now.tick, watermark: self.now.watermark.max(combined.watermark).max(followed) };
@@ -568,7 +572,7 @@ impl<T: 'static> Driver<T> {
 
     /// Whether this source is further ahead of the others than allowed.
     fn drifted(&self) -> bool {
-        let board = &self.control.board;
+        let board = self.control.board();
         let Some(drift) = self.strategy.max_drift else {
             return self.recent.before().zip(board.least_busy(self.ordinal)).is_some_and(|(before, slowest)| slowest < before);
         };

@@ -69,7 +69,9 @@ impl Due {
 
     /// Takes out the earliest moment up to and including `now`. Call again until it returns `None`.
     pub fn take(&mut self, now: i64) -> Option<(i64, Scope)> {
-        if self.apart.windows(2).all(|pair| pair[0].1 == pair[1].1) {
+        // Key groups that are equally far no longer differ, but what they have passed stays passed.
+        if let Some((_, first)) = self.apart.first().filter(|(_, first)| self.apart.iter().all(|(_, passed)| passed == first)) {
+            self.reached = self.reached.max(*first);
             self.apart.clear();
         }
         let Some(time) = self.due.first().copied().filter(|time| *time <= now) else {
@@ -189,7 +191,14 @@ mod tests {
         one.restore_meta(&first.freeze().unwrap()).unwrap();
         one.restore_meta(&second.freeze().unwrap()).unwrap();
         one.insert(3);
-        assert_eq!(one.take(100), Some((3, Scope::All)));
-        assert_eq!(one.take(100), Some((10, Scope::All)));
+        assert_eq!(one.take(2), None);
+        // Whoever is joined with them later must know what they have passed, although event time started over.
+        let mut two = bound(0..128);
+        two.restore_meta(&one.freeze().unwrap()).unwrap();
+        assert_eq!(two.apart, [(0..128, 5)]);
+        for mut due in [one, two] {
+            assert_eq!(due.take(100), Some((3, Scope::All)));
+            assert_eq!(due.take(100), Some((10, Scope::All)));
+        }
     }
 }

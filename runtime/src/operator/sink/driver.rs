@@ -166,7 +166,7 @@ impl<T: Send + 'static> Driver<T> {
         self.desk = Desk::open(&mut self.threads, name, Arc::clone(sink), Arc::clone(metrics), context)?;
         self.phase = Phase::Opening;
         // What waits for a checkpoint is committed as soon as the checkpoint is complete.
-        self.setup.control.checkpoints().wake_when_complete(self.threads.waker().clone());
+        self.setup.control.replica.completion.wake(self.threads.waker().clone());
         Ok(())
     }
 
