@@ -35,6 +35,7 @@ mod http;
 pub mod kafka;
 pub mod kinds;
 mod lines;
+pub mod local;
 pub mod message;
 pub mod path;
 pub mod sink;

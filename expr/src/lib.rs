@@ -11,6 +11,16 @@
 //!
 //! As extensions of CEL, there are exact decimals, arithmetic and comparisons accept mixed number types, `duration`
 //! knows days, and lists have aggregates (`first`, `last`, `sum`, `avg`, `min`, `max`, `count`, `stddev`).
+//!
+//! ```
+//! use tidegate_expr::Expr;
+//! use tidegate_rows::{Row, Schema, Type, Value};
+//!
+//! let schema = Schema::new([("user", Type::String), ("amount", Type::Double)]);
+//! let fee = Expr::compile("user == 'bank' ? 0.0 : amount * 0.5", &schema).unwrap();
+//! let row: Row = [Value::string("ann"), Value::Double(250.0)].into_iter().collect();
+//! assert_eq!(fee.eval(&row), Ok(Value::Double(125.0)));
+//! ```
 
 mod arith;
 mod batch;

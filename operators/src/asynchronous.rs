@@ -86,6 +86,20 @@ impl<'s, T: Clone + Send + 'static> Stream<'s, T> {
     /// Maps each value to the result of `function`, which may take a while. Event times stay the same. Watermarks and checkpoints wait for
     /// the records before them, so no request is in flight across a barrier. After a restore, requests are made again for records that had
     /// no result in the snapshot.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use tidegate_operators::AsyncOptions;
+    /// use tidegate_runtime::Error;
+    ///
+    /// let scores = collect(|flow| {
+    ///     // As if it asked a server.
+    ///     let score = |user: u64| async move { Ok::<_, Error>((user, user * 10)) };
+    ///     records(flow, "users", [(1, 7), (2, 8)]).map_async("score", AsyncOptions::default(), score)
+    /// })?;
+    /// assert_eq!(scores, [(1, (7, 70)), (2, (8, 80))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn map_async<A: AsyncFunction<T>>(self, name: &str, options: AsyncOptions, function: A) -> Stream<'s, A::Out> {
         let spec = OperatorSpec::new(kinds::ASYNC_MAP).labelled(format!("async map, {}", describe(&options)));

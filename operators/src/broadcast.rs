@@ -119,6 +119,55 @@ pub struct BroadcastConnectedStreams<'s, T: 'static, B: 'static, F> {
 impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     /// Connects this stream with `broadcast`, whose records all go to every worker. Event time is that of this stream; `broadcast` does not
     /// hold it back.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use tidegate_operators::{BroadcastContext, BroadcastProcessFunction, ProcessContext};
+    /// use tidegate_runtime::Error;
+    /// use tidegate_runtime::state::SharedMap;
+    ///
+    /// /// Passes payments above the limit of their country.
+    /// struct Limits;
+    ///
+    /// type Payment = (String, i64);
+    ///
+    /// impl BroadcastProcessFunction<String, Payment, (String, i64)> for Limits {
+    ///     type Out = Payment;
+    ///     type Name = String;
+    ///     type Rule = i64;
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         payment: Payment,
+    ///         limits: &SharedMap<String, i64>,
+    ///         context: &mut ProcessContext<'_, String, Payment>,
+    ///     ) -> Result<(), Error> {
+    ///         if limits.get(&payment.0).is_some_and(|limit| payment.1 > *limit) {
+    ///             context.emit(payment);
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process_broadcast(
+    ///         &mut self,
+    ///         (country, limit): (String, i64),
+    ///         limits: &mut SharedMap<String, i64>,
+    ///         _: &mut BroadcastContext<'_, Payment>,
+    ///     ) -> Result<(), Error> {
+    ///         limits.insert(country, limit);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// // Which payments see the limit depends on the run: broadcast records have no order among the others.
+    /// let large = collect(|flow| {
+    ///     let limits = records(flow, "limits", [(0, ("FR".to_owned(), 100))]);
+    ///     let payments = records(flow, "payments", [(1, ("FR".to_owned(), 50)), (2, ("DE".to_owned(), 500))]);
+    ///     payments.key_by(|(country, _): &Payment| country.clone()).connect_broadcast(limits).process("large", Limits)
+    /// })?;
+    /// assert_eq!(large, []);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn connect_broadcast<B: Data>(self, broadcast: Stream<'s, B>) -> BroadcastConnectedStreams<'s, T, B, F> {
         BroadcastConnectedStreams { keyed: self, broadcast }

@@ -78,6 +78,46 @@ pub struct ConnectedStreams<'s, A: 'static, B: 'static, F, G> {
 
 impl<'s, A: Data, F> KeyedStream<'s, A, F> {
     /// Connects this stream with another whose keys have the same type.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use tidegate_operators::{CoProcessFunction, ProcessContext};
+    /// use tidegate_runtime::Error;
+    /// use tidegate_runtime::state::{States, ValueState};
+    ///
+    /// /// Lets the orders of blocked users not pass.
+    /// #[derive(Default)]
+    /// struct Unblocked(Option<ValueState<u64, bool>>);
+    ///
+    /// impl CoProcessFunction<u64, (u64, i64), (u64, bool)> for Unblocked {
+    ///     type Out = (u64, i64);
+    ///
+    ///     fn open(&mut self, states: &mut States) -> Result<(), Error> {
+    ///         self.0 = Some(states.value("blocked")?);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process_first(&mut self, order: (u64, i64), context: &mut ProcessContext<'_, u64, (u64, i64)>) -> Result<(), Error> {
+    ///         let blocked = self.0.as_ref().map_or(Ok(None), |state| state.get(&order.0))?;
+    ///         if blocked != Some(true) {
+    ///             context.emit(order);
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process_second(&mut self, (user, blocked): (u64, bool), _: &mut ProcessContext<'_, u64, (u64, i64)>) -> Result<(), Error> {
+    ///         self.0.as_ref().map_or(Ok(()), |state| state.set(&user, blocked))
+    ///     }
+    /// }
+    ///
+    /// let passed = collect(|flow| {
+    ///     let orders = records(flow, "orders", [(10, (1, 30))]).key_by(|(user, _): &(u64, i64)| *user);
+    ///     let blocks = records(flow, "blocks", [(10, (2, true))]).key_by(|(user, _): &(u64, bool)| *user);
+    ///     orders.connect(blocks).process("unblocked", Unblocked::default())
+    /// })?;
+    /// assert_eq!(passed, [(10, (1, 30))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn connect<B: Data, G>(self, second: KeyedStream<'s, B, G>) -> ConnectedStreams<'s, A, B, F, G> {
         ConnectedStreams { first: self, second }

@@ -48,6 +48,18 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     }
 
     /// Combines each record with the result so far of its key; emits one output per input.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    ///
+    /// let greatest = collect(|flow| {
+    ///     records(flow, "bids", [(10, (1, 50)), (20, (1, 40)), (30, (1, 60))])
+    ///         .key_by(|(item, _): &(u64, i64)| *item)
+    ///         .reduce("greatest", |a, b| if a.1 >= b.1 { *a } else { *b })
+    /// })?;
+    /// assert_eq!(greatest, [(10, (1, 50)), (20, (1, 50)), (30, (1, 60))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn reduce<K>(self, name: &str, f: impl FnMut(&T, &T) -> T + 'static) -> Stream<'s, T>
     where
@@ -61,6 +73,19 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     }
 
     /// The running aggregate of each key: one output per input, with the input's event time.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use tidegate_operators::{Count, IntegerSum};
+    ///
+    /// let spent = collect(|flow| {
+    ///     records(flow, "payments", [(10, (1, 50)), (20, (2, 7)), (30, (1, 20))])
+    ///         .key_by(|(card, _): &(u64, i64)| *card)
+    ///         .aggregate("spent", (Count, IntegerSum(|(_, amount): &(u64, i64)| *amount)))
+    /// })?;
+    /// assert_eq!(spent, [(10, (1, (1, 50))), (20, (2, (1, 7))), (30, (1, (2, 70)))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, (K, A::Out)>
     where
@@ -75,6 +100,51 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     }
 
     /// Runs a function with keyed state and timers.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use tidegate_operators::{ProcessContext, ProcessFunction, Timer};
+    /// use tidegate_runtime::Error;
+    /// use tidegate_runtime::state::{States, ValueState};
+    ///
+    /// /// Tells of orders that are not paid within 15 minutes.
+    /// #[derive(Default)]
+    /// struct Unpaid(Option<ValueState<u64, bool>>);
+    ///
+    /// impl ProcessFunction<u64, (u64, bool)> for Unpaid {
+    ///     type Out = u64;
+    ///
+    ///     fn open(&mut self, states: &mut States) -> Result<(), Error> {
+    ///         self.0 = Some(states.value("paid")?);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(&mut self, (order, paid): (u64, bool), context: &mut ProcessContext<'_, u64, u64>) -> Result<(), Error> {
+    ///         let Some(state) = &self.0 else { return Ok(()) };
+    ///         state.set(&order, paid)?;
+    ///         if !paid {
+    ///             context.set_event_timer(context.time() + 15 * 60_000);
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn on_timer(&mut self, _: Timer, context: &mut ProcessContext<'_, u64, u64>) -> Result<(), Error> {
+    ///         let Some(state) = &self.0 else { return Ok(()) };
+    ///         if state.remove(context.key())? == Some(false) {
+    ///             context.emit(*context.key());
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let unpaid = collect(|flow| {
+    ///     records(flow, "orders", [(0, (1, false)), (0, (2, false)), (60_000, (1, true))])
+    ///         .key_by(|(order, _): &(u64, bool)| *order)
+    ///         .process("unpaid", Unpaid::default())
+    /// })?;
+    /// assert_eq!(unpaid, [(900_000, 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> Stream<'s, P::Out>
     where
@@ -88,6 +158,25 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     }
 
     /// Assigns each key's records to windows: a [`Window`](crate::Window), sessions with a gap per record, or a custom assigner.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::time::Duration;
+    /// use tidegate_operators::{Count, Window};
+    ///
+    /// let failures = collect(|flow| {
+    ///     // How many failures each user had in the last five seconds, every second.
+    ///     let window = Window::sliding(Duration::from_secs(5), Duration::from_secs(1), 0).unwrap();
+    ///     records(flow, "failures", [(500, 1u64), (1_500, 1)])
+    ///         .key_by(|user: &u64| *user)
+    ///         .window(window)
+    ///         .aggregate("failures", Count)
+    ///         .map("counts", |result| (result.key, result.value))
+    /// })?;
+    /// let expected = [(999, 1), (1_999, 2), (2_999, 2), (3_999, 2), (4_999, 2), (5_999, 1)];
+    /// assert_eq!(failures, expected.map(|(time, count)| (time, (1, count))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn window<W: Assigner<T>>(self, window: W) -> WindowedStream<'s, T, F, W> {
         WindowedStream::new(self.edge, self.key, window)
@@ -97,6 +186,21 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     ///
     /// Without `ties`, records are processed in order of arrival. With `ties`, they are processed in order of event time once the watermark
     /// has reached it, so that the order of arrival does not affect the result.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::time::Duration;
+    /// use tidegate_operators::Keep;
+    ///
+    /// let first = collect(|flow| {
+    ///     records(flow, "alerts", [(0, (1, 10)), (30_000, (1, 20)), (90_000, (1, 30))])
+    ///         .key_by(|(user, _): &(u64, i64)| *user)
+    ///         .dedupe("once a minute", Keep::First, Duration::from_secs(60), None)
+    ///         .0
+    /// })?;
+    /// assert_eq!(first, [(0, (1, 10)), (90_000, (1, 30))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn dedupe<K>(self, name: &str, keep: Keep, span: Duration, ties: Option<Ties<T>>) -> (Stream<'s, T>, Stream<'s, T>)
     where
@@ -115,6 +219,18 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
 
     /// Emits a record with its rank, counted from 1, when it enters the `n` records of its key with the greatest `measure`. Records of
     /// equal measure rank in the order of `ties`. To do this in windows, use the aggregate [`Top`](crate::Top).
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    ///
+    /// let ranks = collect(|flow| {
+    ///     records(flow, "scores", [(1, (7, 50)), (2, (8, 90)), (3, (9, 20))])
+    ///         .key_by(|_: &(u64, i64)| ())
+    ///         .top("the best two", 2, |(_, score)| Ok(Some(*score)), Box::new(|a, b| a.0.cmp(&b.0)))
+    /// })?;
+    /// assert_eq!(ranks, [(1, (1, (7, 50))), (2, (1, (8, 90)))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn top<K, O, M>(self, name: &str, n: usize, measure: M, ties: Ties<T>) -> Stream<'s, (u64, T)>
     where
@@ -132,6 +248,21 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
 
     /// Pairs this stream with another whose keys have the same type, to join them. `name` prefixes the names of the operators that feed the
     /// join.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use tidegate_operators::join::{Interval, JoinType};
+    ///
+    /// let paid = collect(|flow| {
+    ///     let orders = records(flow, "orders", [(0, (1u64, 30i64))]).key_by(|(order, _): &(u64, i64)| *order);
+    ///     let payments = records(flow, "payments", [(60_000, 1u64)]).key_by(|order: &u64| *order);
+    ///     // A payment at most 15 minutes after its order.
+    ///     let interval = Interval::new(0, 15 * 60_000).unwrap();
+    ///     orders.join("paid", payments).interval("orders and payments", interval, JoinType::Inner, |order, _, _| *order).0
+    /// })?;
+    /// assert_eq!(paid, [(60_000, 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn join<K, U, G>(
         self,
@@ -155,6 +286,22 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     }
 
     /// Groups each key's records into windows of a fixed number of records.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::num::NonZeroU64;
+    /// use tidegate_operators::{IntegerSum, window::CountWindow};
+    ///
+    /// let sums = collect(|flow| {
+    ///     let three = NonZeroU64::new(3).unwrap();
+    ///     records(flow, "numbers", [(1, 10), (2, 20), (3, 30), (4, 40)])
+    ///         .key_by(|_: &i64| 0u64)
+    ///         .count_window(CountWindow::new(three, three))
+    ///         .aggregate("sum of three", IntegerSum(|n: &i64| *n))
+    /// })?;
+    /// assert_eq!(sums, [(3, (0, 60))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count_window(self, window: CountWindow) -> CountedStream<'s, T, F> {
         CountedStream::new(self.edge, self.key, window)

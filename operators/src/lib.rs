@@ -4,6 +4,24 @@
 //! the name under which it appears in the graph, in metrics and in savepoints.
 //!
 //! Time, progress and routing belong to `tidegate-runtime`. Nothing here knows where data comes from.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tidegate_connectors::local::{collect, records};
+//! use tidegate_operators::{Count, Window};
+//!
+//! // Failed logins of each user in tumbling windows of a minute.
+//! let failures = collect(|flow| {
+//!     records(flow, "logins", [(1_000, (7, false)), (2_000, (8, true)), (3_000, (7, false))])
+//!         .filter("failed", |(_, ok): &(u64, bool)| !ok)
+//!         .key_by(|(user, _): &(u64, bool)| *user)
+//!         .window(Window::tumbling(Duration::from_secs(60), 0).unwrap())
+//!         .aggregate("failures", Count)
+//! })?;
+//! let (time, result) = &failures[0];
+//! assert_eq!((*time, result.key, result.value), (59_999, 7, 2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod aggregate;
 mod aggregating;

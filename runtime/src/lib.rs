@@ -5,6 +5,69 @@
 //! frontier, a capability or a timely type.
 //!
 //! What operators compute lives in `tidegate-operators`; where data comes from lives in `tidegate-connectors`.
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//! use tidegate_runtime::operator::{sink, source, stateless};
+//! use tidegate_runtime::sink::{Sink, SinkContext, Writer};
+//! use tidegate_runtime::source::{Batch, Poll, Reader, Source, SourceContext, SplitId};
+//! use tidegate_runtime::watermarks::WatermarkStrategy;
+//! use tidegate_runtime::{Error, Job, Kind, Record, RunConfig};
+//!
+//! /// Ten numbers, read by the first worker.
+//! struct Numbers;
+//! struct Rest(Vec<Record<i64>>);
+//!
+//! impl Source<i64> for Numbers {
+//!     fn open(&self, context: SourceContext) -> Result<Box<dyn Reader<i64>>, Error> {
+//!         let last = if context.worker == 0 { 10 } else { 0 };
+//!         Ok(Box::new(Rest((0..last).map(|n| Record::new(n, n)).collect())))
+//!     }
+//! }
+//!
+//! impl Reader<i64> for Rest {
+//!     fn poll(&mut self) -> Result<Poll<i64>, Error> {
+//!         let records = std::mem::take(&mut self.0);
+//!         Ok(if records.is_empty() { Poll::Finished } else { Poll::Batch(Batch::new(SplitId(0), records)) })
+//!     }
+//! }
+//!
+//! #[derive(Clone, Default)]
+//! struct Sum(Arc<Mutex<i64>>);
+//!
+//! impl Sink<i64> for Sum {
+//!     fn open(&self, _: SinkContext) -> Result<Box<dyn Writer<i64>>, Error> {
+//!         Ok(Box::new(self.clone()))
+//!     }
+//! }
+//!
+//! impl Writer<i64> for Sum {
+//!     fn write(&mut self, records: &mut Vec<Record<i64>>) -> Result<(), Error> {
+//!         *self.0.lock().unwrap() += records.drain(..).map(|record| record.value).sum::<i64>();
+//!         Ok(())
+//!     }
+//!
+//!     fn flush(&mut self) -> Result<(), Error> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let sum = Sum::default();
+//! let to = sum.clone();
+//! let job = Job::new(move |flow| {
+//!     let numbers = source(flow, "numbers", "ten numbers", Numbers, WatermarkStrategy::default());
+//!     let even = stateless(numbers, "even", Kind::new("filter"), |_| {
+//!         |records: &mut Vec<Record<i64>>, out: &mut Vec<Record<i64>>| {
+//!             out.extend(records.drain(..).filter(|record| record.value % 2 == 0));
+//!             Ok(())
+//!         }
+//!     });
+//!     sink(even, "sum", "sum", to.clone());
+//! })?;
+//! job.run(RunConfig::workers(2))?;
+//! assert_eq!(*sum.0.lock().unwrap(), 20);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod align;
 mod bell;

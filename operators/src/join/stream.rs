@@ -48,6 +48,22 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
     /// table: each record is a version, valid until the next one, and a record that `deletes` ends the validity of the version before it.
     /// Of several versions with the same time, the last to arrive is valid, or with `ties` the last in their order. The second stream holds
     /// the late records.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use tidegate_operators::join::Unmatched;
+    ///
+    /// let converted = collect(|flow| {
+    ///     let payments = records(flow, "payments", [(15, ("EUR".to_owned(), 100)), (25, ("EUR".to_owned(), 100))]);
+    ///     let rates = records(flow, "rates", [(10, ("EUR".to_owned(), 110)), (20, ("EUR".to_owned(), 120))]);
+    ///     let payments = payments.key_by(|(currency, _): &(String, i64)| currency.clone());
+    ///     let rates = rates.key_by(|(currency, _): &(String, i64)| currency.clone());
+    ///     let pair = |_: &String, payment: &(String, i64), rate: Option<&(String, i64)>| rate.map(|rate| payment.1 * rate.1 / 100);
+    ///     payments.join("rated", rates).temporal("rate of the time", Unmatched::Drop, |_| false, pair, None).0
+    /// })?;
+    /// assert_eq!(converted, [(15, Some(110)), (25, Some(120))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn temporal<K, O, D, G>(self, name: &str, unmatched: Unmatched, deletes: D, pair: G, ties: Option<Ties<R>>) -> Joined<'s, L, R, O>
     where
@@ -69,6 +85,23 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
     }
 
     /// Assigns both streams to the same windows. The window function is [`Pairs`](super::Pairs), [`CoGroup`](super::CoGroup) or any other.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::time::Duration;
+    /// use tidegate_operators::Window;
+    /// use tidegate_operators::join::{JoinType, Pairs};
+    ///
+    /// let pairs = collect(|flow| {
+    ///     let left = records(flow, "clicks", [(1, (1u64, 10i64))]).key_by(|(user, _): &(u64, i64)| *user);
+    ///     let right = records(flow, "orders", [(8, (1u64, 20i64))]).key_by(|(user, _): &(u64, i64)| *user);
+    ///     let pair = |_: &u64, _, click: Option<&(u64, i64)>, order: Option<&(u64, i64)>| (click.map(|c| c.1), order.map(|o| o.1));
+    ///     let window = Window::tumbling(Duration::from_millis(10), 0).unwrap();
+    ///     left.join("same window", right).window(window).process("pairs", Pairs::new(JoinType::Inner, pair)).0
+    /// })?;
+    /// assert_eq!(pairs, [(9, (Some(10), Some(20)))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn window<W: Assigner<Either<L, R>>>(self, window: W) -> WindowedStream<'s, Either<L, R>, F, W> {
         WindowedStream::new(self.edge, self.key, window)

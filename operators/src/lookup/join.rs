@@ -15,6 +15,43 @@ use crate::stream::Stream;
 impl<'s, T: Data> Stream<'s, T> {
     /// Joins each record with the rows that `table` has for its key; `pair` makes the results. Keys that the table knows without a request
     /// are answered at once.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::collections::HashMap;
+    /// use std::sync::Arc;
+    /// use tidegate_operators::AsyncOptions;
+    /// use tidegate_operators::join::Unmatched;
+    /// use tidegate_operators::lookup::{Finding, LookupTable, Rows};
+    /// use tidegate_runtime::Error;
+    ///
+    /// /// Names of users, all in memory. A table in a database would answer in `find`.
+    /// struct Names(HashMap<u64, String>);
+    ///
+    /// impl LookupTable<u64> for Names {
+    ///     type Row = String;
+    ///
+    ///     fn describe(&self) -> String {
+    ///         "names".to_owned()
+    ///     }
+    ///
+    ///     fn known(&self, user: &u64) -> Result<Option<Rows<String>>, Error> {
+    ///         Ok(Some(self.0.get(user).cloned().into_iter().collect()))
+    ///     }
+    ///
+    ///     fn find(&self, user: u64) -> Finding<'_, String> {
+    ///         Box::pin(async move { Ok(self.known(&user)?.unwrap_or_default()) })
+    ///     }
+    /// }
+    ///
+    /// let named = collect(|flow| {
+    ///     let table = Arc::new(Names(HashMap::from([(7, "ann".to_owned())])));
+    ///     let pair = |user: &u64, name: Option<&String>| (*user, name.cloned());
+    ///     records(flow, "users", [(1, 7), (2, 8)]).lookup("named", table, Unmatched::Keep, AsyncOptions::default(), |user| *user, pair)
+    /// })?;
+    /// assert_eq!(named, [(1, (7, Some("ann".to_owned()))), (2, (8, None))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn lookup<K, B, O, F, G>(
         self,

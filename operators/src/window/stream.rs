@@ -71,6 +71,25 @@ where
     }
 
     /// Fires when `trigger` says so.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::time::Duration;
+    /// use tidegate_operators::{Count, Window, window::StandardTrigger};
+    ///
+    /// let counts = collect(|flow| {
+    ///     let window = Window::tumbling(Duration::from_secs(60), 0).unwrap();
+    ///     records(flow, "failures", [(1, 7u64), (2, 7), (3, 7)])
+    ///         .key_by(|user: &u64| *user)
+    ///         .window(window)
+    ///         // At every second record, not at the end.
+    ///         .trigger(StandardTrigger::count(2))
+    ///         .aggregate("counts", Count)
+    ///         .map("values", |result| result.value)
+    /// })?;
+    /// assert_eq!(counts.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn trigger<Y: Trigger<T>>(self, trigger: Y) -> WindowedStream<'s, T, F, W, Y> {
         let Self { edge, key, assigner, time, allowed_lateness, .. } = self;
@@ -78,12 +97,48 @@ where
     }
 
     /// Keeps all records of a window, and lets `evictor` drop some around each firing.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::time::Duration;
+    /// use tidegate_operators::{IntegerSum, Window, window::CountEvictor};
+    ///
+    /// let sums = collect(|flow| {
+    ///     let window = Window::tumbling(Duration::from_millis(10), 0).unwrap();
+    ///     records(flow, "amounts", [(1, 5), (2, 6), (3, 7)])
+    ///         .key_by(|_: &i64| 0u64)
+    ///         .window(window)
+    ///         .evictor(CountEvictor(2))
+    ///         .aggregate_with_late("the last two", IntegerSum(|n: &i64| *n))
+    ///         .0
+    ///         .map("values", |result| result.value)
+    /// })?;
+    /// assert_eq!(sums, [(9, 13)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn evictor<E: Evictor<T>>(self, evictor: E) -> EvictingStream<'s, T, F, W, X, E> {
         EvictingStream { windows: self, evictor }
     }
 
     /// Aggregates the records of each key and window. Late records are dropped and counted.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::time::Duration;
+    /// use tidegate_operators::{Count, Window};
+    ///
+    /// let sessions = collect(|flow| {
+    ///     let window = Window::session(Duration::from_millis(10)).unwrap();
+    ///     records(flow, "clicks", [(1, 7u64), (6, 7), (30, 7)])
+    ///         .key_by(|user: &u64| *user)
+    ///         .window(window)
+    ///         .aggregate("clicks of a session", Count)
+    ///         .map("values", |result| (result.start, result.end, result.value))
+    /// })?;
+    /// assert_eq!(sessions, [(15, (1, 16, 2)), (39, (30, 40, 1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn aggregate<K, A>(self, name: &str, aggregate: A) -> Stream<'s, WindowResult<K, A::Out>>
     where
@@ -137,6 +192,37 @@ where
     }
 
     /// Passes all records of a window to `function`. The second stream holds the late records, unchanged.
+    ///
+    /// ```
+    /// use tidegate_connectors::local::{collect, records};
+    /// use std::time::Duration;
+    /// use tidegate_operators::Window;
+    /// use tidegate_operators::window::{WindowContext, WindowFunction};
+    /// use tidegate_runtime::{Error, Record};
+    ///
+    /// /// The span between the first and the last record of a window.
+    /// struct Span;
+    ///
+    /// impl WindowFunction<u64, [Record<u64>]> for Span {
+    ///     type Out = i64;
+    ///     type State = ();
+    ///
+    ///     fn process(&mut self, records: &[Record<u64>], context: &mut WindowContext<'_, u64, (), i64>) -> Result<(), Error> {
+    ///         let times = || records.iter().map(|record| record.time);
+    ///         if let (Some(first), Some(last)) = (times().min(), times().max()) {
+    ///             context.emit(last - first);
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let spans = collect(|flow| {
+    ///     let window = Window::tumbling(Duration::from_millis(10), 0).unwrap();
+    ///     records(flow, "clicks", [(1, 7u64), (6, 7)]).key_by(|user: &u64| *user).window(window).process("span", Span).0
+    /// })?;
+    /// assert_eq!(spans, [(9, 5)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn process<K, P>(self, name: &str, function: P) -> WithLate<'s, T, P::Out>
     where
