@@ -26,6 +26,7 @@
 //! ```
 
 mod bad;
+mod counted;
 pub mod entry;
 pub mod file;
 pub mod generator;

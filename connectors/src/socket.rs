@@ -17,10 +17,11 @@ use tidegate_runtime::source::{Batch, Poll, Reader, Resumed, Source, SourceConte
 use tidegate_runtime::{Error, Kind};
 
 use crate::bad::BadRecords;
+use crate::counted::Counted;
 use crate::entry::{Entry, OnBad};
 use crate::handover::{Count, Nothing, Outlet, Parcel, Stop, read_on_thread};
 use crate::kinds;
-use crate::split::{Origin, Pace, Split};
+use crate::split::{Pace, Split};
 
 /// The first wait before a connection is opened again.
 const FIRST: Duration = Duration::from_millis(100);
@@ -189,7 +190,7 @@ impl<F: Format> Thread<F> {
 
     /// Reads a connection to its end.
     fn read(&mut self, stream: TcpStream, outlet: &Outlet<Entry<F::Item>>, wait: &mut Duration) -> Result<(), Stop> {
-        let input = Input { stream, count: 0, line: Arc::clone(&self.line) };
+        let input = Counted::new(Input { stream, line: Arc::clone(&self.line) });
         let mut split = Split::new(SplitId(0), self.name.clone(), input, self.format.decoder());
         loop {
             let mut parcel = split.batch(Pace::Eager, &mut self.bad)?;
@@ -210,24 +211,15 @@ impl<F: Format> Thread<F> {
 /// The bytes of a connection.
 struct Input {
     stream: TcpStream,
-    count: u64,
     line: Arc<Line>,
 }
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.stream.read(buffer);
-        match &read {
-            Ok(n) => self.count += *n as u64,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => self.line.broken.store(true, Ordering::Relaxed),
+        if read.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted) {
+            self.line.broken.store(true, Ordering::Relaxed);
         }
         read
-    }
-}
-
-impl Origin for Input {
-    fn stored(&self) -> u64 {
-        self.count
     }
 }

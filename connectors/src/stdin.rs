@@ -1,6 +1,6 @@
 //! Standard input: an unbounded stream of lines, read on worker 0.
 
-use std::io::{self, Read, Stdin};
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_runtime::Error;
@@ -8,10 +8,11 @@ use tidegate_runtime::Kind;
 use tidegate_runtime::source::{Batch, Reader, Source, SourceContext, SplitId};
 
 use crate::bad::BadRecords;
+use crate::counted::Counted;
 use crate::entry::{Entry, OnBad};
 use crate::handover::{Count, Nothing, Parcel, read_on_thread};
 use crate::kinds;
-use crate::split::{Origin, Pace, Split};
+use crate::split::{Pace, Split};
 use tidegate_rows::format::Format;
 
 /// The lines of standard input, handed over as they arrive, without waiting for full batches.
@@ -50,7 +51,7 @@ impl<F: Format> Source<Entry<F::Item>> for StdinSource<F> {
             return Ok(Box::new(Nothing));
         }
         let given = self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let input = Counted { input: given.map_or_else(|| Input::Stdin(io::stdin()), Input::Given), count: 0 };
+        let input = Counted::new(given.unwrap_or_else(|| Box::new(io::stdin())));
         let mut split = Split::new(SplitId(0), "stdin".into(), input, self.format.decoder());
         let mut bad = BadRecords::new(self.on_bad);
         read_on_thread("stdin source", context, Vec::new(), move |outlet| {
@@ -65,32 +66,5 @@ impl<F: Format> Source<Entry<F::Item>> for StdinSource<F> {
                 }
             }
         })
-    }
-}
-
-enum Input {
-    Stdin(Stdin),
-    Given(Box<dyn Read + Send>),
-}
-
-struct Counted {
-    input: Input,
-    count: u64,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = match &mut self.input {
-            Input::Stdin(stdin) => stdin.read(buffer)?,
-            Input::Given(input) => input.read(buffer)?,
-        };
-        self.count += n as u64;
-        Ok(n)
-    }
-}
-
-impl Origin for Counted {
-    fn stored(&self) -> u64 {
-        self.count
     }
 }

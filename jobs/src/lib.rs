@@ -1,6 +1,6 @@
 //! Job files: what a user writes without code, from YAML to running operators.
 //!
-//! Lives here, in the order of a job's way: [`file`](mod@file) reads a job file and reports all its problems with their places, [`aggregate`] compiles aggregates to accumulators, and [`plan`] makes operators over rows of it all.
+//! Lives here, in the order of a job's way: [`file`](mod@file) reads a job file and reports all its problems with their places, and [`plan`] makes operators over rows of it all.
 //!
 //! Does not live here: rows and formats (`tidegate-rows`), expressions (`tidegate-expr`), connectors (`tidegate-connectors`), the operators themselves (`tidegate-operators`), anything that
 //! prints.
@@ -21,7 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod aggregate;
+mod aggregate;
 mod connect;
 pub mod file;
 pub mod plan;

@@ -2,14 +2,20 @@
 
 use std::path::Path;
 
+/// The page with this text between the comments that mark a generated part.
+fn with_generated(page: &str, part: &str, text: &str) -> String {
+    let (start, end) = (format!("<!-- {part}: generated -->\n"), format!("<!-- end of {part} -->\n"));
+    let (before, rest) = page.split_once(&start).expect("the page says where the part begins");
+    let (_, after) = rest.split_once(&end).expect("the page says where the part ends");
+    format!("{before}{start}{text}{end}{after}")
+}
+
 #[test]
 fn the_committed_reference_is_the_generated_one() {
     let path = Path::new("../docs/job-file.md");
     let page = std::fs::read_to_string(path).unwrap();
-    let (start, end) = ("<!-- keys: generated -->\n", "<!-- end of keys -->\n");
-    let (before, rest) = page.split_once(start).expect("the page says where the keys begin");
-    let (_, after) = rest.split_once(end).expect("the page says where the keys end");
-    let generated = format!("{before}{start}{}{end}{after}", tidegate_jobs::file::reference());
+    let generated = with_generated(&page, "keys", &tidegate_jobs::file::reference());
+    let generated = with_generated(&generated, "aggregates", &tidegate_jobs::file::reference_of_aggregates());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, generated).unwrap();
     } else {

@@ -45,7 +45,7 @@ mod ties;
 mod top;
 pub mod window;
 
-pub use aggregate::{Aggregate, Average, Count, Fold, IntegerSum, Max, Min, Sliding, Sum};
+pub use aggregate::{Aggregate, Average, Count, Fold, IntegerSum, Max, Mean, Min, Number, Sliding, Sum, Whole};
 pub use aggregating::AggregatingState;
 pub use asynchronous::{AsyncFunction, AsyncOptions, Order, Retries};
 pub use broadcast::{BroadcastConnectedStreams, BroadcastContext, BroadcastProcessFunction};

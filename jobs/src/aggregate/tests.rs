@@ -1,11 +1,13 @@
 //! Every function against its definition, for any split of the records into parts that are merged.
 
 use proptest::prelude::*;
-use tidegate_operators::Aggregate;
+use tidegate_operators::{Aggregate, Sliding};
 use tidegate_rows::{Decimal, Row, Schema, Type, Value};
 
-use super::*;
+use super::functions::Acc;
+use super::{About, Compiled, Function, RowAggregate, compile};
 use crate::file::OnError;
+use crate::relation::failures::Failures;
 
 fn schema() -> Schema {
     Schema::new([("x", Type::Int), ("d", Type::Double), ("s", Type::String), ("a", Type::Any), ("m", Type::Decimal)])
@@ -284,4 +286,61 @@ fn decimals_that_are_equal_are_one_value() {
     assert_eq!(found[1], Value::list([most]));
     assert_eq!(found[2], Value::Decimal("6.500".parse().unwrap()));
     assert_eq!(run(&mut aggregate, &[])[2], Value::Decimal(Decimal::ZERO), "a sum of nothing is of the type of its argument");
+}
+
+/// Calls of every function over every type that it takes.
+fn every_call() -> Vec<String> {
+    let calls = |about: &About| -> Vec<String> {
+        let of = |field: &str| about.calls.iter().map(|call| call.replace("(x", &format!("({field}"))).collect::<Vec<_>>();
+        let fields = schema();
+        let fields = fields.fields().filter(|(_, field)| about.takes.check_type(&field.ty).is_ok());
+        fields.flat_map(|(_, field)| of(&field.name)).collect()
+    };
+    Function::all().flat_map(calls).collect()
+}
+
+#[test]
+fn every_function_keeps_what_it_can_finish_and_slides_as_its_accumulator_can() {
+    let calls = every_call();
+    assert!(calls.len() > 40, "{calls:?}");
+    for call in calls {
+        let (compiled, _) = compile(&crate::text::spanned_text(&call), None, &schema()).unwrap_or_else(|p| panic!("{call}: {p:?}"));
+        let function = compiled.function;
+        for acc in [function.empty(), function.unordered()] {
+            assert!(function.finish(&acc).is_some(), "{call}: {acc:?}");
+            assert!(function.sliding() != Sliding::Retract || acc.retracts(), "{call}: {acc:?}");
+        }
+    }
+}
+
+/// A savepoint may hold the accumulators of a job in which records had another order.
+#[test]
+fn sums_of_ordered_and_unordered_records_are_merged() {
+    let calls = ["sum(d)", "sum(a)", "avg(d)", "avg(a)", "variance(d)", "stddev(a)"].map(|call| (call, None));
+    let row = |a: Value, d: f64| Row::from_iter([Value::Null, Value::Double(d), Value::Null, a, Value::Null]);
+    let decimal = |text: &str| Value::Decimal(text.parse().unwrap());
+    for (one, others) in [(Value::Int(4), [Value::Int(2), Value::Double(0.5)]), (decimal("1.5"), [Value::Int(2), Value::Double(0.25)])] {
+        let rows = [row(one, 1.0), row(others[0].clone(), 2.0), row(others[1].clone(), 6.0)];
+        let sum = |order: [bool; 3]| {
+            let part = |(row, in_any_order): (&Row, bool)| {
+                let mut whole = aggregate(&calls, OnError::Fail);
+                whole = if in_any_order { whole.in_any_order() } else { whole };
+                let mut acc = whole.create();
+                assert!(whole.add(&mut acc, row, 0).unwrap());
+                acc
+            };
+            let whole = aggregate(&calls, OnError::Fail);
+            let merged = rows.iter().zip(order).map(part).reduce(|mut acc, other| {
+                whole.merge(&mut acc, &other);
+                acc
+            });
+            whole.finish(&merged.unwrap())
+        };
+        let expected = sum([false; 3]);
+        for order in [[true, false, false], [false, true, false], [false, true, true], [true, true, true]] {
+            for (found, expected) in sum(order).iter().zip(&expected) {
+                assert!(close(found, expected.as_f64()), "{order:?}: {found:?} and {expected:?}");
+            }
+        }
+    }
 }

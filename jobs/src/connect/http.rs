@@ -95,24 +95,19 @@ fn retries(most: u64) -> Retries {
 /// The parts of a URL, whose parameters become positions in the key.
 fn parameters(url: &Template, scope: &TableScope<'_>) -> Result<Vec<TextPart>, Vec<Problem>> {
     let table = &scope.name.value;
-    let place = |wanted: &Spanned<String>| scope.on.iter().position(|(name, _)| name.value == wanted.value);
-    let (mut parts, mut problems, mut used) = (Vec::new(), Vec::new(), Vec::new());
-    for part in url {
-        match part {
-            TextPart::Literal(text) => parts.push(TextPart::Literal(text.clone())),
-            TextPart::Field(name) => match place(name) {
-                Some(place) => {
-                    used.push(place);
-                    parts.push(TextPart::Field(place));
-                }
-                None => {
-                    problems.push(scope.at.problem(format!("the url of `{table}` has a parameter `{}`, which `on` must give", name.value)))
-                }
-            },
-        }
+    let mut used = Vec::new();
+    let parts = template::resolved(url, |wanted| {
+        let place = scope.on.iter().position(|(name, _)| name.value == wanted.value);
+        used.extend(place);
+        let missing = || scope.at.problem(format!("the url of `{table}` has a parameter `{}`, which `on` must give", wanted.value));
+        place.ok_or_else(missing)
+    });
+    let unused = scope.on.iter().enumerate().filter(|(place, _)| !used.contains(place));
+    let no_parameter = |name: &Spanned<String>| name.problem(format!("the url of `{table}` has no parameter `{}`", name.value));
+    let unused: Vec<_> = unused.map(|(_, (name, _))| no_parameter(name)).collect();
+    match parts {
+        Ok(parts) if unused.is_empty() => Ok(parts),
+        Ok(_) => Err(unused),
+        Err(problems) => Err(problems.into_iter().chain(unused).collect()),
     }
-    for (_, (name, _)) in scope.on.iter().enumerate().filter(|(place, _)| !used.contains(place)) {
-        problems.push(name.problem(format!("the url of `{table}` has no parameter `{}`", name.value)));
-    }
-    if problems.is_empty() { Ok(parts) } else { Err(problems) }
 }

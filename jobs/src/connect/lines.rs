@@ -23,7 +23,7 @@ static FORMAT: Table = Table {
     title: TITLE,
     keys: &[key_of(
         "format",
-        format::source_words,
+        || format::SOURCES.words(),
         "csv for a path in .csv, else json",
         "how a record is read from a line, or from the value of a message",
     )],
@@ -46,7 +46,7 @@ pub(crate) static LINES: Table = Table {
 
 /// The keys of lines and of their formats.
 pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
-    std::iter::once(&FORMAT).chain(format::beside_sources()).chain([&LINES])
+    std::iter::once(&FORMAT).chain(format::SOURCES.beside()).chain([&LINES])
 }
 
 /// The keys that don't affect which fields records have.

@@ -28,7 +28,7 @@ pub(crate) static SINK: Table = Table {
         key_of("connector", words, "", "where records go"),
         key_of(
             "format",
-            format::sink_words,
+            || format::SINKS.words(),
             "json; on a terminal table",
             "how a record is written; table to standard output, avro to Kafka only",
         ),
@@ -66,13 +66,13 @@ fn words() -> String {
 /// The keys of a sink that has one of these connectors.
 fn keys(of: &[&'static AsSink]) -> Vec<&'static Table> {
     let own = of.iter().flat_map(|side| side.keys.iter().copied());
-    std::iter::once(&SINK).chain(format::beside_sinks()).chain(own).collect()
+    std::iter::once(&SINK).chain(format::SINKS.beside()).chain(own).collect()
 }
 
 /// All keys of sinks, for the reference.
 pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
     let sides: Vec<_> = CONNECTORS.iter().filter_map(|connector| connector.sink.as_ref()).collect();
-    keys(&sides).into_iter().chain(format::in_sinks())
+    keys(&sides).into_iter().chain(format::SINKS.within())
 }
 
 pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> Option<Sink> {

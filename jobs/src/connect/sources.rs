@@ -121,7 +121,7 @@ fn keys(of: &[&'static AsSource]) -> Vec<&'static Table> {
 /// All keys of sources, for the reference.
 pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
     let sides = || CONNECTORS.iter().filter_map(|connector| connector.source.as_ref());
-    let lines = lines::tables().chain(format::in_sources());
+    let lines = lines::tables().chain(format::SOURCES.within());
     let own = sides().flat_map(|side| side.keys.iter().chain(side.within).copied());
     std::iter::once(&SOURCE).chain(own).chain(lines).chain([&super::schema::FIELD, &EVENT_TIME])
 }
@@ -139,7 +139,7 @@ pub(crate) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let connector = (side.read)(reader, &fields);
     let types = connector.as_ref().and_then(|connector| connector.field_types());
     let event_time = fields.get("event_time").and_then(|node| read_event_time(reader, node, &fields, types.as_deref()));
-    let of_formats = format::beside_sources().flat_map(|table| table.keys).map(|key| key.name);
+    let of_formats = format::SOURCES.beside().flat_map(|table| table.keys).map(|key| key.name);
     let aside: Vec<&str> = ["event_time", "uid"].iter().chain(&lines::ASIDE).chain(side.aside).copied().chain(of_formats).collect();
     let whole = !fields.missing && fields.knows_all_but(&aside);
     let uid = fields.get("uid").and_then(|node| reader.name(node));

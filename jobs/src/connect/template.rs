@@ -60,19 +60,29 @@ pub(crate) fn names(template: &Template) -> impl Iterator<Item = String> {
 /// # Errors
 /// The fields that the records don't have.
 pub(crate) fn over(template: &Template, schema: &Schema) -> Result<Vec<TextPart>, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut resolved = Vec::new();
+    resolved(template, |name| {
+        let unknown = || name.problem(format!("no field `{}` in what this sink writes", name.value)).near(&name.value, schema.names());
+        schema.slot(&name.value).ok_or_else(unknown)
+    })
+}
+
+/// Resolves each field of a template by `slot`.
+///
+/// # Errors
+/// The problems of all fields that can't be resolved.
+pub(crate) fn resolved(
+    template: &Template,
+    mut slot: impl FnMut(&Spanned<String>) -> Result<usize, Problem>,
+) -> Result<Vec<TextPart>, Vec<Problem>> {
+    let (mut parts, mut problems) = (Vec::new(), Vec::new());
     for part in template {
         match part {
-            TextPart::Literal(text) => resolved.push(TextPart::Literal(text.clone())),
-            TextPart::Field(name) => match schema.slot(&name.value) {
-                Some(slot) => resolved.push(TextPart::Field(slot)),
-                None => {
-                    let problem = name.problem(format!("no field `{}` in what this sink writes", name.value));
-                    problems.push(problem.near(&name.value, schema.names()));
-                }
+            TextPart::Literal(text) => parts.push(TextPart::Literal(text.clone())),
+            TextPart::Field(name) => match slot(name) {
+                Ok(slot) => parts.push(TextPart::Field(slot)),
+                Err(problem) => problems.push(problem),
             },
         }
     }
-    if problems.is_empty() { Ok(resolved) } else { Err(problems) }
+    if problems.is_empty() { Ok(parts) } else { Err(problems) }
 }

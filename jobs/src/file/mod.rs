@@ -31,6 +31,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+pub use crate::aggregate::reference as reference_of_aggregates;
 pub use crate::connect::{EventTime, FieldType, Lines, SchemaField, Sink, Source, Table, TimeField, TimeText};
 pub use crate::relation::each::{Each, FLAT_MAP_FIELD, FlatMap, Select};
 pub use crate::relation::failures::OnError;

@@ -184,6 +184,9 @@ struct Source<'a> {
     take: Candidate,
 }
 
+/// A field of the joined row, with those it may come from, in order of precedence.
+type Joined<'a> = (String, Vec<Source<'a>>);
+
 impl Source<'_> {
     /// Whether every row has the field.
     fn is_sure(&self) -> bool {
@@ -199,36 +202,8 @@ impl<'a> Sides<'a> {
     /// the right's.
     pub(crate) fn joined(&self) -> Arranged {
         let open = self.left.rest().or(self.right.rest()).is_some();
-        let mut named: Vec<(String, Vec<Source<'a>>)> = self.left.names().map(|name| (name.to_owned(), self.sources(name))).collect();
-        for (_, field) in self.right.fields() {
-            let (name, given) = self.renamed(&field.name);
-            let certain = !field.optional && (given.is_empty() || name == self.prefixed(&field.name));
-            if (!open || certain || name == field.name) && !named.iter().any(|(other, _)| *other == name) {
-                let sources = self.sources(&name);
-                named.push((name, sources));
-            }
-        }
-        let mut moved = Vec::new();
-        for (slot, field) in self.right.fields() {
-            let (mut name, given) = self.renamed(&field.name);
-            let take = Candidate { slot: self.left.width() + slot, given, filled: false };
-            if let Some((_, sources)) = named.iter().find(|(other, _)| *other == name) {
-                if field.optional || sources.iter().any(|source| source.take == take) {
-                    continue;
-                }
-                // Another field has this name, so this one gets a longer name rather than being lost.
-                while named.iter().any(|(other, _)| *other == name) {
-                    name = self.prefixed(&name);
-                }
-            }
-            // Names that depend on the row, and that nothing asks for, do not become fields: in a sequence of joins
-            // their number would grow without bound.
-            if open && (field.optional || !take.given.is_empty()) {
-                moved.push((Value::string(name), take));
-            } else {
-                named.push((name, vec![Source { field, take }]));
-            }
-        }
+        let mut named = self.certain(open);
+        let moved = self.place_others(open, &mut named);
         let (mut schema, mut takes) = (Schema::default(), Vec::new());
         if open {
             schema = Schema::open();
@@ -257,6 +232,46 @@ impl<'a> Sides<'a> {
             }
         }
         (schema, Arrangement::new(takes, width + self.behind.len()))
+    }
+
+    /// The fields of the left, then those of the right whose names in the joined row don't depend on the row.
+    fn certain(&self, open: bool) -> Vec<Joined<'a>> {
+        let mut named: Vec<Joined<'a>> = self.left.names().map(|name| (name.to_owned(), self.sources(name))).collect();
+        for (_, field) in self.right.fields() {
+            let (name, given) = self.renamed(&field.name);
+            let certain = !field.optional && (given.is_empty() || name == self.prefixed(&field.name));
+            if (!open || certain || name == field.name) && !named.iter().any(|(other, _)| *other == name) {
+                let sources = self.sources(&name);
+                named.push((name, sources));
+            }
+        }
+        named
+    }
+
+    /// Gives each other field of the right a name of its own. Returns those that don't become fields.
+    fn place_others(&self, open: bool, named: &mut Vec<Joined<'a>>) -> Vec<(Value, Candidate)> {
+        let mut moved = Vec::new();
+        for (slot, field) in self.right.fields() {
+            let (mut name, given) = self.renamed(&field.name);
+            let take = Candidate { slot: self.left.width() + slot, given, filled: false };
+            if let Some((_, sources)) = named.iter().find(|(other, _)| *other == name) {
+                if field.optional || sources.iter().any(|source| source.take == take) {
+                    continue;
+                }
+                // Another field has this name, so this one gets a longer name rather than being lost.
+                while named.iter().any(|(other, _)| *other == name) {
+                    name = self.prefixed(&name);
+                }
+            }
+            // Names that depend on the row, and that nothing asks for, do not become fields: in a sequence of joins
+            // their number would grow without bound.
+            if open && (field.optional || !take.given.is_empty()) {
+                moved.push((Value::string(name), take));
+            } else {
+                named.push((name, vec![Source { field, take }]));
+            }
+        }
+        moved
     }
 
     fn prefixed(&self, name: &str) -> String {

@@ -1,5 +1,6 @@
 //! Streams of rows as the planner sees them: what is known about their rows, and the steps applied to each row.
 
+pub(crate) mod appended;
 pub(crate) mod arrange;
 pub(crate) mod each;
 pub(crate) mod expression;

@@ -174,9 +174,9 @@ fn elements(list: &Expr, row: &Row) -> Result<Arc<Vec<Value>>, String> {
     }
 }
 
-/// Appends the values of `fields` to the row.
-pub(crate) fn append(fields: Vec<Expr>) -> Pipeline {
-    if fields.is_empty() { Pipeline::default() } else { Pipeline::new(vec![Step::Append(fields.into())]) }
+/// Appends these values to the row.
+pub(super) fn append(values: Vec<Expr>) -> Pipeline {
+    if values.is_empty() { Pipeline::default() } else { Pipeline::new(vec![Step::Append(values.into())]) }
 }
 
 /// A pipeline with only this step, if there is one.

@@ -11,15 +11,16 @@ use tidegate_runtime::state::Stored;
 use tidegate_runtime::{Basis, Field};
 
 use super::kind::Head;
+use crate::relation::appended::Appended;
 use crate::relation::expression::expression;
 use crate::relation::key::KeySlots;
 use crate::relation::known::{Known, Order};
-use crate::relation::pipeline::{self, Pipeline};
+use crate::relation::pipeline::Pipeline;
 use crate::text::Problem;
 
-/// The slots of the key, and the expressions to append to the row for it. Also adds the key's fields to `schema`.
-fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Vec<Expr>) {
-    let (mut slots, mut computed) = (Vec::new(), Vec::new());
+/// The slots of the key, and what is appended to the row for it. Also adds the key's fields to `schema`.
+fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> (Vec<usize>, Appended) {
+    let (mut slots, mut computed) = (Vec::new(), Appended::to(&input.schema));
     for (i, key) in head.key.iter().enumerate() {
         let name = field_name(&key.value);
         if let Some(slot) = input.schema.slot(name) {
@@ -29,10 +30,9 @@ fn plan_key(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<
         }
         let known = problems.len();
         if let Some(expr) = expression(key, &input.schema, problems) {
-            slots.push(input.schema.width() + computed.len());
             let name = if head.key.len() == 1 { "key".to_owned() } else { format!("key_{}", i + 1) };
             schema.add(name, expr.ty().clone());
-            computed.push(expr);
+            slots.push(computed.add(expr));
         } else {
             // Add both the suggested name and the written one for `where` and `select`, so that one mistake is reported once.
             let meant = problems[known..].iter().filter_map(|problem| problem.nearest.clone());
@@ -59,9 +59,9 @@ impl PlannedKey {
     /// Plans the key of a stream, and adds its fields to `schema`.
     pub(crate) fn plan(head: &Head, input: &Known, schema: &mut Schema, problems: &mut Vec<Problem>) -> Self {
         let (slots, computed) = plan_key(head, input, schema, problems);
-        let key = KeySlots::over(&slots, &input.schema, &computed);
+        let key = KeySlots::over(&slots, &input.schema, computed.values());
         let settled = input.order.is_settled(&slots);
-        Self { keys: pipeline::append(computed), key, width: input.schema.width(), slots, settled }
+        Self { keys: computed.into(), key, width: input.schema.width(), slots, settled }
     }
 
     /// The slots of the key in a row, if none of its parts is computed.

@@ -309,14 +309,11 @@ impl Reader {
     /// One of several words. `table` lists the words that this version does not support yet.
     pub(crate) fn word<T: Copy>(&mut self, node: &Node, table: &'static str, words: &[(&'static str, T)]) -> Option<Spanned<T>> {
         let text = scalar(node);
-        if let Some((_, value)) = words.iter().find(|(word, _)| text == Some(word)) {
-            if let Some(message) = text.and_then(|text| not_yet::missing(table, text)) {
-                self.push(node.span.problem(message));
-            }
-            return Some(Spanned::new(*value, node.span.clone()));
-        }
         if let Some(message) = text.and_then(|text| not_yet::missing(table, text)) {
             return self.fail(&node.span, message);
+        }
+        if let Some((_, value)) = words.iter().find(|(word, _)| text == Some(word)) {
+            return Some(Spanned::new(*value, node.span.clone()));
         }
         let listed: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
         let expected = format!("expected {}, found {}", listed.join(" or "), describe(node));

@@ -223,6 +223,12 @@ fn fields_unknown(scope: &SinkScope<'_>, format: &str) -> Problem {
     ))
 }
 
+/// The formats of sources and tables.
+pub(crate) static SOURCES: Formats<dyn SourceFormat> = Formats { side: |format| format.source.as_ref() };
+
+/// The formats of sinks.
+pub(crate) static SINKS: Formats<dyn SinkFormat> = Formats { side: |format| format.sink.as_ref() };
+
 /// Reads the format of a source or table.
 pub(crate) fn read_source(
     reader: &mut Reader,
@@ -231,48 +237,88 @@ pub(crate) fn read_source(
     path: Option<&Spanned<String>>,
 ) -> Option<Arc<dyn SourceFormat>> {
     let default = if path.is_some_and(|path| csv::is_path(&path.value)) { &csv::FORMAT } else { &json::FORMAT };
-    read(reader, fields, carrier, default, |format| format.source.as_ref())
+    SOURCES.read(reader, fields, carrier, default)
 }
 
 /// Reads the format of a sink.
 pub(crate) fn read_sink(reader: &mut Reader, fields: &Fields<'_>, carrier: Carrier) -> Option<Arc<dyn SinkFormat>> {
     let default = if carrier == Carrier::Terminal { &table::FORMAT } else { &json::FORMAT };
-    read(reader, fields, carrier, default, |format| format.sink.as_ref())
+    SINKS.read(reader, fields, carrier, default)
 }
 
-/// Reads a format, or takes `default` if the job file names none. Reports keys that belong to other formats.
-fn read<F: ?Sized + 'static>(
-    reader: &mut Reader,
-    fields: &Fields<'_>,
-    carrier: Carrier,
-    default: &'static Format,
+/// All formats that have this side.
+pub(crate) struct Formats<F: ?Sized + 'static> {
     side: fn(&'static Format) -> Option<&'static Side<F>>,
-) -> Option<Arc<F>> {
-    let sides = || FORMATS.into_iter().filter_map(move |format| Some((format, side(format)?)));
-    let (mut value, mut chosen) = (None, default);
-    match fields.get("format") {
-        None => {}
-        Some(node) if matches!(node.value, Value::Map(_)) => {
-            let found = read_mapped(reader, fields, node, sides().filter_map(|(format, side)| Some((format, side.mapped.as_ref()?))));
-            chosen = found.map_or(default, |(format, _)| format);
-            value = found.map(|(_, value)| value);
-            if found.is_none() {
-                foreign_keys(reader, fields, sides().map(|(format, side)| (format.name, side.beside)));
-                return None;
-            }
+}
+
+impl<F: ?Sized + 'static> Formats<F> {
+    fn sides(&self) -> impl Iterator<Item = (&'static Format, &'static Side<F>)> + use<F> {
+        let side = self.side;
+        FORMATS.into_iter().filter_map(move |format| Some((format, side(format)?)))
+    }
+
+    /// The formats that need a mapping.
+    fn mapped(&self) -> impl Iterator<Item = (&'static Format, &'static Mapped)> + use<F> {
+        self.sides().filter_map(|(format, side)| Some((format, side.mapped.as_ref()?)))
+    }
+
+    /// The keys next to `format`.
+    pub(crate) fn beside(&self) -> impl Iterator<Item = &'static Table> + use<F> {
+        self.sides().flat_map(|(_, side)| side.beside.iter().copied())
+    }
+
+    /// The keys under `format`, at all levels, for the reference.
+    pub(crate) fn within(&self) -> impl Iterator<Item = &'static Table> + use<F> {
+        let within = self.sides().flat_map(|(_, side)| side.within.iter().copied());
+        self.mapped().map(|(_, mapped)| mapped.table).chain(within)
+    }
+
+    /// The words that may follow `format:`, for the reference.
+    pub(crate) fn words(&self) -> String {
+        let word = |(format, side): (&'static Format, &'static Side<F>)| match &side.mapped {
+            Some(mapped) => format!("{{ {} }}", mapped.table.keys.iter().map(crate::yaml::Key::in_words).collect::<String>()),
+            None => format.name.to_owned(),
+        };
+        self.sides().map(word).collect::<Vec<_>>().join(" | ")
+    }
+
+    /// Reads a format, or takes `default` if the job file names none. Reports keys that belong to other formats.
+    fn read(&self, reader: &mut Reader, fields: &Fields<'_>, carrier: Carrier, default: &'static Format) -> Option<Arc<F>> {
+        let (chosen, value) = match fields.get("format") {
+            None => (default, None),
+            Some(node) if matches!(node.value, Value::Map(_)) => match read_mapped(reader, fields, node, self.mapped()) {
+                Some((format, value)) => (format, Some(value)),
+                None => {
+                    self.refuse_keys(reader, fields, None);
+                    return None;
+                }
+            },
+            Some(node) => (self.read_word(reader, node)?, None),
+        };
+        self.refuse_keys(reader, fields, Some(chosen));
+        ((self.side)(chosen)?.read)(reader, &Said { fields, value, carrier })
+    }
+
+    /// The format called by this word. One that needs a mapping can't be.
+    fn read_word(&self, reader: &mut Reader, node: &Node) -> Option<&'static Format> {
+        if let Some((_, mapped)) = self.mapped().find(|(format, _)| scalar(node) == Some(format.name)) {
+            return reader.fail(&node.span, mapped.bare);
         }
-        Some(node) => {
-            if let Some((_, mapped)) =
-                sides().find_map(|(format, side)| Some((format, side.mapped.as_ref().filter(|_| scalar(node) == Some(format.name))?)))
-            {
-                return reader.fail(&node.span, mapped.bare);
+        let plain = self.sides().filter(|(_, side)| side.mapped.is_none());
+        let words: Vec<_> = plain.map(|(format, _)| (format.name, format)).collect();
+        Some(reader.word(node, "format", &words)?.value)
+    }
+
+    /// Reports keys next to `format` that belong to other formats than this one.
+    fn refuse_keys(&self, reader: &mut Reader, fields: &Fields<'_>, chosen: Option<&Format>) {
+        for (format, side) in self.sides().filter(|(format, _)| chosen.is_none_or(|chosen| chosen.name != format.name)) {
+            for key in side.beside.iter().flat_map(|table| table.keys) {
+                if let Some(at) = fields.key(key.name) {
+                    reader.push(at.problem(format!("`{}` belongs to `format: {}`", key.name, format.name)));
+                }
             }
-            let words: Vec<_> = sides().filter(|(_, side)| side.mapped.is_none()).map(|(format, _)| (format.name, format)).collect();
-            chosen = reader.word(node, "format", &words)?.value;
         }
     }
-    foreign_keys(reader, fields, sides().filter(|(format, _)| format.name != chosen.name).map(|(format, side)| (format.name, side.beside)));
-    (side(chosen)?.read)(reader, &Said { fields, value, carrier })
 }
 
 /// The format in a mapping, whose only key is the format's name.
@@ -300,57 +346,4 @@ fn read_mapped<'n>(
             reader.fail(at, format!("`format` is one of {}", names.join(" and ")))
         }
     }
-}
-
-/// Reports keys that belong to these formats.
-fn foreign_keys(reader: &mut Reader, fields: &Fields<'_>, formats: impl Iterator<Item = (&'static str, &'static [&'static Table])>) {
-    for (name, tables) in formats {
-        for key in tables.iter().flat_map(|table| table.keys) {
-            if let Some(at) = fields.key(key.name) {
-                reader.push(at.problem(format!("`{}` belongs to `format: {name}`", key.name)));
-            }
-        }
-    }
-}
-
-/// The keys of formats next to `format` in a source.
-pub(crate) fn beside_sources() -> impl Iterator<Item = &'static Table> {
-    FORMATS.into_iter().filter_map(|format| format.source.as_ref()).flat_map(|side| side.beside.iter().copied())
-}
-
-/// The keys of formats next to `format` in a sink.
-pub(crate) fn beside_sinks() -> impl Iterator<Item = &'static Table> {
-    FORMATS.into_iter().filter_map(|format| format.sink.as_ref()).flat_map(|side| side.beside.iter().copied())
-}
-
-/// The keys under `format` of a source, at all levels, for the reference.
-pub(crate) fn in_sources() -> impl Iterator<Item = &'static Table> {
-    let sides = || FORMATS.into_iter().filter_map(|format| format.source.as_ref());
-    let mapped = sides().filter_map(|side| side.mapped.as_ref()).map(|mapped| mapped.table);
-    mapped.chain(sides().flat_map(|side| side.within.iter().copied()))
-}
-
-/// The keys under `format` of a sink, at all levels, for the reference.
-pub(crate) fn in_sinks() -> impl Iterator<Item = &'static Table> {
-    let sides = || FORMATS.into_iter().filter_map(|format| format.sink.as_ref());
-    let mapped = sides().filter_map(|side| side.mapped.as_ref()).map(|mapped| mapped.table);
-    mapped.chain(sides().flat_map(|side| side.within.iter().copied()))
-}
-
-/// The formats of sources, for the reference.
-pub(crate) fn source_words() -> String {
-    words(|format| format.source.as_ref())
-}
-
-/// The formats of sinks, for the reference.
-pub(crate) fn sink_words() -> String {
-    words(|format| format.sink.as_ref())
-}
-
-fn words<F: ?Sized + 'static>(side: fn(&'static Format) -> Option<&'static Side<F>>) -> String {
-    let word = |format: &'static Format| {
-        let key = side(format)?.mapped.as_ref().map(|mapped| mapped.table.keys.iter().map(crate::yaml::Key::in_words).collect::<String>());
-        Some(key.map_or_else(|| format.name.to_owned(), |key| format!("{{ {key} }}")))
-    };
-    FORMATS.into_iter().filter_map(word).collect::<Vec<_>>().join(" | ")
 }

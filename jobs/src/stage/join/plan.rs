@@ -12,12 +12,13 @@ use tidegate_rows::{Row, Schema, Value};
 use tidegate_expr::{Expr, comparable, has_forms, is_matchless};
 use tidegate_runtime::{Basis, Field};
 
-use super::{Join, JoinKind, Near};
+use super::{Equality, Join, JoinKind, Near};
+use crate::relation::appended::Appended;
 use crate::relation::arrange::{Arrangement, Sides};
 use crate::relation::expression::{condition, expression, located};
 use crate::relation::key::{KeySlots, RowKey};
 use crate::relation::known::{Known, Order, Timing};
-use crate::relation::pipeline::{self, Base, Pipeline};
+use crate::relation::pipeline::{Base, Pipeline};
 use crate::relation::union::PlannedInput;
 use crate::relation::updates::Updates;
 use crate::stage::build::{Built, Rows, Site, Work, bound, gather, through};
@@ -87,7 +88,7 @@ pub(super) fn plan(join: &Join, scope: &mut Scope<'_>) -> Result<Option<Planned>
 
 /// The basis of a join's state.
 fn basis(head: &Head, join: &Join, left: &Schema, right: &Schema) -> Basis {
-    let pair = |equality: &super::Equality| {
+    let pair = |equality: &Equality| {
         let (l, r) = (equality.left_text(), equality.right_text());
         let (of_left, of_right) = (type_of(l, left), type_of(r, right));
         Field::new(format!("{l} == {r}"), if of_left == of_right { of_left } else { format!("{of_left} and {of_right}") })
@@ -114,60 +115,23 @@ fn compile(
 ) -> Result<(PlannedJoin, Known), Vec<Problem>> {
     let mut problems = Vec::new();
     let near = plan_near(join, &mut problems);
-    let by_clock = matches!(near, Some(PlannedNear::Window { clock: Clock::Processing, .. }) | None);
-    let timing = left.timing.clone().and(&right.timing);
-    if let (false, Timing::Untimed(remedy)) = (by_clock, &timing) {
-        let untimed = if left.timing.is_timed() { join.with.as_str() } else { head.from.first().map_or("", |from| from.as_str()) };
-        problems.push(join.place.problem(format!("a join is by event time, and records of `{untimed}` have none: {remedy}")));
-    }
-    let updates = left.updates.as_ref().or(right.updates.as_ref());
-    Updates::refuse(updates, &join.place, "a join", &mut problems);
-    let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
-    for equality in &join.on {
-        let text = |range: &Range<usize>| equality.text.value.get(range.clone()).unwrap_or_default();
-        let mut side = |range: &Range<usize>, schema: &Schema| match Expr::compile(text(range), schema) {
-            Ok(expr) => Some(expr),
-            Err(found) => {
-                problems.extend(found.into_iter().map(|problem| located(&equality.text, range.start, problem)));
-                None
-            }
-        };
-        let (l, r) = (side(&equality.left, &left.schema), side(&equality.right, &right.schema));
-        if let Some((l, r)) = l.zip(r) {
-            if !comparable(l.ty(), r.ty()) {
-                let message = format!("these are never equal: one is of type {}, the other of type {}", l.ty(), r.ty());
-                problems.push(equality.text.problem(message));
-            }
-            of_left.push(l);
-            of_right.push(r);
-        }
-    }
-    for key in head.key.iter().filter(|_| join.on.is_empty()) {
-        of_left.extend(expression(key, &left.schema, &mut problems));
-        of_right.extend(expression(key, &right.schema, &mut problems));
-    }
-    if join.on.is_empty() && head.key.is_empty() {
-        problems.push(join.place.problem("a join needs `on`, such as `a.id == b.id`, or the stream a `key` that both have"));
-    }
-    let has_bounds = matches!(near, Some(PlannedNear::Window { .. }));
+    let timing = timing(head, join, near.as_ref(), [left, right], &mut problems);
+    Updates::refuse(left.updates.as_ref().or(right.updates.as_ref()), &join.place, "a join", &mut problems);
+    let keys = plan_keys(head, join, &left.schema, &right.schema, &mut problems);
     let deleted = if let Near::Temporal(Some(text)) = &join.near { condition(text, &right.schema, &mut problems) } else { None };
     let Some(mut near) = near.filter(|_| problems.is_empty()) else { return Err(problems) };
-    let kind = match join.kind {
-        JoinKind::Inner => JoinType::Inner,
-        JoinKind::Left => JoinType::Left,
-        JoinKind::Right => JoinType::Right,
-        JoinKind::Full => JoinType::Full,
-    };
+    let kind = join_type(join.kind);
     // In a full join, the row of either side may be missing and with it the key.
     let either: Vec<(usize, usize)> = match kind {
-        JoinType::Full => of_left.iter().zip(&of_right).filter_map(|(l, r)| l.as_slot().zip(r.as_slot())).collect(),
+        JoinType::Full => keys.iter().filter_map(|(l, r)| l.as_slot().zip(r.as_slot())).collect(),
         JoinType::Inner | JoinType::Left | JoinType::Right => Vec::new(),
     };
-    let behind = if has_bounds { BOUNDS.as_slice() } else { &[] };
+    let behind = if matches!(near, PlannedNear::Window { .. }) { BOUNDS.as_slice() } else { &[] };
     let with = join.with.as_str();
     let (schema, arranged) = Sides { left: &left.schema, right: &right.schema, with, stated, either: &either, behind }.joined();
+    let forms: Vec<bool> = keys.iter().map(|(l, r)| l.ty() != r.ty() || has_forms(l.ty())).collect();
+    let (of_left, of_right): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
     let fields: Vec<usize> = of_right.iter().filter_map(Expr::as_slot).collect();
-    let forms: Vec<bool> = of_left.iter().zip(&of_right).map(|(l, r)| l.ty() != r.ty() || has_forms(l.ty())).collect();
     let (right_side, slot) = JoinSide::new(of_right, &forms, deleted, &right.schema);
     if let PlannedNear::Temporal { deleted, settled } = &mut near {
         (*deleted, *settled) = (slot, right.order.is_settled(&fields));
@@ -187,6 +151,59 @@ fn compile(
         arranged,
     };
     Ok((planned, joined))
+}
+
+/// What is known of the times of the joined rows. A join that is not by the clock needs those of both sides.
+fn timing(head: &Head, join: &Join, near: Option<&PlannedNear>, [left, right]: [&Known; 2], problems: &mut Vec<Problem>) -> Timing {
+    let by_clock = matches!(near, Some(PlannedNear::Window { clock: Clock::Processing, .. }) | None);
+    let timing = left.timing.clone().and(&right.timing);
+    if let (false, Timing::Untimed(remedy)) = (by_clock, &timing) {
+        let untimed = if left.timing.is_timed() { join.with.as_str() } else { head.from.first().map_or("", |from| from.as_str()) };
+        problems.push(join.place.problem(format!("a join is by event time, and records of `{untimed}` have none: {remedy}")));
+    }
+    timing
+}
+
+/// The parts of the key on either side: from `on`, or else from the key of the stream.
+fn plan_keys(head: &Head, join: &Join, left: &Schema, right: &Schema, problems: &mut Vec<Problem>) -> Vec<(Expr, Expr)> {
+    match (join.on.as_slice(), head.key.as_slice()) {
+        ([], []) => {
+            problems.push(join.place.problem("a join needs `on`, such as `a.id == b.id`, or the stream a `key` that both have"));
+            Vec::new()
+        }
+        ([], keys) => {
+            keys.iter().filter_map(|key| expression(key, left, problems).zip(expression(key, right, problems))).collect()
+        }
+        (on, _) => on.iter().filter_map(|equality| plan_equality(equality, left, right, problems)).collect(),
+    }
+}
+
+/// The sides of an equality in `on`.
+fn plan_equality(equality: &Equality, left: &Schema, right: &Schema, problems: &mut Vec<Problem>) -> Option<(Expr, Expr)> {
+    let text = |range: &Range<usize>| equality.text.value.get(range.clone()).unwrap_or_default();
+    let mut side = |range: &Range<usize>, schema: &Schema| match Expr::compile(text(range), schema) {
+        Ok(expr) => Some(expr),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem| located(&equality.text, range.start, problem)));
+            None
+        }
+    };
+    let (l, r) = (side(&equality.left, left), side(&equality.right, right));
+    let (l, r) = l.zip(r)?;
+    if !comparable(l.ty(), r.ty()) {
+        let message = format!("these are never equal: one is of type {}, the other of type {}", l.ty(), r.ty());
+        problems.push(equality.text.problem(message));
+    }
+    Some((l, r))
+}
+
+fn join_type(kind: JoinKind) -> JoinType {
+    match kind {
+        JoinKind::Inner => JoinType::Inner,
+        JoinKind::Left => JoinType::Left,
+        JoinKind::Right => JoinType::Right,
+        JoinKind::Full => JoinType::Full,
+    }
 }
 
 fn plan_near(join: &Join, problems: &mut Vec<Problem>) -> Option<PlannedNear> {
@@ -220,16 +237,10 @@ impl JoinSide {
     /// A side with these keys. `forms` says for each whether equal values can have more than one form. `more` is appended to the
     /// rows after the computed keys; its slot is returned too.
     fn new(keys: Vec<Expr>, forms: &[bool], more: Option<Expr>, schema: &Schema) -> (Self, Option<usize>) {
-        let (mut slots, mut computed) = (Vec::new(), Vec::new());
-        for key in keys {
-            slots.push(key.as_slot().unwrap_or(schema.width() + computed.len()));
-            if key.as_slot().is_none() {
-                computed.push(key);
-            }
-        }
-        let behind = more.is_some().then_some(schema.width() + computed.len());
-        computed.extend(more);
-        (Self { keys: pipeline::append(computed), key: KeySlots::new(&slots, forms), blank: schema.blank() }, behind)
+        let mut computed = Appended::to(schema);
+        let slots: Vec<usize> = keys.into_iter().map(|key| computed.slot(key)).collect();
+        let behind = more.map(|more| computed.add(more));
+        (Self { keys: computed.into(), key: KeySlots::new(&slots, forms), blank: schema.blank() }, behind)
     }
 
     /// The values of a row, or of its stand-in.

@@ -13,11 +13,12 @@ use tidegate_runtime::Error;
 
 use super::Lookup;
 use crate::connect::{self, MadeTable, Table, TableScope, conversions, lookup_key};
+use crate::relation::appended::Appended;
 use crate::relation::arrange::{Arranged, Sides};
 use crate::relation::expression::expression;
 use crate::relation::known::{Known, Order};
 use crate::relation::open::Origin;
-use crate::relation::pipeline::{self, Base, Pipeline};
+use crate::relation::pipeline::{Base, Pipeline};
 use crate::stage::build::{Built, Rows, Site, Work};
 use crate::stage::kind::{Planned, Refused, Scope};
 use crate::text::Problem;
@@ -71,14 +72,11 @@ fn compile(
 ) -> Result<(PlannedLookup, Arranged), Vec<Problem>> {
     let layout = Layout::new(conversions(&table.schema)?);
     let mut problems = Vec::new();
-    let (mut key, mut computed, mut types) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut key, mut computed, mut types) = (Vec::new(), Appended::to(&input.schema), Vec::new());
     for (_, text) in &lookup.on {
         let Some(expr) = expression(text, &input.schema, &mut problems) else { continue };
         types.push(expr.ty().clone());
-        key.push((expr.as_slot().unwrap_or(input.schema.width() + computed.len()), false));
-        if expr.as_slot().is_none() {
-            computed.push(expr);
-        }
+        key.push((computed.slot(expr), false));
     }
     let options = AsyncOptions {
         order: if lookup.unordered { Answers::Unordered } else { Answers::Ordered },
@@ -95,7 +93,7 @@ fn compile(
     let sides = Sides { left: &input.schema, right: &schema, with: &table.name.value, stated, either: &[], behind: &[] };
     let joined = sides.joined();
     let planned = PlannedLookup {
-        keys: pipeline::append(computed),
+        keys: computed.into(),
         key: key.into(),
         width: input.schema.width(),
         table: Arc::new(NamedTable { name: table.name.value.clone(), table: made }),

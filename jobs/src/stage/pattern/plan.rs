@@ -143,13 +143,7 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
         problems.push(pattern.place.problem(format!("a pattern is over event time unless it says `time: processing`, and {untimed}")));
     }
     Updates::refuse(input.updates.as_ref(), &pattern.place, "a pattern", &mut problems);
-    for (name, ty) in [("match", Type::map()), ("start", Type::Timestamp), ("end", Type::Timestamp)] {
-        if schema.slot(name).is_some() {
-            let key = head.key.iter().find(|key| key.value == name).map_or(&head.name.span, |key| &key.span);
-            problems.push(key.problem(format!("a match has a field `{name}` itself: rename that of the key in a stream before this one")));
-        }
-        schema.add(name, ty);
-    }
+    add_fields_of_match(head, &mut schema, &mut problems);
     let tie_break = pattern.tie_break.as_ref().and_then(|field| {
         let slot = input.schema.slot(&field.value);
         if slot.is_none() {
@@ -158,28 +152,11 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
         slot
     });
     let steps = taking(&pattern.shape.steps);
-    let mut fields = input.schema.clone();
-    for step in &steps {
-        // If records may or may not have a field of this name, the name means the step.
-        if !fields.declares(step) {
-            fields.hide(step);
-        }
-    }
+    let fields = fields_beside(&steps, &input.schema);
     let conditions = Conditions { fields: &fields, steps: &steps };
     let asked = with(&pattern.shape, &mut |text: &Spanned<String>| conditions.compile(text, &mut problems));
-    let mut seen = schema.clone();
     let asks = Asks::of(each);
-    // A step with the name of a field of the match is only in `match`.
-    let listed: Vec<&Arc<str>> = steps.iter().filter(|step| schema.slot(step).is_none()).collect();
-    let mut columns = Vec::new();
-    for step in &listed {
-        seen.add(&***step, lists());
-        columns.push(if asks.names(step) { Column::Events(Arc::clone(step)) } else { Column::Nothing });
-    }
-    for step in listed.iter().filter(|step| asks.sizes(step)) {
-        seen.add(size_field(step), Type::Int);
-        columns.push(Column::Count(Arc::clone(step)));
-    }
+    let (seen, columns) = columns(&steps, &schema, &asks);
     let mut engine = None;
     if problems.is_empty() && pattern.sound {
         match Search::<Row, _>::new(asked.clone()) {
@@ -202,6 +179,45 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
         label,
     };
     Ok((patterned, seen, schema))
+}
+
+/// Adds the fields that every match has behind its key.
+fn add_fields_of_match(head: &Head, schema: &mut Schema, problems: &mut Vec<Problem>) {
+    for (name, ty) in [("match", Type::map()), ("start", Type::Timestamp), ("end", Type::Timestamp)] {
+        if schema.slot(name).is_some() {
+            let key = head.key.iter().find(|key| key.value == name).map_or(&head.name.span, |key| &key.span);
+            problems.push(key.problem(format!("a match has a field `{name}` itself: rename that of the key in a stream before this one")));
+        }
+        schema.add(name, ty);
+    }
+}
+
+/// The fields of an event in conditions, next to the steps. If records may or may not have a field with the name of a
+/// step, the name means the step.
+fn fields_beside(steps: &[Arc<str>], input: &Schema) -> Schema {
+    let mut fields = input.clone();
+    for step in steps {
+        if !fields.declares(step) {
+            fields.hide(step);
+        }
+    }
+    fields
+}
+
+/// The fields that `where` and `select` see of a match with the fields `schema`, and the columns for those behind it.
+/// A step with the name of a field of the match is only in `match`.
+fn columns(steps: &[Arc<str>], schema: &Schema, asks: &Asks) -> (Schema, Vec<Column>) {
+    let (mut seen, mut columns) = (schema.clone(), Vec::new());
+    let listed: Vec<&Arc<str>> = steps.iter().filter(|step| schema.slot(step).is_none()).collect();
+    for step in &listed {
+        seen.add(&***step, lists());
+        columns.push(if asks.names(step) { Column::Events(Arc::clone(step)) } else { Column::Nothing });
+    }
+    for step in listed.iter().filter(|step| asks.sizes(step)) {
+        seen.add(size_field(step), Type::Int);
+        columns.push(Column::Count(Arc::clone(step)));
+    }
+    (seen, columns)
 }
 
 /// What the `where`, `select` and `flat_map` of a stream use of its matches.

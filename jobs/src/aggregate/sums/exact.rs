@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// An exact sum.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Exact {
+pub(crate) struct Exact {
     /// Non-overlapping doubles, the smallest first, whose exact total is the sum.
     parts: Vec<f64>,
     /// The sum of the non-finite terms, if there were any.
@@ -15,13 +15,13 @@ pub struct Exact {
 
 impl Exact {
     /// A sum of one term.
-    pub(super) fn of(term: f64) -> Self {
+    pub(crate) fn of(term: f64) -> Self {
         let mut sum = Self::default();
         sum.add(term);
         sum
     }
 
-    pub(super) fn add(&mut self, term: f64) {
+    pub(crate) fn add(&mut self, term: f64) {
         let mut sum = term;
         // Each part becomes the rounding error of adding it.
         self.parts.retain_mut(|part| {
@@ -47,17 +47,17 @@ impl Exact {
         }
     }
 
-    pub(super) fn add_square(&mut self, term: f64) {
+    pub(crate) fn add_square(&mut self, term: f64) {
         self.add_product(term, term);
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         other.parts.iter().for_each(|part| self.add(*part));
         self.special += other.special;
     }
 
     /// The double nearest to the sum.
-    pub(super) fn rounded(&self) -> f64 {
+    pub(crate) fn rounded(&self) -> f64 {
         if self.special != 0.0 {
             return self.special;
         }
@@ -80,7 +80,7 @@ impl Exact {
     }
 
     /// The sample variance of `count` values with this sum and the sum of squares `squares`.
-    pub(super) fn variance(&self, squares: &Self, count: u64) -> f64 {
+    pub(crate) fn variance(&self, squares: &Self, count: u64) -> f64 {
         let n = count as f64;
         let mut numerator = Self { parts: Vec::new(), special: self.special + squares.special };
         squares.parts.iter().for_each(|part| numerator.add_product(*part, n));
