@@ -30,7 +30,7 @@ impl Checkpoints {
                 lock(&self.coordinator).published(epoch);
                 self.board.bell.ring();
                 self.rouse();
-                failpoint::hit("checkpoint-completed");
+                failpoint::Point::CheckpointCompleted.hit();
                 self.requests.answer(epoch, Ok(savepoint.unwrap_or_default()));
                 self.forget_old();
             }
