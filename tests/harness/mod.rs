@@ -1,6 +1,7 @@
 //! Runs the real binary in a directory of its own: `dir.tidegate(["run", "job.yaml"]).run().exits(0)`.
 
 pub mod crash;
+pub mod golden;
 pub mod http;
 pub mod registry;
 
