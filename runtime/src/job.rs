@@ -12,7 +12,7 @@ use timely::worker::Worker;
 
 use crate::board::Board;
 use crate::checkpoint::{CheckpointStatus, SavepointResult};
-use crate::config::RunConfig;
+use crate::config::{Backend, RunConfig};
 use crate::control::Control;
 use crate::dataflow::Dataflow;
 use crate::error::{GraphError, JobError, panicked};
@@ -70,8 +70,11 @@ impl Job {
     /// Starts the job.
     ///
     /// # Errors
-    /// The workers could not be started.
+    /// The workers could not be started, or this build lacks the backend of the state.
     pub fn start(&self, config: RunConfig) -> Result<Running, JobError> {
+        if config.state.backend == Backend::RocksDb && !cfg!(feature = "rocksdb") {
+            return Err(JobError::NoRocksDb);
+        }
         let config = RunConfig { workers: config.workers.max(1), ..config };
         let board = Board::new(&self.graph.source_groups(), config.workers);
         let control = Arc::new(Control::new(board, &config, &self.graph));
