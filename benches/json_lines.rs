@@ -2,27 +2,24 @@
 //!
 //! `cargo bench --bench json_lines -- [n=3000000] [p=2]`
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::time::Instant;
 
+use tidegate::connectors::generator::mix;
 use tidegate::jobs::file::parse;
 use tidegate::jobs::plan::plan;
-use tidegate::runtime::RunConfig;
+use tidegate::runtime::{Job, RunConfig};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[allow(clippy::print_stdout)]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arg = |name: &str, default: u64| {
-        std::env::args().find_map(|a| a.strip_prefix(&format!("{name}=")).and_then(|v| v.parse().ok())).unwrap_or(default)
-    };
-    let lines = arg("n", 3_000_000);
-    let directory = tempfile::tempdir()?;
-    let path = directory.path().join("logins.jsonl");
-    let mut file = BufWriter::new(std::fs::File::create(&path)?);
+/// Writes that many logins, ten milliseconds apart.
+fn write(path: &Path, lines: u64) -> std::io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
     for i in 0..lines {
-        let h = tidegate::connectors::generator::mix(i);
+        let h = mix(i);
         let result = if h.is_multiple_of(5) { "fail" } else { "success" };
         writeln!(
             file,
@@ -36,8 +33,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             1_700_000_000_000 + i * 10,
         )?;
     }
-    file.flush()?;
-    let bytes = std::fs::metadata(&path)?.len();
+    file.flush()
+}
+
+/// The job that counts the logins of that file.
+fn job(path: &Path) -> Result<Job, Box<dyn std::error::Error>> {
     let text = format!(
         "
 name: json-lines
@@ -61,7 +61,20 @@ sinks:
     );
     let (file, mut problems) = parse("json-lines.yaml", &text, &[]);
     let planned = file.and_then(|file| plan(&file, &mut problems)).ok_or_else(|| problems.to_string())?;
-    let job = planned.job()?;
+    Ok(planned.job()?)
+}
+
+#[allow(clippy::print_stdout)]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arg = |name: &str, default: u64| {
+        std::env::args().find_map(|a| a.strip_prefix(&format!("{name}=")).and_then(|v| v.parse().ok())).unwrap_or(default)
+    };
+    let lines = arg("n", 3_000_000);
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("logins.jsonl");
+    write(&path, lines)?;
+    let bytes = std::fs::metadata(&path)?.len();
+    let job = job(&path)?;
     let workers = match arg("p", 0) {
         0 => vec![1, 2],
         p => vec![p as usize],

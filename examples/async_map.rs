@@ -1,6 +1,7 @@
 //! An asynchronous function: each login with what a slow service says of its address, asked again when it stumbles.
 //!
-//!     cargo run --example async_map
+//!     $ cargo run --example async_map
+//!     OUT
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

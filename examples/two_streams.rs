@@ -1,6 +1,7 @@
 //! Two streams seen by one function: a co-process function with state and a timer, and a co-group of windows.
 //!
-//!     cargo run --example two_streams
+//!     $ cargo run --example two_streams
+//!     OUT
 
 use std::time::Duration;
 

@@ -178,7 +178,7 @@ impl Directory {
         let Manifest { epoch, generation, .. } = *manifest;
         let json = to_json(manifest, Kind::Checkpoint)?;
         self.check_fence(generation)?;
-        failpoint::hit("publish-before-manifest");
+        failpoint::Point::PublishBeforeManifest.hit();
         let name = Self::manifest_path(epoch);
         if !self.storage.put_if_absent(&name, &json)? {
             match self.storage.get(&name)? {
@@ -189,7 +189,7 @@ impl Directory {
                 _ => self.storage.put(&name, &json)?,
             }
         }
-        failpoint::hit("publish-after-manifest");
+        failpoint::Point::PublishAfterManifest.hit();
         // A run that has taken over since the first check may have missed this checkpoint. A run that takes over from here on will see it.
         self.check_fence(generation)
     }

@@ -22,10 +22,10 @@ pub fn check_vacant(storage: &Storage) -> Result<(), DirectoryError> {
 /// Another savepoint is there, or storage fails.
 pub fn publish_savepoint(storage: &Storage, manifest: &Manifest) -> Result<(), DirectoryError> {
     let json = to_json(manifest, Kind::Savepoint)?;
-    failpoint::hit("publish-before-manifest");
+    failpoint::Point::SavepointBeforeManifest.hit();
     if !storage.put_if_absent(Manifest::FILE, &json)? && storage.get(Manifest::FILE)?.is_none_or(|there| there != json) {
         return Err(DirectoryError::Occupied(storage.root().to_owned()));
     }
-    failpoint::hit("publish-after-manifest");
+    failpoint::Point::SavepointAfterManifest.hit();
     Ok(())
 }

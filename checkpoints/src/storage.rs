@@ -178,7 +178,7 @@ impl Storage {
     /// # Errors
     /// Storage fails, or `local` can't be read.
     pub fn upload(&self, local: &Path, name: &str) -> Result<(), StorageError> {
-        failpoint::hit("upload");
+        failpoint::Point::Upload.hit();
         self.call("store", name, || {
             let stored = match &self.backend {
                 Backend::Local(storage) => storage.upload(local, name),

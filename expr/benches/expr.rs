@@ -1,4 +1,4 @@
-//! What evaluating an expression costs, beside the interpreter of the `cel` crate: `cargo bench -p tidegate-jobs`.
+//! What evaluating an expression costs, beside the interpreter of the `cel` crate: `cargo bench -p tidegate-expr`.
 #![allow(clippy::print_stdout, reason = "a benchmark reports on the terminal")]
 
 use std::hint::black_box;

@@ -145,67 +145,76 @@ pub(super) enum Output {
 
 impl Comprehension {
     pub fn eval<'a>(&'a self, env: &Env<'a, '_>) -> Result<Val<'a>, EvalError> {
-        let passes = |env: &Env<'a, '_>| self.filter.as_ref().map_or(Ok(true), |filter| filter.test(env));
         match &self.output {
-            Output::List(item) => {
-                let mut list = Vec::new();
-                self.range.each(env, |env| {
-                    if passes(env)? {
-                        let value = item.eval(env)?;
-                        env.charge(&value)?;
-                        list.push(value);
-                        arith::bounded_list(list.len())?;
-                    }
-                    Ok(true)
-                })?;
-                Ok(Val::list(list))
-            }
-            Output::Values(value) => {
-                let mut map = Vec::new();
-                self.range.each(env, |env| {
-                    if passes(env)? {
-                        let value = value.eval(env)?;
-                        env.charge(&value)?;
-                        map.push((ops::map_key(&env.var(1))?, value));
-                    }
-                    Ok(true)
-                })?;
-                Ok(Val::map(map))
-            }
-            Output::Sorted(key) => {
-                let mut keyed: Vec<(Val<'_>, Val<'_>)> = Vec::new();
-                self.range.each(env, |env| {
-                    let key = key.eval(env)?;
-                    env.charge(&key)?;
-                    if let Some((first, _)) = keyed.first() {
-                        ops::compare(Op::Lt, first, &key)?;
-                    }
-                    keyed.push((key, env.var(0)));
-                    Ok(true)
-                })?;
-                keyed.sort_by(|(a, _), (b, _)| match (a.data(), b.data()) {
-                    (Some(a), Some(b)) => a.total_cmp(b),
-                    _ => std::cmp::Ordering::Equal,
-                });
-                Ok(Val::list(keyed.into_iter().map(|(_, item)| item).collect()))
-            }
-            Output::Entries(entry) => {
-                let mut map: Vec<(_, Val<'_>)> = Vec::new();
-                let mut keys = Keys::default();
-                self.range.each(env, |env| {
-                    if passes(env)? {
-                        let entry = entry.eval(env)?;
-                        env.charge(&entry)?;
-                        let Some(entries) = entry.entries() else { return Err(Kind::Expected(&Tag::Map, entry.tag()).into()) };
-                        for (key, value) in entries.iter() {
-                            keys.add(key)?;
-                            map.push((key.clone(), value.into_static()));
-                        }
-                    }
-                    Ok(true)
-                })?;
-                Ok(Val::map(map))
-            }
+            Output::List(item) => self.list(item, env),
+            Output::Values(value) => self.values(value, env),
+            Output::Entries(entry) => self.entries(entry, env),
+            Output::Sorted(key) => self.sorted(key, env),
         }
+    }
+
+    /// Calls `take` with the value of `output` for each element that passes the filter.
+    fn each<'a>(
+        &'a self,
+        output: &'a Node,
+        env: &Env<'a, '_>,
+        mut take: impl FnMut(Val<'a>, &Env<'a, '_>) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        self.range.each(env, |env| {
+            if self.filter.as_ref().map_or(Ok(true), |filter| filter.test(env))? {
+                let value = output.eval(env)?;
+                env.charge(&value)?;
+                take(value, env)?;
+            }
+            Ok(true)
+        })
+    }
+
+    fn list<'a>(&'a self, item: &'a Node, env: &Env<'a, '_>) -> Result<Val<'a>, EvalError> {
+        let mut list = Vec::new();
+        self.each(item, env, |value, _| {
+            list.push(value);
+            arith::bounded_list(list.len())
+        })?;
+        Ok(Val::list(list))
+    }
+
+    fn values<'a>(&'a self, value: &'a Node, env: &Env<'a, '_>) -> Result<Val<'a>, EvalError> {
+        let mut map = Vec::new();
+        self.each(value, env, |value, env| {
+            map.push((ops::map_key(&env.var(1))?, value));
+            Ok(())
+        })?;
+        Ok(Val::map(map))
+    }
+
+    fn entries<'a>(&'a self, entry: &'a Node, env: &Env<'a, '_>) -> Result<Val<'a>, EvalError> {
+        let mut map: Vec<(_, Val<'_>)> = Vec::new();
+        let mut keys = Keys::default();
+        self.each(entry, env, |entry, _| {
+            let Some(entries) = entry.entries() else { return Err(Kind::Expected(&Tag::Map, entry.tag()).into()) };
+            for (key, value) in entries.iter() {
+                keys.add(key)?;
+                map.push((key.clone(), value.into_static()));
+            }
+            Ok(())
+        })?;
+        Ok(Val::map(map))
+    }
+
+    fn sorted<'a>(&'a self, key: &'a Node, env: &Env<'a, '_>) -> Result<Val<'a>, EvalError> {
+        let mut keyed: Vec<(Val<'_>, Val<'_>)> = Vec::new();
+        self.each(key, env, |key, env| {
+            if let Some((first, _)) = keyed.first() {
+                ops::compare(Op::Lt, first, &key)?;
+            }
+            keyed.push((key, env.var(0)));
+            Ok(())
+        })?;
+        keyed.sort_by(|(a, _), (b, _)| match (a.data(), b.data()) {
+            (Some(a), Some(b)) => a.total_cmp(b),
+            _ => std::cmp::Ordering::Equal,
+        });
+        Ok(Val::list(keyed.into_iter().map(|(_, item)| item).collect()))
     }
 }

@@ -5,7 +5,7 @@
 //! result in a [`Scratch`]. Nothing is evaluated that would not be evaluated anyway, and errors are not remembered.
 //! So every expression has the same result as on its own.
 //!
-//! `cargo bench -p tidegate-jobs` measures the gain: 1,000 rules with common predicates take between a half (cheap
+//! `cargo bench -p tidegate-expr` measures the gain: 1,000 rules with common predicates take between a half (cheap
 //! predicates) and a seventh (address ranges) of the time of evaluating them one by one. Where nothing is shared, a
 //! set costs a few nanoseconds per expression.
 

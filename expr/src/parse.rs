@@ -114,64 +114,91 @@ impl Tokens {
 
 /// Matches brackets, and bounds the depth of the tree that these tokens can form.
 fn match_brackets(source: &str, tokens: &[Token]) -> Result<Vec<usize>, Problem> {
+    let text = |token: &Token| &source[token.start..token.end];
+    let mut nesting = Nesting { open: Vec::new(), level: Level::default(), depth: 0 };
     let mut partner: Vec<usize> = (0..tokens.len()).collect();
-    // Per open bracket: its index, and the number of chained operators and of conditionals at its level. Each adds
-    // one level to the tree.
-    let mut open: Vec<(usize, usize, usize)> = vec![(0, 0, 0)];
-    let mut depth = 0;
     for (index, token) in tokens.iter().enumerate() {
-        let level = open.len() - 1;
-        let Some((opened, chain, conditionals)) = open.last_mut() else { break };
         match token.kind {
-            TokenKind::TokLeftParen | TokenKind::TokLeftBracket | TokenKind::TokLeftBrace => {
-                *chain += 1;
-                depth += 1;
-                open.push((index, 0, 0));
-            }
+            TokenKind::TokLeftParen | TokenKind::TokLeftBracket | TokenKind::TokLeftBrace => nesting.open(index),
             TokenKind::TokRightParen | TokenKind::TokRightBracket | TokenKind::TokRightBrace => {
-                let fits = level > 0
-                    && matches!(
-                        (tokens[*opened].kind, token.kind),
-                        (TokenKind::TokLeftParen, TokenKind::TokRightParen)
-                            | (TokenKind::TokLeftBracket, TokenKind::TokRightBracket)
-                            | (TokenKind::TokLeftBrace, TokenKind::TokRightBrace)
-                    );
-                if !fits {
-                    return Err(Problem::new(token.start..token.end, format!("unexpected `{}`", &source[token.start..token.end])));
-                }
-                depth -= *chain + *conditionals;
-                (partner[*opened], partner[index]) = (index, *opened);
-                open.pop();
+                let Some(opened) = nesting.close().filter(|opened| closes(tokens[*opened].kind, token.kind)) else {
+                    return Err(Problem::new(token.start..token.end, format!("unexpected `{}`", text(token))));
+                };
+                (partner[opened], partner[index]) = (index, opened);
             }
-            TokenKind::TokComma => {
-                depth -= *chain + *conditionals;
-                (*chain, *conditionals) = (0, 0);
-            }
-            TokenKind::TokLogicalAnd | TokenKind::TokLogicalOr => {
-                depth -= *chain;
-                *chain = 0;
-            }
-            TokenKind::TokQuestion => {
-                *conditionals += 1;
-                depth += 1;
-            }
-            kind if kind.is_operator() => {
-                *chain += 1;
-                depth += 1;
-            }
-            _ => {}
+            kind => nesting.pass(kind),
         }
-        if depth > MAX_DEPTH {
+        if nesting.depth > MAX_DEPTH {
             let message = format!("the expression is nested too deeply, at most {MAX_DEPTH} levels are allowed");
             return Err(Problem::new(token.start..token.end, message));
         }
     }
-    match open.last() {
-        Some((index, ..)) if open.len() > 1 => {
-            let token = tokens[*index];
-            Err(Problem::new(token.start..token.end, format!("`{}` is never closed", &source[token.start..token.end])))
+    match nesting.open.last().map(|(index, _)| &tokens[*index]) {
+        Some(token) => Err(Problem::new(token.start..token.end, format!("`{}` is never closed", text(token)))),
+        None => Ok(partner),
+    }
+}
+
+fn closes(opened: TokenKind, closed: TokenKind) -> bool {
+    matches!(
+        (opened, closed),
+        (TokenKind::TokLeftParen, TokenKind::TokRightParen)
+            | (TokenKind::TokLeftBracket, TokenKind::TokRightBracket)
+            | (TokenKind::TokLeftBrace, TokenKind::TokRightBrace)
+    )
+}
+
+/// Where in the nesting of brackets the tokens so far have led.
+struct Nesting {
+    /// The open brackets, each with the level around it.
+    open: Vec<(usize, Level)>,
+    /// The level inside the last of them.
+    level: Level,
+    /// The depth of the tree here.
+    depth: usize,
+}
+
+/// What stands between two brackets and deepens the tree by one each.
+#[derive(Default)]
+struct Level {
+    /// The operators of the current chain, including the brackets that follow a function or a list.
+    chain: usize,
+    conditionals: usize,
+}
+
+impl Nesting {
+    fn open(&mut self, index: usize) {
+        self.level.chain += 1;
+        self.depth += 1;
+        self.open.push((index, std::mem::take(&mut self.level)));
+    }
+
+    /// Leaves the innermost bracket. Returns the token that opened it, if any is open.
+    fn close(&mut self) -> Option<usize> {
+        let (opened, around) = self.open.pop()?;
+        let inside = std::mem::replace(&mut self.level, around);
+        self.depth -= inside.chain + inside.conditionals;
+        Some(opened)
+    }
+
+    /// Takes a token that is no bracket.
+    fn pass(&mut self, kind: TokenKind) {
+        match kind {
+            TokenKind::TokComma => {
+                let before = std::mem::take(&mut self.level);
+                self.depth -= before.chain + before.conditionals;
+            }
+            TokenKind::TokLogicalAnd | TokenKind::TokLogicalOr => self.depth -= std::mem::take(&mut self.level.chain),
+            TokenKind::TokQuestion => {
+                self.level.conditionals += 1;
+                self.depth += 1;
+            }
+            kind if kind.is_operator() => {
+                self.level.chain += 1;
+                self.depth += 1;
+            }
+            _ => {}
         }
-        _ => Ok(partner),
     }
 }
 

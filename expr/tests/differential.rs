@@ -71,152 +71,171 @@ fn leaves() -> Level {
 
 /// Expressions one deeper than those of `of`.
 fn deeper(of: &Level) -> Level {
-    let Level { int, double, text, bool, ints, texts } = of;
-    let any = |templates: &[(&'static str, [&Source; 3])], shallow: &Source| {
-        let choices: Vec<Source> = templates.iter().map(|(template, parts)| with(template, *parts)).chain([shallow.clone()]).collect();
-        proptest::strategy::Union::new(choices).boxed()
-    };
     Level {
-        int: any(
-            &[
-                ("(① + ②)", [int, int, int]),
-                ("(① - ②)", [int, int, int]),
-                ("(① * ②)", [int, int, int]),
-                ("(① / ②)", [int, int, int]),
-                ("(① % ②)", [int, int, int]),
-                ("(-①)", [int, int, int]),
-                ("(① ? ② : ③)", [bool, int, int]),
-                ("size(①)", [text, text, text]),
-                ("size(①)", [ints, ints, ints]),
-                ("①.size()", [texts, ints, ints]),
-                ("①[②]", [ints, int, int]),
-                ("①.indexOf(②)", [text, text, text]),
-                ("①.lastIndexOf(②)", [text, text, text]),
-                ("int(①)", [double, text, text]),
-                ("int(string(①))", [int, text, text]),
-                ("①.map(x, x + ②)[0]", [ints, int, text]),
-                ("{'k': ①, 'l': ②}.k", [int, int, text]),
-                ("{1: ①, 2: ②}[③]", [int, int, int]),
-                ("math.greatest(①, ②)", [int, int, int]),
-                ("math.least([①, ②, ③])", [int, int, int]),
-                ("math.abs(①)", [int, int, int]),
-                ("math.bitXor(①, ②)", [int, int, int]),
-                ("math.bitShiftRight(①, ②)", [int, int, int]),
-            ],
-            int,
-        ),
-        double: any(
-            &[
-                ("(① + ②)", [double, double, double]),
-                ("(① - ②)", [double, double, double]),
-                ("(① * ②)", [double, double, double]),
-                ("(① / ②)", [double, double, double]),
-                ("(-①)", [double, double, double]),
-                ("(① ? ② : ③)", [bool, double, double]),
-                ("double(①)", [int, int, int]),
-                ("[①, ②][③]", [double, double, int]),
-                ("math.floor(①)", [double, double, double]),
-                ("math.round(①)", [double, double, double]),
-                ("math.sign(①)", [double, double, double]),
-            ],
-            double,
-        ),
-        text: any(
-            &[
-                ("(① + ②)", [text, text, text]),
-                ("(① ? ② : ③)", [bool, text, text]),
-                ("①.lowerAscii()", [text, text, text]),
-                ("①.upperAscii()", [text, text, text]),
-                ("①.trim()", [text, text, text]),
-                ("①.replace(②, ③)", [text, text, text]),
-                ("①.substring(②)", [text, int, text]),
-                ("①.charAt(②)", [text, int, text]),
-                ("①.join(②)", [texts, text, text]),
-                ("string(①)", [int, int, int]),
-                ("string(①)", [bool, int, int]),
-                ("string(double(①))", [int, int, int]),
-                ("'%s-%d-%x'.format([①, ②, ③])", [text, int, int]),
-                ("'%s %.2f %e'.format([①, ②, ③])", [ints, double, double]),
-                ("①.reverse()", [text, int, int]),
-                ("strings.quote(①)", [text, int, int]),
-                ("①[②]", [texts, int, int]),
-            ],
-            text,
-        ),
-        bool: any(
-            &[
-                ("(① && ②)", [bool, bool, bool]),
-                ("(① || ②)", [bool, bool, bool]),
-                ("(① && ② && ③)", [bool, bool, bool]),
-                ("(① || ② || ③)", [bool, bool, bool]),
-                ("!①", [bool, bool, bool]),
-                ("(① ? ② : ③)", [bool, bool, bool]),
-                ("(① == ②)", [int, int, int]),
-                ("(① != ②)", [int, double, int]),
-                ("(② == ② && ① < ②)", [int, double, int]),
-                ("(① == ① && ① >= ②)", [double, int, int]),
-                ("(① <= ②)", [int, int, int]),
-                ("(① == ① && ② == ② && ① > ②)", [double, double, int]),
-                ("(① == ②)", [double, double, int]),
-                ("(① < ②)", [text, text, text]),
-                ("(① == ②)", [text, text, text]),
-                ("(① == ②)", [ints, ints, ints]),
-                ("(① != ②)", [texts, texts, texts]),
-                ("(① == ②)", [bool, bool, bool]),
-                ("(① < ②)", [bool, bool, bool]),
-                ("(① in ②)", [int, ints, ints]),
-                ("(① in ②)", [text, texts, ints]),
-                ("(① in {'a': 1, ②: 2})", [text, text, ints]),
-                ("(① in [1, 2, 3, 5, 8, 13, ②])", [int, int, ints]),
-                ("①.startsWith(②)", [text, text, text]),
-                ("①.endsWith(②)", [text, text, text]),
-                ("①.contains(②)", [text, text, text]),
-                ("①.matches('^[a-c]+')", [text, text, text]),
-                ("①.all(x, x > ②)", [ints, int, int]),
-                ("①.exists(x, x / ② > ③)", [ints, int, int]),
-                ("①.exists_one(x, x == ②)", [ints, int, int]),
-                ("①.all(x, x.contains(②) || ③)", [texts, text, bool]),
-                ("①.exists(x, ②.exists(y, x == y))", [ints, ints, int]),
-                ("has({'a': ①}.a)", [int, int, int]),
-                ("has({'a': ①}.b)", [int, int, int]),
-            ],
-            bool,
-        ),
-        ints: any(
-            &[
-                ("[①, ②, ③]", [int, int, int]),
-                ("(① + ②)", [ints, ints, ints]),
-                ("(① ? ② : ③)", [bool, ints, ints]),
-                ("①.filter(x, x > ②)", [ints, int, int]),
-                ("①.distinct()", [ints, int, int]),
-                ("①.sort()", [ints, int, int]),
-                ("①.slice(②, ③)", [ints, int, int]),
-                ("①.reverse()", [ints, int, int]),
-                ("[①, ②].flatten()", [ints, ints, int]),
-                ("lists.range(size(①))", [ints, ints, int]),
-                ("①.filter(x, ②)", [ints, bool, int]),
-                ("①.map(x, x * ②)", [ints, int, int]),
-                ("①.map(x, x > ②, x - ③)", [ints, int, int]),
-                ("①.map(x, x.size() + ②)", [texts, int, int]),
-                ("①.map(x, ②.filter(y, y < x).size())", [ints, ints, int]),
-            ],
-            ints,
-        ),
-        texts: any(
-            &[
-                ("[①, ②, ③]", [text, text, text]),
-                ("(① + ②)", [texts, texts, texts]),
-                ("(① ? ② : ③)", [bool, texts, texts]),
-                ("①.sort()", [texts, int, int]),
-                ("①.split(②)", [text, text, text]),
-                ("①.split(②, ③)", [text, text, int]),
-                ("①.filter(x, x != ②)", [texts, text, text]),
-                ("①.map(x, x + ②)", [texts, text, text]),
-                ("①.map(x, string(x))", [ints, text, text]),
-            ],
-            texts,
-        ),
+        int: deeper_int(of),
+        double: deeper_double(of),
+        text: deeper_text(of),
+        bool: deeper_bool(of),
+        ints: deeper_ints(of),
+        texts: deeper_texts(of),
     }
+}
+
+/// One of these templates with expressions in it, or one of the `shallow` expressions.
+fn any_of(templates: &[(&'static str, [&Source; 3])], shallow: &Source) -> Source {
+    let choices: Vec<Source> = templates.iter().map(|(template, parts)| with(template, *parts)).chain([shallow.clone()]).collect();
+    proptest::strategy::Union::new(choices).boxed()
+}
+
+fn deeper_int(of: &Level) -> Source {
+    let Level { int, double, text, bool, ints, texts } = of;
+    let templates = [
+        ("(① + ②)", [int, int, int]),
+        ("(① - ②)", [int, int, int]),
+        ("(① * ②)", [int, int, int]),
+        ("(① / ②)", [int, int, int]),
+        ("(① % ②)", [int, int, int]),
+        ("(-①)", [int, int, int]),
+        ("(① ? ② : ③)", [bool, int, int]),
+        ("size(①)", [text, text, text]),
+        ("size(①)", [ints, ints, ints]),
+        ("①.size()", [texts, ints, ints]),
+        ("①[②]", [ints, int, int]),
+        ("①.indexOf(②)", [text, text, text]),
+        ("①.lastIndexOf(②)", [text, text, text]),
+        ("int(①)", [double, text, text]),
+        ("int(string(①))", [int, text, text]),
+        ("①.map(x, x + ②)[0]", [ints, int, text]),
+        ("{'k': ①, 'l': ②}.k", [int, int, text]),
+        ("{1: ①, 2: ②}[③]", [int, int, int]),
+        ("math.greatest(①, ②)", [int, int, int]),
+        ("math.least([①, ②, ③])", [int, int, int]),
+        ("math.abs(①)", [int, int, int]),
+        ("math.bitXor(①, ②)", [int, int, int]),
+        ("math.bitShiftRight(①, ②)", [int, int, int]),
+    ];
+    any_of(&templates, int)
+}
+
+fn deeper_double(of: &Level) -> Source {
+    let Level { int, double, bool, .. } = of;
+    let templates = [
+        ("(① + ②)", [double, double, double]),
+        ("(① - ②)", [double, double, double]),
+        ("(① * ②)", [double, double, double]),
+        ("(① / ②)", [double, double, double]),
+        ("(-①)", [double, double, double]),
+        ("(① ? ② : ③)", [bool, double, double]),
+        ("double(①)", [int, int, int]),
+        ("[①, ②][③]", [double, double, int]),
+        ("math.floor(①)", [double, double, double]),
+        ("math.round(①)", [double, double, double]),
+        ("math.sign(①)", [double, double, double]),
+    ];
+    any_of(&templates, double)
+}
+
+fn deeper_text(of: &Level) -> Source {
+    let Level { int, double, text, bool, ints, texts } = of;
+    let templates = [
+        ("(① + ②)", [text, text, text]),
+        ("(① ? ② : ③)", [bool, text, text]),
+        ("①.lowerAscii()", [text, text, text]),
+        ("①.upperAscii()", [text, text, text]),
+        ("①.trim()", [text, text, text]),
+        ("①.replace(②, ③)", [text, text, text]),
+        ("①.substring(②)", [text, int, text]),
+        ("①.charAt(②)", [text, int, text]),
+        ("①.join(②)", [texts, text, text]),
+        ("string(①)", [int, int, int]),
+        ("string(①)", [bool, int, int]),
+        ("string(double(①))", [int, int, int]),
+        ("'%s-%d-%x'.format([①, ②, ③])", [text, int, int]),
+        ("'%s %.2f %e'.format([①, ②, ③])", [ints, double, double]),
+        ("①.reverse()", [text, int, int]),
+        ("strings.quote(①)", [text, int, int]),
+        ("①[②]", [texts, int, int]),
+    ];
+    any_of(&templates, text)
+}
+
+fn deeper_bool(of: &Level) -> Source {
+    let Level { int, double, text, bool, ints, texts } = of;
+    let templates = [
+        ("(① && ②)", [bool, bool, bool]),
+        ("(① || ②)", [bool, bool, bool]),
+        ("(① && ② && ③)", [bool, bool, bool]),
+        ("(① || ② || ③)", [bool, bool, bool]),
+        ("!①", [bool, bool, bool]),
+        ("(① ? ② : ③)", [bool, bool, bool]),
+        ("(① == ②)", [int, int, int]),
+        ("(① != ②)", [int, double, int]),
+        ("(② == ② && ① < ②)", [int, double, int]),
+        ("(① == ① && ① >= ②)", [double, int, int]),
+        ("(① <= ②)", [int, int, int]),
+        ("(① == ① && ② == ② && ① > ②)", [double, double, int]),
+        ("(① == ②)", [double, double, int]),
+        ("(① < ②)", [text, text, text]),
+        ("(① == ②)", [text, text, text]),
+        ("(① == ②)", [ints, ints, ints]),
+        ("(① != ②)", [texts, texts, texts]),
+        ("(① == ②)", [bool, bool, bool]),
+        ("(① < ②)", [bool, bool, bool]),
+        ("(① in ②)", [int, ints, ints]),
+        ("(① in ②)", [text, texts, ints]),
+        ("(① in {'a': 1, ②: 2})", [text, text, ints]),
+        ("(① in [1, 2, 3, 5, 8, 13, ②])", [int, int, ints]),
+        ("①.startsWith(②)", [text, text, text]),
+        ("①.endsWith(②)", [text, text, text]),
+        ("①.contains(②)", [text, text, text]),
+        ("①.matches('^[a-c]+')", [text, text, text]),
+        ("①.all(x, x > ②)", [ints, int, int]),
+        ("①.exists(x, x / ② > ③)", [ints, int, int]),
+        ("①.exists_one(x, x == ②)", [ints, int, int]),
+        ("①.all(x, x.contains(②) || ③)", [texts, text, bool]),
+        ("①.exists(x, ②.exists(y, x == y))", [ints, ints, int]),
+        ("has({'a': ①}.a)", [int, int, int]),
+        ("has({'a': ①}.b)", [int, int, int]),
+    ];
+    any_of(&templates, bool)
+}
+
+fn deeper_ints(of: &Level) -> Source {
+    let Level { int, bool, ints, texts, .. } = of;
+    let templates = [
+        ("[①, ②, ③]", [int, int, int]),
+        ("(① + ②)", [ints, ints, ints]),
+        ("(① ? ② : ③)", [bool, ints, ints]),
+        ("①.filter(x, x > ②)", [ints, int, int]),
+        ("①.distinct()", [ints, int, int]),
+        ("①.sort()", [ints, int, int]),
+        ("①.slice(②, ③)", [ints, int, int]),
+        ("①.reverse()", [ints, int, int]),
+        ("[①, ②].flatten()", [ints, ints, int]),
+        ("lists.range(size(①))", [ints, ints, int]),
+        ("①.filter(x, ②)", [ints, bool, int]),
+        ("①.map(x, x * ②)", [ints, int, int]),
+        ("①.map(x, x > ②, x - ③)", [ints, int, int]),
+        ("①.map(x, x.size() + ②)", [texts, int, int]),
+        ("①.map(x, ②.filter(y, y < x).size())", [ints, ints, int]),
+    ];
+    any_of(&templates, ints)
+}
+
+fn deeper_texts(of: &Level) -> Source {
+    let Level { int, text, bool, ints, texts, .. } = of;
+    let templates = [
+        ("[①, ②, ③]", [text, text, text]),
+        ("(① + ②)", [texts, texts, texts]),
+        ("(① ? ② : ③)", [bool, texts, texts]),
+        ("①.sort()", [texts, int, int]),
+        ("①.split(②)", [text, text, text]),
+        ("①.split(②, ③)", [text, text, int]),
+        ("①.filter(x, x != ②)", [texts, text, text]),
+        ("①.map(x, x + ②)", [texts, text, text]),
+        ("①.map(x, string(x))", [ints, text, text]),
+    ];
+    any_of(&templates, texts)
 }
 
 fn sources() -> Source {

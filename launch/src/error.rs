@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use tidegate_checkpoints::failpoint::UnknownFailpoint;
 use tidegate_checkpoints::{DirectoryError, SnapshotError, StorageError, Verdict};
 use tidegate_runtime::JobError;
 
@@ -11,6 +12,9 @@ use crate::unread::Unread;
 /// Why a launch failed, by how far it got.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
+    /// The environment arms a failpoint that does not exist. Nothing was started.
+    #[error(transparent)]
+    Failpoint(#[from] UnknownFailpoint),
     /// The snapshot to start from can't be restored. Nothing was started.
     #[error(transparent)]
     Restore(RestoreError),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZero;
 
-use tidegate_checkpoints::{DirectoryError, Storage, check_vacant};
+use tidegate_checkpoints::{DirectoryError, Storage, check_vacant, failpoint};
 use tidegate_jobs::plan::{Durability, Plan};
 use tidegate_runtime::{Graph, Job, JobError, Role};
 
@@ -153,6 +153,7 @@ impl Launch {
     }
 
     fn run_held(self, tell: &mut dyn FnMut(Event<'_>)) -> Result<Outcome, LaunchError> {
+        failpoint::check()?;
         let given = self.find(tell).map_err(LaunchError::Restore)?;
         if let Some(place) = &self.savepoint_at_end {
             vacant(place).map_err(|source| LaunchError::SavepointPlace { place: place.clone(), source })?;

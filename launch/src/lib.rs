@@ -5,8 +5,8 @@
 //! the control socket. It reports what happens on the way as [`Event`]s, and returns how the job ended as an [`Outcome`] or a typed
 //! [`LaunchError`]. It prints nothing.
 //!
-//! Decisions are pure functions, separate from the I/O around them: [`choice`] picks the checkpoint to restore, [`backoff`] says how long
-//! to wait, [`remedy`] judges a failure, [`fence`] judges whether another run has taken over.
+//! Decisions are pure functions, separate from the I/O around them: `choice` picks the checkpoint to restore, `backoff` says how long to
+//! wait, `remedy` judges a failure, `fence` judges whether another run has taken over.
 //!
 //! A job is commanded through its [`Handle`] from the same process, and through its control socket from another: see [`control`].
 //!
@@ -36,17 +36,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod backoff;
-pub mod choice;
+mod backoff;
+mod choice;
 pub mod control;
 mod error;
 mod event;
-pub mod fence;
+mod fence;
 mod handle;
 mod home;
 mod launch;
-pub mod losses;
-pub mod remedy;
+mod losses;
+mod remedy;
 mod restore;
 mod run;
 mod supervisor;

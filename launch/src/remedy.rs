@@ -28,7 +28,7 @@ pub fn remedy(error: &RunError) -> Remedy {
             Domain::User | Domain::Superseded => Remedy::GiveUp,
             Domain::External | Domain::Internal => Remedy::Restart,
         },
-        RunError::Job(JobError::Graph(_)) | RunError::Unread(_) => Remedy::GiveUp,
+        RunError::Job(JobError::Graph(_) | JobError::NoRocksDb) | RunError::Unread(_) => Remedy::GiveUp,
         RunError::Job(_) | RunError::Restore(_) | RunError::Checkpoints { .. } | RunError::Overtaken { .. } => Remedy::Restart,
     }
 }

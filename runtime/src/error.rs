@@ -139,6 +139,11 @@ pub enum JobError {
     /// The graph can't be run.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// The job asks for RocksDB, which this build leaves out.
+    #[error(
+        "this build of tidegate has no RocksDB: build it with the feature `rocksdb`, or keep state in memory (`state: {{ backend: memory }}`)"
+    )]
+    NoRocksDb,
     /// The workers could not be started.
     #[error("the workers could not be started: {0}")]
     Start(String),

@@ -11,7 +11,7 @@ use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 
 use crate::checkpoint::{CheckpointStatus, SavepointResult};
-use crate::config::RunConfig;
+use crate::config::{Backend, RunConfig};
 use crate::control::Control;
 use crate::dataflow::Dataflow;
 use crate::error::{GraphError, JobError, panicked};
@@ -69,8 +69,11 @@ impl Job {
     /// Starts the job.
     ///
     /// # Errors
-    /// The workers could not be started.
+    /// The workers could not be started, or this build lacks the backend of the state.
     pub fn start(&self, config: RunConfig) -> Result<Running, JobError> {
+        if config.state.backend == Backend::RocksDb && !cfg!(feature = "rocksdb") {
+            return Err(JobError::NoRocksDb);
+        }
         let config = RunConfig { workers: config.workers.max(1), ..config };
         let control = Arc::new(Control::new(&config, &self.graph));
         self.start_with(&config, control)

@@ -114,6 +114,7 @@ fn failed(error: LaunchError) -> ExitCode {
             super::fail(&anyhow!("the job can't go on from {place}: see above; nothing was started"), super::RESTORE)
         }
         LaunchError::Restore(error) => super::fail(&error.into(), super::RESTORE),
+        LaunchError::Failpoint(error) => super::fail(&error.into(), super::USAGE),
         LaunchError::SavepointPlace { source, .. } => {
             super::fail(&anyhow::Error::from(source).context("`--savepoint-at-end`"), super::USAGE)
         }

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use tidegate::runtime::stable_hash;
+
+use crate::harness::golden::{compare, sorted};
 use crate::harness::http::Server;
 use crate::harness::{Dir, project};
 
@@ -21,6 +24,29 @@ fn file(folder: &str, path: &str) -> (u16, String) {
     std::fs::read_to_string(project().join(folder).join(path.trim_start_matches('/'))).map_or((404, String::new()), |text| (200, text))
 }
 
+/// How much of a longer output is kept, from its beginning and from its end.
+const KEPT: usize = 10;
+
+/// The output of a job, sorted: all of it, or its first and last lines and a checksum of the rest.
+fn summary(name: &str, text: &str) -> String {
+    let text = sorted(text);
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.len() <= 4 * KEPT {
+        return format!("== {name}: {} lines\n{text}", lines.len());
+    }
+    let (first, last) = (lines[..KEPT].join("\n"), lines[lines.len() - KEPT..].join("\n"));
+    format!("== {name}: {} lines, checksum {:016x}\n{first}\n...\n{last}\n", lines.len(), stable_hash(&text))
+}
+
+/// What a job has written to files.
+fn files(dir: &Dir) -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(dir.path("out")).into_iter().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
+    names.sort();
+    names.into_iter().map(|name| format!("out/{name}")).map(|name| (name.clone(), dir.read(&name))).collect()
+}
+
+/// Each example that needs no broker runs, and writes what is kept in `tests/cli/examples`.
 #[test]
 fn every_example_runs() {
     let mut names: Vec<String> = std::fs::read_dir(project().join("jobs/examples"))
@@ -43,10 +69,12 @@ fn every_example_runs() {
             continue;
         }
         let set: &[&str] = if name == "reputation.yaml" { &["--set", &url] } else { &[] };
-        let outcome = dir.tidegate(["run", &job, "--quiet"]).args(set).run().exits(0);
-        let files = std::fs::read_dir(dir.path("out")).into_iter().flatten().flatten();
-        let written = files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum::<u64>();
-        assert!(!outcome.stdout.is_empty() || written > 0, "{name} says nothing");
+        let outcome = dir.tidegate(["run", &job, "--quiet", "-p", "2"]).args(set).run().exits(0);
+        let outputs = std::iter::once(("standard output".to_owned(), outcome.stdout)).chain(files(&dir));
+        let outputs: Vec<String> = outputs.filter(|(_, text)| !text.is_empty()).map(|(name, text)| summary(&name, &text)).collect();
+        assert!(!outputs.is_empty(), "{name} writes nothing");
+        let kept = project().join("tests/cli/examples").join(name.replace(".yaml", ".txt"));
+        compare(&outputs.join("\n"), &kept, &name);
     }
     assert!(!server.asked().is_empty());
 }

@@ -10,7 +10,8 @@ use tidegate::jobs::plan::plan;
 use tidegate::operators::kinds::KEYED;
 use tidegate::runtime::{Graph, Kind, Role};
 
-use crate::golden::{cases, kept, update};
+use crate::harness::golden::update;
+use crate::kept::{cases, kept};
 use crate::typed;
 
 /// The operators that keep state.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::golden::{alike, cases, compare, copy, files, kept, sorted, update};
+use crate::harness::golden::{alike, compare, sorted, update};
 use crate::harness::{Dir, Outcome, Tidegate, diff};
+use crate::kept::{cases, copy, files, kept};
 use crate::typed::ARGUMENTS;
 
 /// What a run wrote to each file and to standard output.

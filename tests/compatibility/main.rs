@@ -5,7 +5,7 @@
 #[allow(dead_code)]
 mod harness;
 
-mod golden;
 mod identities;
 mod jobs;
+mod kept;
 mod typed;

@@ -1,5 +1,7 @@
 //! Runs the real binary in a directory of its own: `dir.tidegate(["run", "job.yaml"]).run().exits(0)`.
 
+pub mod crash;
+pub mod golden;
 pub mod http;
 pub mod registry;
 
@@ -7,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +17,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use signal_hook::consts::SIGABRT;
 use tempfile::TempDir;
+use tidegate::runtime::failpoint::{self, Point};
 
 /// No test needs nearly as long: a command that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -112,6 +117,15 @@ impl Tidegate {
     /// Runs the command to its end.
     pub fn run(self) -> Outcome {
         self.start().wait()
+    }
+
+    /// Runs the command until the `nth` hit of a failpoint ends it.
+    #[track_caller]
+    pub fn dies_at(self, point: Point, nth: u64) {
+        let outcome = self.env(failpoint::VARIABLE, format!("{}:{nth}", point.name())).run();
+        if outcome.status.signal() != Some(SIGABRT) {
+            outcome.fail(&format!("`{}` was not hit {nth} times", point.name()));
+        }
     }
 
     /// Starts the command. Its standard input is written in one go, and its output is read in the background.

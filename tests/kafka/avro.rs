@@ -9,7 +9,7 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use rdkafka::message::Message;
 use serde_json::{Value, json};
 
-use crate::broker::broker;
+use crate::broker::{Broker, broker};
 use crate::harness::registry::Registry;
 use crate::harness::{Dir, Tidegate, sorted};
 use crate::topic::Topic;
@@ -81,15 +81,17 @@ fn run(dir: &Dir, yaml: &str, workers: &str) -> Tidegate {
     dir.job(yaml).args(["-p", workers])
 }
 
-#[test]
-fn from_avro_to_avro_and_back() {
-    let Some(broker) = broker() else { return };
-    let (topic, out) = (Topic::new(broker, 1), Topic::new(broker, 2));
-    let registry = Registry::start();
-    registry.authorize("Basic YW5uOnNlY3JldA==");
-    fill(&topic, &registry, 200);
-    let access = format!("registry: '{}', user: ann", registry.url());
-    let job = format!(
+/// How many payments there are.
+const PAYMENTS: i32 = 200;
+
+/// Those of more than a hundred, which the job below writes.
+fn large() -> impl Iterator<Item = i32> {
+    (0..PAYMENTS).filter(|n| n * 10 + 5 > 10_000)
+}
+
+/// A job that writes large payments to a topic, in Avro, and the sums of all to a file.
+fn summing(broker: &Broker, topic: &Topic, out: &Topic, access: &str) -> String {
+    format!(
         "name: t
 sources:
   payments:
@@ -112,26 +114,38 @@ sinks:
   sums: {{ from: sums, connector: file, path: sums.jsonl }}
 ",
         broker.plain, topic.name, out.name
-    );
+    )
+}
+
+/// The n-th payment as that job writes it.
+fn written(n: i32) -> BTreeMap<String, Tree> {
+    let (user, amount, ts, country) = payment(n);
+    [
+        ("user", Tree::String(user)),
+        ("amount", Tree::Double(f64::from(amount) / 100.0)),
+        ("ts", Tree::TimestampMicros(ts * 1000)),
+        ("n", Tree::Long(n.into())),
+        ("country", Tree::String(country.unwrap_or("none").to_owned())),
+    ]
+    .map(|(name, value)| (name.to_owned(), some(value)))
+    .into()
+}
+
+#[test]
+fn from_avro_to_avro_and_back() {
+    let Some(broker) = broker() else { return };
+    let (topic, out) = (Topic::new(broker, 1), Topic::new(broker, 2));
+    let registry = Registry::start();
+    registry.authorize("Basic YW5uOnNlY3JldA==");
+    fill(&topic, &registry, PAYMENTS);
+    let access = format!("registry: '{}', user: ann", registry.url());
     let dir = Dir::new();
     let password = |name: &str| format!("{name}.format.avro.password=secret");
     let sets = ["--set".to_owned(), password("sources.payments"), "--set".to_owned(), password("sinks.large")];
-    run(&dir, &job, "2").args(&sets).run().exits(0);
+    run(&dir, &summing(broker, &topic, &out, &access), "2").args(&sets).run().exits(0);
 
-    let expected = |n: i32| -> BTreeMap<String, Tree> {
-        let (user, amount, ts, country) = payment(n);
-        [
-            ("user", Tree::String(user)),
-            ("amount", Tree::Double(f64::from(amount) / 100.0)),
-            ("ts", Tree::TimestampMicros(ts * 1000)),
-            ("n", Tree::Long(n.into())),
-            ("country", Tree::String(country.unwrap_or("none").to_owned())),
-        ]
-        .map(|(name, value)| (name.to_owned(), some(value)))
-        .into()
-    };
     let by_number = |record: &BTreeMap<String, Tree>| format!("{:?}", record["n"]);
-    let (mut found, mut wanted) = (read(&out, &registry), (0..200).filter(|n| n * 10 + 5 > 10_000).map(expected).collect::<Vec<_>>());
+    let (mut found, mut wanted) = (read(&out, &registry), large().map(written).collect::<Vec<_>>());
     found.sort_by_key(by_number);
     wanted.sort_by_key(by_number);
     assert_eq!(found, wanted);
@@ -141,7 +155,7 @@ sinks:
     }
     // All amounts went into the sums, those of the first version too.
     let total: f64 = dir.values("sums.jsonl").iter().map(|v| v["total"].as_f64().expect("a total")).sum();
-    assert!((total - f64::from((0..200).map(|n| n * 10 + 5).sum::<i32>()) / 100.0).abs() < 1e-6);
+    assert!((total - f64::from((0..PAYMENTS).map(|n| payment(n).1).sum::<i32>()) / 100.0).abs() < 1e-6);
 
     // Without a schema, all fields come as they are.
     let again = format!(
@@ -152,7 +166,7 @@ sinks: {{ out: {{ from: in, connector: stdout }} }}
         broker.plain, out.name
     );
     let values = run(&dir, &again, "1").run().exits(0).values();
-    let wanted = (0..200).filter(|n| n * 10 + 5 > 10_000).map(|n| {
+    let wanted = large().map(|n| {
         let (user, amount, ts, country) = payment(n);
         json!({ "user": user, "amount": f64::from(amount) / 100.0, "ts": ts, "n": n, "country": country.unwrap_or("none") })
     });

@@ -8,8 +8,10 @@ use std::time::Duration;
 use rdkafka::message::Message;
 use serde_json::Value;
 use tidegate::connectors::generator::mix;
+use tidegate::runtime::failpoint::Point;
 
 use crate::broker::{Broker, broker, own_broker};
+use crate::harness::crash::Killed;
 use crate::harness::{Dir, Tidegate};
 use crate::s3;
 use crate::topic::{Topic, fresh_name};
@@ -77,10 +79,10 @@ sinks:
         variables.fold(job, |job, (name, value)| job.env(name, value))
     }
 
-    /// Runs it until a failpoint.
-    fn dies_at(&self, failpoint: &str) {
-        let outcome = self.resumed(2).env("TIDEGATE_FAILPOINT", failpoint).run();
-        assert!(!outcome.succeeded(), "`{failpoint}` was not hit");
+    /// Runs it until the `nth` hit of a failpoint.
+    #[track_caller]
+    fn dies_at(&self, point: Point, nth: u64) {
+        self.resumed(2).dies_at(point, nth);
     }
 
     /// How many records each user has, by a run that nothing happens to.
@@ -147,32 +149,25 @@ fn killed_at_random_moments_on_changing_numbers_of_workers_each_record_is_writte
 #[test]
 fn killed_at_every_step_of_a_commit_each_record_is_written_once() {
     let Some(broker) = broker() else { return };
-    let steps = [
-        "segment-sealed:2",
-        "sink-sealed:2",
-        "file-stored:2",
-        "checkpoint-completed:2",
-        "sink-before-commit:2",
-        "transaction-before:2",
-        "transaction-begun",
-        "transaction-sent:2",
-        "transaction-committed",
-        "sink-after-commit:2",
-    ];
+    // Those of every sink mean something else where a commit is a transaction.
+    let steps = [Point::SinkSealed, Point::CheckpointCompleted, Point::SinkBeforeCommit, Point::SinkAfterCommit];
+    let steps: Vec<Point> = steps.into_iter().chain(Killed::InTransaction.points()).collect();
     // Most of the time each waits for the broker.
     thread::scope(|scope| {
         for lane in steps.chunks(3) {
             scope.spawn(move || {
-                for step in lane {
+                for &step in lane {
                     let counting = Counting { count: 3_000, ..Counting::new(broker) };
-                    counting.dies_at(step);
+                    // With something committed before, or with nothing.
+                    let first = matches!(step, Point::TransactionBegun | Point::TransactionCommitted);
+                    counting.dies_at(step, if first { 1 } else { 2 });
                     // And while it is being recovered, where that has something to send.
-                    if step.starts_with("transaction-sent") {
-                        counting.dies_at("transaction-sent");
-                        counting.dies_at("transaction-committed");
+                    if step == Point::TransactionSent {
+                        counting.dies_at(Point::TransactionSent, 1);
+                        counting.dies_at(Point::TransactionCommitted, 1);
                     }
                     counting.resumed(3).run().exits(0);
-                    counting.is_complete(&counting.found(), step);
+                    counting.is_complete(&counting.found(), &format!("died at {step:?}"));
                 }
             });
         }
@@ -184,8 +179,9 @@ fn killed_at_every_step_of_a_commit_each_record_is_written_once() {
 fn what_a_bucket_holds_is_enough_to_write_each_record_once() {
     let Some(broker) = broker() else { return };
     let mut counting = Counting { count: 12_000, bucket: Some(s3::S3::start()), ..Counting::new(broker) };
-    for step in ["file-stored:2", "checkpoint-completed:2", "transaction-sent:2", "transaction-committed"] {
-        counting.dies_at(step);
+    let steps = [(Point::SealedStored, 2), (Point::CheckpointCompleted, 2), (Point::TransactionSent, 2), (Point::TransactionCommitted, 1)];
+    for (step, nth) in steps {
+        counting.dies_at(step, nth);
         counting.dir = Dir::new();
     }
     counting.resumed(3).run().exits(0);
@@ -197,7 +193,7 @@ fn what_a_bucket_holds_is_enough_to_write_each_record_once() {
 fn a_transaction_that_timed_out_while_the_job_was_down_is_sent_again() {
     let Some(broker) = broker() else { return };
     let counting = Counting { count: 3_000, options: "transaction.timeout.ms: 1500, message.timeout.ms: 1500", ..Counting::new(broker) };
-    counting.dies_at("transaction-sent:3");
+    counting.dies_at(Point::TransactionSent, 3);
     thread::sleep(Duration::from_secs(4));
     counting.resumed(1).run().exits(0);
     counting.is_complete(&counting.found(), "after the timeout");
@@ -268,7 +264,7 @@ fn a_savepoint_holds_what_is_yet_to_be_written_and_commits_nothing() {
 fn a_lost_marker_topic_is_not_passed_over() {
     let Some(broker) = broker() else { return };
     let counting = Counting { count: 3_000, ..Counting::new(broker) };
-    counting.dies_at("transaction-committed:2");
+    counting.dies_at(Point::TransactionCommitted, 2);
     let before = counting.found();
     Topic { brokers: broker.plain.clone(), name: counting.markers(), partitions: 8 }.delete();
     // A topic is gone a moment after its deletion is.

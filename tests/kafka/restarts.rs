@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use tidegate::runtime::failpoint::Point;
 
 use crate::broker::{Broker, broker};
 use crate::harness::{Dir, Tidegate};
@@ -183,8 +184,7 @@ sources: {{ in: {{ connector: generator, rate: 100, count: 100, fields: {{ n: {{
 sinks: {{ out: {{ from: in, connector: kafka, brokers: '{}', topic: {}, delivery: exactly_once, markers: {name}-markers }} }}\n",
         broker.plain, topic.name
     );
-    let died = dir.job(&yaml).args(["-p", "1"]).env("TIDEGATE_FAILPOINT", "transaction-before").run();
-    assert!(!died.succeeded(), "the failpoint was not hit");
+    dir.job(&yaml).args(["-p", "1"]).dies_at(Point::TransactionBefore, 1);
     yaml
 }
 

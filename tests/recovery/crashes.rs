@@ -4,7 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use tidegate::connectors::generator::mix;
+use tidegate::runtime::failpoint::Point;
 
+use crate::harness::crash::Killed;
 use crate::harness::{Dir, Tidegate};
 use crate::job::{Setup, of, same, written};
 
@@ -74,31 +76,44 @@ fn killed_at_random_moments_while_state_leaves_memory_every_result_is_written_on
 
 #[test]
 fn killed_at_every_step_of_a_checkpoint_every_result_is_written_once() {
-    let steps = [
-        "barrier-aligned",
-        "snapshot-linked",
-        "snapshot-stored",
-        "file-stored",
-        "upload",
-        "sink-sealed",
-        "publish-before-manifest",
-        "publish-after-manifest",
-        "checkpoint-completed",
-        "sink-before-commit",
-        "file-appended",
-        "sink-after-commit",
-    ];
     let setup = Setup { count: 8_000, ..Setup::default() };
     let (yaml, expected) = (setup.yaml(true), setup.undisturbed());
-    for step in steps {
+    for point in Killed::InCheckpoint.points() {
         for hit in [1, 2] {
             let dir = Dir::new();
-            let dies = dir.job(&yaml).args(["--quiet", "-p", "2"]).env("TIDEGATE_FAILPOINT", format!("{step}:{hit}")).run();
-            assert!(!dies.succeeded(), "`{step}` was not hit {hit} times");
-            dir.job(&yaml).args(["--resume", "--quiet", "-p", "3"]).run().exits(0);
-            same(&written(&dir), &expected, &format!("died at {step}:{hit}"));
+            dir.job(&yaml).args(["--quiet", "-p", "2"]).dies_at(point, hit);
+            resumed(&dir, &yaml, "3").run().exits(0);
+            same(&written(&dir), &expected, &format!("died at {point:?}, hit {hit}"));
         }
     }
+}
+
+#[test]
+fn killed_while_a_savepoint_is_published_every_result_is_written_once() {
+    let setup = Setup { count: 8_000, ..Setup::default() };
+    let (yaml, expected) = (setup.yaml(true), setup.undisturbed());
+    for point in Killed::InSavepoint.points() {
+        for start in [["--resume"].as_slice(), &["--from", "save"]] {
+            let dir = Dir::new();
+            dir.job(&yaml).args(["--quiet", "-p", "2", "--savepoint-at-end", "save"]).dies_at(point, 1);
+            let next = dir.job(&yaml).args(["--quiet", "-p", "3"]).args(start).run();
+            if point == Point::SavepointBeforeManifest && start[0] == "--from" {
+                // Without its manifest it is no savepoint.
+                next.exits(3);
+                resumed(&dir, &yaml, "3").run().exits(0);
+            } else {
+                next.exits(0);
+            }
+            same(&written(&dir), &expected, &format!("died at {point:?}, went on by {start:?}"));
+        }
+    }
+}
+
+#[test]
+fn an_unknown_failpoint_is_refused() {
+    let dir = Dir::new();
+    let refused = dir.job(&Setup::default().yaml(true)).env("TIDEGATE_FAILPOINT", "sink-seeled:2").run().exits(2);
+    refused.stderr_has("TIDEGATE_FAILPOINT=sink-seeled:2 is not a failpoint").stderr_has("sink-sealed");
 }
 
 #[test]

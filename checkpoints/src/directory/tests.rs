@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::failpoint::Point;
 use crate::storage::test_server::TestServer;
 use crate::test_manifest::{TEXT, manifest, manifest_of};
 
@@ -241,20 +242,22 @@ fn victim() {
 #[test]
 fn a_run_that_dies_anywhere_leaves_the_checkpoints_it_published() {
     let (dir, directory) = local();
-    let run = |failpoint: Option<&str>| {
+    let run = |failpoint: Option<(Point, u64)>| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "directory::tests::victim", "--ignored"]).env_remove(failpoint::VARIABLE);
-        command.env("TIDEGATE_TEST_DIRECTORY", dir.path()).envs(failpoint.map(|f| (failpoint::VARIABLE, f)));
+        command
+            .env("TIDEGATE_TEST_DIRECTORY", dir.path())
+            .envs(failpoint.map(|(point, nth)| (failpoint::VARIABLE, format!("{}:{nth}", point.name()))));
         assert_eq!(command.output().unwrap().status.success(), failpoint.is_none());
         let (latest, reports) = latest(&directory);
         assert_eq!(reports, [""; 0], "nothing that exists is damaged");
         latest.map(|(_, epoch)| epoch)
     };
-    assert_eq!(run(Some("upload")), None);
-    assert_eq!(run(Some("publish-before-manifest")), None);
-    assert_eq!(run(Some("publish-after-manifest")), Some(1));
-    assert_eq!(run(Some("upload:4")), Some(2));
-    assert_eq!(run(Some("publish-before-manifest:3")), Some(4));
+    assert_eq!(run(Some((Point::Upload, 1))), None);
+    assert_eq!(run(Some((Point::PublishBeforeManifest, 1))), None);
+    assert_eq!(run(Some((Point::PublishAfterManifest, 1))), Some(1));
+    assert_eq!(run(Some((Point::Upload, 4))), Some(2));
+    assert_eq!(run(Some((Point::PublishBeforeManifest, 3))), Some(4));
     assert_eq!(run(None), Some(7));
     assert_eq!(directory.begin_generation().unwrap(), 7, "each run had a generation of its own");
 }

@@ -136,7 +136,7 @@ fn append(path: &Path, at: u64, segment: &Path) -> Result<(), Error> {
         file.sync_data()
     };
     append().map_err(failed(path))?;
-    tidegate_runtime::failpoint::hit("file-appended");
+    tidegate_runtime::failpoint::Point::FileAppended.hit();
     Ok(())
 }
 

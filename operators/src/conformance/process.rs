@@ -182,71 +182,118 @@ struct Instance<L> {
     out: Outbox<String, ()>,
 }
 
+/// All instances of an operator, and what its inputs have come to.
+struct Operator<'a, L, M, I> {
+    op: &'a Json,
+    groups: KeyGroups,
+    clock: Clock,
+    make: M,
+    /// Makes a record of an event: of the input, the instance and the event.
+    input: I,
+    inputs: Vec<&'a str>,
+    watermarks: Vec<i64>,
+    reached: i64,
+    instances: Vec<Instance<L>>,
+}
+
+impl<'a, L, M, I> Operator<'a, L, M, I>
+where
+    L: Logic<Out = String, Side = ()>,
+    M: Fn(&Clock, &mut Context) -> L,
+    I: Fn(usize, usize, Event) -> L::In,
+{
+    fn new(op: &'a Json, make: M, input: I) -> Self {
+        let groups = KeyGroups::new(op["max_parallelism"].as_u64().unwrap_or(128) as u16);
+        let inputs: Vec<&str> = op["inputs"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let watermarks = vec![i64::MIN; inputs.len()];
+        let clock = Clock::manual(0);
+        let mut operator = Self { op, groups, clock, make, input, inputs, watermarks, reached: i64::MIN, instances: Vec::new() };
+        operator.open(op["parallelism"].as_u64().unwrap_or(1) as usize, &[]);
+        operator
+    }
+
+    fn open(&mut self, workers: usize, former: &[Frozen]) {
+        let instance = |worker| {
+            let mut context = Context::new(Default::default(), self.clock.clone());
+            let logic = (self.make)(&self.clock, &mut context);
+            context.states.alone(self.groups, self.groups.owned(worker, workers), former).unwrap();
+            Instance { logic, states: context.states, out: Outbox::default() }
+        };
+        self.instances = (0..workers).map(instance).collect();
+    }
+
+    /// Does one step of the input. Returns the watermark if it was passed on.
+    fn step(&mut self, action: &Json) -> Option<i64> {
+        let from = action.get("event").unwrap_or(action).get("input");
+        let from = from.map_or(0, |name| self.inputs.iter().position(|input| name == input).unwrap());
+        if let Some(event) = action.get("event") {
+            self.event(from, event);
+        } else if let Some(watermark) = action["watermark"].as_i64() {
+            return self.watermark(from, watermark);
+        } else if let Some(now) = action["processing_time"].as_i64() {
+            self.clock.set(now);
+            for instance in &mut self.instances {
+                instance.logic.clock(now, &mut instance.out).unwrap();
+            }
+        } else {
+            let workers = action["rescale"]["parallelism"].as_u64().map_or(self.instances.len(), |workers| workers as usize);
+            let former: Vec<Frozen> = self.instances.iter_mut().map(|instance| instance.states.snapshot().unwrap()).collect();
+            self.open(workers, &former);
+        }
+        None
+    }
+
+    fn event(&mut self, from: usize, event: &Json) {
+        let time = event["ts"].as_i64().unwrap_or(Record::UNTIMED);
+        let commands = event.get("do").map(Json::to_string);
+        let value = Event { value: plain(&event["value"]), commands, key: plain(&event["key"]) };
+        let owner = self.groups.owner(self.groups.group(stable_hash(&value.key)), self.instances.len());
+        let owner = event["subtask"].as_u64().map_or(owner, |subtask| subtask as usize);
+        for (worker, instance) in self.instances.iter_mut().enumerate() {
+            if self.inputs[from] == "broadcast" || worker == owner {
+                let record = Record::new(time, (self.input)(from, worker, value.clone()));
+                instance.logic.record(record, &mut instance.out).unwrap();
+            }
+        }
+    }
+
+    fn watermark(&mut self, from: usize, watermark: i64) -> Option<i64> {
+        self.watermarks[from] = watermark;
+        let least = *self.watermarks.iter().min().unwrap();
+        if least <= self.reached {
+            return None;
+        }
+        self.reached = least;
+        for instance in &mut self.instances {
+            instance.out.set_watermark(Watermark(least));
+            instance.logic.watermark(Watermark(least), &mut instance.out).unwrap();
+        }
+        Some(least)
+    }
+
+    /// The outputs since the last call.
+    fn outputs(&mut self) -> Vec<Json> {
+        let records = self.instances.iter_mut().flat_map(|instance| instance.out.take().0);
+        let output = |record: Record<String>| {
+            let time = (record.time != Record::UNTIMED && self.op["no_timestamps"] != true).then_some(record.time);
+            json!({ "value": record.value, "ts": time })
+        };
+        records.map(output).collect()
+    }
+}
+
 fn run<L: Logic<Out = String, Side = ()>>(
     case: &Json,
     make: impl Fn(&Clock, &mut Context) -> L,
     input: impl Fn(usize, usize, Event) -> L::In,
 ) {
     let op = &case["op"]["process"];
-    let groups = KeyGroups::new(op["max_parallelism"].as_u64().unwrap_or(128) as u16);
-    let clock = Clock::manual(0);
-    let open = |workers: usize, former: &[Frozen]| -> Vec<Instance<L>> {
-        let instance = |worker| {
-            let mut context = Context::new(Default::default(), clock.clone());
-            let logic = make(&clock, &mut context);
-            context.states.alone(groups, groups.owned(worker, workers), former).unwrap();
-            Instance { logic, states: context.states, out: Outbox::default() }
-        };
-        (0..workers).map(instance).collect()
-    };
-    let mut instances = open(op["parallelism"].as_u64().unwrap_or(1) as usize, &[]);
-    let inputs: Vec<&str> = op["inputs"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    let mut watermarks = vec![i64::MIN; inputs.len()];
-    let mut reached = i64::MIN;
+    let mut operator = Operator::new(op, make, input);
     let mut expected = expected(case);
     for (step, action) in case["input"].as_array().unwrap().iter().enumerate() {
-        let from = action.get("event").unwrap_or(action).get("input").map_or(0, |name| inputs.iter().position(|i| name == i).unwrap());
-        let mut passed_on = None;
-        if let Some(event) = action.get("event") {
-            let time = event["ts"].as_i64().unwrap_or(Record::UNTIMED);
-            let key = plain(&event["key"]);
-            let commands = event.get("do").map(Json::to_string);
-            let value = Event { value: plain(&event["value"]), commands, key };
-            let workers = instances.len();
-            let owner = groups.owner(groups.group(stable_hash(&value.key)), workers);
-            let owner = event["subtask"].as_u64().map_or(owner, |subtask| subtask as usize);
-            for (worker, instance) in instances.iter_mut().enumerate() {
-                if inputs[from] == "broadcast" || worker == owner {
-                    instance.logic.record(Record::new(time, input(from, worker, value.clone())), &mut instance.out).unwrap();
-                }
-            }
-        } else if let Some(watermark) = action["watermark"].as_i64() {
-            watermarks[from] = watermark;
-            let least = *watermarks.iter().min().unwrap();
-            if least > reached {
-                reached = least;
-                passed_on = Some(least);
-                for instance in &mut instances {
-                    instance.out.set_watermark(Watermark(least));
-                    instance.logic.watermark(Watermark(least), &mut instance.out).unwrap();
-                }
-            }
-        } else if let Some(now) = action["processing_time"].as_i64() {
-            clock.set(now);
-            for instance in &mut instances {
-                instance.logic.clock(now, &mut instance.out).unwrap();
-            }
-        } else {
-            let workers = action["rescale"]["parallelism"].as_u64().map_or(instances.len(), |workers| workers as usize);
-            let former: Vec<Frozen> = instances.iter_mut().map(|instance| instance.states.snapshot().unwrap()).collect();
-            instances = open(workers, &former);
-        }
-        let mut outputs: Vec<Json> = Vec::new();
-        for record in instances.iter_mut().flat_map(|instance| instance.out.take().0) {
-            let time = (record.time != Record::UNTIMED && op["no_timestamps"] != true).then_some(record.time);
-            outputs.push(json!({ "value": record.value, "ts": time }));
-        }
-        outputs.extend(passed_on.filter(|_| op["show_watermarks"] == true).map(|watermark| json!({ "watermark": watermark })));
+        let passed_on = operator.step(action).filter(|_| op["show_watermarks"] == true);
+        let mut outputs = operator.outputs();
+        outputs.extend(passed_on.map(|watermark| json!({ "watermark": watermark })));
         let mut wanted = expected.remove(&(step as u64)).unwrap_or_default();
         wanted.iter_mut().for_each(|output| _ = output.as_object_mut().unwrap().shift_remove("subtask"));
         same(case, step, outputs, wanted);

@@ -1,7 +1,6 @@
 //! Runs a case through the window operator.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidegate_operators::Fold;
@@ -113,73 +112,105 @@ fn drive<C>(op: &Json, input: &[Json], restores: bool, contents: impl Fn() -> C)
 where
     C: Contents<String, Event, Out = Emitted>,
 {
-    let clock = Clock::manual(0);
-    let late = op["late"] == "side_output";
-    let script = Rc::new(Cell::new(None::<Json>));
-    let new = |script: Option<Json>| {
-        let trigger = script.map_or_else(|| Fires::read(op).unwrap(), Fires::Script);
-        let spec = WindowSpec {
-            assigner: Assign::read(op).unwrap(),
-            trigger,
-            contents: contents(),
-            time: if op["time"] == "processing" { TimeDomain::Processing } else { TimeDomain::Event },
-            lateness: duration(&op["allowed_lateness"]),
-        };
-        let mut context = Context::new(Default::default(), clock.clone());
-        let logic = WindowLogic::new(|event: &Event| event.key.clone(), spec, &mut context).unwrap();
-        (logic, context.metrics)
-    };
-    // Goes through the same steps as writing and reading a snapshot.
-    let restore = |logic: &WindowLogic<String, _, Event, Assign, Fires, C>, script: Option<Json>| {
-        let (mut restored, metrics) = new(script);
-        for (key, windows) in logic.keys().unwrap() {
-            let written = serde_json::to_string(&windows).unwrap();
-            restored.restore(&key, serde_json::from_str(&written).unwrap()).unwrap();
-        }
-        (restored, metrics)
-    };
-    let (mut logic, mut metrics) = new(None);
-    let (mut out, mut outcome) = (Outbox::default(), Outcome::default());
-    let count = |metrics: &OperatorMetrics| if late { 0 } else { metrics.late.get() };
+    let mut operator = Operator::new(op, contents);
+    let mut outcome = Outcome::default();
     for (after, step) in input.iter().enumerate() {
-        let result = if let Some(event) = step.get("event") {
-            let event = Event::read(event, !op["key"].is_null());
-            logic.record(Record::new(event.ts, event), &mut out)
-        } else if let Some(to) = step["watermark"].as_i64() {
-            let result = logic.watermark(Watermark(to), &mut out);
-            out.set_watermark(Watermark(to));
-            result
-        } else if let Some(to) = step["processing_time"].as_i64() {
-            clock.set(to);
-            logic.advance_clock(to, &mut out)
-        } else if let Some(next) = step.get("script") {
-            outcome.dropped += count(&metrics);
-            script.set(Some(next.clone()));
-            (logic, metrics) = restore(&logic, Some(next.clone()));
-            Ok(())
-        } else {
-            outcome.dropped += count(&metrics);
-            let now = script.take();
-            script.set(now.clone());
-            (logic, metrics) = restore(&logic, now);
-            out.set_watermark(Watermark::NONE);
-            Ok(())
-        };
-        if result.is_err() {
+        if operator.step(step).is_err() {
             outcome.errors.push(after);
         }
         if restores {
-            outcome.dropped += count(&metrics);
-            let now = script.take();
-            script.set(now.clone());
-            (logic, metrics) = restore(&logic, now);
+            operator.restore();
         }
-        let (main, side) = out.take();
+        let (main, side) = operator.out.take();
         outcome.outputs.extend(main.into_iter().map(|r| (after, r.value.0, r.value.1, r.value.2, r.time)));
-        if late {
+        if operator.late {
             outcome.late.extend(side.into_iter().map(|r| (after, r.value.json)));
         }
     }
-    outcome.dropped += count(&metrics);
+    outcome.dropped = operator.dropped();
     outcome
+}
+
+fn key(event: &Event) -> String {
+    event.key.clone()
+}
+
+type Windows<C> = WindowLogic<String, fn(&Event) -> String, Event, Assign, Fires, C>;
+
+/// A window operator of a case.
+struct Operator<'a, F, C: Contents<String, Event>> {
+    op: &'a Json,
+    contents: F,
+    clock: Clock,
+    /// The script of the trigger, if the case has set one.
+    script: Option<Json>,
+    logic: Windows<C>,
+    metrics: Arc<OperatorMetrics>,
+    out: Outbox<Emitted, Event>,
+    /// Whether late records go into the side output. Otherwise they are dropped.
+    late: bool,
+    /// The records dropped before the last restore.
+    dropped_before: u64,
+}
+
+impl<'a, F: Fn() -> C, C: Contents<String, Event, Out = Emitted>> Operator<'a, F, C> {
+    fn new(op: &'a Json, contents: F) -> Self {
+        let clock = Clock::manual(0);
+        let late = op["late"] == "side_output";
+        let (logic, metrics) = open(op, &contents, &clock, None);
+        Self { op, contents, clock, script: None, logic, metrics, out: Outbox::default(), late, dropped_before: 0 }
+    }
+
+    fn step(&mut self, step: &Json) -> Result<(), Error> {
+        if let Some(event) = step.get("event") {
+            let event = Event::read(event, !self.op["key"].is_null());
+            self.logic.record(Record::new(event.ts, event), &mut self.out)
+        } else if let Some(to) = step["watermark"].as_i64() {
+            let result = self.logic.watermark(Watermark(to), &mut self.out);
+            self.out.set_watermark(Watermark(to));
+            result
+        } else if let Some(to) = step["processing_time"].as_i64() {
+            self.clock.set(to);
+            self.logic.advance_clock(to, &mut self.out)
+        } else if let Some(next) = step.get("script") {
+            self.script = Some(next.clone());
+            self.restore();
+            Ok(())
+        } else {
+            self.restore();
+            self.out.set_watermark(Watermark::NONE);
+            Ok(())
+        }
+    }
+
+    /// Replaces the operator with a new one that has its state, by the steps of writing and reading a snapshot.
+    fn restore(&mut self) {
+        self.dropped_before = self.dropped();
+        let (mut logic, metrics) = open(self.op, &self.contents, &self.clock, self.script.clone());
+        for (key, windows) in self.logic.keys().unwrap() {
+            let written = serde_json::to_string(&windows).unwrap();
+            logic.restore(&key, serde_json::from_str(&written).unwrap()).unwrap();
+        }
+        (self.logic, self.metrics) = (logic, metrics);
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped_before + if self.late { 0 } else { self.metrics.late.get() }
+    }
+}
+
+fn open<C>(op: &Json, contents: impl Fn() -> C, clock: &Clock, script: Option<Json>) -> (Windows<C>, Arc<OperatorMetrics>)
+where
+    C: Contents<String, Event, Out = Emitted>,
+{
+    let spec = WindowSpec {
+        assigner: Assign::read(op).unwrap(),
+        trigger: script.map_or_else(|| Fires::read(op).unwrap(), Fires::Script),
+        contents: contents(),
+        time: if op["time"] == "processing" { TimeDomain::Processing } else { TimeDomain::Event },
+        lateness: duration(&op["allowed_lateness"]),
+    };
+    let mut context = Context::new(Default::default(), clock.clone());
+    let logic = WindowLogic::new(key as fn(&Event) -> String, spec, &mut context).unwrap();
+    (logic, context.metrics)
 }

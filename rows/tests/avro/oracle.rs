@@ -187,8 +187,6 @@ fn at(unit_nanos: i128, v: i64) -> Value {
 }
 
 fn plain(kind: Kind, numbers: &mut Numbers) -> Sample {
-    // All milliseconds from here on are of years that timestamps have.
-    let moment = numbers.long() % 200_000_000_000_000;
     match kind {
         Kind::Null => same(Tree::Null, Value::Null),
         Kind::Boolean => {
@@ -211,6 +209,15 @@ fn plain(kind: Kind, numbers: &mut Numbers) -> Sample {
             let v = numbers.long() as f64 / 3.0;
             same(Tree::Double(v), Value::Double(v))
         }
+        Kind::Bytes | Kind::String | Kind::Fixed | Kind::Enum | Kind::Uuid | Kind::FixedUuid => octets(kind, numbers),
+        Kind::Decimal | Kind::FixedDecimal => decimal(numbers),
+        other => time(other, numbers),
+    }
+}
+
+/// A value that is stored as octets.
+fn octets(kind: Kind, numbers: &mut Numbers) -> Sample {
+    match kind {
         Kind::Bytes => {
             let size = numbers.below(100) as usize;
             let v = numbers.octets(size);
@@ -228,6 +235,28 @@ fn plain(kind: Kind, numbers: &mut Numbers) -> Sample {
             let v = numbers.below(3) as usize;
             same(Tree::Enum(v as u32, SYMBOLS[v].into()), Value::string(SYMBOLS[v]))
         }
+        Kind::Uuid | Kind::FixedUuid => {
+            let v = Uuid::from_u64_pair(numbers.next(), numbers.next());
+            same(Tree::Uuid(v), Value::string(v.to_string()))
+        }
+        other => panic!("{other:?} is not octets"),
+    }
+}
+
+fn decimal(numbers: &mut Numbers) -> Sample {
+    let v = numbers.long();
+    let sign = if v < 0 { "-" } else { "" };
+    let exact = format!("{sign}{}.{:04}", v.unsigned_abs() / 10_000, v.unsigned_abs() % 10_000);
+    let read = Value::Double(exact.parse().expect("a number"));
+    // `apache-avro` fills a fixed up itself.
+    Sample { tree: Tree::Decimal(Decimal::from(v.to_be_bytes())), read, given: Value::string(exact) }
+}
+
+/// An instant, a time of day or a duration.
+fn time(kind: Kind, numbers: &mut Numbers) -> Sample {
+    // All milliseconds from here on are of years that timestamps have.
+    let moment = numbers.long() % 200_000_000_000_000;
+    match kind {
         Kind::Date => {
             let v = numbers.int() % 2_000_000;
             same(Tree::Date(v), at(86_400_000_000_000, v.into()))
@@ -244,23 +273,12 @@ fn plain(kind: Kind, numbers: &mut Numbers) -> Sample {
         Kind::TimestampMicros => same(Tree::TimestampMicros(moment), at(1_000, moment)),
         Kind::TimestampNanos => same(Tree::TimestampNanos(moment), at(1, moment)),
         Kind::LocalTimestampMicros => same(Tree::LocalTimestampMicros(moment), at(1_000, moment)),
-        Kind::Decimal | Kind::FixedDecimal => {
-            let v = numbers.long();
-            let sign = if v < 0 { "-" } else { "" };
-            let exact = format!("{sign}{}.{:04}", v.unsigned_abs() / 10_000, v.unsigned_abs() % 10_000);
-            let read = Value::Double(exact.parse().expect("a number"));
-            // `apache-avro` fills a fixed up itself.
-            Sample { tree: Tree::Decimal(Decimal::from(v.to_be_bytes())), read, given: Value::string(exact) }
-        }
-        Kind::Uuid | Kind::FixedUuid => {
-            let v = Uuid::from_u64_pair(numbers.next(), numbers.next());
-            same(Tree::Uuid(v), Value::string(v.to_string()))
-        }
         Kind::Duration => {
             let (days, millis) = (numbers.below(1 << 32) as u32, numbers.below(86_400_000) as u32);
             let span = SignedDuration::from_secs(i64::from(days) * 86_400) + SignedDuration::from_millis(millis.into());
             same(Tree::Duration(Duration::new(Months::new(0), Days::new(days), Millis::new(millis))), Value::Duration(span))
         }
+        other => panic!("{other:?} is no time"),
     }
 }
 

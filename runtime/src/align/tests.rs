@@ -1,3 +1,5 @@
+use std::convert::Infallible;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -102,19 +104,101 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 0..30)
 }
 
+/// A batch: its source, its number and the time of its oldest record.
+type Batch = (usize, u32, i64);
+
 /// A source: its remaining actions, the time it holds, and its channel to the operator.
 struct Sender {
     acts: std::vec::IntoIter<Act>,
     now: Option<Time>,
-    channel: VecDeque<(Time, (usize, u32, i64))>,
-    sent: u32,
+    channel: VecDeque<(Time, Batch)>,
+    /// The epoch of each batch it has sent.
+    sent: Vec<Epoch>,
     /// Its watermark at the barrier behind each epoch.
     barriers: Vec<Watermark>,
+}
+
+impl Sender {
+    fn new(acts: Vec<Act>) -> Self {
+        Self { acts: acts.into_iter(), now: Some(time(0, -100)), channel: VecDeque::new(), sent: Vec::new(), barriers: Vec::new() }
+    }
+
+    /// Does the next action. Ends if there is none and it may.
+    fn act(&mut self, id: usize, may_end: bool) {
+        match (self.acts.next(), self.now) {
+            (Some(Act::Send { slack }), Some(now)) => {
+                self.channel.push_back((now, (id, self.sent.len() as u32, now.watermark.0 + slack)));
+                self.sent.push(now.epoch);
+            }
+            (Some(Act::Watermark(by)), Some(now)) => self.now = Some(Time { watermark: Watermark(now.watermark.0 + by), ..now }),
+            (Some(Act::Barrier), Some(now)) => {
+                self.barriers.push(now.watermark);
+                self.now = Some(Time { epoch: now.epoch.next(), ..now });
+            }
+            (None, _) if may_end => self.now = None,
+            _ => {}
+        }
+    }
 }
 
 /// The lowest watermark that any source had at the barrier behind this epoch.
 fn at_barrier(sources: &[Sender], epoch: Epoch) -> Option<Watermark> {
     sources.iter().filter_map(|source| source.barriers.get(epoch.0 as usize).copied()).min()
+}
+
+/// What the frontier consists of: what sources hold, and what is in channels.
+fn frontier(sources: &[Sender]) -> Progress {
+    let times: Vec<Time> = sources.iter().flat_map(|s| s.now.into_iter().chain(s.channel.iter().map(|c| c.0))).collect();
+    Progress::at(&times)
+}
+
+/// What the operator has come to, by the steps it was told to do, and which of them broke a rule.
+struct Watcher {
+    epoch: Epoch,
+    watermark: Watermark,
+    ended: bool,
+    /// How many batches of each source it has processed.
+    processed: Vec<u32>,
+    violations: Vec<String>,
+}
+
+impl Watcher {
+    fn new(sources: usize) -> Self {
+        Self { epoch: Epoch(0), watermark: Watermark::NONE, ended: false, processed: vec![0; sources], violations: Vec::new() }
+    }
+
+    fn check(&mut self, step: &Step<Batch>, sources: &[Sender]) -> Result<(), Infallible> {
+        match *step {
+            Step::Advance(to) => {
+                let watermark = self.watermark;
+                self.rule(to > watermark, || format!("{to} after {watermark}"));
+                self.watermark = to;
+            }
+            Step::Process((from, number, oldest)) => {
+                let (epoch, watermark, next) = (self.epoch, self.watermark, self.processed[from]);
+                self.rule(sources[from].sent[number as usize] == epoch, || format!("record of another epoch in {epoch}"));
+                self.rule(number == next, || format!("record {number} of {from} instead of {next}"));
+                self.rule(oldest > watermark.0, || format!("record at {oldest} late at {watermark}"));
+                self.processed[from] += 1;
+            }
+            Step::Seal { epoch: sealed, .. } => {
+                let (epoch, watermark) = (self.epoch, self.watermark);
+                let reached = at_barrier(sources, sealed);
+                self.rule(reached.is_none_or(|reached| reached >= watermark), || {
+                    format!("{watermark} at the seal of {sealed}, of which a source had come to {reached:?}")
+                });
+                self.rule(sealed == epoch && !self.ended, || format!("seal of {sealed} in {epoch}"));
+                self.epoch = sealed.next();
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, holds: bool, violation: impl FnOnce() -> String) {
+        if !holds {
+            self.violations.push(violation());
+        }
+    }
 }
 
 proptest! {
@@ -128,77 +212,32 @@ proptest! {
     ) {
         let senders = if sources.len() == 1 { Senders::One } else { Senders::Several };
         let total: usize = sources.iter().flatten().filter(|a| matches!(a, Act::Send { .. })).count();
-        let mut sources: Vec<Sender> = sources
-            .into_iter()
-            .map(|acts| Sender { acts: acts.into_iter(), now: Some(time(0, -100)), channel: VecDeque::new(), sent: 0, barriers: Vec::new() })
-            .collect();
+        let mut sources: Vec<Sender> = sources.into_iter().map(Sender::new).collect();
         let mut align = Align::new(Mode::ExactlyOnce, senders, Epoch(0));
-        let (mut epoch, mut watermark, mut ended, mut processed) = (Epoch(0), Watermark::NONE, false, vec![0u32; sources.len()]);
-        let mut epochs_of: std::collections::HashMap<(usize, u32), Epoch> = std::collections::HashMap::new();
+        let mut watcher = Watcher::new(sources.len());
         let drained = schedule.len();
         let finish = (0..10_000).map(|i| (i % 4, (i / 4 % 3) as u8));
         for (step, (who, what)) in schedule.into_iter().chain(finish).enumerate() {
-            let count = sources.len();
-            let barriers: Vec<_> = (0..64).map(|epoch| at_barrier(&sources, Epoch(epoch))).collect();
-            let barrier = |epoch: Epoch| barriers[epoch.0 as usize];
-            let source = &mut sources[who % count];
-            let mut violations = Vec::new();
-            let mut check = |step: Step<(usize, u32, i64)>| -> Result<(), ()> {
-                match step {
-                    Step::Advance(to) => {
-                        if to <= watermark { violations.push(format!("{to} after {watermark}")) }
-                        watermark = to;
-                    }
-                    Step::Process((from, number, oldest)) => {
-                        if epochs_of[&(from, number)] != epoch { violations.push(format!("record of another epoch in {epoch}")) }
-                        if number != processed[from] { violations.push(format!("record {number} of {from} out of order")) }
-                        if oldest <= watermark.0 { violations.push(format!("record at {oldest} late at {watermark}")) }
-                        processed[from] += 1;
-                    }
-                    Step::Seal { epoch: sealed, .. } => {
-                        if let Some(reached) = barrier(sealed).filter(|reached| *reached < watermark) {
-                            violations.push(format!("{watermark} at the seal of {sealed}, of which a source had come to {reached}"));
-                        }
-                        if sealed != epoch || ended { violations.push(format!("seal of {sealed} in {epoch}")) }
-                        epoch = sealed.next();
-                    }
-                }
-                Ok(())
-            };
+            let who = who % sources.len();
             match what {
-                0 => match (source.acts.next(), source.now) {
-                    (Some(Act::Send { slack }), Some(now)) => {
-                        let record = (who % count, source.sent, now.watermark.0 + slack);
-                        epochs_of.insert((who % count, source.sent), now.epoch);
-                        source.channel.push_back((now, record));
-                        source.sent += 1;
-                    }
-                    (Some(Act::Watermark(by)), Some(now)) => source.now = Some(Time { watermark: Watermark(now.watermark.0 + by), ..now }),
-                    (Some(Act::Barrier), Some(now)) => {
-                        source.barriers.push(now.watermark);
-                        source.now = Some(Time { epoch: now.epoch.next(), ..now });
-                    }
-                    // Sources end only after the random schedule.
-                    (None, _) if step > drained => source.now = None,
-                    _ => {}
-                },
-                1 => if let Some((time, batch)) = source.channel.pop_front() {
-                    align.arrive(time, batch, &mut check).unwrap();
+                // Sources end only after the random schedule.
+                0 => sources[who].act(who, step > drained),
+                1 => if let Some((time, batch)) = sources[who].channel.pop_front() {
+                    align.arrive(time, batch, &mut |step| watcher.check(&step, &sources)).unwrap();
                 },
                 _ => {
-                    // The frontier consists of what sources hold and what is in channels.
-                    let times: Vec<Time> = sources.iter().flat_map(|s| s.now.into_iter().chain(s.channel.iter().map(|c| c.0))).collect();
-                    let progress = Progress::at(&times);
-                    if !(ended && progress.ended()) {
-                        align.progress(progress, barrier, &mut check).unwrap();
+                    let progress = frontier(&sources);
+                    if !(watcher.ended && progress.ended()) {
+                        let barrier = |epoch| at_barrier(&sources, epoch);
+                        align.progress(progress, barrier, &mut |step| watcher.check(&step, &sources)).unwrap();
                     }
-                    ended |= progress.ended();
+                    watcher.ended |= progress.ended();
                 }
             }
-            prop_assert!(violations.is_empty(), "{:?}", violations);
+            prop_assert!(watcher.violations.is_empty(), "{:?}", watcher.violations);
         }
-        prop_assert!(ended);
-        prop_assert_eq!(processed.iter().sum::<u32>() as usize, total);
-        prop_assert_eq!(watermark, Watermark::END);
+        prop_assert!(watcher.ended);
+        prop_assert_eq!(watcher.processed.iter().sum::<u32>() as usize, total);
+        prop_assert_eq!(watcher.watermark, Watermark::END);
     }
 }

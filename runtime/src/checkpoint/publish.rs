@@ -26,7 +26,7 @@ impl Lead {
                 status.last = Some(completed);
                 drop(status);
                 self.published(epoch, self.commits(&complete.plan));
-                failpoint::hit("checkpoint-completed");
+                failpoint::Point::CheckpointCompleted.hit();
                 self.requests.answer(epoch, Ok(savepoint.unwrap_or_default()));
                 self.forget_old();
             }

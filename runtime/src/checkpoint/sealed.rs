@@ -76,7 +76,7 @@ fn upload(checkpoints: &Checkpoints, savepoint: Option<&Storage>, local: &Path, 
     };
     let file = FileRef::describe(local, path, name).map_err(|e| message(&e))?;
     storage.upload(local, &file.path).map_err(|e| message(&e))?;
-    failpoint::hit("file-stored");
+    failpoint::Point::SealedStored.hit();
     Ok(file)
 }
 

@@ -215,7 +215,7 @@ impl Ship<'_> {
         };
         // Rows of later changes may be written from now on.
         arrival.arrive();
-        failpoint::hit("snapshot-linked");
+        failpoint::Point::SnapshotLinked.hit();
         if shipment.lost {
             return;
         }

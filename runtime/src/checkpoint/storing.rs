@@ -74,7 +74,7 @@ impl Store {
             };
             match report {
                 Ok(report) => {
-                    failpoint::hit("snapshot-stored");
+                    failpoint::Point::SnapshotStored.hit();
                     let report = Report { list: vec![written.meta], took: since.elapsed(), ..report };
                     checkpoints.report(member, epoch, report, last);
                 }
@@ -138,7 +138,7 @@ fn checkpoint(checkpoints: &Checkpoints, written: &mut Written, stored: &mut Has
         let path = if shared { Directory::shared_path(generation, &own) } else { Directory::own_path(generation, epoch, &own) };
         let file = FileRef::describe(&local, path, &name).map_err(|e| message(&e))?;
         storage.upload(&local, &file.path).map_err(|e| message(&e))?;
-        failpoint::hit("file-stored");
+        failpoint::Point::FileStored.hit();
         report.stored += file.bytes;
         kept.insert(name, file);
     }

@@ -165,7 +165,7 @@ impl Keeper {
         if self.snapshot.is_some() {
             return Ok(false);
         }
-        failpoint::hit("barrier-aligned");
+        failpoint::Point::BarrierAligned.hit();
         let floors = self.states.floors(checkpoints.ids(self.member.node));
         let meta = self.states.freeze()?;
         let groups = self.groups.clone();

@@ -73,7 +73,7 @@ impl<T: 'static, E: MessageEncoder<T>, A: Address<T>> Writer<T> for Outbox<E, A>
     fn seal(&mut self, epoch: Epoch) -> Result<Vec<Committable>, Error> {
         let Some(segment) = self.segment.take() else { return Ok(Vec::new()) };
         let (segment, records) = segment.finish()?;
-        failpoint::hit("segment-sealed");
+        failpoint::Point::SegmentSealed.hit();
         let (id, timeline, confirmed) = (self.id.clone(), self.timeline.clone(), self.confirmed.get());
         let Place { topic, markers, .. } = self.place.clone();
         let unit = Unit { id, topic, markers, timeline, epoch, confirmed, records, segment };

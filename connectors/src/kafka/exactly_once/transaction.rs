@@ -125,7 +125,7 @@ impl Committer {
             let next = self.marker.clone().unwrap_or_default().with(unit);
             let failure = match self.send(Some(unit), &next) {
                 Ok(()) => {
-                    failpoint::hit("transaction-committed");
+                    failpoint::Point::TransactionCommitted.hit();
                     self.marker = Some(next);
                     return Ok(());
                 }
@@ -190,12 +190,12 @@ impl Committer {
     fn send(&self, unit: Option<&Unit>, marker: &Marker) -> Result<(), Failure> {
         let producer = &self.outlet.producer;
         if unit.is_some() {
-            failpoint::hit("transaction-before");
+            failpoint::Point::TransactionBefore.hit();
         }
         self.begun.set(Instant::now());
         producer.begin_transaction()?;
         if let Some(unit) = unit {
-            failpoint::hit("transaction-begun");
+            failpoint::Point::TransactionBegun.hit();
             segment::read(&unit.segment, unit.records, |message| self.outlet.send(message))?;
         }
         let value = serde_json::to_vec(marker).map_err(|e| Error::external("a marker has no JSON form", e))?;
@@ -205,7 +205,7 @@ impl Committer {
         self.outlet.flush()?;
         producer.send(record).map_err(|(e, _)| e)?;
         self.outlet.flush()?;
-        failpoint::hit("transaction-sent");
+        failpoint::Point::TransactionSent.hit();
         retried(&self.outlet.cancellation, || producer.commit_transaction(CALL))?;
         Ok(())
     }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cursor::Cursor;
 use super::decimal;
-use super::shape::{At, Avro, Shape, Uuid};
+use super::shape::{At, Avro, Field, Shape, Uuid};
 use crate::decimal::nearest_f64;
 use crate::format::conversion::{quoted, too_large};
 use crate::format::{Conversion, TimeUnit};
@@ -64,47 +64,48 @@ pub(super) fn value(shape: &Shape, at: At, conversion: &mut Conversion, from: &m
             let octets = from.bytes()?.try_into().map_err(|_| "a uuid is not 16 octets")?;
             text(&decimal::uuid_text(octets), conversion)
         }
-        Avro::Duration => {
-            let [months, days, millis] = duration(from)?;
-            let span = SignedDuration::from_secs(i64::from(days) * DAY) + SignedDuration::from_millis(millis.into());
-            let fits = matches!(conversion, Conversion::Duration | Conversion::Any) && months == 0;
-            or_wrong(fits.then_some(Value::Duration(span)), conversion, || format!("{months} months, {days} days and {millis} ms"))
-        }
-        Avro::Array(items) if matches!(conversion, Conversion::List | Conversion::Any) => {
-            from.enter()?;
-            let mut values = Vec::new();
-            while let Some(count) = from.block()? {
-                values.reserve(count.min(from.left()));
-                for _ in 0..count {
-                    values.push(value(shape, *items, &mut Conversion::Any, from)?);
-                }
-            }
-            from.leave();
-            Ok(Value::List(Arc::new(values)))
-        }
-        Avro::Map(values) if matches!(conversion, Conversion::Map | Conversion::Any) => {
-            from.enter()?;
-            let mut entries = Map::new();
-            while let Some(count) = from.block()? {
-                for _ in 0..count {
-                    let key = Value::String(CompactString::new(from.text()?));
-                    entries.push((key, value(shape, *values, &mut Conversion::Any, from)?));
-                }
-            }
-            from.leave();
-            Ok(Value::Map(Arc::new(unique(entries))))
-        }
-        Avro::Record(fields) if matches!(conversion, Conversion::Map | Conversion::Any) => {
-            from.enter()?;
-            let mut entries = Map::with_capacity(fields.len());
-            for field in fields {
-                entries.push((Value::String(field.name.clone()), value(shape, field.ty, &mut Conversion::Any, from)?));
-            }
-            from.leave();
-            Ok(Value::Map(Arc::new(entries)))
-        }
+        Avro::Duration => parts(duration(from)?, conversion),
+        Avro::Array(items) if matches!(conversion, Conversion::List | Conversion::Any) => array(shape, *items, from),
+        Avro::Map(values) if matches!(conversion, Conversion::Map | Conversion::Any) => map(shape, *values, from),
+        Avro::Record(fields) if matches!(conversion, Conversion::Map | Conversion::Any) => record(shape, fields, from),
         other @ (Avro::Array(_) | Avro::Map(_) | Avro::Record(_)) => wrong(&other.words(), conversion),
     }
+}
+
+fn array(shape: &Shape, items: At, from: &mut Cursor<'_>) -> Result<Value, String> {
+    from.enter()?;
+    let mut values = Vec::new();
+    while let Some(count) = from.block()? {
+        values.reserve(count.min(from.left()));
+        for _ in 0..count {
+            values.push(value(shape, items, &mut Conversion::Any, from)?);
+        }
+    }
+    from.leave();
+    Ok(Value::List(Arc::new(values)))
+}
+
+fn map(shape: &Shape, values: At, from: &mut Cursor<'_>) -> Result<Value, String> {
+    from.enter()?;
+    let mut entries = Map::new();
+    while let Some(count) = from.block()? {
+        for _ in 0..count {
+            let key = Value::String(CompactString::new(from.text()?));
+            entries.push((key, value(shape, values, &mut Conversion::Any, from)?));
+        }
+    }
+    from.leave();
+    Ok(Value::Map(Arc::new(unique(entries))))
+}
+
+fn record(shape: &Shape, fields: &[Field], from: &mut Cursor<'_>) -> Result<Value, String> {
+    from.enter()?;
+    let mut entries = Map::with_capacity(fields.len());
+    for field in fields {
+        entries.push((Value::String(field.name.clone()), value(shape, field.ty, &mut Conversion::Any, from)?));
+    }
+    from.leave();
+    Ok(Value::Map(Arc::new(entries)))
 }
 
 /// Skips a value. Returns whether it was null.
@@ -156,6 +157,13 @@ fn branch(branches: &[At], from: &mut Cursor<'_>) -> Result<At, String> {
     let number = from.long()?;
     let found = usize::try_from(number).ok().and_then(|number| branches.get(number));
     found.copied().ok_or_else(|| format!("the union has no branch {number}"))
+}
+
+/// A duration in months, days and milliseconds. Months have no fixed length, so a duration with any is refused.
+fn parts([months, days, millis]: [u32; 3], conversion: &Conversion) -> Result<Value, String> {
+    let span = SignedDuration::from_secs(i64::from(days) * DAY) + SignedDuration::from_millis(millis.into());
+    let fits = matches!(conversion, Conversion::Duration | Conversion::Any) && months == 0;
+    or_wrong(fits.then_some(Value::Duration(span)), conversion, || format!("{months} months, {days} days and {millis} ms"))
 }
 
 /// Months, days and milliseconds.

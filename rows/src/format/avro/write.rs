@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::decimal;
-use super::shape::{At, Avro, Shape, Uuid};
+use super::shape::{At, Avro, Field, Shape, Uuid};
 use crate::Value;
 use crate::format::conversion::quoted;
 use crate::format::{TimeUnit, Timestamps, duration, print};
@@ -15,105 +15,141 @@ use crate::format::{TimeUnit, Timestamps, duration, print};
 pub(super) fn value(shape: &Shape, at: At, value: &Value, out: &mut Vec<u8>) -> Result<(), String> {
     let ty = shape.at(at);
     match (ty, value) {
+        (_, Value::Uint(v)) if i64::try_from(*v).is_ok() => self::value(shape, at, &Value::Int(v.cast_signed()), out),
+        (Avro::Union(branches), _) => union(shape, branches, value, out),
+        (Avro::Array(items), Value::List(values)) => array(shape, *items, values, out),
+        (Avro::Map(values), Value::Map(entries)) => map(shape, *values, entries, out),
+        (Avro::Record(fields), Value::Map(entries)) => record(shape, fields, entries, out),
+        _ => plain(ty, value, out).ok_or_else(|| wrong(ty, value)),
+    }
+}
+
+/// Appends a value of a type without parts, or returns `None` if the value does not fit the type.
+fn plain(ty: &Avro, value: &Value, out: &mut Vec<u8>) -> Option<()> {
+    match (ty, value) {
         (Avro::Null, Value::Null) => {}
         (Avro::Boolean, Value::Bool(v)) => out.push((*v).into()),
-        (Avro::Int, Value::Int(v)) if i32::try_from(*v).is_ok() => long(*v, out),
-        (Avro::Long | Avro::Timestamp(_) | Avro::Time(TimeUnit::Micros), Value::Int(v)) => long(*v, out),
-        (Avro::Date | Avro::Time(_), Value::Int(v)) if i32::try_from(*v).is_ok() => long(*v, out),
-        (Avro::Float, Value::Double(v)) => out.extend_from_slice(&(*v as f32).to_le_bytes()),
-        (Avro::Double, Value::Double(v)) => out.extend_from_slice(&v.to_le_bytes()),
-        (Avro::Float, Value::Int(v)) => out.extend_from_slice(&(*v as f32).to_le_bytes()),
-        (Avro::Double, Value::Int(v)) => out.extend_from_slice(&(*v as f64).to_le_bytes()),
-        (_, Value::Uint(v)) if i64::try_from(*v).is_ok() => return self::value(shape, at, &Value::Int(v.cast_signed()), out),
-        (Avro::String, Value::String(v)) => bytes(v.as_bytes(), out),
-        // As text, like in JSON.
-        (Avro::String, Value::Timestamp(_) | Value::Duration(_) | Value::Decimal(_)) => {
-            let mut text = Vec::new();
-            match value {
-                Value::Duration(v) => duration::print(*v, &mut text),
-                other => print::plain(other, Timestamps::Iso, &mut text),
-            }
-            bytes(&text, out);
-        }
+        (Avro::Int | Avro::Long | Avro::Float | Avro::Double | Avro::Decimal { .. }, _) => return number(ty, value, out),
+        (Avro::Timestamp(_) | Avro::Date | Avro::Time(_) | Avro::Duration, _) => return time(ty, value, out),
+        (Avro::String, _) => return text(value, out),
         (Avro::Bytes, Value::Bytes(v)) => bytes(v, out),
         (Avro::Bytes, Value::String(v)) => bytes(v.as_bytes(), out),
         (Avro::Fixed(size), Value::Bytes(v)) if v.len() == *size => out.extend_from_slice(v),
-        (Avro::Enum(symbols), Value::String(v)) => match symbols.iter().position(|symbol| symbol == v) {
-            Some(number) => length(number, out),
-            None => return Err(format!("{} is not {}", quoted(v), ty.words())),
-        },
-        (Avro::Union(branches), _) => return union(shape, branches, value, out),
-        (Avro::Timestamp(unit), Value::Timestamp(t)) => long(instant(*t, *unit).ok_or_else(|| wrong(ty, value))?, out),
-        (Avro::Date, Value::Timestamp(t)) => long(t.as_second().div_euclid(86_400), out),
-        (Avro::Time(unit), Value::Duration(v)) if *v >= SignedDuration::ZERO && *v < SignedDuration::from_hours(24) => {
-            let micros = v.as_micros() as i64;
-            long(if *unit == TimeUnit::Micros { micros } else { micros / 1000 }, out);
-        }
-        (Avro::Float, Value::Decimal(v)) => out.extend_from_slice(&(v.to_f64() as f32).to_le_bytes()),
-        (Avro::Double, Value::Decimal(v)) => out.extend_from_slice(&v.to_f64().to_le_bytes()),
-        (Avro::Decimal { scale, precision, size }, Value::Int(_) | Value::Double(_) | Value::String(_) | Value::Decimal(_)) => {
-            let number = match value {
-                Value::Int(v) => decimal::of_int(*v, *scale),
-                Value::Double(v) => decimal::of_double(*v, *scale),
-                Value::Decimal(v) => decimal::of_decimal(*v, *scale),
-                other => decimal::of_text(other.as_str().unwrap_or_default(), *scale),
-            };
-            let number = number.filter(|number| decimal::fits(*number, *precision)).ok_or_else(|| wrong(ty, value))?;
-            decimal_octets(number, *size, out).ok_or_else(|| wrong(ty, value))?;
-        }
+        (Avro::Enum(symbols), Value::String(v)) => length(symbols.iter().position(|symbol| symbol == v)?, out),
         (Avro::Uuid(form), Value::String(v)) => {
-            let octets = decimal::uuid_octets(v).ok_or_else(|| wrong(ty, value))?;
+            let octets = decimal::uuid_octets(v)?;
             match form {
                 Uuid::Text => bytes(v.as_bytes(), out),
                 Uuid::Bytes => bytes(&octets, out),
                 Uuid::Fixed => out.extend_from_slice(&octets),
             }
         }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn number(ty: &Avro, value: &Value, out: &mut Vec<u8>) -> Option<()> {
+    match (ty, value) {
+        (Avro::Int, Value::Int(v)) if i32::try_from(*v).is_ok() => long(*v, out),
+        (Avro::Long, Value::Int(v)) => long(*v, out),
+        (Avro::Float, Value::Double(v)) => out.extend_from_slice(&(*v as f32).to_le_bytes()),
+        (Avro::Double, Value::Double(v)) => out.extend_from_slice(&v.to_le_bytes()),
+        (Avro::Float, Value::Int(v)) => out.extend_from_slice(&(*v as f32).to_le_bytes()),
+        (Avro::Double, Value::Int(v)) => out.extend_from_slice(&(*v as f64).to_le_bytes()),
+        (Avro::Float, Value::Decimal(v)) => out.extend_from_slice(&(v.to_f64() as f32).to_le_bytes()),
+        (Avro::Double, Value::Decimal(v)) => out.extend_from_slice(&v.to_f64().to_le_bytes()),
+        (Avro::Decimal { scale, precision, size }, _) => {
+            let number = match value {
+                Value::Int(v) => decimal::of_int(*v, *scale),
+                Value::Double(v) => decimal::of_double(*v, *scale),
+                Value::Decimal(v) => decimal::of_decimal(*v, *scale),
+                Value::String(v) => decimal::of_text(v, *scale),
+                _ => None,
+            };
+            decimal_octets(number.filter(|number| decimal::fits(*number, *precision))?, *size, out)?;
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Appends an instant, a time of day or a duration. Numbers are taken in the unit of the type.
+fn time(ty: &Avro, value: &Value, out: &mut Vec<u8>) -> Option<()> {
+    match (ty, value) {
+        (Avro::Timestamp(_) | Avro::Time(TimeUnit::Micros), Value::Int(v)) => long(*v, out),
+        (Avro::Date | Avro::Time(_), Value::Int(v)) if i32::try_from(*v).is_ok() => long(*v, out),
+        (Avro::Timestamp(unit), Value::Timestamp(t)) => long(instant(*t, *unit)?, out),
+        (Avro::Date, Value::Timestamp(t)) => long(t.as_second().div_euclid(86_400), out),
+        (Avro::Time(unit), Value::Duration(v)) if *v >= SignedDuration::ZERO && *v < SignedDuration::from_hours(24) => {
+            let micros = v.as_micros() as i64;
+            long(if *unit == TimeUnit::Micros { micros } else { micros / 1000 }, out);
+        }
         (Avro::Duration, Value::Duration(v)) => {
-            let millis = u32::try_from(v.as_millis() % 86_400_000).map_err(|_| wrong(ty, value))?;
-            let days = u32::try_from(v.as_millis() / 86_400_000).map_err(|_| wrong(ty, value))?;
+            let millis = u32::try_from(v.as_millis() % 86_400_000).ok()?;
+            let days = u32::try_from(v.as_millis() / 86_400_000).ok()?;
             for part in [0, days, millis] {
                 out.extend_from_slice(&part.to_le_bytes());
             }
         }
-        (Avro::Array(items), Value::List(values)) => {
-            if !values.is_empty() {
-                length(values.len(), out);
-            }
-            for value in values.iter() {
-                self::value(shape, *items, value, out)?;
-            }
-            length(0, out);
-        }
-        (Avro::Map(values), Value::Map(entries)) => {
-            if !entries.is_empty() {
-                length(entries.len(), out);
-            }
-            for (key, value) in entries.iter() {
-                let key = key.as_str().ok_or_else(|| format!("a key of type {} is not a string", key.type_of()))?;
-                bytes(key.as_bytes(), out);
-                self::value(shape, *values, value, out)?;
-            }
-            length(0, out);
-        }
-        (Avro::Record(fields), Value::Map(entries)) => {
-            let mut found = 0;
-            for field in fields {
-                let entry = entries.iter().find(|(key, _)| key.as_str() == Some(&field.name));
-                found += usize::from(entry.is_some());
-                let entry = entry.map_or(&Value::Null, |(_, value)| value);
-                self::value(shape, field.ty, entry, out).map_err(|e| format!("field `{}`: {e}", field.name))?;
-            }
-            let known = |key: &Value| fields.iter().any(|field| key.as_str() == Some(&field.name));
-            if found < entries.len()
-                && let Some((key, _)) = entries.iter().find(|(key, _)| !known(key))
-            {
-                return Err(format!("the record of the schema has no field {}", key.as_str().map_or_else(String::new, quoted)));
-            }
-        }
-        _ => return Err(wrong(ty, value)),
+        _ => return None,
     }
+    Some(())
+}
+
+/// Appends text; what has no type of its own in Avro is printed as in JSON.
+fn text(value: &Value, out: &mut Vec<u8>) -> Option<()> {
+    let mut printed = Vec::new();
+    match value {
+        Value::String(v) => {
+            bytes(v.as_bytes(), out);
+            return Some(());
+        }
+        Value::Duration(v) => duration::print(*v, &mut printed),
+        Value::Timestamp(_) | Value::Decimal(_) => print::plain(value, Timestamps::Iso, &mut printed),
+        _ => return None,
+    }
+    bytes(&printed, out);
+    Some(())
+}
+
+fn array(shape: &Shape, items: At, values: &[Value], out: &mut Vec<u8>) -> Result<(), String> {
+    if !values.is_empty() {
+        length(values.len(), out);
+    }
+    for value in values {
+        self::value(shape, items, value, out)?;
+    }
+    length(0, out);
     Ok(())
+}
+
+fn map(shape: &Shape, values: At, entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<(), String> {
+    if !entries.is_empty() {
+        length(entries.len(), out);
+    }
+    for (key, value) in entries {
+        let key = key.as_str().ok_or_else(|| format!("a key of type {} is not a string", key.type_of()))?;
+        bytes(key.as_bytes(), out);
+        self::value(shape, values, value, out)?;
+    }
+    length(0, out);
+    Ok(())
+}
+
+fn record(shape: &Shape, fields: &[Field], entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<(), String> {
+    let mut found = 0;
+    for field in fields {
+        let entry = entries.iter().find(|(key, _)| key.as_str() == Some(&field.name));
+        found += usize::from(entry.is_some());
+        let entry = entry.map_or(&Value::Null, |(_, value)| value);
+        value(shape, field.ty, entry, out).map_err(|e| format!("field `{}`: {e}", field.name))?;
+    }
+    let known = |key: &Value| fields.iter().any(|field| key.as_str() == Some(&field.name));
+    match entries.iter().find(|(key, _)| found < entries.len() && !known(key)) {
+        Some((key, _)) => Err(format!("the record of the schema has no field {}", key.as_str().map_or_else(String::new, quoted))),
+        None => Ok(()),
+    }
 }
 
 /// Picks the first branch whose kind matches the value, or else the first branch that can encode it.

@@ -243,7 +243,7 @@ impl<T: Send + 'static> Driver<T> {
         self.phase = Phase::Writing;
         self.commits.sealed(epoch, committables);
         let Some(plan) = plan else { return Ok(()) };
-        failpoint::hit("sink-sealed");
+        failpoint::Point::SinkSealed.hit();
         let member = self.setup.member;
         if self.commits.waiting().any(|committable| committable.file.is_some()) {
             let committables = self.commits.waiting().cloned().collect();
@@ -264,13 +264,13 @@ impl<T: Send + 'static> Driver<T> {
     /// Starts committing whatever may be committed.
     fn commit(&mut self) -> Result<(), Error> {
         let Some(epoch) = self.commits.next(self.committable()) else { return Ok(()) };
-        failpoint::hit("sink-before-commit");
+        failpoint::Point::SinkBeforeCommit.hit();
         if self.commits.begin(epoch) { self.committed(epoch) } else { Ok(()) }
     }
 
     /// Readers now see everything up to and including `epoch`.
     fn committed(&mut self, epoch: Epoch) -> Result<(), Error> {
-        failpoint::hit("sink-after-commit");
+        failpoint::Point::SinkAfterCommit.hit();
         let files = self.commits.committed(epoch);
         let (checkpoints, member) = (self.setup.control.checkpoints(), self.setup.member);
         if !checkpoints.transactional() {

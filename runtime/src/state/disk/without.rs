@@ -4,13 +4,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::Garbage;
-use crate::error::Error;
+use crate::error::{Error, JobError};
 use crate::state::rows::Rows;
 
 fn missing() -> Error {
-    Error::user(
-        "this build of tidegate has no RocksDB: build it with the feature `rocksdb`, or keep state in memory (`state: { backend: memory }`)",
-    )
+    Error::user(JobError::NoRocksDb.to_string())
 }
 
 /// What instances on disk would share.

@@ -38,17 +38,9 @@ fn trial(on_disk: bool, reads: bool) -> Trial {
 #[derive(Clone, Debug)]
 enum Act {
     Pass(i64),
-    Set(u8, u32),
-    Get(u8),
-    Update(u8, u32),
-    Remove(u8),
-    Push(u8, u32),
-    Elements(u8),
-    Take(u8),
-    Insert(u8, u8, u32),
-    Field(u8, u8),
-    Unset(u8, u8),
-    Entries(u8),
+    Value(u8, OfValue),
+    List(u8, OfList),
+    Map(u8, OfMap),
     Add(u8, u32),
     Sum(u8),
     /// Background work: expiry, eviction, compaction.
@@ -57,22 +49,45 @@ enum Act {
     All,
 }
 
+#[derive(Clone, Debug)]
+enum OfValue {
+    Set(u32),
+    Get,
+    Update(u32),
+    Remove,
+}
+
+#[derive(Clone, Debug)]
+enum OfList {
+    Push(u32),
+    Get,
+    Take,
+}
+
+#[derive(Clone, Debug)]
+enum OfMap {
+    Insert(u8, u32),
+    Get(u8),
+    Remove(u8),
+    Entries,
+}
+
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     use Act::*;
     let key = || 0..3u8;
     let act = prop_oneof![
         4 => prop_oneof![0..60i64, Just(AFTER - 1), Just(AFTER)].prop_map(Pass),
-        2 => (key(), 0..9u32).prop_map(|(k, v)| Set(k, v)),
-        2 => key().prop_map(Get),
-        2 => (key(), 0..9u32).prop_map(|(k, v)| Update(k, v)),
-        1 => key().prop_map(Remove),
-        3 => (key(), 0..9u32).prop_map(|(k, v)| Push(k, v)),
-        2 => key().prop_map(Elements),
-        1 => key().prop_map(Take),
-        3 => (key(), key(), 0..9u32).prop_map(|(k, f, v)| Insert(k, f, v)),
-        2 => (key(), key()).prop_map(|(k, f)| Field(k, f)),
-        1 => (key(), key()).prop_map(|(k, f)| Unset(k, f)),
-        2 => key().prop_map(Entries),
+        2 => (key(), 0..9u32).prop_map(|(k, v)| Value(k, OfValue::Set(v))),
+        2 => key().prop_map(|k| Value(k, OfValue::Get)),
+        2 => (key(), 0..9u32).prop_map(|(k, v)| Value(k, OfValue::Update(v))),
+        1 => key().prop_map(|k| Value(k, OfValue::Remove)),
+        3 => (key(), 0..9u32).prop_map(|(k, v)| List(k, OfList::Push(v))),
+        2 => key().prop_map(|k| List(k, OfList::Get)),
+        1 => key().prop_map(|k| List(k, OfList::Take)),
+        3 => (key(), key(), 0..9u32).prop_map(|(k, f, v)| Map(k, OfMap::Insert(f, v))),
+        2 => (key(), key()).prop_map(|(k, f)| Map(k, OfMap::Get(f))),
+        1 => (key(), key()).prop_map(|(k, f)| Map(k, OfMap::Remove(f))),
+        2 => key().prop_map(|k| Map(k, OfMap::Entries)),
         2 => (key(), 0..9u32).prop_map(|(k, v)| Add(k, v)),
         2 => key().prop_map(Sum),
         2 => Just(Relieve),
@@ -87,6 +102,9 @@ type Used = (u32, i64);
 
 #[derive(Default)]
 struct Model {
+    now: i64,
+    /// Whether reading is a use.
+    reads: bool,
     value: BTreeMap<u8, Used>,
     list: BTreeMap<u8, Vec<Used>>,
     map: BTreeMap<(u8, u8), Used>,
@@ -94,95 +112,124 @@ struct Model {
 }
 
 impl Model {
-    fn expire(&mut self, now: i64) {
+    fn expire(&mut self) {
+        let now = self.now;
         let alive = |used: &Used| used.1 + AFTER > now;
         self.value.retain(|_, used| alive(used));
         self.list.values_mut().for_each(|list| list.retain(alive));
         self.map.retain(|_, used| alive(used));
         self.sum.retain(|_, used| alive(used));
     }
+
+    /// How to read a value now.
+    fn read(&self) -> impl Fn(&mut Used) -> u32 + use<> {
+        let now = self.reads.then_some(self.now);
+        move |used| {
+            used.1 = now.unwrap_or(used.1);
+            used.0
+        }
+    }
 }
 
-fn run(on_disk: bool, reads: bool, acts: Vec<Act>) -> Result<(), TestCaseError> {
-    let t = trial(on_disk, reads);
-    let (mut model, mut now) = (Model::default(), 1_000);
-    let read = |used: &mut Used, now: i64| {
-        if reads {
-            used.1 = now;
-        }
-        used.0
-    };
-    for act in acts {
-        model.expire(now);
+impl Trial {
+    /// Does the same to the states and to the model, and compares what both answer.
+    fn act(&self, model: &mut Model, act: Act) -> Result<(), TestCaseError> {
+        model.expire();
+        let (now, read) = (model.now, model.read());
         match act {
             Act::Pass(by) => {
-                now += by;
-                t.clock.set(now);
+                model.now += by;
+                self.clock.set(model.now);
             }
-            Act::Set(k, v) => {
-                t.value.set(&k, v).unwrap();
-                model.value.insert(k, (v, now));
-            }
-            Act::Get(k) => prop_assert_eq!(t.value.get(&k).unwrap(), model.value.get_mut(&k).map(|used| read(used, now))),
-            Act::Update(k, v) => {
-                let updated = t
-                    .value
-                    .update(
-                        &k,
-                        || 1,
-                        |old| {
-                            *old = *old * 2 % 1_000 + v;
-                            *old
-                        },
-                    )
-                    .unwrap();
-                let used = model.value.entry(k).or_insert((1, now));
-                *used = (used.0 * 2 % 1_000 + v, now);
-                prop_assert_eq!(updated, used.0);
-            }
-            Act::Remove(k) => prop_assert_eq!(t.value.remove(&k).unwrap(), model.value.remove(&k).map(|used| used.0)),
-            Act::Push(k, v) => {
-                t.list.push(&k, v).unwrap();
-                model.list.entry(k).or_default().push((v, now));
-            }
-            Act::Elements(k) => {
-                let expected: Vec<u32> = model.list.entry(k).or_default().iter_mut().map(|used| read(used, now)).collect();
-                prop_assert_eq!(t.list.get(&k).unwrap(), expected);
-            }
-            Act::Take(k) => {
-                let expected: Vec<u32> = model.list.remove(&k).into_iter().flatten().map(|used| used.0).collect();
-                prop_assert_eq!(t.list.take(&k).unwrap(), expected);
-            }
-            Act::Insert(k, f, v) => {
-                let old = model.map.insert((k, f), (v, now)).map(|used| used.0);
-                prop_assert_eq!(t.map.insert(&k, f, v).unwrap(), old);
-            }
-            Act::Field(k, f) => prop_assert_eq!(t.map.get(&k, &f).unwrap(), model.map.get_mut(&(k, f)).map(|used| read(used, now))),
-            Act::Unset(k, f) => prop_assert_eq!(t.map.remove(&k, &f).unwrap(), model.map.remove(&(k, f)).map(|used| used.0)),
-            Act::Entries(k) => {
-                let fields = model.map.iter_mut().filter(|((key, _), _)| *key == k);
-                let expected: Vec<(u8, u32)> = fields.map(|((_, f), used)| (*f, read(used, now))).collect();
-                prop_assert_eq!(t.map.len(&k).unwrap(), expected.len());
-                let mut entries = t.map.entries(&k).unwrap();
-                entries.sort_unstable();
-                prop_assert_eq!(entries, expected);
-            }
+            Act::Value(k, act) => self.act_on_value(model, k, act)?,
+            Act::List(k, act) => self.act_on_list(model, k, act)?,
+            Act::Map(k, act) => self.act_on_map(model, k, act)?,
             Act::Add(k, v) => {
-                t.sum.add(&k, v).unwrap();
+                self.sum.add(&k, v).unwrap();
                 let used = model.sum.entry(k).or_default();
                 *used = (used.0 + v, now);
             }
-            Act::Sum(k) => prop_assert_eq!(t.sum.get(&k).unwrap(), model.sum.get_mut(&k).map(|used| read(used, now))),
-            Act::Relieve => t.states.relieve().unwrap(),
-            Act::Compact => t.states.instance().unwrap().opened_disk().into_iter().for_each(|disk| disk.compact()),
+            Act::Sum(k) => prop_assert_eq!(self.sum.get(&k).unwrap(), model.sum.get_mut(&k).map(read)),
+            Act::Relieve => self.states.relieve().unwrap(),
+            Act::Compact => self.states.instance().unwrap().opened_disk().into_iter().for_each(|disk| disk.compact()),
             Act::All => {
                 let mut all = BTreeMap::new();
-                t.value.for_each(|k, v| Ok(_ = all.insert(*k, *v))).unwrap();
+                self.value.for_each(|k, v| Ok(_ = all.insert(*k, *v))).unwrap();
                 prop_assert_eq!(all, model.value.iter().map(|(k, used)| (*k, used.0)).collect::<BTreeMap<_, _>>());
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn act_on_value(&self, model: &mut Model, k: u8, act: OfValue) -> Result<(), TestCaseError> {
+        let (now, read) = (model.now, model.read());
+        match act {
+            OfValue::Set(v) => {
+                self.value.set(&k, v).unwrap();
+                model.value.insert(k, (v, now));
+            }
+            OfValue::Get => prop_assert_eq!(self.value.get(&k).unwrap(), model.value.get_mut(&k).map(read)),
+            OfValue::Update(v) => {
+                let next = |old: u32| old * 2 % 1_000 + v;
+                let update = |old: &mut u32| {
+                    *old = next(*old);
+                    *old
+                };
+                let updated = self.value.update(&k, || 1, update).unwrap();
+                let used = model.value.entry(k).or_insert((1, now));
+                *used = (next(used.0), now);
+                prop_assert_eq!(updated, used.0);
+            }
+            OfValue::Remove => prop_assert_eq!(self.value.remove(&k).unwrap(), model.value.remove(&k).map(|used| used.0)),
+        }
+        Ok(())
+    }
+
+    fn act_on_list(&self, model: &mut Model, k: u8, act: OfList) -> Result<(), TestCaseError> {
+        let (now, read) = (model.now, model.read());
+        match act {
+            OfList::Push(v) => {
+                self.list.push(&k, v).unwrap();
+                model.list.entry(k).or_default().push((v, now));
+            }
+            OfList::Get => {
+                let expected: Vec<u32> = model.list.entry(k).or_default().iter_mut().map(read).collect();
+                prop_assert_eq!(self.list.get(&k).unwrap(), expected);
+            }
+            OfList::Take => {
+                let expected: Vec<u32> = model.list.remove(&k).into_iter().flatten().map(|used| used.0).collect();
+                prop_assert_eq!(self.list.take(&k).unwrap(), expected);
+            }
+        }
+        Ok(())
+    }
+
+    fn act_on_map(&self, model: &mut Model, k: u8, act: OfMap) -> Result<(), TestCaseError> {
+        let (now, read) = (model.now, model.read());
+        match act {
+            OfMap::Insert(f, v) => {
+                let old = model.map.insert((k, f), (v, now)).map(|used| used.0);
+                prop_assert_eq!(self.map.insert(&k, f, v).unwrap(), old);
+            }
+            OfMap::Get(f) => prop_assert_eq!(self.map.get(&k, &f).unwrap(), model.map.get_mut(&(k, f)).map(read)),
+            OfMap::Remove(f) => prop_assert_eq!(self.map.remove(&k, &f).unwrap(), model.map.remove(&(k, f)).map(|used| used.0)),
+            OfMap::Entries => {
+                let fields = model.map.iter_mut().filter(|((key, _), _)| *key == k);
+                let expected: Vec<(u8, u32)> = fields.map(|((_, f), used)| (*f, read(used))).collect();
+                prop_assert_eq!(self.map.len(&k).unwrap(), expected.len());
+                let mut entries = self.map.entries(&k).unwrap();
+                entries.sort_unstable();
+                prop_assert_eq!(entries, expected);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn run(on_disk: bool, reads: bool, acts: Vec<Act>) -> Result<(), TestCaseError> {
+    let trial = trial(on_disk, reads);
+    let mut model = Model { now: 1_000, reads, ..Model::default() };
+    acts.into_iter().try_for_each(|act| trial.act(&mut model, act))
 }
 
 proptest! {

@@ -13,16 +13,10 @@ use rig::{Contents, Rig, Snapshot};
 /// What happens to an instance.
 #[derive(Clone, Debug)]
 enum Act {
-    Get(u16),
-    Change(u16),
-    Upsert(u16, String),
-    Insert(u16, String),
-    Remove(u16),
+    Keyed(u16, OfKey),
     Prefetch(Vec<u16>),
-    Add(i64, u16, u64),
-    Read(i64, u16),
-    Drop(i64, u16),
-    Ahead(i64, Vec<u16>),
+    /// In this namespace.
+    Windowed(i64, OfWindow),
     End(i64),
     Timer(i64, u16),
     NoTimer(i64, u16),
@@ -40,6 +34,25 @@ enum Act {
     Restore(bool),
 }
 
+/// What happens to the value of a key.
+#[derive(Clone, Debug)]
+enum OfKey {
+    Get,
+    Change,
+    Upsert(String),
+    Insert(String),
+    Remove,
+}
+
+/// What happens to the values in a namespace.
+#[derive(Clone, Debug)]
+enum OfWindow {
+    Add(u16, u64),
+    Read(u16),
+    Drop(u16),
+    Prefetch(Vec<u16>),
+}
+
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     use Act::*;
     let key = || 0..40u16;
@@ -47,16 +60,16 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let moment = || -3..12i64;
     let keys = || proptest::collection::vec(key(), 0..12);
     let act = prop_oneof![
-        3 => key().prop_map(Get),
-        3 => key().prop_map(Change),
-        6 => (key(), text()).prop_map(|(k, v)| Upsert(k, v)),
-        3 => (key(), text()).prop_map(|(k, v)| Insert(k, v)),
-        5 => key().prop_map(Remove),
+        3 => key().prop_map(|k| Keyed(k, OfKey::Get)),
+        3 => key().prop_map(|k| Keyed(k, OfKey::Change)),
+        6 => (key(), text()).prop_map(|(k, v)| Keyed(k, OfKey::Upsert(v))),
+        3 => (key(), text()).prop_map(|(k, v)| Keyed(k, OfKey::Insert(v))),
+        5 => key().prop_map(|k| Keyed(k, OfKey::Remove)),
         2 => keys().prop_map(Prefetch),
-        8 => (moment(), key(), 1..9u64).prop_map(|(n, k, v)| Add(n, k, v)),
-        2 => (moment(), key()).prop_map(|(n, k)| Read(n, k)),
-        3 => (moment(), key()).prop_map(|(n, k)| Drop(n, k)),
-        2 => (moment(), keys()).prop_map(|(n, k)| Ahead(n, k)),
+        8 => (moment(), key(), 1..9u64).prop_map(|(n, k, v)| Windowed(n, OfWindow::Add(k, v))),
+        2 => (moment(), key()).prop_map(|(n, k)| Windowed(n, OfWindow::Read(k))),
+        3 => (moment(), key()).prop_map(|(n, k)| Windowed(n, OfWindow::Drop(k))),
+        2 => (moment(), keys()).prop_map(|(n, k)| Windowed(n, OfWindow::Prefetch(k))),
         1 => moment().prop_map(End),
         3 => (-20..40i64, key()).prop_map(|(t, k)| Timer(t, k)),
         1 => (-20..40i64, key()).prop_map(|(t, k)| NoTimer(t, k)),
@@ -113,49 +126,13 @@ impl Trial {
         Self { rig, model: Model::default(), frozen: None, last: None, ended: i64::MIN, on_disk, budget, split }
     }
 
+    /// Does the same to the instance and to the model, and compares what both answer.
     fn act(&mut self, act: Act) -> Result<(), TestCaseError> {
         let (rig, model) = (&mut self.rig, &mut self.model);
-        let open = |namespace: i64| namespace.max(self.ended);
         match act {
-            Act::Get(key) => prop_assert_eq!(rig.keyed.borrow_mut().get(&key).unwrap().cloned(), model.keyed.get(&key).cloned()),
-            Act::Change(key) => {
-                let mut keyed = rig.keyed.borrow_mut();
-                let found = keyed.get_mut(&key).unwrap();
-                prop_assert_eq!(found.as_deref(), model.keyed.get(&key));
-                found.into_iter().chain(model.keyed.get_mut(&key)).for_each(|value| value.push('!'));
-            }
-            Act::Upsert(key, value) => {
-                let expected = model.keyed.entry(key).or_insert_with(|| value.clone());
-                expected.push('+');
-                let mut keyed = rig.keyed.borrow_mut();
-                let found = keyed.get_or_insert_with(&key, || value).unwrap();
-                found.push('+');
-                prop_assert_eq!(found, expected);
-            }
-            Act::Insert(key, value) => {
-                rig.keyed.borrow_mut().insert(&key, value.clone()).unwrap();
-                model.keyed.insert(key, value);
-            }
-            Act::Remove(key) => prop_assert_eq!(rig.keyed.borrow_mut().remove(&key).unwrap(), model.keyed.remove(&key)),
+            Act::Keyed(key, act) => self.keyed(key, act)?,
             Act::Prefetch(keys) => rig.keyed.borrow_mut().prefetch(keys.iter()).unwrap(),
-            Act::Add(namespace, key, value) => {
-                let namespace = open(namespace);
-                *rig.windowed.borrow_mut().get_or_insert_with(namespace, &key, || 0).unwrap() += value;
-                *model.windowed.entry((namespace, key)).or_default() += value;
-            }
-            Act::Read(namespace, key) => {
-                let namespace = open(namespace);
-                prop_assert_eq!(
-                    rig.windowed.borrow_mut().get(namespace, &key).unwrap().copied(),
-                    model.windowed.get(&(namespace, key)).copied()
-                );
-            }
-            Act::Drop(namespace, key) => {
-                let namespace = open(namespace);
-                let removed = rig.windowed.borrow_mut().remove(namespace, &key).unwrap();
-                prop_assert_eq!(removed, model.windowed.remove(&(namespace, key)));
-            }
-            Act::Ahead(namespace, keys) => rig.windowed.borrow_mut().prefetch(open(namespace), keys.iter()).unwrap(),
+            Act::Windowed(namespace, act) => self.windowed(namespace.max(self.ended), act)?,
             Act::End(namespace) => {
                 rig.windowed.borrow_mut().end_below(namespace);
                 model.windowed.retain(|(n, _), _| *n >= namespace);
@@ -197,6 +174,47 @@ impl Trial {
         }
         let (told, counted) = self.rig.windowed.borrow_mut().sizes();
         prop_assert_eq!(told, counted);
+        Ok(())
+    }
+
+    fn keyed(&mut self, key: u16, act: OfKey) -> Result<(), TestCaseError> {
+        let (mut keyed, model) = (self.rig.keyed.borrow_mut(), &mut self.model.keyed);
+        match act {
+            OfKey::Get => prop_assert_eq!(keyed.get(&key).unwrap().cloned(), model.get(&key).cloned()),
+            OfKey::Change => {
+                let found = keyed.get_mut(&key).unwrap();
+                prop_assert_eq!(found.as_deref(), model.get(&key));
+                found.into_iter().chain(model.get_mut(&key)).for_each(|value| value.push('!'));
+            }
+            OfKey::Upsert(value) => {
+                let expected = model.entry(key).or_insert_with(|| value.clone());
+                expected.push('+');
+                let found = keyed.get_or_insert_with(&key, || value).unwrap();
+                found.push('+');
+                prop_assert_eq!(found, expected);
+            }
+            OfKey::Insert(value) => {
+                keyed.insert(&key, value.clone()).unwrap();
+                model.insert(key, value);
+            }
+            OfKey::Remove => prop_assert_eq!(keyed.remove(&key).unwrap(), model.remove(&key)),
+        }
+        Ok(())
+    }
+
+    fn windowed(&mut self, namespace: i64, act: OfWindow) -> Result<(), TestCaseError> {
+        let (mut windowed, model) = (self.rig.windowed.borrow_mut(), &mut self.model.windowed);
+        match act {
+            OfWindow::Add(key, value) => {
+                *windowed.get_or_insert_with(namespace, &key, || 0).unwrap() += value;
+                *model.entry((namespace, key)).or_default() += value;
+            }
+            OfWindow::Read(key) => {
+                prop_assert_eq!(windowed.get(namespace, &key).unwrap().copied(), model.get(&(namespace, key)).copied());
+            }
+            OfWindow::Drop(key) => prop_assert_eq!(windowed.remove(namespace, &key).unwrap(), model.remove(&(namespace, key))),
+            OfWindow::Prefetch(keys) => windowed.prefetch(namespace, keys.iter()).unwrap(),
+        }
         Ok(())
     }
 
@@ -255,8 +273,8 @@ proptest! {
             trial.act(Act::Freeze)?;
             for (key, what) in changes {
                 trial.act(match what {
-                    0 => Act::Upsert(key, "new".to_owned()),
-                    1 => Act::Remove(key),
+                    0 => Act::Keyed(key, OfKey::Upsert("new".to_owned())),
+                    1 => Act::Keyed(key, OfKey::Remove),
                     _ => Act::Sweep(3),
                 })?;
                 trial.act(Act::Evict(evicted))?;

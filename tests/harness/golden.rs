@@ -1,49 +1,13 @@
-//! The expectations kept in the repository, and how they are added to.
+//! Expectations kept in the repository, and how they are added to.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::harness::{close, diff, project};
+use super::{close, diff};
 
 /// Whether missing files may be written.
 pub fn update() -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1")
-}
-
-/// The path of a kept file or directory.
-pub fn kept(name: &str) -> PathBuf {
-    project().join("tests/compatibility").join(name)
-}
-
-/// The kept savepoints, by the names of their directories.
-pub fn cases() -> Vec<String> {
-    let entries = fs::read_dir(kept("data")).expect("`tests/compatibility/data` is there");
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")).collect();
-    names.sort();
-    names
-}
-
-/// The names of the files in a directory, or none if it does not exist.
-pub fn files(dir: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name in UTF-8")).collect();
-    names.sort();
-    names
-}
-
-/// Copies a directory and everything in it.
-pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("directories can be made");
-    for name in files(from) {
-        let (from, to) = (from.join(&name), to.join(&name));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(&from, &to).expect("a file can be copied");
-        }
-    }
 }
 
 /// The lines of a text, sorted, because workers write in no particular order.
