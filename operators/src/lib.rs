@@ -13,6 +13,7 @@ mod broadcast;
 mod conformance;
 mod connect;
 mod dedupe;
+mod either;
 pub mod join;
 mod keyed;
 pub mod kinds;
