@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use rig::{Contents, Rig, Snapshot};
 
+use super::Upcoming;
+
 /// What happens to an instance.
 #[derive(Clone, Debug)]
 enum Act {
@@ -18,11 +20,11 @@ enum Act {
     Upsert(u16, String),
     Insert(u16, String),
     Remove(u16),
-    Prefetch(Vec<u16>),
     Add(i64, u16, u64),
     Read(i64, u16),
     Drop(i64, u16),
-    Ahead(i64, Vec<u16>),
+    /// Prefetches for records with these event times and keys. An event time is a namespace here.
+    Prefetch(Vec<(i64, u16)>),
     End(i64),
     Timer(i64, u16),
     NoTimer(i64, u16),
@@ -45,18 +47,16 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let key = || 0..40u16;
     let text = || prop_oneof![Just(String::new()), "[a-z]{1,4}", Just("x".repeat(300))];
     let moment = || -3..12i64;
-    let keys = || proptest::collection::vec(key(), 0..12);
     let act = prop_oneof![
         3 => key().prop_map(Get),
         3 => key().prop_map(Change),
         6 => (key(), text()).prop_map(|(k, v)| Upsert(k, v)),
         3 => (key(), text()).prop_map(|(k, v)| Insert(k, v)),
         5 => key().prop_map(Remove),
-        2 => keys().prop_map(Prefetch),
         8 => (moment(), key(), 1..9u64).prop_map(|(n, k, v)| Add(n, k, v)),
         2 => (moment(), key()).prop_map(|(n, k)| Read(n, k)),
         3 => (moment(), key()).prop_map(|(n, k)| Drop(n, k)),
-        2 => (moment(), keys()).prop_map(|(n, k)| Ahead(n, k)),
+        4 => proptest::collection::vec((moment(), key()), 0..12).prop_map(Prefetch),
         1 => moment().prop_map(End),
         3 => (-20..40i64, key()).prop_map(|(t, k)| Timer(t, k)),
         1 => (-20..40i64, key()).prop_map(|(t, k)| NoTimer(t, k)),
@@ -137,7 +137,6 @@ impl Trial {
                 model.keyed.insert(key, value);
             }
             Act::Remove(key) => prop_assert_eq!(rig.keyed.borrow_mut().remove(&key).unwrap(), model.keyed.remove(&key)),
-            Act::Prefetch(keys) => rig.keyed.borrow_mut().prefetch(keys.iter()).unwrap(),
             Act::Add(namespace, key, value) => {
                 let namespace = open(namespace);
                 *rig.windowed.borrow_mut().get_or_insert_with(namespace, &key, || 0).unwrap() += value;
@@ -155,7 +154,9 @@ impl Trial {
                 let removed = rig.windowed.borrow_mut().remove(namespace, &key).unwrap();
                 prop_assert_eq!(removed, model.windowed.remove(&(namespace, key)));
             }
-            Act::Ahead(namespace, keys) => rig.windowed.borrow_mut().prefetch(open(namespace), keys.iter()).unwrap(),
+            Act::Prefetch(records) => {
+                rig.states.prefetch(&Upcoming(records.into_iter().map(|(time, key)| (open(time), key)).collect())).unwrap();
+            }
             Act::End(namespace) => {
                 rig.windowed.borrow_mut().end_below(namespace);
                 model.windowed.retain(|(n, _), _| *n >= namespace);
