@@ -59,7 +59,7 @@ points! {
     SavepointBeforeManifest = "savepoint-before-manifest",
     /// Its manifest is written.
     SavepointAfterManifest = "savepoint-after-manifest",
-    /// The job knows that a checkpoint is complete; sinks have not been told.
+    /// The job knows that a checkpoint is complete, and sinks are about to commit.
     CheckpointCompleted = "checkpoint-completed",
     /// A sink is about to commit an epoch.
     SinkBeforeCommit = "sink-before-commit",

@@ -4,21 +4,10 @@ use std::time::Duration;
 
 use tidegate_operators::{DataflowExt, Stream};
 use tidegate_runtime::watermarks::WatermarkStrategy;
-use tidegate_runtime::{Data, Dataflow, GraphError, Job, JobError, Record, RunConfig};
+use tidegate_runtime::{Data, Dataflow, Job, JobError, Record, RunConfig};
 
 use crate::generator::FnSource;
 use crate::sink::CollectSink;
-
-/// Why a local job has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum LocalError {
-    /// The graph can't be run.
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    /// The job failed.
-    #[error(transparent)]
-    Job(#[from] JobError),
-}
 
 /// A stream of these records, each with its event time in milliseconds. No record is late unless its time is before that of an earlier one.
 #[must_use]
@@ -46,7 +35,7 @@ where
 ///
 /// # Errors
 /// The job can't be run, or failed.
-pub fn collect<T>(job: impl for<'s> Fn(&Dataflow<'s>) -> Stream<'s, T> + Send + Sync + 'static) -> Result<Vec<(i64, T)>, LocalError>
+pub fn collect<T>(job: impl for<'s> Fn(&Dataflow<'s>) -> Stream<'s, T> + Send + Sync + 'static) -> Result<Vec<(i64, T)>, JobError>
 where
     T: Data,
 {

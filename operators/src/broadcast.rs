@@ -7,7 +7,8 @@ use tidegate_runtime::operator::{self, Context, Logic, Outbox, Target, routed};
 use tidegate_runtime::state::{Broadcast, Handle, Key, SharedMap, States, Stored};
 use tidegate_runtime::{Data, Error, Record, Watermark};
 
-use crate::connect::{Either, first};
+use crate::connect::first;
+use crate::either::Either;
 use crate::keyed::KeyedStream;
 use crate::kinds;
 use crate::process::{ProcessContext, Timer, TimersOf};
@@ -191,13 +192,13 @@ impl<'s, T: Data, B: Data, F> BroadcastConnectedStreams<'s, T, B, F> {
         P: BroadcastProcessFunction<K, T, B>,
     {
         let (edge, key) = self.keyed.into_parts();
-        let copy = |worker, value: &B| Either::Second(Copy { worker, value: value.clone() });
+        let copy = |worker, value: &B| Either::Right(Copy { worker, value: value.clone() });
         let copies = operator::broadcast(self.broadcast.into_edge(), &format!("{name}/broadcast"), copy);
         let edge = first(edge, &format!("{name}/keyed")).union(copies);
         let of_record = key.clone();
         let target = move |record: &Either<T, Copy<B>>| match record {
-            Either::First(value) => Target::Key(of_record(value)),
-            Either::Second(copy) => Target::Worker(copy.worker),
+            Either::Left(value) => Target::Key(of_record(value)),
+            Either::Right(copy) => Target::Worker(copy.worker),
         };
         let (main, _) = routed(edge, name, kinds::BROADCAST_PROCESS, None, target, |context| BroadcastLogic::new(key, function, context));
         Stream::from_edge(main)
@@ -243,13 +244,13 @@ where
     fn record(&mut self, record: Record<Self::In>, out: &mut Outbox<P::Out, ()>) -> Result<(), Error> {
         let time = record.time;
         match record.value {
-            Either::First(value) => {
+            Either::Left(value) => {
                 let key = (self.key)(&value);
                 self.function.process(value, self.rules.borrow().map(), &mut ProcessContext::new(&key, time, &self.timers, out))?;
                 self.timers.processed();
                 Ok(())
             }
-            Either::Second(copy) => {
+            Either::Right(copy) => {
                 let function = &mut self.function;
                 self.rules.borrow_mut().change(|rules| function.process_broadcast(copy.value, rules, &mut BroadcastContext { time, out }))
             }

@@ -1,10 +1,10 @@
 //! Two keyed streams of different record types, processed by one function that shares state and timers between them.
 
-use serde::{Deserialize, Serialize};
 use tidegate_runtime::operator::{self, keyed};
 use tidegate_runtime::state::{Key, States};
 use tidegate_runtime::{Data, Edge, Error, OperatorSpec, Record};
 
+use crate::either::Either;
 use crate::keyed::KeyedStream;
 use crate::kinds;
 use crate::process::{ProcessContext, ProcessFunction, ProcessLogic, Timer};
@@ -44,16 +44,9 @@ pub trait CoProcessFunction<K, A, B>: 'static {
     }
 }
 
-/// A record of either of two streams.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Either<A, B> {
-    First(A),
-    Second(B),
-}
-
-/// Wraps the records of a stream as [`Either::First`].
+/// Wraps the records of a stream as [`Either::Left`].
 pub(crate) fn first<'s, A: Data, B: Clone + 'static>(edge: Edge<'s, A>, name: &str) -> Edge<'s, Either<A, B>> {
-    side(edge, name, Either::First)
+    side(edge, name, Either::Left)
 }
 
 /// Wraps the records of a stream with `side`.
@@ -136,10 +129,10 @@ impl<'s, A: Data, B: Data, F, G> ConnectedStreams<'s, A, B, F, G> {
     {
         let ((first, of_first), (second, of_second)) = (self.first.into_parts(), self.second.into_parts());
         let key = move |record: &Either<A, B>| match record {
-            Either::First(value) => of_first(value),
-            Either::Second(value) => of_second(value),
+            Either::Left(value) => of_first(value),
+            Either::Right(value) => of_second(value),
         };
-        let second = side(second, &format!("{name}/second"), Either::Second);
+        let second = side(second, &format!("{name}/second"), Either::Right);
         let edge = self::first(first, &format!("{name}/first")).union(second);
         let (main, _) = keyed(edge, name, OperatorSpec::new(kinds::CO_PROCESS).labelled("co-process"), None, key.clone(), |context| {
             ProcessLogic::new(key, Both(function), context)
@@ -163,8 +156,8 @@ where
 
     fn process(&mut self, value: Either<A, B>, context: &mut ProcessContext<'_, K, P::Out>) -> Result<(), Error> {
         match value {
-            Either::First(value) => self.0.process_first(value, context),
-            Either::Second(value) => self.0.process_second(value, context),
+            Either::Left(value) => self.0.process_first(value, context),
+            Either::Right(value) => self.0.process_second(value, context),
         }
     }
 

@@ -57,6 +57,7 @@ struct Queue<K, T> {
     ties: Ties<T>,
     /// The records of each key, in order.
     waiting: Handle<Keyed<K, Vec<Waiting<T>>>>,
+    /// When to look at which key: at the time of its first waiting record.
     due: Handle<Timers<K>>,
 }
 
@@ -171,14 +172,6 @@ where
     type Out = T;
     type Side = T;
 
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        if let Some(queue) = &self.queue {
-            queue.waiting.borrow_mut().prefetch(keys.iter())?;
-        }
-        self.spans.borrow_mut().prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<T>, out: &mut Outbox<T, T>) -> Result<(), Error> {
         if record.time == Record::UNTIMED {
             return Err(Error::user("a record without an event time came to `dedupe`: give its source an event time"));
@@ -200,29 +193,22 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<T, T>) -> Result<(), Error> {
-        loop {
-            let due = self.queue.as_ref().and_then(|queue| queue.due.borrow_mut().take_due(watermark.0));
-            let Some((_, keys)) = due else { break };
-            for key in keys {
-                let Some(queue) = &self.queue else { continue };
-                for Waiting { record, late } in queue.take(&key, watermark.0)? {
-                    self.look(key.clone(), record, late, out)?;
-                }
-            }
+        if let Some(queue) = &self.queue {
+            queue.due.fire(watermark.0, |_, key| {
+                let come = queue.take(&key, watermark.0)?;
+                come.into_iter().try_for_each(|Waiting { record, late }| self.look(key.clone(), record, late, out))
+            })?;
         }
-        loop {
-            let due = self.timers.borrow_mut().take_due(watermark.0);
-            let Some((now, keys)) = due else { return Ok(()) };
+        self.timers.fire(watermark.0, |now, key| {
             let mut states = self.spans.borrow_mut();
-            for key in keys {
-                let Some(spans) = states.get_mut(&key)? else { continue };
-                let over = spans.partition_point(|span| self.over(span.start) <= now);
-                spans.drain(..over).filter_map(|span| span.last).for_each(|last| out.emit(now, last.value));
-                if spans.is_empty() {
-                    states.remove(&key)?;
-                }
+            let Some(spans) = states.get_mut(&key)? else { return Ok(()) };
+            let over = spans.partition_point(|span| self.over(span.start) <= now);
+            spans.drain(..over).filter_map(|span| span.last).for_each(|last| out.emit(now, last.value));
+            if spans.is_empty() {
+                states.remove(&key)?;
             }
-        }
+            Ok(())
+        })
     }
 }
 

@@ -8,7 +8,8 @@ use tidegate_runtime::{Data, Edge, Error, OperatorSpec};
 
 use crate::aggregate::Aggregate;
 use crate::dedupe::{DedupeLogic, Keep};
-use crate::join::{Either, JoinedStreams};
+use crate::either::Either;
+use crate::join::JoinedStreams;
 use crate::kinds;
 use crate::process::{ProcessFunction, ProcessLogic};
 use crate::reduce::ReduceLogic;

@@ -31,6 +31,7 @@ mod broadcast;
 mod conformance;
 mod connect;
 mod dedupe;
+mod either;
 pub mod join;
 mod keyed;
 pub mod kinds;

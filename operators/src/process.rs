@@ -138,24 +138,13 @@ impl<K: Key> TimersOf<K> {
 
     /// Calls `fire` for every timer due at `watermark`, including those that `fire` itself sets and that are already due.
     pub(crate) fn fire_events(&self, watermark: Watermark, mut fire: impl FnMut(&K, Timer) -> Result<(), Error>) -> Result<(), Error> {
-        loop {
-            let due = self.event.borrow_mut().take_due(watermark.0);
-            let Some((time, keys)) = due else { return Ok(()) };
-            for key in keys {
-                fire(&key, Timer::Event(time))?;
-            }
-        }
+        self.event.fire(watermark.0, |time, key| fire(&key, Timer::Event(time)))
     }
 
     /// Like [`fire_events`](Self::fire_events), by the wall clock. Returns when the next timer is due.
     pub(crate) fn fire_clock(&self, now: i64, mut fire: impl FnMut(&K, Timer) -> Result<(), Error>) -> Result<Option<i64>, Error> {
-        loop {
-            let due = self.clock.borrow_mut().take_due(now);
-            let Some((time, keys)) = due else { return Ok(self.clock.borrow().next()) };
-            for key in keys {
-                fire(&key, Timer::Clock(time))?;
-            }
-        }
+        self.clock.fire(now, |time, key| fire(&key, Timer::Clock(time)))?;
+        Ok(self.clock.borrow().next())
     }
 }
 

@@ -27,11 +27,6 @@ where
     type Out = T;
     type Side = ();
 
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.state.prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<T>, out: &mut Outbox<T, ()>) -> Result<(), Error> {
         let key = (self.key)(&record.value);
         let reduce = |so_far: &mut T| {

@@ -35,11 +35,6 @@ where
     type Out = (K, A::Out);
     type Side = ();
 
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.state.prefetch(keys.iter())
-    }
-
     #[inline]
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, ()>) -> Result<(), Error> {
         let key = (self.key)(&record.value);

@@ -121,11 +121,6 @@ where
     type Out = (u64, T);
     type Side = ();
 
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.greatest.borrow_mut().prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<T>, out: &mut Outbox<(u64, T), ()>) -> Result<(), Error> {
         let Some(measure) = (self.measure)(&record.value)? else {
             self.metrics.failed.add(1);

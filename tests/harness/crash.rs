@@ -6,11 +6,11 @@ use tidegate::runtime::failpoint::Point;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Killed {
     /// During a checkpoint: `tests/recovery/crashes.rs`.
-    InCheckpoint,
+    DuringCheckpoint,
     /// While a savepoint is published: `tests/recovery/crashes.rs`.
-    InSavepoint,
+    AtSavepoint,
     /// While records are committed to Kafka: `tests/kafka/crashes.rs`.
-    InTransaction,
+    WhileCommitting,
 }
 
 impl Killed {
@@ -28,14 +28,14 @@ impl Killed {
             | Point::CheckpointCompleted
             | Point::SinkBeforeCommit
             | Point::SinkAfterCommit
-            | Point::FileAppended => Self::InCheckpoint,
-            Point::SavepointBeforeManifest | Point::SavepointAfterManifest => Self::InSavepoint,
+            | Point::FileAppended => Self::DuringCheckpoint,
+            Point::SavepointBeforeManifest | Point::SavepointAfterManifest => Self::AtSavepoint,
             Point::SealedStored
             | Point::SegmentSealed
             | Point::TransactionBefore
             | Point::TransactionBegun
             | Point::TransactionSent
-            | Point::TransactionCommitted => Self::InTransaction,
+            | Point::TransactionCommitted => Self::WhileCommitting,
         }
     }
 

@@ -151,7 +151,7 @@ fn killed_at_every_step_of_a_commit_each_record_is_written_once() {
     let Some(broker) = broker() else { return };
     // Those of every sink mean something else where a commit is a transaction.
     let steps = [Point::SinkSealed, Point::CheckpointCompleted, Point::SinkBeforeCommit, Point::SinkAfterCommit];
-    let steps: Vec<Point> = steps.into_iter().chain(Killed::InTransaction.points()).collect();
+    let steps: Vec<Point> = steps.into_iter().chain(Killed::WhileCommitting.points()).collect();
     // Most of the time each waits for the broker.
     thread::scope(|scope| {
         for lane in steps.chunks(3) {

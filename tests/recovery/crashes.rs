@@ -78,7 +78,7 @@ fn killed_at_random_moments_while_state_leaves_memory_every_result_is_written_on
 fn killed_at_every_step_of_a_checkpoint_every_result_is_written_once() {
     let setup = Setup { count: 8_000, ..Setup::default() };
     let (yaml, expected) = (setup.yaml(true), setup.undisturbed());
-    for point in Killed::InCheckpoint.points() {
+    for point in Killed::DuringCheckpoint.points() {
         for hit in [1, 2] {
             let dir = Dir::new();
             dir.job(&yaml).args(["--quiet", "-p", "2"]).dies_at(point, hit);
@@ -92,7 +92,7 @@ fn killed_at_every_step_of_a_checkpoint_every_result_is_written_once() {
 fn killed_while_a_savepoint_is_published_every_result_is_written_once() {
     let setup = Setup { count: 8_000, ..Setup::default() };
     let (yaml, expected) = (setup.yaml(true), setup.undisturbed());
-    for point in Killed::InSavepoint.points() {
+    for point in Killed::AtSavepoint.points() {
         for start in [["--resume"].as_slice(), &["--from", "save"]] {
             let dir = Dir::new();
             dir.job(&yaml).args(["--quiet", "-p", "2", "--savepoint-at-end", "save"]).dies_at(point, 1);

@@ -5,6 +5,7 @@ mod alignment;
 mod broadcast;
 mod clock;
 mod failures;
+mod gauges;
 mod idleness;
 mod lateness;
 mod order;

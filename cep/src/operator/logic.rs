@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers, Weight};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Wake, Wakes, Weight};
 use tidegate_runtime::{Clock, Error, Record, Watermark};
 
 use super::Search;
@@ -30,8 +30,23 @@ pub struct KeyState<E> {
     /// Events whose time has not come, by time and then by arrival.
     waiting: Option<Box<Waiting<E>>>,
     runs: Runs<E>,
-    /// The one timer of the key; `i64::MAX` if there is none.
-    timer: i64,
+    /// When the key is next processed.
+    #[serde(rename = "timer", with = "stored_wake")]
+    wake: Wake,
+}
+
+/// How a wake is stored: as its time, or `i64::MAX` for none.
+mod stored_wake {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use tidegate_runtime::state::Wake;
+
+    pub(super) fn serialize<S: Serializer>(wake: &Wake, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(wake.time().unwrap_or(i64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Wake, D::Error> {
+        i64::deserialize(deserializer).map(|time| Some(time).filter(|time| *time < i64::MAX).into())
+    }
 }
 
 impl<E: Stored> Stored for KeyState<E> {
@@ -47,7 +62,7 @@ type Waiting<E> = VecDeque<(i64, E)>;
 
 impl<E> Default for KeyState<E> {
     fn default() -> Self {
-        Self { waiting: None, runs: Runs::default(), timer: i64::MAX }
+        Self { waiting: None, runs: Runs::default(), wake: Wake::default() }
     }
 }
 
@@ -75,10 +90,10 @@ impl<E> KeyState<E> {
         waiting.insert(at, (time, event));
     }
 
-    /// When the key must next be processed; `i64::MAX` if never.
-    fn due(&self) -> i64 {
+    /// When the key must next be processed, if ever.
+    fn due(&self) -> Option<i64> {
         let first = self.waiting.as_ref().and_then(|waiting| waiting.front()).map(|(time, _)| *time);
-        first.into_iter().chain(self.runs.deadline()).min().unwrap_or(i64::MAX)
+        first.into_iter().chain(self.runs.deadline()).min()
     }
 }
 
@@ -95,8 +110,8 @@ pub struct CepLogic<K, E, C, F, T> {
     timeouts: bool,
     metrics: Arc<OperatorMetrics>,
     keys: Handle<Keyed<K, KeyState<E>>>,
-    /// When to process which key. Timers are never cancelled: a key that is woken too early, or twice, knows from its own `timer`.
-    wakes: Handle<Timers<K>>,
+    /// When to process which key.
+    wakes: Wakes<K>,
     /// Empty queues of keys that have nothing waiting any more, for reuse.
     #[allow(clippy::vec_box, reason = "a queue moves between keys by its box")]
     spare: Vec<Box<Waiting<E>>>,
@@ -133,7 +148,7 @@ where
             timeouts,
             metrics: Arc::clone(&context.metrics),
             keys: context.states.keyed("partial_matches", Meaning::of_type())?,
-            wakes: context.states.timers("wakes")?,
+            wakes: context.states.wakes("wakes")?,
             spare: Vec::new(),
             clock: processing_time.then(|| (context.clock().clone(), i64::MIN)),
             dropped: 0,
@@ -158,9 +173,9 @@ where
     ///
     /// # Errors
     /// The disk failed.
-    pub fn restore(&mut self, key: K, state: KeyState<E>) -> Result<(), Error> {
-        if state.timer < i64::MAX {
-            self.wakes.borrow_mut().set(state.timer, key.clone());
+    pub fn restore(&mut self, key: K, mut state: KeyState<E>) -> Result<(), Error> {
+        if let Some(time) = std::mem::take(&mut state.wake).time() {
+            self.wakes.by(time, &mut state.wake, || key.clone());
         }
         self.keys.borrow_mut().insert(&key, state)
     }
@@ -168,7 +183,7 @@ where
     /// The number of timers set. Some may be obsolete, because an earlier timer of the same key replaced them.
     #[must_use]
     pub fn timers(&self) -> usize {
-        self.wakes.borrow().entries()
+        self.wakes.entries()
     }
 
     /// How many partial matches the limit has dropped so far.
@@ -179,12 +194,12 @@ where
 
     /// Processes a key whose timer fired.
     fn fire(&mut self, key: &K, now: i64, out: &mut Outbox<O, E>) -> Result<(), Error> {
-        // An earlier timer of this key may have replaced this one.
         let mut keys = self.keys.borrow_mut();
-        if keys.get(key)?.is_none_or(|state| state.timer != now) {
+        if keys.get(key)?.is_none_or(|state| !state.wake.is_at(now)) {
             return Ok(());
         }
         let Some(state) = keys.get_mut(key)? else { return Ok(()) };
+        state.wake.woken(now);
         let mut eval = |condition: &C, candidate: &Candidate<'_, E>| condition.holds(candidate);
         let untimed = self.clock.is_some();
         let mut found = emit(key, &mut self.tell, self.timeouts, untimed, out);
@@ -207,9 +222,8 @@ where
             }
         }
         self.matcher.advance(&mut state.runs, now, &mut found).map_err(failed)?;
-        state.timer = state.due();
-        if state.timer < i64::MAX {
-            self.wakes.borrow_mut().set(state.timer, key.clone());
+        if let Some(due) = state.due() {
+            self.wakes.by(due, &mut state.wake, || key.clone());
         } else if state.runs.is_empty() {
             keys.remove(key)?;
         }
@@ -231,10 +245,8 @@ where
         let state = keys.get_or_insert_with(key, KeyState::default)?;
         self.matcher.advance(&mut state.runs, now, &mut found).map_err(failed)?;
         self.matcher.event(&mut state.runs, event, now, &mut eval, &mut found).map_err(failed)?;
-        let due = state.due();
-        if due < state.timer {
-            state.timer = due;
-            self.wakes.borrow_mut().set(due, key.clone());
+        if let Some(due) = state.due() {
+            self.wakes.by(due, &mut state.wake, || key.clone());
         } else if state.runs.is_empty() {
             keys.remove(key)?;
         }
@@ -311,11 +323,6 @@ where
     type Out = O;
     type Side = E;
 
-    fn prefetch(&mut self, records: &[Record<E>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.keys.borrow_mut().prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<E>, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
         self.weigh(&record.value)?;
         if self.clock.is_some() {
@@ -334,17 +341,14 @@ where
         let mut keys = self.keys.borrow_mut();
         let state = keys.get_or_insert_with(&key, KeyState::default)?;
         let time = record.time;
-        self.wakes.borrow_mut().foresee(time);
+        self.wakes.foresee(time);
         state.insert(time, record.value, &mut self.spare);
-        if time < state.timer {
-            state.timer = time;
-            self.wakes.borrow_mut().set(time, key);
-        }
+        self.wakes.by(time, &mut state.wake, || key);
         Ok(())
     }
 
     fn waits_until(&self) -> Option<i64> {
-        if self.clock.is_some() { None } else { self.wakes.borrow().latest() }
+        if self.clock.is_some() { None } else { self.wakes.latest() }
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, E>) -> Result<(), Error> {
@@ -352,26 +356,16 @@ where
         if self.clock.is_some() {
             return Ok(());
         }
-        loop {
-            let due = self.wakes.borrow_mut().take_due(watermark.0);
-            let Some((now, keys)) = due else { return Ok(()) };
-            for key in keys {
-                self.fire(&key, now, out)?;
-            }
-        }
+        let wakes = self.wakes.clone();
+        wakes.fire(watermark.0, |now, key| self.fire(&key, now, out))
     }
 
     fn clock(&mut self, now: i64, out: &mut Outbox<Self::Out, E>) -> Result<Option<i64>, Error> {
         let Some((_, latest)) = &mut self.clock else { return Ok(None) };
         *latest = now.max(*latest);
         let now = *latest;
-        loop {
-            let due = self.wakes.borrow_mut().take_due(now);
-            let Some((time, keys)) = due else { break };
-            for key in keys {
-                self.fire(&key, time, out)?;
-            }
-        }
-        Ok(self.wakes.borrow().next())
+        let wakes = self.wakes.clone();
+        wakes.fire(now, |time, key| self.fire(&key, time, out))?;
+        Ok(self.wakes.next())
     }
 }

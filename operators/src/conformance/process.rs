@@ -11,7 +11,8 @@ use tidegate_runtime::{Clock, Error, KeyGroups, Record, Watermark, stable_hash};
 
 use super::{cases, expected, same};
 use crate::broadcast::{BroadcastContext, BroadcastLogic, BroadcastProcessFunction, Copy};
-use crate::connect::{Both, CoProcessFunction, Either};
+use crate::connect::{Both, CoProcessFunction};
+use crate::either::Either;
 use crate::process::{ProcessContext, ProcessLogic, Timer};
 
 /// An event: its key, its value, and its commands. Kept as text, so that it can be stored.
@@ -309,10 +310,10 @@ fn script(case: &Json, clock: &Clock) -> Script {
 fn process() {
     for case in cases("process") {
         let key = |event: &Either<Event, Event>| match event {
-            Either::First(event) | Either::Second(event) => event.key.clone(),
+            Either::Left(event) | Either::Right(event) => event.key.clone(),
         };
         let make = |clock: &Clock, context: &mut Context| ProcessLogic::new(key, Both(script(&case, clock)), context).unwrap();
-        run(&case, make, |input, _, event| if input == 0 { Either::First(event) } else { Either::Second(event) });
+        run(&case, make, |input, _, event| if input == 0 { Either::Left(event) } else { Either::Right(event) });
     }
 }
 
@@ -321,6 +322,6 @@ fn broadcast() {
     for case in cases("broadcast") {
         let key = |event: &Event| event.key.clone();
         let make = |clock: &Clock, context: &mut Context| BroadcastLogic::new(key, script(&case, clock), context).unwrap();
-        run(&case, make, |input, worker, value| if input == 0 { Either::First(value) } else { Either::Second(Copy { worker, value }) });
+        run(&case, make, |input, worker, value| if input == 0 { Either::Left(value) } else { Either::Right(Copy { worker, value }) });
     }
 }

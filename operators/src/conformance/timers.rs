@@ -28,17 +28,15 @@ fn timers() {
             }
             for (domain, clock) in [(0, "watermark"), (1, "processing_time")] {
                 let Some(now) = input[clock].as_i64() else { continue };
-                loop {
-                    let due = timers[domain].borrow_mut().take_due(now);
-                    let Some((time, keys)) = due else { break };
-                    for (key, namespace) in keys {
-                        let plain: Json = serde_json::from_str(&key).unwrap();
-                        fired.push(json!({ "domain": names[domain], "time": time, "key": plain, "namespace": namespace }));
-                        if let Some(next) = case["op"]["timer_service"]["on_processing_timer"][time.to_string()].as_i64() {
-                            timers[domain].borrow_mut().set(next, (key, namespace));
-                        }
+                let fire = |time: i64, (key, namespace): Key| {
+                    let plain: Json = serde_json::from_str(&key).unwrap();
+                    fired.push(json!({ "domain": names[domain], "time": time, "key": plain, "namespace": namespace }));
+                    if let Some(next) = case["op"]["timer_service"]["on_processing_timer"][time.to_string()].as_i64() {
+                        timers[domain].borrow_mut().set(next, (key, namespace));
                     }
-                }
+                    Ok(())
+                };
+                timers[domain].fire(now, fire).unwrap();
             }
             // The expected counts are of Flink's heap. Here, a duplicate or deleted timer stays in the queue until its time has come.
             let outputs = expected.remove(&(step as u64)).unwrap_or_default().into_iter().filter(|output| output.get("check").is_none());

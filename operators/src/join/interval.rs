@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Wake, Wakes};
 use tidegate_runtime::{Error, Record, Watermark};
 
 use super::buffer::{Buffer, Waiting};
@@ -62,12 +62,12 @@ impl std::fmt::Display for Interval {
     }
 }
 
-/// The buffered records of one key, and the time of the key's next timer.
+/// The buffered records of one key, and when the key is woken.
 #[derive(Clone, Serialize, Deserialize)]
 struct Sides<L, R> {
     left: Buffer<L>,
     right: Buffer<R>,
-    wake: Option<i64>,
+    wake: Wake,
 }
 
 impl<L: Stored, R: Stored> Stored for Sides<L, R> {
@@ -86,7 +86,7 @@ pub struct IntervalLogic<K, L, R, F, G, O> {
     interval: Interval,
     kind: JoinType,
     sides: Handle<Keyed<K, Sides<L, R>>>,
-    timers: Handle<Timers<K>>,
+    wakes: Wakes<K>,
     metrics: Arc<OperatorMetrics>,
     emits: std::marker::PhantomData<fn() -> O>,
 }
@@ -104,9 +104,9 @@ where
     /// The states can't be declared.
     pub fn new(key: F, interval: Interval, kind: JoinType, pair: G, context: &mut Context) -> Result<Self, Error> {
         let sides = context.states.keyed("sides", Meaning::of_type())?;
-        let timers = context.states.timers("timers")?;
+        let wakes = context.states.wakes("timers")?;
         let metrics = Arc::clone(&context.metrics);
-        Ok(Self { key, pair, interval, kind, sides, timers, metrics, emits: std::marker::PhantomData })
+        Ok(Self { key, pair, interval, kind, sides, wakes, metrics, emits: std::marker::PhantomData })
     }
 
     /// The event times of the buffered left and right records, over all keys.
@@ -123,14 +123,12 @@ where
         Ok((left, right))
     }
 
-    /// Sets a timer for when the oldest record of the key has waited long enough.
+    /// Wakes the key when its oldest record has waited long enough.
     fn arrange(&self, key: &K, sides: &mut Sides<L, R>) {
         let left = sides.left.next_over(self.interval.left_waits());
         let right = sides.right.next_over(self.interval.right_waits());
-        let Some(next) = left.into_iter().chain(right).min() else { return };
-        if sides.wake.is_none_or(|wake| next < wake) {
-            sides.wake = Some(next);
-            self.timers.borrow_mut().set(next, key.clone());
+        if let Some(next) = left.into_iter().chain(right).min() {
+            self.wakes.by(next, &mut sides.wake, || key.clone());
         }
     }
 
@@ -138,7 +136,9 @@ where
     fn look<S>(&mut self, key: &K, now: i64, out: &mut Outbox<O, S>) -> Result<(), Error> {
         let mut all = self.sides.borrow_mut();
         let Some(sides) = all.get_mut(key)? else { return Ok(()) };
-        sides.wake.take_if(|wake| *wake == now);
+        if !sides.wake.woken(now) {
+            return Ok(());
+        }
         while let Some(left) = sides.left.take_over(self.interval.left_waits(), now) {
             if self.kind.keeps_left() && !left.matched {
                 out.emit(now, (self.pair)(key, Some(&left.value), None));
@@ -171,11 +171,6 @@ where
     type Out = O;
     type Side = Either<L, R>;
 
-    fn prefetch(&mut self, records: &[Record<Either<L, R>>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.sides.borrow_mut().prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<Either<L, R>>, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {
         if untimed(&record) {
             return Err(Error::user("a record without an event time came to a join: give its source an event time"));
@@ -187,11 +182,11 @@ where
             return Ok(());
         }
         let waits = if let Either::Left(_) = record.value { self.interval.left_waits() } else { self.interval.right_waits() };
-        self.timers.borrow_mut().foresee(time.saturating_add(waits));
+        self.wakes.foresee(time.saturating_add(waits));
         let key = (self.key)(&record.value);
         let (Interval { lower, upper }, pair) = (self.interval, &mut self.pair);
         let mut all = self.sides.borrow_mut();
-        let sides = all.get_or_insert_with(&key, || Sides { left: Buffer::default(), right: Buffer::default(), wake: None })?;
+        let sides = all.get_or_insert_with(&key, || Sides { left: Buffer::default(), right: Buffer::default(), wake: Wake::default() })?;
         let mut matched = false;
         match record.value {
             Either::Left(value) => {
@@ -214,16 +209,11 @@ where
     }
 
     fn waits_until(&self) -> Option<i64> {
-        self.timers.borrow().latest()
+        self.wakes.latest()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {
-        loop {
-            let due = self.timers.borrow_mut().take_due(watermark.0);
-            let Some((now, keys)) = due else { return Ok(()) };
-            for key in keys {
-                self.look(&key, now, out)?;
-            }
-        }
+        let wakes = self.wakes.clone();
+        wakes.fire(watermark.0, |now, key| self.look(&key, now, out))
     }
 }

@@ -9,31 +9,13 @@ mod temporal;
 mod versions;
 mod windowed;
 
-use serde::{Deserialize, Serialize};
 use tidegate_runtime::Record;
-use tidegate_runtime::state::Stored;
 
+pub use crate::either::Either;
 pub use interval::{Interval, IntervalLogic};
 pub use stream::JoinedStreams;
 pub use temporal::TemporalLogic;
 pub use windowed::{CoGroup, Pairs};
-
-/// A record of either of two inputs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Either<L, R> {
-    /// A record of the first input.
-    Left(L),
-    /// A record of the second input.
-    Right(R),
-}
-
-impl<L: Stored, R: Stored> Stored for Either<L, R> {
-    const SCHEMA: &'static str = "either/1";
-
-    fn schema() -> String {
-        Self::schema_of(&[L::schema(), R::schema()])
-    }
-}
 
 /// What happens to records without a partner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Wake, Wakes};
 use tidegate_runtime::{Error, Record, Watermark};
 
 use super::buffer::{Buffer, Waiting};
@@ -13,12 +13,12 @@ use super::versions::Versions;
 use super::{Either, Unmatched, untimed};
 use crate::ties::Ties;
 
-/// The state of one key: the records that wait for the watermark, the versions of the table row, and the time of the key's next timer.
+/// The state of one key: the records that wait for the watermark, the versions of the table row, and when the key is woken.
 #[derive(Clone, Serialize, Deserialize)]
 struct Row<L, R> {
     waiting: Buffer<L>,
     versions: Versions<R>,
-    wake: Option<i64>,
+    wake: Wake,
 }
 
 impl<L: Stored, R: Stored> Stored for Row<L, R> {
@@ -40,7 +40,7 @@ pub struct TemporalLogic<K, L, R, F, D, G, O> {
     unmatched: Unmatched,
     ties: Option<Ties<R>>,
     rows: Handle<Keyed<K, Row<L, R>>>,
-    timers: Handle<Timers<K>>,
+    wakes: Wakes<K>,
     metrics: Arc<OperatorMetrics>,
     emits: std::marker::PhantomData<fn() -> O>,
 }
@@ -59,9 +59,9 @@ where
     /// The states can't be declared.
     pub fn new(key: F, deletes: D, unmatched: Unmatched, pair: G, ties: Option<Ties<R>>, context: &mut Context) -> Result<Self, Error> {
         let rows = context.states.keyed("rows", Meaning::of_type())?;
-        let timers = context.states.timers("timers")?;
+        let wakes = context.states.wakes("timers")?;
         let metrics = Arc::clone(&context.metrics);
-        Ok(Self { key, deletes, pair, unmatched, ties, rows, timers, metrics, emits: std::marker::PhantomData })
+        Ok(Self { key, deletes, pair, unmatched, ties, rows, wakes, metrics, emits: std::marker::PhantomData })
     }
 
     /// The number of waiting records and of kept versions, over all keys.
@@ -84,12 +84,10 @@ where
         }
     }
 
-    /// Sets a timer for when the next record stops waiting or the next version becomes obsolete.
+    /// Wakes the key when the next record stops waiting or the next version becomes obsolete.
     fn arrange(&self, key: &K, row: &mut Row<L, R>) {
-        let Some(next) = row.waiting.next_over(0).into_iter().chain(row.versions.next_over()).min() else { return };
-        if row.wake.is_none_or(|wake| next < wake) {
-            row.wake = Some(next);
-            self.timers.borrow_mut().set(next, key.clone());
+        if let Some(next) = row.waiting.next_over(0).into_iter().chain(row.versions.next_over()).min() {
+            self.wakes.by(next, &mut row.wake, || key.clone());
         }
     }
 
@@ -98,7 +96,9 @@ where
         let rows = self.rows.clone();
         let mut rows = rows.borrow_mut();
         let Some(row) = rows.get_mut(key)? else { return Ok(()) };
-        row.wake.take_if(|wake| *wake <= now);
+        if !row.wake.woken(now) {
+            return Ok(());
+        }
         while let Some(left) = row.waiting.take_over(0, now) {
             self.emit(key, left.time, &left.value, row.versions.at(left.time), out);
         }
@@ -126,11 +126,6 @@ where
     type Out = O;
     type Side = Either<L, R>;
 
-    fn prefetch(&mut self, records: &[Record<Either<L, R>>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.rows.borrow_mut().prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<Either<L, R>>, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {
         if untimed(&record) {
             return Err(Error::user("a record without an event time came to a join: give its source an event time"));
@@ -147,11 +142,11 @@ where
                 None
             }
             value => {
-                let make = || Row { waiting: Buffer::default(), versions: Versions::default(), wake: None };
+                let make = || Row { waiting: Buffer::default(), versions: Versions::default(), wake: Wake::default() };
                 let row = rows.get_or_insert_with(&key, make)?;
                 let late = match value {
                     Either::Left(value) => {
-                        self.timers.borrow_mut().foresee(time);
+                        self.wakes.foresee(time);
                         row.waiting.insert(Waiting { time, value, matched: false });
                         None
                     }
@@ -179,16 +174,11 @@ where
     }
 
     fn waits_until(&self) -> Option<i64> {
-        self.timers.borrow().latest()
+        self.wakes.latest()
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<O, Either<L, R>>) -> Result<(), Error> {
-        loop {
-            let due = self.timers.borrow_mut().take_due(watermark.0);
-            let Some((now, keys)) = due else { return Ok(()) };
-            for key in keys {
-                self.look(&key, now, out)?;
-            }
-        }
+        let wakes = self.wakes.clone();
+        wakes.fire(watermark.0, |now, key| self.look(&key, now, out))
     }
 }

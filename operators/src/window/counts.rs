@@ -77,11 +77,6 @@ where
     /// Always empty: no record is ever late.
     type Side = T;
 
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.state.borrow_mut().prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         let CountWindow { size, every } = self.window;
         let key = (self.key)(&record.value);

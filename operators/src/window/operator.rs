@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Key, Keyed, Stored, Timers};
+use tidegate_runtime::state::{Handle, Key, Keyed, Stored, Wakes};
 use tidegate_runtime::{Clock, Data, Error, Record, Watermark};
 
 use super::Bounds;
@@ -51,8 +51,8 @@ pub struct WindowLogic<K, F, T, W, X: Trigger<T>, C: Contents<K, T>> {
 struct Core<K, T, W, X, C: Contents<K, T>> {
     spec: WindowSpec<W, X, C>,
     clock: Clock,
-    event_timers: Handle<Timers<K>>,
-    clock_timers: Handle<Timers<K>>,
+    event_wakes: Wakes<K>,
+    clock_wakes: Wakes<K>,
     watermark: i64,
     /// Windows whose clean-up time is at or before it accept no more records.
     horizon: i64,
@@ -83,16 +83,16 @@ where
         };
         let of_windows = [X::State::schema(), C::State::schema()];
         let panes = context.states.keyed("windows", spec.contents.meaning().inside("window.panes/1", &of_windows, each))?;
-        let event_timers = context.states.timers("event timers")?;
-        let clock_timers = context.states.timers("clock timers")?;
+        let event_wakes = context.states.wakes("event timers")?;
+        let clock_wakes = context.states.wakes("clock timers")?;
         spec.contents.open(context)?;
         let (watermark, clock) = (Watermark::NONE.0, context.clock().clone());
         let core = Core {
             spec,
             now: clock.now(),
             clock,
-            event_timers,
-            clock_timers,
+            event_wakes,
+            clock_wakes,
             watermark,
             horizon: watermark,
             latest: None,
@@ -134,13 +134,8 @@ where
     pub fn advance_clock(&mut self, to: i64, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         self.core.now = self.core.now.max(to);
         self.core.watermark = out.watermark().0;
-        loop {
-            let due = self.core.clock_timers.borrow_mut().take_due(to);
-            let Some((time, keys)) = due else { return Ok(()) };
-            for key in keys {
-                self.ring(&key, Domain::Clock, time, out)?;
-            }
-        }
+        let wakes = self.core.clock_wakes.clone();
+        wakes.fire(to, |time, key| self.ring(&key, Domain::Clock, time, out))
     }
 
     /// The number of windows.
@@ -157,7 +152,9 @@ where
     fn ring(&mut self, key: &K, domain: Domain, time: i64, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         let mut states = self.panes.borrow_mut();
         let Some(panes) = states.get_mut(key)? else { return Ok(()) };
-        panes.woken(domain, time);
+        if !panes.wake(domain).woken(time) {
+            return Ok(());
+        }
         let mut at = 0;
         while let Some(pane) = panes.all.get_mut(at) {
             if !pane.timers.take(domain, time) || self.core.ring(key, pane, domain, time, out)? {
@@ -198,6 +195,54 @@ where
 
     fn context<'a>(&self, window: Bounds, timers: &'a mut WindowTimers) -> TriggerContext<'a> {
         TriggerContext::new(window, self.watermark, self.now, timers)
+    }
+
+    /// Adds a record to its only window, where windows don't merge. Returns whether it counts.
+    fn add(
+        &mut self,
+        key: &K,
+        panes: &mut PanesOf<K, T, X, C>,
+        window: Bounds,
+        record: &Record<T>,
+        out: &mut Outbox<C::Out, T>,
+    ) -> Result<bool, Error> {
+        let at = panes.open(window);
+        let Some(pane) = panes.all.get_mut(at) else { return Ok(true) };
+        let counts = match &mut pane.kept {
+            Some(kept) => self.spec.contents.add(kept, record)?,
+            none => {
+                *none = self.spec.contents.one(record)?;
+                none.is_some()
+            }
+        };
+        if counts {
+            self.added(key, pane, record, out)?;
+        }
+        Ok(counts)
+    }
+
+    /// Adds a record to several windows, or to windows that merge before it is added. It is evaluated once and then merged into each. Returns
+    /// whether it counts.
+    fn add_once(
+        &mut self,
+        key: &K,
+        panes: &mut PanesOf<K, T, X, C>,
+        windows: &[Bounds],
+        record: &Record<T>,
+        out: &mut Outbox<C::Out, T>,
+    ) -> Result<bool, Error> {
+        let Some(one) = self.spec.contents.one(record)? else { return Ok(false) };
+        let merges = self.spec.assigner.merges();
+        for window in windows {
+            let at = if merges { self.merge(key, panes, *window)? } else { panes.open(*window) };
+            let Some(pane) = panes.all.get_mut(at) else { continue };
+            match &mut pane.kept {
+                Some(kept) => self.spec.contents.merge(kept, &one),
+                none => *none = Some(one.clone()),
+            }
+            self.added(key, pane, record, out)?;
+        }
+        Ok(true)
     }
 
     /// Asks the trigger after a record was added to a window, or windows were merged into it.
@@ -283,17 +328,15 @@ where
         Ok(at)
     }
 
-    /// Removes empty windows, and sets a timer for when the next timer of any window of the key is due.
+    /// Removes empty windows, and wakes the key when the next timer of any of its windows is due.
     fn arrange(&mut self, key: &K, panes: &mut PanesOf<K, T, X, C>) {
         if std::mem::take(&mut self.emptied) {
             let trigger = &self.spec.trigger;
             panes.all.retain(|p| p.kept.is_some() || p.user.is_some() || !p.timers.is_empty() || !trigger.is_idle(&p.trigger));
         }
-        for (domain, timers) in [(Domain::Event, &self.event_timers), (Domain::Clock, &self.clock_timers)] {
-            if let Some(time) = panes.next(domain)
-                && panes.needs(domain, time)
-            {
-                timers.borrow_mut().set(time, key.clone());
+        for (domain, wakes) in [(Domain::Event, &self.event_wakes), (Domain::Clock, &self.clock_wakes)] {
+            if let Some(time) = panes.next(domain) {
+                wakes.by(time, panes.wake(domain), || key.clone());
             }
         }
     }
@@ -312,11 +355,6 @@ where
     type Out = C::Out;
     type Side = T;
 
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.panes.borrow_mut().prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<T>, out: &mut Outbox<C::Out, T>) -> Result<(), Error> {
         let core = &mut self.core;
         (core.watermark, core.horizon) = (out.watermark().0, out.horizon().0);
@@ -329,44 +367,16 @@ where
             self.metrics.failed.add(1);
             return Ok(());
         }
-        let merges = core.spec.assigner.merges();
         let key = (self.key)(&record.value);
         let mut states = self.panes.borrow_mut();
         let panes = states.get_or_insert_with(&key, KeyWindows::new)?;
+        let merges = core.spec.assigner.merges();
         self.windows.retain(|window| !core.is_late(if merges { panes.met(*window).1 } else { *window }));
-        let mut counts = true;
-        if let [window] = *self.windows
-            && !merges
-        {
-            let at = panes.open(window);
-            if let Some(pane) = panes.all.get_mut(at) {
-                counts = match &mut pane.kept {
-                    Some(kept) => core.spec.contents.add(kept, &record)?,
-                    none => {
-                        *none = core.spec.contents.one(&record)?;
-                        none.is_some()
-                    }
-                };
-                if counts {
-                    core.added(&key, pane, &record, out)?;
-                }
-            }
-        } else if !self.windows.is_empty() {
-            // If the record is in several windows, or windows merge before it is added, it is evaluated once and then merged.
-            let one = core.spec.contents.one(&record)?;
-            counts = one.is_some();
-            if let Some(one) = one {
-                for window in &self.windows {
-                    let at = if merges { core.merge(&key, panes, *window)? } else { panes.open(*window) };
-                    let Some(pane) = panes.all.get_mut(at) else { continue };
-                    match &mut pane.kept {
-                        Some(kept) => core.spec.contents.merge(kept, &one),
-                        none => *none = Some(one.clone()),
-                    }
-                    core.added(&key, pane, &record, out)?;
-                }
-            }
-        }
+        let counts = match self.windows.as_slice() {
+            [window] if !merges => core.add(&key, panes, *window, &record, out)?,
+            [] => true,
+            windows => core.add_once(&key, panes, windows, &record, out)?,
+        };
         if !counts {
             // A window that was opened for this record is empty.
             core.emptied = true;
@@ -397,18 +407,13 @@ where
         if watermark == Watermark::END && self.core.spec.time == TimeDomain::Processing && self.core.spec.assigner.ends() {
             self.metrics.unfinished.add(self.open()?);
         }
-        loop {
-            let due = self.core.event_timers.borrow_mut().take_due(watermark.0);
-            let Some((time, keys)) = due else { return Ok(()) };
-            for key in keys {
-                self.ring(&key, Domain::Event, time, out)?;
-            }
-        }
+        let wakes = self.core.event_wakes.clone();
+        wakes.fire(watermark.0, |time, key| self.ring(&key, Domain::Event, time, out))
     }
 
     fn clock(&mut self, now: i64, out: &mut Outbox<C::Out, T>) -> Result<Option<i64>, Error> {
         // A millisecond is over when the clock shows the next one. Until then, records may still arrive for a window that ends with it.
         self.advance_clock(now.saturating_sub(1), out)?;
-        Ok(self.core.clock_timers.borrow().next().map(|next| next.saturating_add(1)))
+        Ok(self.core.clock_wakes.next().map(|next| next.saturating_add(1)))
     }
 }

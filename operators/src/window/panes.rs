@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use tidegate_runtime::state::Wake;
 
 use super::Bounds;
 use super::trigger::{Domain, WindowTimers};
@@ -19,17 +20,17 @@ pub struct Pane<C, S, U> {
     pub(super) user: Option<U>,
 }
 
-/// All windows of one key, in order, and the times of the key's next timers.
+/// All windows of one key, in order, and when the key is woken. A key has one timer per clock rather than one per window and record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyWindows<C, S, U> {
     pub(crate) all: Vec<Pane<C, S, U>>,
-    wake_event: Option<i64>,
-    wake_clock: Option<i64>,
+    wake_event: Wake,
+    wake_clock: Wake,
 }
 
 impl<C, S: Default, U> KeyWindows<C, S, U> {
     pub(super) fn new() -> Self {
-        Self { all: Vec::new(), wake_event: None, wake_clock: None }
+        Self { all: Vec::new(), wake_event: Wake::default(), wake_clock: Wake::default() }
     }
 
     /// The index of a window, which is created if it does not exist.
@@ -55,32 +56,17 @@ impl<C, S: Default, U> KeyWindows<C, S, U> {
         (met, hull)
     }
 
-    fn wake(&mut self, domain: Domain) -> &mut Option<i64> {
+    /// When the key is woken by this clock.
+    pub(super) fn wake(&mut self, domain: Domain) -> &mut Wake {
         match domain {
             Domain::Event => &mut self.wake_event,
             Domain::Clock => &mut self.wake_clock,
         }
     }
 
-    /// Notes that the timer of the key for `time` has fired.
-    pub(super) fn woken(&mut self, domain: Domain, time: i64) {
-        self.wake(domain).take_if(|wake| *wake == time);
-    }
-
     /// Forgets the timers of the key, which have yet to be set.
     pub(super) fn forget_wakes(&mut self) {
-        (self.wake_event, self.wake_clock) = (None, None);
-    }
-
-    /// Asks for the key to be woken at `time`. Returns whether a timer has yet to be set for it. A key has one timer rather than one per
-    /// window and record: the next is set when it fires.
-    pub(super) fn needs(&mut self, domain: Domain, time: i64) -> bool {
-        let wake = self.wake(domain);
-        let sooner = wake.is_none_or(|wake| time < wake);
-        if sooner {
-            *wake = Some(time);
-        }
-        sooner
+        (self.wake_event, self.wake_clock) = (Wake::default(), Wake::default());
     }
 
     /// The time of the next timer of any window.

@@ -96,11 +96,6 @@ where
     type Out = WindowResult<K, A::Out>;
     type Side = T;
 
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let keys: Vec<K> = records.iter().map(|record| (self.key)(&record.value)).collect();
-        self.sessions.borrow_mut().prefetch(keys.iter())
-    }
-
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         timed(record.time)?;
         let watermark = out.watermark().0;
@@ -151,12 +146,6 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
-        loop {
-            let due = self.timers.borrow_mut().take_due(watermark.0);
-            let Some((now, keys)) = due else { return Ok(()) };
-            for key in keys {
-                self.look(&key, now, out)?;
-            }
-        }
+        self.timers.fire(watermark.0, |now, key| self.look(&key, now, out))
     }
 }

@@ -2,7 +2,6 @@
 //! (Krishnamurthy, Wu, Franklin: "On-the-fly sharing for streamed aggregation", SIGMOD 2006). Totals of overlapping windows are carried on
 //! from one window to the next.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
@@ -51,6 +50,7 @@ where
         aggregate.open(&context.metrics);
         let states = &mut context.states;
         let slices = states.windowed("slices", aggregate.meaning())?;
+        slices.borrow_mut().asked_at(move |time| windows.slice_of(time).start);
         let due = states.due("due")?;
         let reached = states.reached("reached")?;
         let late = states.windowed("late", aggregate.meaning())?;
@@ -228,15 +228,6 @@ where
     type Out = WindowResult<K, A::Out>;
     type Side = T;
 
-    fn prefetch(&mut self, records: &[Record<T>]) -> Result<(), Error> {
-        let mut by_slice: BTreeMap<i64, Vec<K>> = BTreeMap::new();
-        for record in records {
-            by_slice.entry(self.windows.slice_of(record.time).start).or_default().push((self.key)(&record.value));
-        }
-        let mut slices = self.slices.borrow_mut();
-        by_slice.iter().try_for_each(|(slice, keys)| slices.prefetch(*slice, keys.iter()))
-    }
-
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         timed(record.time)?;
         let horizon = out.horizon().0;
@@ -279,17 +270,14 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
-        loop {
-            let due = self.late_due.borrow_mut().take_due(watermark.0);
-            let Some((last, keys)) = due else { break };
-            let (end, mut late) = (last + 1, self.late.borrow_mut());
-            for key in keys {
-                if let Some(acc) = late.get(end, &key)? {
-                    let (start, value) = (end.saturating_sub(self.windows.size), self.aggregate.finish(acc));
-                    out.emit(last, WindowResult { key, start, end, value });
-                }
+        self.late_due.fire(watermark.0, |last, key| {
+            let end = last + 1;
+            if let Some(acc) = self.late.borrow_mut().get(end, &key)? {
+                let (start, value) = (end.saturating_sub(self.windows.size), self.aggregate.finish(acc));
+                out.emit(last, WindowResult { key, start, end, value });
             }
-        }
+            Ok(())
+        })?;
         loop {
             // A window that ends at `e` is due when the watermark is `e - 1`.
             let due = self.due.borrow_mut().take(watermark.0.saturating_add(1));

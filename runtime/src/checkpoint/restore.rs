@@ -188,73 +188,15 @@ impl Parts<'_> {
         for part in &self.parts {
             part.list.iter().try_for_each(|meta| states.restore_meta(meta))?;
         }
-        // Rows of states that the operator no longer has are left behind, whichever state has their number now.
         let stored = |id: &u8| self.operator.states.iter().any(|state| state.id == *id);
-        let places: BTreeMap<u8, usize> =
-            self.ids.iter().enumerate().filter(|(_, id)| stored(id)).map(|(place, id)| (*id, place)).collect();
-        // Whether this row is done with: left behind, restored into memory, or part of a state that is restored as a whole below. The other
-        // rows go to disk.
-        let done = |state: u8, key: &[u8], value: &[u8]| match places.get(&state) {
-            None => Ok(true),
-            Some(place) if states.whole(*place) => Ok(true),
-            Some(place) if instance.in_memory() || states.full(*place) => states.restore_row(*place, key, value).map(|()| true),
-            Some(_) => Ok(false),
-        };
-        // The row's value with its parts rearranged, if they have to be.
-        let arranged = |state: u8, value: &[u8]| match (self.places.get(&state), places.get(&state)) {
-            (Some(moved), Some(place)) => states.arranged(*place, value, moved).map(Some),
-            _ => Ok(None),
-        };
-        let as_they_are = !instance.in_memory() && self.as_they_are().is_some();
-        let ingest = |put: &mut Put<'_>| -> Result<(), Error> {
-            for (i, part) in self.parts.iter().enumerate() {
-                let groups = part.groups.start.max(self.groups.start)..part.groups.end.min(self.groups.end);
-                let floors = self.floors(part);
-                if !part.db.is_empty() && !as_they_are {
-                    let dir = scratch.join(format!("part-{i}"));
-                    self.fetch(&part.db, &dir)?;
-                    read_files(&dir, groups.clone(), |key, value| {
-                        let row = crate::state::Row { key, value: Some(value) };
-                        let (_, state, rest) = row.address()?;
-                        if !wanted(&floors, key) {
-                            return Ok(());
-                        }
-                        let arranged = arranged(state, value)?;
-                        let value = arranged.as_deref().unwrap_or(value);
-                        if done(state, rest, value)? { Ok(()) } else { put(key, value) }
-                    })?;
-                }
-                let mut readers = Vec::new();
-                for file in &part.rows {
-                    readers.push(self.open_rows(file, scratch)?);
-                }
-                // Rows of a group come in any order. They go to disk sorted, as many at a time as may be in memory.
-                let mut rows = Rows::default();
-                let mut sorted = |rows: &mut Rows| -> Result<(), Error> {
-                    rows.sort();
-                    std::mem::take(rows).iter().try_for_each(|row| put(row.key, row.value.unwrap_or_default()))
-                };
-                for row in groups.flat_map(|group| readers.iter().flat_map(move |reader| reader.groups(group..group + 1))) {
-                    let row = row.map_err(unread)?;
-                    let arranged = arranged(row.state, &row.value)?;
-                    let value = arranged.as_deref().unwrap_or(&row.value);
-                    if !done(row.state, &row.key, value)? {
-                        rows.put_row(row.group, row.state, &row.key, value)?;
-                    }
-                    if rows.bytes() > SORTED {
-                        sorted(&mut rows)?;
-                    }
-                }
-                sorted(&mut rows)?;
-            }
-            Ok(())
-        };
+        let places = self.ids.iter().enumerate().filter(|(_, id)| stored(id)).map(|(place, id)| (*id, place)).collect();
+        let loading = Loading { parts: self, states, instance, scratch, places };
         if instance.in_memory() || !self.stored() {
-            ingest(&mut |_, _| Ok(()))?;
+            loading.load(&mut |_, _| Ok(()))?;
         } else {
-            instance.disk()?.ingest(|files| ingest(&mut |key, value| files.put(key, value)))?;
+            instance.disk()?.ingest(|files| loading.load(&mut |key, value| files.put(key, value)))?;
         }
-        let mut whole = places.iter().filter(|(_, place)| states.whole(**place));
+        let mut whole = loading.places.iter().filter(|(_, place)| states.whole(**place));
         whole.try_for_each(|(id, place)| states.restore_whole(*place, &mut |put| self.load_whole(*id, scratch, put)))
     }
 
@@ -294,5 +236,73 @@ impl Parts<'_> {
             .iter()
             .flat_map(|meta| states.iter().filter_map(move |s| Some(Floor { state: s.id, least: of_state(meta, &s.name)? })));
         floors.collect()
+    }
+}
+
+/// The restore of an instance's rows: those of small states into memory, the others to its disk if it has one.
+struct Loading<'a> {
+    parts: &'a Parts<'a>,
+    states: &'a States,
+    instance: &'a Instance,
+    /// A directory for files that are only read.
+    scratch: &'a Path,
+    /// The places of the stored states in their order of declaration, by number. Rows of states that the operator no longer has are left
+    /// behind, whichever state has their number now.
+    places: BTreeMap<u8, usize>,
+}
+
+impl Loading<'_> {
+    /// Restores the rows of all parts. `put` receives the rows that go to disk, in sorted pieces.
+    fn load(&self, put: &mut Put<'_>) -> Result<(), Error> {
+        let as_they_are = !self.instance.in_memory() && self.parts.as_they_are().is_some();
+        for (i, part) in self.parts.parts.iter().enumerate() {
+            let owned = &self.parts.groups;
+            let groups = part.groups.start.max(owned.start)..part.groups.end.min(owned.end);
+            if !part.db.is_empty() && !as_they_are {
+                self.load_files(part, &self.scratch.join(format!("part-{i}")), groups.clone(), put)?;
+            }
+            self.load_rows(part, groups, put)?;
+        }
+        Ok(())
+    }
+
+    /// Restores the rows of these groups from the RocksDB files of a part, downloaded into `dir`.
+    fn load_files(&self, part: &Part, dir: &Path, groups: Range<u16>, put: &mut Put<'_>) -> Result<(), Error> {
+        let floors = self.parts.floors(part);
+        self.parts.fetch(&part.db, dir)?;
+        read_files(dir, groups, |key, value| {
+            let row = crate::state::Row { key, value: Some(value) };
+            let (_, state, rest) = row.address()?;
+            if wanted(&floors, key) { self.place(state, rest, value, &mut |value| put(key, value)) } else { Ok(()) }
+        })
+    }
+
+    /// Restores the rows of these groups from the row files of a part. Rows of a group come in any order. They go to disk sorted, as many at
+    /// a time as may be in memory.
+    fn load_rows(&self, part: &Part, groups: Range<u16>, put: &mut Put<'_>) -> Result<(), Error> {
+        let readers = part.rows.iter().map(|file| self.parts.open_rows(file, self.scratch)).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = Rows::default();
+        let mut sorted = |rows: &mut Rows| -> Result<(), Error> {
+            rows.sort();
+            std::mem::take(rows).iter().try_for_each(|row| put(row.key, row.value.unwrap_or_default()))
+        };
+        for row in groups.flat_map(|group| readers.iter().flat_map(move |reader| reader.groups(group..group + 1))) {
+            let row = row.map_err(unread)?;
+            self.place(row.state, &row.key, &row.value, &mut |value| rows.put_row(row.group, row.state, &row.key, value))?;
+            if rows.bytes() > SORTED {
+                sorted(&mut rows)?;
+            }
+        }
+        sorted(&mut rows)
+    }
+
+    /// Restores a row of a state into memory, or gives its value to `to_disk`, with its parts rearranged if they have to be. Leaves out rows
+    /// of states that are gone, and of those that are restored as a whole afterwards.
+    fn place(&self, state: u8, key: &[u8], value: &[u8], to_disk: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        let (states, moved) = (self.states, self.parts.places.get(&state));
+        let Some(place) = self.places.get(&state).copied().filter(|place| !states.whole(*place)) else { return Ok(()) };
+        let arranged = moved.map(|moved| states.arranged(place, value, moved)).transpose()?;
+        let value = arranged.as_deref().unwrap_or(value);
+        if self.instance.in_memory() || states.full(place) { states.restore_row(place, key, value) } else { to_disk(value) }
     }
 }

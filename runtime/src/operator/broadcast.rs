@@ -7,7 +7,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
 use timely::progress::operate::FrontierInterest;
 
-use super::keyed::meet;
+use super::harness::meet;
 use crate::dataflow::{Edge, Origin};
 use crate::graph::{Role, Route};
 use crate::kind::Kind;

@@ -11,7 +11,7 @@ use crate::checkpoint::{Arrival, Finish, Member, Message, Report, Shipment};
 use crate::control::Control;
 use crate::error::Error;
 use crate::metrics::OperatorMetrics;
-use crate::state::{Floor, Instance, States};
+use crate::state::{Floor, Instance, States, Upcoming};
 
 /// How many entries are captured at once. That takes a worker about a millisecond, and then it processes records again.
 const PIECE: usize = 4_096;
@@ -60,7 +60,7 @@ pub(super) struct Keeper {
     snapshot: Option<Snapshot>,
     /// When the metrics were last updated.
     told: Instant,
-    /// Whether anything has happened since.
+    /// Whether the states may have changed since.
     untold: bool,
     /// The number of records since memory was last checked.
     records: usize,
@@ -137,9 +137,19 @@ impl Keeper {
         self.instance().is_some_and(|instance| instance.opened_disk().is_some())
     }
 
+    /// Loads what the states have on disk for these records.
+    pub(super) fn prefetch<K: 'static>(&self, records: &Upcoming<K>) -> Result<(), Error> {
+        self.states.prefetch(records)
+    }
+
+    /// Called after the states may have changed, so that their metrics follow.
+    pub(super) fn changed(&mut self) {
+        self.untold = true;
+    }
+
     /// Called after this many records have been processed. When a memory check is due, evicts state that does not fit.
     pub(super) fn relieve(&mut self, records: usize) -> Result<(), Error> {
-        self.untold = true;
+        self.changed();
         self.records += records;
         if self.records < CHECK {
             return Ok(());

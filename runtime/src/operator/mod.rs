@@ -3,8 +3,10 @@
 mod appointment;
 mod asynchronous;
 mod broadcast;
+mod harness;
 mod keeper;
 mod keyed;
+mod logic;
 mod positions;
 mod rest;
 mod sink;
@@ -13,7 +15,8 @@ mod stateless;
 
 pub use asynchronous::{Ask, Order, Ticket, asynchronous};
 pub use broadcast::broadcast;
-pub use keyed::{Context, Keyed, Logic, Outbox, Target, keyed, routed};
+pub use keyed::{Keyed, Target, keyed, routed};
+pub use logic::{Context, Logic, Outbox};
 pub use sink::sink;
 pub use source::source;
 pub use stateless::stateless;

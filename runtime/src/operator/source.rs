@@ -21,12 +21,12 @@ use crate::control::Control;
 use crate::dataflow::{Dataflow, Edge, Origin};
 use crate::error::Error;
 use crate::flow::{Pacer, TICK};
-use crate::graph::{Judge, Role};
+use crate::graph::{Judge, NodeId, Role};
 use crate::ingestion::Ingestion;
 use crate::kind::OperatorSpec;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId};
+use crate::source::{Batch, Poll, Reader, Resumed, Shared, Source, SourceContext, SplitId, Waker};
 use crate::time::{Time, Watermark};
 use crate::watermarks::{Combined, IdleTimer, Splits, WatermarkStrategy, millis};
 
@@ -52,25 +52,13 @@ pub fn source<'s, T: Clone + 'static>(
     let node = flow.add(name, Role::Source, OperatorSpec::new(source.kind()).labelled(label), Vec::new());
     let control = flow.control();
     let source = Arc::new(source);
-    let judging = Arc::clone(&source);
-    let judge = move |list: &[Json]| match Positions::new("the snapshot", list.to_vec())?.restored() {
-        Some(positions) => Source::<T>::accepts(&*judging, &positions),
-        None => Ok(()),
-    };
-    flow.listed(node, format!("{}.positions/{}", source.kind(), source.version()), Judge::new(judge));
+    flow.listed(node, format!("{}.positions/{}", source.kind(), source.version()), judge(Arc::clone(&source)));
 
     let mut builder = OperatorBuilder::new(name.to_owned(), flow.scope);
     let (output, stream) = builder.new_output::<Vec<Record<T>>>();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<_>>::from(output);
     let address = builder.operator_info().address;
-    let context = SourceContext {
-        worker: flow.worker(),
-        workers: flow.workers(),
-        restored: None,
-        waker: flow.waker(&address),
-        shared: control.shared(ordinal),
-        metrics: control.metrics.source(node),
-    };
+    let context = context(flow, node, ordinal, flow.waker(&address));
     let activator = flow.scope.activator_for(address);
     let waker = context.waker.clone();
     let (probe, name, worker) = (flow.shared.probe.clone(), name.to_owned(), flow.worker());
@@ -108,6 +96,27 @@ pub fn source<'s, T: Clone + 'static>(
         }
     });
     Edge::new(flow.clone(), stream, node, None, Origin::Source(ordinal))
+}
+
+/// Judges whether a source can resume from the positions in a snapshot.
+fn judge<T: 'static>(source: Arc<impl Source<T>>) -> Judge {
+    Judge::new(move |list: &[Json]| match Positions::new("the snapshot", list.to_vec())?.restored() {
+        Some(positions) => source.accepts(&positions),
+        None => Ok(()),
+    })
+}
+
+/// What the instance of a source on this worker is told before it is opened.
+fn context(flow: &Dataflow<'_>, node: NodeId, ordinal: usize, waker: Waker) -> SourceContext {
+    let control = flow.control();
+    SourceContext {
+        worker: flow.worker(),
+        workers: flow.workers(),
+        restored: None,
+        waker,
+        shared: control.shared(ordinal),
+        metrics: control.metrics.source(node),
+    }
 }
 
 type Output<'a, T> = OutputBuilderSession<'a, Time, CapacityContainerBuilder<Vec<Record<T>>>>;

@@ -158,10 +158,6 @@ impl<M: Data + Eq + Sync, V: Data + Sync> Persistent for Broadcast<M, V> {
         Ok(())
     }
 
-    fn restore_meta(&mut self, _: &Json) -> Result<(), Error> {
-        Ok(())
-    }
-
     fn freeze(&mut self) -> Result<Json, Error> {
         self.frozen = Some((self.map.clone(), 0));
         Ok(Json::Null)

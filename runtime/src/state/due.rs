@@ -18,8 +18,7 @@ use crate::error::Error;
 /// A set of moments, in milliseconds since 1970.
 pub struct Due {
     schema: Schema,
-    groups: KeyGroups,
-    owned: Range<u16>,
+    instance: Rc<Instance>,
     due: BTreeSet<i64>,
     /// Everything up to here has been taken out.
     reached: i64,
@@ -52,8 +51,7 @@ impl Scope {
 
 impl Due {
     pub(super) fn new(schema: Schema) -> Self {
-        let groups = KeyGroups::default();
-        Self { schema, groups, owned: 0..groups.max_parallelism(), due: BTreeSet::new(), reached: i64::MIN, apart: Vec::new() }
+        Self { schema, instance: Rc::new(Instance::unbound()), due: BTreeSet::new(), reached: i64::MIN, apart: Vec::new() }
     }
 
     /// Makes the moment due for all keys, except those for which a former instance had passed it.
@@ -84,7 +82,7 @@ impl Due {
         self.due.remove(&time);
         let (behind, ahead): (Vec<_>, Vec<_>) = self.apart.iter().partition(|(_, passed)| *passed < time);
         let ranges = || behind.iter().map(|(range, _)| range.clone()).collect();
-        Some((time, if ahead.is_empty() { Scope::All } else { Scope::Some(self.groups, ranges()) }))
+        Some((time, if ahead.is_empty() { Scope::All } else { Scope::Some(self.instance.groups(), ranges()) }))
     }
 }
 
@@ -94,8 +92,7 @@ impl Persistent for Due {
     }
 
     fn bind(&mut self, _: u8, instance: &Rc<Instance>, _: bool) -> Result<(), Error> {
-        self.groups = instance.groups();
-        self.owned = instance.owned();
+        self.instance = Rc::clone(instance);
         Ok(())
     }
 
@@ -103,36 +100,21 @@ impl Persistent for Due {
         true
     }
 
-    fn restore_row(&mut self, _: &[u8], _: &[u8]) -> Result<(), Error> {
-        Err(Error::internal("a set of moments has no rows"))
-    }
-
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
-        let broken = || Error::internal("what a snapshot says of moments that are due does not read");
-        let (passed, due): (Vec<(Range<u16>, i64)>, Vec<i64>) = serde_json::from_value(meta.clone()).map_err(|_| broken())?;
-        for (groups, passed) in passed {
-            let mine = groups.start.max(self.owned.start)..groups.end.min(self.owned.end);
-            if !mine.is_empty() {
-                self.apart.push((mine, passed));
-            }
-        }
+        let broken = |_| Error::internal("what a snapshot says of moments that are due can't be parsed");
+        let (passed, due): (_, Vec<i64>) = serde_json::from_value(meta.clone()).map_err(broken)?;
+        self.apart.extend(self.instance.own(passed));
         self.due.extend(due);
         Ok(())
     }
 
     fn freeze(&mut self) -> Result<Json, Error> {
         let passed: Vec<(Range<u16>, i64)> = match self.apart.as_slice() {
-            [] => vec![(self.owned.clone(), self.reached)],
+            [] => vec![(self.instance.owned(), self.reached)],
             apart => apart.iter().map(|(range, passed)| (range.clone(), self.reached.max(*passed))).collect(),
         };
         Ok(json!((passed, &self.due)))
     }
-
-    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
-        Ok(Some(most))
-    }
-
-    fn release(&mut self) {}
 
     fn bytes(&self) -> usize {
         self.due.len() * size_of::<i64>()
@@ -145,11 +127,13 @@ impl Persistent for Due {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn bound(owned: Range<u16>) -> Due {
         let mut due = Due::new(Schema { name: "due".to_owned(), schema: String::new(), fields: Vec::new() });
-        due.owned = owned;
+        due.bind(0, &Rc::new(Instance::new(KeyGroups::default(), owned, None, usize::MAX, Arc::default())), false).unwrap();
         due
     }
 

@@ -101,6 +101,12 @@ impl Instance {
         self.owned.clone()
     }
 
+    /// The parts of these ranges of key groups that lie here, each with its event time.
+    pub(super) fn own(&self, former: Vec<(Range<u16>, i64)>) -> impl Iterator<Item = (Range<u16>, i64)> {
+        let clip = |(groups, time): (Range<u16>, i64)| (groups.start.max(self.owned.start)..groups.end.min(self.owned.end), time);
+        former.into_iter().map(clip).filter(|(groups, _)| !groups.is_empty())
+    }
+
     /// The bytes captured and not yet shipped.
     pub(crate) fn captured_bytes(&self) -> usize {
         self.captured.borrow().bytes()

@@ -1,5 +1,6 @@
 //! A state with one value per key.
 
+use std::any::Any;
 use std::hash::Hash;
 use std::rc::Rc;
 
@@ -9,7 +10,7 @@ use super::cache::Victims;
 use super::codec;
 use super::instance::{Address, Instance};
 use super::meaning::Arrange;
-use super::persistent::{Persistent, Schema};
+use super::persistent::{Persistent, Schema, Upcoming};
 use super::shard::{Shard, Size};
 use super::ttl::{Expiry, over};
 use super::weight::Weight;
@@ -83,14 +84,6 @@ impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
         self.shard.remove(&self.instance, key)
     }
 
-    /// Loads those of the keys that are not in memory from disk, in one read. Worthwhile before a batch of records is processed.
-    ///
-    /// # Errors
-    /// The disk failed.
-    pub fn prefetch<'a>(&mut self, keys: impl Iterator<Item = &'a K>) -> Result<(), Error> {
-        self.shard.prefetch(&self.instance, keys)
-    }
-
     /// Calls `each` with every key and value of this instance.
     ///
     /// # Errors
@@ -122,10 +115,6 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
         codec::arranged(value, self.arrange.as_deref(), places)
     }
 
-    fn restore_meta(&mut self, _: &Json) -> Result<(), Error> {
-        Ok(())
-    }
-
     fn freeze(&mut self) -> Result<Json, Error> {
         self.shard.freeze();
         Ok(Json::Null)
@@ -138,6 +127,11 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
 
     fn release(&mut self) {
         self.shard.release();
+    }
+
+    fn prefetch(&mut self, records: &dyn Any) -> Result<(), Error> {
+        let Some(Upcoming(records)) = records.downcast_ref::<Upcoming<K>>() else { return Ok(()) };
+        self.shard.prefetch(&self.instance, records.iter().map(|(_, key)| key))
     }
 
     fn bytes(&self) -> usize {

@@ -27,6 +27,7 @@ mod shares;
 mod tests;
 mod timers;
 mod ttl;
+mod wakes;
 mod weight;
 mod windowed;
 
@@ -43,7 +44,7 @@ pub use handles::{ExpiringStates, ListState, MapState, ReducingState, ValueState
 pub(crate) use instance::{Captured, Instance, Spill};
 pub use keyed::Keyed;
 pub use meaning::Meaning;
-pub(crate) use persistent::Put;
+pub(crate) use persistent::{Put, Upcoming};
 pub use persistent::{Schema, reminds};
 pub use reached::Reached;
 pub use registry::{Handle, States};
@@ -53,6 +54,7 @@ pub(crate) use shares::Shares;
 pub use tidegate_stable::{Key, Stored};
 pub use timers::Timers;
 pub use ttl::{Ttl, expires, without_stamp};
+pub use wakes::{Wake, Wakes};
 pub use weight::Weight;
 pub use windowed::Windowed;
 

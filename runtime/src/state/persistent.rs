@@ -1,5 +1,6 @@
 //! What the registry of an operator instance requires of each state.
 
+use std::any::Any;
 use std::rc::Rc;
 
 use serde_json::Value as Json;
@@ -54,7 +55,11 @@ pub(crate) type Put<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
 /// Supplies the rows that a state had in all former instances.
 pub(crate) type AllRows<'a> = dyn FnMut(&mut Put<'_>) -> Result<(), Error> + 'a;
 
-/// A state of any type.
+/// The event times and keys of records that are about to be processed.
+pub(crate) struct Upcoming<K>(pub(crate) Vec<(i64, K)>);
+
+/// A state of any type. The provided methods are those of a state that is small and in memory: in the metadata of every snapshot, without
+/// rows of its own.
 pub(super) trait Persistent {
     /// Its name and its schema.
     fn schema(&self) -> &Schema;
@@ -82,7 +87,9 @@ pub(super) trait Persistent {
     }
 
     /// Restores a row of a snapshot. `key` is without its prefix.
-    fn restore_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error>;
+    fn restore_row(&mut self, _key: &[u8], _value: &[u8]) -> Result<(), Error> {
+        Err(Error::internal(format!("state `{}` has no rows", self.schema().name)))
+    }
 
     /// Re-encodes a stored value with its parts rearranged by `places`. See [`Meaning`](super::Meaning).
     fn arranged(&self, _value: &[u8], _places: &[Option<usize>]) -> Result<Vec<u8>, Error> {
@@ -90,7 +97,9 @@ pub(super) trait Persistent {
     }
 
     /// Restores what [`Persistent::freeze`] of one former instance returned.
-    fn restore_meta(&mut self, meta: &Json) -> Result<(), Error>;
+    fn restore_meta(&mut self, _meta: &Json) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Begins a snapshot of everything as it is now. Takes constant time. Returns the metadata of the state.
     fn freeze(&mut self) -> Result<Json, Error>;
@@ -102,10 +111,18 @@ pub(super) trait Persistent {
 
     /// Captures up to about `most` entries of the snapshot in progress. Returns how many of `most` are left, or `None` if there is more to
     /// capture.
-    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error>;
+    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
+        Ok(Some(most))
+    }
 
     /// Ends the snapshot in progress: its rows have arrived on disk.
-    fn release(&mut self);
+    fn release(&mut self) {}
+
+    /// Loads from disk, in one read, what `records` will ask for: an [`Upcoming`] of keys of any type. A state whose keys have another type
+    /// loads nothing.
+    fn prefetch(&mut self, _records: &dyn Any) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Estimated bytes in memory, as last settled.
     fn bytes(&self) -> usize;

@@ -9,7 +9,6 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use tidegate_checkpoints::{KeyGroups, stable_hash};
 
 use super::instance::Instance;
 use super::persistent::{Persistent, Schema};
@@ -18,8 +17,7 @@ use crate::error::Error;
 /// The event time reached, in milliseconds since 1970, by key group where former instances differed.
 pub struct Reached {
     schema: Schema,
-    groups: KeyGroups,
-    owned: Range<u16>,
+    instance: Rc<Instance>,
     /// The event time reached by all key groups of the instance.
     all: i64,
     /// The event time that some key groups had reached in former instances, where it is later.
@@ -28,8 +26,7 @@ pub struct Reached {
 
 impl Reached {
     pub(super) fn new(schema: Schema) -> Self {
-        let groups = KeyGroups::default();
-        Self { schema, groups, owned: 0..groups.max_parallelism(), all: i64::MIN, ahead: Vec::new() }
+        Self { schema, instance: Rc::new(Instance::unbound()), all: i64::MIN, ahead: Vec::new() }
     }
 
     /// The event time reached by the slowest key group.
@@ -43,7 +40,7 @@ impl Reached {
     #[must_use]
     #[inline]
     pub fn of<K: Serialize + ?Sized>(&self, key: &K) -> i64 {
-        if self.ahead.is_empty() { self.all } else { self.of_group(self.groups.group(stable_hash(key)).0) }
+        if self.ahead.is_empty() { self.all } else { self.of_group(self.instance.group(key).0) }
     }
 
     /// Whether event time is the same for all keys.
@@ -71,7 +68,7 @@ impl Reached {
 
     /// Raises the common event time to what every key group has reached.
     fn level(&mut self) {
-        let least = self.owned.clone().map(|group| self.of_group(group)).min();
+        let least = self.instance.owned().map(|group| self.of_group(group)).min();
         self.advance(least.unwrap_or(i64::MIN));
     }
 }
@@ -82,8 +79,7 @@ impl Persistent for Reached {
     }
 
     fn bind(&mut self, _: u8, instance: &Rc<Instance>, _: bool) -> Result<(), Error> {
-        self.groups = instance.groups();
-        self.owned = instance.owned();
+        self.instance = Rc::clone(instance);
         Ok(())
     }
 
@@ -91,19 +87,10 @@ impl Persistent for Reached {
         true
     }
 
-    fn restore_row(&mut self, _: &[u8], _: &[u8]) -> Result<(), Error> {
-        Err(Error::internal("how far event time has come is not kept in rows"))
-    }
-
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
         let broken = |_| Error::internal("what a snapshot says of how far event time had come can't be parsed");
-        let former: Vec<(Range<u16>, i64)> = serde_json::from_value(meta.clone()).map_err(broken)?;
-        for (groups, reached) in former {
-            let mine = groups.start.max(self.owned.start)..groups.end.min(self.owned.end);
-            if !mine.is_empty() && reached > self.all {
-                self.ahead.push((mine, reached));
-            }
-        }
+        let former = serde_json::from_value(meta.clone()).map_err(broken)?;
+        self.ahead.extend(self.instance.own(former).filter(|(_, reached)| *reached > self.all));
         self.level();
         Ok(())
     }
@@ -111,7 +98,7 @@ impl Persistent for Reached {
     fn freeze(&mut self) -> Result<Json, Error> {
         // Merge neighbouring groups with the same event time.
         let mut ranges: Vec<(Range<u16>, i64)> = Vec::new();
-        for group in self.owned.clone() {
+        for group in self.instance.owned() {
             let reached = self.of_group(group);
             match ranges.last_mut() {
                 Some((range, same)) if *same == reached => range.end = group + 1,
@@ -120,12 +107,6 @@ impl Persistent for Reached {
         }
         Ok(json!(ranges))
     }
-
-    fn sweep(&mut self, most: usize) -> Result<Option<usize>, Error> {
-        Ok(Some(most))
-    }
-
-    fn release(&mut self) {}
 
     fn bytes(&self) -> usize {
         0
@@ -138,11 +119,15 @@ impl Persistent for Reached {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tidegate_checkpoints::KeyGroups;
+
     use super::*;
 
     fn bound(owned: Range<u16>) -> Reached {
         let mut reached = Reached::new(Schema { name: "reached".to_owned(), schema: String::new(), fields: Vec::new() });
-        reached.owned = owned;
+        reached.bind(0, &Rc::new(Instance::new(KeyGroups::default(), owned, None, usize::MAX, Arc::default())), false).unwrap();
         reached
     }
 
@@ -169,11 +154,11 @@ mod tests {
         let quarters = [(0..32, 40), (32..64, 10), (64..96, 30), (96..128, 20)];
         for now in [1, 2, 3] {
             for instance in rescaled(&quarters, now) {
-                for group in instance.owned.clone() {
+                for group in instance.instance.owned() {
                     let expected = quarters.iter().find(|(range, _)| range.contains(&group)).unwrap().1;
                     assert_eq!(instance.of_group(group), expected);
                 }
-                let all: Vec<i64> = instance.owned.clone().map(|group| instance.of_group(group)).collect();
+                let all: Vec<i64> = instance.instance.owned().map(|group| instance.of_group(group)).collect();
                 assert_eq!(Some(instance.least()), all.into_iter().min());
             }
         }

@@ -13,7 +13,7 @@ use super::due::Due;
 use super::instance::Instance;
 use super::keyed::Keyed;
 use super::meaning::{Arrange, Meaning};
-use super::persistent::{AllRows, Persistent, Schema};
+use super::persistent::{AllRows, Persistent, Schema, Upcoming};
 use super::reached::Reached;
 use super::timers::Timers;
 use super::ttl::{Expiry, Life, Ttl};
@@ -274,6 +274,11 @@ impl States {
             instance.frozen.set(false);
         }
         self.states.iter().for_each(|state| state.borrow_mut().release());
+    }
+
+    /// Loads from disk what these records will ask for, in one read per state. States with keys of another type are left alone.
+    pub(crate) fn prefetch<K: 'static>(&self, records: &Upcoming<K>) -> Result<(), Error> {
+        self.states.iter().try_for_each(|state| state.borrow_mut().prefetch(records))
     }
 
     /// Makes room for a few thousand more records. Drops some expired entries from memory, and evicts others if the instance is over its

@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 use super::codec;
 use super::instance::{Address, Instance};
 use super::persistent::{Persistent, Schema};
+use super::registry::Handle;
 use crate::error::Error;
 use crate::record::Data;
 
@@ -184,6 +185,23 @@ impl<K: Data + Eq + Hash> Timers<K> {
     }
 }
 
+impl<K: Data + Eq + Hash> Handle<Timers<K>> {
+    /// Takes out all timers up to and including `now`, in order of time, and calls `each` with them. `each` may set more: those that are
+    /// already due fire, too.
+    ///
+    /// # Errors
+    /// `each` returned an error.
+    pub fn fire(&self, now: i64, mut each: impl FnMut(i64, K) -> Result<(), Error>) -> Result<(), Error> {
+        loop {
+            let due = self.borrow_mut().take_due(now);
+            let Some((time, keys)) = due else { return Ok(()) };
+            for key in keys {
+                each(time, key)?;
+            }
+        }
+    }
+}
+
 /// The keys for which a timer is set at the end of this log, which covers a single moment.
 fn settle<K: Clone + Eq + Hash>(list: &mut List<K>) -> impl Iterator<Item = K> + use<K> {
     let taken_back = list.taken_back;
@@ -219,10 +237,6 @@ impl<K: Data + Eq + Hash> Persistent for Timers<K> {
     fn restore_row(&mut self, key: &[u8], _: &[u8]) -> Result<(), Error> {
         let (time, key) = codec::decode_ordered(key)?;
         self.set(time, codec::decode(key)?);
-        Ok(())
-    }
-
-    fn restore_meta(&mut self, _: &Json) -> Result<(), Error> {
         Ok(())
     }
 
@@ -268,8 +282,6 @@ impl<K: Data + Eq + Hash> Persistent for Timers<K> {
         self.frozen = None;
         Ok(Some(most.saturating_sub(done)))
     }
-
-    fn release(&mut self) {}
 
     fn bytes(&self) -> usize {
         self.entries() * size_of::<Item<K>>()

@@ -3,6 +3,8 @@
 //! Each namespace has a table of its own, so a whole window can be read or dropped at once. Namespaces end in order. Rows on disk of
 //! namespaces that are over are not deleted one by one; RocksDB drops them when it next rewrites them.
 
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::ops::Range;
 use std::rc::Rc;
@@ -15,7 +17,7 @@ use super::cache::Victims;
 use super::codec;
 use super::instance::{Address, Instance};
 use super::meaning::Arrange;
-use super::persistent::{Persistent, Schema};
+use super::persistent::{Persistent, Schema, Upcoming};
 use super::shard::Shard;
 #[cfg(test)]
 use super::shard::Size;
@@ -42,6 +44,8 @@ pub struct Windowed<K, V> {
     /// Whether the floor of a former instance has been restored.
     resumed: bool,
     weight: Weight,
+    /// The namespace that a record of this event time asks for.
+    asked_at: Option<Box<dyn Fn(i64) -> i64>>,
 }
 
 impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
@@ -59,7 +63,14 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
             stored: false,
             resumed: false,
             weight: Weight::of::<K, V>(),
+            asked_at: None,
         }
+    }
+
+    /// Declares that a record with event time `t` asks for the value of its key in the namespace `namespace(t)`. Values on disk are then
+    /// loaded for many records at once, before these are processed.
+    pub fn asked_at(&mut self, namespace: impl Fn(i64) -> i64 + 'static) {
+        self.asked_at = Some(Box::new(namespace));
     }
 
     /// The namespaces that have been used and are not over, in order.
@@ -143,20 +154,6 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         }
     }
 
-    /// Loads those of the keys that are not in memory from disk, in one read.
-    ///
-    /// # Errors
-    /// The disk failed.
-    pub fn prefetch<'a>(&mut self, namespace: i64, keys: impl Iterator<Item = &'a K>) -> Result<(), Error>
-    where
-        K: 'a,
-    {
-        match self.shards.get_mut(namespace) {
-            Some(shard) => shard.prefetch(&self.instance, keys),
-            None => Ok(()),
-        }
-    }
-
     /// Calls `each` with every key and value of a namespace.
     ///
     /// # Errors
@@ -223,7 +220,7 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
     }
 
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
-        let broken = || Error::internal("what a snapshot says of its windows does not read");
+        let broken = || Error::internal("what a snapshot says of its windows can't be parsed");
         // The lowest floor of the former instances. What one of them had ended has no rows in its key groups.
         let floor = meta["floor"].as_i64().ok_or_else(broken)?;
         self.floor = if std::mem::replace(&mut self.resumed, true) { self.floor.min(floor) } else { floor };
@@ -260,6 +257,18 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         self.shards.change_each(Shard::release);
         self.retired.clear();
         self.publish();
+    }
+
+    fn prefetch(&mut self, records: &dyn Any) -> Result<(), Error> {
+        let (Some(namespace), Some(Upcoming(records))) = (&self.asked_at, records.downcast_ref::<Upcoming<K>>()) else { return Ok(()) };
+        let mut keys: BTreeMap<i64, Vec<&K>> = BTreeMap::new();
+        records.iter().for_each(|(time, key)| keys.entry(namespace(*time)).or_default().push(key));
+        for (namespace, keys) in keys {
+            if let Some(shard) = self.shards.get_mut(namespace) {
+                shard.prefetch(&self.instance, keys.into_iter())?;
+            }
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> usize {

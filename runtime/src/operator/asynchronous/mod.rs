@@ -8,20 +8,20 @@ mod calls;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use tidegate_checkpoints::Epoch;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::CapabilitySet;
-use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
+use timely::dataflow::operators::{CapabilitySet, InputCapability};
 use timely::progress::operate::FrontierInterest;
 
 pub use calls::Order;
 use calls::{Calls, Place};
 
-use super::keyed::meet;
+use super::harness::meet;
 use crate::dataflow::Edge;
 use crate::error::Error;
 use crate::graph::{Role, Route};
@@ -110,7 +110,7 @@ where
     let origin = edge.origin();
     let node = flow.add(name, Role::Stateless, spec.into(), edge.inputs(Route::Local));
     let (control, metrics, worker, name) = (flow.control(), flow.shared.control.metrics.operator(node), flow.worker(), name.to_owned());
-    let mut asks = make(Arc::clone(&metrics));
+    let asks = make(Arc::clone(&metrics));
 
     let mut builder = OperatorBuilder::new(name.clone(), flow.scope);
     let (output, stream) = builder.new_output::<Vec<Record<O>>>();
@@ -118,58 +118,89 @@ where
     let mut input = builder.new_input(edge.stream, Pipeline);
     // It holds the times of records in flight itself, so it does not need to see the frontier.
     builder.set_notify_for(0, FrontierInterest::Never);
-    let address = builder.operator_info().address;
-    let waker = flow.waker(&address);
+    let waker = flow.waker(&builder.operator_info().address);
+    let (sender, answers) = channel();
+    let mut driver = Driver { asks, calls: Calls::new(order, capacity.get()), sender, answers, waker, metrics };
     builder.build(move |initial| {
         drop(initial);
-        let (sender, answers) = channel::<Answer<A::Results>>();
-        let mut calls: Calls<Under, A::In, A::Results> = Calls::new(order, capacity.get());
         move |_| {
-            let mut step = || -> Result<(), Error> {
-                let mut arrived = Ok(());
-                input.for_each(|capability, batch| match meet(capability.stamp()) {
-                    Ok(time) => {
-                        metrics.records_in.add(batch.len() as u64);
-                        let under = Under { capabilities: capability.retain_stamp(0), divided: (time.epoch, time.watermark) };
-                        calls.arrive(under, std::mem::take(batch));
-                    }
-                    Err(error) => arrived = Err(error),
-                });
-                arrived?;
-                for (place, results) in answers.try_iter() {
-                    calls.complete(place, results?);
+            if control.over() {
+                return;
+            }
+            let mut arrived = Ok(());
+            input.for_each(|capability, batch| {
+                if arrived.is_ok() {
+                    arrived = driver.arrive(&capability, std::mem::take(batch));
                 }
-                let mut output = output.activate();
-                let mut sent = 0;
-                // Results that leave make room for more calls, some of which may be answered at once.
-                let mut more = true;
-                while std::mem::take(&mut more) {
-                    calls.leave(|under, ready| {
-                        let mut session = output.session(&under.capabilities);
-                        for Record { time, value } in ready {
-                            for result in value {
-                                session.give(Record::new(time, result));
-                                sent += 1;
-                            }
-                        }
-                    });
-                    while let Some((place, value)) = calls.begin() {
-                        let ticket = || Ticket { place, answers: sender.clone(), waker: waker.clone(), redeemed: false };
-                        if let Some(results) = asks.ask(value, ticket)? {
-                            calls.complete(place, results);
-                            more = true;
-                        }
-                    }
-                }
-                metrics.records_out.add(sent);
-                Ok(())
-            };
-            if !control.over()
-                && let Err(error) = step()
-            {
+            });
+            let step = arrived.and_then(|()| driver.complete()).and_then(|()| driver.exchange(&mut output.activate()));
+            if let Err(error) = step {
                 control.fail(&name, worker, error);
             }
         }
     });
     Edge::new(flow, stream, node, None, origin)
+}
+
+type Output<'a, O> = OutputBuilderSession<'a, Time, CapacityContainerBuilder<Vec<Record<O>>>>;
+
+/// One instance of the operator.
+struct Driver<A: Ask> {
+    asks: A,
+    calls: Calls<Under, A::In, A::Results>,
+    /// Given to each call for its answer.
+    sender: Sender<Answer<A::Results>>,
+    answers: Receiver<Answer<A::Results>>,
+    waker: Waker,
+    metrics: Arc<OperatorMetrics>,
+}
+
+impl<A: Ask> Driver<A> {
+    /// Takes in records, whose calls begin as soon as there is room for them.
+    fn arrive(&mut self, capability: &InputCapability<Time>, batch: Vec<Record<A::In>>) -> Result<(), Error> {
+        let time = meet(capability.stamp())?;
+        self.metrics.records_in.add(batch.len() as u64);
+        let under = Under { capabilities: capability.retain_stamp(0), divided: (time.epoch, time.watermark) };
+        self.calls.arrive(under, batch);
+        Ok(())
+    }
+
+    /// Completes the calls that have been answered.
+    fn complete(&mut self) -> Result<(), Error> {
+        for (place, results) in self.answers.try_iter() {
+            self.calls.complete(place, results?);
+        }
+        Ok(())
+    }
+
+    /// Emits the results that may leave, and begins the calls there is then room for.
+    fn exchange<O>(&mut self, output: &mut Output<'_, O>) -> Result<(), Error>
+    where
+        A::Results: IntoIterator<Item = O>,
+        O: Clone + 'static,
+    {
+        let mut sent = 0;
+        // Results that leave make room for more calls, some of which may be answered at once.
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            self.calls.leave(|under, ready| {
+                let mut session = output.session(&under.capabilities);
+                for Record { time, value } in ready {
+                    for result in value {
+                        session.give(Record::new(time, result));
+                        sent += 1;
+                    }
+                }
+            });
+            while let Some((place, value)) = self.calls.begin() {
+                let ticket = || Ticket { place, answers: self.sender.clone(), waker: self.waker.clone(), redeemed: false };
+                if let Some(results) = self.asks.ask(value, ticket)? {
+                    self.calls.complete(place, results);
+                    more = true;
+                }
+            }
+        }
+        self.metrics.records_out.add(sent);
+        Ok(())
+    }
 }

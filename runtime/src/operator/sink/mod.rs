@@ -18,7 +18,7 @@ use timely::dataflow::operators::Probe as _;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use self::driver::{Driver, Setup};
-use super::keyed::meet;
+use super::harness::meet;
 use crate::align::Align;
 use crate::checkpoint::Member;
 use crate::dataflow::Edge;

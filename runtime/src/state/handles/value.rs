@@ -126,17 +126,6 @@ impl<K: Key, V: Stored> ValueState<K, V> {
         }
     }
 
-    /// Loads those of the keys that are not in memory from disk, in one read. Worthwhile before a batch of records is processed.
-    ///
-    /// # Errors
-    /// The disk failed.
-    pub fn prefetch<'a>(&self, keys: impl Iterator<Item = &'a K>) -> Result<(), Error> {
-        match &self.0 {
-            Kept::Forever(state) => state.borrow_mut().prefetch(keys),
-            Kept::Expiring(state, _) => state.borrow_mut().prefetch(keys),
-        }
-    }
-
     /// Changes the value of every key of this instance in place.
     ///
     /// # Errors

@@ -10,13 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use rig::{Contents, Rig, Snapshot};
 
+use super::Upcoming;
+
 /// What happens to an instance.
 #[derive(Clone, Debug)]
 enum Act {
     Keyed(u16, OfKey),
-    Prefetch(Vec<u16>),
     /// In this namespace.
     Windowed(i64, OfWindow),
+    /// Prefetches for records with these event times and keys. An event time is a namespace here.
+    Prefetch(Vec<(i64, u16)>),
     End(i64),
     Timer(i64, u16),
     NoTimer(i64, u16),
@@ -50,7 +53,6 @@ enum OfWindow {
     Add(u16, u64),
     Read(u16),
     Drop(u16),
-    Prefetch(Vec<u16>),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -58,18 +60,16 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let key = || 0..40u16;
     let text = || prop_oneof![Just(String::new()), "[a-z]{1,4}", Just("x".repeat(300))];
     let moment = || -3..12i64;
-    let keys = || proptest::collection::vec(key(), 0..12);
     let act = prop_oneof![
         3 => key().prop_map(|k| Keyed(k, OfKey::Get)),
         3 => key().prop_map(|k| Keyed(k, OfKey::Change)),
         6 => (key(), text()).prop_map(|(k, v)| Keyed(k, OfKey::Upsert(v))),
         3 => (key(), text()).prop_map(|(k, v)| Keyed(k, OfKey::Insert(v))),
         5 => key().prop_map(|k| Keyed(k, OfKey::Remove)),
-        2 => keys().prop_map(Prefetch),
         8 => (moment(), key(), 1..9u64).prop_map(|(n, k, v)| Windowed(n, OfWindow::Add(k, v))),
         2 => (moment(), key()).prop_map(|(n, k)| Windowed(n, OfWindow::Read(k))),
         3 => (moment(), key()).prop_map(|(n, k)| Windowed(n, OfWindow::Drop(k))),
-        2 => (moment(), keys()).prop_map(|(n, k)| Windowed(n, OfWindow::Prefetch(k))),
+        4 => proptest::collection::vec((moment(), key()), 0..12).prop_map(Prefetch),
         1 => moment().prop_map(End),
         3 => (-20..40i64, key()).prop_map(|(t, k)| Timer(t, k)),
         1 => (-20..40i64, key()).prop_map(|(t, k)| NoTimer(t, k)),
@@ -131,8 +131,11 @@ impl Trial {
         let (rig, model) = (&mut self.rig, &mut self.model);
         match act {
             Act::Keyed(key, act) => self.keyed(key, act)?,
-            Act::Prefetch(keys) => rig.keyed.borrow_mut().prefetch(keys.iter()).unwrap(),
             Act::Windowed(namespace, act) => self.windowed(namespace.max(self.ended), act)?,
+            Act::Prefetch(records) => {
+                let records = records.into_iter().map(|(time, key)| (time.max(self.ended), key)).collect();
+                rig.states.prefetch(&Upcoming(records)).unwrap();
+            }
             Act::End(namespace) => {
                 rig.windowed.borrow_mut().end_below(namespace);
                 model.windowed.retain(|(n, _), _| *n >= namespace);
@@ -213,7 +216,6 @@ impl Trial {
                 prop_assert_eq!(windowed.get(namespace, &key).unwrap().copied(), model.get(&(namespace, key)).copied());
             }
             OfWindow::Drop(key) => prop_assert_eq!(windowed.remove(namespace, &key).unwrap(), model.remove(&(namespace, key))),
-            OfWindow::Prefetch(keys) => windowed.prefetch(namespace, keys.iter()).unwrap(),
         }
         Ok(())
     }
