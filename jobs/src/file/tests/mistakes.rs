@@ -3,9 +3,7 @@
 use super::{messages, problems, with_stream};
 use crate::file::parse;
 
-#[test]
-fn a_dozen_mistakes_are_told_at_once() {
-    let text = r#"name: Login Risk
+const MISTAKES: &str = r#"name: Login Risk
 paralellism: 2
 sources:
   logins:
@@ -32,7 +30,8 @@ sinks:
   out: { from: hourly, connector: file, format: jsn }
   out: { from: fails }
 "#;
-    let expected = r#"error: job.yaml:1:7: `Login Risk` cannot name a job: small letters, digits and `-` can
+
+const TOLD: &str = r#"error: job.yaml:1:7: `Login Risk` cannot name a job: small letters, digits and `-` can
   1 | name: Login Risk
     |       ^^^^^^^^^^
 error: job.yaml:2:1: unknown key `paralellism` in the job: did you mean `parallelism`?
@@ -111,7 +110,10 @@ error: job.yaml:26:3: the key `out` stands twice, first in line 25
   26 |   out: { from: fails }
      |   ^^^
 "#;
-    assert_eq!(problems(text), expected);
+
+#[test]
+fn a_dozen_mistakes_are_told_at_once() {
+    assert_eq!(problems(MISTAKES), TOLD);
 }
 
 #[test]
