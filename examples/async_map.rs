@@ -1,7 +1,15 @@
 //! An asynchronous function: each login with what a slow service says of its address, asked again when it stumbles.
 //!
 //!     $ cargo run --example async_map
-//!     OUT
+//!     {"login":{"user":0,"address":23},"score":99}
+//!     {"login":{"user":1,"address":7},"score":91}
+//!     {"login":{"user":2,"address":15},"score":95}
+//!     {"login":{"user":3,"address":23},"score":99}
+//!     {"login":{"user":4,"address":7},"score":91}
+//!     {"login":{"user":5,"address":15},"score":95}
+//!     {"login":{"user":7,"address":23},"score":99}
+//!     {"login":{"user":7,"address":7},"score":91}
+//!     {"login":{"user":9,"address":15},"score":95}
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -37,7 +45,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..AsyncOptions::default()
     };
     let job = Job::new(move |flow| {
-        let logins = FnSource::new(|i| Record::new(i as i64 * 100, Login { user: i % 10, address: i % 37 })).with_count(500);
+        let logins = FnSource::new(|i| Record::new(i as i64 * 100, Login { user: i % 10, address: i % 37 })).with_count(100);
         flow.source("logins", logins, WatermarkStrategy::bounded(Duration::ZERO))
             .map_async("score", options, |login: Login| async move {
                 let score = score(login.address).await.map_err(|cause| Error::external("the scores can't be had", cause))?;

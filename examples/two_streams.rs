@@ -1,7 +1,18 @@
 //! Two streams seen by one function: a co-process function with state and a timer, and a co-group of windows.
 //!
 //!     $ cargo run --example two_streams
-//!     OUT
+//!     ["unpaid",0,0]
+//!     ["unpaid",14,70]
+//!     ["unpaid",21,105]
+//!     ["unpaid",28,140]
+//!     ["unpaid",35,175]
+//!     ["unpaid",42,210]
+//!     ["unpaid",49,245]
+//!     ["unpaid",56,280]
+//!     ["unpaid",7,35]
+//!     ["window from 0 ms",30,26]
+//!     ["window from 30000 ms",30,30]
+//!     ["window from 60000 ms",0,4]
 
 use std::time::Duration;
 
