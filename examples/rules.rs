@@ -117,12 +117,11 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
         let in_order = WatermarkStrategy::bounded(Duration::ZERO);
         let payment = |i: u64| Payment { card: i % 5, country: if i.is_multiple_of(3) { "FR" } else { "DE" }.to_owned(), amount: i % 40 };
         let payments = FnSource::new(move |i| Record::new(i as i64 * 100, payment(i))).with_count(100);
-        // The limit in Germany is lowered later.
         let limit = |i: u64| {
-            let (country, amount) = [("FR", 110), ("DE", 240), ("DE", 220)][i as usize];
+            let (country, amount) = [("FR", 110), ("DE", 220)][i as usize];
             Limit { country: country.to_owned(), amount }
         };
-        let limits = FnSource::new(move |i| Record::new(i as i64, limit(i))).with_count(3);
+        let limits = FnSource::new(move |i| Record::new(i as i64, limit(i))).with_count(2);
         let limits = flow.source("limits", limits, in_order);
         flow.source("payments", payments, in_order)
             .key_by(|payment: &Payment| (payment.card, payment.country.clone()))
