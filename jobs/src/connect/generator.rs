@@ -42,7 +42,7 @@ static KEYS: Table = Table {
         key("rate", "number", "as fast as possible", "records per second"),
         key("count", "count", "without end", "how many records"),
         key("seed", "whole number", "1", "the same seed gives the same records"),
-        key("fields", "mapping", "", "the fields, in order: a distribution each"),
+        key("fields", "mapping", "", "the fields, in order, each with its distribution"),
     ],
 };
 
@@ -53,8 +53,8 @@ static DISTRIBUTION: Table = Table {
         key("uniform", "[low, high]", "none", "whole numbers including both ends, or any number below high"),
         key("normal", "[mean, deviation]", "none", "numbers around a mean"),
         key("choice", "list", "none", "one of the values, all equally likely"),
-        key("weighted", "mapping", "none", "one of the keys, as likely as its weight says"),
-        key("zipf", "[n, exponent]", "none", "1 to n, small numbers far more often"),
+        key("weighted", "mapping", "none", "one of the keys, with a probability in proportion to its weight"),
+        key("zipf", "[n, exponent]", "none", "1 to n; the smaller a number, the more often it is drawn"),
         key("cycle", "list", "none", "the values in turn"),
         key("sequence", "[start, step]", "none", "numbers in even steps"),
         key("constant", "value", "none", "always the same value"),

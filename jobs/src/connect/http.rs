@@ -22,18 +22,21 @@ static TABLE: Table = Table {
     name: "table.http",
     title: "A table with `connector: http`",
     keys: &[
-        key("url", "template", "", "what is asked for with GET, such as 'http://host/users/{user}'; values are percent-encoded"),
+        key("url", "template", "", "the URL of the GET request, such as 'http://host/users/{user}'; values are percent-encoded"),
         key("headers", "mapping", "none", "headers of the request: name: text"),
-        key("timeout", "duration", "10s", "how long an answer may take, with all tries; then the job fails"),
-        key("retries", "count", "3", "how often a request is made again that no answer came to, or 429 or 5xx"),
-        key("cache", "mapping", "none", "answers that are kept, for all workers together"),
+        key("timeout", "duration", "10s", "how long an answer may take, including retries; after that the job fails"),
+        key("retries", "count", "3", "how many times a request is retried when there is no answer, or the status is 429 or 5xx"),
+        key("cache", "mapping", "none", "a cache of answers, shared by all workers"),
     ],
 };
 
 static CACHE: Table = Table {
     name: "cache",
     title: "cache",
-    keys: &[key("entries", "count", "10,000", "of how many keys"), key("ttl", "duration", "1m", "for how long")],
+    keys: &[
+        key("entries", "count", "10,000", "the number of keys it holds"),
+        key("ttl", "duration", "1m", "how long an answer stays valid"),
+    ],
 };
 
 /// A lookup table served over HTTP.

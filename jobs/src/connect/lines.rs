@@ -33,8 +33,8 @@ pub(crate) static LINES: Table = Table {
     name: "source.text",
     title: TITLE,
     keys: &[
-        key("schema", "mapping", "none", "the fields, in order: a type or a time format each"),
-        key("on_bad_record", "skip | fail", "skip", "what happens to a line or message that is no record"),
+        key("schema", "mapping", "none", "the fields, in order, each with a type or a time format"),
+        key("on_bad_record", "skip | fail", "skip", "what happens to a line or message that can't be parsed"),
         key(
             "dead_letter",
             "name",

@@ -24,16 +24,16 @@ pub(crate) static SINK: Table = Table {
     name: "sink",
     title: TITLE,
     keys: &[
-        key("from", "name | [name, ...]", "", "what it writes"),
+        key("from", "name | [name, ...]", "", "the source or stream to write; a list is their union"),
         key_of("connector", words, "", "where records go"),
         key_of(
             "format",
             || format::SINKS.words(),
             "json; on a terminal table",
-            "how a record is written; table to standard output, avro to Kafka only",
+            "how a record is written; table only to standard output, avro only to Kafka",
         ),
         key("timestamps", "ms | iso", "ms; of a table iso", "how times are written"),
-        key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the sink is renamed"),
+        key("uid", "name", "its own name", "the name of its state in savepoints; set it to rename the sink and keep its state"),
     ],
 };
 

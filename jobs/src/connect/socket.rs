@@ -26,14 +26,14 @@ static KEYS: Table = Table {
             "host",
             "name | address",
             "localhost",
-            "who is connected to. Records are delivered at most once: what is sent while the job is down is lost",
+            "the host to connect to. Delivery is at most once: what is sent while the job is down is lost",
         ),
-        key("port", "port", "", "the TCP port there"),
+        key("port", "port", "", "its TCP port"),
         key(
             "reconnect",
             "bool",
             "true",
-            "whether a connection that ends or can't be had is tried again, for ever; else the job ends, or fails",
+            "whether to reconnect, without limit, when the connection ends or is refused. If false, the job ends with the connection and fails if it is refused",
         ),
     ],
 };

@@ -28,9 +28,9 @@ pub(crate) static SOURCE: Table = Table {
             "event_time",
             "mapping | ingestion",
             "none",
-            "which field is the record's time and how watermarks follow from it; ingestion: the time at which it enters",
+            "which field holds the record's time and how watermarks follow from it; ingestion: the time at which the record enters",
         ),
-        key("uid", "name", "its own name", "the name its state is kept under in savepoints: it stays when the source is renamed"),
+        key("uid", "name", "its own name", "the name of its state in savepoints; set it to rename the source and keep its state"),
     ],
 };
 
@@ -41,7 +41,7 @@ static EVENT_TIME: Table = Table {
         key("field", "field", "", "the field with the record's time"),
         key("unit", "s | ms | us | ns", "ms", "the unit of a field of type int"),
         key("max_delay", "duration", "0s", "how far records may be out of order"),
-        key("idle_after", "duration", "none", "the silence after which the source holds nobody back"),
+        key("idle_after", "duration", "none", "the silence after which the source no longer holds back event time"),
         key("max_drift", "duration", "none", "how far the source may run ahead of the slowest one"),
         key(
             "watermark",
@@ -49,7 +49,7 @@ static EVENT_TIME: Table = Table {
             "every_batch",
             "when the watermark moves: once per batch of up to 1,024 records, or with every record",
         ),
-        key("watermark_field", "field", "none", "a record with only this field sets the watermark"),
+        key("watermark_field", "field", "none", "a record that has only this field sets the watermark"),
     ],
 };
 

@@ -15,8 +15,8 @@ pub(crate) static TABLE: yaml::Table = yaml::Table {
     name: "table",
     title: "A table",
     keys: &[
-        key_of("connector", words, "", "where the rows are"),
-        key("schema", "mapping", "", "the fields of a row, in order: a type or a time format each"),
+        key_of("connector", words, "", "where rows come from"),
+        key("schema", "mapping", "", "the fields of a row, in order, each with a type or a time format"),
     ],
 };
 

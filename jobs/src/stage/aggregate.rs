@@ -20,7 +20,7 @@ use crate::text::{Span, Spanned};
 use crate::yaml::{Node, Reader, Table, Value as Yaml, key};
 
 pub(crate) static KIND: Kind = Kind {
-    key: key("aggregate", "mapping", "none", "new fields: name: count(), or { value: sum(x), where: y > 3 }"),
+    key: key("aggregate", "mapping", "none", "the new fields: `name: count()`, or `name: { value: sum(x), where: y > 3 }`"),
     tables: &[&AGGREGATE],
     keyed: true,
     windowed: true,
@@ -35,8 +35,8 @@ static AGGREGATE: Table = Table {
     name: "aggregate",
     title: "An aggregate in long form",
     keys: &[
-        key("value", "aggregate", "", "such as count() or sum(amount)"),
-        key("where", "expression", "none", "which records it is over"),
+        key("value", "aggregate", "", "the aggregate, such as count() or sum(amount)"),
+        key("where", "expression", "none", "which records it includes"),
     ],
 };
 

@@ -17,7 +17,7 @@ use crate::text::{Span, Spanned};
 use crate::yaml::{Node, Reader, Table, key, unsigned};
 
 pub(crate) static KIND: Kind = Kind {
-    key: key("dedupe", "mapping", "none", "lets one record of each key through within a span of time; instead of `aggregate`"),
+    key: key("dedupe", "mapping", "none", "passes one record per key within a span of time; instead of `aggregate`"),
     tables: &[&DEDUPE],
     keyed: true,
     windowed: false,
@@ -32,8 +32,8 @@ static DEDUPE: Table = Table {
     name: "dedupe",
     title: "dedupe",
     keys: &[
-        key("keep", "first | last", "first", "the first, or the last when the time is over"),
-        key("ttl", "duration", "", "how long after a key's first record its others count as the same, in event time"),
+        key("keep", "first | last", "first", "which record passes: the first at once, or the last when the time is over"),
+        key("ttl", "duration", "", "the span of event time, from a key's first record, within which only one passes"),
     ],
 };
 

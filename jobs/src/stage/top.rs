@@ -25,7 +25,7 @@ use crate::text::{Span, Spanned};
 use crate::yaml::{Node, Reader, Table, key};
 
 pub(crate) static KIND: Kind = Kind {
-    key: key("top", "mapping", "none", "the greatest records of each key, in all or per `window`; instead of `aggregate`"),
+    key: key("top", "mapping", "none", "the greatest records of each key, overall or per `window`; instead of `aggregate`"),
     tables: &[&TOP],
     keyed: true,
     windowed: true,
@@ -41,7 +41,7 @@ static TOP: Table = Table {
     title: "top",
     keys: &[
         key("n", "count", "", "how many"),
-        key("by", "expression", "", "the greatest by this; equal ones by the other fields, the least first"),
+        key("by", "expression", "", "what is compared; records with equal values are ordered by their other fields, the least first"),
     ],
 };
 

@@ -13,7 +13,7 @@ use crate::text::{Problem, Spanned};
 use crate::yaml::{Fields, Reader, Table, key};
 
 pub(super) static KEYS: Table =
-    Table { name: "sink.file", title: "A sink with `connector: file`", keys: &[key("path", "path", "", "the file or directory written")] };
+    Table { name: "sink.file", title: "A sink with `connector: file`", keys: &[key("path", "path", "", "the file or directory to write")] };
 
 /// The file or the directory at a path.
 #[derive(Clone, Debug, PartialEq)]

@@ -19,11 +19,16 @@ pub(super) static KEYS: Table = Table {
     name: "table.file",
     title: "A table with `connector: file`",
     keys: &[
-        key("path", "path", "", "one file, held in memory"),
-        key("format", "json | csv", "csv for a path in .csv, else json", "how a row is read from a line; one that is no row fails the job"),
+        key("path", "path", "", "the file; it is held in memory"),
+        key(
+            "format",
+            "json | csv",
+            "csv for a path in .csv, else json",
+            "how a row is read from a line; a line that can't be parsed fails the job",
+        ),
         HEADER,
         DELIMITER,
-        key("reload", "duration", "10s", "how often it is looked whether the file has changed"),
+        key("reload", "duration", "10s", "how often to check whether the file has changed"),
     ],
 };
 

@@ -31,23 +31,23 @@ pub(crate) static FORMAT: Format = Format {
 };
 
 static SOURCE_KEY: Table =
-    Table { name: "format", title: "format of a source (one of)", keys: &[key("avro", "mapping", "none", "messages of Kafka in Avro")] };
+    Table { name: "format", title: "format of a source (one of)", keys: &[key("avro", "mapping", "none", "Kafka messages in Avro")] };
 
 static SINK_KEY: Table =
-    Table { name: "sink.format", title: "format of a sink", keys: &[key("avro", "mapping", "", "messages of Kafka in Avro")] };
+    Table { name: "sink.format", title: "format of a sink", keys: &[key("avro", "mapping", "", "Kafka messages in Avro")] };
 
 static AVRO: Table = Table {
     name: "avro",
     title: "avro, in `format` of a source or a sink of Kafka",
     keys: &[
         key("registry", "URL", "none", "a schema registry, such as 'http://localhost:8081': messages begin with the id of their schema"),
-        key("user", "text", "none", "who the registry is asked as, with `password`"),
-        key("password", "text", "none", "of `user`; better given with `--set`"),
+        key("user", "text", "none", "the user name for the registry, with `password`"),
+        key("password", "text", "none", "the password of `user`; pass it with `--set` rather than in the file"),
         key(
             "schema_file",
             "path",
             "none",
-            "a file with a schema: without `registry` that of all messages, in a sink with one that of its records",
+            "a file with a schema. Without `registry`: the schema of all messages. In a sink with one: the schema of its records",
         ),
     ],
 };
@@ -56,8 +56,8 @@ static AVRO_SINK: Table = Table {
     name: "avro.sink",
     title: "avro, in `format` of a sink",
     keys: &[
-        key("subject", "text", "`topic-value`", "what the schema is registered under"),
-        key("register", "bool", "true", "whether a schema that the subject does not have is registered; else the job fails"),
+        key("subject", "text", "`topic-value`", "the subject under which the schema is registered"),
+        key("register", "bool", "true", "whether to register a schema that the subject lacks; if false, the job fails"),
     ],
 };
 

@@ -19,7 +19,7 @@ pub(crate) static FORMAT: Format = Format {
 
 /// The keys of CSV next to `format`.
 pub(crate) const HEADER: Key = key("header", "bool", "true", "csv: whether the first line names the fields");
-pub(crate) const DELIMITER: Key = key("delimiter", "character", "`,`", "csv: what stands between fields");
+pub(crate) const DELIMITER: Key = key("delimiter", "character", "`,`", "csv: the character between fields");
 
 static SOURCE: Table = Table {
     name: "source.text",

@@ -21,7 +21,7 @@ pub(crate) static FORMAT: Format = Format {
 static SINK: Table = Table {
     name: "sink",
     title: sinks::TITLE,
-    keys: &[key("text", "field | template", "the only field", "text: one field, or text with {field}s in it")],
+    keys: &[key("text", "field | template", "the only field", "text: one field, or text with `{field}`s in it")],
 };
 
 /// Decodes each line as a record.

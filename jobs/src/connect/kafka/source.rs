@@ -19,12 +19,12 @@ pub(super) static KEYS: Table = Table {
     name: "source.kafka",
     title: "A source with `connector: kafka`",
     keys: &[
-        key("brokers", "host:port | [host:port, ...]", "", "where the cluster is; one broker of it will do"),
+        key("brokers", "host:port | [host:port, ...]", "", "the cluster: one or more of its brokers"),
         key(
             "topic",
             "name | [name, ...] | { pattern: pattern }",
             "",
-            "what is read; internal topics (`__...`) only by name or by a pattern that begins so",
+            "the topics to read; internal topics (`__...`) only by name or by a pattern that begins with `__`",
         ),
         key(
             "start",
@@ -36,17 +36,12 @@ pub(super) static KEYS: Table = Table {
             "stop",
             "latest | timestamp | { partition: offset }",
             "none",
-            "where reading ends: at the latest at what is the end when the job starts",
+            "where reading ends; latest: at the end of each partition as it is when the job starts",
         ),
-        key("group", "name", "none", "offsets are committed for it when a checkpoint is complete"),
-        key(
-            "isolation",
-            "read_committed | read_uncommitted",
-            "read_committed",
-            "whether records of open and aborted transactions are left out",
-        ),
-        key("metadata", "mapping", "none", "fields for what a message carries beside its value: `name: part`, see below"),
-        key("discover", "duration | none", "30s", "how often new partitions are looked for"),
+        key("group", "name", "none", "the consumer group for which offsets are committed when a checkpoint completes"),
+        key("isolation", "read_committed | read_uncommitted", "read_committed", "whether to skip records of open and aborted transactions"),
+        key("metadata", "mapping", "none", "fields for the other parts of a message: `name: part`, see above"),
+        key("discover", "duration | none", "30s", "how often to look for new partitions"),
         key("options", "mapping", "none", "properties of librdkafka, such as `security.protocol: sasl_ssl`"),
     ],
 };
@@ -54,7 +49,7 @@ pub(super) static KEYS: Table = Table {
 pub(super) static TOPIC: Table = Table {
     name: "topic",
     title: "topic, for several",
-    keys: &[key("pattern", "pattern", "", "all topics whose whole name matches, also those made later")],
+    keys: &[key("pattern", "pattern", "", "all topics whose whole name matches, including those created later")],
 };
 
 /// Topics to read.

@@ -13,7 +13,7 @@ use crate::text::{Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Table, Value, key};
 
 pub(crate) static KIND: Kind = Kind {
-    key: key("join", "mapping", "none", "pairs its records with those of another stream; instead of `aggregate`"),
+    key: key("join", "mapping", "none", "pairs records with those of another stream; instead of `aggregate`"),
     tables: &[&JOIN],
     keyed: true,
     windowed: false,
@@ -33,18 +33,18 @@ static JOIN: Table = Table {
             "on",
             "equality | [equality, ...]",
             "the stream's `key`",
-            "what must be equal: `a.id == b.id`, a and b being this stream and the other, or their names",
+            "what must be equal, such as `a.id == b.id`, where a and b are this stream and the other, or their names",
         ),
         key(
             "within",
             "[duration, duration] | duration",
             "none",
-            "how long after a record of the left one of the right may be; one duration: before or after",
+            "the time from a left record to a right one: from, to; a single duration: at most this long before or after",
         ),
-        key("window", "mapping", "none", "pairs what is in the same window, instead"),
-        key("temporal", "true", "none", "the right is a table: each record of the left with the version of its time, instead"),
-        key("deleted", "expression", "none", "of `temporal`: a record of the right for which it is true ends a version and begins none"),
-        key("type", "inner | left | right | full", "inner", "which side's records stay without a partner, with nulls for the other"),
+        key("window", "mapping", "none", "pairs records of the same window; instead of `within`"),
+        key("temporal", "true", "none", "the right side is a versioned table: each left record is joined with the version valid at its time; instead of `within`"),
+        key("deleted", "expression", "none", "for `temporal`: a right record for which this is true deletes the row"),
+        key("type", "inner | left | right | full", "inner", "the sides whose records are kept without a partner, with nulls for the other side"),
     ],
 };
 

@@ -9,7 +9,7 @@ use crate::text::{Span, Spanned};
 use crate::yaml::{Node, Reader, Table, Value, key};
 
 pub(crate) static KIND: Kind = Kind {
-    key: key("lookup", "mapping", "none", "adds the fields of a row that a table has for each record; instead of `aggregate`"),
+    key: key("lookup", "mapping", "none", "adds to each record the fields of its row in a table; instead of `aggregate`"),
     tables: &[&LOOKUP],
     keyed: false,
     windowed: false,
@@ -24,16 +24,16 @@ static LOOKUP: Table = Table {
     name: "lookup",
     title: "lookup",
     keys: &[
-        key("table", "name", "", "where rows are looked up"),
+        key("table", "name", "", "the table to look rows up in"),
         key(
             "on",
             "name | [name, ...] | { name: expression }",
             "",
-            "which rows: fields of the table, or parameters of its `url`, and what they are equal to; a name alone is the field of that name",
+            "the fields of the table, or parameters of its `url`, and what they must equal; a name alone equals the field of that name",
         ),
-        key("type", "inner | left", "inner", "what becomes of a record without a row: dropped, or on with nulls"),
+        key("type", "inner | left", "inner", "what happens to a record without a row: it is dropped, or passes with nulls"),
         key("order", "ordered | unordered", "ordered", "unordered: records may overtake each other between two watermarks"),
-        key("capacity", "count", "100", "how many records may wait for an answer on each worker; then the sources wait"),
+        key("capacity", "count", "100", "how many records may await an answer on each worker; beyond that, the sources wait"),
     ],
 };
 

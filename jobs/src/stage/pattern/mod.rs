@@ -18,7 +18,7 @@ use crate::text::{Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Value, key};
 
 pub(crate) static KIND: Kind = Kind {
-    key: key("pattern", "mapping", "none", "what to look for in the events of each key; instead of `aggregate`"),
+    key: key("pattern", "mapping", "none", "the pattern to find in the events of each key; instead of `aggregate`"),
     tables: &[&keys::PATTERN, &keys::LIMIT, &keys::STEP, &keys::ANY_OF, &keys::TIMES, &keys::AFTER_MATCH],
     keyed: true,
     windowed: false,
