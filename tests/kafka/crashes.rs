@@ -243,11 +243,12 @@ fn rewound_by_two_checkpoints_a_job_repeats_what_came_since_and_loses_nothing() 
 #[test]
 fn a_savepoint_holds_what_is_yet_to_be_written_and_commits_nothing() {
     let Some(broker) = broker() else { return };
-    let counting = Counting { every: "10m", rate: 3_000, ..Counting::new(broker) };
+    let counting = Counting { every: "10m", count: 24_000, rate: 3_000, ..Counting::new(broker) };
     let mut job = counting.resumed(2).start();
     thread::sleep(Duration::from_millis(1_500));
     counting.dir.tidegate(["savepoint", "job.yaml", "--to", "save"]).run().exits(0);
     thread::sleep(Duration::from_millis(300));
+    assert!(!job.over(), "its end would have committed");
     job.signal("KILL");
     job.wait();
     // Had it committed, a job that goes on from the last checkpoint, or afresh, would write all that again.
