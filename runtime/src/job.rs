@@ -93,7 +93,7 @@ impl Job {
             work(worker, &shared, &*build, barrier_every);
         })
         .map_err(JobError::Start)?;
-        Ok(Running { control, guards, scratch: config.state.scratch() })
+        Ok(Running { control, guards: Some(guards), scratch: config.state.scratch() })
     }
 }
 
@@ -174,8 +174,18 @@ impl Barriers {
 /// A running job.
 pub struct Running {
     control: Arc<Control>,
-    guards: WorkerGuards<()>,
+    /// Taken when the job is waited for.
+    guards: Option<WorkerGuards<()>>,
     scratch: PathBuf,
+}
+
+impl Drop for Running {
+    /// Cancels the job if this thread is panicking: dropping the guards waits for the workers, which nobody would stop.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.control.finish();
+        }
+    }
 }
 
 impl Running {
@@ -224,10 +234,10 @@ impl Running {
     ///
     /// # Errors
     /// The job failed; the error says why.
-    pub fn wait(self) -> Result<(), JobError> {
+    pub fn wait(mut self) -> Result<(), JobError> {
         // Don't `join` first: it would block on the first worker while another is dead.
         while !self.ends_within(Duration::MAX) {}
-        for result in self.guards.join() {
+        for result in self.guards.take().into_iter().flat_map(WorkerGuards::join) {
             if let Err(message) = result {
                 self.control.poison(JobError::Panic { worker: 0, message });
             }

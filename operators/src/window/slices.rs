@@ -288,6 +288,7 @@ where
             // Nothing is left: the next run starts like the first.
             (self.expected, self.running) = (None, None);
             self.reached.borrow_mut().restart();
+            self.due.borrow_mut().restart();
         } else {
             self.reached.borrow_mut().advance(watermark.0);
         }

@@ -54,7 +54,7 @@ impl Due {
         Self { schema, instance: Rc::new(Instance::unbound()), due: BTreeSet::new(), reached: i64::MIN, apart: Vec::new() }
     }
 
-    /// Makes the moment due for all keys, except those for which a former instance had passed it.
+    /// Makes the moment due for all keys, except those for which it has passed, in this instance or a former one.
     pub fn insert(&mut self, time: i64) {
         self.due.insert(time);
     }
@@ -65,24 +65,43 @@ impl Due {
         self.due.last().copied()
     }
 
-    /// Takes out the earliest moment up to and including `now`. Call again until it returns `None`.
+    /// Takes out the earliest moment up to and including `now` that is due for any key. Call again until it returns `None`.
     pub fn take(&mut self, now: i64) -> Option<(i64, Scope)> {
         // Key groups that are equally far no longer differ, but what they have passed stays passed.
         if let Some((_, first)) = self.apart.first().filter(|(_, first)| self.apart.iter().all(|(_, passed)| passed == first)) {
             self.reached = self.reached.max(*first);
             self.apart.clear();
         }
-        let Some(time) = self.due.first().copied().filter(|time| *time <= now) else {
-            self.reached = self.reached.max(now);
-            if self.apart.iter().all(|(_, passed)| *passed <= self.reached) {
-                self.apart.clear();
+        while let Some(time) = self.due.first().copied().filter(|time| *time <= now) {
+            self.due.remove(&time);
+            // A moment of another former instance may be over for all keys that this one has.
+            if let Some(scope) = self.scope(time) {
+                return Some((time, scope));
             }
+        }
+        self.reached = self.reached.max(now);
+        if self.apart.iter().all(|(_, passed)| *passed <= self.reached) {
+            self.apart.clear();
+        }
+        None
+    }
+
+    /// The keys for which this moment is due, if there are any.
+    fn scope(&self, time: i64) -> Option<Scope> {
+        if time <= self.reached {
             return None;
-        };
-        self.due.remove(&time);
+        }
         let (behind, ahead): (Vec<_>, Vec<_>) = self.apart.iter().partition(|(_, passed)| *passed < time);
-        let ranges = || behind.iter().map(|(range, _)| range.clone()).collect();
-        Some((time, if ahead.is_empty() { Scope::All } else { Scope::Some(self.instance.groups(), ranges()) }))
+        match (ahead.is_empty(), behind.is_empty()) {
+            (true, _) => Some(Scope::All),
+            (false, true) => None,
+            (false, false) => Some(Scope::Some(self.instance.groups(), behind.iter().map(|(range, _)| range.clone()).collect())),
+        }
+    }
+
+    /// Lets event time start over: everything inserted from now on is due.
+    pub fn restart(&mut self) {
+        (self.reached, self.apart) = (i64::MIN, Vec::new());
     }
 }
 
@@ -102,8 +121,10 @@ impl Persistent for Due {
 
     fn restore_meta(&mut self, meta: &Json) -> Result<(), Error> {
         let broken = |_| Error::internal("what a snapshot says of moments that are due can't be parsed");
-        let (passed, due): (_, Vec<i64>) = serde_json::from_value(meta.clone()).map_err(broken)?;
-        self.apart.extend(self.instance.own(passed));
+        let (passed, due): (Vec<(Range<u16>, i64)>, Vec<i64>) = serde_json::from_value(meta.clone()).map_err(broken)?;
+        // An instance at the end of time has nothing left, and starts over.
+        let started = |(groups, passed): (Range<u16>, i64)| (groups, if passed == i64::MAX { i64::MIN } else { passed });
+        self.apart.extend(self.instance.own(passed).map(started));
         self.due.extend(due);
         Ok(())
     }
@@ -166,14 +187,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn instances_that_had_come_equally_far_leave_no_trace() {
-        let (mut first, mut second) = (bound(0..64), bound(64..128));
-        first.insert(10);
-        assert_eq!((first.take(5), second.take(5)), (None, None));
+    /// Instances with these key groups that have passed these moments and wait for these, as one.
+    fn joined(former: &[(Range<u16>, i64, &[i64])]) -> Due {
         let mut one = bound(0..128);
-        one.restore_meta(&first.freeze().unwrap()).unwrap();
-        one.restore_meta(&second.freeze().unwrap()).unwrap();
+        for (groups, passed, due) in former {
+            let mut each = bound(groups.clone());
+            assert_eq!(each.take(*passed), None);
+            due.iter().for_each(|time| each.insert(*time));
+            one.restore_meta(&each.freeze().unwrap()).unwrap();
+        }
+        one
+    }
+
+    #[test]
+    fn a_moment_that_all_key_groups_have_passed_is_not_due() {
+        // The second former instance waits for a moment that all keys of the first have passed.
+        let mut first = bound(0..64);
+        for (groups, passed, due) in [(0..64, 50, vec![60]), (64..128, 5, vec![10])] {
+            first.restore_meta(&json!(([(groups, passed)], due))).unwrap();
+        }
+        assert_eq!(first.take(100), Some((60, Scope::All)));
+        assert_eq!(first.take(100), None);
+        // Those that had come equally far.
+        let mut one = joined(&[(0..64, 5, &[10]), (64..128, 5, &[])]);
         one.insert(3);
         assert_eq!(one.take(2), None);
         // Whoever is joined with them later must know what they have passed, although event time started over.
@@ -181,8 +217,19 @@ mod tests {
         two.restore_meta(&one.freeze().unwrap()).unwrap();
         assert_eq!(two.apart, [(0..128, 5)]);
         for mut due in [one, two] {
-            assert_eq!(due.take(100), Some((3, Scope::All)));
             assert_eq!(due.take(100), Some((10, Scope::All)));
+            assert_eq!(due.take(100), None);
         }
+    }
+
+    #[test]
+    fn after_the_end_of_time_everything_is_due_again() {
+        let mut due = joined(&[(0..64, i64::MAX, &[]), (64..128, i64::MAX, &[])]);
+        due.insert(3);
+        assert_eq!(due.take(5), Some((3, Scope::All)));
+        assert_eq!(due.take(i64::MAX), None);
+        due.restart();
+        due.insert(4);
+        assert_eq!(due.take(5), Some((4, Scope::All)));
     }
 }
