@@ -171,7 +171,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     ///     records(flow, "failures", [(500, 1u64), (1_500, 1)])
     ///         .key_by(|user: &u64| *user)
     ///         .window(window)
-    ///         .aggregate("failures", Count)
+    ///         .aggregate("failures_of_users", Count)
     ///         .map("counts", |result| (result.key, result.value))
     /// })?;
     /// let expected = [(999, 1), (1_999, 2), (2_999, 2), (3_999, 2), (4_999, 2), (5_999, 1)];
@@ -196,7 +196,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     /// let first = collect(|flow| {
     ///     records(flow, "alerts", [(0, (1, 10)), (30_000, (1, 20)), (90_000, (1, 30))])
     ///         .key_by(|(user, _): &(u64, i64)| *user)
-    ///         .dedupe("once a minute", Keep::First, Duration::from_secs(60), None)
+    ///         .dedupe("once_a_minute", Keep::First, Duration::from_secs(60), None)
     ///         .0
     /// })?;
     /// assert_eq!(first, [(0, (1, 10)), (90_000, (1, 30))]);
@@ -227,7 +227,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     /// let ranks = collect(|flow| {
     ///     records(flow, "scores", [(1, (7, 50)), (2, (8, 90)), (3, (9, 20))])
     ///         .key_by(|_: &(u64, i64)| ())
-    ///         .top("the best two", 2, |(_, score)| Ok(Some(*score)), Box::new(|a, b| a.0.cmp(&b.0)))
+    ///         .top("best_two", 2, |(_, score)| Ok(Some(*score)), Box::new(|a, b| a.0.cmp(&b.0)))
     /// })?;
     /// assert_eq!(ranks, [(1, (1, (7, 50))), (2, (1, (8, 90)))]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -259,7 +259,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     ///     let payments = records(flow, "payments", [(60_000, 1u64)]).key_by(|order: &u64| *order);
     ///     // A payment at most 15 minutes after its order.
     ///     let interval = Interval::new(0, 15 * 60_000).unwrap();
-    ///     orders.join("paid", payments).interval("orders and payments", interval, JoinType::Inner, |order, _, _| *order).0
+    ///     orders.join("paid", payments).interval("orders_and_payments", interval, JoinType::Inner, |order, _, _| *order).0
     /// })?;
     /// assert_eq!(paid, [(60_000, 1)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -298,7 +298,7 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     ///     records(flow, "numbers", [(1, 10), (2, 20), (3, 30), (4, 40)])
     ///         .key_by(|_: &i64| 0u64)
     ///         .count_window(CountWindow::new(three, three))
-    ///         .aggregate("sum of three", IntegerSum(|n: &i64| *n))
+    ///         .aggregate("sum_of_three", IntegerSum(|n: &i64| *n))
     /// })?;
     /// assert_eq!(sums, [(3, (0, 60))]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

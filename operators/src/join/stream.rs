@@ -59,7 +59,7 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
     ///     let payments = payments.key_by(|(currency, _): &(String, i64)| currency.clone());
     ///     let rates = rates.key_by(|(currency, _): &(String, i64)| currency.clone());
     ///     let pair = |_: &String, payment: &(String, i64), rate: Option<&(String, i64)>| rate.map(|rate| payment.1 * rate.1 / 100);
-    ///     payments.join("rated", rates).temporal("rate of the time", Unmatched::Drop, |_| false, pair, None).0
+    ///     payments.join("rated", rates).temporal("rate_of_the_time", Unmatched::Drop, |_| false, pair, None).0
     /// })?;
     /// assert_eq!(converted, [(15, Some(110)), (25, Some(120))]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -97,7 +97,7 @@ impl<'s, L: Data, R: Data, F> JoinedStreams<'s, L, R, F> {
     ///     let right = records(flow, "orders", [(8, (1u64, 20i64))]).key_by(|(user, _): &(u64, i64)| *user);
     ///     let pair = |_: &u64, _, click: Option<&(u64, i64)>, order: Option<&(u64, i64)>| (click.map(|c| c.1), order.map(|o| o.1));
     ///     let window = Window::tumbling(Duration::from_millis(10), 0).unwrap();
-    ///     left.join("same window", right).window(window).process("pairs", Pairs::new(JoinType::Inner, pair)).0
+    ///     left.join("same_window", right).window(window).process("pairs", Pairs::new(JoinType::Inner, pair)).0
     /// })?;
     /// assert_eq!(pairs, [(9, (Some(10), Some(20)))]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

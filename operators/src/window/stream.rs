@@ -109,7 +109,7 @@ where
     ///         .key_by(|_: &i64| 0u64)
     ///         .window(window)
     ///         .evictor(CountEvictor(2))
-    ///         .aggregate_with_late("the last two", IntegerSum(|n: &i64| *n))
+    ///         .aggregate_with_late("last_two", IntegerSum(|n: &i64| *n))
     ///         .0
     ///         .map("values", |result| result.value)
     /// })?;
@@ -133,7 +133,7 @@ where
     ///     records(flow, "clicks", [(1, 7u64), (6, 7), (30, 7)])
     ///         .key_by(|user: &u64| *user)
     ///         .window(window)
-    ///         .aggregate("clicks of a session", Count)
+    ///         .aggregate("clicks_of_a_session", Count)
     ///         .map("values", |result| (result.start, result.end, result.value))
     /// })?;
     /// assert_eq!(sessions, [(15, (1, 16, 2)), (39, (30, 40, 1))]);
