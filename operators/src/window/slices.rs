@@ -2,6 +2,7 @@
 //! (Krishnamurthy, Wu, Franklin: "On-the-fly sharing for streamed aggregation", SIGMOD 2006). Totals of overlapping windows are carried on
 //! from one window to the next.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_runtime::metrics::OperatorMetrics;
@@ -24,6 +25,9 @@ pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     metrics: Arc<OperatorMetrics>,
     /// The partial aggregates, by start of the slice.
     slices: Handle<Windowed<K, A::Acc>>,
+    /// The slices that come from a snapshot and have had no record since. Their windows may have fired in another instance, and are then not
+    /// in `due` here.
+    restored: BTreeSet<i64>,
     /// The slice of the last record. The next record is usually in it too, and finding a slice takes two divisions.
     last: Slice,
     /// The ends of the windows that have yet to fire and may hold something. One timer per window rather than per key.
@@ -56,8 +60,8 @@ where
         let late = states.windowed("late", aggregate.meaning())?;
         let late_due = states.timers("late due")?;
         let (metrics, last) = (Arc::clone(&context.metrics), windows.slice_of(0));
-        let (expected, running) = (None, None);
-        Ok(Self { key, windows, lateness, aggregate, metrics, slices, last, due, reached, late, late_due, expected, running })
+        let (restored, expected, running) = (BTreeSet::new(), None, None);
+        Ok(Self { key, windows, lateness, aggregate, metrics, slices, restored, last, due, reached, late, late_due, expected, running })
     }
 
     /// The moment at which the window that ends at `end` is cleaned up: once the watermark reaches it, the window accepts no more records.
@@ -125,7 +129,8 @@ where
     fn begin(&mut self, slice: i64, time: i64) -> Result<(), Error> {
         let new = self.slices.borrow_mut().begin(slice)?;
         // A slice restored from one instance may have windows that fired there and are yet to fire for keys of another.
-        if new || !self.reached.borrow().is_level() {
+        let restored = !self.restored.is_empty() && self.restored.remove(&slice);
+        if new || restored || !self.reached.borrow().is_level() {
             self.expect(time);
         }
         Ok(())
@@ -227,6 +232,11 @@ where
     type In = T;
     type Out = WindowResult<K, A::Out>;
     type Side = T;
+
+    fn opened(&mut self) -> Result<(), Error> {
+        self.restored = self.slices.borrow().namespaces().collect();
+        Ok(())
+    }
 
     fn record(&mut self, record: Record<T>, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
         timed(record.time)?;

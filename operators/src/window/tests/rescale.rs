@@ -54,8 +54,9 @@ impl<A: Aggregate<Value, Out = Vec<i64>>, F: Fn() -> A> Rescaled<A, F> {
         for worker in 0..n {
             let Kind::Aligned(windows) = self.windows.kind() else { unreachable!() };
             let mut context = Context::default();
-            let logic = SliceLogic::new(key as fn(&Value) -> u8, windows, self.lateness, (self.aggregate)(), &mut context).unwrap();
+            let mut logic = SliceLogic::new(key as fn(&Value) -> u8, windows, self.lateness, (self.aggregate)(), &mut context).unwrap();
             context.states.alone(groups, groups.owned(worker, n), &former).unwrap();
+            logic.opened().unwrap();
             let (mine, others) = panes.into_iter().partition(|((key, ..), _)| owner(*key, n) == worker);
             panes = others;
             let model = Model { shape: self.shape, lateness: self.lateness, watermark: i64::MIN, windows: mine };
