@@ -1,6 +1,6 @@
 # What a person or a CI machine needs: `make run` and `make test` set up what they use.
 
-.PHONY: setup-run setup-build setup setup-flink run build test flink-cep check bench
+.PHONY: setup-run setup-build setup setup-flink run build test features flink-cep check bench
 
 CARGO ?= cargo
 LIBCLANG = $(foreach dir,/usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib64 /usr/lib /usr/local/lib,$(addprefix $(dir)/,libclang.so libclang-*.so libclang.so.* libclang-*.so.*))
@@ -36,9 +36,10 @@ build: setup-build ## the whole binary, optimised: target/release/tidegate
 	$(CACHED) $(CARGO) build --release
 
 test: setup ## all tests, in a debug build: timely's capability checks are debug assertions
-	@# A build without features must name the one that a job needs. It comes first, to leave target/debug/tidegate whole.
-	$(CACHED) $(CARGO) test --workspace --no-default-features --quiet --test features
 	$(CACHED) $(CARGO) test --workspace --quiet --no-fail-fast
+
+features: setup-run ## a build without features names the one that a job needs; minutes, as all crates are built anew
+	$(CARGO) test --workspace --no-default-features --quiet --test features
 
 flink-cep: setup-flink ## random patterns through FlinkCEP itself, which Maven fetches; FLINK_CEP_CASES and FLINK_CEP_SEED say how many, and which
 	$(CACHED) $(CARGO) test -p tidegate-cep --test flink -- --ignored --nocapture
@@ -46,6 +47,8 @@ flink-cep: setup-flink ## random patterns through FlinkCEP itself, which Maven f
 check: setup-build ## what CI checks besides the tests
 	$(CARGO) fmt --all --check
 	$(CACHED) $(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	@# What `make run` builds.
+	$(CARGO) check --no-default-features --quiet
 
 bench: setup ## the figures of docs/performance.md
 	$(CACHED) $(CARGO) bench --bench tumbling

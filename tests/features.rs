@@ -1,5 +1,5 @@
-//! What a build without a feature says of a job that asks for it. `make test` runs this in both builds: with all features, and in the
-//! one without any, which is that of `make run`.
+//! What a build without a feature says of a job that asks for it. `make test` runs this with all features, `make features` without any,
+//! as `make run` builds.
 
 #[path = "harness/mod.rs"]
 #[allow(dead_code)]
