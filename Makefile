@@ -38,8 +38,8 @@ build: setup-build ## the whole binary, optimised: target/release/tidegate
 test: setup ## all tests, in a debug build: timely's capability checks are debug assertions
 	$(CACHED) $(CARGO) test --workspace --quiet --no-fail-fast
 
-features: setup-run ## a build without features names the one that a job needs; minutes, as all crates are built anew
-	$(CARGO) test --workspace --no-default-features --quiet --test features
+features: setup-build ## a build without features names the one that a job needs; minutes, as all crates are built anew
+	$(CACHED) $(CARGO) test --workspace --no-default-features --quiet --test features
 
 flink-cep: setup-flink ## random patterns through FlinkCEP itself, which Maven fetches; FLINK_CEP_CASES and FLINK_CEP_SEED say how many, and which
 	$(CACHED) $(CARGO) test -p tidegate-cep --test flink -- --ignored --nocapture
@@ -48,7 +48,7 @@ check: setup-build ## what CI checks besides the tests
 	$(CARGO) fmt --all --check
 	$(CACHED) $(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	@# What `make run` builds.
-	$(CARGO) check --no-default-features --quiet
+	$(CACHED) $(CARGO) check --no-default-features --quiet
 
 bench: setup ## the figures of docs/performance.md
 	$(CACHED) $(CARGO) bench --bench tumbling
