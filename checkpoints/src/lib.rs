@@ -29,6 +29,7 @@
 mod basis;
 mod directory;
 mod epoch;
+mod explain;
 pub mod failpoint;
 mod file_ref;
 mod key_group;
@@ -46,6 +47,7 @@ mod verdict;
 pub use basis::{Basis, Field, places};
 pub use directory::{Damage, Directory, DirectoryError, Fault, Found, Unusable};
 pub use epoch::Epoch;
+pub use explain::explain;
 pub use file_ref::{FileError, FileRef, verify};
 pub use key_group::{KeyGroup, KeyGroups, Owners};
 pub use manifest::{Kind, Manifest, ManifestError, OperatorState, Part, StateInfo};

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::explain::explain;
 use crate::failpoint;
 use crate::file_ref::is_name;
 use local::Local;
@@ -288,18 +289,6 @@ impl Location {
 
 fn unusable(url: &str, cause: Cause) -> StorageError {
     StorageError { action: "use", path: format!("{url:?} as storage"), cause }
-}
-
-/// What went wrong, down to the first cause. HTTP clients, for example, show only there that a connection was refused.
-fn explain(cause: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = cause.to_string();
-    for cause in std::iter::successors(cause.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 fn join(folder: &str, name: &str) -> String {

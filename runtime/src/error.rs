@@ -34,6 +34,7 @@ pub struct Error {
 /// The causes of an error, as another process learns them: by their messages.
 mod causes {
     use std::error::Error;
+    use std::iter::successors;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -49,12 +50,8 @@ mod causes {
     }
 
     pub(super) fn serialize<S: Serializer>(cause: &Cause, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut messages = Vec::new();
-        let mut next = cause.as_deref().map(|cause| cause as &dyn Error);
-        while let Some(cause) = next {
-            messages.push(cause.to_string());
-            next = cause.source();
-        }
+        let first = cause.as_deref().map(|cause| cause as &(dyn Error + 'static));
+        let messages: Vec<String> = successors(first, |cause| (**cause).source()).map(ToString::to_string).collect();
         serializer.collect_seq(messages)
     }
 

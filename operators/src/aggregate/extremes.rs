@@ -58,7 +58,7 @@ impl<T, F: Fn(&T) -> f64 + 'static> Aggregate<T> for Max<F> {
 }
 
 /// Keeps one of two values, as `choose` says, or the only one there is.
-fn keep(kept: &mut Option<f64>, value: Option<f64>, choose: fn(f64, f64) -> f64) {
+fn keep(kept: &mut Option<f64>, value: Option<f64>, choose: impl Fn(f64, f64) -> f64) {
     if let Some(value) = value {
         *kept = Some(kept.map_or(value, |kept| choose(kept, value)));
     }

@@ -6,12 +6,12 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tidegate_checkpoints::{Epoch, Storage, check_vacant};
+use tidegate_checkpoints::{Epoch, Storage, check_vacant, explain};
 
 use super::coordinator::{Complete, Coordinator, Failed, Member, Plan, Report};
 use super::requests::{Request, Requests};
 use super::threads::Publisher;
-use super::{CheckpointStatus, SavepointResult, Setup, lock, message};
+use super::{CheckpointStatus, SavepointResult, Setup, lock};
 use crate::control::{Everyone, Leader, Replica, ToAll, ToLeader, Turn};
 use crate::error::JobError;
 use crate::graph::Role;
@@ -40,8 +40,8 @@ pub(super) const PARTLY_ENDED: &str = "part of the job has come to the end of it
 
 /// Checks that there is no savepoint at this place yet.
 fn vacant(place: &str) -> Result<(), String> {
-    let storage = Storage::open(place).map_err(|e| message(&e))?;
-    check_vacant(&storage).map_err(|e| message(&e))
+    let storage = Storage::open(place).map_err(|e| explain(&e))?;
+    check_vacant(&storage).map_err(|e| explain(&e))
 }
 
 impl Leader for Lead {

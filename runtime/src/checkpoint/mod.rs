@@ -150,20 +150,6 @@ impl Checkpoints {
     }
 }
 
-/// An error and its causes on one line.
-pub(super) fn message(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// The paths of files in storage.
 pub(super) fn paths(files: &[FileRef]) -> impl Iterator<Item = String> + '_ {
     files.iter().map(|file| file.path.clone())

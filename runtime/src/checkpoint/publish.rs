@@ -1,12 +1,14 @@
 //! Publishes complete checkpoints and savepoints by writing the manifest, and deletes checkpoints that are no longer kept.
 
 use tidegate_checkpoints::retention::{self, InFlight};
-use tidegate_checkpoints::{FileRef, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo, Storage, failpoint, publish_savepoint};
+use tidegate_checkpoints::{
+    FileRef, Kind, Manifest, OperatorId, OperatorState, Part, StateInfo, Storage, explain, failpoint, publish_savepoint,
+};
 
 use super::config::Completed;
 use super::coordinator::{Complete, Plan};
 use super::lead::{Lead, PARTLY_ENDED};
-use super::{lock, message, restore};
+use super::{lock, restore};
 use crate::clock::Clock;
 use crate::graph::NodeId;
 use crate::state::Schema;
@@ -30,7 +32,7 @@ impl Lead {
                 self.requests.answer(epoch, Ok(savepoint.unwrap_or_default()));
                 self.forget_old();
             }
-            Err(error) => self.declined(epoch, &message(&*error), false),
+            Err(error) => self.declined(epoch, &explain(&*error), false),
         }
     }
 
@@ -121,7 +123,7 @@ impl Lead {
         let files = lock(&self.in_use).values().flatten().cloned().collect();
         let in_flight = InFlight { files, since_ms: Clock::default().now() };
         if let Err(error) = retention::retain(&config.directory, config.generation, config.keep, &in_flight) {
-            lock(&self.status).failure = Some(message(&error));
+            lock(&self.status).failure = Some(explain(&error));
         }
     }
 }

@@ -7,10 +7,9 @@ use std::path::Path;
 use serde_json::Value as Json;
 use tidegate_checkpoints::{
     Declared, DeclaredState, FileError, FileRef, KeyGroups, Manifest, OperatorId, OperatorState, Part, RowReader, RowsError, Snapshot,
-    SnapshotError, Verdict, judge, places,
+    SnapshotError, Verdict, explain, judge, places,
 };
 
-use super::message;
 use crate::error::{Domain, Error};
 use crate::graph::{Graph, Node, Role};
 use crate::sink::{Committable, Restored};
@@ -58,8 +57,8 @@ fn declared(node: &Node, manifest: &Manifest) -> Option<Declared> {
         basis: node.basis.clone(),
         states: node.states.iter().map(state).collect(),
         list_schema: node.list.clone(),
-        objections: objections.iter().map(|why| message(why)).collect(),
-        unknown: unknown.first().map(|why| message(why)),
+        objections: objections.iter().map(|why| explain(why)).collect(),
+        unknown: unknown.first().map(|why| explain(why)),
     })
 }
 
@@ -147,7 +146,7 @@ const SORTED: usize = 64 << 20;
 /// A file of the snapshot could not be downloaded.
 fn unrestored(error: SnapshotError) -> Error {
     match error {
-        SnapshotError::File(FileError::Length { .. } | FileError::Checksum { .. }) => Error::damaged(message(&error)),
+        SnapshotError::File(FileError::Length { .. } | FileError::Checksum { .. }) => Error::damaged(explain(&error)),
         error => Error::external("restoring failed", error),
     }
 }
@@ -156,7 +155,7 @@ fn unrestored(error: SnapshotError) -> Error {
 fn unread(error: RowsError) -> Error {
     match error {
         RowsError::Io { .. } => Error::external("restoring failed", error),
-        error => Error::damaged(message(&error)),
+        error => Error::damaged(explain(&error)),
     }
 }
 

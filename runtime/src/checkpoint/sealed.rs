@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tidegate_checkpoints::{Directory, Epoch, FileRef, Storage, failpoint};
+use tidegate_checkpoints::{Directory, Epoch, FileRef, Storage, explain, failpoint};
 
 use super::coordinator::{Member, Plan, Report};
-use super::{Checkpoints, lock, message};
+use super::{Checkpoints, lock};
 use crate::error::Error;
 use crate::graph::NodeId;
 use crate::sink::{Committable, Restored};
@@ -32,7 +32,7 @@ impl Sealed {
     pub(super) fn store(self, checkpoints: &Checkpoints, stored: &mut Stored) -> Result<Report, String> {
         let savepoint = match &self.plan {
             Plan::Checkpoint => None,
-            Plan::Savepoint(to) => Some(Storage::open(to).map_err(|e| message(&e))?),
+            Plan::Savepoint(to) => Some(Storage::open(to).map_err(|e| explain(&e))?),
         };
         let mut report = Report::default();
         for (place, Committable { value, file }) in self.committables.into_iter().enumerate() {
@@ -74,8 +74,8 @@ fn upload(checkpoints: &Checkpoints, savepoint: Option<&Storage>, local: &Path, 
         (None, Some(config)) => (config.directory.storage(), Directory::shared_path(config.generation, &name)),
         (None, None) => return Err("checkpoints have no directory".to_owned()),
     };
-    let file = FileRef::describe(local, path, name).map_err(|e| message(&e))?;
-    storage.upload(local, &file.path).map_err(|e| message(&e))?;
+    let file = FileRef::describe(local, path, name).map_err(|e| explain(&e))?;
+    storage.upload(local, &file.path).map_err(|e| explain(&e))?;
     failpoint::Point::SealedStored.hit();
     Ok(file)
 }

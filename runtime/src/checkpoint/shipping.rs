@@ -13,13 +13,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use serde_json::Value as Json;
-use tidegate_checkpoints::{Epoch, FileRef, RowWriter, failpoint};
+use tidegate_checkpoints::{Epoch, FileRef, RowWriter, explain, failpoint};
 
+use super::Checkpoints;
 use super::coordinator::{Member, Plan};
 use super::sealed::Sealed;
 use super::storing::{self, Parcel, Written};
 use super::threads::spawn;
-use super::{Checkpoints, message};
 use crate::error::Error;
 use crate::state::{Captured, Disk, Floor, Rows};
 
@@ -121,7 +121,7 @@ impl Shipment {
             Some((writer, _)) => Ok(writer),
             none => {
                 make_room(&path)?;
-                let (writer, _) = none.insert((RowWriter::create(&path).map_err(|e| message(&e))?, path));
+                let (writer, _) = none.insert((RowWriter::create(&path).map_err(|e| explain(&e))?, path));
                 Ok(writer)
             }
         }
@@ -210,7 +210,7 @@ impl Ship<'_> {
         let arrival = shipment.arrival.clone();
         let link = self.checkpoints.scratch().join("links").join(shipment.name());
         let linked = match &finish.disk {
-            Some(disk) if !shipment.lost => make_room(&link).and_then(|()| disk.link(&link).map_err(|e| message(&e))).map(|()| Some(link)),
+            Some(disk) if !shipment.lost => make_room(&link).and_then(|()| disk.link(&link).map_err(|e| explain(&e))).map(|()| Some(link)),
             _ => Ok(None),
         };
         // Rows of later changes may be written from now on.
@@ -263,7 +263,7 @@ fn push(checkpoints: &Checkpoints, shipment: &mut Shipment, rows: &Rows) -> Resu
     let writer = shipment.writer(checkpoints)?;
     for row in rows.iter() {
         let (group, state, key) = row.address()?;
-        writer.push(group, state, key, row.value.unwrap_or_default()).map_err(|e| message(&e))?;
+        writer.push(group, state, key, row.value.unwrap_or_default()).map_err(|e| explain(&e))?;
     }
     Ok(())
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use serde_json::Value as Json;
-use tidegate_checkpoints::{Directory, FileRef, Storage, failpoint};
+use tidegate_checkpoints::{Directory, FileRef, Storage, explain, failpoint};
 
 use super::coordinator::{Member, Plan, Report};
 use super::sealed::{self, Sealed};
 use super::shipping::Shipment;
-use super::{Checkpoints, message, paths};
+use super::{Checkpoints, paths};
 use crate::error::Error;
 use crate::state::{Floor, read_files, wanted};
 
@@ -110,8 +110,8 @@ impl Store {
 /// Finishes the file of rows and stores it under `path`.
 fn rows(shipment: &mut Shipment, storage: &Storage, path: String) -> Result<Report, String> {
     let Some((writer, local)) = shipment.rows.take() else { return Ok(Report::default()) };
-    let finished = writer.finish().map_err(|e| message(&e))?;
-    storage.upload(&local, &path).map_err(|e| message(&e))?;
+    let finished = writer.finish().map_err(|e| explain(&e))?;
+    storage.upload(&local, &path).map_err(|e| explain(&e))?;
     // Whatever is left is removed when the job ends.
     let _ = std::fs::remove_file(&local);
     let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
@@ -136,8 +136,8 @@ fn checkpoint(checkpoints: &Checkpoints, written: &mut Written, stored: &mut Has
         }
         let own = format!("{}-{worker}-{name}", node.0);
         let path = if shared { Directory::shared_path(generation, &own) } else { Directory::own_path(generation, epoch, &own) };
-        let file = FileRef::describe(&local, path, &name).map_err(|e| message(&e))?;
-        storage.upload(&local, &file.path).map_err(|e| message(&e))?;
+        let file = FileRef::describe(&local, path, &name).map_err(|e| explain(&e))?;
+        storage.upload(&local, &file.path).map_err(|e| explain(&e))?;
         failpoint::Point::FileStored.hit();
         report.stored += file.bytes;
         kept.insert(name, file);
@@ -167,9 +167,9 @@ fn savepoint(checkpoints: &Checkpoints, written: &mut Written, to: &str) -> Resu
             }
             writer.push(group, state, rest, value).map_err(|e| Error::external("rows can't be written", e))
         })
-        .map_err(|e| message(&e))?;
+        .map_err(|e| explain(&e))?;
     }
-    let storage = Storage::open(to).map_err(|e| message(&e))?;
+    let storage = Storage::open(to).map_err(|e| explain(&e))?;
     rows(shipment, &storage, checkpoints.savepoint_file(epoch, &format!("{}-{}.rows", member.node.0, member.worker)))
 }
 
