@@ -1,5 +1,7 @@
 //! Windows at fixed positions, and how they are cut into slices.
 
+use std::ops::Range;
+
 /// Windows `[k * every + offset, k * every + offset + size)` for all integers k.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Aligned {
@@ -75,6 +77,11 @@ pub(super) struct Slice {
 }
 
 impl Slice {
+    /// The times that lie in it.
+    pub(super) fn times(self) -> Range<i64> {
+        self.start..self.end
+    }
+
     #[inline]
     pub(super) fn holds(self, time: i64) -> bool {
         self.start <= time && time < self.end

@@ -28,6 +28,8 @@ pub(super) struct SliceLogic<K, F, T, A: Aggregate<T>> {
     /// The slices that come from a snapshot and have had no record since. Their windows may have fired in another instance, and are then not
     /// in `due` here.
     restored: BTreeSet<i64>,
+    /// The slice that the last record was added to, if it needs no more preparation.
+    begun: Option<i64>,
     /// The slice of the last record. The next record is usually in it too, and finding a slice takes two divisions.
     last: Slice,
     /// The ends of the windows that have yet to fire and may hold something. One timer per window rather than per key.
@@ -54,14 +56,30 @@ where
         aggregate.open(&context.metrics);
         let states = &mut context.states;
         let slices = states.windowed("slices", aggregate.meaning())?;
-        slices.borrow_mut().asked_at(move |time| windows.slice_of(time).start);
+        slices.borrow_mut().asked_at(move |time| windows.slice_of(time).times());
         let due = states.due("due")?;
         let reached = states.reached("reached")?;
         let late = states.windowed("late", aggregate.meaning())?;
         let late_due = states.timers("late due")?;
         let (metrics, last) = (Arc::clone(&context.metrics), windows.slice_of(0));
-        let (restored, expected, running) = (BTreeSet::new(), None, None);
-        Ok(Self { key, windows, lateness, aggregate, metrics, slices, restored, last, due, reached, late, late_due, expected, running })
+        let (restored, begun, expected, running) = (BTreeSet::new(), None, None, None);
+        Ok(Self {
+            key,
+            windows,
+            lateness,
+            aggregate,
+            metrics,
+            slices,
+            restored,
+            begun,
+            last,
+            due,
+            reached,
+            late,
+            late_due,
+            expected,
+            running,
+        })
     }
 
     /// The moment at which the window that ends at `end` is cleaned up: once the watermark reaches it, the window accepts no more records.
@@ -126,13 +144,20 @@ where
     }
 
     /// Prepares a slice for a record of this time.
+    #[inline]
     fn begin(&mut self, slice: i64, time: i64) -> Result<(), Error> {
+        if self.begun == Some(slice) { Ok(()) } else { self.begin_anew(slice, time) }
+    }
+
+    fn begin_anew(&mut self, slice: i64, time: i64) -> Result<(), Error> {
         let new = self.slices.borrow_mut().begin(slice)?;
         // A slice restored from one instance may have windows that fired there and are yet to fire for keys of another.
         let restored = !self.restored.is_empty() && self.restored.remove(&slice);
-        if new || restored || !self.reached.borrow().is_level() {
+        let level = self.reached.borrow().is_level();
+        if new || restored || !level {
             self.expect(time);
         }
+        self.begun = level.then_some(slice);
         Ok(())
     }
 
@@ -280,6 +305,7 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Self::Out, T>) -> Result<(), Error> {
+        self.begun = None;
         self.late_due.fire(watermark.0, |last, key| {
             let end = last + 1;
             if let Some(acc) = self.late.borrow_mut().get(end, &key)? {

@@ -98,8 +98,8 @@ pub(super) struct Ports<'a, L: Logic> {
     pub(super) side: Port<'a, L::Side>,
 }
 
-/// Loads what the states have on disk for the keys of records.
-pub(super) type Prefetch<T> = Box<dyn Fn(&Keeper, &[Record<T>]) -> Result<(), Error>>;
+/// Prepares the states for lookups of the keys of records.
+pub(super) type Prefetch<T> = Box<dyn FnMut(&Keeper, &[Record<T>]) -> Result<(), Error>>;
 
 /// A logic, what it has emitted, and the capabilities for sending that.
 pub(super) struct Harness<L: Logic> {
@@ -238,11 +238,16 @@ impl<L: Logic> Harness<L> {
                 self.outbox.sent_under(sent);
                 let count = records.len();
                 self.metrics.records_in.add(count as u64);
-                if self.keeper.spilled() {
-                    (self.prefetch)(&self.keeper, &records)?;
-                }
-                for record in records {
-                    logic.record(record, &mut self.outbox)?;
+                let ahead = self.keeper.prefetches(count);
+                let mut records = records.into_iter();
+                while !records.as_slice().is_empty() {
+                    if let Some(ahead) = ahead {
+                        let upcoming = records.as_slice();
+                        (self.prefetch)(&self.keeper, &upcoming[..ahead.min(upcoming.len())])?;
+                    }
+                    for record in records.by_ref().take(ahead.unwrap_or(count)) {
+                        logic.record(record, &mut self.outbox)?;
+                    }
                 }
                 self.keeper.relieve(count)?;
             }

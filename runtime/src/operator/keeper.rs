@@ -13,6 +13,9 @@ use crate::error::Error;
 use crate::metrics::OperatorMetrics;
 use crate::state::{Floor, Instance, States, Upcoming};
 
+/// How many records are prepared at a time by what is in memory.
+const NEAR: usize = 64;
+
 /// How many entries are captured at once. That takes a worker about a millisecond, and then it processes records again.
 const PIECE: usize = 4_096;
 
@@ -132,12 +135,14 @@ impl Keeper {
         self.states.instance().map(|instance| &**instance)
     }
 
-    /// Whether some of the state may be on disk.
-    pub(super) fn spilled(&self) -> bool {
-        self.instance().is_some_and(|instance| instance.opened_disk().is_some())
+    /// For how many records at a time, of a batch of `count`, the states are worth preparing: from disk for all of them in one read, from
+    /// memory for as many as the processor's nearest cache has room for. `None` if it keeps the states close anyway.
+    pub(super) fn prefetches(&self, count: usize) -> Option<usize> {
+        let spilled = self.instance().is_some_and(|instance| instance.opened_disk().is_some());
+        if spilled { Some(count) } else { self.states.scattered().then_some(NEAR) }
     }
 
-    /// Loads what the states have on disk for these records.
+    /// Brings what the states hold for these records from disk into memory, and from memory into the processor's cache.
     pub(super) fn prefetch<K: 'static>(&self, records: &Upcoming<K>) -> Result<(), Error> {
         self.states.prefetch(records)
     }

@@ -27,8 +27,8 @@ pub type Keyed<'s, L> = (Edge<'s, <L as Logic>::Out>, Edge<'s, <L as Logic>::Sid
 /// Routes records to the worker that owns the group of their key, and runs a logic there. `side` names the side
 /// output in the graph, if the logic has one.
 ///
-/// If some of the state is on disk, what it holds for the keys of a batch is loaded in one read per state before the batch is processed. That
-/// goes for all states with keys of type `K`.
+/// What the states with keys of type `K` hold for the keys of a batch is loaded before the batch is processed: from disk in one read per
+/// state, and from memory into the processor's cache.
 pub fn keyed<'s, L, K, F>(
     edge: Edge<'s, L::In>,
     name: &str,
@@ -116,13 +116,16 @@ fn declared<L>(flow: &Dataflow<'_>, node: NodeId, make: impl FnOnce(&mut Context
     (logic, Keeper::new(control, &flow.id(node), member, flow.spread(node), context.states, &metrics))
 }
 
-/// Returns the function that loads what the states have on disk for the keys of records.
+/// Returns the function that prepares the states for lookups of the keys of records.
 fn prefetch<T: 'static, K: Key>(target: impl Fn(&T) -> Target<K> + 'static) -> Prefetch<T> {
+    let mut upcoming = Upcoming(Vec::new());
     Box::new(move |keeper, records| {
         let keyed = |record: &Record<T>| match target(&record.value) {
             Target::Key(key) => Some((record.time, key)),
             Target::Worker(_) => None,
         };
-        keeper.prefetch(&Upcoming(records.iter().filter_map(keyed).collect()))
+        upcoming.0.clear();
+        upcoming.0.extend(records.iter().filter_map(keyed));
+        keeper.prefetch(&upcoming)
     })
 }

@@ -34,7 +34,7 @@ use crate::watermarks::{Combined, IdleTimer, Splits, WatermarkStrategy, millis};
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The batches that a source may emit in one activation, so that its worker's other operators get their turn.
-const BATCHES: usize = 8;
+const BATCHES: usize = 2;
 
 /// How many records a source may be ahead of another source that has more to read and whose records meet its own. Whatever runs ahead is
 /// kept in windows and patterns until the others catch up.

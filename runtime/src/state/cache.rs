@@ -17,6 +17,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashSet, hash_table};
 
 use super::extendible::{Extendible, Place};
+use super::prefetch::prefetch;
 
 /// What is known about an entry besides its value: uses (2 bits), stored, dirty, generation (4 bits).
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +175,9 @@ const BATCHES: usize = 8 * 1_024;
 /// Tables of up to this many entries may grow freely: preventing that is not worthwhile.
 const SMALL: usize = 1_024;
 
+/// Bytes of a table that the processor keeps close by itself.
+const NEAR: usize = 256 << 10;
+
 /// The number of pieces asked for entries to evict in one call.
 const PIECES: usize = 16;
 
@@ -262,6 +266,20 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
         let entry = self.table.piece(at).find_mut(hash, |e| e.key == *key)?;
         entry.mark.used();
         Some(&entry.value)
+    }
+
+    /// Whether the table is so large that most lookups miss the processor's cache.
+    pub(super) fn scattered(&self) -> bool {
+        self.table.bytes() > NEAR
+    }
+
+    /// Fetches the entries of these keys into the processor's cache, all at once. Records that are processed one by one would wait for each
+    /// of them in turn.
+    pub(super) fn warm<'a>(&self, keys: impl Iterator<Item = &'a K>)
+    where
+        K: 'a,
+    {
+        keys.filter_map(|key| self.table.first(hash(key))).for_each(prefetch);
     }
 
     /// Whether the key is in memory or known to have no value.

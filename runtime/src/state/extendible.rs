@@ -71,6 +71,13 @@ impl<T> Extendible<T> {
         self.pieces[self.piece_of(hash)].entries.find(hash, same)
     }
 
+    /// The entry that a search for this hash looks at first. It may have another hash.
+    #[inline]
+    pub(super) fn first(&self, hash: u64) -> Option<&T> {
+        let entries = &self.pieces[self.piece_of(hash)].entries;
+        entries.find_bucket_index(hash, |_| true).and_then(|bucket| entries.get_bucket(bucket))
+    }
+
     /// The number of pieces.
     pub(super) fn pieces(&self) -> usize {
         self.pieces.len()

@@ -129,6 +129,10 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Keyed<K, V> {
         self.shard.release();
     }
 
+    fn scattered(&self) -> bool {
+        self.shard.scattered()
+    }
+
     fn prefetch(&mut self, records: &dyn Any) -> Result<(), Error> {
         let Some(Upcoming(records)) = records.downcast_ref::<Upcoming<K>>() else { return Ok(()) };
         self.shard.prefetch(&self.instance, records.iter().map(|(_, key)| key))

@@ -15,6 +15,7 @@ mod instance;
 mod keyed;
 mod meaning;
 mod persistent;
+mod prefetch;
 mod reached;
 mod registry;
 mod rows;

@@ -118,8 +118,13 @@ pub(super) trait Persistent {
     /// Ends the snapshot in progress: its rows have arrived on disk.
     fn release(&mut self) {}
 
-    /// Loads from disk, in one read, what `records` will ask for: an [`Upcoming`] of keys of any type. A state whose keys have another type
-    /// loads nothing.
+    /// Whether so much is in memory that lookups are worth preparing by [`Persistent::prefetch`].
+    fn scattered(&self) -> bool {
+        false
+    }
+
+    /// Loads from disk, in one read, what `records` will ask for: an [`Upcoming`] of keys of any type. What is in memory is brought into the
+    /// processor's cache. A state whose keys have another type loads nothing.
     fn prefetch(&mut self, _records: &dyn Any) -> Result<(), Error> {
         Ok(())
     }

@@ -276,6 +276,11 @@ impl States {
         self.states.iter().for_each(|state| state.borrow_mut().release());
     }
 
+    /// Whether lookups are worth preparing by [`States::prefetch`].
+    pub(crate) fn scattered(&self) -> bool {
+        self.states.iter().any(|state| state.borrow().scattered())
+    }
+
     /// Loads from disk what these records will ask for, in one read per state. States with keys of another type are left alone.
     pub(crate) fn prefetch<K: 'static>(&self, records: &Upcoming<K>) -> Result<(), Error> {
         self.states.iter().try_for_each(|state| state.borrow_mut().prefetch(records))

@@ -137,10 +137,22 @@ impl<K: Data + Eq + Hash, V: Data> Shard<K, V> {
         Ok(value)
     }
 
-    /// Loads those of the keys that are not in memory from disk, in one read.
-    pub(super) fn prefetch<'a>(&mut self, instance: &Instance, keys: impl Iterator<Item = &'a K>) -> Result<(), Error> {
+    /// Whether lookups of many keys are worth preparing.
+    pub(super) fn scattered(&self) -> bool {
+        self.cache.scattered()
+    }
+
+    /// Loads those of the keys that are not in memory from disk, in one read. If all are in memory, brings them into the processor's
+    /// cache.
+    pub(super) fn prefetch<'a>(&mut self, instance: &Instance, keys: impl Iterator<Item = &'a K>) -> Result<(), Error>
+    where
+        K: 'a,
+    {
         self.absent.clear();
         if self.cache.complete() {
+            if self.cache.scattered() {
+                self.cache.warm(keys);
+            }
             return Ok(());
         }
         let mut wanted = Rows::default();

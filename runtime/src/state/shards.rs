@@ -63,6 +63,11 @@ impl<K: Data + Eq + Hash, V: Data> Shards<K, V> {
         Some(shard)
     }
 
+    /// The last shard, for reading.
+    pub(super) fn last(&self) -> Option<&Shard<K, V>> {
+        self.shards.last_key_value().map(|(_, shard)| shard)
+    }
+
     /// The last shard, for uses that don't change its size.
     pub(super) fn last_mut(&mut self) -> Option<&mut Shard<K, V>> {
         self.shards.last_entry().map(std::collections::btree_map::OccupiedEntry::into_mut)

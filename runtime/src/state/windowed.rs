@@ -44,8 +44,8 @@ pub struct Windowed<K, V> {
     /// Whether the floor of a former instance has been restored.
     resumed: bool,
     weight: Weight,
-    /// The namespace that a record of this event time asks for.
-    asked_at: Option<Box<dyn Fn(i64) -> i64>>,
+    /// The event times of the records that ask for the same namespace as one of this time. They begin with the namespace.
+    asked_at: Option<Box<dyn Fn(i64) -> Range<i64>>>,
 }
 
 impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
@@ -67,10 +67,10 @@ impl<K: Data + Eq + Hash, V: Data> Windowed<K, V> {
         }
     }
 
-    /// Declares that a record with event time `t` asks for the value of its key in the namespace `namespace(t)`. Values on disk are then
-    /// loaded for many records at once, before these are processed.
-    pub fn asked_at(&mut self, namespace: impl Fn(i64) -> i64 + 'static) {
-        self.asked_at = Some(Box::new(namespace));
+    /// Declares that a record with event time `t` asks for the value of its key in the namespace `times(t).start`, as do all records of
+    /// `times(t)`. Values are then loaded for many records at once, before these are processed.
+    pub fn asked_at(&mut self, times: impl Fn(i64) -> Range<i64> + 'static) {
+        self.asked_at = Some(Box::new(times));
     }
 
     /// The namespaces that have been used and are not over, in order.
@@ -259,10 +259,25 @@ impl<K: Data + Eq + Hash, V: Data> Persistent for Windowed<K, V> {
         self.publish();
     }
 
+    fn scattered(&self) -> bool {
+        self.asked_at.is_some() && self.shards.last().is_some_and(Shard::scattered)
+    }
+
     fn prefetch(&mut self, records: &dyn Any) -> Result<(), Error> {
-        let (Some(namespace), Some(Upcoming(records))) = (&self.asked_at, records.downcast_ref::<Upcoming<K>>()) else { return Ok(()) };
+        let (Some(asked), Some(Upcoming(records))) = (&self.asked_at, records.downcast_ref::<Upcoming<K>>()) else { return Ok(()) };
+        let Some((first, _)) = records.first() else { return Ok(()) };
+        let mut times = asked(*first);
+        if records.iter().all(|(time, _)| times.contains(time)) {
+            let shard = self.shards.get_mut(times.start);
+            return shard.map_or(Ok(()), |shard| shard.prefetch(&self.instance, records.iter().map(|(_, key)| key)));
+        }
         let mut keys: BTreeMap<i64, Vec<&K>> = BTreeMap::new();
-        records.iter().for_each(|(time, key)| keys.entry(namespace(*time)).or_default().push(key));
+        for (time, key) in records {
+            if !times.contains(time) {
+                times = asked(*time);
+            }
+            keys.entry(times.start).or_default().push(key);
+        }
         for (namespace, keys) in keys {
             if let Some(shard) = self.shards.get_mut(namespace) {
                 shard.prefetch(&self.instance, keys.into_iter())?;

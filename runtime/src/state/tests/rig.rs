@@ -68,7 +68,7 @@ impl Rig {
         let mut states = States::default();
         let keyed = states.keyed("keyed", Meaning::of_type()).unwrap();
         let windowed = states.windowed("windowed", Meaning::of_type()).unwrap();
-        windowed.borrow_mut().asked_at(|time| time);
+        windowed.borrow_mut().asked_at(|time| time..time + 1);
         let timers = states.timers("timers").unwrap();
         Self { states, keyed, windowed, timers, on_the_way: VecDeque::new(), progress: None, links: 0, dir }
     }
