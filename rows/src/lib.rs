@@ -17,6 +17,35 @@
 //! assert_eq!(decoder.decode(b"ann,7")?, Decoded::Record { time: Some(7_000), value: row });
 //! # Ok::<(), String>(())
 //! ```
+//!
+//! # How a record lies in memory
+//!
+//! A row is one allocation: its values side by side, in the order of the schema, 24 bytes each. The [`Row`] itself is a pointer and a
+//! length. On its way it is a `Record<Row>`: event time, pointer and length, also 24 bytes. Operators pass on batches of up to 1,024 of
+//! them, so moving a record, between operators or workers, moves 24 bytes and never its values.
+//!
+//! ```text
+//! batch     | time  pointer  length | time  pointer  length | ...
+//!                      |
+//! row                  +--> | user: 7          Int    | kind: "login"   String | amount: 12.5   Double |
+//!                             8 bytes, ..., tag         up to 24 bytes of text     8 bytes, ..., tag
+//! ```
+//!
+//! - **A value** is 24 bytes, the last of which is its tag. Numbers, times and decimals lie in it. So does text of up to 24 bytes: user
+//!   ids, addresses and words need no allocation of their own. Longer text is behind a pointer. Byte strings, lists and maps are behind a
+//!   counted pointer, so a clone shares them.
+//! - **Names and types** are not in the row. Expressions, keys and aggregates know their slots from the plan; encoders know the names.
+//! - **Null** is a value. **Absent** is another, and only rows hold it: the record lacks the field, so it is not written back either.
+//! - **Rows of open schemas** have the fields that the job names in slots, too. Everything else is in the first slot, as one map.
+//! - **A key** is copied out of the row: one or two values lie next to the state that they lead to, so that comparing them costs no
+//!   further look into memory.
+//! - **State** holds accumulators next to their key. They are added to from the slots of the row, where the values lie.
+//!
+//! **Why not columns?** Batches by column make decoding and stateless steps cheaper. But the work here is keyed: each record asks for the
+//! state of its own key, is kept by joins and patterns by itself, and is sent to the worker of its key by itself. What such a record costs
+//! is mostly the wait for the memory of that state, which is fetched ahead for many records at once. With one worker, making and dropping
+//! rows takes about a twentieth of the time of a windowed job. With several it takes more, because rows are then dropped by another worker
+//! than the one that made them.
 
 mod decimal;
 mod decimal_sum;
@@ -42,7 +71,7 @@ impl Row {
     /// A row of `width` nulls.
     #[must_use]
     pub fn nulls(width: usize) -> Self {
-        Self(vec![Value::Null; width].into_boxed_slice())
+        Self(std::iter::repeat_with(Value::default).take(width).collect())
     }
 
     /// The value in `slot`; null if the row lacks the field.

@@ -18,7 +18,7 @@ pub type Map = Vec<(Value, Value)>;
 /// `Eq` and `Hash` make values usable as keys. They distinguish types (`1` is not `1.0`) and compare doubles by their
 /// bits, except that all NaNs are equal and `-0.0` equals `0.0`. They distinguish decimals by their digits (`1.0` is
 /// not `1.00`). The equality of expressions, which compares numbers across types, belongs to the evaluator.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub enum Value {
     /// The field was missing, or null.
     #[default]
@@ -51,7 +51,40 @@ pub enum Value {
     Decimal(Decimal),
 }
 
+impl Clone for Value {
+    /// What most values are is copied on the spot.
+    #[inline]
+    fn clone(&self) -> Self {
+        match self {
+            Self::Null => Self::Null,
+            Self::Bool(v) => Self::Bool(*v),
+            Self::Int(v) => Self::Int(*v),
+            Self::Double(v) => Self::Double(*v),
+            other => other.clone_other(),
+        }
+    }
+}
+
 impl Value {
+    #[inline(never)]
+    fn clone_other(&self) -> Self {
+        match self {
+            Self::Null => Self::Null,
+            Self::Bool(v) => Self::Bool(*v),
+            Self::Int(v) => Self::Int(*v),
+            Self::Uint(v) => Self::Uint(*v),
+            Self::Double(v) => Self::Double(*v),
+            Self::String(v) => Self::String(v.clone()),
+            Self::Bytes(v) => Self::Bytes(Arc::clone(v)),
+            Self::Timestamp(v) => Self::Timestamp(*v),
+            Self::Duration(v) => Self::Duration(*v),
+            Self::List(v) => Self::List(Arc::clone(v)),
+            Self::Map(v) => Self::Map(Arc::clone(v)),
+            Self::Absent => Self::Absent,
+            Self::Decimal(v) => Self::Decimal(*v),
+        }
+    }
+
     /// A text value.
     pub fn string(text: impl AsRef<str>) -> Self {
         Self::String(CompactString::from(text.as_ref()))

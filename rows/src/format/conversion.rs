@@ -4,6 +4,7 @@ use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
 
 use super::cut;
+use super::number::Number;
 use super::rfc3339::{instant, or_never};
 use super::{Digits, TextTime, duration};
 use crate::{Decimal, Type, Value};
@@ -240,6 +241,22 @@ impl Conversion {
             Self::Double if trimmed.parse().is_ok_and(f64::is_infinite) => format!("{} does not fit a double", cut(trimmed, 60)),
             _ => format!("{} is not {}", quoted(text), self.expected()),
         })
+    }
+
+    /// Converts the text of a cell into its slot. `None` if it can't be converted: [`Conversion::of_text`] says why.
+    #[inline(always)]
+    pub(super) fn read(&mut self, text: &str, slot: &mut Value) -> Option<()> {
+        *slot = match self {
+            Self::String => Value::String(CompactString::new(text)),
+            Self::Int | Self::Double => match (Number::of(text), &*self) {
+                (Some(Number::Int(v)), Self::Int) => Value::Int(v),
+                (Some(Number::Int(v)), _) => Value::Double(v as f64),
+                (Some(Number::Double(v)), Self::Double) => Value::Double(v),
+                _ => self.of_text(text.as_bytes()).ok()?,
+            },
+            _ => self.of_text(text.as_bytes()).ok()?,
+        };
+        Some(())
     }
 
     fn of_trimmed(&mut self, text: &str) -> Option<Value> {

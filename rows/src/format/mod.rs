@@ -17,6 +17,7 @@ mod digits;
 pub mod duration;
 pub mod json;
 mod layout;
+mod number;
 mod print;
 mod regex;
 mod rfc3339;

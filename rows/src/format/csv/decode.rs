@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2_iter};
 
 use crate::format::{Decoded, Decoder, Format, Layout, is_blank};
 use crate::{Row, Value};
@@ -105,6 +105,36 @@ impl Decoder for CsvDecoder {
         if is_blank(line) {
             return Ok(Decoded::Nothing);
         }
+        match self.usual(line) {
+            Some(row) => self.layout.record(row),
+            None => self.any(line),
+        }
+    }
+}
+
+impl CsvDecoder {
+    /// The row of a usual line: UTF-8 without quotes, whose cells convert. `None` if it is not one, or if there are watermarks.
+    fn usual(&mut self, line: &[u8]) -> Option<Row> {
+        let text = std::str::from_utf8(line).ok().filter(|_| self.watermark.is_none())?;
+        let mut row = Row::nulls(self.layout.schema().width());
+        let (mut columns, mut start) = (self.columns.iter(), 0);
+        let mut read = |column: Option<&Option<usize>>, cell: Option<&str>| match (column?, cell?) {
+            (Some(slot), cell) => self.layout.conversions()[*slot].read(cell, &mut row.0[*slot]),
+            (None, _) => Some(()),
+        };
+        for at in memchr2_iter(self.cells.delimiter, b'"', line) {
+            if line[at] == b'"' {
+                return None;
+            }
+            read(columns.next(), text.get(start..at))?;
+            start = at + 1;
+        }
+        read(columns.next(), text.get(start..))?;
+        columns.next().is_none().then_some(row)
+    }
+
+    /// Decodes any line that is not blank.
+    fn any(&mut self, line: &[u8]) -> Result<Decoded<Row>, String> {
         let mut row = Row::nulls(self.layout.schema().width());
         let (columns, layout, watermark) = (&self.columns, &mut self.layout, self.watermark);
         // Whether any cell besides the watermark's is not empty.
@@ -221,6 +251,58 @@ impl Cells {
         match result {
             ReadRecordResult::Record => Ok(ends + more),
             _ => Err("a quote is not closed on this line (a record is one line)".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Conversion;
+    use proptest::prelude::*;
+
+    /// A cell of any type, or of none.
+    fn cell() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "-?[0-9]{0,20}",
+            "-?[0-9]{1,8}\\.[0-9]{0,10}([eE][0-9])?",
+            "[a-zé ,\"]{0,6}",
+            "\"([a-c,]|\"\"){0,4}\"",
+            proptest::sample::select(vec!["", " ", "true", "0", "inf", "NaN", "1h", "2024-02-29T12:00:00Z", "[1]", " 7 ", "+7"])
+                .prop_map(str::to_owned),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+        /// What is read in one pass is what is read with care.
+        #[test]
+        fn usual_lines_are_read_as_all_lines_are(
+            names in proptest::collection::vec(proptest::sample::select(&Conversion::NAMES), 1..5),
+            cells in proptest::collection::vec(cell(), 1..6),
+            bad in proptest::option::of(any::<(usize, u8)>()),
+        ) {
+            let fields = names.iter().enumerate().map(|(i, name)| (i.to_string(), Conversion::named(name).unwrap()));
+            let mut decoder = CsvFormat::new(Layout::new(fields)).with_header(false).decoder();
+            let mut line = cells.join(",").into_bytes();
+            if let Some((at, byte)) = bad.filter(|_| !line.is_empty()) {
+                let at = at % line.len();
+                line[at] = byte;
+            }
+            if let Some(row) = decoder.usual(&line) {
+                prop_assert_eq!(decoder.layout.record(row), decoder.any(&line), "{}", String::from_utf8_lossy(&line));
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_quotes_whose_cells_convert_is_usual() {
+        let fields =
+            [("n", Conversion::Int), ("amount", Conversion::Double), ("word", Conversion::String), ("when", Conversion::Timestamp)];
+        let mut decoder = CsvFormat::new(Layout::new(fields)).with_header(false).decoder();
+        assert!(decoder.usual(b"7,12.50,word,2024-02-29T12:00:00Z").is_some());
+        for line in [b"x,1.5,word,".as_slice(), b"7,1.5,word", b"7,1.5,word,,", b"7,1.5,\"word\",", b"7,1.5,\xff,"] {
+            assert!(decoder.usual(line).is_none(), "{}", String::from_utf8_lossy(line));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! repeated, the last value wins.
 
 mod any;
+mod cursor;
 mod encode;
 mod record;
 
