@@ -61,6 +61,22 @@ impl<R: Read> Lines<R> {
         &self.input
     }
 
+    pub(crate) fn input_mut(&mut self) -> &mut R {
+        &mut self.input
+    }
+
+    /// Goes to the first line that begins at or after `offset`, which lies ahead and is not zero. `jump` moves the input to an offset, or to
+    /// its end if that comes first, and returns where it is; it also receives the number of bytes that were read in vain.
+    pub(crate) fn jump(&mut self, offset: u64, jump: impl FnOnce(&mut R, u64, u64) -> std::io::Result<u64>) -> std::io::Result<()> {
+        // If the byte before the offset ends a line, a line begins there.
+        let before = offset - 1;
+        let unread = self.ready.len() as u64;
+        self.ready = 0..0;
+        self.position.offset = jump(&mut self.input, before, unread)?;
+        self.ended = self.position.offset < before;
+        self.finish_line()
+    }
+
     pub(crate) fn position(&self) -> Position {
         self.position
     }
@@ -82,6 +98,11 @@ impl<R: Read> Lines<R> {
         self.next()?;
         self.position.line = line;
         Ok(())
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended && self.ready.is_empty()
     }
 
     /// Whether the next line is available without reading.

@@ -12,7 +12,7 @@ use tidegate_runtime::source::{Batch, SplitId};
 
 use crate::bad::BadRecords;
 use crate::entry::Entry;
-use crate::file::Sample;
+use crate::file::{Lane, Sample};
 use crate::handover::{Count, Parcel, Stop};
 use crate::lines::{Line, Lines, Position};
 use tidegate_rows::format::{Decoded, Decoder};
@@ -31,6 +31,22 @@ const PEEK: u64 = 1 << 20;
 pub(crate) trait Origin: Read {
     /// The number of stored bytes consumed so far.
     fn stored(&self) -> u64;
+
+    /// Moves to an offset, or to the end if that comes first, and returns where it is. The last `unread` bytes were read in vain.
+    ///
+    /// # Errors
+    /// The source can't be read, or has no offsets.
+    fn jump(&mut self, _offset: u64, _unread: u64) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The number of lines that end at or before an offset.
+    ///
+    /// # Errors
+    /// The source can't be read, or has no offsets.
+    fn lines_until(&mut self, _offset: u64) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Explains an error, if the error says too little by itself.
     fn trouble(&self, _error: &io::Error) -> Option<String> {
@@ -62,12 +78,49 @@ pub(crate) struct Split<R, D: Decoder> {
     last_good: i64,
     /// The stored bytes counted so far.
     counted: u64,
+    /// The lane of the input that this reads, if it does not read all of it.
+    lane: Option<Lane>,
+    /// Lines that begin here or later are not read before the lane has moved on.
+    end: u64,
 }
 
 impl<R: Origin, D: Decoder> Split<R, D> {
     pub(crate) fn new(id: SplitId, name: String, input: R, decoder: D) -> Self {
         let lines = Lines::new(input);
-        Self { id, name, lines, decoder, newest: Record::UNTIMED, last_good: Record::UNTIMED, counted: 0 }
+        Self { id, name, lines, decoder, newest: Record::UNTIMED, last_good: Record::UNTIMED, counted: 0, lane: None, end: u64::MAX }
+    }
+
+    /// Reads only this lane of the input.
+    pub(crate) fn keep_to(&mut self, lane: Lane) -> Result<(), Error> {
+        if self.position().line == 0 && lane.leg(0).start > 0 {
+            // The header determines how to decode the rest.
+            self.step()?;
+            self.follow(lane, 0)?;
+        }
+        self.lane = Some(lane);
+        let offset = self.position().offset;
+        let leg = lane.leg(offset);
+        self.end = if leg.start == offset { leg.end } else { offset };
+        Ok(())
+    }
+
+    /// Moves on to the next leg of a lane, from a line that begins at `offset`.
+    #[cold]
+    fn follow(&mut self, lane: Lane, offset: u64) -> Result<(), Error> {
+        let leg = lane.leg(offset);
+        if leg.start > offset {
+            let moved = self.lines.jump(leg.start, R::jump);
+            moved.map_err(|e| Error::external(format!("`{}` can't be read from byte {}", self.name, leg.start), e))?;
+        }
+        self.end = leg.end;
+        Ok(())
+    }
+
+    /// The number of the line that was read last.
+    fn line(&mut self) -> u64 {
+        let Position { line, offset } = self.lines.position();
+        // A lane does not know what lies between its legs.
+        if self.lane.is_some() { self.lines.input_mut().lines_until(offset).unwrap_or(line) } else { line }
     }
 
     /// Continues where an earlier reading of the same input stopped; `skip` skips bytes. `whole` says whether the
@@ -141,7 +194,8 @@ impl<R: Origin, D: Decoder> Split<R, D> {
                 Step::Bad { line, error } => {
                     count.bad += 1;
                     let counted = Count { bad: count.bad, ..Count::default() };
-                    let noted = bad.note(&self.name, self.lines.position().line, &line, error);
+                    let number = self.line();
+                    let noted = bad.note(&self.name, number, &line, error);
                     if let Some(record) = noted.map_err(|e| Stop::Failed(e, counted))? {
                         // Use a time that is never ahead of the surrounding records.
                         batch.records.push(Record::new(self.last_good, Entry::Bad(record)));
@@ -149,7 +203,8 @@ impl<R: Origin, D: Decoder> Split<R, D> {
                 }
             }
         }
-        let stored = self.lines.input().stored();
+        // A lane that moves on gives back what it had read in vain.
+        let stored = self.lines.input().stored().max(self.counted);
         count.bytes = stored - self.counted;
         self.counted = stored;
         Ok(Parcel { batch, count })
@@ -182,7 +237,7 @@ impl<R: Origin, D: Decoder> Split<R, D> {
                 }
                 Step::Bad { error, .. } => {
                     sample.bad += 1;
-                    let line = self.lines.position().line;
+                    let line = self.line();
                     sample.first_bad.get_or_insert_with(|| format!("{}:{line}: {error}", self.name));
                 }
             }
@@ -194,6 +249,12 @@ impl<R: Origin, D: Decoder> Split<R, D> {
     /// Reads and decodes a line.
     #[inline]
     fn step(&mut self) -> Result<Step<D::Item>, Error> {
+        while let Some(lane) = self.lane
+            && self.lines.position().offset >= self.end
+            && !self.lines.ended()
+        {
+            self.follow(lane, self.lines.position().offset)?;
+        }
         let Position { line: before, offset } = self.lines.position();
         let line = match self.lines.next() {
             Ok(None) => return Ok(Step::End),

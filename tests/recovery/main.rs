@@ -18,4 +18,5 @@ mod s3;
 mod savepoints;
 #[path = "../harness/s3.rs"]
 mod server;
+mod shared_files;
 mod stops;

@@ -27,7 +27,7 @@ impl Input {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         let empty = metadata.is_file() && metadata.len() == 0;
-        let file = Counted { file, count: 0 };
+        let file = Counted { file, count: 0, lines: (0, 0) };
         Ok(match compression(path).as_deref() {
             // An empty file is not a valid stream of either kind, but its content is clear.
             Some("gz") if !empty => Self::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BLOCK, file)))),
@@ -57,6 +57,23 @@ impl Input {
             return Ok(skipped);
         }
         io::copy(&mut self.take(bytes), &mut io::sink())
+    }
+
+    /// Moves to an offset, or to the end if that comes first, and returns where it is. Compressed files have no offsets. The last `unread`
+    /// bytes were read in vain.
+    pub(super) fn jump(&mut self, offset: u64, unread: u64) -> io::Result<u64> {
+        let Self::Plain(plain) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        let offset = offset.min(plain.file.metadata()?.len());
+        plain.file.seek(io::SeekFrom::Start(offset))?;
+        plain.count = plain.count.saturating_sub(unread);
+        Ok(offset)
+    }
+
+    /// The number of the line that ends at this offset, or in which it lies.
+    pub(super) fn lines_until(&mut self, offset: u64) -> io::Result<u64> {
+        let ended = self.ends_line(offset)?;
+        let Self::Plain(plain) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        Ok(plain.lines_until(offset)? + u64::from(!ended))
     }
 
     /// Whether the byte before this offset ends a line. It only matters for files that may have grown, which
@@ -102,6 +119,27 @@ impl Read for Input {
 pub(crate) struct Counted {
     file: File,
     count: u64,
+    /// An offset, and the number of lines that end at or before it.
+    lines: (u64, u64),
+}
+
+impl Counted {
+    /// The number of lines that end at or before an offset. Counts on from where it was last asked.
+    fn lines_until(&mut self, offset: u64) -> io::Result<u64> {
+        let (mut at, mut lines) = if self.lines.0 <= offset { self.lines } else { (0, 0) };
+        let mut block = vec![0; BLOCK];
+        while at < offset {
+            let wanted = (offset - at).min(BLOCK as u64) as usize;
+            let read = self.file.read_at(&mut block[..wanted], at)?;
+            if read == 0 {
+                break;
+            }
+            lines += memchr::memchr_iter(b'\n', &block[..read]).count() as u64;
+            at += read as u64;
+        }
+        self.lines = (at, lines);
+        Ok(lines)
+    }
 }
 
 impl Read for Counted {

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use tidegate_runtime::Error;
 
 use super::input::compression;
+use super::lane::Lane;
 use super::listing::unreadable;
 use crate::lines;
 use crate::path::resolved;
@@ -26,12 +27,21 @@ pub(super) struct Position {
     pub(super) newest: i64,
     /// Whether the whole file has been read.
     pub(super) ended: bool,
+    /// The lane that has been read so far, if not the whole file is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lane: Option<Lane>,
 }
 
+/// A file by its [`resolved`] path, and the lane of it.
+pub(super) type Key = (PathBuf, Option<Lane>);
+
+/// The positions of a snapshot.
+pub(super) type Positions = BTreeMap<Key, Position>;
+
 impl Position {
-    pub(super) fn new(file: &Path, at: lines::Position, newest: i64, ended: bool) -> Self {
+    pub(super) fn new(file: &Path, lane: Option<Lane>, at: lines::Position, newest: i64, ended: bool) -> Self {
         let file = if file.is_symlink() { resolved(file) } else { file.to_owned() };
-        Self { file, bytes: at.offset, lines: at.line, newest, ended }
+        Self { file, bytes: at.offset, lines: at.line, newest, ended, lane }
     }
 
     /// Compares the position with the file as it is now. A file that was read to its end may have grown.
@@ -61,16 +71,16 @@ impl Position {
     }
 }
 
-/// The positions of a snapshot, by the file's [`resolved`] path. If there are several for a file, the furthest one.
-pub(super) fn read(restored: Option<&[Json]>) -> Result<BTreeMap<PathBuf, Position>, Error> {
-    let mut positions: BTreeMap<PathBuf, Position> = BTreeMap::new();
+/// The positions of a snapshot. If there are several for a file or a lane, the furthest one.
+pub(super) fn read(restored: Option<&[Json]>) -> Result<Positions, Error> {
+    let mut positions = Positions::new();
     for json in restored.unwrap_or_default() {
         let position: Position = serde_json::from_value(json.clone())
             .map_err(|e| Error::user(format!("the snapshot was not taken of a file source: its position {json} does not read ({e})")))?;
-        let file = resolved(&position.file);
-        let further = positions.get(&file).is_none_or(|known| (known.ended, known.bytes) < (position.ended, position.bytes));
+        let key = (resolved(&position.file), position.lane);
+        let further = positions.get(&key).is_none_or(|known| (known.ended, known.bytes) < (position.ended, position.bytes));
         if further {
-            positions.insert(file, position);
+            positions.insert(key, position);
         }
     }
     Ok(positions)

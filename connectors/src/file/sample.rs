@@ -33,7 +33,7 @@ impl<F: Format> FileSource<F> {
         for (index, Listed { path, .. }) in Listing::of(&self.path)?.files.iter().take(FILES).enumerate() {
             // Looking into a pipe would consume its content.
             if path.metadata().map_err(|e| unreadable(path, &e))?.is_file() {
-                open(index, path, None, &*self.format)?.sample(if index == 0 { most } else { 1 }, &mut sample)?;
+                open(index, path, None, None, &*self.format)?.sample(if index == 0 { most } else { 1 }, &mut sample)?;
             }
         }
         Ok(sample)

@@ -11,7 +11,7 @@ use super::kind::{AsSink, AsSource, AsTable, Carrier, Connector};
 
 pub(crate) static CONNECTOR: Connector = Connector {
     name: "file",
-    source: Some(AsSource { keys: &[&source::KEYS], within: &[], lines: true, aside: &["path"], read: source::read }),
+    source: Some(AsSource { keys: &[&source::KEYS], within: &[], lines: true, aside: &["path", "split"], read: source::read }),
     table: Some(AsTable { keys: &[&table::KEYS], within: &[], read: table::read }),
     sink: Some(AsSink { keys: &[&sink::KEYS], carrier: Carrier::Lines, read: sink::read }),
 };

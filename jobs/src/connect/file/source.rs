@@ -16,7 +16,10 @@ use crate::yaml::{Fields, Reader, Table, key};
 pub(super) static KEYS: Table = Table {
     name: "source.file",
     title: "A source with `connector: file`",
-    keys: &[key("path", "path", "", "a file, a glob or a directory")],
+    keys: &[
+        key("path", "path", "", "a file, a glob or a directory"),
+        key("split", "bool", "false", "whether all workers read a large file together; its lines then have no order"),
+    ],
 };
 
 /// The files at a path.
@@ -24,6 +27,8 @@ pub(super) static KEYS: Table = Table {
 pub(crate) struct FileSource {
     /// A file, a glob or a directory.
     pub(crate) path: Spanned<String>,
+    /// Whether workers share a file, whose lines then have no order.
+    split: bool,
     /// How lines become records.
     lines: Lines,
 }
@@ -31,7 +36,8 @@ pub(crate) struct FileSource {
 pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Option<Arc<dyn SourceConnector>> {
     let path = reader.required(fields, "path").and_then(|node| reader.text(node, "a path"));
     let lines = lines::read(reader, fields, Carrier::Lines, path.as_ref());
-    Some(Arc::new(FileSource { path: path?, lines: lines? }))
+    let split = fields.get("split").and_then(|node| reader.bool(node)).is_some_and(|split| split.value);
+    Some(Arc::new(FileSource { path: path?, split, lines: lines? }))
 }
 
 impl SourceConnector for FileSource {
@@ -55,13 +61,13 @@ impl SourceConnector for FileSource {
 
     /// Several files are distributed among the workers.
     fn order(&self, answers: &Answers) -> Order {
-        if answers.is_one_file(&self.path.value) { Order::Total } else { Order::Arrival }
+        if answers.is_one_file(&self.path.value) && !self.split { Order::Total } else { Order::Arrival }
     }
 
     fn plan(&self, scope: &SourceScope<'_>) -> Result<MadeSource, Vec<Problem>> {
         let planned = self.lines.plan(scope, &self.words(), &[])?;
         let format = planned.decoding.lines(scope.name)?;
-        let source = Arc::new(file::FileSource::new(&self.path.value, format).on_bad(planned.on_bad));
+        let source = Arc::new(file::FileSource::new(&self.path.value, format).on_bad(planned.on_bad).split(self.split));
         let (files, time) = (Arc::clone(&source), scope.event_time.map(|time| time.field.clone()));
         let look = look::at_records(self.path.clone(), time, self.lines.bad(), move || files.sample(look::RECORDS));
         Ok(MadeSource { source, schema: planned.schema, own_times: None, look: Some(look) })
