@@ -34,8 +34,13 @@ pub(crate) trait Accumulator {
     /// Adds the records that another accumulator has seen.
     fn merge(&mut self, other: &Self);
 
-    /// Whether it can add this value. If not, the aggregate continues with [`Decimals`].
+    /// Whether it can add this value. If not, the aggregate continues with [`Decimals`] from a decimal on, and else with [`Sums`].
     fn takes(&self, _: &Value) -> bool {
+        true
+    }
+
+    /// Whether it can add what the other has seen. If not, the aggregate continues with [`Sums`].
+    fn absorbs(&self, _: &Self) -> bool {
         true
     }
 
@@ -71,6 +76,10 @@ impl<A: Accumulator> Accumulator for Box<A> {
 
     fn takes(&self, value: &Value) -> bool {
         (**self).takes(value)
+    }
+
+    fn absorbs(&self, other: &Self) -> bool {
+        (**self).absorbs(other)
     }
 
     fn to_sums(&self) -> Option<Sums> {

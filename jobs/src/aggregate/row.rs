@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use tidegate_expr::{Expr, form_of};
 use tidegate_operators::{Aggregate, Sliding};
-use tidegate_rows::{Row, Value};
+use tidegate_rows::{Row, Type, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::{Meaning, Stored};
 use tidegate_runtime::{Clock, Error, Field};
@@ -49,8 +49,12 @@ impl FromIterator<Acc> for Accs {
 /// All aggregates of a stream.
 pub(crate) struct RowAggregate {
     aggregates: Arc<[Compiled]>,
-    /// The inputs of the aggregates from the current record.
+    /// Where each aggregate finds its input.
+    reads: Box<[Reads]>,
+    /// The inputs from the current record that had to be evaluated, in order.
     given: Vec<Given>,
+    /// The number of nulls before the values of a result, to be replaced by the key and the bounds of the window.
+    lead: usize,
     words: String,
     /// What each aggregate keeps, by name.
     kept: Vec<Field>,
@@ -61,8 +65,21 @@ pub(crate) struct RowAggregate {
     metrics: Arc<OperatorMetrics>,
 }
 
-/// The input of one aggregate from a record. All inputs are evaluated before any is added, so that a failure leaves
-/// the accumulators unchanged.
+/// Where an aggregate finds its input.
+#[derive(Clone, Copy)]
+enum Reads {
+    /// The record counts by itself.
+    Record,
+    /// The value in this slot.
+    Slot(usize),
+    /// The value in this slot, unless it is null.
+    Filled(usize),
+    /// It has to be evaluated, which may fail.
+    Evaluated,
+}
+
+/// The input of an aggregate that evaluates it. All are evaluated before any is added, so that a failure leaves the
+/// accumulators unchanged.
 enum Given {
     Nothing,
     Record,
@@ -75,7 +92,9 @@ impl RowAggregate {
     /// `failures` says what to do when an expression fails.
     pub(crate) fn new(aggregates: Arc<[Compiled]>, kept: Vec<Field>, words: &str, failures: Failures) -> Self {
         Self {
+            reads: aggregates.iter().map(Compiled::reads).collect(),
             given: Vec::with_capacity(aggregates.len()),
+            lead: 0,
             sliding: aggregates.iter().map(|aggregate| aggregate.function.sliding()).reduce(Sliding::and).unwrap_or(Sliding::Retract),
             aggregates,
             words: words.to_owned(),
@@ -92,6 +111,23 @@ impl RowAggregate {
         Self { arrived: None, ..self }
     }
 
+    /// Results begin with so many nulls, as room for what comes before the values.
+    pub(crate) fn after(self, lead: usize) -> Self {
+        Self { lead, ..self }
+    }
+
+    /// The position of the next record.
+    #[inline]
+    fn at(&mut self, time: i64) -> At {
+        match &mut self.arrived {
+            Some(arrived) => {
+                *arrived += 1;
+                At { time, arrival: *arrived }
+            }
+            None => At::unordered(time),
+        }
+    }
+
     /// Makes empty accumulators.
     fn empty(&self) -> impl Fn(&Compiled) -> Acc + use<> {
         let in_any_order = self.arrived.is_none();
@@ -100,7 +136,7 @@ impl RowAggregate {
 
     fn evaluate(&mut self, row: &Row) -> Result<bool, Error> {
         self.given.clear();
-        for aggregate in &*self.aggregates {
+        for (aggregate, _) in self.aggregates.iter().zip(&self.reads).filter(|(_, reads)| matches!(reads, Reads::Evaluated)) {
             let given = aggregate.given(row);
             match given {
                 Ok(given) => self.given.push(given),
@@ -116,6 +152,21 @@ impl RowAggregate {
 }
 
 impl Compiled {
+    /// Where its input is.
+    fn reads(&self) -> Reads {
+        if self.condition.is_some() {
+            return Reads::Evaluated;
+        }
+        let Some(argument) = &self.argument else { return Reads::Record };
+        let Some(slot) = argument.as_slot() else { return Reads::Evaluated };
+        match self.function.about().takes {
+            Takes::Nulls => Reads::Slot(slot),
+            Takes::Distinct if form_of(argument.ty()).is_some() => Reads::Evaluated,
+            Takes::Numbers if *argument.ty() == Type::Any => Reads::Evaluated,
+            Takes::Values | Takes::Distinct | Takes::Numbers => Reads::Filled(slot),
+        }
+    }
+
     fn given(&self, row: &Row) -> Result<Given, (&Expr, String)> {
         if let Some(condition) = &self.condition
             && !condition.test(row).map_err(|e| (condition, e.to_string()))?
@@ -177,23 +228,27 @@ impl Aggregate<Row> for RowAggregate {
         self.aggregates.iter().map(self.empty()).collect()
     }
 
+    #[inline]
     fn add(&mut self, acc: &mut Accs, row: &Row, time: i64) -> Result<bool, Error> {
         if !self.evaluate(row)? {
             return Ok(false);
         }
-        let at = match &mut self.arrived {
-            Some(arrived) => {
-                *arrived += 1;
-                At { time, arrival: *arrived }
-            }
-            None => At::unordered(time),
-        };
-        for (acc, given) in acc.iter_mut().zip(self.given.drain(..)) {
-            match given {
-                Given::Nothing => {}
-                Given::Record => acc.add(&Value::Null, at),
-                Given::Slot(slot) => acc.add(row.get(slot), at),
-                Given::Value(value) => acc.add(&value, at),
+        let at = self.at(time);
+        let mut given = self.given.drain(..);
+        for (acc, reads) in acc.iter_mut().zip(&self.reads) {
+            match *reads {
+                Reads::Record => acc.add(&Value::Null, at),
+                Reads::Slot(slot) => acc.add(row.get(slot), at),
+                Reads::Filled(slot) => match row.get(slot) {
+                    Value::Null => {}
+                    value => acc.add(value, at),
+                },
+                Reads::Evaluated => match given.next() {
+                    None | Some(Given::Nothing) => {}
+                    Some(Given::Record) => acc.add(&Value::Null, at),
+                    Some(Given::Slot(slot)) => acc.add(row.get(slot), at),
+                    Some(Given::Value(value)) => acc.add(&value, at),
+                },
             }
         }
         Ok(true)
@@ -226,6 +281,9 @@ impl Aggregate<Row> for RowAggregate {
     }
 
     fn finish(&self, acc: &Accs) -> Vec<Value> {
-        self.aggregates.iter().zip(acc.iter()).map(|(a, acc)| a.function.finish(acc).unwrap_or_default()).collect()
+        let mut values = Vec::with_capacity(self.lead + acc.len());
+        (0..self.lead).for_each(|_| values.push(Value::Null));
+        values.extend(self.aggregates.iter().zip(acc.iter()).map(|(a, acc)| a.function.finish(acc).unwrap_or_default()));
+        values
     }
 }

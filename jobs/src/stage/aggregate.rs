@@ -191,8 +191,9 @@ impl Work for PlannedAggregation {
         let PlannedKey { keys, key, settled, .. } = self.key.clone();
         let aggregate = RowAggregate::new(Arc::clone(&self.aggregates), self.kept.clone(), &self.words, failures());
         let aggregate = if settled { aggregate } else { aggregate.in_any_order() };
+        let aggregate = aggregate.after(self.lead());
         let keyed = site.with_keys(input, &keys).key_by(move |row: &Row| key.of(row));
-        let row = |(key, values): (RowKey, Vec<Value>)| Some(key.values().iter().cloned().chain(values).collect());
+        let row = |(key, values): (RowKey, Vec<Value>)| Some(led(key, [], values));
         match &self.windows.planned {
             None => Built::only(site.emitted(keyed.state_ttl(site.ttl).aggregate(name, aggregate), row)),
             Some(PlannedWindow::Count(window)) => {
@@ -202,8 +203,7 @@ impl Work for PlannedAggregation {
             Some(PlannedWindow::Time(window)) => {
                 let has_bounds = window.has_bounds();
                 let row = move |r: WindowResult<RowKey, Vec<Value>>| {
-                    let bounds = [bound(r.start), bound(r.end)].into_iter().filter(|_| has_bounds);
-                    Some(r.key.values().iter().cloned().chain(bounds).chain(r.value).collect())
+                    Some(if has_bounds { led(r.key, [bound(r.start), bound(r.end)], r.value) } else { led(r.key, [], r.value) })
                 };
                 let latest = self.windows.latest.as_ref();
                 let (results, behind) = windowed(keyed, name, window, latest, settled, aggregate, &failures);
@@ -211,4 +211,26 @@ impl Work for PlannedAggregation {
             }
         }
     }
+}
+
+impl PlannedAggregation {
+    /// The number of values before those of the aggregates.
+    fn lead(&self) -> usize {
+        let has_bounds = matches!(&self.windows.planned, Some(PlannedWindow::Time(window)) if window.has_bounds());
+        self.key.len() + if has_bounds { BOUNDS.len() } else { 0 }
+    }
+}
+
+/// The row of a result, in which the key and the bounds replace the nulls that the values begin with.
+fn led<const N: usize>(key: RowKey, bounds: [Value; N], mut values: Vec<Value>) -> Row {
+    let mut slots = values.iter_mut();
+    let mut put = |value| slots.next().map_or((), |slot| *slot = value);
+    match key {
+        RowKey::Whole => {}
+        RowKey::One(value) => put(value),
+        RowKey::Two(values) => values.into_iter().for_each(&mut put),
+        RowKey::Many(values) => values.into_iter().for_each(&mut put),
+    }
+    bounds.into_iter().for_each(put);
+    Row(values.into_boxed_slice())
 }

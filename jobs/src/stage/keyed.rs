@@ -64,6 +64,11 @@ impl PlannedKey {
         Self { keys: computed.into(), key, width: input.schema.width(), slots, settled }
     }
 
+    /// The number of its parts.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The slots of the key in a row, if none of its parts is computed.
     pub(crate) fn fields(&self) -> Option<Vec<usize>> {
         self.slots.iter().all(|slot| *slot < self.width).then(|| self.slots.clone())

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_operators::{Mean, Sliding};
 use tidegate_rows::{Type, Value};
 
-use super::sums::{Decimals, Sums, Wide};
+use super::sums::{Decimals, Pair, Sums, Wide};
 use super::{About, Accumulator, At, Definition, Finish};
 
 macro_rules! functions {
@@ -128,7 +128,7 @@ macro_rules! accumulators {
                         if Accumulator::takes(acc, value) {
                             Accumulator::add(acc, value, at);
                         } else {
-                            self.add_decimal(value, at);
+                            self.add_otherwise(value, at);
                         }
                     })+
                 }
@@ -137,7 +137,7 @@ macro_rules! accumulators {
             /// Adds everything that another accumulator of the same function has seen.
             pub(super) fn merge(&mut self, other: &Self) {
                 match (self, other) {
-                    $((Self::$acc(acc), Self::$acc(other)) => Accumulator::merge(acc, other),)+
+                    $((Self::$acc(acc), Self::$acc(other)) if Accumulator::absorbs(acc, other) => Accumulator::merge(acc, other),)+
                     (acc, other) => acc.merge_sums(other),
                 }
             }
@@ -184,7 +184,7 @@ macro_rules! accumulators {
 // In the order of the reference: each function with the kinds of its accumulators.
 functions! {
     Count(count::Count) = Count;
-    Sum(sum::Sum) = Sum | SumOfDoubles | Exact | Decimals;
+    Sum(sum::Sum) = Sum | SumOfDoubles | Exact | Decimals | Pair;
     Avg(avg::Avg) = Avg | AvgOfInts | Exact | Decimals;
     Min(min_max::Min) = Min;
     Max(min_max::Max) = Max;
@@ -216,6 +216,7 @@ accumulators! {
     Frequencies(top::Frequencies),
     Exact(Box<Sums>),
     Decimals(Box<Decimals>),
+    Pair(Pair),
 }
 
 impl Function {
@@ -226,12 +227,18 @@ impl Function {
 }
 
 impl Acc {
-    /// Continues with decimals from this value on, the first one.
+    /// Continues with decimals from this value on, the first one, or with sums, if it takes more digits than there were.
     #[cold]
-    fn add_decimal(&mut self, value: &Value, at: At) {
-        let mut sums = self.to_decimals().unwrap_or_default();
-        sums.add(value, at);
-        *self = Self::Decimals(Box::new(sums));
+    fn add_otherwise(&mut self, value: &Value, at: At) {
+        if let Value::Decimal(_) = value {
+            let mut sums = self.to_decimals().unwrap_or_default();
+            sums.add(value, at);
+            *self = Self::Decimals(Box::new(sums));
+        } else {
+            let mut sums = self.to_sums().unwrap_or_default();
+            sums.add(value, at);
+            *self = Self::Exact(Box::new(sums));
+        }
     }
 
     /// Merges sums of different kinds: one of them has met decimals, or was stored when the records of the job were in

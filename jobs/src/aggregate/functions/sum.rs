@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_operators::Sliding;
 use tidegate_rows::{Type, Value};
 
-use crate::aggregate::sums::{Decimals, Exact, Numbers, Sums, Wide};
+use crate::aggregate::sums::{Decimals, Exact, Numbers, Pair, Sums, Wide};
 use crate::aggregate::{About, Acc, Accumulator, At, Definition, Finish, Takes};
 
 /// `sum(x)` over these numbers.
@@ -43,7 +43,8 @@ impl Definition for Sum {
     fn unordered(&self) -> Acc {
         match self.0 {
             Numbers::Ints | Numbers::Decimals => self.empty(),
-            Numbers::Doubles | Numbers::Any => Acc::Exact(Box::default()),
+            Numbers::Doubles => Acc::Pair(Pair::default()),
+            Numbers::Any => Acc::Exact(Box::default()),
         }
     }
 }
@@ -129,6 +130,12 @@ impl Finish<Doubles> for Sum {
 impl Finish<Sums> for Sum {
     fn finish(&self, acc: &Sums) -> Value {
         if self.0 == Numbers::Doubles { Value::Double(acc.total()) } else { acc.sum() }
+    }
+}
+
+impl Finish<Pair> for Sum {
+    fn finish(&self, acc: &Pair) -> Value {
+        Value::Double(acc.rounded())
     }
 }
 

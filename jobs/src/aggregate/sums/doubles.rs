@@ -37,6 +37,11 @@ impl Sums {
         Self { count, double: true, sum: Exact::of(sum), ..Self::default() }
     }
 
+    /// This sum of doubles.
+    pub(crate) fn of_exact(sum: Exact) -> Self {
+        Self { double: true, sum, ..Self::default() }
+    }
+
     /// The sum of so many doubles, and the sum of their squares.
     pub(crate) fn of_squares(count: u64, sum: f64, squares: f64) -> Self {
         Self { squares: Some(Exact::of(squares)), ..Self::of_doubles(sum, count) }

@@ -3,12 +3,13 @@
 //! the end.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// An exact sum.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Exact {
-    /// Non-overlapping doubles, the smallest first, whose exact total is the sum.
-    parts: Vec<f64>,
+    /// Non-overlapping doubles, the smallest first, whose exact total is the sum. Money rarely needs more than two.
+    parts: SmallVec<[f64; 2]>,
     /// The sum of the non-finite terms, if there were any.
     special: f64,
 }
@@ -82,7 +83,7 @@ impl Exact {
     /// The sample variance of `count` values with this sum and the sum of squares `squares`.
     pub(crate) fn variance(&self, squares: &Self, count: u64) -> f64 {
         let n = count as f64;
-        let mut numerator = Self { parts: Vec::new(), special: self.special + squares.special };
+        let mut numerator = Self { parts: SmallVec::new(), special: self.special + squares.special };
         squares.parts.iter().for_each(|part| numerator.add_product(*part, n));
         for a in &self.parts {
             self.parts.iter().for_each(|b| numerator.add_product(-a, *b));

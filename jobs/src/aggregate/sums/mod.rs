@@ -3,11 +3,13 @@
 mod decimals;
 mod doubles;
 mod exact;
+mod pair;
 mod wide;
 
 pub(super) use decimals::Decimals;
 pub(super) use doubles::Sums;
 pub(super) use exact::Exact;
+pub(super) use pair::Pair;
 pub(super) use wide::Wide;
 
 use tidegate_operators::Sliding;
