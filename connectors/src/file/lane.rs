@@ -47,9 +47,9 @@ impl Lane {
 
     /// The leg that contains a line beginning at `offset`, or else the next one.
     pub(crate) fn leg(self, offset: u64) -> Leg {
-        let stretch = self.stretch.max(1);
+        let (of, stretch) = (self.of.max(1), self.stretch.max(1));
         let at = offset / stretch;
-        let ahead = (self.number + self.of - at % self.of) % self.of;
+        let ahead = (self.number + of - at % of) % of;
         let start = if ahead == 0 { offset } else { (at + ahead) * stretch };
         Leg { start, end: (at + ahead + 1) * stretch }
     }
