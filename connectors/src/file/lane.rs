@@ -70,28 +70,33 @@ mod tests {
     use crate::split::Pace;
     use proptest::prelude::*;
 
-    /// The lines that a lane reads from a position on, each with the position after it.
-    fn read(path: &Path, lane: Option<Lane>, from: Option<&Position>) -> Vec<(Result<Row, u64>, Position)> {
+    /// The lines that a lane reads from a position on: batches, each with the position after it.
+    fn read(path: &Path, lane: Option<Lane>, from: Option<&Position>) -> Vec<(Vec<Result<Row, u64>>, Position)> {
         let format = CsvFormat::new(Layout::new([("word", Conversion::String), ("n", Conversion::Int)]));
         let (mut split, mut bad) = (open(0, path, lane, from, &format).unwrap(), BadRecords::new(OnBad::Keep));
-        let mut lines = Vec::new();
+        let mut batches = Vec::new();
         loop {
             let Ok(parcel) = split.batch(Pace::First, &mut bad) else { panic!("the file can be read") };
-            for Record { value, .. } in parcel.batch.records {
-                let line = match value {
-                    Entry::Good(row) => Ok(row),
-                    Entry::Bad(bad) => Err(bad.line),
-                };
-                lines.push((line, Position::new(path, lane, split.position(), split.newest(), parcel.batch.last)));
-            }
-            if parcel.batch.last {
-                return lines;
+            let line = |record: Record<Entry<Row>>| match record.value {
+                Entry::Good(row) => Ok(row),
+                Entry::Bad(bad) => Err(bad.line),
+            };
+            let last = parcel.batch.last;
+            batches.push((
+                parcel.batch.records.into_iter().map(line).collect(),
+                Position::new(path, lane, split.position(), split.newest(), last),
+            ));
+            if last {
+                return batches;
             }
         }
     }
 
-    fn sorted(lines: impl IntoIterator<Item = (Result<Row, u64>, Position)>) -> Vec<Result<Row, u64>> {
-        let mut lines: Vec<_> = lines.into_iter().map(|(line, _)| line).collect();
+    fn lines(batches: impl IntoIterator<Item = (Vec<Result<Row, u64>>, Position)>) -> Vec<Result<Row, u64>> {
+        batches.into_iter().flat_map(|(lines, _)| lines).collect()
+    }
+
+    fn sorted(mut lines: Vec<Result<Row, u64>>) -> Vec<Result<Row, u64>> {
         lines.sort_by_key(|line| format!("{line:?}"));
         lines
     }
@@ -103,16 +108,14 @@ mod tests {
         fn every_line_is_read_by_one_lane(text in "word,n\n([ab]{0,9},([0-9]|x)\n|\n){0,12}([ab]{0,3},1)?", of in 1..4u64, stretch in 1..24u64) {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), &text).unwrap();
-            let all = sorted(read(file.path(), None, None));
-            let lanes = Lane { number: 0, of, stretch }.siblings().map(Some);
-            let read_by = |lane| read(file.path(), lane, None);
-            prop_assert_eq!(sorted(lanes.clone().flat_map(read_by)), all);
+            let all = sorted(lines(read(file.path(), None, None)));
+            let lanes: Vec<Option<Lane>> = Lane { number: 0, of, stretch }.siblings().map(Some).collect();
+            prop_assert_eq!(sorted(lanes.iter().flat_map(|lane| lines(read(file.path(), *lane, None))).collect()), all);
             for lane in lanes {
-                let lines = read(file.path(), lane, None);
-                for (at, (_, position)) in lines.iter().enumerate() {
-                    let rest: Vec<_> = lines[at + 1..].iter().map(|(line, _)| line.clone()).collect();
-                    let resumed: Vec<_> = read(file.path(), lane, Some(position)).into_iter().map(|(line, _)| line).collect();
-                    prop_assert_eq!(resumed, rest);
+                let batches = read(file.path(), lane, None);
+                for (at, (_, position)) in batches.iter().enumerate() {
+                    let resumed = lines(read(file.path(), lane, Some(position)));
+                    prop_assert_eq!(resumed, lines(batches[at + 1..].iter().cloned()));
                 }
             }
         }

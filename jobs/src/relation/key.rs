@@ -1,7 +1,5 @@
 //! The keys of rows.
 
-use std::hash::{Hash, Hasher};
-
 use serde::{Deserialize, Serialize};
 use tidegate_rows::{Row, Schema, Value};
 use tidegate_runtime::state::Stored;
@@ -10,7 +8,7 @@ use tidegate_expr::Expr;
 use tidegate_expr::{canonical, form_of};
 
 /// The key of a row: one or more values, or none if the whole stream has one key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RowKey {
     /// One key for the whole stream.
     Whole,
@@ -36,14 +34,6 @@ impl RowKey {
             Self::Two(values) => values,
             Self::Many(values) => values,
         }
-    }
-}
-
-/// The number of values is part of no key's hash: keys of one stream have the same.
-impl Hash for RowKey {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.values().iter().for_each(|value| value.hash(state));
     }
 }
 

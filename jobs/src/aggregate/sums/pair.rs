@@ -19,9 +19,11 @@ impl Pair {
     #[inline]
     fn plus(self, term: f64) -> Option<Self> {
         let (sum, least) = two_sum(term, self.low);
-        let (high, low) = two_sum(sum, self.high);
-        let fits = high.is_finite() && (least == 0.0 || low == 0.0);
-        fits.then_some(Self { low: if least == 0.0 { low } else { least }, high })
+        let (sum, less) = two_sum(sum, self.high);
+        // Both errors must fit one double.
+        let (error, lost) = two_sum(less, least);
+        let (high, low) = two_sum(sum, error);
+        (high.is_finite() && lost == 0.0).then_some(Self { low, high })
     }
 
     fn merged(self, other: Self) -> Option<Self> {
