@@ -11,7 +11,7 @@ pub(super) enum Number {
 const POWERS: [f64; 19] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
 
 /// A byte in each of eight.
-const ONES: u64 = 0x0101_0101_0101_0101;
+pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
 
 impl Number {
     /// The number at a position, which moves behind it. `None`, with the position anywhere, if there is none in the grammar of JSON, or it

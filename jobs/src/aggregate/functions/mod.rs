@@ -241,8 +241,9 @@ impl Acc {
         }
     }
 
-    /// Merges sums of different kinds: one of them has met decimals, or was stored when the records of the job were in
-    /// another order. Other functions have only one kind of accumulator.
+    /// Merges sums that can't stay as they are: one of them has met decimals, or was stored when the records of the job
+    /// were in another order, or two pairs need more digits than a pair has. Other functions have only one kind of
+    /// accumulator.
     #[cold]
     fn merge_sums(&mut self, other: &Self) {
         if matches!((&*self, other), (Self::Decimals(_), _) | (_, Self::Decimals(_))) {

@@ -1,15 +1,14 @@
 //! Walks over the JSON of a line, eight bytes at a time where it can.
 //!
-//! Built for the lines that machines write: short objects of numbers, words and times. `serde_json`, and the SIMD parsers that were tried
-//! instead (sonic-rs, simd-json), spend more on getting started than such a line takes here. What is rare, such as an escape in a text that
-//! is wanted, is left to `serde_json`: the walk only finds its end.
+//! Built for the lines that machines write: short objects of numbers, words and times. On such lines `serde_json` takes more than twice as
+//! long, and so does sonic-rs, a parser with SIMD. What is rare, such as an escape in a text that is wanted, is left to `serde_json`: the
+//! walk only finds its end.
 
-use crate::format::number::{Number, digits, eight};
+use crate::format::number::{Number, ONES, digits, eight};
 
 /// How deep arrays and objects may nest. `serde_json` refuses more than 127 levels, so deeper ones are left to it.
 const DEPTH: u32 = 100;
 
-const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// A position in a line.

@@ -244,26 +244,30 @@ impl Names {
     /// The meaning of `name`, trying the known names from `position` on. Advances `position`.
     #[inline]
     fn meaning(&mut self, position: &mut usize, name: &str, layout: &Layout) -> Meaning {
-        for (skipped, (known, meaning)) in self.known[*position..].iter().take(Self::LEFT_OUT).enumerate() {
-            if *known.name == *name {
-                *position += skipped + 1;
-                return *meaning;
-            }
+        match self.known_next(position, |known| *known.name == *name) {
+            Some((_, meaning)) => *meaning,
+            None => self.look_up(position, name, layout),
         }
-        self.look_up(position, name, layout)
+    }
+
+    /// The next known name that `is` it, with its meaning. Advances `position` past it.
+    #[inline(always)]
+    fn known_next(&self, position: &mut usize, mut is: impl FnMut(&Known) -> bool) -> Option<&(Known, Meaning)> {
+        let ahead = &self.known[*position..];
+        let skipped = ahead.iter().take(Self::LEFT_OUT).position(|(known, _)| is(known))?;
+        *position += skipped + 1;
+        ahead.get(skipped)
     }
 
     /// Reads a name and returns its meaning. `None` if the name has escapes, or is none.
     #[inline]
     fn read(&mut self, cursor: &mut Cursor<'_>, position: &mut usize, layout: &Layout) -> Option<Meaning> {
-        let ahead = &self.known[*position..];
-        if let Some(skipped) = ahead.iter().take(Self::LEFT_OUT).position(|(known, _)| known.comes_next(cursor)) {
-            let (known, meaning) = &ahead[skipped];
-            *position += skipped + 1;
-            if *meaning == Meaning::Rest {
-                self.unknown.push((*known.name).into());
+        if let Some((known, meaning)) = self.known_next(position, |known| known.comes_next(cursor)) {
+            let (meaning, name) = (*meaning, &known.name);
+            if meaning == Meaning::Rest {
+                self.unknown.push((**name).into());
             }
-            return Some(*meaning);
+            return Some(meaning);
         }
         let name = cursor.text()?;
         let meaning = self.look_up(position, name, layout);
