@@ -9,6 +9,7 @@ use tidegate_runtime::{Data, Edge, Error, OperatorSpec};
 use crate::aggregate::Aggregate;
 use crate::dedupe::{DedupeLogic, Keep};
 use crate::either::Either;
+use crate::indicator::{Flow, IndicatorLogic, Indicators};
 use crate::join::JoinedStreams;
 use crate::kinds;
 use crate::process::{ProcessFunction, ProcessLogic};
@@ -245,6 +246,22 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         let spec = OperatorSpec::new(kinds::TOP).of_form(format!("top {n}")).labelled(format!("top {n}"));
         let (main, _) = keyed(self.edge, name, spec, None, self.key, |context| TopLogic::new(key, n, measure, ties, context));
         Stream::from_edge(main)
+    }
+
+    /// Computes indicators for each record from the histories of its key. The second stream holds the late records, which there are if records
+    /// go on in the order of time.
+    #[must_use]
+    pub fn indicators_by<K, I>(self, name: &str, spec: OperatorSpec, indicators: I, flow: Flow<T>) -> (Stream<'s, I::Out>, Stream<'s, T>)
+    where
+        T: Stored,
+        K: Key,
+        F: Fn(&T) -> K + Clone + 'static,
+        I: Indicators<In = T>,
+    {
+        let key = self.key.clone();
+        let side = matches!(flow, Flow::Time(_)).then_some("late");
+        let (main, late) = keyed(self.edge, name, spec, side, self.key, |context| IndicatorLogic::new(key, indicators, flow, context));
+        (Stream::from_edge(main), Stream::from_edge(late))
     }
 
     /// Pairs this stream with another whose keys have the same type, to join them. `name` prefixes the names of the operators that feed the

@@ -23,6 +23,8 @@ keyed! {
     COUNT_WINDOW = "count_window",
     /// One record per key and span of event time.
     DEDUPE = "dedupe",
+    /// Indicators: features over spans of time.
+    INDICATORS = "indicators",
     /// A join of records that are close in event time.
     INTERVAL_JOIN = "interval_join",
     /// A process function.

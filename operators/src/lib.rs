@@ -32,6 +32,7 @@ mod conformance;
 mod connect;
 mod dedupe;
 mod either;
+pub mod indicator;
 pub mod join;
 mod keyed;
 pub mod kinds;

@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::ser::{self, Impossible};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::stored::PART;
+
 /// The stable hash of `key`. Changing it, or the serde form of a key type, orphans stored state.
 ///
 /// Equal integers hash alike, whatever their width (`1u8`, `1i64`). So do `String` and `&str`.
@@ -202,8 +204,21 @@ compound! {
     SerializeTuple::serialize_element;
     SerializeTupleStruct::serialize_field;
     SerializeTupleVariant::serialize_field;
-    SerializeStruct::serialize_field(&'static str);
     SerializeStructVariant::serialize_field(&'static str);
+}
+
+impl ser::SerializeStruct for &mut Hasher {
+    type Ok = ();
+    type Error = Refused;
+    /// The part of a [`Part`](crate::Part) does not matter: it lies where its key does.
+    #[inline]
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Refused> {
+        if name == PART { Ok(()) } else { value.serialize(&mut **self) }
+    }
+    #[inline]
+    fn end(self) -> Result<(), Refused> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

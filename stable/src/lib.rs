@@ -16,4 +16,4 @@ mod hash;
 mod stored;
 
 pub use hash::stable_hash;
-pub use stored::{Key, Stored};
+pub use stored::{Key, Part, Stored};

@@ -94,6 +94,35 @@ pub trait Key: Stored + Eq + Hash {}
 
 impl<T: Stored + Eq + Hash> Key for T {}
 
+/// A part of what a key keeps, as a key of its own. It lies in the key group of the key that it is a part of.
+///
+/// ```
+/// use tidegate_stable::{Part, Stored, stable_hash};
+///
+/// let part = Part { key: "ann".to_owned(), part: 7_u32 };
+/// assert_eq!(stable_hash(&part), stable_hash("ann"));
+/// assert_eq!(Part::<String, u32>::schema(), "part/1<string, u32>");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Part<K, M> {
+    /// The key.
+    pub key: K,
+    /// Which part of it.
+    #[serde(rename = "@part")]
+    pub part: M,
+}
+
+/// The name of the field that the stable hash leaves out.
+pub(crate) const PART: &str = "@part";
+
+impl<K: Stored, M: Stored> Stored for Part<K, M> {
+    const SCHEMA: &'static str = "part/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[K::schema(), M::schema()])
+    }
+}
+
 /// Whether this is a name, a slash and a number.
 const fn is_versioned(schema: &str) -> bool {
     let bytes = schema.as_bytes();

@@ -15,7 +15,7 @@ pub(crate) struct At {
 
 impl At {
     /// The position of a record whose arrival order is meaningless.
-    pub(super) fn unordered(time: i64) -> Self {
+    pub(crate) fn unordered(time: i64) -> Self {
         Self { time, arrival: time.cast_unsigned() ^ (1 << 63) }
     }
 }

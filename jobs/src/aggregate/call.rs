@@ -20,6 +20,11 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
+    /// The function and its argument.
+    pub(crate) fn into_parts(self) -> (Function, Option<Expr>) {
+        (self.function, self.argument)
+    }
+
     /// What the accumulator holds: the argument, its type, and the condition on records. The final function is not
     /// part of it.
     pub(crate) fn kept(&self) -> String {

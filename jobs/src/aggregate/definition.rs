@@ -19,6 +19,18 @@ pub(crate) struct About {
     pub(super) returns: &'static str,
 }
 
+impl About {
+    /// Its name in calls.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The values it takes.
+    pub(crate) fn takes(&self) -> Takes {
+        self.takes
+    }
+}
+
 /// The values that an aggregate takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
@@ -34,7 +46,7 @@ pub(crate) enum Takes {
 
 impl Takes {
     /// Checks the type of the argument. If it is wrong, says what it should be.
-    pub(super) fn check_type(self, ty: &Type) -> Result<(), &'static str> {
+    pub(crate) fn check_type(self, ty: &Type) -> Result<(), &'static str> {
         match self {
             Self::Numbers if !matches!(ty, Type::Int | Type::Uint | Type::Double | Type::Decimal | Type::Any) => Err("numbers"),
             _ => Ok(()),
@@ -42,7 +54,7 @@ impl Takes {
     }
 
     /// Checks a value other than null. Called for every value, because a field may be of any type.
-    pub(super) fn check(self, value: &Value) -> Result<(), String> {
+    pub(crate) fn check(self, value: &Value) -> Result<(), String> {
         if self == Self::Numbers && value.as_f64().is_none() {
             return Err(format!("expected a number, found {}", value.type_of()));
         }

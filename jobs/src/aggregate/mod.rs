@@ -15,10 +15,13 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use accumulator::At;
 pub(crate) use call::{Compiled, compile};
+pub(crate) use definition::Takes;
 pub use functions::reference;
 pub(crate) use row::{Accs, RowAggregate};
 
-use accumulator::{Accumulator, At};
-use definition::{About, Definition, Finish, Takes};
-use functions::{Acc, Function};
+pub(crate) use functions::{Acc, Function};
+
+use accumulator::Accumulator;
+use definition::{About, Definition, Finish};

@@ -7,7 +7,7 @@ use tidegate_rows::Type;
 use tidegate_rows::format::{Conversion, Digits, TextTime, TimeUnit};
 
 use crate::text::{Problem, Span, Spanned};
-use crate::yaml::{Entry, Fields, Node, Reader, Table, Value, key, scalar};
+use crate::yaml::{Entry, Fields, Node, Reader, Table, Value, key};
 
 pub(crate) static FIELD: Table = Table {
     name: "field",
@@ -129,10 +129,7 @@ fn read_time(reader: &mut Reader, node: &Node, at: &Span) -> Option<FieldType> {
     let format = reader.required(&fields, "format").and_then(|node| reader.text(node, "a time format such as `%Y-%m-%d`"));
     let format = format.and_then(|format| checked_format(reader, format));
     let year = fields.get("year").and_then(|node| reader.count(node, 1, 9999)).and_then(|year| i16::try_from(year.value).ok());
-    let zone = fields.get("zone").and_then(|node| match scalar(node) {
-        Some(zone) if zone == "UTC" || TimeZone::get(zone).is_ok() => Some(zone.to_owned()),
-        _ => reader.wrong(node, "a time zone such as `UTC` or `Europe/Paris`"),
-    });
+    let zone = fields.get("zone").and_then(|node| reader.zone(node)).map(|zone| zone.value);
     Some(FieldType::Text(TimeText { format: format?, year, zone: zone.unwrap_or_else(|| "UTC".to_owned()) }))
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::keys::JOB;
 use super::model::Section;
 use super::streams::{Stream, side_names};
-use crate::stage::{KINDS, Kind};
+use crate::stage::{Beside, KINDS, Kind};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Entry, Node, Value};
 use crate::yaml::{Reader, scalar};
@@ -126,12 +126,24 @@ fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
 }
 
+/// The names of other streams in the stages of a stream.
+fn beside(stream: &Node) -> impl Iterator<Item = &Node> {
+    KINDS.into_iter().flat_map(move |kind| {
+        let named = entry(stream, kind.key.name).zip(kind.beside).map(|(stage, beside)| match (beside, &stage.value) {
+            (Beside::Under(key), _) => entry(stage, key).into_iter().collect(),
+            (Beside::EachUnder(key), Value::Map(entries)) => entries.iter().filter_map(|each| entry(&each.value, key)).collect(),
+            (Beside::EachUnder(_), _) => Vec::new(),
+        });
+        named.unwrap_or_default()
+    })
+}
+
 /// What the stages of a stream name under the key that their kind has for it.
 fn inner(stream: &Node, key: fn(&Kind) -> Option<&'static str>) -> impl Iterator<Item = &Node> {
     KINDS.into_iter().filter_map(move |kind| entry(entry(stream, kind.key.name)?, key(kind)?))
 }
 
-/// The names in the `from` of a stream or sink, and the stream it is joined with.
+/// The names in the `from` of a stream or sink, and those of the streams that its stage reads.
 fn reads(node: &Node) -> Vec<(&str, &Span)> {
     let from = match entry(node, "from") {
         Some(Node { value: Value::List(items), .. }) => items.as_slice(),
@@ -139,7 +151,7 @@ fn reads(node: &Node) -> Vec<(&str, &Span)> {
         None => &[],
     };
     from.iter()
-        .chain(inner(node, |kind| kind.beside))
+        .chain(beside(node))
         .filter(|node| !node.is_null())
         .filter_map(|node| Some((scalar(node)?, &node.span)))
         .collect()

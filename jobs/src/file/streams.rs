@@ -4,7 +4,7 @@ use super::keys;
 use crate::connect::LINES;
 use crate::relation::each::{Each, FLAT_MAP_FIELD, FlatMap, Select};
 use crate::relation::failures::OnError;
-use crate::stage::{Around, Head, KINDS, Kind, STAGE, Stage, window};
+use crate::stage::{Around, Head, InOrder, KINDS, Kind, STAGE, Stage, window};
 use crate::text::{Severity, Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Value, scalar};
 use tidegate_expr::nearest;
@@ -25,7 +25,7 @@ pub struct Stream {
 impl Stream {
     /// The names of everything it reads.
     pub(crate) fn reads(&self) -> impl Iterator<Item = &Spanned<String>> {
-        self.head.from.iter().chain(self.stage.as_ref().and_then(|stage| stage.get().with()))
+        self.head.from.iter().chain(self.stage.iter().flat_map(|stage| stage.get().with()))
     }
 
     /// The names that the stream uses, of its input or of its own output.
@@ -64,6 +64,10 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let parallelism = fields.get("parallelism").and_then(|node| reader.count(node, 1, 1024));
     let actions = [("skip", OnError::Skip), ("fail", OnError::Fail)];
     let on_error = fields.get("on_error").and_then(|node| reader.word(node, "on_error", &actions));
+    let orders = [("arrival", InOrder::Arrival), ("time", InOrder::Time)];
+    let order = fields.get("order").and_then(|node| reader.word(node, "order", &orders));
+    let lateness = fields.get("allowed_lateness").and_then(|node| reader.span(node));
+    let zone = fields.get("zone").and_then(|node| reader.zone(node));
     let before = reader.problems.len();
     if !fields.missing {
         check_company(reader, &fields);
@@ -73,7 +77,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     read &= fields.get("select").is_none_or(|node| select.as_ref().is_some_and(|select| is_whole(select, node)));
     let whole = fitting && read && !from.is_empty() && !fields.missing && fields.knows_all_but(&ASIDE);
     let on_error = on_error.map(|action| action.value).unwrap_or_default();
-    let head = Head { name, from, key, late_to, timeouts_to, uid, parallelism, on_error };
+    let head = Head { name, from, key, late_to, timeouts_to, uid, parallelism, on_error, order, lateness, zone };
     Some(Stream { head, stage, each: Each { filter, select, flat_map }, whole })
 }
 
@@ -111,6 +115,10 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
     needs("late_to", late, &[&["window"], names(|kind| kind.late).as_slice()].concat());
     needs("timeouts_to", given.iter().any(|kind| kind.timeouts), &names(|kind| kind.timeouts));
     needs("parallelism", windowed || given.iter().any(|kind| kind.keyed), &names(|kind| kind.keyed));
+    let ordered = given.iter().any(|kind| kind.ordered);
+    for key in ["order", "allowed_lateness", "zone"] {
+        needs(key, ordered, &names(|kind| kind.ordered));
+    }
     if let Some(at) = fields.key("uid").filter(|_| given.iter().all(|kind| !kind.stateful)) {
         reader.push(at.warning(format!("`uid` in {} has no effect: it keeps no state", fields.place)));
     }

@@ -61,6 +61,7 @@ impl Plan {
                 on_error: stream.on_error,
                 timeouts_to: stream.timeouts.as_ref().map(|(name, _)| name.as_str()),
                 ttl: self.ttl,
+                about: &stream.about,
                 streams,
             };
             let built = work.build(&site, input);

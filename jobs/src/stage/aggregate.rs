@@ -24,6 +24,7 @@ pub(crate) static KIND: Kind = Kind {
     tables: &[&AGGREGATE],
     keyed: true,
     windowed: true,
+    ordered: false,
     stateful: true,
     late: false,
     timeouts: false,

@@ -7,7 +7,7 @@ use tidegate_operators::Stream;
 use tidegate_rows::{Row, Schema, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Ttl;
-use tidegate_runtime::{Error, OperatorSpec, Record, operator};
+use tidegate_runtime::{About, Error, OperatorSpec, Record, operator};
 
 use crate::relation::failures::{Failures, OnError};
 use crate::relation::pipeline::Pipeline;
@@ -70,6 +70,8 @@ pub(crate) struct Site<'b, 's> {
     pub(crate) timeouts_to: Option<&'b str>,
     /// How long running aggregates keep a key that is not updated.
     pub(crate) ttl: Option<Ttl>,
+    /// The identity and basis of its state.
+    pub(crate) about: &'b About,
     /// The streams built so far.
     pub(crate) streams: &'b HashMap<&'b str, Rows<'s>>,
 }

@@ -21,6 +21,7 @@ pub(crate) static KIND: Kind = Kind {
     tables: &[&DEDUPE],
     keyed: true,
     windowed: false,
+    ordered: false,
     stateful: true,
     late: true,
     timeouts: false,

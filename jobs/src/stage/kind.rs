@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use tidegate_rows::{Schema, Type};
 use tidegate_runtime::Basis;
 
@@ -28,16 +29,27 @@ pub(crate) struct Kind {
     pub(crate) keyed: bool,
     /// Whether it can use the stream's `window`.
     pub(crate) windowed: bool,
+    /// Whether it can be told in which order records go on, how late they may be, and by which calendar.
+    pub(crate) ordered: bool,
     /// Whether it keeps state.
     pub(crate) stateful: bool,
     /// Whether it has late records even without windows.
     pub(crate) late: bool,
     /// Whether it has partial results that time out.
     pub(crate) timeouts: bool,
-    /// The key in its mapping that names a second stream it reads.
-    pub(crate) beside: Option<&'static str>,
+    /// The keys in its mapping that name other streams it reads.
+    pub(crate) beside: Option<Beside>,
     /// The key in its mapping that names a table it looks into.
     pub(crate) table: Option<&'static str>,
+}
+
+/// Where the mapping of a stage names other streams.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Beside {
+    /// Under this key.
+    Under(&'static str),
+    /// Under this key of each of its entries.
+    EachUnder(&'static str),
 }
 
 /// The keys that every stream has, whatever its stage.
@@ -59,6 +71,22 @@ pub struct Head {
     pub parallelism: Option<Spanned<u64>>,
     /// What a failing expression does at run time.
     pub on_error: OnError,
+    /// When records go on, if the stream says so.
+    pub order: Option<Spanned<InOrder>>,
+    /// How far behind the watermark values are still exact.
+    pub lateness: Option<Spanned<SignedDuration>>,
+    /// The time zone of its calendars.
+    pub zone: Option<Spanned<String>>,
+}
+
+/// In which order the records of a stream go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InOrder {
+    /// As they arrive, each at once.
+    #[default]
+    Arrival,
+    /// Of event time, once the watermark has come to them.
+    Time,
 }
 
 impl Head {
@@ -108,9 +136,9 @@ pub(crate) trait Stage {
     /// The names it uses, of its input or its output, not counting the stream's key. Some may not be fields, such as variables of macros.
     fn names(&self, head: &Head) -> Vec<String>;
 
-    /// The stream it reads besides those in `from`.
-    fn with(&self) -> Option<&Spanned<String>> {
-        None
+    /// The streams it reads besides those in `from`.
+    fn with(&self) -> Vec<&Spanned<String>> {
+        Vec::new()
     }
 
     /// Describes what determines its records. Compared on restore with the description in the snapshot.

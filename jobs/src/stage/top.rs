@@ -29,6 +29,7 @@ pub(crate) static KIND: Kind = Kind {
     tables: &[&TOP],
     keyed: true,
     windowed: true,
+    ordered: false,
     stateful: true,
     late: false,
     timeouts: false,

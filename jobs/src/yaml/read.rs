@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::ops::RangeBounds;
 
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 
 use super::cut;
 use super::foreign;
@@ -289,6 +290,14 @@ impl Reader {
             Some(Literal::Int(int)) => Some(Spanned::new(int as f64, node.span.clone())),
             Some(Literal::Double(double)) => Some(Spanned::new(double, node.span.clone())),
             _ => self.wrong(node, "a number"),
+        }
+    }
+
+    /// The name of a time zone.
+    pub(crate) fn zone(&mut self, node: &Node) -> Option<Spanned<String>> {
+        match scalar(node) {
+            Some(zone) if zone == "UTC" || TimeZone::get(zone).is_ok() => Some(Spanned::new(zone.to_owned(), node.span.clone())),
+            _ => self.wrong(node, "a time zone such as `UTC` or `Europe/Paris`"),
         }
     }
 

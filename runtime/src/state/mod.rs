@@ -52,7 +52,7 @@ pub use registry::{Handle, States};
 pub(crate) use rows::{Row, Rows};
 pub use shared_map::SharedMap;
 pub(crate) use shares::Shares;
-pub use tidegate_stable::{Key, Stored};
+pub use tidegate_stable::{Key, Part, Stored};
 pub use timers::Timers;
 pub use ttl::{Ttl, expires, without_stamp};
 pub use wakes::{Wake, Wakes};

@@ -39,7 +39,7 @@ macro_rules! functions {
         impl Function {
             /// The function called `name`, over values of type `argument` and with this constant. `None` if there is
             /// none of that name.
-            pub(super) fn new(name: &str, argument: &Type, constant: &str) -> Option<Result<Self, &'static str>> {
+            pub(crate) fn new(name: &str, argument: &Type, constant: &str) -> Option<Result<Self, &'static str>> {
                 $(if name == <$definition>::ABOUT.name {
                     return Some(<$definition>::new(argument, constant).map(Self::$function));
                 })+
@@ -47,42 +47,42 @@ macro_rules! functions {
             }
 
             /// What is known about it.
-            pub(super) fn about(&self) -> &'static About {
+            pub(crate) fn about(&self) -> &'static About {
                 match self {
                     $(Self::$function(_) => const { &<$definition>::ABOUT },)+
                 }
             }
 
             /// The type of the result over values of type `argument`.
-            pub(super) fn result(&self, argument: &Type) -> Type {
+            pub(crate) fn result(&self, argument: &Type) -> Type {
                 match self {
                     $(Self::$function(function) => function.result(argument),)+
                 }
             }
 
             /// How overlapping windows share its work.
-            pub(super) fn sliding(&self) -> Sliding {
+            pub(crate) fn sliding(&self) -> Sliding {
                 match self {
                     $(Self::$function(function) => function.sliding(),)+
                 }
             }
 
             /// An empty accumulator.
-            pub(super) fn empty(&self) -> Acc {
+            pub(crate) fn empty(&self) -> Acc {
                 match self {
                     $(Self::$function(function) => function.empty(),)+
                 }
             }
 
             /// An empty accumulator for records that come in any order.
-            pub(super) fn unordered(&self) -> Acc {
+            pub(crate) fn unordered(&self) -> Acc {
                 match self {
                     $(Self::$function(function) => function.unordered(),)+
                 }
             }
 
             /// The result. `None` if this is no accumulator of the function.
-            pub(super) fn finish(&self, acc: &Acc) -> Option<Value> {
+            pub(crate) fn finish(&self, acc: &Acc) -> Option<Value> {
                 match (self, acc) {
                     $($((Self::$function(function), Acc::$acc(acc)) => Some(function.finish(acc)),)+)+
                     _ => None,
@@ -122,7 +122,7 @@ macro_rules! accumulators {
         impl Acc {
             /// Adds a value, which the function must accept.
             #[inline]
-            pub(super) fn add(&mut self, value: &Value, at: At) {
+            pub(crate) fn add(&mut self, value: &Value, at: At) {
                 match self {
                     $(Self::$acc(acc) => {
                         if Accumulator::takes(acc, value) {
@@ -135,7 +135,7 @@ macro_rules! accumulators {
             }
 
             /// Adds everything that another accumulator of the same function has seen.
-            pub(super) fn merge(&mut self, other: &Self) {
+            pub(crate) fn merge(&mut self, other: &Self) {
                 match (self, other) {
                     $((Self::$acc(acc), Self::$acc(other)) if Accumulator::absorbs(acc, other) => Accumulator::merge(acc, other),)+
                     (acc, other) => acc.merge_sums(other),
@@ -223,6 +223,11 @@ impl Function {
     /// All functions.
     pub(super) fn all() -> impl Iterator<Item = &'static About> {
         ALL.iter()
+    }
+
+    /// The names of all functions.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        ALL.iter().map(|about| about.name)
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod plan;
 
+pub(crate) use plan::plan_equality;
+
 use std::ops::Range;
 
 use jiff::SignedDuration;
 use tidegate_expr::identifiers;
 
-use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
+use super::kind::{Around, Beside, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use super::window::{self, Gap, Shape, Window};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Table, Value, key};
@@ -17,10 +19,11 @@ pub(crate) static KIND: Kind = Kind {
     tables: &[&JOIN],
     keyed: true,
     windowed: false,
+    ordered: false,
     stateful: true,
     late: true,
     timeouts: false,
-    beside: Some("with"),
+    beside: Some(Beside::Under("with")),
     table: None,
 };
 
@@ -136,8 +139,8 @@ impl Stage for Join {
         names
     }
 
-    fn with(&self) -> Option<&Spanned<String>> {
-        Some(&self.with)
+    fn with(&self) -> Vec<&Spanned<String>> {
+        vec![&self.with]
     }
 
     fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
@@ -156,12 +159,12 @@ impl Join {
 
 impl Equality {
     /// The left side's expression.
-    fn left_text(&self) -> &str {
+    pub(crate) fn left_text(&self) -> &str {
         self.text.value.get(self.left.clone()).unwrap_or_default()
     }
 
     /// The right side's expression.
-    fn right_text(&self) -> &str {
+    pub(crate) fn right_text(&self) -> &str {
         self.text.value.get(self.right.clone()).unwrap_or_default()
     }
 }
@@ -208,7 +211,7 @@ fn read_within(reader: &mut Reader, node: &Node) -> Option<Near> {
 }
 
 /// Reads an equality. One side refers to the left stream and the other to the right one, by name or as `a` and `b`.
-fn read_equality(reader: &mut Reader, text: Spanned<String>, left: &[&str], right: &str) -> Option<Equality> {
+pub(crate) fn read_equality(reader: &mut Reader, text: Spanned<String>, left: &[&str], right: &str) -> Option<Equality> {
     let wrong = |reader: &mut Reader, text: &Spanned<String>| {
         let of_left = left.first().copied().unwrap_or("a");
         let message = format!("`on` is an equality of the two streams, such as `{of_left}.id == {right}.id` or `a.id == b.id`");

@@ -179,7 +179,7 @@ fn plan_keys(head: &Head, join: &Join, left: &Schema, right: &Schema, problems: 
 }
 
 /// The sides of an equality in `on`.
-fn plan_equality(equality: &Equality, left: &Schema, right: &Schema, problems: &mut Vec<Problem>) -> Option<(Expr, Expr)> {
+pub(crate) fn plan_equality(equality: &Equality, left: &Schema, right: &Schema, problems: &mut Vec<Problem>) -> Option<(Expr, Expr)> {
     let text = |range: &Range<usize>| equality.text.value.get(range.clone()).unwrap_or_default();
     let mut side = |range: &Range<usize>, schema: &Schema| match Expr::compile(text(range), schema) {
         Ok(expr) => Some(expr),

@@ -13,6 +13,7 @@ pub(crate) static KIND: Kind = Kind {
     tables: &[&LOOKUP],
     keyed: false,
     windowed: false,
+    ordered: false,
     stateful: false,
     late: false,
     timeouts: false,

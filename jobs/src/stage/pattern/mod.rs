@@ -22,6 +22,7 @@ pub(crate) static KIND: Kind = Kind {
     tables: &[&keys::PATTERN, &keys::LIMIT, &keys::STEP, &keys::ANY_OF, &keys::TIMES, &keys::AFTER_MATCH],
     keyed: true,
     windowed: false,
+    ordered: false,
     stateful: true,
     late: true,
     timeouts: true,

@@ -1,0 +1,346 @@
+//! What rows leave in the histories of indicators.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use tidegate_operators::indicator::{Column, Distinct, Distinguishes, Seen};
+use tidegate_rows::{Type, Value};
+
+use crate::aggregate::{Acc, At, Function};
+
+/// The items of a history. Stored by position: a new kind comes last, and none is ever removed or changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum RowColumn {
+    /// Nothing: only the times count.
+    Times(u32),
+    /// Whether a condition held.
+    Flags(Vec<bool>),
+    /// Ints. The least of all stands for null.
+    Ints(Vec<i64>),
+    /// Doubles. One of those that are no number stands for null.
+    Doubles(Vec<f64>),
+    /// Values, with whether all of them are numbers.
+    Values(Vec<Value>, bool),
+    /// Values that are told apart.
+    Distinct(Distinct<Value>),
+}
+
+/// The summary of items.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum RowPart {
+    Times,
+    Flags(Flags),
+    Values(Box<Values>),
+    Distinct(u64),
+}
+
+impl RowPart {
+    /// The summary of conditions.
+    pub(super) fn flags(&self) -> Option<&Flags> {
+        if let Self::Flags(flags) = self { Some(flags) } else { None }
+    }
+
+    /// The summary of values.
+    pub(super) fn values(&self) -> Option<&Values> {
+        if let Self::Values(values) = self { Some(values) } else { None }
+    }
+}
+
+/// The summary of conditions.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Flags {
+    /// How many items there are.
+    pub(super) count: u64,
+    /// For how many it held.
+    pub(super) held: u64,
+    /// For how many of the newest in a row it held.
+    pub(super) streak: u64,
+}
+
+impl Flags {
+    #[inline]
+    pub(super) fn add(&mut self, held: bool) {
+        self.count += 1;
+        self.held += u64::from(held);
+        self.streak = if held { self.streak + 1 } else { 0 };
+    }
+
+    pub(super) fn merge(&mut self, later: &Self) {
+        self.streak = if later.held == later.count { self.streak + later.count } else { later.streak };
+        self.count += later.count;
+        self.held += later.held;
+    }
+}
+
+/// A value with its time.
+pub(super) type Placed = Option<(i64, Value)>;
+
+/// The summary of values other than null.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Values {
+    /// How many there are.
+    pub(super) filled: u64,
+    pub(super) first: Placed,
+    pub(super) last: Placed,
+    /// One for each of [`FOLDS`] that goes with them.
+    accs: Vec<Acc>,
+}
+
+/// The functions whose accumulators stay small, so that summaries hold one of each. The last two go with any values, the others with numbers.
+const FOLDS: [&str; 5] = ["sum", "avg", "variance", "min", "max"];
+
+/// Where a function's accumulator is in a summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fold(usize);
+
+impl Fold {
+    /// The accumulator that has what this function needs.
+    pub(super) fn of(function: &str) -> Option<Self> {
+        let function = if function == "stddev" { "variance" } else { function };
+        FOLDS.iter().position(|fold| *fold == function).map(Self)
+    }
+
+    fn place(self, accs: &[Acc]) -> usize {
+        self.0 - (FOLDS.len() - accs.len())
+    }
+}
+
+impl Values {
+    fn nothing(ty: &Type, numbers: bool) -> Self {
+        let folds = if numbers { &FOLDS[..] } else { &FOLDS[3..] };
+        let acc = |name: &&str| Function::new(name, ty, "").and_then(Result::ok).map(|function| function.empty());
+        Self { filled: 0, first: None, last: None, accs: folds.iter().filter_map(acc).collect() }
+    }
+
+    /// The accumulator for a function.
+    pub(super) fn acc(&self, fold: Fold) -> Option<&Acc> {
+        self.accs.get(fold.place(&self.accs))
+    }
+
+    /// The same, with only the accumulators that are wanted being filled.
+    #[inline]
+    pub(super) fn add(&mut self, time: i64, value: &Value, wanted: &[Fold]) {
+        if value.is_null() {
+            return;
+        }
+        self.filled += 1;
+        for fold in wanted {
+            let place = fold.place(&self.accs);
+            if let Some(acc) = self.accs.get_mut(place) {
+                acc.add(value, At::unordered(time));
+            }
+        }
+    }
+
+    /// Sets the first and the last value. Of equal times, what is added later is later.
+    pub(super) fn place(&mut self, time: i64, value: &Value) {
+        if value.is_null() {
+            return;
+        }
+        if self.first.as_ref().is_none_or(|(first, _)| time < *first) {
+            self.first = Some((time, value.clone()));
+        }
+        if self.last.as_ref().is_none_or(|(last, _)| time >= *last) {
+            self.last = Some((time, value.clone()));
+        }
+    }
+
+    /// Adds a later summary, of which only these accumulators are wanted, and the first and last value if `ends`.
+    pub(super) fn merge(&mut self, later: &Self, wanted: &[Fold], ends: bool) {
+        self.filled += later.filled;
+        for fold in wanted {
+            let place = fold.place(&self.accs);
+            if let Some((acc, other)) = self.accs.get_mut(place).zip(later.accs.get(fold.place(&later.accs))) {
+                acc.merge(other);
+            }
+        }
+        if ends {
+            [&later.first, &later.last].into_iter().flatten().for_each(|(time, value)| self.place(*time, value));
+        }
+    }
+}
+
+/// All accumulators.
+const ALL: [Fold; 5] = [Fold(0), Fold(1), Fold(2), Fold(3), Fold(4)];
+
+/// The bits that stand for null. Arithmetic makes no such double.
+const NULL: u64 = 0x7ff8_7469_6465_6761;
+
+fn int(value: i64) -> Value {
+    if value == i64::MIN { Value::Null } else { Value::Int(value) }
+}
+
+fn double(value: f64) -> Value {
+    if value.to_bits() == NULL { Value::Null } else { Value::Double(value) }
+}
+
+impl RowColumn {
+    /// A column for values of this type.
+    pub(super) fn values(ty: &Type, numbers: bool) -> Self {
+        match ty {
+            Type::Int => Self::Ints(Vec::new()),
+            Type::Double => Self::Doubles(Vec::new()),
+            _ => Self::Values(Vec::new(), numbers),
+        }
+    }
+
+    /// The values of a stretch, for a column of values.
+    #[inline]
+    pub(super) fn each(&self, times: &[i64], range: Range<usize>, mut each: impl FnMut(i64, &Value)) {
+        let times = times.get(range.clone()).unwrap_or_default().iter();
+        match self {
+            Self::Ints(ints) => times.zip(ints.get(range).unwrap_or_default()).for_each(|(time, value)| each(*time, &int(*value))),
+            Self::Doubles(doubles) => {
+                times.zip(doubles.get(range).unwrap_or_default()).for_each(|(time, value)| each(*time, &double(*value)));
+            }
+            Self::Values(values, _) => times.zip(values.get(range).unwrap_or_default()).for_each(|(time, value)| each(*time, value)),
+            Self::Times(_) | Self::Flags(_) | Self::Distinct(_) => {}
+        }
+    }
+
+    /// The conditions of a stretch.
+    pub(super) fn flags(&self, range: Range<usize>) -> &[bool] {
+        if let Self::Flags(flags) = self { flags.get(range).unwrap_or_default() } else { &[] }
+    }
+
+    /// A summary of no values.
+    pub(super) fn no_values(&self) -> Option<Values> {
+        match self {
+            Self::Ints(_) => Some(Values::nothing(&Type::Int, true)),
+            Self::Doubles(_) => Some(Values::nothing(&Type::Double, true)),
+            Self::Values(_, numbers) => Some(Values::nothing(&Type::Any, *numbers)),
+            Self::Times(_) | Self::Flags(_) | Self::Distinct(_) => None,
+        }
+    }
+
+    /// Makes room for a value of any type.
+    #[cold]
+    fn widen(&mut self) {
+        *self = match std::mem::replace(self, Self::Times(0)) {
+            Self::Ints(ints) => Self::Values(ints.into_iter().map(int).collect(), true),
+            Self::Doubles(doubles) => Self::Values(doubles.into_iter().map(double).collect(), true),
+            other => other,
+        };
+    }
+}
+
+/// An item of a history.
+pub(crate) enum RowItem {
+    Time,
+    Flag(bool),
+    Value(Value),
+    Seen(Seen<Value>),
+}
+
+impl Column for RowColumn {
+    type Item = RowItem;
+    type Part = RowPart;
+
+    fn fresh(&self) -> Self {
+        match self {
+            Self::Times(_) => Self::Times(0),
+            Self::Flags(_) => Self::Flags(Vec::new()),
+            Self::Ints(_) => Self::Ints(Vec::new()),
+            Self::Doubles(_) => Self::Doubles(Vec::new()),
+            Self::Values(_, numbers) => Self::Values(Vec::new(), *numbers),
+            Self::Distinct(_) => Self::Distinct(Distinct::default()),
+        }
+    }
+
+    fn insert(&mut self, at: usize, item: RowItem) {
+        match (&mut *self, item) {
+            (Self::Times(n), _) => *n += 1,
+            (Self::Flags(flags), RowItem::Flag(flag)) => flags.insert(at, flag),
+            (Self::Ints(ints), RowItem::Value(Value::Null | Value::Absent)) => ints.insert(at, i64::MIN),
+            (Self::Ints(ints), RowItem::Value(Value::Int(value))) if value != i64::MIN => ints.insert(at, value),
+            (Self::Doubles(doubles), RowItem::Value(Value::Null | Value::Absent)) => doubles.insert(at, f64::from_bits(NULL)),
+            (Self::Doubles(doubles), RowItem::Value(Value::Double(value))) if value.to_bits() != NULL => doubles.insert(at, value),
+            (Self::Values(values, _), RowItem::Value(value)) => values.insert(at, value),
+            (Self::Ints(_) | Self::Doubles(_), item @ RowItem::Value(_)) => {
+                self.widen();
+                self.insert(at, item);
+            }
+            (Self::Distinct(distinct), RowItem::Seen(seen)) => distinct.insert(at, seen),
+            // An item is made for the column that it goes into.
+            _ => {}
+        }
+    }
+
+    fn split_off(&mut self, at: usize) -> Self {
+        match self {
+            Self::Times(n) => {
+                let newer = n.saturating_sub(u32::try_from(at).unwrap_or(u32::MAX));
+                *n -= newer;
+                Self::Times(newer)
+            }
+            Self::Flags(flags) => Self::Flags(flags.split_off(at)),
+            Self::Ints(ints) => Self::Ints(ints.split_off(at)),
+            Self::Doubles(doubles) => Self::Doubles(doubles.split_off(at)),
+            Self::Values(values, numbers) => Self::Values(values.split_off(at), *numbers),
+            Self::Distinct(distinct) => Self::Distinct(distinct.split_off(at)),
+        }
+    }
+
+    fn nothing(&self) -> RowPart {
+        match self {
+            Self::Times(_) => RowPart::Times,
+            Self::Flags(_) => RowPart::Flags(Flags::default()),
+            Self::Distinct(_) => RowPart::Distinct(0),
+            Self::Ints(_) | Self::Doubles(_) | Self::Values(..) => self.no_values().map_or(RowPart::Times, |values| RowPart::Values(Box::new(values))),
+        }
+    }
+
+    fn sum_up(&self, times: &[i64], range: Range<usize>, into: &mut RowPart) {
+        match into {
+            RowPart::Times => {}
+            RowPart::Flags(flags) => self.flags(range).iter().for_each(|held| flags.add(*held)),
+            RowPart::Values(part) => self.each(times, range, |time, value| {
+                part.add(time, value, &ALL[ALL.len() - part.accs.len()..]);
+                part.place(time, value);
+            }),
+            RowPart::Distinct(marked) => {
+                if let Self::Distinct(distinct) = self {
+                    *marked += distinct.marked(range);
+                }
+            }
+        }
+    }
+
+    fn merge(into: &mut RowPart, later: &RowPart) {
+        match (into, later) {
+            (RowPart::Flags(flags), RowPart::Flags(later)) => flags.merge(later),
+            (RowPart::Values(part), RowPart::Values(later)) => {
+                let wanted = &ALL[ALL.len() - part.accs.len()..];
+                part.merge(later, wanted, true);
+            }
+            (RowPart::Distinct(marked), RowPart::Distinct(later)) => *marked += later,
+            _ => {}
+        }
+    }
+}
+
+impl Distinguishes for RowColumn {
+    type Value = Value;
+
+    fn distinct(&self) -> Option<&Distinct<Value>> {
+        if let Self::Distinct(distinct) = self { Some(distinct) } else { None }
+    }
+
+    fn distinct_mut(&mut self) -> Option<&mut Distinct<Value>> {
+        if let Self::Distinct(distinct) = self { Some(distinct) } else { None }
+    }
+
+    fn seen(item: Seen<Value>) -> RowItem {
+        RowItem::Seen(item)
+    }
+
+    fn marked(part: &RowPart) -> u64 {
+        if let RowPart::Distinct(marked) = part { *marked } else { 0 }
+    }
+
+    fn unmark(part: &mut RowPart) {
+        if let RowPart::Distinct(marked) = part {
+            *marked = marked.saturating_sub(1);
+        }
+    }
+}

@@ -1,0 +1,512 @@
+//! Computes the indicators of one key over rows.
+
+use std::sync::Arc;
+
+use tidegate_expr::{Expr, canonical};
+use tidegate_operators::indicator::{Feed, Indicators, Kept, Piece, Span, Stretch, View};
+use tidegate_rows::{Row, Value};
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::state::Key;
+use tidegate_runtime::Error;
+
+use super::column::{Flags, Fold, Placed, RowColumn, RowItem, Values};
+use super::functions::{Leaves, What};
+use super::gather;
+use crate::aggregate::{Acc, At, Function, Takes};
+use crate::relation::failures::Failures;
+
+/// A row, and which stream it is from: 0 is the stream itself, whose rows go on.
+pub(super) type Fed = (u8, Row);
+
+/// What is evaluated over the rows of one stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reads {
+    /// Conditions on the rows that feed a history.
+    pub(super) conditions: Vec<Expr>,
+    /// What rows leave in histories.
+    pub(super) leaves: Vec<Leaves>,
+}
+
+/// A history of one key, as rows feed it.
+#[derive(Clone, Debug)]
+pub(super) struct Fills {
+    /// The stream that feeds it.
+    pub(super) source: u8,
+    /// Which of its conditions must hold.
+    pub(super) condition: Option<usize>,
+    /// What a row leaves.
+    pub(super) leaves: usize,
+    /// Whether rows without a value count, because a silence matters.
+    pub(super) keeps_nulls: bool,
+}
+
+/// Indicators that are over the same part of a history.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    pub(super) history: usize,
+    pub(super) span: Span,
+    /// Milliseconds.
+    pub(super) delay: i64,
+    /// Whether the row counts itself, if it feeds the history.
+    pub(super) own: bool,
+    pub(super) answers: Vec<Answer>,
+    /// The accumulators that they need.
+    pub(super) folds: Vec<Fold>,
+}
+
+/// One indicator.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// Its place among the values.
+    pub(super) place: usize,
+    pub(super) what: What,
+    pub(super) default: Value,
+}
+
+/// The indicators of one key.
+#[derive(Clone)]
+pub(super) struct RowIndicators {
+    pub(super) kept: Arc<[Kept<RowColumn>]>,
+    pub(super) fills: Arc<[Fills]>,
+    pub(super) reads: Arc<[Reads]>,
+    pub(super) queries: Vec<Query>,
+    /// The slots of the key in the rows of each stream.
+    pub(super) keys: Arc<[Vec<usize>]>,
+    /// How many values there are.
+    pub(super) values: usize,
+    /// The number of fields in a row of the stream itself.
+    pub(super) width: usize,
+    pub(super) emits: Emits,
+    pub(super) failures: Vec<Failures>,
+    pub(super) scratch: Scratch,
+    pub(super) metrics: Arc<OperatorMetrics>,
+}
+
+/// What goes out for a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Emits {
+    /// The row, with the values appended.
+    Row,
+    /// A part of it: the values, and with the first group the fields of the row.
+    Part {
+        /// Which part.
+        group: usize,
+        /// The slot of the number that all its parts have.
+        number: usize,
+    },
+}
+
+/// What has been evaluated of the current row.
+#[derive(Clone, Default)]
+pub(super) struct Scratch {
+    conditions: Vec<bool>,
+    /// `None` where an expression failed.
+    values: Vec<Option<Value>>,
+}
+
+impl Leaves {
+    /// What a row leaves, as a value.
+    fn value(&self, row: &Row) -> Result<Value, (&Expr, String)> {
+        let eval = |expr: &'_ Expr| expr.eval(row).map_err(|e| e.to_string());
+        let of = |expr| eval(expr).map_err(|e| (expr, e));
+        match self {
+            Self::Time => Ok(Value::Null),
+            Self::Value { value, checked: false } => of(value),
+            Self::Value { value, checked: true } => number(value, of(value)?),
+            Self::Form(value) | Self::Distinct(value) => of(value).map(|value| canonical(&value)),
+            Self::Flag(condition) => condition.test(row).map(Value::Bool).map_err(|e| (condition, e.to_string())),
+            Self::Place(lat, lon) => match (number(lat, of(lat)?)?, number(lon, of(lon)?)?) {
+                (Value::Null, _) | (_, Value::Null) => Ok(Value::Null),
+                (lat, lon) => Ok(Value::list([lat, lon])),
+            },
+        }
+    }
+}
+
+fn number(expr: &Expr, value: Value) -> Result<Value, (&Expr, String)> {
+    if !value.is_null() {
+        Takes::Numbers.check(&value).map_err(|e| (expr, e))?;
+    }
+    Ok(value)
+}
+
+impl RowIndicators {
+    /// Whether the current row feeds a history.
+    fn fills(&self, history: usize, source: u8) -> bool {
+        let fills = &self.fills[history];
+        let holds = |condition: usize| self.scratch.conditions.get(condition) == Some(&true);
+        fills.source == source
+            && fills.condition.is_none_or(holds)
+            && self.scratch.values.get(fills.leaves).is_some_and(Option::is_some)
+    }
+
+    /// The value that the current row has for a history, whether it feeds it or not.
+    fn own_value(&self, history: usize, source: u8) -> Value {
+        let fills = &self.fills[history];
+        if fills.source != source {
+            return Value::Null;
+        }
+        self.scratch.values.get(fills.leaves).cloned().flatten().unwrap_or_default()
+    }
+
+    fn fail(&mut self, source: usize, expr: &Expr, error: &str, row: &Row) -> Result<(), Error> {
+        self.metrics.failed.add(1);
+        self.failures.get_mut(source).map_or(Ok(()), |failures| failures.report(expr, error, row))
+    }
+}
+
+impl Indicators for RowIndicators {
+    type In = Fed;
+    type Values = Vec<Value>;
+    type Out = Row;
+    type Column = RowColumn;
+
+    fn histories(&self) -> &[Kept<RowColumn>] {
+        &self.kept
+    }
+
+    fn open(&mut self, metrics: &Arc<OperatorMetrics>) {
+        self.metrics = Arc::clone(metrics);
+    }
+
+    fn asks(&self, (source, _): &Fed) -> bool {
+        *source == 0
+    }
+
+    fn has_key(&self, (source, row): &Fed) -> bool {
+        self.keys.get(usize::from(*source)).is_some_and(|slots| slots.iter().all(|slot| !row.get(*slot).is_null()))
+    }
+
+    fn unknown(&self) -> Vec<Value> {
+        let mut values = vec![Value::Null; self.values];
+        for answer in self.queries.iter().flat_map(|query| &query.answers) {
+            values[answer.place] = answer.default.clone();
+        }
+        values
+    }
+
+    fn read(&mut self, (source, row): &Fed) -> Result<(), Error> {
+        let source = usize::from(*source);
+        self.scratch.conditions.clear();
+        self.scratch.values.clear();
+        let reads = Arc::clone(&self.reads);
+        let Some(reads) = reads.get(source) else { return Ok(()) };
+        for condition in &reads.conditions {
+            let holds = match condition.test(row) {
+                Ok(holds) => holds,
+                Err(error) => {
+                    self.fail(source, condition, &error.to_string(), row)?;
+                    false
+                }
+            };
+            self.scratch.conditions.push(holds);
+        }
+        for leaves in &reads.leaves {
+            let value = match leaves.value(row) {
+                Ok(value) => Some(value),
+                Err((expr, error)) => {
+                    self.fail(source, expr, &error, row)?;
+                    None
+                }
+            };
+            self.scratch.values.push(value);
+        }
+        Ok(())
+    }
+
+    fn values<K: Key>(&mut self, (source, _): &Fed, view: &mut View<'_, '_, K, RowColumn>) -> Result<Vec<Value>, Error> {
+        let mut values = vec![Value::Null; self.values];
+        for query in &self.queries {
+            let own = query.own && self.fills(query.history, *source);
+            let stretch = view.stretch(query.history, &query.span, query.delay, own)?;
+            let mine = self.own_value(query.history, *source);
+            query.answer(view, &stretch, own, &mine, &mut values)?;
+        }
+        Ok(values)
+    }
+
+    fn feeds(&mut self, (source, _): &Fed, history: usize) -> Option<Feed<RowColumn>> {
+        if !self.fills(history, *source) {
+            return None;
+        }
+        let fills = &self.fills[history];
+        let value = || self.scratch.values.get(fills.leaves).cloned().flatten().unwrap_or_default();
+        Some(match self.kept[history].column {
+            RowColumn::Times(_) => Feed::Item(RowItem::Time),
+            RowColumn::Flags(_) => Feed::Item(RowItem::Flag(value() == Value::Bool(true))),
+            RowColumn::Distinct(_) => {
+                let value = value();
+                if value.is_null() && !fills.keeps_nulls {
+                    return None;
+                }
+                Feed::Value(value)
+            }
+            RowColumn::Ints(_) | RowColumn::Doubles(_) | RowColumn::Values(..) => Feed::Item(RowItem::Value(value())),
+        })
+    }
+
+    fn out(&self, (_, row): Fed, values: Vec<Value>) -> Row {
+        match self.emits {
+            Emits::Row => {
+                let mut all = row.0.into_vec();
+                all.truncate(self.width);
+                all.reserve_exact(values.len());
+                all.extend(values);
+                Row(all.into_boxed_slice())
+            }
+            Emits::Part { group, number } => {
+                let number = row.get(number).clone();
+                let mut fields = if group == 0 { row.0.into_vec() } else { Vec::new() };
+                fields.truncate(self.width);
+                gather::part(number, group, fields, values)
+            }
+        }
+    }
+}
+
+impl What {
+    /// The accumulators that it needs.
+    pub(super) fn folds(&self) -> Vec<Fold> {
+        match self {
+            Self::Fold(_, fold) => vec![*fold],
+            Self::Zscore(..) => ["avg", "variance"].into_iter().filter_map(Fold::of).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Query {
+    /// Computes its answers. `own`: the row counts itself, with the value `mine`.
+    fn answer<K: Key>(&self, view: &mut View<'_, '_, K, RowColumn>, stretch: &Stretch, own: bool, mine: &Value, values: &mut [Value]) -> Result<(), Error> {
+        let time = view.moment();
+        let mut put = |answer: &Answer, value: Value| {
+            values[answer.place] = if value.is_null() { answer.default.clone() } else { value };
+        };
+        match view.column(stretch) {
+            Some(RowColumn::Times(_)) => {
+                let needs_ends = self.answers.iter().any(|answer| !matches!(answer.what, What::Count));
+                let ends = if needs_ends { view.ends(stretch)? } else { None };
+                for answer in &self.answers {
+                    let since = |from: i64| Value::Duration(jiff::SignedDuration::from_millis(time.saturating_sub(from)));
+                    let value = match answer.what {
+                        What::Count => count(view.count(stretch) + u64::from(own)),
+                        What::SinceLast => ends.map_or(Value::Null, |(_, last)| since(last)),
+                        What::SinceFirst => match ends {
+                            Some((first, _)) => since(first),
+                            None if own => since(time),
+                            None => Value::Null,
+                        },
+                        _ => Value::Null,
+                    };
+                    put(answer, value);
+                }
+            }
+            Some(RowColumn::Flags(_)) => {
+                let mut flags = view.past(stretch).and_then(|past| past.part.flags()).copied().unwrap_or_default();
+                view.visit(stretch, &mut |piece| {
+                    match piece {
+                        Piece::Items(_, column, range) => column.flags(range).iter().for_each(|held| flags.add(*held)),
+                        Piece::Whole(entry) => flags.merge(entry.part.flags().unwrap_or(&Flags::default())),
+                    }
+                    true
+                })?;
+                if own {
+                    flags.add(*mine == Value::Bool(true));
+                }
+                for answer in &self.answers {
+                    let value = match answer.what {
+                        What::Streak => count(flags.streak),
+                        #[expect(clippy::cast_precision_loss, reason = "a share of fewer than 2^53 records")]
+                        What::Ratio if flags.count > 0 => Value::Double(flags.held as f64 / flags.count as f64),
+                        _ => Value::Null,
+                    };
+                    put(answer, value);
+                }
+            }
+            Some(RowColumn::Distinct(_)) => {
+                let counts = self.answers.iter().any(|answer| matches!(answer.what, What::Distinct));
+                let distinct = if counts { view.count_distinct(stretch)? } else { 0 };
+                let needed = own || !counts || self.answers.len() > 1;
+                let is_new = if needed && !mine.is_null() { !view.contains(stretch, mine)? } else { false };
+                for answer in &self.answers {
+                    let value = match answer.what {
+                        What::Distinct => count(distinct + u64::from(own && is_new)),
+                        What::IsNew if !mine.is_null() => Value::Bool(is_new),
+                        _ => Value::Null,
+                    };
+                    put(answer, value);
+                }
+            }
+            Some(RowColumn::Ints(_) | RowColumn::Doubles(_) | RowColumn::Values(..)) => {
+                self.answer_values(view, stretch, own.then_some(mine), mine, &mut put)?;
+            }
+            None => self.answers.iter().for_each(|answer| put(answer, Value::Null)),
+        }
+        Ok(())
+    }
+
+    /// Computes its answers over a history of values.
+    fn answer_values<K: Key>(
+        &self,
+        view: &mut View<'_, '_, K, RowColumn>,
+        stretch: &Stretch,
+        own: Option<&Value>,
+        mine: &Value,
+        put: &mut impl FnMut(&Answer, Value),
+    ) -> Result<(), Error> {
+        let time = view.moment();
+        let Some(mut sums) = view.column(stretch).and_then(RowColumn::no_values) else { return Ok(()) };
+        let folds = &*self.folds;
+        let folded = |what: &What| {
+            let of_values = matches!(what, What::CountOf | What::Fold(..) | What::First | What::Last);
+            of_values || what.looks_back()
+        };
+        if self.answers.iter().any(|answer| folded(&answer.what)) {
+            let ends = self.answers.iter().any(|answer| !matches!(answer.what, What::CountOf | What::Fold(..)));
+            if let Some(past) = view.past(stretch).and_then(|past| past.part.values()) {
+                sums.merge(past, folds, ends);
+            }
+            view.visit(stretch, &mut |piece| {
+                match piece {
+                    Piece::Items(times, column, range) => column.each(times, range, |time, value| {
+                        sums.add(time, value, folds);
+                        if ends {
+                            sums.place(time, value);
+                        }
+                    }),
+                    Piece::Whole(entry) => entry.part.values().into_iter().for_each(|part| sums.merge(part, folds, ends)),
+                }
+                true
+            })?;
+        }
+        for answer in self.answers.iter().filter(|answer| answer.what.looks_back()) {
+            let before = match answer.what {
+                What::Previous | What::Delta(_) => newest(view, stretch)?,
+                _ => sums.last.clone(),
+            };
+            put(answer, look_back(&answer.what, &sums, before.as_ref(), mine, time));
+        }
+        if let Some(own) = own {
+            sums.add(time, own, folds);
+            sums.place(time, own);
+        }
+        for answer in self.answers.iter().filter(|answer| !answer.what.looks_back()) {
+            let value = match &answer.what {
+                What::CountOf => count(sums.filled),
+                What::Fold(function, fold) => finish(&sums, function, *fold),
+                What::First => sums.first.as_ref().map_or(Value::Null, |(_, value)| value.clone()),
+                What::Last => sums.last.as_ref().map_or(Value::Null, |(_, value)| value.clone()),
+                What::Collect => {
+                    let mut all = Vec::new();
+                    each(view, stretch, own, |_, value| all.push(value.clone()))?;
+                    Value::list(all)
+                }
+                What::Gather(function) => gather(function, view, stretch, own)?,
+                What::Mode(function) => most_frequent(&gather(function, view, stretch, own)?),
+                _ => Value::Null,
+            };
+            put(answer, value);
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "fewer than 2^63 records")]
+fn count(n: u64) -> Value {
+    Value::Int(n as i64)
+}
+
+fn finish(sums: &Values, function: &Function, fold: Fold) -> Value {
+    sums.acc(fold).and_then(|acc| function.finish(acc)).unwrap_or_default()
+}
+
+/// The value of the newest item of a stretch, with its time. It may be null.
+fn newest<K: Key>(view: &mut View<'_, '_, K, RowColumn>, stretch: &Stretch) -> Result<Placed, Error> {
+    let mut found = None;
+    view.visit_newest(stretch, &mut |piece| match piece {
+        Piece::Items(times, column, range) => {
+            column.each(times, range, |time, value| found = Some((time, value.clone())));
+            true
+        }
+        Piece::Whole(_) => false,
+    })?;
+    let past = || {
+        let past = view.past(stretch)?;
+        // If the last value is older than the last item, that one had none.
+        past.part.values().and_then(|values| values.last.clone()).filter(|(time, _)| *time == past.last)
+    };
+    Ok(found.or_else(past))
+}
+
+/// Shows all values of a stretch, and then the row's own.
+fn each<K: Key>(
+    view: &mut View<'_, '_, K, RowColumn>,
+    stretch: &Stretch,
+    own: Option<&Value>,
+    mut each: impl FnMut(i64, &Value),
+) -> Result<(), Error> {
+    view.visit(stretch, &mut |piece| match piece {
+        Piece::Items(times, column, range) => {
+            column.each(times, range, &mut each);
+            true
+        }
+        Piece::Whole(_) => false,
+    })?;
+    if let Some(own) = own {
+        each(view.moment(), own);
+    }
+    Ok(())
+}
+
+/// The result of a function over all values of a stretch.
+fn gather<K: Key>(function: &Function, view: &mut View<'_, '_, K, RowColumn>, stretch: &Stretch, own: Option<&Value>) -> Result<Value, Error> {
+    let mut acc: Acc = function.empty();
+    each(view, stretch, own, |time, value| {
+        if !value.is_null() {
+            acc.add(value, At::unordered(time));
+        }
+    })?;
+    Ok(function.finish(&acc).unwrap_or_default())
+}
+
+/// The value that `top(x, 1)` lists.
+fn most_frequent(top: &Value) -> Value {
+    let Value::List(list) = top else { return Value::Null };
+    let Some(Value::Map(entries)) = list.first() else { return Value::Null };
+    entries.first().map_or(Value::Null, |(_, value)| value.clone())
+}
+
+/// What a row is compared with what came before it.
+fn look_back(what: &What, before: &Values, last: Option<&(i64, Value)>, mine: &Value, time: i64) -> Value {
+    match what {
+        What::Previous => last.map_or(Value::Null, |(_, value)| value.clone()),
+        What::Delta(difference) => {
+            let Some((_, value)) = last.filter(|_| !mine.is_null()) else { return Value::Null };
+            difference.eval(&Row::from_iter([value.clone(), mine.clone()])).unwrap_or_default()
+        }
+        What::Zscore(mean, deviation) => {
+            let number = |function: &Function, fold: &str| Fold::of(fold).and_then(|fold| finish(before, function, fold).as_f64());
+            match (mine.as_f64(), number(mean, "avg"), number(deviation, "variance")) {
+                (Some(mine), Some(mean), Some(deviation)) if deviation > 0.0 => Value::Double((mine - mean) / deviation),
+                _ => Value::Null,
+            }
+        }
+        What::TravelDistance(distance) => last.map_or(Value::Null, |(_, from)| travelled(distance, from, mine)),
+        What::TravelSpeed(distance) => {
+            let Some((since, from)) = last else { return Value::Null };
+            #[expect(clippy::cast_precision_loss, reason = "times lie fewer than 2^53 ms apart")]
+            let hours = time.saturating_sub(*since).max(1) as f64 / 3_600_000.0;
+            match travelled(distance, from, mine) {
+                Value::Double(metres) => Value::Double(metres / 1_000.0 / hours),
+                other => other,
+            }
+        }
+        _ => Value::Null,
+    }
+}
+
+/// The distance between two places, if both are known.
+fn travelled(distance: &Expr, from: &Value, to: &Value) -> Value {
+    let (Value::List(from), Value::List(to)) = (from, to) else { return Value::Null };
+    distance.eval(&from.iter().chain(to.iter()).cloned().collect()).unwrap_or_default()
+}

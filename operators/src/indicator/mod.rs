@@ -1,0 +1,17 @@
+//! Indicators: exact features at every event. What is known of this user, this address, this card at the moment of this record.
+//!
+//! A record is answered from the histories of its key, and then leaves something in them. A history serves every span and every function that is over
+//! the same records and values.
+
+mod distinct;
+mod history;
+mod operator;
+mod span;
+mod view;
+
+pub use distinct::{Distinct, Distinguishes, Seen};
+pub use history::{Column, Entry, Piece};
+pub(crate) use operator::IndicatorLogic;
+pub use operator::{Ever, Feed, Flow, Indicators, Kept};
+pub use span::{Calendar, Span, Unit};
+pub use view::{Stretch, View};

@@ -1,0 +1,532 @@
+//! The keyed operator of indicators.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers, Wake, Wakes};
+use tidegate_runtime::{Data, Error, Field, Record, Watermark, stable_hash};
+
+use super::distinct::{self, Distinguishes};
+use super::history::{Column, Entry, History, LEAF, Leaf};
+use super::span::Span;
+use super::view::{AllNewest, AllNodes, HistoryId, Stores, View, session};
+use crate::ties::Ties;
+
+/// How many leaves are dropped at once, so that a key with a long history holds nobody up.
+const DROP: usize = 64;
+
+/// A history that an operator keeps for each key.
+#[derive(Clone, Debug)]
+pub struct Kept<C> {
+    /// What tells it from others in a savepoint: which records feed it, and what they leave.
+    pub name: Field,
+    /// A column for its items, without any.
+    pub column: C,
+    /// The spans that are asked for, each with its delay in milliseconds.
+    pub spans: Vec<(Span, i64)>,
+    /// What happens to what came before all spans, if some span never ends.
+    pub ever: Ever,
+}
+
+/// What a history keeps of the items that only spans without a beginning hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ever {
+    /// Nothing: there is no such span.
+    #[default]
+    Nothing,
+    /// Their summary.
+    Summary,
+    /// All of them.
+    Items,
+}
+
+/// What a record leaves in a history.
+pub enum Feed<C: Distinguishes> {
+    /// An item.
+    Item(C::Item),
+    /// A value, for a history that tells values apart.
+    Value(C::Value),
+}
+
+/// What the operator computes.
+pub trait Indicators: 'static {
+    /// The records that come in.
+    type In: Data;
+    /// The values of the indicators of one record.
+    type Values;
+    /// The records that go out.
+    type Out: Clone + 'static;
+    /// The items of histories.
+    type Column: Distinguishes;
+
+    /// The histories of each key.
+    fn histories(&self) -> &[Kept<Self::Column>];
+    /// Called once on every worker, with the counters of the operator.
+    fn open(&mut self, _metrics: &Arc<OperatorMetrics>) {}
+    /// Whether a record goes on, with values. Others only feed histories.
+    fn asks(&self, _record: &Self::In) -> bool {
+        true
+    }
+    /// Whether the key of a record is known. If not, its values are those of [`Indicators::unknown`], and it feeds nothing.
+    fn has_key(&self, _record: &Self::In) -> bool {
+        true
+    }
+    /// The values of a record whose key is not known.
+    fn unknown(&self) -> Self::Values;
+    /// Called once for each record whose key is known, before anything else is asked of it.
+    ///
+    /// # Errors
+    /// An error here fails the job.
+    fn read(&mut self, _record: &Self::In) -> Result<(), Error> {
+        Ok(())
+    }
+    /// The values of a record, which its histories do not hold yet.
+    ///
+    /// # Errors
+    /// An error here fails the job.
+    fn values<K: Key>(&mut self, record: &Self::In, view: &mut View<'_, '_, K, Self::Column>) -> Result<Self::Values, Error>;
+    /// What a record leaves in a history.
+    fn feeds(&mut self, record: &Self::In, history: usize) -> Option<Feed<Self::Column>>;
+    /// What goes out for a record.
+    fn out(&self, record: Self::In, values: Self::Values) -> Self::Out;
+}
+
+/// When records go on.
+pub enum Flow<T> {
+    /// At once. Values are exact for records at most so many milliseconds behind the watermark.
+    Arrival {
+        /// Milliseconds.
+        lateness: i64,
+    },
+    /// When the watermark has come to them, in the order of event time. Those of the same time are ordered by this.
+    Time(Ties<T>),
+}
+
+/// The histories of one key.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(bound(serialize = "C: Column", deserialize = "C: Column"))]
+struct Histories<C: Column> {
+    wake: Wake,
+    all: Vec<(HistoryId, History<C>)>,
+    /// Histories that the job no longer asks for, whose nodes are yet to be removed.
+    condemned: Vec<(HistoryId, History<C>)>,
+}
+
+impl<C: Column> Stored for Histories<C> {
+    const SCHEMA: &'static str = "indicator.histories/1";
+}
+
+impl<C: Column> Stored for super::history::Node<C> {
+    const SCHEMA: &'static str = "indicator.node/1";
+}
+
+/// Records that wait for the watermark, in order.
+struct Queue<K, T> {
+    ties: Ties<T>,
+    waiting: Handle<Keyed<K, Vec<Record<T>>>>,
+    due: Handle<Timers<K>>,
+}
+
+/// Computes indicators for each key.
+pub(crate) struct IndicatorLogic<K, F, I: Indicators> {
+    key: F,
+    indicators: I,
+    lateness: i64,
+    ids: Vec<HistoryId>,
+    /// For each history, how long after its newest item it may still be asked for one, in milliseconds. `None`: for ever.
+    reaches: Vec<Option<i64>>,
+    histories: Handle<Keyed<K, Histories<I::Column>>>,
+    nodes: Handle<AllNodes<K, I::Column>>,
+    newest: Handle<AllNewest<K, <I::Column as Distinguishes>::Value>>,
+    wakes: Wakes<K>,
+    queue: Option<Queue<K, I::In>>,
+    metrics: Arc<OperatorMetrics>,
+}
+
+/// The number of a history. It is found in savepoints by it, so it depends on what tells the history from others, and not on its place.
+fn ids<C>(histories: &[Kept<C>]) -> Vec<HistoryId> {
+    let mut ids: Vec<HistoryId> = Vec::with_capacity(histories.len());
+    for history in histories {
+        let hash = stable_hash(&(&history.name.name, &history.name.is));
+        let mut id = hash as HistoryId;
+        while ids.contains(&id) {
+            id = id.wrapping_add(1);
+        }
+        ids.push(id);
+    }
+    ids
+}
+
+impl<K, F, I> IndicatorLogic<K, F, I>
+where
+    K: Key,
+    F: Fn(&I::In) -> K + 'static,
+    I: Indicators,
+    I::In: Stored,
+    <I::Column as Distinguishes>::Value: Key,
+{
+    pub(crate) fn new(key: F, mut indicators: I, flow: Flow<I::In>, context: &mut Context) -> Result<Self, Error> {
+        indicators.open(&context.metrics);
+        let ids = ids(indicators.histories());
+        let empty: Vec<(HistoryId, I::Column)> = ids.iter().copied().zip(indicators.histories().iter().map(|kept| kept.column.clone())).collect();
+        let fields = indicators.histories().iter().map(|kept| kept.name.clone()).collect();
+        let arrange = move |histories: &mut Histories<I::Column>, places: &[Option<usize>]| {
+            let mut old: Vec<Option<_>> = histories.all.drain(..).map(Some).collect();
+            let take = |old: &mut Vec<Option<_>>, place: &Option<usize>| old.get_mut((*place)?)?.take();
+            let new = empty.iter().zip(places).map(|((id, column), place)| take(&mut old, place).unwrap_or_else(|| (*id, History::new(column))));
+            histories.all = new.collect();
+            histories.condemned.extend(old.into_iter().flatten());
+        };
+        let histories = context.states.keyed("histories", Meaning::of_type().with_parts(fields, arrange))?;
+        let nodes = context.states.keyed("nodes", Meaning::of_type())?;
+        let newest = context.states.keyed("values", Meaning::of_type())?;
+        let wakes = context.states.wakes("timers")?;
+        let (lateness, queue) = match flow {
+            Flow::Arrival { lateness } => (lateness, None),
+            Flow::Time(ties) => {
+                let waiting = context.states.keyed("waiting", Meaning::of_type())?;
+                (0, Some(Queue { ties, waiting, due: context.states.timers("due")? }))
+            }
+        };
+        let reach = |(span, delay): &(Span, i64)| Some(span.reach()?.saturating_add(*delay));
+        let longest = |kept: &Kept<I::Column>| kept.spans.iter().map(reach).collect::<Option<Vec<i64>>>()?.into_iter().max();
+        let reaches = indicators.histories().iter().map(longest).collect();
+        Ok(Self { key, indicators, lateness, ids, reaches, histories, nodes, newest, wakes, queue, metrics: Arc::clone(&context.metrics) })
+    }
+
+    /// Answers and feeds. Moments up to `horizon` can't be asked for by this record, and those up to `settled` by none.
+    #[inline]
+    fn process(&mut self, key: K, record: Record<I::In>, horizon: i64, settled: i64, out: &mut Outbox<I::Out, I::In>) -> Result<(), Error> {
+        let Record { time, value: record } = record;
+        if !self.indicators.has_key(&record) {
+            if self.indicators.asks(&record) {
+                let values = self.indicators.unknown();
+                out.emit(time, self.indicators.out(record, values));
+            }
+            return Ok(());
+        }
+        self.indicators.read(&record)?;
+        let mut states = self.histories.borrow_mut();
+        let mut stores = Stores { nodes: self.nodes.borrow_mut(), newest: self.newest.borrow_mut() };
+        let kept = self.indicators.histories();
+        let make = || Histories {
+            wake: Wake::default(),
+            all: self.ids.iter().zip(kept).map(|(id, kept)| (*id, History::new(&kept.column))).collect(),
+            condemned: Vec::new(),
+        };
+        let histories = states.get_or_insert_with(&key, make)?;
+        let values = if self.indicators.asks(&record) {
+            let mut view = View { histories: &histories.all, stores: &mut stores, key: &key, moment: time.max(horizon) };
+            Some(self.indicators.values(&record, &mut view)?)
+        } else {
+            None
+        };
+        for (at, (id, history)) in histories.all.iter_mut().enumerate() {
+            if let Some(feed) = self.indicators.feeds(&record, at) {
+                let kept = &self.indicators.histories()[at];
+                add(history, kept, &mut stores, (&key, *id), time, feed, settled)?;
+            }
+        }
+        if !histories.condemned.is_empty() {
+            condemn(&mut histories.condemned, &mut stores, &key)?;
+        }
+        if histories.wake.time().is_none()
+            && let Some(at) = self.expiry(histories)
+        {
+            self.wakes.by(at, &mut histories.wake, || key.clone());
+        }
+        if let Some(values) = values {
+            out.emit(time, self.indicators.out(record, values));
+        }
+        Ok(())
+    }
+
+    /// When something of these histories is over, if ever.
+    fn expiry(&self, histories: &Histories<I::Column>) -> Option<i64> {
+        let over = |((_, history), reach): (&(HistoryId, History<I::Column>), &Option<i64>)| {
+            let newest = history.newest().or_else(|| history.past.as_ref().map(|past| past.last))?;
+            Some(newest.saturating_add(*reach.as_ref()?).saturating_add(self.lateness).saturating_add(1))
+        };
+        histories.all.iter().zip(&self.reaches).filter_map(over).min()
+    }
+
+    /// Drops what is over of a key at `now`. `time` is that of its timer.
+    fn expire(&mut self, key: &K, now: i64, time: i64) -> Result<(), Error> {
+        let mut states = self.histories.borrow_mut();
+        let Some(histories) = states.get_mut(key)? else { return Ok(()) };
+        if !histories.wake.woken(time) {
+            return Ok(());
+        }
+        let mut stores = Stores { nodes: self.nodes.borrow_mut(), newest: self.newest.borrow_mut() };
+        let horizon = now.saturating_sub(self.lateness);
+        let is_over = |last: i64, reach: &Option<i64>| reach.is_some_and(|reach| last.saturating_add(reach) < horizon);
+        let mut more = false;
+        for (((id, history), kept), reach) in histories.all.iter_mut().zip(self.indicators.histories()).zip(&self.reaches) {
+            prune(history, kept, &mut stores, (key, *id), horizon)?;
+            more |= history.newest().is_some_and(|last| is_over(last, reach));
+            if history.is_empty() && history.past.as_ref().is_some_and(|past| is_over(past.last, reach)) {
+                history.past = None;
+            }
+        }
+        condemn(&mut histories.condemned, &mut stores, key)?;
+        more |= !histories.condemned.is_empty();
+        let is_empty = |(_, history): &(HistoryId, History<I::Column>)| history.is_empty() && history.past.is_none();
+        if !more && histories.all.iter().all(is_empty) {
+            states.remove(key)?;
+            return Ok(());
+        }
+        let soon = now.saturating_add(1);
+        let next = if more { Some(soon) } else { self.expiry(histories).map(|next| next.max(soon)) };
+        if let Some(next) = next {
+            self.wakes.by(next, &mut histories.wake, || key.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Adds what a record leaves.
+#[inline]
+fn add<K: Key, C: Distinguishes>(
+    history: &mut History<C>,
+    kept: &Kept<C>,
+    stores: &mut Stores<'_, K, C>,
+    (key, id): (&K, HistoryId),
+    time: i64,
+    feed: Feed<C>,
+    horizon: i64,
+) -> Result<(), Error>
+{
+    if history.tail.times.len() + 1 >= 2 * LEAF {
+        prune(history, kept, stores, (key, id), horizon)?;
+    }
+    if time <= history.dropped {
+        return add_to_past(history, kept, stores, (key, id), time, feed);
+    }
+    let (mut nodes, mut newest) = stores.of(key, id);
+    match feed {
+        Feed::Item(item) => history.insert(&mut nodes, time, item, &mut |_| Ok(())),
+        Feed::Value(value) => history.add(&mut nodes, &mut newest, time, value),
+    }
+}
+
+/// Adds what a record leaves that is older than all items which are kept one by one.
+#[cold]
+fn add_to_past<K: Key, C: Distinguishes>(
+    history: &mut History<C>,
+    kept: &Kept<C>,
+    stores: &mut Stores<'_, K, C>,
+    (key, id): (&K, HistoryId),
+    time: i64,
+    feed: Feed<C>,
+) -> Result<(), Error>
+{
+    if kept.ever != Ever::Summary {
+        return Ok(());
+    }
+    let mut one = History::new(&kept.column);
+    let (mut nodes, mut newest) = stores.of(key, id);
+    match feed {
+        Feed::Item(item) => one.insert(&mut nodes, time, item, &mut |_| Ok(()))?,
+        Feed::Value(value) => {
+            if history.newest_until(&mut nodes, &mut newest, &value, i64::MAX)?.is_some() {
+                return Ok(());
+            }
+            one.add(&mut nodes, &mut newest, time, value)?;
+            distinct::closed(&one.tail, &mut newest)?;
+        }
+    }
+    let entry = one.tail.entry(0);
+    match &mut history.past {
+        Some(past) => {
+            past.first = past.first.min(time);
+            past.count += 1;
+            C::merge(&mut past.part, &entry.part);
+        }
+        None => history.past = Some(Box::new(entry)),
+    }
+    Ok(())
+}
+
+/// Drops items that no span will hold again, as seen from any moment after `horizon`.
+fn prune<K: Key, C: Distinguishes>(
+    history: &mut History<C>,
+    kept: &Kept<C>,
+    stores: &mut Stores<'_, K, C>,
+    (key, id): (&K, HistoryId),
+    horizon: i64,
+) -> Result<(), Error>
+{
+    if horizon == i64::MIN {
+        return Ok(());
+    }
+    let (mut nodes, mut newest) = stores.of(key, id);
+    let mut rank = u64::MAX;
+    for (span, delay) in &kept.spans {
+        let moment = horizon.saturating_sub(*delay);
+        let over = match span {
+            Span::Ever { .. } if kept.ever != Ever::Items => history.rank(&mut nodes, moment)?,
+            Span::Ever { ttl: None } => return Ok(()),
+            Span::Ever { ttl: Some(ttl) } => {
+                let end = history.rank(&mut nodes, moment)?;
+                session(history, &mut nodes, end, moment, ttl.unsigned_abs())?.0
+            }
+            Span::Last { n, .. } => history.rank(&mut nodes, moment)?.saturating_sub(*n).max(history.rank(&mut nodes, span.bounds(moment).0)?),
+            Span::Trailing { .. } | Span::Calendar(_) => history.rank(&mut nodes, span.bounds(moment).0)?,
+        };
+        rank = rank.min(over);
+    }
+    let (mut past, mut dropped) = (history.past.take(), history.dropped);
+    let ttl = kept.spans.iter().find_map(|(span, _)| if let Span::Ever { ttl } = span { *ttl } else { None });
+    let mut drop = |leaf: &Leaf<C>| {
+        dropped = dropped.max(leaf.times.last().copied().unwrap_or(i64::MIN));
+        if kept.ever == Ever::Summary {
+            distinct::closed(leaf, &mut newest)?;
+            fold(&mut past, leaf, ttl);
+            Ok(())
+        } else {
+            distinct::dropped(leaf, &mut newest)
+        }
+    };
+    let before = history.len();
+    let mut done = history.drop_below(&mut nodes, rank, DROP, &mut drop);
+    let rank = rank.saturating_sub(before - history.len());
+    // Little would be gained by moving most of the tail.
+    if done.is_ok() && history.tail.times.len() as u64 <= rank.saturating_mul(4) {
+        done = history.trim(rank, &mut drop);
+    }
+    (history.past, history.dropped) = (past, dropped);
+    done
+}
+
+/// Adds a leaf to the summary of what has been dropped. A silence of `ttl` milliseconds ends what came before.
+fn fold<C: Column>(past: &mut Option<Box<Entry<C::Part>>>, leaf: &Leaf<C>, ttl: Option<i64>) {
+    let ttl = ttl.map_or(u64::MAX, i64::unsigned_abs);
+    let silent = |pair: &[i64]| pair[0].abs_diff(pair[1]) >= ttl;
+    let start = leaf.times.windows(2).rposition(silent).map_or(0, |at| at + 1);
+    let mut entry = leaf.entry(0);
+    if start > 0 {
+        entry.part = leaf.column.nothing();
+        leaf.column.sum_up(&leaf.times, start..leaf.times.len(), &mut entry.part);
+        entry.first = leaf.times[start];
+        entry.count = (leaf.times.len() - start) as u64;
+    }
+    match past {
+        Some(past) if start == 0 && past.last.abs_diff(entry.first) < ttl => past.add::<C>(&entry),
+        _ => *past = Some(Box::new(entry)),
+    }
+}
+
+/// Removes the nodes of histories that nobody asks for, some at a time.
+fn condemn<K: Key, C: Distinguishes>(condemned: &mut Vec<(HistoryId, History<C>)>, stores: &mut Stores<'_, K, C>, key: &K) -> Result<(), Error>
+{
+    for (id, history) in condemned.iter_mut() {
+        let (mut nodes, mut newest) = stores.of(key, *id);
+        history.drop_below(&mut nodes, u64::MAX, DROP, &mut |leaf| distinct::dropped(leaf, &mut newest))?;
+    }
+    condemned.retain(|(_, history)| history.leaves() > 0);
+    Ok(())
+}
+
+impl<K, F, I> Logic for IndicatorLogic<K, F, I>
+where
+    K: Key,
+    F: Fn(&I::In) -> K + 'static,
+    I: Indicators,
+    I::In: Stored,
+    <I::Column as Distinguishes>::Value: Key,
+{
+    type In = I::In;
+    type Out = I::Out;
+    type Side = I::In;
+
+    fn record(&mut self, record: Record<I::In>, out: &mut Outbox<I::Out, I::In>) -> Result<(), Error> {
+        if record.time == Record::UNTIMED {
+            return Err(Error::user("a record without an event time came to `indicators`: give its source an event time"));
+        }
+        let key = (self.key)(&record.value);
+        let horizon = out.horizon().0.saturating_sub(self.lateness);
+        let late = record.time <= horizon;
+        if late {
+            self.metrics.late.add(1);
+        }
+        let Some(queue) = &self.queue else {
+            let settled = out.watermark().0.saturating_sub(self.lateness);
+            return self.process(key, record, horizon, settled, out);
+        };
+        if late {
+            if self.indicators.asks(&record.value) {
+                out.emit_side(record.time, record.value);
+            }
+            return Ok(());
+        }
+        let mut waiting = queue.waiting.borrow_mut();
+        let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
+        let asks = self.indicators.asks(&record.value);
+        // What only feeds comes first: a record sees those of other streams at its own time.
+        let order = |other: &Record<I::In>| {
+            let of_time = other.time.cmp(&record.time).then_with(|| self.indicators.asks(&other.value).cmp(&asks));
+            of_time.then_with(|| (queue.ties)(&other.value, &record.value))
+        };
+        let at = waiting.partition_point(|other| order(other).is_le());
+        let time = record.time;
+        waiting.insert(at, record);
+        if at == 0 {
+            queue.due.borrow_mut().set(time, key);
+        }
+        Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.queue.as_ref().and_then(|queue| queue.due.borrow().latest())
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<I::Out, I::In>) -> Result<(), Error> {
+        let come = self.come(watermark.0)?;
+        for (_, all) in come {
+            for (key, record) in all {
+                let horizon = record.time.saturating_sub(1);
+                self.process(key, record, horizon, horizon, out)?;
+            }
+        }
+        // At the end of the input nothing is over: another run may go on from here.
+        if watermark == Watermark::END {
+            return Ok(());
+        }
+        let wakes = self.wakes.clone();
+        wakes.fire(watermark.0, |time, key| self.expire(&key, watermark.0, time))
+    }
+}
+
+/// Records with their keys, by their times.
+type Come<K, T> = BTreeMap<i64, Vec<(K, Record<T>)>>;
+
+impl<K, F, I> IndicatorLogic<K, F, I>
+where
+    K: Key,
+    I: Indicators,
+    I::In: Stored,
+{
+    /// Takes the records whose time has come.
+    fn come(&self, now: i64) -> Result<Come<K, I::In>, Error> {
+        let mut come: Come<K, I::In> = BTreeMap::new();
+        let Some(queue) = &self.queue else { return Ok(come) };
+        queue.due.fire(now, |_, key| {
+            let mut all = queue.waiting.borrow_mut();
+            let Some(waiting) = all.get_mut(&key)? else { return Ok(()) };
+            let rest = waiting.split_off(waiting.partition_point(|record| record.time <= now));
+            let taken = std::mem::replace(waiting, rest);
+            match waiting.first() {
+                Some(next) => queue.due.borrow_mut().set(next.time, key.clone()),
+                None => _ = all.remove(&key)?,
+            }
+            for record in taken {
+                come.entry(record.time).or_default().push((key.clone(), record));
+            }
+            Ok(())
+        })?;
+        Ok(come)
+    }
+}
