@@ -214,6 +214,9 @@ impl<C: Column> History<C> {
     /// How many items have a time of at most `time`.
     #[inline]
     pub fn rank(&self, nodes: &mut impl Nodes<C>, time: i64) -> Result<u64, Error> {
+        if self.tail.times.last().is_some_and(|newest| *newest <= time) {
+            return Ok(self.len());
+        }
         if self.within == 0 || self.last_node().is_some_and(|entry| entry.last <= time) {
             return Ok(self.within + self.tail.times.partition_point(|other| *other <= time) as u64);
         }

@@ -219,7 +219,7 @@ where
         };
         let histories = states.get_or_insert_with(&key, make)?;
         let values = if self.indicators.asks(&record) {
-            let mut view = View { histories: &histories.all, stores: &mut stores, key: &key, moment: time.max(horizon) };
+            let mut view = View { histories: &histories.all, stores: &mut stores, key: &key, moment: time.max(horizon), time };
             Some(self.indicators.values(&record, &mut view)?)
         } else {
             None

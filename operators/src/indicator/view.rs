@@ -92,6 +92,7 @@ pub struct View<'a, 'b, K, C: Distinguishes> {
     pub(super) stores: &'a mut Stores<'b, K, C>,
     pub(super) key: &'a K,
     pub(super) moment: i64,
+    pub(super) time: i64,
 }
 
 /// The part of a history that a span covers.
@@ -112,6 +113,12 @@ impl Stretch {
         self.ranks.end - self.ranks.start
     }
 
+    /// How many older items its history has.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.ranks.start
+    }
+
     /// Whether it holds no item, not counting those that the history has dropped.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -124,6 +131,12 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
     #[must_use]
     pub fn moment(&self) -> i64 {
         self.moment
+    }
+
+    /// The time of the record. If it is late, this is before the moment: it counts itself at its own time.
+    #[must_use]
+    pub fn time(&self) -> i64 {
+        self.time
     }
 
     /// The part of a history that `span` covers if it ends `delay` milliseconds ago. `own`: the record counts itself, so one record less is
@@ -168,6 +181,15 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
         let Some((id, history)) = self.histories.get(stretch.history) else { return Ok(()) };
         let (mut nodes, _) = self.stores.of(self.key, *id);
         history.visit(&mut nodes, stretch.ranks.clone(), see)
+    }
+
+    /// Shows the items of a stretch that come before those of another, which begins later and is of the same history.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn visit_before(&mut self, stretch: &Stretch, later: &Stretch, see: See<'_, C>) -> Result<(), Error> {
+        let before = Stretch { ranks: stretch.ranks.start..stretch.ranks.end.min(later.ranks.start), ..stretch.clone() };
+        self.visit(&before, see)
     }
 
     /// Shows the newest item of a stretch, if it holds any.

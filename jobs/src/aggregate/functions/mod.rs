@@ -134,6 +134,27 @@ macro_rules! accumulators {
                 }
             }
 
+            /// Adds values with their times, which the function must accept. Faster than adding one by one.
+            #[inline]
+            pub(crate) fn add_each(&mut self, mut values: impl Iterator<Item = (i64, Value)>) {
+                let mut odd = None;
+                match self {
+                    $(Self::$acc(acc) => {
+                        for (time, value) in values.by_ref() {
+                            if !Accumulator::takes(acc, &value) {
+                                odd = Some((time, value));
+                                break;
+                            }
+                            Accumulator::add(acc, &value, At::unordered(time));
+                        }
+                    })+
+                }
+                if let Some((time, value)) = odd {
+                    self.add_otherwise(&value, At::unordered(time));
+                    values.for_each(|(time, value)| self.add(&value, At::unordered(time)));
+                }
+            }
+
             /// Adds everything that another accumulator of the same function has seen.
             pub(crate) fn merge(&mut self, other: &Self) {
                 match (self, other) {

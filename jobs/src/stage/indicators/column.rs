@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_operators::indicator::{Column, Distinct, Distinguishes, Seen};
 use tidegate_rows::{Type, Value};
 
-use crate::aggregate::{Acc, At, Function};
+use crate::aggregate::{Acc, Function};
 
 /// The items of a history. Stored by position: a new kind comes last, and none is ever removed or changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,13 +75,44 @@ impl Flags {
 /// A value with its time.
 pub(super) type Placed = Option<(i64, Value)>;
 
+/// The first and the last value of a stretch.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Ends {
+    pub(super) first: Placed,
+    pub(super) last: Placed,
+}
+
+impl Ends {
+    /// Adds values that come after those before.
+    #[inline]
+    pub(super) fn append(&mut self, mut values: impl DoubleEndedIterator<Item = (i64, Value)>) {
+        if self.first.is_none() {
+            self.first = values.by_ref().find(|(_, value)| !value.is_null());
+            self.last.clone_from(&self.first);
+        }
+        if let Some(last) = values.rfind(|(_, value)| !value.is_null()) {
+            self.last = Some(last);
+        }
+    }
+
+    /// Adds the ends of a stretch. Of equal times, the first stays, and the last is replaced.
+    pub(super) fn merge(&mut self, later: &Self) {
+        let time = |placed: &Placed| placed.as_ref().map(|(time, _)| *time);
+        if later.first.is_some() && (self.first.is_none() || time(&later.first) < time(&self.first)) {
+            self.first.clone_from(&later.first);
+        }
+        if later.last.is_some() && time(&later.last) >= time(&self.last) {
+            self.last.clone_from(&later.last);
+        }
+    }
+}
+
 /// The summary of values other than null.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Values {
     /// How many there are.
     pub(super) filled: u64,
-    pub(super) first: Placed,
-    pub(super) last: Placed,
+    pub(super) ends: Ends,
     /// One for each of [`FOLDS`] that goes with them.
     accs: Vec<Acc>,
 }
@@ -109,7 +140,7 @@ impl Values {
     fn nothing(ty: &Type, numbers: bool) -> Self {
         let folds = if numbers { &FOLDS[..] } else { &FOLDS[3..] };
         let acc = |name: &&str| Function::new(name, ty, "").and_then(Result::ok).map(|function| function.empty());
-        Self { filled: 0, first: None, last: None, accs: folds.iter().filter_map(acc).collect() }
+        Self { filled: 0, ends: Ends::default(), accs: folds.iter().filter_map(acc).collect() }
     }
 
     /// The accumulator for a function.
@@ -117,51 +148,47 @@ impl Values {
         self.accs.get(fold.place(&self.accs))
     }
 
-    /// The same, with only the accumulators that are wanted being filled.
+    /// Makes it the summary of no values again.
+    pub(super) fn clear(&mut self, nothing: &Self) {
+        self.filled = 0;
+        self.ends = Ends::default();
+        self.accs.clone_from(&nothing.accs);
+    }
+
+    /// Adds values with their times to their number and to the accumulators that are wanted.
     #[inline]
-    pub(super) fn add(&mut self, time: i64, value: &Value, wanted: &[Fold]) {
-        if value.is_null() {
-            return;
-        }
-        self.filled += 1;
+    pub(super) fn add(&mut self, values: impl Iterator<Item = (i64, Value)> + Clone, wanted: &[Fold]) {
+        let filled = values.filter(|(_, value)| !value.is_null());
+        self.filled += filled.clone().count() as u64;
         for fold in wanted {
             let place = fold.place(&self.accs);
             if let Some(acc) = self.accs.get_mut(place) {
-                acc.add(value, At::unordered(time));
+                acc.add_each(filled.clone());
             }
         }
     }
 
-    /// Sets the first and the last value. Of equal times, what is added later is later.
-    pub(super) fn place(&mut self, time: i64, value: &Value) {
-        if value.is_null() {
-            return;
-        }
-        if self.first.as_ref().is_none_or(|(first, _)| time < *first) {
-            self.first = Some((time, value.clone()));
-        }
-        if self.last.as_ref().is_none_or(|(last, _)| time >= *last) {
-            self.last = Some((time, value.clone()));
-        }
-    }
-
-    /// Adds a later summary, of which only these accumulators are wanted, and the first and last value if `ends`.
-    pub(super) fn merge(&mut self, later: &Self, wanted: &[Fold], ends: bool) {
-        self.filled += later.filled;
+    /// Adds another summary to the number of values and to the accumulators that are wanted.
+    pub(super) fn merge(&mut self, other: &Self, wanted: &[Fold]) {
+        self.filled += other.filled;
         for fold in wanted {
             let place = fold.place(&self.accs);
-            if let Some((acc, other)) = self.accs.get_mut(place).zip(later.accs.get(fold.place(&later.accs))) {
+            if let Some((acc, other)) = self.accs.get_mut(place).zip(other.accs.get(fold.place(&other.accs))) {
                 acc.merge(other);
             }
-        }
-        if ends {
-            [&later.first, &later.last].into_iter().flatten().for_each(|(time, value)| self.place(*time, value));
         }
     }
 }
 
 /// All accumulators.
 const ALL: [Fold; 5] = [Fold(0), Fold(1), Fold(2), Fold(3), Fold(4)];
+
+impl SeeValues for Values {
+    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone) {
+        self.ends.append(values.clone());
+        self.add(values, &ALL[ALL.len() - self.accs.len()..]);
+    }
+}
 
 /// The bits that stand for null. Arithmetic makes no such double.
 const NULL: u64 = 0x7ff8_7469_6465_6761;
@@ -174,6 +201,12 @@ fn double(value: f64) -> Value {
     if value.to_bits() == NULL { Value::Null } else { Value::Double(value) }
 }
 
+/// Looks at the values of a stretch, with their times.
+pub(super) trait SeeValues {
+    /// Called with them, in order.
+    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone);
+}
+
 impl RowColumn {
     /// A column for values of this type.
     pub(super) fn values(ty: &Type, numbers: bool) -> Self {
@@ -184,16 +217,14 @@ impl RowColumn {
         }
     }
 
-    /// The values of a stretch, for a column of values.
+    /// Gives the values of a stretch, with their times, to `see`.
     #[inline]
-    pub(super) fn each(&self, times: &[i64], range: Range<usize>, mut each: impl FnMut(i64, &Value)) {
-        let times = times.get(range.clone()).unwrap_or_default().iter();
+    pub(super) fn see<S: SeeValues>(&self, times: &[i64], range: Range<usize>, see: &mut S) {
+        let times = times.get(range.clone()).unwrap_or_default().iter().copied();
         match self {
-            Self::Ints(ints) => times.zip(ints.get(range).unwrap_or_default()).for_each(|(time, value)| each(*time, &int(*value))),
-            Self::Doubles(doubles) => {
-                times.zip(doubles.get(range).unwrap_or_default()).for_each(|(time, value)| each(*time, &double(*value)));
-            }
-            Self::Values(values, _) => times.zip(values.get(range).unwrap_or_default()).for_each(|(time, value)| each(*time, value)),
+            Self::Ints(ints) => see.values(times.zip(ints.get(range).unwrap_or_default().iter().map(|value| int(*value)))),
+            Self::Doubles(doubles) => see.values(times.zip(doubles.get(range).unwrap_or_default().iter().map(|value| double(*value)))),
+            Self::Values(values, _) => see.values(times.zip(values.get(range).unwrap_or_default().iter().cloned())),
             Self::Times(_) | Self::Flags(_) | Self::Distinct(_) => {}
         }
     }
@@ -294,10 +325,7 @@ impl Column for RowColumn {
         match into {
             RowPart::Times => {}
             RowPart::Flags(flags) => self.flags(range).iter().for_each(|held| flags.add(*held)),
-            RowPart::Values(part) => self.each(times, range, |time, value| {
-                part.add(time, value, &ALL[ALL.len() - part.accs.len()..]);
-                part.place(time, value);
-            }),
+            RowPart::Values(part) => self.see(times, range, &mut **part),
             RowPart::Distinct(marked) => {
                 if let Self::Distinct(distinct) = self {
                     *marked += distinct.marked(range);
@@ -311,7 +339,8 @@ impl Column for RowColumn {
             (RowPart::Flags(flags), RowPart::Flags(later)) => flags.merge(later),
             (RowPart::Values(part), RowPart::Values(later)) => {
                 let wanted = &ALL[ALL.len() - part.accs.len()..];
-                part.merge(later, wanted, true);
+                part.merge(later, wanted);
+                part.ends.merge(&later.ends);
             }
             (RowPart::Distinct(marked), RowPart::Distinct(later)) => *marked += later,
             _ => {}

@@ -65,7 +65,7 @@ pub(super) enum What {
 }
 
 impl What {
-    /// Whether it compares the record with what came before it.
+    /// Whether it compares the record with what came before it. Then the record never takes a place in the span itself.
     pub(super) fn looks_back(&self) -> bool {
         matches!(
             self,

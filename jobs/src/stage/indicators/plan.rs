@@ -12,7 +12,7 @@ use tidegate_runtime::{About, Basis, Field, OperatorSpec, Record, operator};
 use super::column::RowColumn;
 use super::functions::{self, Compiled, Leaves, What};
 use super::gather::{self, Places};
-use super::rows::{Answer, Emits, Fed, Fills, Query, Reads, RowIndicators};
+use super::rows::{Answer, Emits, Fed, Fills, Query, Reads, RowIndicators, Sweep};
 use super::{Indicator, Indicators};
 use crate::relation::arrange;
 use crate::relation::expression::{condition, expression};
@@ -185,7 +185,7 @@ struct Group {
     keys: Vec<Option<Vec<Expr>>>,
     reads: Vec<Reads>,
     histories: Vec<History>,
-    queries: Vec<Query>,
+    sweeps: Vec<Sweep>,
     /// The places of its values among all.
     places: Vec<usize>,
 }
@@ -213,7 +213,7 @@ impl Groups {
                 keys: vec![Some(keys.asked)],
                 reads: Vec::new(),
                 histories: Vec::new(),
-                queries: Vec::new(),
+                sweeps: Vec::new(),
                 places: Vec::new(),
             };
             self.0.push(group);
@@ -287,19 +287,30 @@ impl Group {
         if !history.spans.iter().any(|known| *known == (span.clone(), delay)) {
             history.spans.push((span.clone(), delay));
         }
-        let own = indicator.own && history.fills.source == 0 && delay == 0 && span.ends_now();
+        let own = indicator.own && history.fills.source == 0 && delay == 0 && span.ends_now() && !what.looks_back();
         let folds = what.folds();
         let answer = Answer { place: self.places.len(), what, default };
         self.places.push(place);
-        let same = |query: &&mut Query| query.history == at && query.span == span && query.delay == delay && query.own == own;
-        match self.queries.iter_mut().find(same) {
-            Some(query) => {
-                query.answers.push(answer);
-                query.folds.extend(folds);
-                query.folds.sort_unstable();
-                query.folds.dedup();
+        // Spans that end elsewhere have no sweep in common with others.
+        let together = |sweep: &Sweep| {
+            let alike = sweep.history == at && sweep.delay == delay && sweep.own == own;
+            alike && sweep.queries.iter().all(|query| query.span == span || query.span.ends_now() && span.ends_now())
+        };
+        let sweep = match self.sweeps.iter().position(together) {
+            Some(known) => known,
+            None => {
+                let nothing = history.column.no_values();
+                self.sweeps.push(Sweep { history: at, delay, own, queries: Vec::new(), folds: Vec::new(), nothing });
+                self.sweeps.len() - 1
             }
-            None => self.queries.push(Query { history: at, span, delay, own, answers: vec![answer], folds }),
+        };
+        let sweep = &mut self.sweeps[sweep];
+        sweep.folds.extend(folds);
+        sweep.folds.sort_unstable();
+        sweep.folds.dedup();
+        match sweep.queries.iter_mut().find(|query| query.span == span) {
+            Some(query) => query.answers.push(answer),
+            None => sweep.queries.push(Query { span, answers: vec![answer] }),
         }
     }
 
@@ -340,7 +351,7 @@ impl Group {
             kept: kept.collect(),
             fills: self.histories.iter().map(|history| history.fills.clone()).collect(),
             reads: self.reads.into(),
-            queries: self.queries,
+            sweeps: self.sweeps,
             places: self.places,
         }
     }
@@ -376,7 +387,7 @@ struct PlannedGroup {
     kept: Arc<[Kept<RowColumn>]>,
     fills: Arc<[Fills]>,
     reads: Arc<[Reads]>,
-    queries: Vec<Query>,
+    sweeps: Vec<Sweep>,
     places: Vec<usize>,
 }
 
@@ -404,7 +415,7 @@ impl Work for PlannedIndicators {
         let mut used: Vec<&String> = Vec::new();
         let (mut parts, mut late): (Vec<Rows<'s>>, Option<Rows<'s>>) = (Vec::new(), None);
         for (number, group) in self.groups.iter().enumerate() {
-            let alike = used.iter().filter(|used| **used == group.suffix).count();
+            let alike = used.iter().filter(|used| ***used == group.suffix).count();
             used.push(&group.suffix);
             let operator = if alike == 0 { format!("{name}/{}", group.suffix) } else { format!("{name}/{}.{}", group.suffix, alike + 1) };
             let (out, behind) = self.group(site, number, group, &operator, input.clone(), &others);
@@ -469,7 +480,7 @@ impl PlannedIndicators {
             kept: Arc::clone(&group.kept),
             fills: Arc::clone(&group.fills),
             reads: Arc::clone(&group.reads),
-            queries: group.queries.clone(),
+            sweeps: group.sweeps.clone(),
             keys: group.slots.clone().into(),
             values: group.places.len(),
             width: self.width,

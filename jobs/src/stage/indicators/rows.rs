@@ -9,7 +9,7 @@ use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Key;
 use tidegate_runtime::Error;
 
-use super::column::{Flags, Fold, Placed, RowColumn, RowItem, Values};
+use super::column::{Ends, Flags, Fold, Placed, RowColumn, RowItem, SeeValues, Values};
 use super::functions::{Leaves, What};
 use super::gather;
 use crate::aggregate::{Acc, At, Function, Takes};
@@ -40,18 +40,27 @@ pub(super) struct Fills {
     pub(super) keeps_nulls: bool,
 }
 
-/// Indicators that are over the same part of a history.
+/// Indicators that are over the same history, seen from the same moment. What a short span holds is part of what a longer one does, so one sweep from the
+/// newest items to older ones serves all.
 #[derive(Clone, Debug)]
-pub(super) struct Query {
+pub(super) struct Sweep {
     pub(super) history: usize,
-    pub(super) span: Span,
     /// Milliseconds.
     pub(super) delay: i64,
     /// Whether the row counts itself, if it feeds the history.
     pub(super) own: bool,
-    pub(super) answers: Vec<Answer>,
+    pub(super) queries: Vec<Query>,
     /// The accumulators that they need.
     pub(super) folds: Vec<Fold>,
+    /// The summary of no values, for a history of values.
+    pub(super) nothing: Option<Values>,
+}
+
+/// Indicators over the same span.
+#[derive(Clone, Debug)]
+pub(super) struct Query {
+    pub(super) span: Span,
+    pub(super) answers: Vec<Answer>,
 }
 
 /// One indicator.
@@ -69,7 +78,7 @@ pub(super) struct RowIndicators {
     pub(super) kept: Arc<[Kept<RowColumn>]>,
     pub(super) fills: Arc<[Fills]>,
     pub(super) reads: Arc<[Reads]>,
-    pub(super) queries: Vec<Query>,
+    pub(super) sweeps: Vec<Sweep>,
     /// The slots of the key in the rows of each stream.
     pub(super) keys: Arc<[Vec<usize>]>,
     /// How many values there are.
@@ -102,6 +111,10 @@ pub(super) struct Scratch {
     conditions: Vec<bool>,
     /// `None` where an expression failed.
     values: Vec<Option<Value>>,
+    /// The parts of a history that the queries of a sweep cover, the latest to begin first.
+    stretches: Vec<(usize, Stretch)>,
+    /// The summary of what a sweep has passed.
+    sums: Option<Values>,
 }
 
 impl Leaves {
@@ -141,12 +154,10 @@ impl RowIndicators {
     }
 
     /// The value that the current row has for a history, whether it feeds it or not.
-    fn own_value(&self, history: usize, source: u8) -> Value {
+    fn own_value(&self, history: usize, source: u8) -> &Value {
         let fills = &self.fills[history];
-        if fills.source != source {
-            return Value::Null;
-        }
-        self.scratch.values.get(fills.leaves).cloned().flatten().unwrap_or_default()
+        let value = self.scratch.values.get(fills.leaves).and_then(Option::as_ref);
+        value.filter(|_| fills.source == source).unwrap_or(&Value::Null)
     }
 
     fn fail(&mut self, source: usize, expr: &Expr, error: &str, row: &Row) -> Result<(), Error> {
@@ -179,7 +190,7 @@ impl Indicators for RowIndicators {
 
     fn unknown(&self) -> Vec<Value> {
         let mut values = vec![Value::Null; self.values];
-        for answer in self.queries.iter().flat_map(|query| &query.answers) {
+        for answer in self.sweeps.iter().flat_map(|sweep| &sweep.queries).flat_map(|query| &query.answers) {
             values[answer.place] = answer.default.clone();
         }
         values
@@ -216,12 +227,13 @@ impl Indicators for RowIndicators {
 
     fn values<K: Key>(&mut self, (source, _): &Fed, view: &mut View<'_, '_, K, RowColumn>) -> Result<Vec<Value>, Error> {
         let mut values = vec![Value::Null; self.values];
-        for query in &self.queries {
-            let own = query.own && self.fills(query.history, *source);
-            let stretch = view.stretch(query.history, &query.span, query.delay, own)?;
-            let mine = self.own_value(query.history, *source);
-            query.answer(view, &stretch, own, &mine, &mut values)?;
+        let mut scratch = (std::mem::take(&mut self.scratch.stretches), self.scratch.sums.take());
+        for sweep in &self.sweeps {
+            let own = sweep.own && self.fills(sweep.history, *source);
+            let mine = self.own_value(sweep.history, *source);
+            sweep.answer(view, own, mine, (&mut scratch.0, &mut scratch.1), &mut values)?;
         }
+        (self.scratch.stretches, self.scratch.sums) = scratch;
         Ok(values)
     }
 
@@ -275,13 +287,132 @@ impl What {
     }
 }
 
+impl Answer {
+    fn put(&self, value: Value, values: &mut [Value]) {
+        values[self.place] = if value.is_null() { self.default.clone() } else { value };
+    }
+}
+
+/// What a sweep works with, kept from row to row.
+type Work<'a> = (&'a mut Vec<(usize, Stretch)>, &'a mut Option<Values>);
+
+impl Sweep {
+    /// Computes the answers. `own`: the row counts itself, with the value `mine`.
+    fn answer<K: Key>(
+        &self,
+        view: &mut View<'_, '_, K, RowColumn>,
+        own: bool,
+        mine: &Value,
+        (stretches, sums): Work<'_>,
+        values: &mut [Value],
+    ) -> Result<(), Error> {
+        stretches.clear();
+        for (at, query) in self.queries.iter().enumerate() {
+            stretches.push((at, view.stretch(self.history, &query.span, self.delay, own)?));
+        }
+        if let Some(nothing) = &self.nothing {
+            stretches.sort_by_key(|(_, stretch)| std::cmp::Reverse(stretch.start()));
+            let sums = sums.get_or_insert_with(|| nothing.clone());
+            return self.sweep(view, own.then_some(mine), mine, stretches, sums, values);
+        }
+        for ((_, stretch), query) in stretches.iter().zip(&self.queries) {
+            query.answer(view, stretch, own, mine, values)?;
+        }
+        Ok(())
+    }
+
+    /// Computes the answers over a history of values.
+    fn sweep<K: Key>(
+        &self,
+        view: &mut View<'_, '_, K, RowColumn>,
+        own: Option<&Value>,
+        mine: &Value,
+        stretches: &[(usize, Stretch)],
+        sums: &mut Values,
+        values: &mut [Value],
+    ) -> Result<(), Error> {
+        let (time, at) = (view.moment(), view.time());
+        let Some(nothing) = &self.nothing else { return Ok(()) };
+        sums.clear(nothing);
+        if let Some(own) = own {
+            sums.add(std::iter::once((at, own.clone())), &self.folds);
+            sums.ends.append(std::iter::once((at, own.clone())));
+        }
+        let mut later: Option<&Stretch> = None;
+        let mut past = true;
+        for (query, stretch) in stretches.iter().filter_map(|(query, stretch)| Some((self.queries.get(*query)?, stretch))) {
+            // What is older than all that has been passed.
+            let mut older = Ends::default();
+            if let Some(before) = view.past(stretch).filter(|_| std::mem::take(&mut past)).and_then(|past| past.part.values()) {
+                sums.merge(before, &self.folds);
+                older.merge(&before.ends);
+            }
+            let mut passed = Passed { sums, folds: &self.folds, ends: &mut older };
+            let see = &mut |piece: Piece<'_, RowColumn>| {
+                match piece {
+                    Piece::Items(times, column, range) => column.see(times, range, &mut passed),
+                    Piece::Whole(entry) => passed.part(entry.part.values()),
+                }
+                true
+            };
+            match later {
+                None => view.visit(stretch, see)?,
+                Some(later) => view.visit_before(stretch, later, see)?,
+            }
+            later = Some(stretch);
+            older.merge(&sums.ends);
+            sums.ends = older;
+            for answer in &query.answers {
+                let value = match &answer.what {
+                    What::CountOf => count(sums.filled),
+                    What::Fold(function, fold) => finish(sums, function, *fold),
+                    What::First => sums.ends.first.as_ref().map_or(Value::Null, |(_, value)| value.clone()),
+                    What::Last => sums.ends.last.as_ref().map_or(Value::Null, |(_, value)| value.clone()),
+                    What::Collect => {
+                        let mut all = Vec::new();
+                        each(view, stretch, own, |_, value| all.push(value))?;
+                        Value::list(all)
+                    }
+                    What::Gather(function) => gather(function, view, stretch, own)?,
+                    What::Mode(function) => most_frequent(&gather(function, view, stretch, own)?),
+                    What::Previous | What::Delta(_) => look_back(&answer.what, sums, newest(view, stretch)?.as_ref(), mine, time),
+                    looks_back => look_back(looks_back, sums, sums.ends.last.as_ref(), mine, time),
+                };
+                answer.put(value, values);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a sweep adds as it goes.
+struct Passed<'a> {
+    sums: &'a mut Values,
+    folds: &'a [Fold],
+    ends: &'a mut Ends,
+}
+
+impl SeeValues for Passed<'_> {
+    #[inline]
+    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone) {
+        self.ends.append(values.clone());
+        self.sums.add(values, self.folds);
+    }
+}
+
+impl Passed<'_> {
+    fn part(&mut self, part: Option<&Values>) {
+        if let Some(part) = part {
+            self.sums.merge(part, self.folds);
+            self.ends.merge(&part.ends);
+        }
+    }
+}
+
 impl Query {
-    /// Computes its answers. `own`: the row counts itself, with the value `mine`.
+    /// Computes its answers over a history that is none of values. `own`: the row counts itself, with the value `mine`.
     fn answer<K: Key>(&self, view: &mut View<'_, '_, K, RowColumn>, stretch: &Stretch, own: bool, mine: &Value, values: &mut [Value]) -> Result<(), Error> {
         let time = view.moment();
-        let mut put = |answer: &Answer, value: Value| {
-            values[answer.place] = if value.is_null() { answer.default.clone() } else { value };
-        };
         match view.column(stretch) {
             Some(RowColumn::Times(_)) => {
                 let needs_ends = self.answers.iter().any(|answer| !matches!(answer.what, What::Count));
@@ -291,27 +422,36 @@ impl Query {
                     let value = match answer.what {
                         What::Count => count(view.count(stretch) + u64::from(own)),
                         What::SinceLast => ends.map_or(Value::Null, |(_, last)| since(last)),
-                        What::SinceFirst => match ends {
-                            Some((first, _)) => since(first),
-                            None if own => since(time),
-                            None => Value::Null,
-                        },
+                        What::SinceFirst => {
+                            let first = ends.map(|(first, _)| first).into_iter().chain(own.then(|| view.time())).min();
+                            first.map_or(Value::Null, since)
+                        }
                         _ => Value::Null,
                     };
-                    put(answer, value);
+                    answer.put(value, values);
                 }
             }
             Some(RowColumn::Flags(_)) => {
                 let mut flags = view.past(stretch).and_then(|past| past.part.flags()).copied().unwrap_or_default();
+                // The row comes in at its own time, which may lie among others if it is late.
+                let mut mine = own.then_some((view.time(), *mine == Value::Bool(true)));
                 view.visit(stretch, &mut |piece| {
                     match piece {
-                        Piece::Items(_, column, range) => column.flags(range).iter().for_each(|held| flags.add(*held)),
+                        Piece::Items(times, column, range) => {
+                            for (time, held) in times.get(range.clone()).unwrap_or_default().iter().zip(column.flags(range)) {
+                                if let Some((_, mine)) = mine.take_if(|(mine, _)| *mine < *time) {
+                                    flags.add(mine);
+                                }
+                                flags.add(*held);
+                            }
+                        }
+                        Piece::Whole(entry) if mine.is_some_and(|(mine, _)| mine < entry.last) => return false,
                         Piece::Whole(entry) => flags.merge(entry.part.flags().unwrap_or(&Flags::default())),
                     }
                     true
                 })?;
-                if own {
-                    flags.add(*mine == Value::Bool(true));
+                if let Some((_, mine)) = mine {
+                    flags.add(mine);
                 }
                 for answer in &self.answers {
                     let value = match answer.what {
@@ -320,92 +460,24 @@ impl Query {
                         What::Ratio if flags.count > 0 => Value::Double(flags.held as f64 / flags.count as f64),
                         _ => Value::Null,
                     };
-                    put(answer, value);
+                    answer.put(value, values);
                 }
             }
             Some(RowColumn::Distinct(_)) => {
                 let counts = self.answers.iter().any(|answer| matches!(answer.what, What::Distinct));
                 let distinct = if counts { view.count_distinct(stretch)? } else { 0 };
-                let needed = own || !counts || self.answers.len() > 1;
-                let is_new = if needed && !mine.is_null() { !view.contains(stretch, mine)? } else { false };
+                let is_new = if (own || !counts) && !mine.is_null() { !view.contains(stretch, mine)? } else { false };
                 for answer in &self.answers {
                     let value = match answer.what {
                         What::Distinct => count(distinct + u64::from(own && is_new)),
                         What::IsNew if !mine.is_null() => Value::Bool(is_new),
                         _ => Value::Null,
                     };
-                    put(answer, value);
+                    answer.put(value, values);
                 }
             }
-            Some(RowColumn::Ints(_) | RowColumn::Doubles(_) | RowColumn::Values(..)) => {
-                self.answer_values(view, stretch, own.then_some(mine), mine, &mut put)?;
-            }
-            None => self.answers.iter().for_each(|answer| put(answer, Value::Null)),
-        }
-        Ok(())
-    }
-
-    /// Computes its answers over a history of values.
-    fn answer_values<K: Key>(
-        &self,
-        view: &mut View<'_, '_, K, RowColumn>,
-        stretch: &Stretch,
-        own: Option<&Value>,
-        mine: &Value,
-        put: &mut impl FnMut(&Answer, Value),
-    ) -> Result<(), Error> {
-        let time = view.moment();
-        let Some(mut sums) = view.column(stretch).and_then(RowColumn::no_values) else { return Ok(()) };
-        let folds = &*self.folds;
-        let folded = |what: &What| {
-            let of_values = matches!(what, What::CountOf | What::Fold(..) | What::First | What::Last);
-            of_values || what.looks_back()
-        };
-        if self.answers.iter().any(|answer| folded(&answer.what)) {
-            let ends = self.answers.iter().any(|answer| !matches!(answer.what, What::CountOf | What::Fold(..)));
-            if let Some(past) = view.past(stretch).and_then(|past| past.part.values()) {
-                sums.merge(past, folds, ends);
-            }
-            view.visit(stretch, &mut |piece| {
-                match piece {
-                    Piece::Items(times, column, range) => column.each(times, range, |time, value| {
-                        sums.add(time, value, folds);
-                        if ends {
-                            sums.place(time, value);
-                        }
-                    }),
-                    Piece::Whole(entry) => entry.part.values().into_iter().for_each(|part| sums.merge(part, folds, ends)),
-                }
-                true
-            })?;
-        }
-        for answer in self.answers.iter().filter(|answer| answer.what.looks_back()) {
-            let before = match answer.what {
-                What::Previous | What::Delta(_) => newest(view, stretch)?,
-                _ => sums.last.clone(),
-            };
-            put(answer, look_back(&answer.what, &sums, before.as_ref(), mine, time));
-        }
-        if let Some(own) = own {
-            sums.add(time, own, folds);
-            sums.place(time, own);
-        }
-        for answer in self.answers.iter().filter(|answer| !answer.what.looks_back()) {
-            let value = match &answer.what {
-                What::CountOf => count(sums.filled),
-                What::Fold(function, fold) => finish(&sums, function, *fold),
-                What::First => sums.first.as_ref().map_or(Value::Null, |(_, value)| value.clone()),
-                What::Last => sums.last.as_ref().map_or(Value::Null, |(_, value)| value.clone()),
-                What::Collect => {
-                    let mut all = Vec::new();
-                    each(view, stretch, own, |_, value| all.push(value.clone()))?;
-                    Value::list(all)
-                }
-                What::Gather(function) => gather(function, view, stretch, own)?,
-                What::Mode(function) => most_frequent(&gather(function, view, stretch, own)?),
-                _ => Value::Null,
-            };
-            put(answer, value);
+            // Those of values are swept.
+            Some(RowColumn::Ints(_) | RowColumn::Doubles(_) | RowColumn::Values(..)) | None => {}
         }
         Ok(())
     }
@@ -422,10 +494,10 @@ fn finish(sums: &Values, function: &Function, fold: Fold) -> Value {
 
 /// The value of the newest item of a stretch, with its time. It may be null.
 fn newest<K: Key>(view: &mut View<'_, '_, K, RowColumn>, stretch: &Stretch) -> Result<Placed, Error> {
-    let mut found = None;
+    let mut found = Newest(None);
     view.visit_newest(stretch, &mut |piece| match piece {
         Piece::Items(times, column, range) => {
-            column.each(times, range, |time, value| found = Some((time, value.clone())));
+            column.see(times, range, &mut found);
             true
         }
         Piece::Whole(_) => false,
@@ -433,29 +505,55 @@ fn newest<K: Key>(view: &mut View<'_, '_, K, RowColumn>, stretch: &Stretch) -> R
     let past = || {
         let past = view.past(stretch)?;
         // If the last value is older than the last item, that one had none.
-        past.part.values().and_then(|values| values.last.clone()).filter(|(time, _)| *time == past.last)
+        past.part.values().and_then(|values| values.ends.last.clone()).filter(|(time, _)| *time == past.last)
     };
-    Ok(found.or_else(past))
+    Ok(found.0.or_else(past))
 }
 
-/// Shows all values of a stretch, and then the row's own.
+struct Newest(Placed);
+
+impl SeeValues for Newest {
+    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone) {
+        self.0 = values.last();
+    }
+}
+
+/// Shows all values of a stretch, with the row's own at its time.
 fn each<K: Key>(
     view: &mut View<'_, '_, K, RowColumn>,
     stretch: &Stretch,
     own: Option<&Value>,
-    mut each: impl FnMut(i64, &Value),
+    show: impl FnMut(i64, Value),
 ) -> Result<(), Error> {
+    let mut all = Each { own: own.map(|own| (view.time(), own)), show };
     view.visit(stretch, &mut |piece| match piece {
         Piece::Items(times, column, range) => {
-            column.each(times, range, &mut each);
+            column.see(times, range, &mut all);
             true
         }
         Piece::Whole(_) => false,
     })?;
-    if let Some(own) = own {
-        each(view.moment(), own);
+    if let Some((time, own)) = all.own {
+        (all.show)(time, own.clone());
     }
     Ok(())
+}
+
+struct Each<'a, F> {
+    /// The row's own value, until its turn has come.
+    own: Option<(i64, &'a Value)>,
+    show: F,
+}
+
+impl<F: FnMut(i64, Value)> SeeValues for Each<'_, F> {
+    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone) {
+        for (time, value) in values {
+            if let Some((mine, own)) = self.own.take_if(|(mine, _)| *mine < time) {
+                (self.show)(mine, own.clone());
+            }
+            (self.show)(time, value);
+        }
+    }
 }
 
 /// The result of a function over all values of a stretch.
@@ -463,7 +561,7 @@ fn gather<K: Key>(function: &Function, view: &mut View<'_, '_, K, RowColumn>, st
     let mut acc: Acc = function.empty();
     each(view, stretch, own, |time, value| {
         if !value.is_null() {
-            acc.add(value, At::unordered(time));
+            acc.add(&value, At::unordered(time));
         }
     })?;
     Ok(function.finish(&acc).unwrap_or_default())
