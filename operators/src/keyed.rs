@@ -9,7 +9,7 @@ use tidegate_runtime::{Data, Edge, Error, OperatorSpec};
 use crate::aggregate::Aggregate;
 use crate::dedupe::{DedupeLogic, Keep};
 use crate::either::Either;
-use crate::indicator::{Flow, IndicatorLogic, Indicators};
+use crate::indicator::{Flow, IndicatorLogic, IndicatorSet, Indicators, OfRecords};
 use crate::join::JoinedStreams;
 use crate::kinds;
 use crate::process::{ProcessFunction, ProcessLogic};
@@ -246,6 +246,53 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
         let spec = OperatorSpec::new(kinds::TOP).of_form(format!("top {n}")).labelled(format!("top {n}"));
         let (main, _) = keyed(self.edge, name, spec, None, self.key, |context| TopLogic::new(key, n, measure, ties, context));
         Stream::from_edge(main)
+    }
+
+    /// Adds indicators to each record: what is known of its key at its moment, over spans of event time. A record goes on at once. What comes before it in the
+    /// stream and is not later in event time counts, and so does the record itself.
+    ///
+    /// Indicators over the same history share it. Its name is its identity in savepoints.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_connectors::local::{collect, records};
+    /// use tidegate_operators::indicator::{Numbers, Records, Span, Values};
+    ///
+    /// /// A card, an amount and a country.
+    /// type Payment = (u64, f64, String);
+    ///
+    /// const HOUR: Duration = Duration::from_secs(3_600);
+    /// let features = collect(|flow| {
+    ///     let all = Records::that("all", |_: &Payment| true);
+    ///     let amounts = Numbers::of("amount", |payment: &Payment| Some(payment.1));
+    ///     let countries = Values::of("country", |payment: &Payment| Some(payment.2.clone()));
+    ///     let paid = [(0, 20.0, "DE"), (60_000, 30.0, "DE"), (7_200_000, 400.0, "BR")];
+    ///     records(flow, "payments", paid.map(|(time, amount, country)| (time, (7, amount, country.to_owned()))))
+    ///     .key_by(|payment: &Payment| payment.0)
+    ///     .indicators("features", (
+    ///         all.count(Span::trailing(HOUR)),
+    ///         amounts.avg(Span::ever()).without_itself(),
+    ///         countries.is_new(Span::ever()),
+    ///     ))
+    ///     .map("values", |(_, values)| values)
+    /// })?;
+    /// assert_eq!(features.iter().map(|(_, values)| *values).collect::<Vec<_>>(), [
+    ///     (1, None, Some(true)),
+    ///     (2, Some(20.0), Some(false)),
+    ///     (1, Some(25.0), Some(true)),
+    /// ]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn indicators<K, S>(self, name: &str, indicators: S) -> Stream<'s, (T, S::Values)>
+    where
+        T: Stored,
+        K: Key,
+        F: Fn(&T) -> K + Clone + 'static,
+        S: IndicatorSet<T>,
+    {
+        let spec = OperatorSpec::new(kinds::INDICATORS).of_form("as records come");
+        self.indicators_by(name, spec, OfRecords::new(indicators), Flow::Arrival { lateness: 0 }).0
     }
 
     /// Computes indicators for each record from the histories of its key. The second stream holds the late records, which there are if records

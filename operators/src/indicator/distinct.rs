@@ -15,7 +15,8 @@ use super::history::{Column, History, Leaf, Nodes, Piece};
 /// No item with this value came before.
 const NONE: i64 = i64::MIN;
 
-/// Different values, one item for each value and time.
+/// Values, of which only one item for each value and time is followed and marked. Others of the same time, and nulls, only take a place; such an item is its
+/// own predecessor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Distinct<V> {
     values: Vec<V>,
@@ -58,6 +59,16 @@ impl<V: Key> Distinct<V> {
         self.newest.get(range).map_or(0, |marks| marks.iter().filter(|mark| **mark).count() as u64)
     }
 
+    /// The values of a stretch.
+    pub fn values(&self, range: Range<usize>) -> &[V] {
+        self.values.get(range).unwrap_or_default()
+    }
+
+    /// Whether the item at `at`, of this time, is the one for its time and this value.
+    fn is_followed(&self, at: usize, time: i64, value: &V) -> bool {
+        self.values.get(at) == Some(value) && self.previous.get(at).is_some_and(|previous| *previous != time)
+    }
+
     /// The values of the marked items.
     fn newest(&self) -> impl Iterator<Item = (usize, &V)> {
         self.newest.iter().enumerate().filter(|(_, newest)| **newest).filter_map(|(at, _)| Some((at, self.values.get(at)?)))
@@ -69,6 +80,8 @@ pub trait Distinguishes: Column {
     /// What is told apart.
     type Value: Key;
 
+    /// Whether a value is none. It only takes a place.
+    fn is_null(value: &Self::Value) -> bool;
     /// The values, if it is a column of different values.
     fn distinct(&self) -> Option<&Distinct<Self::Value>>;
     /// The values, to be changed.
@@ -131,7 +144,7 @@ impl<C: Distinguishes> History<C> {
         self.visit(nodes, ranks, &mut |piece| match piece {
             Piece::Items(_, column, range) => {
                 let of_value = |distinct: &Distinct<C::Value>| {
-                    let at = range.clone().find(|at| distinct.values.get(*at) == Some(value))?;
+                    let at = range.clone().find(|at| distinct.is_followed(*at, time, value))?;
                     distinct.previous.get(at).copied()
                 };
                 previous = column.distinct().and_then(of_value).unwrap_or(previous);
@@ -151,6 +164,23 @@ impl<C: Distinguishes> History<C> {
         Ok((found != NONE).then_some(found))
     }
 
+    /// The items with this value between which a new one at `time` comes: the time of the one before it, or [`NONE`], and of the one after it.
+    fn around(
+        &self,
+        nodes: &mut impl Nodes<C>,
+        newest: &mut impl Newest<C::Value>,
+        value: &C::Value,
+        time: i64,
+    ) -> Result<(i64, Option<i64>), Error> {
+        let mut after = None;
+        let mut before = self.newest_of(newest, value)?.unwrap_or(NONE);
+        while before > time {
+            after = Some(before);
+            before = self.previous_of(nodes, value, before)?;
+        }
+        Ok((before, after))
+    }
+
     /// Adds a value.
     pub fn add(
         &mut self,
@@ -159,35 +189,47 @@ impl<C: Distinguishes> History<C> {
         time: i64,
         value: C::Value,
     ) -> Result<(), Error> {
-        let latest = self.newest_of(newest, &value)?;
-        let mut after = latest.filter(|latest| *latest > time);
-        let mut before = latest.unwrap_or(NONE);
-        while before > time {
-            after = Some(before);
-            before = self.previous_of(nodes, &value, before)?;
+        let place = |value| C::seen(Seen { value, previous: time, newest: false });
+        if C::is_null(&value) {
+            return self.insert(nodes, time, place(value), &mut |leaf| closed(leaf, newest));
         }
-        if before == time && before != NONE {
-            return Ok(());
+        let (before, after) = self.around(nodes, newest, &value, time)?;
+        if before == time {
+            return self.insert(nodes, time, place(value), &mut |leaf| closed(leaf, newest));
         }
-        match after {
+        if let Some(after) = after {
             // A straggler: the one after it now follows it.
-            Some(after) => {
-                self.change(nodes, after, &value, |distinct, at| distinct.previous[at] = time)?;
+            self.change(nodes, after, &value, |distinct, at| distinct.previous[at] = time)?;
+        } else if before != NONE {
+            if !self.change(nodes, before, &value, |distinct, at| distinct.newest[at] = false)?
+                && let Some(past) = &mut self.past
+            {
+                C::unmark(&mut past.part);
             }
-            None if before != NONE => {
-                if !self.change(nodes, before, &value, |distinct, at| distinct.newest[at] = false)?
-                    && let Some(past) = self.past.as_mut().filter(|past| before >= past.first)
-                {
-                    C::unmark(&mut past.part);
-                }
-                if self.leaves() > 0 || self.past.is_some() {
-                    newest.forget(&value)?;
-                }
+            if self.leaves() > 0 || self.past.is_some() {
+                newest.forget(&value)?;
             }
-            None => {}
+        }
+        if after.is_none() && self.is_below(time) {
+            newest.set(&value, time)?;
         }
         let item = C::seen(Seen { value, previous: before, newest: after.is_none() });
         self.insert(nodes, time, item, &mut |leaf| closed(leaf, newest))
+    }
+
+    /// Notes that a value came before all items that are kept one by one. Returns whether nothing was known of it.
+    pub fn add_old(
+        &mut self,
+        nodes: &mut impl Nodes<C>,
+        newest: &mut impl Newest<C::Value>,
+        time: i64,
+        value: &C::Value,
+    ) -> Result<bool, Error> {
+        let (before, after) = self.around(nodes, newest, value, time)?;
+        if let (NONE, Some(after)) = (before, after) {
+            self.change(nodes, after, value, |distinct, at| distinct.previous[at] = time)?;
+        }
+        Ok(before == NONE && after.is_none())
     }
 
     /// Changes the item with this value and time. Returns whether it is there.
@@ -199,7 +241,7 @@ impl<C: Distinguishes> History<C> {
         change: impl Fn(&mut Distinct<C::Value>, usize),
     ) -> Result<bool, Error> {
         self.edit(nodes, time, &mut |column, at| {
-            let Some(distinct) = column.distinct_mut().filter(|distinct| distinct.values.get(at) == Some(value)) else { return false };
+            let Some(distinct) = column.distinct_mut().filter(|distinct| distinct.is_followed(at, time, value)) else { return false };
             change(distinct, at);
             true
         })

@@ -11,11 +11,11 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::{Data, Error};
 
-/// The number of items in a leaf.
-pub(super) const LEAF: usize = 64;
+/// The number of items in a leaf. Tests use small ones, so that a few dozen records fill several levels.
+pub(super) const LEAF: usize = if cfg!(test) { 2 } else { 64 };
 
 /// The number of nodes in a node.
-const FAN: usize = 16;
+const FAN: usize = if cfg!(test) { 2 } else { 16 };
 
 /// Items without their times, in the order of those.
 pub trait Column: Data + Serialize + for<'de> Deserialize<'de> {
@@ -267,7 +267,7 @@ impl<C: Column> History<C> {
     /// Inserts an item after those of the same time. `closed` is shown each leaf that leaves the history for a node.
     #[inline]
     pub fn insert(&mut self, nodes: &mut impl Nodes<C>, time: i64, item: C::Item, closed: &mut dyn FnMut(&Leaf<C>) -> Result<(), Error>) -> Result<(), Error> {
-        if self.within > 0 && self.last_node().is_some_and(|entry| time < entry.last) {
+        if self.is_below(time) {
             return self.insert_below(nodes, time, item);
         }
         self.tail.insert(time, item);
@@ -275,6 +275,12 @@ impl<C: Column> History<C> {
             self.close(nodes, closed)?;
         }
         Ok(())
+    }
+
+    /// Whether an item of this time goes into a node.
+    #[inline]
+    pub(super) fn is_below(&self, time: i64) -> bool {
+        self.within > 0 && self.last_node().is_some_and(|entry| time < entry.last)
     }
 
     /// Moves the older half of the tail into a node.

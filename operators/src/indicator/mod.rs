@@ -7,6 +7,9 @@ mod distinct;
 mod history;
 mod operator;
 mod span;
+#[cfg(test)]
+mod tests;
+mod typed;
 mod view;
 
 pub use distinct::{Distinct, Distinguishes, Seen};
@@ -14,4 +17,6 @@ pub use history::{Column, Entry, Piece};
 pub(crate) use operator::IndicatorLogic;
 pub use operator::{Ever, Feed, Flow, Indicators, Kept};
 pub use span::{Calendar, Span, Unit};
+pub(crate) use typed::OfRecords;
+pub use typed::{Indicator, IndicatorSet, Numbers, Records, Scalar, Taken, Takes, Values};
 pub use view::{Stretch, View};

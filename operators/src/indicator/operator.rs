@@ -9,7 +9,7 @@ use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers, Wake, Wakes};
 use tidegate_runtime::{Data, Error, Field, Record, Watermark, stable_hash};
 
-use super::distinct::{self, Distinguishes};
+use super::distinct::{self, Distinguishes, Newest};
 use super::history::{Column, Entry, History, LEAF, Leaf};
 use super::span::Span;
 use super::view::{AllNewest, AllNodes, HistoryId, Stores, View, session};
@@ -331,11 +331,11 @@ fn add_to_past<K: Key, C: Distinguishes>(
     match feed {
         Feed::Item(item) => one.insert(&mut nodes, time, item, &mut |_| Ok(()))?,
         Feed::Value(value) => {
-            if history.newest_until(&mut nodes, &mut newest, &value, i64::MAX)?.is_some() {
+            if !history.add_old(&mut nodes, &mut newest, time, &value)? {
                 return Ok(());
             }
-            one.add(&mut nodes, &mut newest, time, value)?;
-            distinct::closed(&one.tail, &mut newest)?;
+            one.add(&mut nodes, &mut newest, time, value.clone())?;
+            newest.set(&value, time)?;
         }
     }
     let entry = one.tail.entry(0);

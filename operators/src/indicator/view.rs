@@ -1,6 +1,7 @@
 //! What indicators see of the histories of a key.
 
 use std::cell::RefMut;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use tidegate_runtime::Error;
@@ -102,6 +103,8 @@ pub struct Stretch {
     ranks: Range<u64>,
     /// The last moment before the span, and its last moment.
     bounds: (i64, i64),
+    /// Whether it begins at a rank rather than at a moment.
+    ranked: bool,
     /// Whether it reaches back into what the history has dropped.
     past: bool,
 }
@@ -148,12 +151,12 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
         let moment = self.moment.saturating_sub(delay);
         let (from, to) = span.bounds(moment);
         let Some((id, kept)) = self.histories.get(history) else {
-            return Ok(Stretch { history, ranks: 0..0, bounds: (from, to), past: false });
+            return Ok(Stretch { history, ranks: 0..0, bounds: (from, to), ranked: matches!(span, Span::Last { .. }), past: false });
         };
         let (mut nodes, _) = self.stores.of(self.key, *id);
         let end = kept.rank(&mut nodes, to)?;
         let start = if from == i64::MIN { 0 } else { kept.rank(&mut nodes, from)?.min(end) };
-        let mut stretch = Stretch { history, ranks: start..end, bounds: (from, to), past: false };
+        let mut stretch = Stretch { history, ranks: start..end, bounds: (from, to), ranked: matches!(span, Span::Last { .. }), past: false };
         match span {
             Span::Last { n, .. } => stretch.ranks.start = start.max(end.saturating_sub(n.saturating_sub(u64::from(own)))),
             Span::Ever { ttl: None } => stretch.past = kept.past.is_some(),
@@ -161,7 +164,7 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
                 let (start, past) = session(kept, &mut nodes, end, moment, ttl.unsigned_abs())?;
                 stretch.ranks.start = start;
                 stretch.past = past && kept.past.is_some();
-                if !past {
+                if !stretch.past {
                     stretch.bounds.0 = match kept.time_at(&mut nodes, start)? {
                         Some(first) if start < end => first.saturating_sub(1),
                         _ => to,
@@ -241,6 +244,12 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
     /// # Errors
     /// The disk failed.
     pub fn count_distinct(&mut self, stretch: &Stretch) -> Result<u64, Error> {
+        if stretch.ranked {
+            // The newest few records are looked at one by one.
+            let mut values = HashSet::new();
+            self.each_value(stretch, &mut |value| _ = values.insert(value.clone()))?;
+            return Ok(values.len() as u64);
+        }
         let past = self.past(stretch).map_or(0, |past| C::marked(&past.part));
         let Some((id, history)) = self.histories.get(stretch.history) else { return Ok(0) };
         let (mut nodes, _) = self.stores.of(self.key, *id);
@@ -252,10 +261,27 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
     /// # Errors
     /// The disk failed.
     pub fn contains(&mut self, stretch: &Stretch, value: &C::Value) -> Result<bool, Error> {
+        if stretch.ranked {
+            let mut found = false;
+            self.each_value(stretch, &mut |other| found |= other == value)?;
+            return Ok(found);
+        }
         let Some((id, history)) = self.histories.get(stretch.history) else { return Ok(false) };
         let (mut nodes, mut newest) = self.stores.of(self.key, *id);
         let found = history.newest_until(&mut nodes, &mut newest, value, stretch.bounds.1)?;
         Ok(found.is_some_and(|time| time > stretch.bounds.0))
+    }
+
+    /// Shows the values of a stretch that are not null.
+    fn each_value(&mut self, stretch: &Stretch, show: &mut dyn FnMut(&C::Value)) -> Result<(), Error> {
+        self.visit(stretch, &mut |piece| match piece {
+            Piece::Items(_, column, range) => {
+                let values = column.distinct().map(|distinct| distinct.values(range)).unwrap_or_default();
+                values.iter().filter(|value| !C::is_null(value)).for_each(&mut *show);
+                true
+            }
+            Piece::Whole(_) => false,
+        })
     }
 }
 

@@ -134,24 +134,25 @@ macro_rules! accumulators {
                 }
             }
 
-            /// Adds values with their times, which the function must accept. Faster than adding one by one.
+            /// Adds values, which the function must accept, where it does not matter when they came. Faster than adding one by one.
             #[inline]
-            pub(crate) fn add_each(&mut self, mut values: impl Iterator<Item = (i64, Value)>) {
+            pub(crate) fn add_each(&mut self, mut values: impl Iterator<Item = Value>) {
+                let at = At::unordered(0);
                 let mut odd = None;
                 match self {
                     $(Self::$acc(acc) => {
-                        for (time, value) in values.by_ref() {
+                        for value in values.by_ref() {
                             if !Accumulator::takes(acc, &value) {
-                                odd = Some((time, value));
+                                odd = Some(value);
                                 break;
                             }
-                            Accumulator::add(acc, &value, At::unordered(time));
+                            Accumulator::add(acc, &value, at);
                         }
                     })+
                 }
-                if let Some((time, value)) = odd {
-                    self.add_otherwise(&value, At::unordered(time));
-                    values.for_each(|(time, value)| self.add(&value, At::unordered(time)));
+                if let Some(value) = odd {
+                    self.add_otherwise(&value, at);
+                    values.for_each(|value| self.add(&value, at));
                 }
             }
 

@@ -84,13 +84,13 @@ pub(crate) struct Ends {
 
 impl Ends {
     /// Adds values that come after those before.
-    #[inline]
-    pub(super) fn append(&mut self, mut values: impl DoubleEndedIterator<Item = (i64, Value)>) {
+    pub(super) fn append(&mut self, times: &[i64], values: Slice<'_>) {
+        let mut filled = values.with(times).filter(|(_, value)| !value.is_null());
         if self.first.is_none() {
-            self.first = values.by_ref().find(|(_, value)| !value.is_null());
+            self.first = filled.next();
             self.last.clone_from(&self.first);
         }
-        if let Some(last) = values.rfind(|(_, value)| !value.is_null()) {
+        if let Some(last) = filled.next_back() {
             self.last = Some(last);
         }
     }
@@ -155,15 +155,17 @@ impl Values {
         self.accs.clone_from(&nothing.accs);
     }
 
-    /// Adds values with their times to their number and to the accumulators that are wanted.
+    /// Adds values to the accumulators that are wanted, and to their number.
     #[inline]
-    pub(super) fn add(&mut self, values: impl Iterator<Item = (i64, Value)> + Clone, wanted: &[Fold]) {
-        let filled = values.filter(|(_, value)| !value.is_null());
-        self.filled += filled.clone().count() as u64;
+    pub(super) fn add(&mut self, values: Slice<'_>, wanted: &[Fold]) {
+        self.filled += values.filled();
         for fold in wanted {
             let place = fold.place(&self.accs);
-            if let Some(acc) = self.accs.get_mut(place) {
-                acc.add_each(filled.clone());
+            let Some(acc) = self.accs.get_mut(place) else { continue };
+            match values {
+                Slice::Ints(ints) => acc.add_each(ints.iter().filter(|v| **v != i64::MIN).map(|v| Value::Int(*v))),
+                Slice::Doubles(doubles) => acc.add_each(doubles.iter().filter(|v| v.to_bits() != NULL).map(|v| Value::Double(*v))),
+                Slice::Values(values) => acc.add_each(values.iter().filter(|v| !v.is_null()).cloned()),
             }
         }
     }
@@ -183,13 +185,6 @@ impl Values {
 /// All accumulators.
 const ALL: [Fold; 5] = [Fold(0), Fold(1), Fold(2), Fold(3), Fold(4)];
 
-impl SeeValues for Values {
-    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone) {
-        self.ends.append(values.clone());
-        self.add(values, &ALL[ALL.len() - self.accs.len()..]);
-    }
-}
-
 /// The bits that stand for null. Arithmetic makes no such double.
 const NULL: u64 = 0x7ff8_7469_6465_6761;
 
@@ -201,10 +196,45 @@ fn double(value: f64) -> Value {
     if value.to_bits() == NULL { Value::Null } else { Value::Double(value) }
 }
 
-/// Looks at the values of a stretch, with their times.
-pub(super) trait SeeValues {
-    /// Called with them, in order.
-    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone);
+/// Some of the values of a column.
+#[derive(Clone, Copy)]
+pub(super) enum Slice<'a> {
+    Ints(&'a [i64]),
+    Doubles(&'a [f64]),
+    Values(&'a [Value]),
+}
+
+impl<'a> Slice<'a> {
+    fn len(self) -> usize {
+        match self {
+            Self::Ints(ints) => ints.len(),
+            Self::Doubles(doubles) => doubles.len(),
+            Self::Values(values) => values.len(),
+        }
+    }
+
+    fn value(self, at: usize) -> Value {
+        match self {
+            Self::Ints(ints) => ints.get(at).map_or(Value::Null, |v| int(*v)),
+            Self::Doubles(doubles) => doubles.get(at).map_or(Value::Null, |v| double(*v)),
+            Self::Values(values) => values.get(at).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// How many are not null.
+    fn filled(self) -> u64 {
+        let filled = match self {
+            Self::Ints(ints) => ints.iter().filter(|v| **v != i64::MIN).count(),
+            Self::Doubles(doubles) => doubles.iter().filter(|v| v.to_bits() != NULL).count(),
+            Self::Values(values) => values.iter().filter(|v| !v.is_null()).count(),
+        };
+        filled as u64
+    }
+
+    /// The values with their times.
+    pub(super) fn with(self, times: &'a [i64]) -> impl DoubleEndedIterator<Item = (i64, Value)> + use<'a> {
+        (0..self.len().min(times.len())).map(move |at| (times[at], self.value(at)))
+    }
 }
 
 impl RowColumn {
@@ -217,15 +247,14 @@ impl RowColumn {
         }
     }
 
-    /// Gives the values of a stretch, with their times, to `see`.
+    /// The values of a stretch.
     #[inline]
-    pub(super) fn see<S: SeeValues>(&self, times: &[i64], range: Range<usize>, see: &mut S) {
-        let times = times.get(range.clone()).unwrap_or_default().iter().copied();
+    pub(super) fn slice(&self, range: Range<usize>) -> Slice<'_> {
         match self {
-            Self::Ints(ints) => see.values(times.zip(ints.get(range).unwrap_or_default().iter().map(|value| int(*value)))),
-            Self::Doubles(doubles) => see.values(times.zip(doubles.get(range).unwrap_or_default().iter().map(|value| double(*value)))),
-            Self::Values(values, _) => see.values(times.zip(values.get(range).unwrap_or_default().iter().cloned())),
-            Self::Times(_) | Self::Flags(_) | Self::Distinct(_) => {}
+            Self::Ints(ints) => Slice::Ints(ints.get(range).unwrap_or_default()),
+            Self::Doubles(doubles) => Slice::Doubles(doubles.get(range).unwrap_or_default()),
+            Self::Values(values, _) => Slice::Values(values.get(range).unwrap_or_default()),
+            Self::Times(_) | Self::Flags(_) | Self::Distinct(_) => Slice::Values(&[]),
         }
     }
 
@@ -325,7 +354,11 @@ impl Column for RowColumn {
         match into {
             RowPart::Times => {}
             RowPart::Flags(flags) => self.flags(range).iter().for_each(|held| flags.add(*held)),
-            RowPart::Values(part) => self.see(times, range, &mut **part),
+            RowPart::Values(part) => {
+                let values = self.slice(range.clone());
+                part.add(values, &ALL[ALL.len() - part.accs.len()..]);
+                part.ends.append(times.get(range).unwrap_or_default(), values);
+            }
             RowPart::Distinct(marked) => {
                 if let Self::Distinct(distinct) = self {
                     *marked += distinct.marked(range);
@@ -350,6 +383,10 @@ impl Column for RowColumn {
 
 impl Distinguishes for RowColumn {
     type Value = Value;
+
+    fn is_null(value: &Value) -> bool {
+        value.is_null()
+    }
 
     fn distinct(&self) -> Option<&Distinct<Value>> {
         if let Self::Distinct(distinct) = self { Some(distinct) } else { None }

@@ -79,6 +79,11 @@ impl What {
         )
     }
 
+    /// Whether it needs the first or the last value of its span.
+    pub(super) fn needs_ends(&self) -> bool {
+        matches!(self, Self::First | Self::Last | Self::TravelDistance(_) | Self::TravelSpeed(_))
+    }
+
     /// Whether it needs all items of its span, whatever their number.
     pub(super) fn needs_items(&self) -> bool {
         matches!(self, Self::Collect | Self::Gather(_) | Self::Mode(_))

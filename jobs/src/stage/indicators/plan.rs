@@ -244,6 +244,11 @@ impl Group {
         if let Some(ttl) = silence {
             name.push_str(&format!(" ttl {ttl}ms"));
         }
+        // Where records take places or end a silence, those without a value do, too.
+        let keeps_nulls = silence.is_some() || matches!(span, Span::Last { .. });
+        if keeps_nulls && silence.is_none() && matches!(call.leaves, Leaves::Distinct(_)) {
+            name.push_str(" with nulls");
+        }
         let name = Field::new(name, is);
         if let Some(at) = self.histories.iter().position(|history| history.name == name) {
             return at;
@@ -268,7 +273,7 @@ impl Group {
             Leaves::Distinct(_) => RowColumn::Distinct(tidegate_operators::indicator::Distinct::default()),
             Leaves::Flag(_) => RowColumn::Flags(Vec::new()),
         };
-        let fills = Fills { source: u8::try_from(source).unwrap_or(u8::MAX), condition, leaves, keeps_nulls: silence.is_some() };
+        let fills = Fills { source: u8::try_from(source).unwrap_or(u8::MAX), condition, leaves, keeps_nulls };
         self.histories.push(History { name, fills, column, spans: Vec::new(), ever: Ever::Nothing });
         self.histories.len() - 1
     }
@@ -288,7 +293,7 @@ impl Group {
             history.spans.push((span.clone(), delay));
         }
         let own = indicator.own && history.fills.source == 0 && delay == 0 && span.ends_now() && !what.looks_back();
-        let folds = what.folds();
+        let (folds, needs_ends) = (what.folds(), what.needs_ends());
         let answer = Answer { place: self.places.len(), what, default };
         self.places.push(place);
         // Spans that end elsewhere have no sweep in common with others.
@@ -300,11 +305,12 @@ impl Group {
             Some(known) => known,
             None => {
                 let nothing = history.column.no_values();
-                self.sweeps.push(Sweep { history: at, delay, own, queries: Vec::new(), folds: Vec::new(), nothing });
+                self.sweeps.push(Sweep { history: at, delay, own, queries: Vec::new(), folds: Vec::new(), ends: false, nothing });
                 self.sweeps.len() - 1
             }
         };
         let sweep = &mut self.sweeps[sweep];
+        sweep.ends |= needs_ends;
         sweep.folds.extend(folds);
         sweep.folds.sort_unstable();
         sweep.folds.dedup();

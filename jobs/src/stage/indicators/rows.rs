@@ -9,7 +9,7 @@ use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Key;
 use tidegate_runtime::Error;
 
-use super::column::{Ends, Flags, Fold, Placed, RowColumn, RowItem, SeeValues, Values};
+use super::column::{Ends, Flags, Fold, Placed, RowColumn, RowItem, Slice, Values};
 use super::functions::{Leaves, What};
 use super::gather;
 use crate::aggregate::{Acc, At, Function, Takes};
@@ -36,7 +36,7 @@ pub(super) struct Fills {
     pub(super) condition: Option<usize>,
     /// What a row leaves.
     pub(super) leaves: usize,
-    /// Whether rows without a value count, because a silence matters.
+    /// Whether rows without a value take a place among those that are told apart.
     pub(super) keeps_nulls: bool,
 }
 
@@ -52,6 +52,8 @@ pub(super) struct Sweep {
     pub(super) queries: Vec<Query>,
     /// The accumulators that they need.
     pub(super) folds: Vec<Fold>,
+    /// Whether they need the first or the last value.
+    pub(super) ends: bool,
     /// The summary of no values, for a history of values.
     pub(super) nothing: Option<Values>,
 }
@@ -335,8 +337,9 @@ impl Sweep {
         let Some(nothing) = &self.nothing else { return Ok(()) };
         sums.clear(nothing);
         if let Some(own) = own {
-            sums.add(std::iter::once((at, own.clone())), &self.folds);
-            sums.ends.append(std::iter::once((at, own.clone())));
+            let own = Slice::Values(std::slice::from_ref(own));
+            sums.add(own, &self.folds);
+            sums.ends.append(&[at], own);
         }
         let mut later: Option<&Stretch> = None;
         let mut past = true;
@@ -347,11 +350,21 @@ impl Sweep {
                 sums.merge(before, &self.folds);
                 older.merge(&before.ends);
             }
-            let mut passed = Passed { sums, folds: &self.folds, ends: &mut older };
             let see = &mut |piece: Piece<'_, RowColumn>| {
                 match piece {
-                    Piece::Items(times, column, range) => column.see(times, range, &mut passed),
-                    Piece::Whole(entry) => passed.part(entry.part.values()),
+                    Piece::Items(times, column, range) => {
+                        let values = column.slice(range.clone());
+                        sums.add(values, &self.folds);
+                        if self.ends {
+                            older.append(times.get(range).unwrap_or_default(), values);
+                        }
+                    }
+                    Piece::Whole(entry) => {
+                        if let Some(part) = entry.part.values() {
+                            sums.merge(part, &self.folds);
+                            older.merge(&part.ends);
+                        }
+                    }
                 }
                 true
             };
@@ -382,30 +395,6 @@ impl Sweep {
             }
         }
         Ok(())
-    }
-}
-
-/// What a sweep adds as it goes.
-struct Passed<'a> {
-    sums: &'a mut Values,
-    folds: &'a [Fold],
-    ends: &'a mut Ends,
-}
-
-impl SeeValues for Passed<'_> {
-    #[inline]
-    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone) {
-        self.ends.append(values.clone());
-        self.sums.add(values, self.folds);
-    }
-}
-
-impl Passed<'_> {
-    fn part(&mut self, part: Option<&Values>) {
-        if let Some(part) = part {
-            self.sums.merge(part, self.folds);
-            self.ends.merge(&part.ends);
-        }
     }
 }
 
@@ -494,10 +483,10 @@ fn finish(sums: &Values, function: &Function, fold: Fold) -> Value {
 
 /// The value of the newest item of a stretch, with its time. It may be null.
 fn newest<K: Key>(view: &mut View<'_, '_, K, RowColumn>, stretch: &Stretch) -> Result<Placed, Error> {
-    let mut found = Newest(None);
+    let mut found = None;
     view.visit_newest(stretch, &mut |piece| match piece {
         Piece::Items(times, column, range) => {
-            column.see(times, range, &mut found);
+            found = column.slice(range.clone()).with(times.get(range).unwrap_or_default()).next_back();
             true
         }
         Piece::Whole(_) => false,
@@ -507,15 +496,7 @@ fn newest<K: Key>(view: &mut View<'_, '_, K, RowColumn>, stretch: &Stretch) -> R
         // If the last value is older than the last item, that one had none.
         past.part.values().and_then(|values| values.ends.last.clone()).filter(|(time, _)| *time == past.last)
     };
-    Ok(found.0.or_else(past))
-}
-
-struct Newest(Placed);
-
-impl SeeValues for Newest {
-    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone) {
-        self.0 = values.last();
-    }
+    Ok(found.or_else(past))
 }
 
 /// Shows all values of a stretch, with the row's own at its time.
@@ -523,37 +504,26 @@ fn each<K: Key>(
     view: &mut View<'_, '_, K, RowColumn>,
     stretch: &Stretch,
     own: Option<&Value>,
-    show: impl FnMut(i64, Value),
+    mut show: impl FnMut(i64, Value),
 ) -> Result<(), Error> {
-    let mut all = Each { own: own.map(|own| (view.time(), own)), show };
+    let mut own = own.map(|own| (view.time(), own));
     view.visit(stretch, &mut |piece| match piece {
         Piece::Items(times, column, range) => {
-            column.see(times, range, &mut all);
+            let values = column.slice(range.clone()).with(times.get(range).unwrap_or_default());
+            values.for_each(|(time, value)| {
+                if let Some((mine, own)) = own.take_if(|(mine, _)| *mine < time) {
+                    show(mine, own.clone());
+                }
+                show(time, value);
+            });
             true
         }
         Piece::Whole(_) => false,
     })?;
-    if let Some((time, own)) = all.own {
-        (all.show)(time, own.clone());
+    if let Some((time, own)) = own {
+        show(time, own.clone());
     }
     Ok(())
-}
-
-struct Each<'a, F> {
-    /// The row's own value, until its turn has come.
-    own: Option<(i64, &'a Value)>,
-    show: F,
-}
-
-impl<F: FnMut(i64, Value)> SeeValues for Each<'_, F> {
-    fn values(&mut self, values: impl DoubleEndedIterator<Item = (i64, Value)> + Clone) {
-        for (time, value) in values {
-            if let Some((mine, own)) = self.own.take_if(|(mine, _)| *mine < time) {
-                (self.show)(mine, own.clone());
-            }
-            (self.show)(time, value);
-        }
-    }
 }
 
 /// The result of a function over all values of a stretch.

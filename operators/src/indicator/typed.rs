@@ -1,0 +1,720 @@
+//! Indicators of a Rust program: values with names and types.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::state::{Key, Stored};
+use tidegate_runtime::{Data, Error, Field};
+
+use super::distinct::{Distinct, Distinguishes, Seen};
+use super::history::{Column, Piece};
+use super::operator::{Ever, Feed, Indicators, Kept};
+use super::span::Span;
+use super::view::View;
+
+/// The items of a history. Stored by position: a new kind comes last.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[doc(hidden)]
+pub enum Items {
+    Times(u32),
+    Numbers(Vec<f64>),
+    Values(Distinct<Scalar>),
+}
+
+/// A value that can be told apart from others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Scalar {
+    /// A whole number.
+    Int(i64),
+    /// A whole number without a sign.
+    Uint(u64),
+    /// Text.
+    Text(String),
+}
+
+impl Stored for Scalar {
+    const SCHEMA: &'static str = "indicator.scalar/1";
+}
+
+macro_rules! scalars {
+    ($($kind:ident($($ty:ty),+) $as:ty;)+) => {
+        $($(impl From<$ty> for Scalar {
+            fn from(value: $ty) -> Self {
+                Self::$kind(<$as>::from(value))
+            }
+        })+)+
+    };
+}
+
+scalars! {
+    Int(i8, i16, i32, i64) i64;
+    Uint(u8, u16, u32, u64) u64;
+    Text(String, &str) String;
+}
+
+/// An item of a history.
+#[doc(hidden)]
+pub enum Item {
+    Time,
+    Number(f64),
+    Value(Seen<Scalar>),
+}
+
+/// The summary of numbers: their number, sum, extremes, mean and squared differences from it (Welford 1962; merged as in Chan, Golub, LeVeque 1979).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[doc(hidden)]
+pub struct Sums {
+    count: u64,
+    sum: f64,
+    /// What the sum lacks to be exact (Neumaier 1974).
+    rest: f64,
+    min: f64,
+    max: f64,
+    mean: f64,
+    squares: f64,
+    /// The first number with its time.
+    first: (i64, f64),
+    /// The last number with its time.
+    last: (i64, f64),
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
+        Self { count: 0, sum: 0.0, rest: 0.0, min, max, mean: 0.0, squares: 0.0, first: (i64::MAX, 0.0), last: (i64::MIN, 0.0) }
+    }
+}
+
+impl Sums {
+    #[inline]
+    fn add(&mut self, time: i64, number: f64) {
+        self.bound((time, number), (time, number));
+        self.count += 1;
+        self.plus(number);
+        self.min = self.min.min(number);
+        self.max = self.max.max(number);
+        let delta = number - self.mean;
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 items")]
+        let count = self.count as f64;
+        self.mean += delta / count;
+        self.squares += delta * (number - self.mean);
+    }
+
+    /// Takes in the first and the last number of what comes later, or of what is in between.
+    fn bound(&mut self, first: (i64, f64), last: (i64, f64)) {
+        if first.0 < self.first.0 || self.count == 0 {
+            self.first = first;
+        }
+        if last.0 >= self.last.0 {
+            self.last = last;
+        }
+    }
+
+    fn plus(&mut self, number: f64) {
+        let sum = self.sum + number;
+        self.rest += if self.sum.abs() >= number.abs() { (self.sum - sum) + number } else { (number - sum) + self.sum };
+        self.sum = sum;
+    }
+
+    fn merge(&mut self, later: &Self) {
+        if self.count == 0 {
+            *self = *later;
+            return;
+        }
+        if later.count == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 items")]
+        let (here, there) = (self.count as f64, later.count as f64);
+        let (delta, total) = (later.mean - self.mean, here + there);
+        self.squares += later.squares + delta * delta * here * there / total;
+        self.mean += delta * there / total;
+        self.count += later.count;
+        self.plus(later.sum);
+        self.rest += later.rest;
+        self.min = self.min.min(later.min);
+        self.max = self.max.max(later.max);
+        self.bound(later.first, later.last);
+    }
+
+    fn of_some(&self, value: f64) -> Option<f64> {
+        (self.count > 0).then_some(value)
+    }
+}
+
+/// The summary of items.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[doc(hidden)]
+pub enum Part {
+    Times,
+    Numbers(Sums),
+    Values(u64),
+}
+
+impl Column for Items {
+    type Item = Item;
+    type Part = Part;
+
+    fn fresh(&self) -> Self {
+        match self {
+            Self::Times(_) => Self::Times(0),
+            Self::Numbers(_) => Self::Numbers(Vec::new()),
+            Self::Values(_) => Self::Values(Distinct::default()),
+        }
+    }
+
+    fn insert(&mut self, at: usize, item: Item) {
+        match (self, item) {
+            (Self::Times(n), _) => *n += 1,
+            (Self::Numbers(numbers), Item::Number(number)) => numbers.insert(at, number),
+            (Self::Values(values), Item::Value(value)) => values.insert(at, value),
+            // An item is made for the column that it goes into.
+            _ => {}
+        }
+    }
+
+    fn split_off(&mut self, at: usize) -> Self {
+        match self {
+            Self::Times(n) => {
+                let newer = n.saturating_sub(u32::try_from(at).unwrap_or(u32::MAX));
+                *n -= newer;
+                Self::Times(newer)
+            }
+            Self::Numbers(numbers) => Self::Numbers(numbers.split_off(at)),
+            Self::Values(values) => Self::Values(values.split_off(at)),
+        }
+    }
+
+    fn nothing(&self) -> Part {
+        match self {
+            Self::Times(_) => Part::Times,
+            Self::Numbers(_) => Part::Numbers(Sums::default()),
+            Self::Values(_) => Part::Values(0),
+        }
+    }
+
+    fn sum_up(&self, times: &[i64], range: Range<usize>, into: &mut Part) {
+        match (self, into) {
+            (Self::Numbers(numbers), Part::Numbers(sums)) => {
+                let times = times.get(range.clone()).unwrap_or_default();
+                times.iter().zip(numbers.get(range).unwrap_or_default()).for_each(|(time, number)| sums.add(*time, *number));
+            }
+            (Self::Values(values), Part::Values(marked)) => *marked += values.marked(range),
+            _ => {}
+        }
+    }
+
+    fn merge(into: &mut Part, later: &Part) {
+        match (into, later) {
+            (Part::Numbers(sums), Part::Numbers(later)) => sums.merge(later),
+            (Part::Values(marked), Part::Values(later)) => *marked += later,
+            _ => {}
+        }
+    }
+}
+
+impl Distinguishes for Items {
+    type Value = Scalar;
+
+    fn is_null(_: &Scalar) -> bool {
+        false
+    }
+
+    fn distinct(&self) -> Option<&Distinct<Scalar>> {
+        if let Self::Values(values) = self { Some(values) } else { None }
+    }
+
+    fn distinct_mut(&mut self) -> Option<&mut Distinct<Scalar>> {
+        if let Self::Values(values) = self { Some(values) } else { None }
+    }
+
+    fn seen(item: Seen<Scalar>) -> Item {
+        Item::Value(item)
+    }
+
+    fn marked(part: &Part) -> u64 {
+        if let Part::Values(marked) = part { *marked } else { 0 }
+    }
+
+    fn unmark(part: &mut Part) {
+        if let Part::Values(marked) = part {
+            *marked = marked.saturating_sub(1);
+        }
+    }
+}
+
+impl Span {
+    /// The last `over`, as in "the last ten minutes": after `t - over`, up to `t`.
+    #[must_use]
+    pub fn trailing(over: Duration) -> Self {
+        Self::Trailing { over: millis(over), every: None }
+    }
+
+    /// Everything.
+    #[must_use]
+    pub fn ever() -> Self {
+        Self::Ever { ttl: None }
+    }
+
+    /// The newest `n`.
+    #[must_use]
+    pub fn last(n: u64) -> Self {
+        Self::Last { n: n.max(1), within: None }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).max(1)
+}
+
+/// Records that count, by a condition.
+#[derive(Clone)]
+pub struct Records<F> {
+    name: String,
+    counts: F,
+}
+
+/// Numbers of records.
+#[derive(Clone)]
+pub struct Numbers<F> {
+    name: String,
+    number: F,
+}
+
+/// Values of records, which are told apart.
+#[derive(Clone)]
+pub struct Values<F> {
+    name: String,
+    value: F,
+}
+
+/// What a kind of history takes from a record.
+pub trait Takes<T>: Clone + 'static {
+    /// The name under which the history is kept. Indicators with the same name share one.
+    fn name(&self) -> &str;
+    /// A column for its items.
+    fn items(&self) -> Items;
+    /// What a record leaves, if it counts.
+    fn take(&self, record: &T) -> Option<Taken>;
+}
+
+/// What a record leaves in a history.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// Its time.
+    Time,
+    /// A number.
+    Number(f64),
+    /// A value.
+    Value(Scalar),
+}
+
+impl<F> Records<F> {
+    /// Records for which `counts` holds. `name` is the name of their history in savepoints.
+    pub fn that<T>(name: &str, counts: F) -> Self
+    where
+        F: Fn(&T) -> bool + Clone + 'static,
+    {
+        Self { name: name.to_owned(), counts }
+    }
+
+    /// How many there are.
+    pub fn count<T>(&self, span: Span) -> Indicator<Self, u64>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.count)
+    }
+}
+
+impl<F> Numbers<F> {
+    /// What `number` returns for a record, which does not count if that is `None`. `name` is the name of their history in savepoints.
+    pub fn of<T>(name: &str, number: F) -> Self
+    where
+        F: Fn(&T) -> Option<f64> + Clone + 'static,
+    {
+        Self { name: name.to_owned(), number }
+    }
+
+    /// How many there are.
+    pub fn count<T>(&self, span: Span) -> Indicator<Self, u64>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.sums.count)
+    }
+
+    /// Their sum, which does not drift.
+    pub fn sum<T>(&self, span: Span) -> Indicator<Self, f64>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.sums.sum + found.sums.rest)
+    }
+
+    /// Their mean, `None` of none.
+    pub fn avg<T>(&self, span: Span) -> Indicator<Self, Option<f64>>
+    where
+        Self: Takes<T>,
+    {
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 items")]
+        Indicator::new(self, span, |found| found.sums.of_some((found.sums.sum + found.sums.rest) / found.sums.count as f64))
+    }
+
+    /// The least, `None` of none.
+    pub fn min<T>(&self, span: Span) -> Indicator<Self, Option<f64>>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.sums.of_some(found.sums.min))
+    }
+
+    /// The greatest, `None` of none.
+    pub fn max<T>(&self, span: Span) -> Indicator<Self, Option<f64>>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.sums.of_some(found.sums.max))
+    }
+
+    /// The standard deviation of the sample, `None` of fewer than two.
+    pub fn stddev<T>(&self, span: Span) -> Indicator<Self, Option<f64>>
+    where
+        Self: Takes<T>,
+    {
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 items")]
+        Indicator::new(self, span, |found| (found.sums.count > 1).then(|| (found.sums.squares / (found.sums.count - 1) as f64).sqrt()))
+    }
+
+    /// The one of the oldest record, `None` of none.
+    pub fn first<T>(&self, span: Span) -> Indicator<Self, Option<f64>>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.sums.of_some(found.sums.first.1))
+    }
+
+    /// The one of the newest record, `None` of none. With [`Indicator::without_itself`], that of the record before.
+    pub fn last<T>(&self, span: Span) -> Indicator<Self, Option<f64>>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.sums.of_some(found.sums.last.1))
+    }
+}
+
+impl<F> Values<F> {
+    /// What `value` returns for a record, which does not count if that is `None`. `name` is the name of their history in savepoints.
+    pub fn of<T, V>(name: &str, value: F) -> Self
+    where
+        F: Fn(&T) -> Option<V> + Clone + 'static,
+        V: Into<Scalar>,
+    {
+        Self { name: name.to_owned(), value }
+    }
+
+    /// How many different ones there are.
+    pub fn count_distinct<T>(&self, span: Span) -> Indicator<Self, u64>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.distinct)
+    }
+
+    /// Whether no earlier record has the value of this one, `None` if it has none.
+    pub fn is_new<T>(&self, span: Span) -> Indicator<Self, Option<bool>>
+    where
+        Self: Takes<T>,
+    {
+        Indicator::new(self, span, |found| found.is_new)
+    }
+}
+
+impl<T, F: Fn(&T) -> bool + Clone + 'static> Takes<T> for Records<F> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn items(&self) -> Items {
+        Items::Times(0)
+    }
+
+    #[inline]
+    fn take(&self, record: &T) -> Option<Taken> {
+        (self.counts)(record).then_some(Taken::Time)
+    }
+}
+
+impl<T, F: Fn(&T) -> Option<f64> + Clone + 'static> Takes<T> for Numbers<F> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn items(&self) -> Items {
+        Items::Numbers(Vec::new())
+    }
+
+    #[inline]
+    fn take(&self, record: &T) -> Option<Taken> {
+        (self.number)(record).map(Taken::Number)
+    }
+}
+
+impl<T, V: Into<Scalar>, F: Fn(&T) -> Option<V> + Clone + 'static> Takes<T> for Values<F> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn items(&self) -> Items {
+        Items::Values(Distinct::default())
+    }
+
+    #[inline]
+    fn take(&self, record: &T) -> Option<Taken> {
+        (self.value)(record).map(|value| Taken::Value(value.into()))
+    }
+}
+
+/// An indicator with a value of type `O`.
+#[derive(Clone)]
+pub struct Indicator<H, O> {
+    history: H,
+    span: Span,
+    delay: i64,
+    own: bool,
+    read: fn(&Found) -> O,
+    /// Its query, and the history that it must fill because no indicator before it does.
+    query: usize,
+    fills: Option<usize>,
+}
+
+impl<H: Clone, O> Indicator<H, O> {
+    fn new(history: &H, span: Span, read: fn(&Found) -> O) -> Self {
+        Self { history: history.clone(), span, delay: 0, own: true, read, query: 0, fills: None }
+    }
+
+    /// Leaves the record itself out.
+    #[must_use]
+    pub fn without_itself(self) -> Self {
+        Self { own: false, ..self }
+    }
+
+    /// Ends the span so long before the record.
+    #[must_use]
+    pub fn delayed(self, delay: Duration) -> Self {
+        Self { delay: millis(delay), ..self }
+    }
+}
+
+/// What has been found of a history within a span.
+#[derive(Clone, Debug, Default)]
+#[doc(hidden)]
+pub struct Found {
+    count: u64,
+    sums: Sums,
+    distinct: u64,
+    is_new: Option<bool>,
+}
+
+/// What indicators need: histories, and what is asked of them.
+#[derive(Default)]
+#[doc(hidden)]
+pub struct Needs {
+    kept: Vec<Kept<Items>>,
+    queries: Vec<Query>,
+}
+
+struct Query {
+    history: usize,
+    span: Span,
+    delay: i64,
+    own: bool,
+}
+
+impl Needs {
+    /// Adds what an indicator needs. Returns its query, its history, and whether the history is new.
+    fn add(&mut self, name: &str, items: Items, (span, delay, own): (&Span, i64, bool)) -> (usize, usize, bool) {
+        let kind = match items {
+            Items::Times(_) => "times",
+            Items::Numbers(_) => "numbers",
+            Items::Values(_) => "values",
+        };
+        // A silence is one of the records of a history, so those with another time to live have a history of their own.
+        let (name, silent) = match span {
+            Span::Ever { ttl: Some(ttl) } => (format!("{name} ttl {ttl}ms"), true),
+            _ => (name.to_owned(), false),
+        };
+        let (name, values) = (Field::new(name, kind), matches!(items, Items::Values(_)));
+        let known = self.kept.iter().position(|kept| kept.name == name);
+        let history = known.unwrap_or_else(|| {
+            self.kept.push(Kept { name, column: items, spans: Vec::new(), ever: Ever::Nothing });
+            self.kept.len() - 1
+        });
+        let kept = &mut self.kept[history];
+        if matches!(span, Span::Ever { .. }) {
+            kept.ever = if silent && values { Ever::Items } else { Ever::Summary };
+        }
+        kept.spans.push((span.clone(), delay));
+        let own = own && delay == 0;
+        let same = |query: &Query| query.history == history && query.span == *span && query.delay == delay && query.own == own;
+        let query = self.queries.iter().position(same).unwrap_or_else(|| {
+            self.queries.push(Query { history, span: span.clone(), delay, own });
+            self.queries.len() - 1
+        });
+        (query, history, known.is_none())
+    }
+}
+
+/// Several indicators of the same records: a tuple of up to twelve.
+pub trait IndicatorSet<T>: Clone + 'static {
+    /// Their values.
+    type Values: Clone + Send + 'static;
+
+    /// Says what they need.
+    #[doc(hidden)]
+    fn declare(&mut self, needs: &mut Needs);
+    /// What a record leaves in each history.
+    #[doc(hidden)]
+    fn take(&self, record: &T, into: &mut [Option<Taken>]);
+    /// Their values, from what has been found.
+    #[doc(hidden)]
+    fn values(&self, found: &[Found]) -> Self::Values;
+}
+
+macro_rules! sets {
+    ($($($indicator:ident $out:ident $at:tt),+;)+) => {
+        $(impl<T, $($indicator: Takes<T>, $out: Clone + Send + 'static),+> IndicatorSet<T> for ($(Indicator<$indicator, $out>,)+) {
+            type Values = ($($out,)+);
+
+            fn declare(&mut self, needs: &mut Needs) {
+                $({
+                    let one = &mut self.$at;
+                    let (query, history, is_new) = needs.add(one.history.name(), one.history.items(), (&one.span, one.delay, one.own));
+                    one.query = query;
+                    one.fills = is_new.then_some(history);
+                })+
+            }
+
+            #[inline]
+            fn take(&self, record: &T, into: &mut [Option<Taken>]) {
+                $(if let Some(taken) = self.$at.fills.and_then(|at| into.get_mut(at)) {
+                    *taken = self.$at.history.take(record);
+                })+
+            }
+
+            #[inline]
+            fn values(&self, found: &[Found]) -> Self::Values {
+                ($((self.$at.read)(&found[self.$at.query]),)+)
+            }
+        })+
+    };
+}
+
+sets! {
+    A OA 0;
+    A OA 0, B OB 1;
+    A OA 0, B OB 1, C OC 2;
+    A OA 0, B OB 1, C OC 2, D OD 3;
+    A OA 0, B OB 1, C OC 2, D OD 3, E OE 4;
+    A OA 0, B OB 1, C OC 2, D OD 3, E OE 4, F OF 5;
+    A OA 0, B OB 1, C OC 2, D OD 3, E OE 4, F OF 5, G OG 6;
+    A OA 0, B OB 1, C OC 2, D OD 3, E OE 4, F OF 5, G OG 6, H OH 7;
+    A OA 0, B OB 1, C OC 2, D OD 3, E OE 4, F OF 5, G OG 6, H OH 7, I OI 8;
+    A OA 0, B OB 1, C OC 2, D OD 3, E OE 4, F OF 5, G OG 6, H OH 7, I OI 8, J OJ 9;
+    A OA 0, B OB 1, C OC 2, D OD 3, E OE 4, F OF 5, G OG 6, H OH 7, I OI 8, J OJ 9, K OK 10;
+    A OA 0, B OB 1, C OC 2, D OD 3, E OE 4, F OF 5, G OG 6, H OH 7, I OI 8, J OJ 9, K OK 10, L OL 11;
+}
+
+/// Computes a set of indicators.
+pub(crate) struct OfRecords<T, S> {
+    set: S,
+    needs: Needs,
+    taken: Vec<Option<Taken>>,
+    found: Vec<Found>,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T, S: IndicatorSet<T>> OfRecords<T, S> {
+    pub(crate) fn new(mut set: S) -> Self {
+        let mut needs = Needs::default();
+        set.declare(&mut needs);
+        let (taken, found) = (vec![None; needs.kept.len()], vec![Found::default(); needs.queries.len()]);
+        Self { set, needs, taken, found, of: PhantomData }
+    }
+}
+
+impl<T: Data, S: IndicatorSet<T>> Indicators for OfRecords<T, S> {
+    type In = T;
+    type Values = S::Values;
+    type Out = (T, S::Values);
+    type Column = Items;
+
+    fn histories(&self) -> &[Kept<Items>] {
+        &self.needs.kept
+    }
+
+    fn open(&mut self, _: &Arc<OperatorMetrics>) {}
+
+    fn unknown(&self) -> S::Values {
+        self.set.values(&vec![Found::default(); self.found.len()])
+    }
+
+    fn read(&mut self, record: &T) -> Result<(), Error> {
+        self.taken.fill(None);
+        self.set.take(record, &mut self.taken);
+        Ok(())
+    }
+
+    fn values<K: Key>(&mut self, _: &T, view: &mut View<'_, '_, K, Items>) -> Result<S::Values, Error> {
+        for (query, found) in self.needs.queries.iter().zip(&mut self.found) {
+            let taken = &self.taken[query.history];
+            let own = taken.as_ref().filter(|_| query.own);
+            let stretch = view.stretch(query.history, &query.span, query.delay, own.is_some())?;
+            match view.column(&stretch) {
+                Some(Items::Times(_)) => found.count = view.count(&stretch) + u64::from(own.is_some()),
+                Some(Items::Numbers(_)) => {
+                    let mut part = view.past(&stretch).map_or(Part::Numbers(Sums::default()), |past| past.part.clone());
+                    view.visit(&stretch, &mut |piece| {
+                        match piece {
+                            Piece::Items(times, column, range) => column.sum_up(times, range, &mut part),
+                            Piece::Whole(entry) => Items::merge(&mut part, &entry.part),
+                        }
+                        true
+                    })?;
+                    if let Part::Numbers(mut sums) = part {
+                        if let Some(Taken::Number(number)) = own {
+                            sums.add(view.time(), *number);
+                        }
+                        found.sums = sums;
+                    }
+                }
+                Some(Items::Values(_)) => {
+                    found.distinct = view.count_distinct(&stretch)?;
+                    found.is_new = match taken {
+                        Some(Taken::Value(value)) => Some(!view.contains(&stretch, value)?),
+                        _ => None,
+                    };
+                    found.distinct += u64::from(own.is_some() && found.is_new == Some(true));
+                }
+                None => {}
+            }
+        }
+        Ok(self.set.values(&self.found))
+    }
+
+    fn feeds(&mut self, _: &T, history: usize) -> Option<Feed<Items>> {
+        Some(match self.taken[history].take()? {
+            Taken::Time => Feed::Item(Item::Time),
+            Taken::Number(number) => Feed::Item(Item::Number(number)),
+            Taken::Value(value) => Feed::Value(value),
+        })
+    }
+
+    fn out(&self, record: T, values: S::Values) -> (T, S::Values) {
+        (record, values)
+    }
+}
