@@ -16,6 +16,14 @@ fn the_committed_reference_is_the_generated_one() {
     let page = std::fs::read_to_string(path).unwrap();
     let generated = with_generated(&page, "keys", &tidegate_jobs::file::reference());
     let generated = with_generated(&generated, "aggregates", &tidegate_jobs::file::reference_of_aggregates());
+    let of_indicators = Path::new("../docs/indicators.md");
+    let functions = std::fs::read_to_string(of_indicators).unwrap();
+    let new = with_generated(&functions, "functions", &tidegate_jobs::file::reference_of_indicators());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(of_indicators, new).unwrap();
+    } else {
+        assert_eq!(functions, new, "docs/indicators.md is out of date: run `UPDATE_DOCS=1 cargo test -p tidegate-jobs --test reference`");
+    }
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, generated).unwrap();
     } else {
@@ -28,7 +36,7 @@ fn the_committed_reference_is_the_generated_one() {
 fn every_job_in_the_documents_is_valid() {
     let root = Path::new("..");
     let mut jobs = 0;
-    for page in ["README.md", "docs/job-file.md", "docs/kafka.md", "docs/operations.md"] {
+    for page in ["README.md", "docs/job-file.md", "docs/indicators.md", "docs/kafka.md", "docs/operations.md"] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         for block in text
             .split("```yaml\n")

@@ -23,6 +23,8 @@ keyed! {
     COUNT_WINDOW = "count_window",
     /// One record per key and span of event time.
     DEDUPE = "dedupe",
+    /// The parts of records that wait for the others.
+    GATHER = "gather",
     /// Indicators: features over spans of time.
     INDICATORS = "indicators",
     /// A join of records that are close in event time.

@@ -81,6 +81,10 @@ pub struct OperatorMetrics {
     pub state: Arc<StateMetrics>,
     /// Partial matches of a pattern dropped because of a limit.
     pub dropped: Counter,
+    /// Records that went on although they were late.
+    pub behind: Counter,
+    /// How often a record went on but did not count, because an expression failed on it.
+    pub uncounted: Counter,
     /// Wall-clock windows that were still open when the input ended, and so never fired.
     pub unfinished: Counter,
 }

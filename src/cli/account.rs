@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use tidegate::operators::kinds::INDICATORS;
 use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics, StateMetrics};
 use tidegate::runtime::{Graph, Node, Role};
 
@@ -32,7 +33,7 @@ impl Part<'_> {
         if let Some(source) = self.source() {
             return Some(of_source(source));
         }
-        let (node, main) = self.main()?;
+        let Some((node, main)) = self.main() else { return self.of_indicators(kept) };
         Some(match node.role {
             Role::Sink => format!("in {} = {} written", grouped(main.records_in.get()), grouped(main.records_out.get())),
             // Output records differ from input records here, so the two are counted apart.
@@ -90,6 +91,36 @@ impl Part<'_> {
             let _ = write!(account, "; {} partial matches dropped", grouped(main.dropped.get()));
         }
         account
+    }
+
+    /// The account of indicators, which have an operator for each key that they group by.
+    fn of_indicators(&self, kept: bool) -> Option<String> {
+        let by_key = || self.operators().filter(|(node, _)| node.kind == INDICATORS).map(|(_, m)| m);
+        let emit = self.emit().filter(|_| by_key().next().is_some())?;
+        let (on, late) = (emit.records_in.get(), by_key().map(|m| m.late.get()).sum::<u64>());
+        let behind = by_key().map(|m| m.behind.get()).max().unwrap_or(0);
+        let uncounted: u64 = self.operators().map(|(_, m)| m.uncounted.get()).sum();
+        let mut account =
+            format!("in {} = {} on + {} late; out {}", grouped(on + late), grouped(on), grouped(late), grouped(emit.records_out.get()));
+        for (n, what) in [(emit.filtered.get(), "filtered"), (emit.failed.get(), "failed")] {
+            if n > 0 {
+                let _ = write!(account, "; {} of {} {what}", grouped(n), grouped(on));
+            }
+        }
+        if behind > 0 {
+            let _ = write!(account, "; {} went on although late", grouped(behind));
+        }
+        if uncounted > 0 {
+            let _ = write!(account, "; {} times a record did not count because an expression failed", grouped(uncounted));
+        }
+        if kept {
+            for (node, m) in self.operators() {
+                if let Some(state) = of_state(&m.state) {
+                    let _ = write!(account, "; {}: {state}", node.name.split_once('/').map_or(node.name.as_str(), |(_, key)| key));
+                }
+            }
+        }
+        Some(account)
     }
 
     fn of_stateless(&self, main: &OperatorMetrics) -> String {

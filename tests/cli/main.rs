@@ -12,6 +12,7 @@ mod errors;
 mod examples;
 mod formats;
 mod generator;
+mod indicators;
 mod ingestion;
 mod job_files;
 mod joins;

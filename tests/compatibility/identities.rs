@@ -56,7 +56,11 @@ fn graphs() -> Vec<Graph> {
         let planned = planned.unwrap_or_else(|| panic!("{name}: {}", problems.iter().map(ToString::to_string).collect::<String>()));
         Some(planned.job().expect("a job").graph().clone())
     };
-    cases().into_iter().filter_map(of_file).chain([typed::job(), typed::broadcast_job()].map(|job| job.graph().clone())).collect()
+    cases()
+        .into_iter()
+        .filter_map(of_file)
+        .chain([typed::job(), typed::broadcast_job(), typed::indicators_job()].map(|job| job.graph().clone()))
+        .collect()
 }
 
 #[test]

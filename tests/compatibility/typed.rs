@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidegate::cep::Where;
 use tidegate::checkpoints::Snapshot;
 use tidegate::connectors::entry::Entry;
+use tidegate::operators::indicator::{Numbers, Records, Span, Values};
 use tidegate::operators::join::Pairs;
 use tidegate::operators::window::{DeltaTrigger, WindowContext, WindowFunction};
 use tidegate::prelude::*;
@@ -242,6 +243,27 @@ pub fn broadcast_job() -> Job {
     .expect("a job")
 }
 
+/// The job `typed_indicators`.
+pub fn indicators_job() -> Job {
+    Job::new(|flow| {
+        let all = Records::that("all", |_: &Event| true);
+        let numbers = Numbers::of("n", |event: &Event| Some(event.n as f64));
+        let different = Values::of("different", |event: &Event| Some(event.n));
+        let minute = || Span::trailing(Duration::from_secs(60));
+        let indicators = (
+            all.count(minute()),
+            numbers.sum(minute()),
+            numbers.avg(Span::ever()).without_itself(),
+            numbers.max(Span::last(3)),
+            different.count_distinct(minute()),
+            different.is_new(Span::ever()),
+        );
+        let known = events(flow, "first").key_by(|event: &Event| event.user.clone()).indicators("indicators", indicators);
+        written(known, "known");
+    })
+    .expect("a job")
+}
+
 /// The variable with the name of the job for [`run_here`] and the arguments that `tidegate run` would get.
 pub const ARGUMENTS: &str = "TIDEGATE_TEST_ARGUMENTS";
 
@@ -256,6 +278,10 @@ fn run_here() {
     config.state = StateConfig { backend, dir: "state".into(), ..StateConfig::default() };
     config.savepoint_at_end = after("--savepoint-at-end").map(str::to_owned);
     config.restore = after("--from").map(|from| Arc::new(Restore::new(Snapshot::open(from).expect("a savepoint"))));
-    let job = if arguments.contains(&"typed_broadcast") { broadcast_job() } else { job() };
+    let job = match arguments.first() {
+        Some(&"typed_broadcast") => broadcast_job(),
+        Some(&"typed_indicators") => indicators_job(),
+        _ => job(),
+    };
     job.run(config).expect("it runs");
 }

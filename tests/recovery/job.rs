@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::harness::{Dir, sorted};
 
 /// The sinks.
-pub const SINKS: [&str; 6] = ["tumbling", "sliding", "sessions", "running", "matches", "timeouts"];
+pub const SINKS: [&str; 7] = ["tumbling", "sliding", "sessions", "running", "matches", "timeouts", "features"];
 
 /// A job of `count` rows at `rate` rows per second, with a checkpoint every now and then.
 pub struct Setup {
@@ -59,12 +59,23 @@ streams:
       after_match: skip_past_last_event
     select: {{ user: user, x: 'x[0].n', y: 'y[0].n' }}
     timeouts_to: timeouts
+  features:
+    from: in
+    key: user
+    order: time
+    indicators:
+      n: {{ value: count(), over: 10s }}
+      sum: {{ value: sum(n), over: 1m }}
+      kinds: {{ value: count_distinct(kind), over: 20s }}
+      ever: {{ value: max(n), over: ever, self: false }}
+      of_kind: {{ value: count(), over: 1s, key: kind }}
 sinks:
   tumbling: {{ from: tumbling, connector: file, path: out/tumbling.jsonl, format: json }}
   sliding:  {{ from: sliding, connector: file, path: out/sliding.jsonl, format: json }}
   sessions: {{ from: sessions, connector: file, path: out/sessions.jsonl, format: json }}
   running:  {{ from: running, connector: file, path: out/running/, format: json }}
   matches:  {{ from: matches, connector: file, path: out/matches.jsonl, format: json }}
+  features: {{ from: features, connector: file, path: out/features.jsonl, format: json }}
   timeouts: {{ from: timeouts, connector: file, path: out/timeouts.jsonl, format: json }}
 "#
         )

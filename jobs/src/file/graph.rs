@@ -150,11 +150,7 @@ fn reads(node: &Node) -> Vec<(&str, &Span)> {
         Some(one) => std::slice::from_ref(one),
         None => &[],
     };
-    from.iter()
-        .chain(beside(node))
-        .filter(|node| !node.is_null())
-        .filter_map(|node| Some((scalar(node)?, &node.span)))
-        .collect()
+    from.iter().chain(beside(node)).filter(|node| !node.is_null()).filter_map(|node| Some((scalar(node)?, &node.span))).collect()
 }
 
 /// Reports each cycle once, at the `from` that closes it. The walk keeps its own stack, because a chain can be as long as the file.

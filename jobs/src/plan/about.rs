@@ -8,7 +8,8 @@ use tidegate_runtime::{About, Basis};
 
 use crate::file::{self, EventTime, FieldType, JobFile, Problem, Spanned};
 
-/// The identity and basis of a stream's state; its stage gives `basis`. Its operators are named after it, and at most one of them keeps state.
+/// The identity and basis of a stream's state; its stage gives `basis`. Its operators are named after it. If several of them keep
+/// state, the stage gives each a name and a basis of its own.
 pub(super) fn stream(file: &JobFile, stream: &file::Stream, basis: Option<Basis>) -> About {
     let id = id(stream.head.uid.as_ref());
     let Some(basis) = basis else { return About { id, ..About::default() } };

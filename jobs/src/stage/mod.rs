@@ -10,8 +10,8 @@ pub(crate) mod window;
 
 pub(crate) use build::{Rows, Site, Work, filtered, gather, kinds, through};
 pub(crate) use keyed::Identity;
-pub use kind::{Head, InOrder};
 pub(crate) use kind::{Around, Beside, Kind, Planned, Read, Refused, Scope};
+pub use kind::{Head, InOrder};
 pub(crate) use window::RowTriggerState;
 pub use window::{Clock, Drops, Evictor, Gap, Shape, Trigger, Window};
 

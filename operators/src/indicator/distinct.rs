@@ -156,7 +156,13 @@ impl<C: Distinguishes> History<C> {
     }
 
     /// The time of the newest item with this value at or before `time`.
-    pub fn newest_until(&self, nodes: &mut impl Nodes<C>, newest: &mut impl Newest<C::Value>, value: &C::Value, time: i64) -> Result<Option<i64>, Error> {
+    pub fn newest_until(
+        &self,
+        nodes: &mut impl Nodes<C>,
+        newest: &mut impl Newest<C::Value>,
+        value: &C::Value,
+        time: i64,
+    ) -> Result<Option<i64>, Error> {
         let mut found = self.newest_of(newest, value)?.unwrap_or(NONE);
         while found > time {
             found = self.previous_of(nodes, value, found)?;
@@ -182,13 +188,7 @@ impl<C: Distinguishes> History<C> {
     }
 
     /// Adds a value.
-    pub fn add(
-        &mut self,
-        nodes: &mut impl Nodes<C>,
-        newest: &mut impl Newest<C::Value>,
-        time: i64,
-        value: C::Value,
-    ) -> Result<(), Error> {
+    pub fn add(&mut self, nodes: &mut impl Nodes<C>, newest: &mut impl Newest<C::Value>, time: i64, value: C::Value) -> Result<(), Error> {
         let place = |value| C::seen(Seen { value, previous: time, newest: false });
         if C::is_null(&value) {
             return self.insert(nodes, time, place(value), &mut |leaf| closed(leaf, newest));

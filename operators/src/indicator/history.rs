@@ -9,7 +9,8 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use tidegate_runtime::{Data, Error};
+use tidegate_runtime::Error;
+use tidegate_runtime::state::Stored;
 
 /// The number of items in a leaf. Tests use small ones, so that a few dozen records fill several levels.
 pub(super) const LEAF: usize = if cfg!(test) { 2 } else { 64 };
@@ -18,11 +19,11 @@ pub(super) const LEAF: usize = if cfg!(test) { 2 } else { 64 };
 const FAN: usize = if cfg!(test) { 2 } else { 16 };
 
 /// Items without their times, in the order of those.
-pub trait Column: Data + Serialize + for<'de> Deserialize<'de> {
+pub trait Column: Stored {
     /// What a record leaves.
     type Item;
     /// The summary of a stretch of items.
-    type Part: Data + Serialize + for<'de> Deserialize<'de>;
+    type Part: Stored;
 
     /// An empty column of the same kind.
     #[must_use]
@@ -74,6 +75,14 @@ pub enum Node<C: Column> {
     Leaf(Leaf<C>),
     /// Nodes, in order.
     Inner(Vec<Entry<C::Part>>),
+}
+
+impl<C: Column> Stored for Node<C> {
+    const SCHEMA: &'static str = "indicator.node/1";
+
+    fn schema() -> String {
+        Self::schema_of(&[C::schema(), C::Part::schema()])
+    }
 }
 
 /// The nodes of one history.
@@ -266,7 +275,13 @@ impl<C: Column> History<C> {
 
     /// Inserts an item after those of the same time. `closed` is shown each leaf that leaves the history for a node.
     #[inline]
-    pub fn insert(&mut self, nodes: &mut impl Nodes<C>, time: i64, item: C::Item, closed: &mut dyn FnMut(&Leaf<C>) -> Result<(), Error>) -> Result<(), Error> {
+    pub fn insert(
+        &mut self,
+        nodes: &mut impl Nodes<C>,
+        time: i64,
+        item: C::Item,
+        closed: &mut dyn FnMut(&Leaf<C>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         if self.is_below(time) {
             return self.insert_below(nodes, time, item);
         }
@@ -369,7 +384,13 @@ impl<C: Column> History<C> {
     }
 
     /// Drops leaves that only have items below this rank, but not more than `most`. `drop` is shown each of them, oldest first.
-    pub fn drop_below(&mut self, nodes: &mut impl Nodes<C>, mut rank: u64, most: usize, drop: &mut dyn FnMut(&Leaf<C>) -> Result<(), Error>) -> Result<(), Error> {
+    pub fn drop_below(
+        &mut self,
+        nodes: &mut impl Nodes<C>,
+        mut rank: u64,
+        most: usize,
+        drop: &mut dyn FnMut(&Leaf<C>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut most = most;
         while most > 0 {
             let Some(level) = self.spine.iter().rposition(|level| !level.is_empty()) else { break };
@@ -426,7 +447,13 @@ impl<C: Column> Leaf<C> {
 }
 
 /// Goes through entries from `next` on, of which the first has the rank `before`. Returns the next node to go into, with the ranks within it.
-fn scan<C: Column>(entries: &[Entry<C::Part>], next: &mut usize, before: &mut u64, ranks: Range<u64>, see: See<'_, C>) -> Option<(NodeId, Range<u64>)> {
+fn scan<C: Column>(
+    entries: &[Entry<C::Part>],
+    next: &mut usize,
+    before: &mut u64,
+    ranks: Range<u64>,
+    see: See<'_, C>,
+) -> Option<(NodeId, Range<u64>)> {
     while let Some(entry) = entries.get(*next) {
         let start = *before;
         if start >= ranks.end {
@@ -478,7 +505,13 @@ fn rank_in<C: Column>(nodes: &mut impl Nodes<C>, node: NodeId, time: i64) -> Res
 }
 
 /// Inserts an item into a node. Returns the entry for it, or two if it had to be split.
-fn insert_in<C: Column>(nodes: &mut impl Nodes<C>, node: NodeId, time: i64, item: C::Item, next: &mut NodeId) -> Result<Vec<Entry<C::Part>>, Error> {
+fn insert_in<C: Column>(
+    nodes: &mut impl Nodes<C>,
+    node: NodeId,
+    time: i64,
+    item: C::Item,
+    next: &mut NodeId,
+) -> Result<Vec<Entry<C::Part>>, Error> {
     let mut number = || {
         *next = next.wrapping_add(1);
         next.wrapping_sub(1)
@@ -515,7 +548,12 @@ fn insert_in<C: Column>(nodes: &mut impl Nodes<C>, node: NodeId, time: i64, item
 }
 
 /// Changes an item in a node. Returns the new entry for it if `change` returned true.
-fn edit_in<C: Column>(nodes: &mut impl Nodes<C>, node: NodeId, time: i64, change: &mut dyn FnMut(&mut C, usize) -> bool) -> Result<Option<Entry<C::Part>>, Error> {
+fn edit_in<C: Column>(
+    nodes: &mut impl Nodes<C>,
+    node: NodeId,
+    time: i64,
+    change: &mut dyn FnMut(&mut C, usize) -> bool,
+) -> Result<Option<Entry<C::Part>>, Error> {
     let below: Vec<(usize, NodeId)> = match nodes.get(node)?.ok_or_else(|| gone(node))? {
         Node::Leaf(_) => {
             let Some(Node::Leaf(leaf)) = nodes.get_mut(node)? else { return Err(gone(node)) };
@@ -543,6 +581,9 @@ fn take_leaf<C: Column>(nodes: &mut impl Nodes<C>, node: NodeId, drop: &mut dyn 
     }
 }
 
+/// The entry for what is left of a node, and the number of items dropped.
+type Left<C> = (Option<Entry<<C as Column>::Part>>, u64);
+
 /// Drops leaves of a node at this level. Returns the entry for what is left, and the number of items dropped.
 fn drop_in<C: Column>(
     nodes: &mut impl Nodes<C>,
@@ -551,7 +592,7 @@ fn drop_in<C: Column>(
     rank: u64,
     most: &mut usize,
     drop: &mut dyn FnMut(&Leaf<C>) -> Result<(), Error>,
-) -> Result<(Option<Entry<C::Part>>, u64), Error> {
+) -> Result<Left<C>, Error> {
     let mut taken = 0;
     loop {
         let Some(Node::Inner(entries)) = nodes.get(node)? else { return Err(gone(node)) };

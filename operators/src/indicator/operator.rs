@@ -70,6 +70,10 @@ pub trait Indicators: 'static {
     fn asks(&self, _record: &Self::In) -> bool {
         true
     }
+    /// Whether late records that don't go on are counted here, and not by another operator that the same records come to.
+    fn owns_late(&self) -> bool {
+        true
+    }
     /// Whether the key of a record is known. If not, its values are those of [`Indicators::unknown`], and it feeds nothing.
     fn has_key(&self, _record: &Self::In) -> bool {
         true
@@ -117,10 +121,10 @@ struct Histories<C: Column> {
 
 impl<C: Column> Stored for Histories<C> {
     const SCHEMA: &'static str = "indicator.histories/1";
-}
 
-impl<C: Column> Stored for super::history::Node<C> {
-    const SCHEMA: &'static str = "indicator.node/1";
+    fn schema() -> String {
+        Self::schema_of(&[C::schema(), C::Part::schema()])
+    }
 }
 
 /// Records that wait for the watermark, in order.
@@ -171,12 +175,14 @@ where
     pub(crate) fn new(key: F, mut indicators: I, flow: Flow<I::In>, context: &mut Context) -> Result<Self, Error> {
         indicators.open(&context.metrics);
         let ids = ids(indicators.histories());
-        let empty: Vec<(HistoryId, I::Column)> = ids.iter().copied().zip(indicators.histories().iter().map(|kept| kept.column.clone())).collect();
+        let empty: Vec<(HistoryId, I::Column)> =
+            ids.iter().copied().zip(indicators.histories().iter().map(|kept| kept.column.clone())).collect();
         let fields = indicators.histories().iter().map(|kept| kept.name.clone()).collect();
         let arrange = move |histories: &mut Histories<I::Column>, places: &[Option<usize>]| {
             let mut old: Vec<Option<_>> = histories.all.drain(..).map(Some).collect();
             let take = |old: &mut Vec<Option<_>>, place: &Option<usize>| old.get_mut((*place)?)?.take();
-            let new = empty.iter().zip(places).map(|((id, column), place)| take(&mut old, place).unwrap_or_else(|| (*id, History::new(column))));
+            let new =
+                empty.iter().zip(places).map(|((id, column), place)| take(&mut old, place).unwrap_or_else(|| (*id, History::new(column))));
             histories.all = new.collect();
             histories.condemned.extend(old.into_iter().flatten());
         };
@@ -254,7 +260,7 @@ where
     }
 
     /// Drops what is over of a key at `now`. `time` is that of its timer.
-    fn expire(&mut self, key: &K, now: i64, time: i64) -> Result<(), Error> {
+    fn expire(&self, key: &K, now: i64, time: i64) -> Result<(), Error> {
         let mut states = self.histories.borrow_mut();
         let Some(histories) = states.get_mut(key)? else { return Ok(()) };
         if !histories.wake.woken(time) {
@@ -297,8 +303,7 @@ fn add<K: Key, C: Distinguishes>(
     time: i64,
     feed: Feed<C>,
     horizon: i64,
-) -> Result<(), Error>
-{
+) -> Result<(), Error> {
     if history.tail.times.len() + 1 >= 2 * LEAF {
         prune(history, kept, stores, (key, id), horizon)?;
     }
@@ -321,8 +326,7 @@ fn add_to_past<K: Key, C: Distinguishes>(
     (key, id): (&K, HistoryId),
     time: i64,
     feed: Feed<C>,
-) -> Result<(), Error>
-{
+) -> Result<(), Error> {
     if kept.ever != Ever::Summary {
         return Ok(());
     }
@@ -357,8 +361,7 @@ fn prune<K: Key, C: Distinguishes>(
     stores: &mut Stores<'_, K, C>,
     (key, id): (&K, HistoryId),
     horizon: i64,
-) -> Result<(), Error>
-{
+) -> Result<(), Error> {
     if horizon == i64::MIN {
         return Ok(());
     }
@@ -373,7 +376,9 @@ fn prune<K: Key, C: Distinguishes>(
                 let end = history.rank(&mut nodes, moment)?;
                 session(history, &mut nodes, end, moment, ttl.unsigned_abs())?.0
             }
-            Span::Last { n, .. } => history.rank(&mut nodes, moment)?.saturating_sub(*n).max(history.rank(&mut nodes, span.bounds(moment).0)?),
+            Span::Last { n, .. } => {
+                history.rank(&mut nodes, moment)?.saturating_sub(*n).max(history.rank(&mut nodes, span.bounds(moment).0)?)
+            }
             Span::Trailing { .. } | Span::Calendar(_) => history.rank(&mut nodes, span.bounds(moment).0)?,
         };
         rank = rank.min(over);
@@ -420,8 +425,11 @@ fn fold<C: Column>(past: &mut Option<Box<Entry<C::Part>>>, leaf: &Leaf<C>, ttl: 
 }
 
 /// Removes the nodes of histories that nobody asks for, some at a time.
-fn condemn<K: Key, C: Distinguishes>(condemned: &mut Vec<(HistoryId, History<C>)>, stores: &mut Stores<'_, K, C>, key: &K) -> Result<(), Error>
-{
+fn condemn<K: Key, C: Distinguishes>(
+    condemned: &mut Vec<(HistoryId, History<C>)>,
+    stores: &mut Stores<'_, K, C>,
+    key: &K,
+) -> Result<(), Error> {
     for (id, history) in condemned.iter_mut() {
         let (mut nodes, mut newest) = stores.of(key, *id);
         history.drop_below(&mut nodes, u64::MAX, DROP, &mut |leaf| distinct::dropped(leaf, &mut newest))?;
@@ -449,15 +457,16 @@ where
         let key = (self.key)(&record.value);
         let horizon = out.horizon().0.saturating_sub(self.lateness);
         let late = record.time <= horizon;
-        if late {
-            self.metrics.late.add(1);
-        }
         let Some(queue) = &self.queue else {
+            if late && self.indicators.asks(&record.value) {
+                self.metrics.behind.add(1);
+            }
             let settled = out.watermark().0.saturating_sub(self.lateness);
             return self.process(key, record, horizon, settled, out);
         };
         if late {
             if self.indicators.asks(&record.value) {
+                self.metrics.late.add(u64::from(self.indicators.owns_late()));
                 out.emit_side(record.time, record.value);
             }
             return Ok(());

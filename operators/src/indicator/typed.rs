@@ -40,6 +40,14 @@ impl Stored for Scalar {
     const SCHEMA: &'static str = "indicator.scalar/1";
 }
 
+impl Stored for Items {
+    const SCHEMA: &'static str = "indicator.items/1";
+}
+
+impl Stored for Part {
+    const SCHEMA: &'static str = "indicator.part/1";
+}
+
 macro_rules! scalars {
     ($($kind:ident($($ty:ty),+) $as:ty;)+) => {
         $($(impl From<$ty> for Scalar {

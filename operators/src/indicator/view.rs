@@ -156,7 +156,8 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
         let (mut nodes, _) = self.stores.of(self.key, *id);
         let end = kept.rank(&mut nodes, to)?;
         let start = if from == i64::MIN { 0 } else { kept.rank(&mut nodes, from)?.min(end) };
-        let mut stretch = Stretch { history, ranks: start..end, bounds: (from, to), ranked: matches!(span, Span::Last { .. }), past: false };
+        let mut stretch =
+            Stretch { history, ranks: start..end, bounds: (from, to), ranked: matches!(span, Span::Last { .. }), past: false };
         match span {
             Span::Last { n, .. } => stretch.ranks.start = start.max(end.saturating_sub(n.saturating_sub(u64::from(own)))),
             Span::Ever { ttl: None } => stretch.past = kept.past.is_some(),
@@ -287,7 +288,13 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
 
 /// The rank of the first item after the last silence of `ttl` milliseconds before `moment`, among those below the rank `end`; and whether there
 /// was no such silence even since the last item that has been dropped.
-pub(super) fn session<C: Column>(history: &History<C>, nodes: &mut impl Nodes<C>, end: u64, moment: i64, ttl: u64) -> Result<(u64, bool), Error> {
+pub(super) fn session<C: Column>(
+    history: &History<C>,
+    nodes: &mut impl Nodes<C>,
+    end: u64,
+    moment: i64,
+    ttl: u64,
+) -> Result<(u64, bool), Error> {
     let mut last = history.past.as_ref().map(|past| past.last);
     let (mut start, mut rank, mut past) = (0, 0, true);
     history.visit(nodes, 0..end, &mut |piece| {

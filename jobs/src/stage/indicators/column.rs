@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use tidegate_operators::indicator::{Column, Distinct, Distinguishes, Seen};
 use tidegate_rows::{Type, Value};
+use tidegate_runtime::state::Stored;
 
 use crate::aggregate::{Acc, Function};
 
@@ -23,6 +24,14 @@ pub(crate) enum RowColumn {
     Values(Vec<Value>, bool),
     /// Values that are told apart.
     Distinct(Distinct<Value>),
+}
+
+impl Stored for RowColumn {
+    const SCHEMA: &'static str = "row.column/1";
+}
+
+impl Stored for RowPart {
+    const SCHEMA: &'static str = "row.part/1";
 }
 
 /// The summary of items.
@@ -162,6 +171,10 @@ impl Values {
         for fold in wanted {
             let place = fold.place(&self.accs);
             let Some(acc) = self.accs.get_mut(place) else { continue };
+            if let Some(extreme) = values.extreme(*fold) {
+                acc.add_each(std::iter::once(extreme));
+                continue;
+            }
             match values {
                 Slice::Ints(ints) => acc.add_each(ints.iter().filter(|v| **v != i64::MIN).map(|v| Value::Int(*v))),
                 Slice::Doubles(doubles) => acc.add_each(doubles.iter().filter(|v| v.to_bits() != NULL).map(|v| Value::Double(*v))),
@@ -181,6 +194,10 @@ impl Values {
         }
     }
 }
+
+const LEAST: Fold = Fold(3);
+
+const GREATEST: Fold = Fold(4);
 
 /// All accumulators.
 const ALL: [Fold; 5] = [Fold(0), Fold(1), Fold(2), Fold(3), Fold(4)];
@@ -218,6 +235,27 @@ impl<'a> Slice<'a> {
             Self::Ints(ints) => ints.get(at).map_or(Value::Null, |v| int(*v)),
             Self::Doubles(doubles) => doubles.get(at).map_or(Value::Null, |v| double(*v)),
             Self::Values(values) => values.get(at).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The least or the greatest number, if that is all the fold needs, and there is no doubt about it.
+    #[inline]
+    fn extreme(self, fold: Fold) -> Option<Value> {
+        if fold != LEAST && fold != GREATEST {
+            return None;
+        }
+        match self {
+            Self::Ints(ints) => {
+                let ints = ints.iter().copied().filter(|v| *v != i64::MIN);
+                if fold == LEAST { ints.min() } else { ints.max() }.map(Value::Int)
+            }
+            Self::Doubles([first, rest @ ..]) if !first.is_nan() => {
+                let better = |a: f64, b: &f64| if (fold == LEAST) == (*b < a) && *b != a { *b } else { a };
+                // Nulls are no numbers, either.
+                let found = rest.iter().try_fold(*first, |best, v| if v.is_nan() { None } else { Some(better(best, v)) })?;
+                (found != 0.0).then_some(Value::Double(found))
+            }
+            Self::Doubles(_) | Self::Values(_) => None,
         }
     }
 

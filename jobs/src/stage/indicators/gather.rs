@@ -6,6 +6,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use tidegate_operators::Stream;
+use tidegate_operators::kinds::GATHER;
 use tidegate_rows::{Row, Value};
 use tidegate_runtime::operator::{self, Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Meaning};
@@ -14,7 +15,6 @@ use tidegate_runtime::{Error, Kind, OperatorSpec, Record, Watermark};
 use crate::stage::build::Rows;
 
 const SCATTER: Kind = Kind::new("scatter");
-const GATHER: Kind = Kind::new("gather");
 
 /// Appends a number to each row by which its parts find each other.
 pub(super) fn scattered<'s>(rows: Rows<'s>, name: &str) -> Rows<'s> {

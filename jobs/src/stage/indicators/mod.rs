@@ -1,11 +1,14 @@
 //! `indicators`: features of each record over spans of time, exact at its moment.
 
+mod build;
 mod column;
 mod functions;
 mod gather;
+mod groups;
 mod over;
 mod plan;
 mod rows;
+mod sweep;
 
 use jiff::SignedDuration;
 use tidegate_expr::{identifiers, parse_call};
