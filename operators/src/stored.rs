@@ -5,6 +5,7 @@ use tidegate_runtime::state::decode;
 use tidegate_runtime::{Error, Record};
 
 use crate::dedupe::Span;
+use crate::indicator::{Column, Histories, History};
 use crate::window::{Bounds, KeyWindows, counts, sessions};
 
 /// The schema of the accumulators of [`Latest`](crate::Latest).
@@ -41,6 +42,31 @@ pub fn windows<Kept: DeserializeOwned, S: DeserializeOwned>(bytes: &[u8]) -> Res
 pub fn counted<Acc: DeserializeOwned>(bytes: &[u8]) -> Result<(u64, Vec<Acc>), Error> {
     let state: counts::Slices<Acc> = decode(bytes)?;
     Ok((state.seen, state.slices.into()))
+}
+
+/// What a history of indicators holds, without its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryExtent {
+    /// The number of items that are kept one by one.
+    pub items: u64,
+    /// The times of the oldest and the newest of them.
+    pub ends: Option<(i64, i64)>,
+    /// The number of items that only a summary is kept of.
+    pub summed_up: u64,
+}
+
+/// Decodes the histories of a key, in the order of the parts of the state.
+///
+/// # Errors
+/// The bytes can't be decoded as this type.
+pub fn histories<C: Column>(bytes: &[u8]) -> Result<Vec<HistoryExtent>, Error> {
+    let all: Histories<C> = decode(bytes)?;
+    let extent = |history: &History<C>| HistoryExtent {
+        items: history.len(),
+        ends: history.oldest().zip(history.newest()),
+        summed_up: history.past.as_ref().map_or(0, |past| past.count),
+    };
+    Ok(all.all.iter().map(|(_, history)| extent(history)).collect())
 }
 
 /// The start of a span, and the record kept for it.

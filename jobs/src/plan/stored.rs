@@ -7,12 +7,12 @@ use tidegate_operators::{Measured, kinds, stored};
 use tidegate_rows::format::{Encoder, JsonEncoder, Timestamps};
 use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_runtime::Error;
-use tidegate_runtime::state::{Table, decode, decode_namespace, expires, reminds, without_stamp};
+use tidegate_runtime::state::{Part, Table, decode, decode_namespace, expires, reminds, without_stamp};
 
 use crate::aggregate::Accs;
 use crate::relation::key::RowKey;
 use crate::stage::top::Measure;
-use crate::stage::{Identity, RowTriggerState};
+use crate::stage::{Identity, RowColumn, RowTriggerState};
 
 /// Appends the records of a stored row as lines of JSON. `None` if the state is not of a job from a file, so that its content is unknown.
 /// Timers have no records.
@@ -28,6 +28,9 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
         "slices" | "late" => decode_namespace(key).map(|(namespace, key)| (Some(namespace), key))?,
         _ => (None, key),
     };
+    if let Some(print) = of_indicators(&state.schema) {
+        return print(of_key, state, key, value, out).map(Some);
+    }
     let value = if expires(&state.schema) { without_stamp(value) } else { value };
     let printer = Printer { of_key, key: decode(key)?, state: &state.name };
     let aggregates = |accs: Accs| {
@@ -76,6 +79,45 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
         _ => printer.print([("@bytes".to_owned(), Value::Int(i64::try_from(value.len()).unwrap_or(i64::MAX)))].into_iter(), out),
     }
     Ok(Some(()))
+}
+
+/// Appends the records of a row that indicators have stored.
+type OfIndicators = fn(&[Field], &StateInfo, &[u8], &[u8], &mut Vec<u8>) -> Result<(), Error>;
+
+/// How to print the rows of a state that holds histories, their nodes, or the newest time of each of their values, if it does.
+fn of_indicators(schema: &str) -> Option<OfIndicators> {
+    fn number(name: &str, n: u64) -> (String, Value) {
+        (name.to_owned(), Value::Int(i64::try_from(n).unwrap_or(i64::MAX)))
+    }
+    fn at(name: &str, ms: i64) -> (String, Value) {
+        (name.to_owned(), Value::timestamp_ms(ms))
+    }
+    fn histories(of_key: &[Field], state: &StateInfo, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let printer = Printer { of_key, key: decode(key)?, state: &state.name };
+        for (field, extent) in state.fields.iter().zip(stored::histories::<RowColumn>(value)?) {
+            let history = [("history".to_owned(), Value::string(&field.name)), number("items", extent.items)];
+            let ends = extent.ends.into_iter().flat_map(|(oldest, newest)| [at("oldest", oldest), at("newest", newest)]);
+            let summed_up = (extent.summed_up > 0).then(|| number("summed_up", extent.summed_up));
+            printer.print(history.into_iter().chain(ends).chain(summed_up), out);
+        }
+        Ok(())
+    }
+    fn nodes(of_key: &[Field], state: &StateInfo, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let Part { key, .. } = decode::<Part<RowKey, (u32, u32)>>(key)?;
+        Printer { of_key, key, state: &state.name }.print([number("@bytes", value.len() as u64)].into_iter(), out);
+        Ok(())
+    }
+    fn values(of_key: &[Field], state: &StateInfo, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let Part { key, part: (_, known) } = decode::<Part<RowKey, (u32, Value)>>(key)?;
+        let known = ("value".to_owned(), known);
+        Printer { of_key, key, state: &state.name }.print([known, at("newest", decode(value)?)].into_iter(), out);
+        Ok(())
+    }
+    if schema.starts_with("indicator.histories/") {
+        return Some(histories);
+    }
+    let of_part = schema.contains("part/1<row.key/1");
+    of_part.then_some(if schema.starts_with("indicator.node/") { nodes } else { values })
 }
 
 /// The accumulators of the latest version of each result, by its time and identity.

@@ -22,6 +22,8 @@ pub struct Failures {
     stream: String,
     schema: Schema,
     policy: OnError,
+    /// What becomes of the record, in words.
+    consequence: &'static str,
     log: Sampled,
 }
 
@@ -29,7 +31,13 @@ impl Failures {
     /// The policy for rows of this schema in this stream.
     #[must_use]
     pub fn new(stream: &str, schema: &Schema, policy: OnError) -> Self {
-        Self { stream: stream.to_owned(), schema: schema.clone(), policy, log: Sampled::default() }
+        Self { stream: stream.to_owned(), schema: schema.clone(), policy, consequence: "skipped the record", log: Sampled::default() }
+    }
+
+    /// The same for expressions whose failure does not stop the record.
+    #[must_use]
+    pub(crate) fn passing(self) -> Self {
+        Self { consequence: "not counted: the record", ..self }
     }
 
     /// Reports that `expr` failed on `row`.
@@ -43,7 +51,7 @@ impl Failures {
         }
         if let Some(more) = self.log.say() {
             let (stream, record) = (&self.stream, self.show(row));
-            tracing::warn!("`{}` in stream `{stream}` failed: {error}; skipped the record {record}{more}", expr.source());
+            tracing::warn!("`{}` in stream `{stream}` failed: {error}; {} {record}{more}", expr.source(), self.consequence);
         }
         Ok(())
     }

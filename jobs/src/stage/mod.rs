@@ -9,6 +9,7 @@ mod kind;
 pub(crate) mod window;
 
 pub(crate) use build::{Rows, Site, Work, filtered, gather, kinds, through};
+pub(crate) use indicators::RowColumn;
 pub(crate) use keyed::Identity;
 pub(crate) use kind::{Around, Beside, Kind, Planned, Read, Refused, Scope};
 pub use kind::{Head, InOrder};

@@ -135,7 +135,7 @@ pub struct History<C: Column> {
     /// The newest time of an item that has been dropped.
     pub(super) dropped: i64,
     /// The summary of the items that have been dropped, if that is asked for.
-    pub(super) past: Option<Box<Entry<C::Part>>>,
+    pub(crate) past: Option<Box<Entry<C::Part>>>,
 }
 
 fn gone(node: NodeId) -> Error {

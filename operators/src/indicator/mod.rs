@@ -13,9 +13,10 @@ mod typed;
 mod view;
 
 pub use distinct::{Distinct, Distinguishes, Seen};
+pub(crate) use history::History;
 pub use history::{Column, Entry, Piece};
-pub(crate) use operator::IndicatorLogic;
 pub use operator::{Ever, Feed, Flow, Indicators, Kept};
+pub(crate) use operator::{Histories, IndicatorLogic};
 pub use span::{Calendar, Span, Unit};
 pub(crate) use typed::OfRecords;
 pub use typed::{Indicator, IndicatorSet, Numbers, Records, Scalar, Taken, Takes, Values};

@@ -112,9 +112,9 @@ pub enum Flow<T> {
 /// The histories of one key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound(serialize = "C: Column", deserialize = "C: Column"))]
-struct Histories<C: Column> {
+pub(crate) struct Histories<C: Column> {
     wake: Wake,
-    all: Vec<(HistoryId, History<C>)>,
+    pub(crate) all: Vec<(HistoryId, History<C>)>,
     /// Histories that the job no longer asks for, whose nodes are yet to be removed.
     condemned: Vec<(HistoryId, History<C>)>,
 }

@@ -113,7 +113,7 @@ impl PlannedIndicators {
             let (Some(Some(_)), Some(computed), Some(schema)) = (group.keys.get(source), group.computed.get(source), schemas.get(source)) else { continue };
             let node = if source == 0 { format!("{operator}/rows") } else { format!("{operator}/from/{}", self.others[source - 1].0.name) };
             let width = schema.width();
-            let rows = feed(rows.clone(), &node, u8::try_from(source).unwrap_or(u8::MAX), computed, width, site.failures_over(schema));
+            let rows = feed(rows.clone(), &node, u8::try_from(source).unwrap_or(u8::MAX), computed, width, site.failures_over(schema).passing());
             fed = Some(match fed {
                 None => rows,
                 Some(others) => others.union(rows),
@@ -135,7 +135,7 @@ impl PlannedIndicators {
             values: group.places.len(),
             width: self.width,
             emits,
-            failures: schemas.iter().map(|schema| Failures::new(site.name, schema, site.on_error)).collect(),
+            failures: schemas.iter().map(|schema| Failures::new(site.name, schema, site.on_error).passing()).collect(),
             scratch: Scratch::default(),
             metrics: Arc::default(),
         };
@@ -149,7 +149,7 @@ impl PlannedIndicators {
         let form = if self.in_time { "in order of event time" } else { "as records come" };
         let spec = OperatorSpec::new(INDICATORS).of_form(form).labelled(format!("{} indicators {}", group.places.len(), group.words));
         // At least the rows of the stream itself feed a group.
-        let fed = fed.unwrap_or_else(|| feed(input, &format!("{operator}/rows"), 0, &[], self.width, site.failures()));
+        let fed = fed.unwrap_or_else(|| feed(input, &format!("{operator}/rows"), 0, &[], self.width, site.failures().passing()));
         let (out, late) = fed.key_by(key).indicators_by(operator, spec, indicators, flow);
         let width = self.width;
         let fields = move |(_, row): Fed| row.0.into_iter().take(width).collect::<Row>();

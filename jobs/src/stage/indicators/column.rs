@@ -20,8 +20,8 @@ pub(crate) enum RowColumn {
     Ints(Vec<i64>),
     /// Doubles. One of those that are no number stands for null.
     Doubles(Vec<f64>),
-    /// Values, with whether all of them are numbers.
-    Values(Vec<Value>, bool),
+    /// Values of other types.
+    Values(Vec<Value>, Kind),
     /// Values that are told apart.
     Distinct(Distinct<Value>),
 }
@@ -32,6 +32,17 @@ impl Stored for RowColumn {
 
 impl Stored for RowPart {
     const SCHEMA: &'static str = "row.part/1";
+}
+
+/// What is known of the values of a column. Stored by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    /// Nothing.
+    Any,
+    /// They are numbers.
+    Numbers,
+    /// They are decimals.
+    Decimals,
 }
 
 /// The summary of items.
@@ -281,7 +292,8 @@ impl RowColumn {
         match ty {
             Type::Int => Self::Ints(Vec::new()),
             Type::Double => Self::Doubles(Vec::new()),
-            _ => Self::Values(Vec::new(), numbers),
+            Type::Decimal => Self::Values(Vec::new(), Kind::Decimals),
+            _ => Self::Values(Vec::new(), if numbers { Kind::Numbers } else { Kind::Any }),
         }
     }
 
@@ -306,7 +318,8 @@ impl RowColumn {
         match self {
             Self::Ints(_) => Some(Values::nothing(&Type::Int, true)),
             Self::Doubles(_) => Some(Values::nothing(&Type::Double, true)),
-            Self::Values(_, numbers) => Some(Values::nothing(&Type::Any, *numbers)),
+            Self::Values(_, Kind::Decimals) => Some(Values::nothing(&Type::Decimal, true)),
+            Self::Values(_, kind) => Some(Values::nothing(&Type::Any, *kind == Kind::Numbers)),
             Self::Times(_) | Self::Flags(_) | Self::Distinct(_) => None,
         }
     }
@@ -315,8 +328,8 @@ impl RowColumn {
     #[cold]
     fn widen(&mut self) {
         *self = match std::mem::replace(self, Self::Times(0)) {
-            Self::Ints(ints) => Self::Values(ints.into_iter().map(int).collect(), true),
-            Self::Doubles(doubles) => Self::Values(doubles.into_iter().map(double).collect(), true),
+            Self::Ints(ints) => Self::Values(ints.into_iter().map(int).collect(), Kind::Numbers),
+            Self::Doubles(doubles) => Self::Values(doubles.into_iter().map(double).collect(), Kind::Numbers),
             other => other,
         };
     }
@@ -340,7 +353,7 @@ impl Column for RowColumn {
             Self::Flags(_) => Self::Flags(Vec::new()),
             Self::Ints(_) => Self::Ints(Vec::new()),
             Self::Doubles(_) => Self::Doubles(Vec::new()),
-            Self::Values(_, numbers) => Self::Values(Vec::new(), *numbers),
+            Self::Values(_, kind) => Self::Values(Vec::new(), *kind),
             Self::Distinct(_) => Self::Distinct(Distinct::default()),
         }
     }
@@ -374,7 +387,7 @@ impl Column for RowColumn {
             Self::Flags(flags) => Self::Flags(flags.split_off(at)),
             Self::Ints(ints) => Self::Ints(ints.split_off(at)),
             Self::Doubles(doubles) => Self::Doubles(doubles.split_off(at)),
-            Self::Values(values, numbers) => Self::Values(values.split_off(at), *numbers),
+            Self::Values(values, kind) => Self::Values(values.split_off(at), *kind),
             Self::Distinct(distinct) => Self::Distinct(distinct.split_off(at)),
         }
     }

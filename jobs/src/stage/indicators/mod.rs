@@ -17,6 +17,7 @@ use super::join::{Equality, read_equality};
 use super::kind::{Around, Beside, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Literal, Node, Reader, Table, key};
+pub(crate) use column::RowColumn;
 pub use functions::reference;
 pub use over::Over;
 
