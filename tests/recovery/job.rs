@@ -64,7 +64,7 @@ streams:
     key: user
     order: time
     indicators:
-      n: {{ value: count(), over: 10s }}
+      count: {{ value: count(), over: 10s }}
       sum: {{ value: sum(n), over: 1m }}
       kinds: {{ value: count_distinct(kind), over: 20s }}
       ever: {{ value: max(n), over: ever, self: false }}

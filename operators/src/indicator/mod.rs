@@ -5,6 +5,8 @@
 
 mod distinct;
 mod history;
+mod items;
+mod nodes;
 mod operator;
 mod span;
 #[cfg(test)]
@@ -15,9 +17,10 @@ mod view;
 pub use distinct::{Distinct, Distinguishes, Seen};
 pub(crate) use history::History;
 pub use history::{Column, Entry, Piece};
+pub use items::Scalar;
 pub use operator::{Ever, Feed, Flow, Indicators, Kept};
 pub(crate) use operator::{Histories, IndicatorLogic};
 pub use span::{Calendar, Span, Unit};
 pub(crate) use typed::OfRecords;
-pub use typed::{Indicator, IndicatorSet, Numbers, Records, Scalar, Taken, Takes, Values};
+pub use typed::{Indicator, IndicatorSet, Numbers, Records, Taken, Takes, Values};
 pub use view::{Stretch, View};

@@ -304,12 +304,14 @@ fn keys_that_need_another() {
     );
     assert_eq!(
         messages(&with_stream("where: x, key: a")),
-        ["warning: job.yaml:4:28: `key` in stream `s` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate`"]
+        [
+            "warning: job.yaml:4:28: `key` in stream `s` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate` or `indicators`"
+        ]
     );
     assert_eq!(
         messages(&with_stream("aggregate: { n: count() }, late_to: l")),
         [
-            "error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern` or `join` or `dedupe`",
+            "error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern` or `join` or `dedupe` or `indicators`",
             "warning: job.yaml:4:54: nothing reads the stream `l`"
         ]
     );
