@@ -55,7 +55,11 @@ fn run(&(name, workers, keys): &(&str, usize, u64), n: u64) {
     let directory = Directory::open(&storage, "bench").expect("a directory");
     let generation = directory.begin_generation().expect("a generation");
     config.checkpoints = Some(CheckpointConfig::new(directory, generation, Duration::from_secs(5)));
-    let job = if name.starts_with("typed") { typed(Events { count: n, keys, per_ms: 1 }) } else { of_file(name, keys, n) };
+    let job = if name.starts_with("typed") {
+        typed(Events { count: n, keys, per_ms: 1 })
+    } else {
+        of_file(name, keys, n, &dir.join("out").display().to_string())
+    };
     let start = Instant::now();
     job.run(config).expect("the job ends well");
     let seconds = start.elapsed().as_secs_f64();
@@ -126,7 +130,7 @@ fn indicators(name: &str) -> String {
     text
 }
 
-fn of_file(name: &str, keys: u64, n: u64) -> Job {
+fn of_file(name: &str, keys: u64, n: u64, out: &str) -> Job {
     let indicators = indicators(name);
     let text = format!(
         "name: bench
@@ -147,7 +151,7 @@ streams:
     indicators:
 {indicators}
 sinks:
-  out: {{ from: features, connector: file, path: /dev/null, format: json }}
+  out: {{ from: features, connector: file, path: {out}/features.jsonl, format: json }}
 ",
         keys - 1
     );
