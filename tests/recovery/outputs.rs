@@ -82,7 +82,7 @@ const NUMBERS: &str = "name: numbers
 checkpoints: { every: 50ms, dir: ckpt }
 state: { backend: memory, dir: state }
 restart: { attempts: 3, delay: 10ms }
-sources: { in: { connector: generator, rate: 4000, count: 6000, fields: { n: { sequence: [0, 1] } } } }
+sources: { in: { connector: generator, rate: 2000, count: 6000, fields: { n: { sequence: [0, 1] } } } }
 sinks: { out: { from: in, connector: file, path: out.csv, format: csv } }
 ";
 
