@@ -54,7 +54,7 @@ static INDICATOR: Table = Table {
         key("ttl", "duration", "none", "with `over: ever`, a silence that long forgets what came before"),
         key("from", "name", "the stream itself", "another stream, whose records it is over"),
         key("on", "equality", "none", "with `from`, what must be equal, such as `orders.ip == logins.client_ip`; instead of `key`"),
-        key("approx", "true | false", "false", "within 1 %, exact up to 256 different values, in bounded memory"),
+        key("approx", "true | false", "false", "permits `count_distinct`, `quantile` and `top` to be off by 1 %; in this version they are exact all the same"),
     ],
 };
 
