@@ -9,6 +9,7 @@ use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers};
 use tidegate_runtime::{Error, Record, Watermark};
 
+use crate::queue::{Queue, Waits};
 use crate::ties::Ties;
 
 /// Which record of a span is emitted.
@@ -47,18 +48,8 @@ pub(crate) struct DedupeLogic<K, F, T> {
     spans: Handle<Keyed<K, Vec<Span<T>>>>,
     timers: Handle<Timers<K>>,
     metrics: Arc<OperatorMetrics>,
-    /// `Some` if records are processed in order of event time rather than arrival.
-    queue: Option<Queue<K, T>>,
-}
-
-/// The records whose event time the watermark has not reached.
-struct Queue<K, T> {
-    /// The order of records with the same event time.
-    ties: Ties<T>,
-    /// The records of each key, in order.
-    waiting: Handle<Keyed<K, Vec<Waiting<T>>>>,
-    /// When to look at which key: at the time of its first waiting record.
-    due: Handle<Timers<K>>,
+    /// `Some` if records are processed in order of event time rather than arrival. Those of the same time are in the order of these ties.
+    queue: Option<(Queue<K, Waiting<T>>, Ties<T>)>,
 }
 
 /// A record whose event time the watermark has not reached.
@@ -77,31 +68,9 @@ impl<T: Stored> Stored for Waiting<T> {
     }
 }
 
-impl<K: Key, T: Stored> Queue<K, T> {
-    fn wait(&self, key: K, new: Waiting<T>) -> Result<(), Error> {
-        let mut waiting = self.waiting.borrow_mut();
-        let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
-        let time = new.record.time;
-        let order = |other: &Record<T>| other.time.cmp(&time).then_with(|| (self.ties)(&other.value, &new.record.value));
-        let at = waiting.partition_point(|other| order(&other.record).is_le());
-        waiting.insert(at, new);
-        if at == 0 {
-            self.due.borrow_mut().set(time, key);
-        }
-        Ok(())
-    }
-
-    /// Removes and returns the records of a key whose time has come, in order.
-    fn take(&self, key: &K, now: i64) -> Result<Vec<Waiting<T>>, Error> {
-        let mut all = self.waiting.borrow_mut();
-        let Some(waiting) = all.get_mut(key)? else { return Ok(Vec::new()) };
-        let rest = waiting.split_off(waiting.partition_point(|waiting| waiting.record.time <= now));
-        let taken = std::mem::replace(waiting, rest);
-        match waiting.first() {
-            Some(next) => self.due.borrow_mut().set(next.record.time, key.clone()),
-            None => _ = all.remove(key)?,
-        }
-        Ok(taken)
+impl<T: Stored> Waits for Waiting<T> {
+    fn time(&self) -> i64 {
+        self.record.time
     }
 }
 
@@ -110,12 +79,7 @@ impl<K: Key, F, T: Stored> DedupeLogic<K, F, T> {
         let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX).max(1);
         let spans = context.states.keyed("spans", Meaning::of_type())?;
         let timers = context.states.timers("timers")?;
-        let queue = match ties {
-            Some(ties) => {
-                Some(Queue { ties, waiting: context.states.keyed("waiting", Meaning::of_type())?, due: context.states.timers("due")? })
-            }
-            None => None,
-        };
+        let queue = ties.map(|ties| Ok::<_, Error>((Queue::new(context)?, ties))).transpose()?;
         Ok(Self { key, keep, length, spans, timers, metrics: Arc::clone(&context.metrics), queue })
     }
 
@@ -126,7 +90,7 @@ impl<K: Key, F, T: Stored> DedupeLogic<K, F, T> {
 
     /// Whether `new` comes after `old`: by event time, then by the order of ties.
     fn is_after(&self, new: &Record<T>, old: &Record<T>) -> bool {
-        let in_order = |queue: &Queue<K, T>| (queue.ties)(&old.value, &new.value).is_le();
+        let in_order = |(_, ties): &(Queue<K, Waiting<T>>, Ties<T>)| ties(&old.value, &new.value).is_le();
         old.time < new.time || old.time == new.time && self.queue.as_ref().is_none_or(in_order)
     }
 
@@ -180,9 +144,9 @@ where
         let over = self.over(record.time);
         let late = over <= out.horizon().0;
         match &self.queue {
-            Some(queue) if record.time > out.watermark().0 => {
+            Some((queue, ties)) if record.time > out.watermark().0 => {
                 self.timers.borrow_mut().foresee(over);
-                queue.wait(key, Waiting { record, late })
+                queue.wait(key, Waiting { record, late }, |a, b| ties(&a.record.value, &b.record.value))
             }
             _ => self.look(key, record, late, out),
         }
@@ -193,11 +157,8 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<T, T>) -> Result<(), Error> {
-        if let Some(queue) = &self.queue {
-            queue.due.fire(watermark.0, |_, key| {
-                let come = queue.take(&key, watermark.0)?;
-                come.into_iter().try_for_each(|Waiting { record, late }| self.look(key.clone(), record, late, out))
-            })?;
+        if let Some((queue, _)) = &self.queue {
+            queue.fire(watermark.0, |key, Waiting { record, late }| self.look(key.clone(), record, late, out))?;
         }
         self.timers.fire(watermark.0, |now, key| {
             let mut states = self.spans.borrow_mut();

@@ -39,6 +39,7 @@ pub mod kinds;
 mod latest;
 pub mod lookup;
 mod process;
+mod queue;
 mod reduce;
 mod running;
 pub mod stored;

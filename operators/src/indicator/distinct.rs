@@ -163,10 +163,7 @@ impl<C: Distinguishes> History<C> {
         value: &C::Value,
         time: i64,
     ) -> Result<Option<i64>, Error> {
-        let mut found = self.newest_of(newest, value)?.unwrap_or(NONE);
-        while found > time {
-            found = self.previous_of(nodes, value, found)?;
-        }
+        let (found, _) = self.around(nodes, newest, value, time)?;
         Ok((found != NONE).then_some(found))
     }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
-use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers, Wake, Wakes};
+use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Wake, Wakes};
 use tidegate_runtime::{Data, Error, Field, Record, Watermark, stable_hash};
 
 use super::distinct::{self, Distinguishes, Newest};
 use super::history::{Column, Entry, History, LEAF, Leaf};
 use super::span::Span;
 use super::view::{AllNewest, AllNodes, HistoryId, Stores, View, session};
+use crate::queue::Queue;
 use crate::ties::Ties;
 
 /// How many leaves are dropped at once, so that a key with a long history holds nobody up.
@@ -127,13 +128,6 @@ impl<C: Column> Stored for Histories<C> {
     }
 }
 
-/// Records that wait for the watermark, in order.
-struct Queue<K, T> {
-    ties: Ties<T>,
-    waiting: Handle<Keyed<K, Vec<Record<T>>>>,
-    due: Handle<Timers<K>>,
-}
-
 /// Computes indicators for each key.
 pub(crate) struct IndicatorLogic<K, F, I: Indicators> {
     key: F,
@@ -146,7 +140,8 @@ pub(crate) struct IndicatorLogic<K, F, I: Indicators> {
     nodes: Handle<AllNodes<K, I::Column>>,
     newest: Handle<AllNewest<K, <I::Column as Distinguishes>::Value>>,
     wakes: Wakes<K>,
-    queue: Option<Queue<K, I::In>>,
+    /// `Some` if records go on in the order of event time. Those of the same time are in the order of these ties.
+    queue: Option<(Queue<K, Record<I::In>>, Ties<I::In>)>,
     metrics: Arc<OperatorMetrics>,
 }
 
@@ -192,10 +187,7 @@ where
         let wakes = context.states.wakes("timers")?;
         let (lateness, queue) = match flow {
             Flow::Arrival { lateness } => (lateness, None),
-            Flow::Time(ties) => {
-                let waiting = context.states.keyed("waiting", Meaning::of_type())?;
-                (0, Some(Queue { ties, waiting, due: context.states.timers("due")? }))
-            }
+            Flow::Time(ties) => (0, Some((Queue::new(context)?, ties))),
         };
         let reach = |(span, delay): &(Span, i64)| Some(span.reach()?.saturating_add(*delay));
         let longest = |kept: &Kept<I::Column>| kept.spans.iter().map(reach).collect::<Option<Vec<i64>>>()?.into_iter().max();
@@ -457,7 +449,7 @@ where
         let key = (self.key)(&record.value);
         let horizon = out.horizon().0.saturating_sub(self.lateness);
         let late = record.time <= horizon;
-        let Some(queue) = &self.queue else {
+        let Some((queue, ties)) = &self.queue else {
             if late && self.indicators.asks(&record.value) {
                 self.metrics.behind.add(1);
             }
@@ -471,34 +463,27 @@ where
             }
             return Ok(());
         }
-        let mut waiting = queue.waiting.borrow_mut();
-        let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
-        let asks = self.indicators.asks(&record.value);
         // What only feeds comes first: a record sees those of other streams at its own time.
-        let order = |other: &Record<I::In>| {
-            let of_time = other.time.cmp(&record.time).then_with(|| self.indicators.asks(&other.value).cmp(&asks));
-            of_time.then_with(|| (queue.ties)(&other.value, &record.value))
-        };
-        let at = waiting.partition_point(|other| order(other).is_le());
-        let time = record.time;
-        waiting.insert(at, record);
-        if at == 0 {
-            queue.due.borrow_mut().set(time, key);
-        }
-        Ok(())
+        let asks = |record: &Record<I::In>| self.indicators.asks(&record.value);
+        queue.wait(key, record, |a, b| asks(a).cmp(&asks(b)).then_with(|| ties(&a.value, &b.value)))
     }
 
     fn waits_until(&self) -> Option<i64> {
-        self.queue.as_ref().and_then(|queue| queue.due.borrow().latest())
+        self.queue.as_ref().and_then(|(queue, _)| queue.latest())
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<I::Out, I::In>) -> Result<(), Error> {
-        let come = self.come(watermark.0)?;
-        for (_, all) in come {
-            for (key, record) in all {
-                let horizon = record.time.saturating_sub(1);
-                self.process(key, record, horizon, horizon, out)?;
-            }
+        // In the order of time over all keys.
+        let mut come: BTreeMap<i64, Vec<(K, Record<I::In>)>> = BTreeMap::new();
+        if let Some((queue, _)) = &self.queue {
+            queue.fire(watermark.0, |key, record| {
+                come.entry(record.time).or_default().push((key.clone(), record));
+                Ok(())
+            })?;
+        }
+        for (key, record) in come.into_values().flatten() {
+            let horizon = record.time.saturating_sub(1);
+            self.process(key, record, horizon, horizon, out)?;
         }
         // At the end of the input nothing is over: another run may go on from here.
         if watermark == Watermark::END {
@@ -506,36 +491,5 @@ where
         }
         let wakes = self.wakes.clone();
         wakes.fire(watermark.0, |time, key| self.expire(&key, watermark.0, time))
-    }
-}
-
-/// Records with their keys, by their times.
-type Come<K, T> = BTreeMap<i64, Vec<(K, Record<T>)>>;
-
-impl<K, F, I> IndicatorLogic<K, F, I>
-where
-    K: Key,
-    I: Indicators,
-    I::In: Stored,
-{
-    /// Takes the records whose time has come.
-    fn come(&self, now: i64) -> Result<Come<K, I::In>, Error> {
-        let mut come: Come<K, I::In> = BTreeMap::new();
-        let Some(queue) = &self.queue else { return Ok(come) };
-        queue.due.fire(now, |_, key| {
-            let mut all = queue.waiting.borrow_mut();
-            let Some(waiting) = all.get_mut(&key)? else { return Ok(()) };
-            let rest = waiting.split_off(waiting.partition_point(|record| record.time <= now));
-            let taken = std::mem::replace(waiting, rest);
-            match waiting.first() {
-                Some(next) => queue.due.borrow_mut().set(next.time, key.clone()),
-                None => _ = all.remove(&key)?,
-            }
-            for record in taken {
-                come.entry(record.time).or_default().push((key.clone(), record));
-            }
-            Ok(())
-        })?;
-        Ok(come)
     }
 }

@@ -150,14 +150,12 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
     pub fn stretch(&mut self, history: usize, span: &Span, delay: i64, own: bool) -> Result<Stretch, Error> {
         let moment = self.moment.saturating_sub(delay);
         let (from, to) = span.bounds(moment);
-        let Some((id, kept)) = self.histories.get(history) else {
-            return Ok(Stretch { history, ranks: 0..0, bounds: (from, to), ranked: matches!(span, Span::Last { .. }), past: false });
-        };
+        let mut stretch = Stretch { history, ranks: 0..0, bounds: (from, to), ranked: matches!(span, Span::Last { .. }), past: false };
+        let Some((id, kept)) = self.histories.get(history) else { return Ok(stretch) };
         let (mut nodes, _) = self.stores.of(self.key, *id);
         let end = kept.rank(&mut nodes, to)?;
         let start = if from == i64::MIN { 0 } else { kept.rank(&mut nodes, from)?.min(end) };
-        let mut stretch =
-            Stretch { history, ranks: start..end, bounds: (from, to), ranked: matches!(span, Span::Last { .. }), past: false };
+        stretch.ranks = start..end;
         match span {
             Span::Last { n, .. } => stretch.ranks.start = start.max(end.saturating_sub(n.saturating_sub(u64::from(own)))),
             Span::Ever { ttl: None } => stretch.past = kept.past.is_some(),

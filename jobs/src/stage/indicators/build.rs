@@ -21,7 +21,6 @@ use crate::stage::build::{Built, Rows, Site, Work, gather as rows_of, kinds};
 use crate::stage::keyed::by_value;
 
 /// The planned indicators of one key.
-#[derive(Clone)]
 pub(super) struct PlannedGroup {
     pub(super) suffix: String,
     pub(super) words: String,
@@ -62,13 +61,13 @@ impl Work for PlannedIndicators {
             self.others.iter().map(|(from, schema)| rows_of(std::slice::from_ref(from), name, schema, site.streams)).collect();
         let several = self.groups.len() > 1;
         let input = if several { gather::scattered(input, &format!("{name}/scatter")) } else { input };
-        let mut used: Vec<&String> = Vec::new();
+        let mut used: Vec<&str> = Vec::new();
         let (mut parts, mut late): (Vec<Rows<'s>>, Option<Rows<'s>>) = (Vec::new(), None);
         for (number, group) in self.groups.iter().enumerate() {
-            let alike = used.iter().filter(|used| ***used == group.suffix).count();
+            let alike = used.iter().filter(|used| **used == group.suffix).count();
             used.push(&group.suffix);
-            let operator = if alike == 0 { format!("{name}/{}", group.suffix) } else { format!("{name}/{}.{}", group.suffix, alike + 1) };
-            let (out, behind) = self.group(site, number, group, &operator, input.clone(), &others);
+            let suffix = if alike == 0 { group.suffix.clone() } else { format!("{}.{}", group.suffix, alike + 1) };
+            let (out, behind) = self.group(site, number, &suffix, input.clone(), &others);
             parts.push(out);
             late = late.or(behind);
         }
@@ -90,42 +89,32 @@ impl Work for PlannedIndicators {
 }
 
 impl PlannedIndicators {
-    /// The operators of one group. Returns its rows, or parts of rows, and with the first group the late rows, if there may be any.
+    /// The operators of the group with this number. Returns its rows, or parts of rows, and with the first group the late rows, if there may be any.
     fn group<'s>(
         &self,
         site: &Site<'_, 's>,
         number: usize,
-        group: &PlannedGroup,
-        operator: &str,
+        suffix: &str,
         input: Rows<'s>,
         others: &[Rows<'s>],
     ) -> (Rows<'s>, Option<Rows<'s>>) {
-        let several = self.groups.len() > 1;
-        let id = site.about.id.clone().unwrap_or_else(|| site.name.to_owned());
-        let basis = Basis { key: Some(group.basis.clone()), ..site.about.basis.clone() };
-        let described = About { id: Some(format!("{id}/{}", operator.trim_start_matches(site.name).trim_start_matches('/'))), basis, parallelism: site.about.parallelism };
+        let (group, operator) = (&self.groups[number], format!("{}/{suffix}", site.name));
         let edge = input.into_edge();
-        edge.dataflow().describe(operator, described);
-        let input = Stream::from_edge(edge);
-        let schemas: Vec<&Schema> = std::iter::once(site.input).chain(self.others.iter().map(|(_, schema)| schema)).collect();
-        let mut fed: Option<Stream<'s, Fed>> = None;
-        for (source, rows) in std::iter::once(&input).chain(others).enumerate() {
-            let (Some(Some(_)), Some(computed), Some(schema)) = (group.keys.get(source), group.computed.get(source), schemas.get(source)) else { continue };
-            let node = if source == 0 { format!("{operator}/rows") } else { format!("{operator}/from/{}", self.others[source - 1].0.name) };
-            let width = schema.width();
-            let rows = feed(rows.clone(), &node, u8::try_from(source).unwrap_or(u8::MAX), computed, width, site.failures_over(schema).passing());
-            fed = Some(match fed {
-                None => rows,
-                Some(others) => others.union(rows),
-            });
+        edge.dataflow().describe(&operator, group.about(site, suffix));
+        let mut fed = group.feed(0, Stream::from_edge(edge), &format!("{operator}/rows"), site.input, site);
+        for (source, (rows, (from, schema))) in (1..).zip(others.iter().zip(&self.others)) {
+            if group.takes_from(source) {
+                fed = fed.union(group.feed(source, rows.clone(), &format!("{operator}/from/{}", from.name), schema, site));
+            }
         }
         let keys = group.keys.clone();
         let key = move |(source, row): &Fed| keys.get(usize::from(*source)).and_then(Option::as_ref).map_or(RowKey::Whole, |key| key.of(row));
-        let emits = if several {
+        let emits = if self.groups.len() > 1 {
             Emits::Part { group: number, number: self.width + group.computed.first().map_or(0, Vec::len) }
         } else {
             Emits::Row
         };
+        let schemas = std::iter::once(site.input).chain(self.others.iter().map(|(_, schema)| schema));
         let indicators = RowIndicators {
             kept: Arc::clone(&group.kept),
             fills: Arc::clone(&group.fills),
@@ -135,7 +124,7 @@ impl PlannedIndicators {
             values: group.places.len(),
             width: self.width,
             emits,
-            failures: schemas.iter().map(|schema| Failures::new(site.name, schema, site.on_error).passing()).collect(),
+            failures: schemas.map(|schema| site.failures_over(schema).passing()).collect(),
             scratch: Scratch::default(),
             metrics: Arc::default(),
         };
@@ -148,9 +137,7 @@ impl PlannedIndicators {
         };
         let form = if self.in_time { "in order of event time" } else { "as records come" };
         let spec = OperatorSpec::new(INDICATORS).of_form(form).labelled(format!("{} indicators {}", group.places.len(), group.words));
-        // At least the rows of the stream itself feed a group.
-        let fed = fed.unwrap_or_else(|| feed(input, &format!("{operator}/rows"), 0, &[], self.width, site.failures().passing()));
-        let (out, late) = fed.key_by(key).indicators_by(operator, spec, indicators, flow);
+        let (out, late) = fed.key_by(key).indicators_by(&operator, spec, indicators, flow);
         let width = self.width;
         let fields = move |(_, row): Fed| row.0.into_iter().take(width).collect::<Row>();
         let late = (self.in_time && number == 0).then(|| late.map(&format!("{operator}/late"), fields));
@@ -158,10 +145,29 @@ impl PlannedIndicators {
     }
 }
 
+impl PlannedGroup {
+    /// The identity and basis of its state.
+    fn about(&self, site: &Site<'_, '_>, suffix: &str) -> About {
+        let stream = site.about.id.as_deref().unwrap_or(site.name);
+        let basis = Basis { key: Some(self.basis.clone()), ..site.about.basis.clone() };
+        About { id: Some(format!("{stream}/{suffix}")), basis, parallelism: site.about.parallelism }
+    }
+
+    /// Whether the stream with this number feeds it.
+    fn takes_from(&self, source: usize) -> bool {
+        matches!(self.keys.get(source), Some(Some(_)))
+    }
+
+    /// The rows of the stream with this number, as they come to the group.
+    fn feed<'s>(&self, source: usize, rows: Rows<'s>, name: &str, schema: &Schema, site: &Site<'_, 's>) -> Stream<'s, Fed> {
+        let computed = self.computed.get(source).cloned().unwrap_or_default();
+        feed(rows, name, u8::try_from(source).unwrap_or(u8::MAX), computed, schema.width(), site.failures_over(schema).passing())
+    }
+}
+
 /// Marks rows with the stream that they are from, and inserts the parts of their key that are computed after their fields. A part that fails is null: then
 /// the key is not known.
-fn feed<'s>(rows: Rows<'s>, name: &str, source: u8, computed: &[Expr], width: usize, mut failures: Failures) -> Stream<'s, Fed> {
-    let computed = computed.to_vec();
+fn feed<'s>(rows: Rows<'s>, name: &str, source: u8, computed: Vec<Expr>, width: usize, mut failures: Failures) -> Stream<'s, Fed> {
     Stream::from_edge(operator::stateless(rows.into_edge(), name, OperatorSpec::new(kinds::ROWS), |metrics| {
         move |records: &mut Vec<Record<Row>>, out: &mut Vec<Record<Fed>>| {
             if computed.is_empty() {

@@ -58,7 +58,7 @@ pub(super) enum What {
     Ratio,
     Streak,
     /// By the mean and the standard deviation.
-    Zscore(Function, Function),
+    Zscore { mean: (Function, Fold), deviation: (Function, Fold) },
     /// By this expression, over the latitude and longitude of both places.
     TravelDistance(Expr),
     TravelSpeed(Expr),
@@ -73,7 +73,7 @@ impl What {
                 | Self::Previous
                 | Self::Delta(_)
                 | Self::SinceLast
-                | Self::Zscore(..)
+                | Self::Zscore { .. }
                 | Self::TravelDistance(_)
                 | Self::TravelSpeed(_)
         )
@@ -226,8 +226,8 @@ fn own(about: &About, text: &Spanned<String>, call: &Call, schema: &Schema) -> R
         }
         ("zscore", [arg]) => {
             let value = number(arg)?;
-            let function = |name: &str| Function::new(name, value.ty(), "").and_then(Result::ok).ok_or_else(Vec::new);
-            (What::Zscore(function("avg")?, function("stddev")?), checked(value), Type::Double)
+            let function = |name: &str| Function::new(name, value.ty(), "").and_then(Result::ok).zip(Fold::of(name)).ok_or_else(Vec::new);
+            (What::Zscore { mean: function("avg")?, deviation: function("stddev")? }, checked(value), Type::Double)
         }
         ("travel_distance" | "travel_speed", [lat, lon]) => {
             let (lat, lon) = (number(lat)?, number(lon)?);

@@ -13,6 +13,7 @@ use super::functions::{Compiled, Leaves, What};
 use super::plan::One;
 use super::rows::{Fills, Reads};
 use super::sweep::{Answer, Query, Sweep};
+use crate::relation::appended::Appended;
 use crate::relation::key::KeySlots;
 use crate::yaml::{duration_text, millis};
 
@@ -177,15 +178,9 @@ impl Group {
         let forms: Vec<bool> =
             (0..parts).map(|part| ty(part).any(has_forms) || ty(part).any(|one| ty(part).any(|other| one != other))).collect();
         for (keys, schema) in self.keys.iter().zip(sources) {
-            let (mut own, mut places) = (Vec::new(), Vec::new());
-            for key in keys.iter().flatten() {
-                places.push(key.as_slot().unwrap_or_else(|| {
-                    own.push(key.clone());
-                    schema.width() + own.len() - 1
-                }));
-            }
-            computed.push(own);
-            slots.push(keys.is_some().then_some(places));
+            let mut appended = Appended::to(schema);
+            slots.push(keys.as_ref().map(|keys| keys.iter().map(|key| appended.slot(key.clone())).collect()));
+            computed.push(appended.values().to_vec());
         }
         let key = |slots: &Option<Vec<usize>>| slots.as_ref().map(|slots| KeySlots::new(slots, &forms));
         let of_key = self.texts.iter().zip(self.keys.first().into_iter().flatten().flatten());

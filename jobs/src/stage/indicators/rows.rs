@@ -128,11 +128,6 @@ impl RowIndicators {
         let value = self.scratch.values.get(fills.leaves).and_then(Option::as_ref);
         value.filter(|_| fills.source == source).unwrap_or(&Value::Null)
     }
-
-    fn fail(&mut self, source: usize, expr: &Expr, error: &str, row: &Row) -> Result<(), Error> {
-        self.metrics.uncounted.add(1);
-        self.failures.get_mut(source).map_or(Ok(()), |failures| failures.report(expr, error, row))
-    }
 }
 
 impl Indicators for RowIndicators {
@@ -173,26 +168,17 @@ impl Indicators for RowIndicators {
         let source = usize::from(*source);
         self.scratch.conditions.clear();
         self.scratch.values.clear();
-        let reads = Arc::clone(&self.reads);
-        let Some(reads) = reads.get(source) else { return Ok(()) };
+        let (Some(reads), Some(failures)) = (self.reads.get(source), self.failures.get_mut(source)) else { return Ok(()) };
+        let mut failed = |expr: &Expr, error: &str| {
+            self.metrics.uncounted.add(1);
+            failures.report(expr, error, row)
+        };
         for condition in &reads.conditions {
-            let holds = match condition.test(row) {
-                Ok(holds) => holds,
-                Err(error) => {
-                    self.fail(source, condition, &error.to_string(), row)?;
-                    false
-                }
-            };
+            let holds = condition.test(row).or_else(|error| failed(condition, &error.to_string()).map(|()| false))?;
             self.scratch.conditions.push(holds);
         }
         for leaves in &reads.leaves {
-            let value = match leaves.value(row) {
-                Ok(value) => Some(value),
-                Err((expr, error)) => {
-                    self.fail(source, expr, &error, row)?;
-                    None
-                }
-            };
+            let value = leaves.value(row).map(Some).or_else(|(expr, error)| failed(expr, &error).map(|()| None))?;
             self.scratch.values.push(value);
         }
         Ok(())

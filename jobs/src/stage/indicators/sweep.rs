@@ -52,7 +52,7 @@ impl What {
     pub(super) fn folds(&self) -> Vec<Fold> {
         match self {
             Self::Fold(_, fold) => vec![*fold],
-            Self::Zscore(..) => ["avg", "variance"].into_iter().filter_map(Fold::of).collect(),
+            Self::Zscore { mean, deviation } => vec![mean.1, deviation.1],
             _ => Vec::new(),
         }
     }
@@ -84,6 +84,7 @@ impl Sweep {
         if let Some(nothing) = &self.nothing {
             stretches.sort_by_key(|(_, stretch)| Reverse(stretch.start()));
             let sums = sums.get_or_insert_with(|| nothing.clone());
+            sums.clear(nothing);
             return self.sweep(view, own.then_some(mine), mine, stretches, sums, values);
         }
         for ((_, stretch), query) in stretches.iter().zip(&self.queries) {
@@ -92,7 +93,7 @@ impl Sweep {
         Ok(())
     }
 
-    /// Computes the answers over a history of values.
+    /// Computes the answers over a history of values, from sums of nothing.
     fn sweep<K: Key>(
         &self,
         view: &mut View<'_, '_, K, RowColumn>,
@@ -103,8 +104,6 @@ impl Sweep {
         values: &mut [Value],
     ) -> Result<(), Error> {
         let (time, at) = (view.moment(), view.time());
-        let Some(nothing) = &self.nothing else { return Ok(()) };
-        sums.clear(nothing);
         if let Some(own) = own {
             let own = Slice::Values(std::slice::from_ref(own));
             sums.add(own, &self.folds);
@@ -363,9 +362,9 @@ fn look_back(what: &What, before: &Values, last: Option<&(i64, Value)>, mine: &V
             let Some((_, value)) = last.filter(|_| !mine.is_null()) else { return Value::Null };
             difference.eval(&Row::from_iter([value.clone(), mine.clone()])).unwrap_or_default()
         }
-        What::Zscore(mean, deviation) => {
-            let number = |function: &Function, fold: &str| Fold::of(fold).and_then(|fold| finish(before, function, fold).as_f64());
-            match (mine.as_f64(), number(mean, "avg"), number(deviation, "variance")) {
+        What::Zscore { mean, deviation } => {
+            let number = |(function, fold): &(Function, Fold)| finish(before, function, *fold).as_f64();
+            match (mine.as_f64(), number(mean), number(deviation)) {
                 (Some(mine), Some(mean), Some(deviation)) if deviation > 0.0 => Value::Double((mine - mean) / deviation),
                 _ => Value::Null,
             }
