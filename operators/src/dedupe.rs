@@ -1,5 +1,6 @@
 //! Deduplication: one record per key within a span of event time.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +49,8 @@ pub(crate) struct DedupeLogic<K, F, T> {
     spans: Handle<Keyed<K, Vec<Span<T>>>>,
     timers: Handle<Timers<K>>,
     metrics: Arc<OperatorMetrics>,
-    /// `Some` if records are processed in order of event time rather than arrival. Those of the same time are in the order of these ties.
-    queue: Option<(Queue<K, Waiting<T>>, Ties<T>)>,
+    /// `Some` if records are processed in order of event time rather than arrival.
+    queue: Option<Queue<K, Waiting<T>>>,
 }
 
 /// A record whose event time the watermark has not reached.
@@ -68,9 +69,11 @@ impl<T: Stored> Stored for Waiting<T> {
     }
 }
 
-impl<T: Stored> Waits for Waiting<T> {
-    fn time(&self) -> i64 {
-        self.record.time
+impl<T> Waits for Waiting<T> {
+    type Value = T;
+
+    fn record(&self) -> &Record<T> {
+        &self.record
     }
 }
 
@@ -79,7 +82,7 @@ impl<K: Key, F, T: Stored> DedupeLogic<K, F, T> {
         let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX).max(1);
         let spans = context.states.keyed("spans", Meaning::of_type())?;
         let timers = context.states.timers("timers")?;
-        let queue = ties.map(|ties| Ok::<_, Error>((Queue::new(context)?, ties))).transpose()?;
+        let queue = ties.map(|ties| Queue::new(ties, context)).transpose()?;
         Ok(Self { key, keep, length, spans, timers, metrics: Arc::clone(&context.metrics), queue })
     }
 
@@ -90,7 +93,7 @@ impl<K: Key, F, T: Stored> DedupeLogic<K, F, T> {
 
     /// Whether `new` comes after `old`: by event time, then by the order of ties.
     fn is_after(&self, new: &Record<T>, old: &Record<T>) -> bool {
-        let in_order = |(_, ties): &(Queue<K, Waiting<T>>, Ties<T>)| ties(&old.value, &new.value).is_le();
+        let in_order = |queue: &Queue<K, Waiting<T>>| (queue.ties)(&old.value, &new.value).is_le();
         old.time < new.time || old.time == new.time && self.queue.as_ref().is_none_or(in_order)
     }
 
@@ -144,9 +147,9 @@ where
         let over = self.over(record.time);
         let late = over <= out.horizon().0;
         match &self.queue {
-            Some((queue, ties)) if record.time > out.watermark().0 => {
+            Some(queue) if record.time > out.watermark().0 => {
                 self.timers.borrow_mut().foresee(over);
-                queue.wait(key, Waiting { record, late }, |a, b| ties(&a.record.value, &b.record.value))
+                queue.wait(key, Waiting { record, late }, |_, _| Ordering::Equal)
             }
             _ => self.look(key, record, late, out),
         }
@@ -157,7 +160,7 @@ where
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<T, T>) -> Result<(), Error> {
-        if let Some((queue, _)) = &self.queue {
+        if let Some(queue) = &self.queue {
             queue.fire(watermark.0, |key, Waiting { record, late }| self.look(key.clone(), record, late, out))?;
         }
         self.timers.fire(watermark.0, |now, key| {

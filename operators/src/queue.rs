@@ -6,38 +6,48 @@ use tidegate_runtime::operator::Context;
 use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Timers};
 use tidegate_runtime::{Error, Record};
 
+use crate::ties::Ties;
+
 /// Something that waits until the watermark has come to its time.
-pub(crate) trait Waits: Stored {
-    /// Its event time.
-    fn time(&self) -> i64;
+pub(crate) trait Waits {
+    /// The value of the record that waits.
+    type Value;
+
+    /// The record that waits.
+    fn record(&self) -> &Record<Self::Value>;
 }
 
-impl<T: Stored> Waits for Record<T> {
-    fn time(&self) -> i64 {
-        self.time
+impl<T> Waits for Record<T> {
+    type Value = T;
+
+    fn record(&self) -> &Self {
+        self
     }
 }
 
 /// What waits, by key.
-pub(crate) struct Queue<K, W> {
+pub(crate) struct Queue<K, W: Waits> {
+    /// The order of records with the same event time.
+    pub(crate) ties: Ties<W::Value>,
     /// What waits of each key, in order.
     waiting: Handle<Keyed<K, Vec<W>>>,
     /// When to look at which key: at the time of the first that waits.
     due: Handle<Timers<K>>,
 }
 
-impl<K: Key, W: Waits> Queue<K, W> {
+impl<K: Key, W: Waits + Stored> Queue<K, W> {
     /// Declares its states, `waiting` and `due`.
-    pub(crate) fn new(context: &mut Context) -> Result<Self, Error> {
-        Ok(Self { waiting: context.states.keyed("waiting", Meaning::of_type())?, due: context.states.timers("due")? })
+    pub(crate) fn new(ties: Ties<W::Value>, context: &mut Context) -> Result<Self, Error> {
+        Ok(Self { ties, waiting: context.states.keyed("waiting", Meaning::of_type())?, due: context.states.timers("due")? })
     }
 
-    /// Lets something wait behind what is equal to it. `ties` orders what has the same time.
-    pub(crate) fn wait(&self, key: K, new: W, ties: impl Fn(&W, &W) -> Ordering) -> Result<(), Error> {
+    /// Lets something wait behind what is equal to it. What has the same time is ordered by `first`, and then by the ties.
+    pub(crate) fn wait(&self, key: K, new: W, first: impl Fn(&W, &W) -> Ordering) -> Result<(), Error> {
         let mut waiting = self.waiting.borrow_mut();
         let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
-        let time = new.time();
-        let at = waiting.partition_point(|other| other.time().cmp(&time).then_with(|| ties(other, &new)).is_le());
+        let time = new.record().time;
+        let ties = |other: &W| first(other, &new).then_with(|| (self.ties)(&other.record().value, &new.record().value));
+        let at = waiting.partition_point(|other| other.record().time.cmp(&time).then_with(|| ties(other)).is_le());
         waiting.insert(at, new);
         if at == 0 {
             self.due.borrow_mut().set(time, key);
@@ -62,10 +72,10 @@ impl<K: Key, W: Waits> Queue<K, W> {
     fn take(&self, key: &K, now: i64) -> Result<Vec<W>, Error> {
         let mut all = self.waiting.borrow_mut();
         let Some(waiting) = all.get_mut(key)? else { return Ok(Vec::new()) };
-        let rest = waiting.split_off(waiting.partition_point(|waited| waited.time() <= now));
+        let rest = waiting.split_off(waiting.partition_point(|waited| waited.record().time <= now));
         let taken = std::mem::replace(waiting, rest);
         match waiting.first() {
-            Some(next) => self.due.borrow_mut().set(next.time(), key.clone()),
+            Some(next) => self.due.borrow_mut().set(next.record().time, key.clone()),
             None => _ = all.remove(key)?,
         }
         Ok(taken)

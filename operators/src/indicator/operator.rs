@@ -140,8 +140,8 @@ pub(crate) struct IndicatorLogic<K, F, I: Indicators> {
     nodes: Handle<AllNodes<K, I::Column>>,
     newest: Handle<AllNewest<K, <I::Column as Distinguishes>::Value>>,
     wakes: Wakes<K>,
-    /// `Some` if records go on in the order of event time. Those of the same time are in the order of these ties.
-    queue: Option<(Queue<K, Record<I::In>>, Ties<I::In>)>,
+    /// `Some` if records go on in the order of event time.
+    queue: Option<Queue<K, Record<I::In>>>,
     metrics: Arc<OperatorMetrics>,
 }
 
@@ -187,7 +187,7 @@ where
         let wakes = context.states.wakes("timers")?;
         let (lateness, queue) = match flow {
             Flow::Arrival { lateness } => (lateness, None),
-            Flow::Time(ties) => (0, Some((Queue::new(context)?, ties))),
+            Flow::Time(ties) => (0, Some(Queue::new(ties, context)?)),
         };
         let reach = |(span, delay): &(Span, i64)| Some(span.reach()?.saturating_add(*delay));
         let longest = |kept: &Kept<I::Column>| kept.spans.iter().map(reach).collect::<Option<Vec<i64>>>()?.into_iter().max();
@@ -430,6 +430,9 @@ fn condemn<K: Key, C: Distinguishes>(
     Ok(())
 }
 
+/// Records with their keys, by their times.
+type Come<K, T> = BTreeMap<i64, Vec<(K, Record<T>)>>;
+
 impl<K, F, I> Logic for IndicatorLogic<K, F, I>
 where
     K: Key,
@@ -449,7 +452,7 @@ where
         let key = (self.key)(&record.value);
         let horizon = out.horizon().0.saturating_sub(self.lateness);
         let late = record.time <= horizon;
-        let Some((queue, ties)) = &self.queue else {
+        let Some(queue) = &self.queue else {
             if late && self.indicators.asks(&record.value) {
                 self.metrics.behind.add(1);
             }
@@ -465,17 +468,17 @@ where
         }
         // What only feeds comes first: a record sees those of other streams at its own time.
         let asks = |record: &Record<I::In>| self.indicators.asks(&record.value);
-        queue.wait(key, record, |a, b| asks(a).cmp(&asks(b)).then_with(|| ties(&a.value, &b.value)))
+        queue.wait(key, record, |a, b| asks(a).cmp(&asks(b)))
     }
 
     fn waits_until(&self) -> Option<i64> {
-        self.queue.as_ref().and_then(|(queue, _)| queue.latest())
+        self.queue.as_ref().and_then(Queue::latest)
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<I::Out, I::In>) -> Result<(), Error> {
         // In the order of time over all keys.
-        let mut come: BTreeMap<i64, Vec<(K, Record<I::In>)>> = BTreeMap::new();
-        if let Some((queue, _)) = &self.queue {
+        let mut come: Come<K, I::In> = BTreeMap::new();
+        if let Some(queue) = &self.queue {
             queue.fire(watermark.0, |key, record| {
                 come.entry(record.time).or_default().push((key.clone(), record));
                 Ok(())
