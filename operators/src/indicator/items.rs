@@ -12,7 +12,7 @@ use super::history::Column;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[doc(hidden)]
 pub enum Items {
-    Times(u32),
+    Times,
     Numbers(Vec<f64>),
     Values(Distinct<Scalar>),
 }
@@ -161,7 +161,7 @@ impl Column for Items {
 
     fn fresh(&self) -> Self {
         match self {
-            Self::Times(_) => Self::Times(0),
+            Self::Times => Self::Times,
             Self::Numbers(_) => Self::Numbers(Vec::new()),
             Self::Values(_) => Self::Values(Distinct::default()),
         }
@@ -169,7 +169,7 @@ impl Column for Items {
 
     fn insert(&mut self, at: usize, item: Item) {
         match (self, item) {
-            (Self::Times(n), _) => *n += 1,
+            (Self::Times, _) => {}
             (Self::Numbers(numbers), Item::Number(number)) => numbers.insert(at, number),
             (Self::Values(values), Item::Value(value)) => values.insert(at, value),
             // An item is made for the column that it goes into.
@@ -179,11 +179,7 @@ impl Column for Items {
 
     fn split_off(&mut self, at: usize) -> Self {
         match self {
-            Self::Times(n) => {
-                let newer = n.saturating_sub(u32::try_from(at).unwrap_or(u32::MAX));
-                *n -= newer;
-                Self::Times(newer)
-            }
+            Self::Times => Self::Times,
             Self::Numbers(numbers) => Self::Numbers(numbers.split_off(at)),
             Self::Values(values) => Self::Values(values.split_off(at)),
         }
@@ -191,7 +187,7 @@ impl Column for Items {
 
     fn nothing(&self) -> Part {
         match self {
-            Self::Times(_) => Part::Times,
+            Self::Times => Part::Times,
             Self::Numbers(_) => Part::Numbers(Sums::default()),
             Self::Values(_) => Part::Values(0),
         }

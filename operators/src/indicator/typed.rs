@@ -208,7 +208,7 @@ impl<T, F: Fn(&T) -> bool + Clone + 'static> Takes<T> for Records<F> {
     }
 
     fn items(&self) -> Items {
-        Items::Times(0)
+        Items::Times
     }
 
     #[inline]
@@ -307,7 +307,7 @@ impl Needs {
     /// Adds what an indicator needs. Returns its query, its history, and whether the history is new.
     fn add(&mut self, name: &str, items: Items, (span, delay, own): (&Span, i64, bool)) -> (usize, usize, bool) {
         let kind = match items {
-            Items::Times(_) => "times",
+            Items::Times => "times",
             Items::Numbers(_) => "numbers",
             Items::Values(_) => "values",
         };
@@ -443,7 +443,7 @@ impl<T: Data, S: IndicatorSet<T>> Indicators for OfRecords<T, S> {
             let own = taken.as_ref().filter(|_| query.own);
             let stretch = view.stretch(query.history, &query.span, query.delay, own.is_some())?;
             match view.column(&stretch) {
-                Some(Items::Times(_)) => found.count = view.count(&stretch) + u64::from(own.is_some()),
+                Some(Items::Times) => found.count = view.count(&stretch) + u64::from(own.is_some()),
                 Some(Items::Numbers(_)) => {
                     let mut part = view.past(&stretch).map_or(Part::Numbers(Sums::default()), |past| past.part.clone());
                     view.visit(&stretch, &mut |piece| {

@@ -13,7 +13,7 @@ use crate::aggregate::{Acc, Function};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum RowColumn {
     /// Nothing: only the times count.
-    Times(u32),
+    Times,
     /// Whether a condition held.
     Flags(Vec<bool>),
     /// Ints. The least of all stands for null.
@@ -304,7 +304,7 @@ impl RowColumn {
             Self::Ints(ints) => Slice::Ints(ints.get(range).unwrap_or_default()),
             Self::Doubles(doubles) => Slice::Doubles(doubles.get(range).unwrap_or_default()),
             Self::Values(values, _) => Slice::Values(values.get(range).unwrap_or_default()),
-            Self::Times(_) | Self::Flags(_) | Self::Distinct(_) => Slice::Values(&[]),
+            Self::Times | Self::Flags(_) | Self::Distinct(_) => Slice::Values(&[]),
         }
     }
 
@@ -320,14 +320,14 @@ impl RowColumn {
             Self::Doubles(_) => Some(Values::nothing(&Type::Double, true)),
             Self::Values(_, Kind::Decimals) => Some(Values::nothing(&Type::Decimal, true)),
             Self::Values(_, kind) => Some(Values::nothing(&Type::Any, *kind == Kind::Numbers)),
-            Self::Times(_) | Self::Flags(_) | Self::Distinct(_) => None,
+            Self::Times | Self::Flags(_) | Self::Distinct(_) => None,
         }
     }
 
     /// Makes room for a value of any type.
     #[cold]
     fn widen(&mut self) {
-        *self = match std::mem::replace(self, Self::Times(0)) {
+        *self = match std::mem::replace(self, Self::Times) {
             Self::Ints(ints) => Self::Values(ints.into_iter().map(int).collect(), Kind::Numbers),
             Self::Doubles(doubles) => Self::Values(doubles.into_iter().map(double).collect(), Kind::Numbers),
             other => other,
@@ -349,7 +349,7 @@ impl Column for RowColumn {
 
     fn fresh(&self) -> Self {
         match self {
-            Self::Times(_) => Self::Times(0),
+            Self::Times => Self::Times,
             Self::Flags(_) => Self::Flags(Vec::new()),
             Self::Ints(_) => Self::Ints(Vec::new()),
             Self::Doubles(_) => Self::Doubles(Vec::new()),
@@ -360,7 +360,7 @@ impl Column for RowColumn {
 
     fn insert(&mut self, at: usize, item: RowItem) {
         match (&mut *self, item) {
-            (Self::Times(n), _) => *n += 1,
+            (Self::Times, _) => {}
             (Self::Flags(flags), RowItem::Flag(flag)) => flags.insert(at, flag),
             (Self::Ints(ints), RowItem::Value(Value::Null | Value::Absent)) => ints.insert(at, i64::MIN),
             (Self::Ints(ints), RowItem::Value(Value::Int(value))) if value != i64::MIN => ints.insert(at, value),
@@ -379,11 +379,7 @@ impl Column for RowColumn {
 
     fn split_off(&mut self, at: usize) -> Self {
         match self {
-            Self::Times(n) => {
-                let newer = n.saturating_sub(u32::try_from(at).unwrap_or(u32::MAX));
-                *n -= newer;
-                Self::Times(newer)
-            }
+            Self::Times => Self::Times,
             Self::Flags(flags) => Self::Flags(flags.split_off(at)),
             Self::Ints(ints) => Self::Ints(ints.split_off(at)),
             Self::Doubles(doubles) => Self::Doubles(doubles.split_off(at)),
@@ -394,7 +390,7 @@ impl Column for RowColumn {
 
     fn nothing(&self) -> RowPart {
         match self {
-            Self::Times(_) => RowPart::Times,
+            Self::Times => RowPart::Times,
             Self::Flags(_) => RowPart::Flags(Flags::default()),
             Self::Distinct(_) => RowPart::Distinct(0),
             Self::Ints(_) | Self::Doubles(_) | Self::Values(..) => self.no_values().map_or(RowPart::Times, |values| RowPart::Values(Box::new(values))),

@@ -116,7 +116,7 @@ impl Group {
             reads.leaves.len() - 1
         });
         let column = match &call.leaves {
-            Leaves::Time => RowColumn::Times(0),
+            Leaves::Time => RowColumn::Times,
             Leaves::Value { value, checked } => RowColumn::values(value.ty(), *checked || is_number(value.ty())),
             Leaves::Form(_) | Leaves::Place(..) => RowColumn::values(&Type::Any, false),
             Leaves::Distinct(_) => RowColumn::Distinct(Distinct::default()),

@@ -203,7 +203,7 @@ impl Indicators for RowIndicators {
         let fills = &self.fills[history];
         let value = || self.scratch.values.get(fills.leaves).cloned().flatten().unwrap_or_default();
         Some(match self.kept[history].column {
-            RowColumn::Times(_) => Feed::Item(RowItem::Time),
+            RowColumn::Times => Feed::Item(RowItem::Time),
             RowColumn::Flags(_) => Feed::Item(RowItem::Flag(value() == Value::Bool(true))),
             RowColumn::Distinct(_) => {
                 let value = value();

@@ -190,7 +190,7 @@ impl Query {
         values: &mut [Value],
     ) -> Result<(), Error> {
         match view.column(stretch) {
-            Some(RowColumn::Times(_)) => self.of_times(view, stretch, own, values),
+            Some(RowColumn::Times) => self.of_times(view, stretch, own, values),
             Some(RowColumn::Flags(_)) => self.of_flags(view, stretch, own.then_some(*mine == Value::Bool(true)), values),
             Some(RowColumn::Distinct(_)) => self.of_distinct(view, stretch, own, mine, values),
             // Those of values are swept.
