@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["tidegate-stable"],
     &["tidegate-rows"],
     &["tidegate-checkpoints", "tidegate-expr"],
-    &["tidegate-runtime"],
+    &["tidegate-runtime", "tidegate-rules"],
     &["tidegate-operators"],
     &["tidegate-connectors", "tidegate-cep"],
     &["tidegate-jobs"],

@@ -52,7 +52,7 @@ mod val;
 mod visit;
 mod with;
 
-use tidegate_rows::Type;
+use tidegate_rows::{Type, Value};
 
 pub use batch::eval_batch_line;
 pub use call::{Arg, Call, parse_call};
@@ -64,11 +64,17 @@ pub use identifiers::{field_name, identifiers, identifiers_and_sizes, size_field
 pub use nearest::nearest;
 pub use problem::Problem;
 pub use reference::{examples, reference};
-pub use tree::{Operator, Tree};
+pub use tree::{Called, Operator, Rewrite, Shape, Tree};
 pub use with::{EvalWithError, eval_with};
 
 /// Whether values of these types may be equal by `==`.
 #[must_use]
 pub fn comparable(a: &Type, b: &Type) -> bool {
     ty::Ty::from(a).comparable(&ty::Ty::from(b))
+}
+
+/// A value as text, as `string(x)` gives it; null is `null`, and lists and maps are in brackets.
+#[must_use]
+pub fn plain(value: &Value) -> String {
+    display::Plain(value).to_string()
 }

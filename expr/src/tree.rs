@@ -6,6 +6,7 @@
 mod lower;
 mod print;
 mod read;
+mod rewrite;
 
 use std::ops::Range;
 
@@ -15,6 +16,8 @@ use super::display::Plain;
 use super::parse::{self, Parsed, Tokens};
 use super::problem::Problem;
 use super::{Expr, check};
+
+pub use rewrite::{Called, Rewrite, Shape};
 
 /// An expression as a tree. Each node may carry a span that the caller defines. A problem is reported with the span
 /// of its node, or of the nearest enclosing node that has one.

@@ -33,6 +33,12 @@ keyed! {
     PROCESS = "process",
     /// Each record combined with the result so far of its key.
     REDUCE = "reduce",
+    /// Rules that judge records.
+    RULES = "rules",
+    /// Control records of rules.
+    RULES_CONTROL = "rules_control",
+    /// Uses of list entries.
+    RULES_USES = "rules_uses",
     /// Sessions that fire once at their end.
     SESSION_WINDOW = "session_window",
     /// Windows that overlap and fire once at their end.

@@ -57,6 +57,7 @@ pub use dedupe::Keep;
 pub use keyed::KeyedStream;
 pub use latest::Latest;
 pub use process::{ProcessContext, ProcessFunction, Timer};
+pub use queue::{Queue, Waits};
 pub use stream::{DataflowExt, Stream};
 pub use ties::Ties;
 pub use top::{Measured, Top};

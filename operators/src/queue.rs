@@ -9,7 +9,7 @@ use tidegate_runtime::{Error, Record};
 use crate::ties::Ties;
 
 /// Something that waits until the watermark has come to its time.
-pub(crate) trait Waits {
+pub trait Waits {
     /// The value of the record that waits.
     type Value;
 
@@ -26,7 +26,7 @@ impl<T> Waits for Record<T> {
 }
 
 /// What waits, by key.
-pub(crate) struct Queue<K, W: Waits> {
+pub struct Queue<K, W: Waits> {
     /// The order of records with the same event time.
     pub(crate) ties: Ties<W::Value>,
     /// What waits of each key, in order.
@@ -37,12 +37,18 @@ pub(crate) struct Queue<K, W: Waits> {
 
 impl<K: Key, W: Waits + Stored> Queue<K, W> {
     /// Declares its states, `waiting` and `due`.
-    pub(crate) fn new(ties: Ties<W::Value>, context: &mut Context) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// The operator has states of these names.
+    pub fn new(ties: Ties<W::Value>, context: &mut Context) -> Result<Self, Error> {
         Ok(Self { ties, waiting: context.states.keyed("waiting", Meaning::of_type())?, due: context.states.timers("due")? })
     }
 
     /// Lets something wait behind what is equal to it. What has the same time is ordered by `first`, and then by the ties.
-    pub(crate) fn wait(&self, key: K, new: W, first: impl Fn(&W, &W) -> Ordering) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn wait(&self, key: K, new: W, first: impl Fn(&W, &W) -> Ordering) -> Result<(), Error> {
         let mut waiting = self.waiting.borrow_mut();
         let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
         let time = new.record().time;
@@ -56,15 +62,25 @@ impl<K: Key, W: Waits + Stored> Queue<K, W> {
     }
 
     /// Gives what has come by `now` to `each`, with its key: key by key, and of each key in order.
-    pub(crate) fn fire(&self, now: i64, mut each: impl FnMut(&K, W) -> Result<(), Error>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The disk failed, or `each` did.
+    pub fn fire(&self, now: i64, mut each: impl FnMut(&K, W) -> Result<(), Error>) -> Result<(), Error> {
         self.due.fire(now, |_, key| {
             let come = self.take(&key, now)?;
             come.into_iter().try_for_each(|waited| each(&key, waited))
         })
     }
 
+    /// The first of these keys that lies on this worker, if one does.
+    pub fn own_key(&self, keys: impl IntoIterator<Item = K>) -> Option<K> {
+        let waiting = self.waiting.borrow();
+        keys.into_iter().find(|key| waiting.owns(key))
+    }
+
     /// The latest time that something waits for.
-    pub(crate) fn latest(&self) -> Option<i64> {
+    #[must_use]
+    pub fn latest(&self) -> Option<i64> {
         self.due.borrow().latest()
     }
 

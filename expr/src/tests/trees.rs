@@ -176,3 +176,35 @@ proptest! {
         prop_assert_eq!(agree(&again, &schema(), &row()), found, "{} read again as {}", text, again);
     }
 }
+
+/// Puts a tree in the place of a field, and `twice(x)` in its own.
+struct Put(&'static str, Tree);
+
+impl crate::Rewrite for Put {
+    fn field(&self, name: &str) -> Option<Tree> {
+        (name == self.0).then(|| self.1.clone())
+    }
+
+    fn call(&self, called: &crate::Called<'_>) -> std::result::Result<Option<Tree>, Problem> {
+        let [of] = called.args.as_slice() else { return Ok(None) };
+        Ok((called.name == "twice").then(|| Tree::op(Operator::Mul, [Tree::value(Value::Int(2)), of.clone()])))
+    }
+}
+
+#[test]
+fn variables_of_macros_are_no_names_and_capture_none() {
+    let put = Put("a", Tree::parse("t + b").unwrap());
+    for (source, names, rewritten) in [
+        ("a > 1 && c", vec!["a", "c"], "t + b > 1 && c"),
+        ("tags.exists(a, a == 'x')", vec!["tags"], "tags.exists(a, a == 'x')"),
+        ("tags.exists(t, t == a)", vec!["tags", "a"], "tags.exists(t_, t_ == t + b)"),
+        ("tags.all(i, t, t == a && i > 0)", vec!["tags", "a"], "tags.all(i, t_, t_ == t + b && i > 0)"),
+        ("cel.bind(t, a, t * a)", vec!["cel", "a"], "cel.bind(t_, t + b, t_ * (t + b))"),
+        ("twice(twice(a))", vec!["a"], "2 * (2 * (t + b))"),
+        ("[a, {'k': a}][0].x", vec!["a"], "[t + b, {'k': t + b}][0].x"),
+    ] {
+        let tree = Tree::parse(source).unwrap();
+        assert_eq!(tree.names(), names, "{source}");
+        assert_eq!(tree.rewrite(&put).unwrap().to_string(), rewritten, "{source}");
+    }
+}

@@ -124,7 +124,9 @@ fn operation(operator: Operator, operands: &[Tree], f: &mut Formatter<'_>) -> fm
     match (operator, operands) {
         (Operator::Not | Operator::Neg, [operand]) => {
             f.write_str(symbol)?;
-            operand.within(NUMBER, f)
+            // `-0` would be read as a number, which is printed as `0`.
+            let zero = matches!(operand.node, Node::Value(Value::Int(0)));
+            operand.within(if zero { POSTFIX } else { NUMBER }, f)
         }
         (Operator::If, [condition, yes, no]) => {
             condition.within(1, f)?;

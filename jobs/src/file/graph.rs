@@ -150,7 +150,12 @@ fn reads(node: &Node) -> Vec<(&str, &Span)> {
         Some(one) => std::slice::from_ref(one),
         None => &[],
     };
-    from.iter().chain(beside(node)).filter(|node| !node.is_null()).filter_map(|node| Some((scalar(node)?, &node.span))).collect()
+    from.iter()
+        .chain(entry(node, "control"))
+        .chain(beside(node))
+        .filter(|node| !node.is_null())
+        .filter_map(|node| Some((scalar(node)?, &node.span)))
+        .collect()
 }
 
 /// Reports each cycle once, at the `from` that closes it. The walk keeps its own stack, because a chain can be as long as the file.
@@ -192,7 +197,7 @@ fn cycles(reader: &mut Reader, root: &Node, made: &HashMap<&str, Made<'_>>) {
 pub(crate) fn in_order(streams: &[Stream]) -> Vec<&Stream> {
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (at, stream) in streams.iter().enumerate() {
-        let side = [&stream.head.late_to, &stream.head.timeouts_to].into_iter().flatten().map(Spanned::as_str);
+        let side = [&stream.head.late_to, &stream.head.timeouts_to, &stream.head.ledger].into_iter().flatten().map(Spanned::as_str);
         makers.extend(std::iter::once(stream.head.name.as_str()).chain(side).map(|name| (name, at)));
     }
     let mut ordered = Vec::with_capacity(streams.len());

@@ -41,6 +41,7 @@ pub use crate::stage::indicators::{Indicator, Indicators, Over, reference as ref
 pub use crate::stage::join::{Equality, Join, JoinKind, Near};
 pub use crate::stage::lookup::Lookup;
 pub use crate::stage::pattern::Pattern;
+pub use crate::stage::rules::{ListSpec, Rules};
 pub use crate::stage::top::Top;
 pub use crate::stage::{Clock, Drops, Evictor, Gap, Head, InOrder, Shape, Stage, Trigger, Window};
 pub use crate::text::{Problem, Problems, Severity, Span, Spanned};
@@ -49,6 +50,7 @@ pub use keys::reference;
 pub(crate) use model::Section;
 pub use model::{Checkpoints, JobFile, Restart, State};
 pub use overrides::Override;
+pub(crate) use overrides::{path_steps, remove_at, set_at};
 pub use streams::Stream;
 
 use crate::text::Source as Text;

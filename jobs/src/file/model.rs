@@ -1,6 +1,7 @@
 //! The model of a job file: names resolved, values in range, expressions still text with locations.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use tidegate_runtime::{Backend, Mode};
@@ -8,6 +9,7 @@ use tidegate_runtime::{Backend, Mode};
 use super::keys;
 use super::streams::{self, Stream};
 use crate::connect::{Sink, Source, Table, sinks, sources, tables};
+use crate::stage::{FactorText, ListSpec, Shared, read_list};
 use crate::text::{Span, Spanned};
 use crate::yaml as values;
 use crate::yaml::{Broken, Reader};
@@ -30,6 +32,10 @@ pub struct JobFile {
     pub sources: Vec<Source>,
     /// The tables, in the order of the file.
     pub tables: Vec<Table>,
+    /// The factors, in the order of the file: signatures and expressions.
+    pub factors: Vec<(Spanned<String>, Spanned<String>)>,
+    /// The lists, in the order of the file.
+    pub lists: Vec<ListSpec>,
     /// The streams, in the order of the file.
     pub streams: Vec<Stream>,
     /// The sinks, in the order of the file.
@@ -74,18 +80,20 @@ impl JobFile {
 pub(crate) enum Section {
     Sources,
     Tables,
+    Lists,
     Streams,
     Sinks,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 4] = [Self::Sources, Self::Tables, Self::Streams, Self::Sinks];
+    pub(crate) const ALL: [Self; 5] = [Self::Sources, Self::Tables, Self::Lists, Self::Streams, Self::Sinks];
 
     /// The key of the section.
     pub(crate) const fn key(self) -> &'static str {
         match self {
             Self::Sources => "sources",
             Self::Tables => "tables",
+            Self::Lists => "lists",
             Self::Streams => "streams",
             Self::Sinks => "sinks",
         }
@@ -96,6 +104,7 @@ impl Section {
         match self {
             Self::Sources => "source",
             Self::Tables => "table",
+            Self::Lists => "list",
             Self::Streams => "stream",
             Self::Sinks => "sink",
         }
@@ -165,7 +174,11 @@ pub(crate) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     let sources =
         reader.required(&fields, "sources").map_or_else(Vec::new, |node| read_named(reader, node, Section::Sources, sources::read));
     let tables = fields.get("tables").map_or_else(Vec::new, |node| read_named(reader, node, Section::Tables, tables::read));
-    let streams = fields.get("streams").map_or_else(Vec::new, |node| read_named(reader, node, Section::Streams, streams::read));
+    let lists = fields.get("lists").map_or_else(Vec::new, |node| read_named(reader, node, Section::Lists, read_list));
+    let factors = fields.get("factors").map_or_else(Vec::new, |node| read_factors(reader, node));
+    let shared = Shared { factors: Arc::new(factors.clone()), lists: lists.iter().cloned().collect() };
+    let read_stream = |reader: &mut Reader, name: Spanned<String>, node: &Node| streams::read(reader, name, node, &shared);
+    let streams = fields.get("streams").map_or_else(Vec::new, |node| read_named(reader, node, Section::Streams, read_stream));
     let sinks = reader.required(&fields, "sinks").map_or_else(Vec::new, |node| read_named(reader, node, Section::Sinks, sinks::read));
     for section in [Section::Sources, Section::Sinks] {
         if let Some(node) = fields.get(section.key())
@@ -176,7 +189,20 @@ pub(crate) fn read(reader: &mut Reader, root: &Node) -> Option<JobFile> {
     }
     // Even without a valid name, the rest of the job is worth checking.
     let name = name.unwrap_or_else(|| Spanned::new(String::new(), first_key(root)));
-    Some(JobFile { name, parallelism, state, checkpoints, restart, sources, tables, streams, sinks, broken: reader.broken().clone() })
+    Some(JobFile {
+        name,
+        parallelism,
+        state,
+        checkpoints,
+        restart,
+        sources,
+        tables,
+        factors,
+        lists,
+        streams,
+        sinks,
+        broken: reader.broken().clone(),
+    })
 }
 
 /// Where to point when the file as a whole lacks something.
@@ -204,6 +230,12 @@ fn read_named<T>(
         parts.extend(part);
     }
     parts
+}
+
+/// Reads factors: signatures with expressions.
+fn read_factors(reader: &mut Reader, node: &Node) -> Vec<FactorText> {
+    let entries = reader.entries(node, "a mapping from factors such as `over(x)` to expressions").unwrap_or_default();
+    entries.iter().filter_map(|entry| Some((entry.key.clone(), reader.text(&entry.value, "an expression")?))).collect()
 }
 
 fn read_state(reader: &mut Reader, node: &Node, at: &Span) -> Option<State> {

@@ -26,34 +26,52 @@ impl FromStr for Override {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         let source = Source::new(None, text);
-        let mut path = Vec::new();
-        let mut at = 0;
-        loop {
-            let rest = text.get(at..).unwrap_or_default();
-            let (start, length, after) = match rest.strip_prefix('"') {
-                Some(quoted) => {
-                    let length = quoted.find('"').ok_or_else(|| source.span(at..text.len()).problem("a quote that is not closed"))?;
-                    (at + 1, length, at + length + 2)
-                }
-                None => {
-                    let length = rest.find(['.', '=']).unwrap_or(rest.len());
-                    (at, length, at + length)
-                }
-            };
-            let step = text.get(start..start + length).unwrap_or_default();
-            let span = source.span(start..start + length);
-            if step.is_empty() {
-                return Err(span.problem("expected `key.path=value`: a step of the path is empty"));
+        let (path, after) = steps(&source, "key.path=value", &['.', '='])?;
+        match text.get(after..).and_then(|rest| rest.chars().next()) {
+            Some('=') => Self::with_value(&source, path, after + 1),
+            _ => Err(source.span(0..text.len()).problem("expected `key.path=value`: there is no `=`")),
+        }
+    }
+}
+
+/// The steps of a path that is the whole text.
+pub(crate) fn path_steps(source: &Arc<Source>) -> Result<Vec<Spanned<String>>, Problem> {
+    let (path, after) = steps(source, "key.path", &['.'])?;
+    match source.text.get(after..) {
+        Some("") => Ok(path),
+        _ => Err(source.span(after..source.text.len()).problem("expected a dot, or the end of the path")),
+    }
+}
+
+/// Splits the path at the beginning of a text, up to one of `ends` that is not a dot. Returns the offset after it, too.
+fn steps(source: &Arc<Source>, form: &str, ends: &[char]) -> Result<(Vec<Spanned<String>>, usize), Problem> {
+    let text = source.text.as_str();
+    let mut path = Vec::new();
+    let mut at = 0;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let (start, length, after) = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let length = quoted.find('"').ok_or_else(|| source.span(at..text.len()).problem("a quote that is not closed"))?;
+                (at + 1, length, at + length + 2)
             }
-            if path.len() == yaml::MAX_DEPTH {
-                return Err(span.problem(format!("a path of more than {} steps", yaml::MAX_DEPTH)));
+            None => {
+                let length = rest.find(ends).unwrap_or(rest.len());
+                (at, length, at + length)
             }
-            path.push(Spanned::new(step.to_owned(), span));
-            match text.get(after..).and_then(|rest| rest.chars().next()) {
-                Some('.') => at = after + 1,
-                Some('=') => return Self::with_value(&source, path, after + 1),
-                _ => return Err(source.span(0..text.len()).problem("expected `key.path=value`: there is no `=`")),
-            }
+        };
+        let step = text.get(start..start + length).unwrap_or_default();
+        let span = source.span(start..start + length);
+        if step.is_empty() {
+            return Err(span.problem(format!("expected `{form}`: a step of the path is empty")));
+        }
+        if path.len() == yaml::MAX_DEPTH {
+            return Err(span.problem(format!("a path of more than {} steps", yaml::MAX_DEPTH)));
+        }
+        path.push(Spanned::new(step.to_owned(), span));
+        match text.get(after..).and_then(|rest| rest.chars().next()) {
+            Some('.') => at = after + 1,
+            _ => return Ok((path, after)),
         }
     }
 }
@@ -71,36 +89,73 @@ impl Override {
 
     /// Sets the value in the tree, adding missing mappings on the way.
     pub(crate) fn apply(&self, root: &mut Node) -> Result<(), Problem> {
-        let mut node = root;
-        for (depth, step) in self.path.iter().enumerate() {
-            if node.is_null() {
-                *node = Node { span: step.span.clone(), value: Value::Map(Vec::new()) };
-            }
-            node = match &mut node.value {
-                Value::Map(entries) => {
-                    let found = entries.iter().position(|entry| entry.key == *step);
-                    let at = found.unwrap_or(entries.len());
-                    if found.is_none() {
-                        entries.push(Entry { key: step.clone(), plain: false, value: null(step.span.clone()) });
-                    }
-                    match entries.get_mut(at) {
-                        Some(entry) => &mut entry.value,
-                        None => return Ok(()),
-                    }
-                }
-                Value::List(items) => {
-                    let length = items.len();
-                    let item = step.value.parse::<usize>().ok().and_then(|at| items.get_mut(at));
-                    item.ok_or_else(|| step.problem(format!("`{}` is no place in a list of {length}", step.value)))?
-                }
-                Value::Scalar { .. } => {
-                    let above: Vec<&str> = self.path.iter().take(depth).map(Spanned::as_str).collect();
-                    return Err(step.problem(format!("`{}` is a single value, no mapping to set `{}` in", above.join("."), step.value)));
-                }
-            };
+        set_at(root, &self.path, self.value.clone())
+    }
+}
+
+/// Sets the value at a path, adding missing mappings on the way.
+pub(crate) fn set_at(root: &mut Node, path: &[Spanned<String>], value: Node) -> Result<(), Problem> {
+    let mut node = root;
+    for (depth, step) in path.iter().enumerate() {
+        if node.is_null() {
+            *node = Node { span: step.span.clone(), value: Value::Map(Vec::new()) };
         }
-        *node = self.value.clone();
-        Ok(())
+        node = match &mut node.value {
+            Value::Map(entries) => {
+                let found = entries.iter().position(|entry| entry.key == *step);
+                let at = found.unwrap_or(entries.len());
+                if found.is_none() {
+                    entries.push(Entry { key: step.clone(), plain: false, value: null(step.span.clone()) });
+                }
+                match entries.get_mut(at) {
+                    Some(entry) => &mut entry.value,
+                    None => return Ok(()),
+                }
+            }
+            Value::List(items) => {
+                let length = items.len();
+                let item = step.value.parse::<usize>().ok().and_then(|at| items.get_mut(at));
+                item.ok_or_else(|| step.problem(format!("`{}` is no place in a list of {length}", step.value)))?
+            }
+            Value::Scalar { .. } => {
+                let above: Vec<&str> = path.iter().take(depth).map(Spanned::as_str).collect();
+                return Err(step.problem(format!("`{}` is a single value, no mapping to set `{}` in", above.join("."), step.value)));
+            }
+        };
+    }
+    *node = value;
+    Ok(())
+}
+
+/// Removes what is at a path. Returns whether there was something.
+pub(crate) fn remove_at(root: &mut Node, path: &[Spanned<String>]) -> bool {
+    let Some((last, above)) = path.split_last() else { return false };
+    let mut node = root;
+    for step in above {
+        let below = match &mut node.value {
+            Value::Map(entries) => entries.iter_mut().find(|entry| entry.key == *step).map(|entry| &mut entry.value),
+            Value::List(items) => step.value.parse::<usize>().ok().and_then(|at| items.get_mut(at)),
+            Value::Scalar { .. } => None,
+        };
+        match below {
+            Some(below) => node = below,
+            None => return false,
+        }
+    }
+    match &mut node.value {
+        Value::Map(entries) => {
+            let before = entries.len();
+            entries.retain(|entry| entry.key != *last);
+            entries.len() < before
+        }
+        Value::List(items) => match last.value.parse::<usize>() {
+            Ok(at) if at < items.len() => {
+                items.remove(at);
+                true
+            }
+            _ => false,
+        },
+        Value::Scalar { .. } => false,
     }
 }
 

@@ -4,7 +4,7 @@ use super::keys;
 use crate::connect::LINES;
 use crate::relation::each::{Each, FLAT_MAP_FIELD, FlatMap, Select};
 use crate::relation::failures::OnError;
-use crate::stage::{Around, Head, InOrder, KINDS, Kind, STAGE, Stage, window};
+use crate::stage::{Around, Head, InOrder, KINDS, Kind, STAGE, Shared, Stage, window};
 use crate::text::{Severity, Span, Spanned};
 use crate::yaml::{Fields, Node, Reader, Value, scalar};
 use tidegate_expr::nearest;
@@ -25,7 +25,7 @@ pub struct Stream {
 impl Stream {
     /// The names of everything it reads.
     pub(crate) fn reads(&self) -> impl Iterator<Item = &Spanned<String>> {
-        self.head.from.iter().chain(self.stage.iter().flat_map(|stage| stage.get().with()))
+        self.head.from.iter().chain(&self.head.control).chain(self.stage.iter().flat_map(|stage| stage.get().with()))
     }
 
     /// The names that the stream uses, of its input or of its own output.
@@ -39,7 +39,7 @@ impl Stream {
 
 const EXPRESSION: &str = "an expression";
 
-pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> Option<Stream> {
+pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node, shared: &Shared) -> Option<Stream> {
     let place = format!("stream `{}`", name.value);
     let fields = reader.fields(node, &name.span, &[&keys::STREAM, &STAGE], &place)?;
     let from = reader.required(&fields, "from").map_or_else(Vec::new, |node| reader.one_or_more(node, "the name of a source or stream"));
@@ -47,7 +47,7 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let windows = fields.get("window").zip(fields.key("window"));
     let windows = windows.map(|(node, at)| window::read(reader, node, at, &place));
     let window = windows.as_ref().and_then(Option::as_ref);
-    let around = Around { place: &place, from: &from, window, windowed: windows.is_some() };
+    let around = Around { place: &place, from: &from, window, windowed: windows.is_some(), shared };
     let (mut stage, mut read) = (None, true);
     for kind in KINDS {
         let Some((node, at)) = fields.get(kind.key.name).zip(fields.key(kind.key.name)) else { continue };
@@ -68,6 +68,8 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     let order = fields.get("order").and_then(|node| reader.word(node, "order", &orders));
     let lateness = fields.get("allowed_lateness").and_then(|node| reader.span(node));
     let zone = fields.get("zone").and_then(|node| reader.zone(node));
+    let control = fields.get("control").and_then(|node| reader.name(node));
+    let ledger = fields.get("ledger").and_then(|node| reader.name(node));
     let before = reader.problems.len();
     if !fields.missing {
         check_company(reader, &fields);
@@ -77,12 +79,12 @@ pub(super) fn read(reader: &mut Reader, name: Spanned<String>, node: &Node) -> O
     read &= fields.get("select").is_none_or(|node| select.as_ref().is_some_and(|select| is_whole(select, node)));
     let whole = fitting && read && !from.is_empty() && !fields.missing && fields.knows_all_but(&ASIDE);
     let on_error = on_error.map(|action| action.value).unwrap_or_default();
-    let head = Head { name, from, key, late_to, timeouts_to, uid, parallelism, on_error, order, lateness, zone };
+    let head = Head { name, from, key, late_to, timeouts_to, uid, parallelism, on_error, order, lateness, zone, control, ledger };
     Some(Stream { head, stage, each: Each { filter, select, flat_map }, whole })
 }
 
 /// The keys that don't affect the fields of a stream's records.
-const ASIDE: [&str; 5] = ["where", "on_error", "late_to", "timeouts_to", "parallelism"];
+const ASIDE: [&str; 7] = ["where", "on_error", "late_to", "timeouts_to", "parallelism", "control", "ledger"];
 
 /// Whether every field of a `select` was read.
 fn is_whole(select: &Select, node: &Node) -> bool {
@@ -118,6 +120,9 @@ fn check_company(reader: &mut Reader, fields: &Fields<'_>) {
     let ordered = given.iter().any(|kind| kind.ordered);
     for key in ["order", "allowed_lateness", "zone"] {
         needs(key, ordered, &names(|kind| kind.ordered));
+    }
+    for key in ["control", "ledger"] {
+        needs(key, given.iter().any(|kind| kind.key.name == "rules"), &["rules"]);
     }
     if let Some(at) = fields.key("uid").filter(|_| given.iter().all(|kind| !kind.stateful)) {
         reader.push(at.warning(format!("`uid` in {} has no effect: it keeps no state", fields.place)));
@@ -165,7 +170,7 @@ fn read_flat_map(reader: &mut Reader, node: &Node) -> Option<FlatMap> {
 /// The names of a stream's side outputs, as far as the tree alone shows them.
 pub(crate) fn side_names(node: &Node) -> Vec<(&str, &Span)> {
     let Value::Map(entries) = &node.value else { return Vec::new() };
-    const SIDES: [&str; 3] = ["late_to", "timeouts_to", "dead_letter"];
+    const SIDES: [&str; 4] = ["late_to", "timeouts_to", "ledger", "dead_letter"];
     let known = |key: &str| [&keys::STREAM, &STAGE, &LINES].iter().any(|table| table.keys.iter().any(|known| known.name == key));
     // A misspelt key is reported itself, so the name after it must not be reported as unknown.
     let makes = |key: &str| SIDES.contains(&key) || !known(key) && nearest(key, SIDES).is_some();

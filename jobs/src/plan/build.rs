@@ -69,6 +69,7 @@ impl Plan {
             let late = stream.late.as_ref().zip(built.late);
             let timeouts = stream.timeouts.as_ref().zip(built.timeouts);
             streams.extend(late.into_iter().chain(timeouts).map(|((name, _), rows)| (name.as_str(), rows)));
+            streams.extend(stream.ledger.as_ref().zip(built.ledger).map(|(name, rows)| (name.as_str(), rows)));
         }
     }
 }

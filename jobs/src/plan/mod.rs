@@ -88,6 +88,11 @@ pub fn plan_resolved(file: &JobFile, resolved: &Resolved, problems: &mut Problem
             .iter()
             .filter_map(|source| source.look.clone())
             .chain(file.tables.iter().filter_map(|table| table.connector.look()))
+            .chain(file.lists.iter().map(|list| {
+                let list = list.clone();
+                let look: Look = Arc::new(move || list.look());
+                look
+            }))
             .collect(),
         ttl: file.state.ttl.as_ref().map(|ttl| Ttl::after(ttl.value.unsigned_abs())),
         sources: parts.sources,
@@ -141,6 +146,7 @@ impl Parts {
                 Ok(Some((mut planned, basis))) => {
                     planned.about = about::stream(file, stream, basis);
                     known.extend(planned.gives());
+                    found.append(&mut planned.warnings);
                     parts.streams.push(planned);
                 }
                 // It reads a stream that could not be planned, which has already been reported.

@@ -6,12 +6,12 @@ use tidegate_rows::Schema;
 use tidegate_runtime::{About, Basis};
 
 use crate::connect::Answers;
-use crate::file::{OnError, Stream, Table};
+use crate::file::{OnError, Problem, Stream, Table};
 use crate::relation::known::{Known, Order};
 use crate::relation::open::{Asked, Origin};
 use crate::relation::pipeline::{self, Base, Pipeline};
 use crate::relation::union::{PlannedInput, Streams, union};
-use crate::stage::{Planned, Refused, Scope, Work};
+use crate::stage::{Planned, Refused, Scope, Work, ledger};
 
 /// A planned stream.
 #[derive(Clone)]
@@ -35,6 +35,10 @@ pub(super) struct PlannedStream {
     pub(super) late: Option<(String, Schema)>,
     /// The name of the stream of timed-out partial results, and its schema.
     pub(super) timeouts: Option<(String, Schema)>,
+    /// The name of the stream of what became of control records.
+    pub(super) ledger: Option<String>,
+    /// What is valid and probably not meant.
+    pub(super) warnings: Vec<Problem>,
     /// Where its fields come from, if they are open.
     origin: Origin,
 }
@@ -50,6 +54,7 @@ impl PlannedStream {
         if let Some((name, schema)) = &self.timeouts {
             gives.push((name.clone(), Known::new(schema.clone(), self.out.timing.clone(), Order::Arrival)));
         }
+        gives.extend(self.ledger.as_ref().map(|name| (name.clone(), ledger())));
         gives
     }
 }
@@ -68,10 +73,12 @@ pub(super) fn plan(
     let Stream { head, stage, each, .. } = stream;
     let names = stream.names();
     let Some((input, inputs)) = union(&head.from, known, &names, asked) else { return Ok(None) };
+    let mut warnings = Vec::new();
     let planned = match stage {
         None => None,
         Some(stage) => {
-            let mut scope = Scope { head, each, input: &input, streams: known, tables, names: &names, asked, answers };
+            let mut scope =
+                Scope { head, each, input: &input, streams: known, tables, names: &names, asked, answers, warnings: &mut warnings };
             let Some(planned) = stage.get().plan(&mut scope)? else { return Ok(None) };
             Some(planned)
         }
@@ -88,6 +95,22 @@ pub(super) fn plan(
     let late = head.late_to.as_ref().map(|to| (to.value.clone(), late.unwrap_or_else(|| input.schema.clone())));
     let timeouts = head.timeouts_to.as_ref().map(|to| to.value.clone()).zip(timeouts);
     let (about, pipeline_schema, on_error) = (About::default(), base.schema, head.on_error);
-    let planned = PlannedStream { name, about, inputs, input, work, pipeline, pipeline_schema, out, on_error, late, timeouts, origin };
+    let ledger = head.ledger.as_ref().map(|name| name.value.clone());
+    let planned = PlannedStream {
+        name,
+        about,
+        inputs,
+        input,
+        work,
+        pipeline,
+        pipeline_schema,
+        out,
+        on_error,
+        late,
+        timeouts,
+        ledger,
+        warnings,
+        origin,
+    };
     Ok(Some((planned, basis)))
 }

@@ -40,17 +40,19 @@ pub(crate) struct Built<'s> {
     pub(crate) late: Option<Rows<'s>>,
     /// The partial results that timed out.
     pub(crate) timeouts: Option<Rows<'s>>,
+    /// What became of control records.
+    pub(crate) ledger: Option<Rows<'s>>,
 }
 
 impl<'s> Built<'s> {
     /// Only these rows.
     pub(crate) fn only(out: Rows<'s>) -> Self {
-        Self { out, late: None, timeouts: None }
+        Self { out, late: None, timeouts: None, ledger: None }
     }
 
     /// These rows and late ones.
     pub(crate) fn with_late(out: Rows<'s>, late: Rows<'s>) -> Self {
-        Self { out, late: Some(late), timeouts: None }
+        Self { out, late: Some(late), timeouts: None, ledger: None }
     }
 }
 

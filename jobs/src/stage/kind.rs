@@ -7,6 +7,7 @@ use tidegate_rows::{Schema, Type};
 use tidegate_runtime::Basis;
 
 use super::build::Work;
+use super::rules::{Shared, ledger};
 use crate::connect::{Answers, Table as Relation};
 use crate::relation::each::Each;
 use crate::relation::failures::OnError;
@@ -77,6 +78,10 @@ pub struct Head {
     pub lateness: Option<Spanned<SignedDuration>>,
     /// The time zone of its calendars.
     pub zone: Option<Spanned<String>>,
+    /// The stream of control records that change its rules.
+    pub control: Option<Spanned<String>>,
+    /// The name of the stream of what became of control records.
+    pub ledger: Option<Spanned<String>>,
 }
 
 /// In which order the records of a stream go on.
@@ -118,6 +123,8 @@ pub(crate) struct Around<'a> {
     pub(crate) window: Option<&'a Window>,
     /// Whether it asks for windows, even if they can't be read.
     pub(crate) windowed: bool,
+    /// The factors and lists of the job.
+    pub(crate) shared: &'a Shared,
 }
 
 /// A stage as read from a file.
@@ -171,6 +178,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) asked: &'a mut Asked,
     /// The answers from the outside.
     pub(crate) answers: &'a Answers,
+    /// What is valid and probably not meant.
+    pub(crate) warnings: &'a mut Vec<Problem>,
 }
 
 /// A planned stage.
@@ -221,6 +230,7 @@ impl Refused {
     pub(crate) fn looked_through(head: &Head, each: &Each, input: &Known, mut problems: Vec<Problem>, base: Base, timing: Timing) -> Self {
         let aside = |name: &Option<Spanned<String>>, known: Known| name.as_ref().map(|name| (name.value.clone(), known));
         let mut gives: Vec<(String, Known)> = aside(&head.late_to, input.clone()).into_iter().collect();
+        gives.extend(aside(&head.ledger, ledger()));
         if head.timeouts_to.is_some() {
             let schema = pipeline::first(&base.schema, base.handed_on);
             gives.extend(aside(&head.timeouts_to, Known::new(schema, timing.clone(), Order::Arrival)));

@@ -13,6 +13,7 @@ pub(crate) use indicators::RowColumn;
 pub(crate) use keyed::Identity;
 pub(crate) use kind::{Around, Beside, Kind, Planned, Read, Refused, Scope};
 pub use kind::{Head, InOrder};
+pub(crate) use rules::{ENTRY, FactorText, LIST, ListSpec, Shared, ledger, read_list};
 pub(crate) use window::RowTriggerState;
 pub use window::{Clock, Drops, Evictor, Gap, Shape, Trigger, Window};
 
@@ -67,6 +68,7 @@ stages! {
     top: Top,
     aggregate: Aggregation,
     indicators: Indicators,
+    rules: Rules,
 }
 
 /// The keys of a stream that select a stage.
@@ -75,5 +77,5 @@ pub(crate) static STAGE: Table = Table { name: "stream", title: "A stream", keys
 /// The keys of all stages and of the windows they can use.
 pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
     let own = KINDS.iter().flat_map(|kind| kind.tables.iter().copied());
-    std::iter::once(&STAGE).chain(window::TABLES).chain(own)
+    std::iter::once(&STAGE).chain(window::TABLES).chain(own).chain([&LIST, &ENTRY])
 }

@@ -62,6 +62,27 @@ impl Problem {
         self
     }
 
+    /// The same with a remark on when it is one.
+    #[must_use]
+    pub(crate) fn with_remark(mut self, remark: &str) -> Self {
+        self.message.push_str(&format!(" ({remark})"));
+        self
+    }
+
+    /// Whether the job can't run.
+    pub(crate) fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The message in one line, with its place.
+    #[must_use]
+    pub(crate) fn in_one_line(&self) -> String {
+        let line = if self.line > 1 { format!(":{}", self.line) } else { String::new() };
+        let at = self.span.source().file.as_ref().map_or_else(String::new, |file| format!("{file}{line}: "));
+        let meant = self.nearest.as_ref().map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"));
+        format!("{at}{}{meant}", self.message)
+    }
+
     /// Where the problem is.
     #[must_use]
     pub fn span(&self) -> &Span {

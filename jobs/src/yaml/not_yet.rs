@@ -7,7 +7,6 @@ type Missing = (&'static str, &'static str, &'static str);
 
 /// These are errors: a job that asks for them would not do what it says.
 const MISSING: &[Missing] = &[
-    ("stream", "rules", "`rules`"),
     ("source.connector", "http", "the http connector"),
     ("sink.connector", "socket", "the socket connector"),
     ("sink.connector", "http", "the http connector"),

@@ -37,6 +37,12 @@ impl<K: Data + Eq + Hash, V: Data> Keyed<K, V> {
         Self { schema, arrange, instance, shard, weight: Weight::of::<K, V>(), size: Size::default(), expiry }
     }
 
+    /// Whether the key lies in a key group of this instance.
+    #[must_use]
+    pub fn owns(&self, key: &K) -> bool {
+        self.instance.owned().contains(&self.instance.group(key).0)
+    }
+
     /// The value of `key`.
     ///
     /// # Errors

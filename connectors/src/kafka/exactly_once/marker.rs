@@ -102,6 +102,17 @@ fn consumer(cluster: &Cluster, isolation: &str) -> Result<BaseConsumer<Context>,
     cluster.config(&[], &fixed).create_with_context(Context::default()).map_err(|e| cluster.unusable(&e))
 }
 
+/// The error for a partition of a topic that was created a moment ago: brokers and clients learn of its partitions one
+/// after another, so an unknown one is waited for, like one without a leader.
+fn not_yet(error: KafkaError) -> KafkaError {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable)
+        }
+        _ => error,
+    }
+}
+
 /// The markers of these writers, in order; `None` where there is none. A marker is only final once its writer is
 /// fenced.
 ///
@@ -115,7 +126,7 @@ pub(super) fn read(cluster: &Cluster, topic: &str, ids: &[&str]) -> Result<Vec<O
     let (any, committed) = (consumer(cluster, "read_uncommitted")?, consumer(cluster, "read_committed")?);
     let what = format!("the topic `{topic}`, of the markers of exactly-once sinks, can't be read");
     let high = |consumer: &BaseConsumer<Context>, partition: i32| {
-        let ask = |patience| consumer.fetch_watermarks(topic, partition, patience);
+        let ask = |patience| consumer.fetch_watermarks(topic, partition, patience).map_err(not_yet);
         cluster.ask(&what, consumer.context(), ask, || serve(consumer)).map(|(_, high)| high)
     };
     let mut partitions: Vec<i32> = ids.iter().map(|id| partition(id)).collect();

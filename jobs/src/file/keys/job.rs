@@ -13,6 +13,8 @@ pub(crate) static JOB: Table = Table {
         key("restart", "mapping", "none", "what happens when the job fails"),
         key("sources", "mapping", "", "where records come from, by name"),
         key("tables", "mapping", "none", "what streams look records up in, by name"),
+        key("factors", "mapping", "none", "conditions with parameters that all `rules` can call: `over(x): amount > x`"),
+        key("lists", "mapping", "none", "black, white and other lists that `rules` look into, by name"),
         key("streams", "mapping", "none", "the operators, by name, in any order"),
         key("sinks", "mapping", "", "where records go, by name"),
     ],

@@ -431,6 +431,6 @@ impl Work for Patterned {
         });
         // Timeouts go to their own stream.
         let out = site.emitted(Stream::from_edge(main), |told| if let Told::Match(row) = told { Some(row) } else { None });
-        Built { out, late: Some(site.without_keys(Stream::from_edge(late), &self.key.keys)), timeouts }
+        Built { out, late: Some(site.without_keys(Stream::from_edge(late), &self.key.keys)), timeouts, ledger: None }
     }
 }

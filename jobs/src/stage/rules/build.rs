@@ -1,0 +1,261 @@
+//! Plans rules, and builds their operators.
+
+use std::sync::{Arc, OnceLock};
+
+use tidegate_operators::Stream;
+use tidegate_operators::kinds::{RULES, RULES_CONTROL, RULES_USES};
+use tidegate_rows::{Row, Schema};
+use tidegate_rules::{Compiler, List, Lists, fields};
+use tidegate_runtime::operator::{Target, broadcast, keyed, routed};
+use tidegate_runtime::{About, Basis, Edge, Error, Field, OperatorSpec};
+
+use super::control::{Accepted, DESK, Desk, Fields};
+use super::judge::{Aside, Fed, Judging};
+use super::document::Document;
+use super::list::ListSpec;
+use super::timeline::Configuration;
+use super::uses::{self, Limited, Uses};
+use super::Rules;
+use crate::relation::arrange;
+use crate::relation::known::{Known, Order, Timing};
+use crate::relation::pipeline::Base;
+use crate::relation::union::PlannedInput;
+use crate::relation::updates::Updates;
+use crate::stage::build::{Built, Rows, Site, Work, gather as rows_of};
+use crate::stage::keyed::fields as fields_of;
+use crate::stage::kind::{Head, InOrder, Planned, Refused, Scope};
+use crate::text::Problem;
+use crate::yaml::millis;
+
+/// When records are judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InFlow {
+    pub(super) in_time: bool,
+    /// Whether records come in the same order in every run.
+    pub(super) settled: bool,
+    /// How far behind the watermark records may ask, in milliseconds.
+    pub(super) lateness: i64,
+}
+
+/// Planned rules.
+struct PlannedRules {
+    first: Document,
+    /// The lists, loaded once per process.
+    lists: Arc<Loaded>,
+    control: Option<(PlannedInput, Schema, Fields)>,
+    flow: InFlow,
+    /// The fields of the records.
+    records: Schema,
+    words: String,
+}
+
+/// Lists that are loaded when they are first needed.
+struct Loaded {
+    specs: Arc<[ListSpec]>,
+    lists: OnceLock<Result<Compiler, String>>,
+    records: Schema,
+}
+
+impl Loaded {
+    /// The compiler over the loaded lists.
+    fn compiler(&self) -> Result<Compiler, Error> {
+        let loaded = self.lists.get_or_init(|| {
+            let lists = self.specs.iter().map(ListSpec::load).collect::<Result<Vec<List>, Error>>();
+            lists.map(|lists| Compiler::new(&self.records, Lists::new(lists))).map_err(|error| error.to_string())
+        });
+        loaded.clone().map_err(Error::user)
+    }
+}
+
+/// Plans the rules of a stream.
+pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
+    let (head, input) = (scope.head, scope.input);
+    let control = match &head.control {
+        None => None,
+        Some(name) => match scope.streams.get(name.as_str()) {
+            None => return Ok(None),
+            Some(known) => Some((name, known)),
+        },
+    };
+    let mut problems = Vec::new();
+    let in_time = head.order.as_ref().is_some_and(|order| order.value == InOrder::Time);
+    check_streams(stage, head, input, in_time, &mut problems);
+    let mut of_control = None;
+    if let Some((name, known)) = control {
+        let names = ["version", "changes", "at", "by", "note"].map(str::to_owned);
+        scope.asked.name(&known.origin, &names);
+        if let Timing::Untimed(remedy) = &known.timing {
+            problems.push(name.problem(format!("versions are active by event time, and control records of `{}` have none: {remedy}", name.value)));
+        }
+        match Fields::of(&known.schema, name) {
+            Ok(fields) => of_control = Some((PlannedInput { name: name.value.clone(), rearrange: None }, known.schema.clone(), fields)),
+            Err(more) => problems.extend(more),
+        }
+    }
+    let added = fields();
+    for (name, _) in added.iter().filter(|(name, _)| input.schema.declares(name)) {
+        problems.push(stage.place.problem(format!("records have a field `{name}` already, and a decision has one, too: name that of the records otherwise")));
+    }
+    // Which entries a list has does not matter for whether rules are valid.
+    let lists = stage.lists.iter().map(|list| List::new(&list.name.value, list.by));
+    let compiler = Compiler::new(&input.schema, Lists::new(lists));
+    match Configuration::new(stage.document.clone(), &compiler) {
+        Ok(configuration) => problems.extend(configuration.warnings()),
+        Err(more) => problems.extend(more),
+    }
+    let base = Base::arranged(arrange::extended(&input.schema, added));
+    if problems.iter().any(Problem::is_error) {
+        return Err(scope.refused(problems, base, input.timing.clone()));
+    }
+    scope.warnings.extend(problems);
+    let settled = input.order.is_settled(&[]);
+    let work = PlannedRules {
+        first: stage.document.clone(),
+        lists: Arc::new(Loaded { specs: Arc::clone(&stage.lists), lists: OnceLock::new(), records: input.schema.clone() }),
+        control: of_control,
+        flow: InFlow { in_time, settled, lateness: head.lateness.as_ref().map_or(0, |lateness| millis(lateness.value)) },
+        records: input.schema.clone(),
+        words: stage.words(),
+    };
+    let out = Known { order: if in_time { Order::Arrival } else { input.order.clone() }, updates: None, ..input.clone() };
+    let records = in_time.then(|| fields_of(&input.schema).collect::<Vec<Field>>());
+    let basis = Basis { key: Some(Vec::new()), records, form: None, reads: None };
+    let origin = input.origin.clone();
+    Ok(Some(Planned { base, out, origin, work: Arc::new(work), basis: Some(basis), late: None, timeouts: None }))
+}
+
+/// Reports what is wrong with the stream as a whole.
+fn check_streams(stage: &Rules, head: &Head, input: &Known, in_time: bool, problems: &mut Vec<Problem>) {
+    if let (Some(late_to), false) = (&head.late_to, in_time) {
+        problems.push(late_to.problem("`late_to` needs `order: time`: in order of arrival, late records are judged, too"));
+    }
+    if let (Some(lateness), true) = (&head.lateness, in_time) {
+        problems.push(lateness.problem("`allowed_lateness` is for `order: arrival`; in order of time, give the source a later watermark"));
+    }
+    if let Some(zone) = &head.zone {
+        problems.push(zone.problem("`zone` is for `indicators`; in an expression, name the zone, as in `ts.getHours('Asia/Shanghai')`"));
+    }
+    if let Timing::Untimed(remedy) = &input.timing {
+        problems.push(stage.place.problem(format!("`rules` go by event time, and {}", head.untimed(remedy))));
+    }
+    if let (Some(ledger), None) = (&head.ledger, &head.control) {
+        problems.push(ledger.problem("`ledger` needs `control`: it tells what became of control records"));
+    }
+    Updates::refuse(input.updates.as_ref(), &stage.place, "a decision", problems);
+}
+
+impl PlannedRules {
+    fn configured(&self) -> Result<(Compiler, Arc<Configuration>), Error> {
+        let compiler = self.lists.compiler()?;
+        let configuration = Configuration::new(self.first.clone(), &compiler);
+        // The plan has compiled it before.
+        let configuration = configuration.map_err(|wrong| Error::internal(wrong.iter().map(Problem::in_one_line).collect::<String>()))?;
+        Ok((compiler, Arc::new(configuration)))
+    }
+
+    /// The control desk: the versions on their way to the workers, and the ledger.
+    fn desk<'s>(&self, site: &Site<'_, 's>, input: &Rows<'s>) -> Option<(Stream<'s, (usize, Accepted)>, Rows<'s>)> {
+        let (from, schema, fields) = self.control.clone()?;
+        let name = format!("{}/control", site.name);
+        let control = rows_of(std::slice::from_ref(&from), site.name, &schema, site.streams);
+        // Nothing of the records comes, but their watermark.
+        let moments = input.clone().filter(&format!("{name}/watermark"), |_| false);
+        let edge = control.union(moments).into_edge();
+        describe(&edge, &name, site, Some(fields_of(&schema).collect()));
+        let flow = self.flow;
+        let make = |context: &mut tidegate_runtime::operator::Context| {
+            let (compiler, first) = self.configured()?;
+            Desk::new(fields, compiler, first, flow, context)
+        };
+        let workers = edge.dataflow().workers();
+        let spec = OperatorSpec::new(RULES_CONTROL).labelled("control of rules".to_owned());
+        let (accepted, ledger) = keyed(edge, &name, spec, Some("ledger"), |_: &Row| DESK, make);
+        let copies = if self.flow.in_time {
+            let all = move |accepted: Accepted| (0..workers).map(move |worker| (worker, accepted.clone()));
+            Stream::from_edge(accepted).flat_map(&format!("{name}/versions"), all)
+        } else {
+            // A silent control stream holds back no record.
+            Stream::from_edge(broadcast(accepted, &format!("{name}/versions"), |worker, accepted: &Accepted| (worker, accepted.clone())))
+        };
+        Some((copies, Stream::from_edge(ledger)))
+    }
+}
+
+/// Gives one of the operators an identity and a basis of its own.
+fn describe<T>(edge: &Edge<'_, T>, name: &str, site: &Site<'_, '_>, records: Option<Vec<Field>>) {
+    let stream = site.about.id.as_deref().unwrap_or(site.name);
+    let suffix = name.strip_prefix(site.name).unwrap_or_default();
+    let basis = Basis { key: Some(Vec::new()), records, ..site.about.basis.clone() };
+    edge.dataflow().describe(name, About { id: Some(format!("{stream}{suffix}")), basis, parallelism: None });
+}
+
+impl Work for PlannedRules {
+    fn build<'s>(&self, site: &Site<'_, 's>, input: Rows<'s>) -> Built<'s> {
+        let desk = self.desk(site, &input);
+        let (versions, ledger) = desk.unzip();
+        let name = format!("{}/judge", site.name);
+        let mut fed = input.map(&format!("{name}/records"), Fed::Row);
+        if let Some(versions) = &versions {
+            fed = fed.union(versions.clone().map(&format!("{name}/versions"), |(worker, accepted)| Fed::Version(worker, accepted)));
+        }
+        let edge = fed.into_edge();
+        let own = edge.dataflow().worker();
+        let records = self.flow.in_time.then(|| fields_of(&self.records).collect());
+        describe(&edge, &name, site, records.clone());
+        let flow = self.flow;
+        let make = |context: &mut tidegate_runtime::operator::Context| {
+            let (compiler, first) = self.configured()?;
+            Judging::new(compiler, first, flow, context)
+        };
+        let target = move |fed: &Fed| match fed {
+            Fed::Row(_) => Target::<u64>::Worker(own),
+            Fed::Version(worker, _) => Target::Worker(*worker),
+        };
+        let form = if flow.in_time { "in order of event time" } else { "as records come" };
+        let spec = OperatorSpec::new(RULES).of_form(form).labelled(self.words.clone());
+        let (decided, aside) = routed(edge, &name, spec, Some("aside"), target, make);
+        let (mut decided, aside) = (Stream::from_edge(decided), Stream::from_edge(aside));
+        let late = flow.in_time.then(|| {
+            aside.clone().flat_map(&format!("{name}/late"), |aside| match aside {
+                Aside::Late(row) => Some(row),
+                Aside::Limited(..) => None,
+            })
+        });
+        if !self.lists.specs.is_empty() {
+            decided = decided.union(self.uses(site, aside, versions, records));
+        }
+        let out = site.emitted(decided, Some);
+        Built { out, late, timeouts: None, ledger }
+    }
+}
+
+impl PlannedRules {
+    /// The operator that counts uses of list entries: the decisions about the records that meet an entry with a limit.
+    fn uses<'s>(
+        &self,
+        site: &Site<'_, 's>,
+        aside: Stream<'s, Aside>,
+        versions: Option<Stream<'s, (usize, Accepted)>>,
+        records: Option<Vec<Field>>,
+    ) -> Rows<'s> {
+        let name = format!("{}/uses", site.name);
+        let mut fed = aside.flat_map(&format!("{name}/records"), |aside| match aside {
+            Aside::Limited(row, looks) => Some(uses::Fed::Limited(Limited(row, looks))),
+            Aside::Late(_) => None,
+        });
+        if let Some(versions) = versions {
+            let one = |(worker, accepted): (usize, Accepted)| (worker == 0).then_some(uses::Fed::Version(accepted));
+            fed = fed.union(versions.flat_map(&format!("{name}/versions"), one));
+        }
+        let edge = fed.into_edge();
+        describe(&edge, &name, site, records);
+        let flow = self.flow;
+        let make = |context: &mut tidegate_runtime::operator::Context| {
+            let (compiler, first) = self.configured()?;
+            Uses::new(compiler, first, flow, context)
+        };
+        let spec = OperatorSpec::new(RULES_USES).labelled("uses of list entries".to_owned());
+        let (decided, _) = keyed(edge, &name, spec, None, |_: &uses::Fed| DESK, make);
+        Stream::from_edge(decided)
+    }
+}

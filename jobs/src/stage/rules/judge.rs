@@ -1,0 +1,149 @@
+//! The operator that judges records. Every worker judges its own.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_operators::Queue;
+use tidegate_rows::Row;
+use tidegate_rules::{Compiler, Judge, Looks};
+use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::state::{Broadcast, Handle};
+use tidegate_runtime::{Error, Record, Watermark};
+
+use super::build::InFlow;
+use super::control::{Accepted, restored};
+use super::store::{Held, Name, Settled, Store, View};
+use super::timeline::{Configuration, Timeline};
+
+/// What comes to the operator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Fed {
+    /// A record.
+    Row(Row),
+    /// A version, for one worker.
+    Version(usize, Accepted),
+}
+
+/// What goes out beside decisions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Aside {
+    /// A record that is too late.
+    Late(Row),
+    /// A record that meets entries with limited uses, and what its checks have found.
+    Limited(Row, Looks),
+}
+
+pub(super) struct Judging {
+    compiler: Compiler,
+    timeline: Timeline,
+    store: Store,
+    held: Handle<Broadcast<Name, Held>>,
+    /// Records that wait, in order of time, under a key of this worker.
+    queue: Option<(u64, Queue<u64, Record<Row>>)>,
+    lateness: i64,
+    judge: Judge,
+    out: Vec<Row>,
+    metrics: Arc<tidegate_runtime::metrics::OperatorMetrics>,
+}
+
+impl Judging {
+    pub(super) fn new(compiler: Compiler, first: Arc<Configuration>, flow: InFlow, context: &mut Context) -> Result<Self, Error> {
+        let held = context.states.broadcast("rules")?;
+        let ties: tidegate_operators::Ties<Row> = if flow.settled { Box::new(|_, _| std::cmp::Ordering::Equal) } else { crate::stage::keyed::by_value() };
+        let queue = if flow.in_time { Some((0, Queue::new(ties, context)?)) } else { None };
+        Ok(Self {
+            compiler,
+            timeline: Timeline::new(first),
+            store: Store::default(),
+            held,
+            queue,
+            lateness: flow.lateness,
+            judge: Judge::default(),
+            out: Vec::new(),
+            metrics: Arc::clone(&context.metrics),
+        })
+    }
+
+    /// The time before which this worker is asked for nothing.
+    fn settled(&self, watermark: Watermark) -> i64 {
+        watermark.0.saturating_sub(self.lateness)
+    }
+
+    #[inline]
+    fn judge(&mut self, time: i64, row: Row, out: &mut Outbox<Row, Aside>) {
+        let rules = &self.timeline.at(time).rules;
+        let held = self.held.borrow();
+        let ops = View { store: &self.store, map: held.map() };
+        let lists = self.compiler.lists();
+        match self.judge.decide(rules, row, time, lists, &ops, &mut self.out) {
+            Ok(()) => self.out.drain(..).for_each(|row| out.emit(time, row)),
+            Err((row, _)) => {
+                let looks = self.judge.look(rules, &row, time, lists, &ops);
+                out.emit_side(time, Aside::Limited(row, looks));
+            }
+        }
+    }
+}
+
+impl Logic for Judging {
+    type In = Fed;
+    type Out = Row;
+    type Side = Aside;
+
+    fn opened(&mut self) -> Result<(), Error> {
+        let held = self.held.borrow();
+        self.store.restore(held.map(), self.compiler.lists());
+        restored(&mut self.timeline, self.store.versions.iter(), &self.compiler);
+        if let Some((key, queue)) = &mut self.queue {
+            *key = queue.own_key(0..).unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn record(&mut self, record: Record<Fed>, out: &mut Outbox<Row, Aside>) -> Result<(), Error> {
+        let time = record.time;
+        match record.value {
+            Fed::Row(row) => match &self.queue {
+                None => self.judge(time, row, out),
+                Some(_) if time <= out.horizon().0 => {
+                    self.metrics.late.add(1);
+                    out.emit_side(time, Aside::Late(row));
+                }
+                Some((key, queue)) => queue.wait(*key, Record::new(time, row), |_, _| std::cmp::Ordering::Equal)?,
+            },
+            Fed::Version(_, Accepted { version, settled }) => {
+                let here = self.settled(out.watermark());
+                let settled = Settled { by_all: settled, here, lists: self.compiler.lists() };
+                let store = &mut self.store;
+                self.held.borrow_mut().change(|map| store.apply(map, &version, settled));
+                if let Err(wrong) = self.timeline.add(&version, &self.compiler, false) {
+                    let why = wrong.first().map(crate::text::Problem::in_one_line).unwrap_or_default();
+                    return Err(Error::internal(format!("version {} of the rules was accepted and does not fit: {why}", version.version)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn waits_until(&self) -> Option<i64> {
+        self.queue.as_ref().and_then(|(_, queue)| queue.latest())
+    }
+
+    fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Row, Aside>) -> Result<(), Error> {
+        if let Some((_, queue)) = &self.queue {
+            let mut due = Vec::new();
+            queue.fire(watermark.0, |_, record| {
+                due.push(record);
+                Ok(())
+            })?;
+            // After a restore, this worker may have the keys of several.
+            due.sort_by_key(|record| record.time);
+            due.into_iter().for_each(|record| self.judge(record.time, record.value, out));
+        }
+        let settled = self.settled(watermark);
+        self.timeline.settle(settled);
+        self.store.reach(self.held.borrow().map(), settled, self.compiler.lists());
+        Ok(())
+    }
+}

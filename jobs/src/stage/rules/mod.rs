@@ -1,0 +1,110 @@
+//! `rules`: scenarios that decide about each record, with lists, rules and a strategy that can change while the job runs.
+
+mod build;
+mod control;
+mod document;
+mod judge;
+mod list;
+mod read;
+mod store;
+mod timeline;
+mod uses;
+
+use std::sync::Arc;
+
+use tidegate_expr::identifiers;
+use tidegate_rules::Mode;
+
+use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
+use crate::relation::known::{Known, Order, Timing};
+use crate::text::{Span, Spanned};
+use crate::yaml::{Node, Reader, Table, key};
+use document::Document;
+pub(crate) use document::FactorText;
+pub use list::ListSpec;
+pub(crate) use list::{ENTRY, LIST, read as read_list};
+
+pub(crate) static KIND: Kind = Kind {
+    key: key("rules", "mapping", "none", "scenarios that decide about each record: lists, rules and a strategy"),
+    tables: &[&RULES, &read::SCENARIO, &read::CHECK, &read::RULE, &read::ROLLOUT, &read::STRATEGY, &read::BAND],
+    keyed: false,
+    windowed: false,
+    ordered: true,
+    stateful: true,
+    late: true,
+    timeouts: false,
+    beside: None,
+    table: None,
+};
+
+static RULES: Table =
+    Table { name: "rules", title: "rules", keys: &[key("scenarios", "mapping", "", "the kinds of records that need a decision, by name")] };
+
+/// `rules`.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The span of the key `rules`.
+    pub place: Spanned<()>,
+    /// The scenarios, and the factors of the job.
+    document: Document,
+    /// The lists of the job.
+    lists: Arc<[ListSpec]>,
+}
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+/// What is known of a ledger.
+pub(crate) fn ledger() -> Known {
+    Known::new(control::ledger(), Timing::Timed, Order::Arrival)
+}
+
+/// What a job has for the rules of all its streams.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) factors: Arc<Vec<FactorText>>,
+    pub(crate) lists: Arc<[ListSpec]>,
+}
+
+pub(crate) fn read(reader: &mut Reader, node: &Node, at: &Span, around: &Around<'_>) -> Option<Read<Rules>> {
+    let fields = reader.fields(node, at, &[&RULES], &format!("`rules` of {}", around.place))?;
+    let scenarios = reader.required(&fields, "scenarios")?;
+    let document = Document::read(reader, scenarios, Arc::clone(&around.shared.factors))?;
+    let stage = Rules { place: Spanned::new((), at.clone()), document, lists: Arc::clone(&around.shared.lists) };
+    Some(Read { stage, whole: true })
+}
+
+impl Rules {
+    /// What the stage is, for people.
+    fn words(&self) -> String {
+        let scenarios: Vec<String> = self
+            .document
+            .scenarios
+            .iter()
+            .map(|scenario| {
+                let rules = scenario.rules.iter().map(|rule| &rule.read.rule).filter(|rule| rule.mode != Mode::Off).count();
+                let lists = scenario.head.scenario.checks.len();
+                let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+                format!("{} ({}, {})", scenario.name.value, counted(lists, "list"), counted(rules, "rule"))
+            })
+            .collect();
+        format!("rules for {}", scenarios.join(", "))
+    }
+}
+
+impl Stage for Rules {
+    fn kind(&self) -> &'static Kind {
+        &KIND
+    }
+
+    fn names(&self, _: &Head) -> Vec<String> {
+        self.document.texts().flat_map(|text| identifiers(&text.value)).collect()
+    }
+
+    fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
+        build::plan(self, scope)
+    }
+}

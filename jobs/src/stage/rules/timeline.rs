@@ -1,0 +1,183 @@
+//! Which rules are active at which time.
+
+use std::sync::Arc;
+
+use tidegate_rows::Value;
+use tidegate_rules::{CompiledScenario, Compiler, FactorPart, Factors, Part, Problems, Rules, Scenario, Version};
+
+use super::document::{Document, FactorText, ScenarioText, Wrong, place};
+use super::read::placed;
+use crate::text::{Problem, Spanned};
+
+/// A document and what it was compiled to.
+pub(super) struct Configuration {
+    document: Document,
+    factors: Arc<Factors>,
+    pub(super) rules: Arc<Rules>,
+}
+
+impl Configuration {
+    /// Compiles a document.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn new(document: Document, compiler: &Compiler) -> Result<Self, Wrong> {
+        let empty = Self { document: Document { factors: Arc::default(), scenarios: Vec::new() }, factors: Arc::default(), rules: Arc::default() };
+        empty.changed(document, 0, compiler)
+    }
+
+    /// Compiles another document as a version. What has not changed is taken over.
+    fn changed(&self, document: Document, version: u64, compiler: &Compiler) -> Result<Self, Wrong> {
+        let mut wrong = Wrong::new();
+        let same_factors = Arc::ptr_eq(&document.factors, &self.document.factors);
+        let factors = if same_factors { Arc::clone(&self.factors) } else { Arc::new(read_factors(&document.factors, &mut wrong)) };
+        let changed = |name: &str| !same_factors && factors.get(name) != self.factors.get(name);
+        let mut scenarios: Vec<Arc<CompiledScenario>> = Vec::with_capacity(document.scenarios.len());
+        for text in &document.scenarios {
+            let known = self.document.scenarios.iter().position(|known| known.name.value == text.name.value);
+            let before = known.and_then(|known| Some((&self.document.scenarios[known], self.rules.scenarios().get(known)?)));
+            if let Some((old, compiled)) = before
+                && same_factors
+                && Arc::ptr_eq(old, text)
+            {
+                scenarios.push(Arc::clone(compiled));
+                continue;
+            }
+            let rules = text.rules.iter().map(|rule| Arc::clone(&rule.read.rule)).collect();
+            let scenario = Arc::new(Scenario { rules, ..text.head.scenario.clone() });
+            match compiler.scenario(&scenario, &factors, before.map(|(_, compiled)| &**compiled), &changed) {
+                Ok(compiled) => scenarios.push(Arc::new(compiled)),
+                Err(problems) => wrong.extend(located(text, problems)),
+            }
+        }
+        if wrong.is_empty() { Ok(Self { document, factors, rules: Arc::new(Rules::new(scenarios, version)) }) } else { Err(wrong) }
+    }
+
+    /// What is valid and probably not meant.
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        let texts = self.document.scenarios.iter().zip(self.rules.scenarios());
+        texts.flat_map(|(text, compiled)| compiled.warnings().into_iter().map(|(part, message)| text_of(text, &part).span.warning(message))).collect()
+    }
+
+    /// Applies a version. With `again`, it has been applied before.
+    fn with(&self, version: &Version, compiler: &Compiler, again: bool) -> Result<Self, Wrong> {
+        let mut document = self.document.clone();
+        let mut touched = false;
+        for change in version.changes.iter().filter(|change| change.path().is_some()) {
+            document.apply(change, again)?;
+            touched = true;
+        }
+        if !touched {
+            // Only lists have changed.
+            let rules = Arc::new(Rules::new(self.rules.scenarios().to_vec(), version.version));
+            return Ok(Self { document, factors: Arc::clone(&self.factors), rules });
+        }
+        if !again {
+            widen(&self.document, &mut document)?;
+        }
+        self.changed(document, version.version, compiler)
+    }
+}
+
+fn read_factors(texts: &[FactorText], wrong: &mut Wrong) -> Factors {
+    let (factors, problems) = Factors::read(texts.iter().map(|(signature, body)| (signature.value.as_str(), body.value.as_str())));
+    for (at, part, problem) in problems {
+        let Some((signature, body)) = texts.get(at) else { continue };
+        wrong.push(placed(if part == FactorPart::Signature { signature } else { body }, problem));
+    }
+    factors
+}
+
+/// Problems at their places in the texts.
+fn located(text: &ScenarioText, problems: Problems) -> impl Iterator<Item = Problem> {
+    problems.into_iter().map(|(part, problem)| placed(text_of(text, &part), problem))
+}
+
+fn text_of<'t>(text: &'t ScenarioText, part: &Part) -> &'t Spanned<String> {
+    match part {
+        Part::Rule(name, of) => text.rules.iter().find(|rule| rule.read.name.value == *name).map_or(&text.name, |rule| rule.read.text(*of)),
+        part => text.head.text(part).unwrap_or(&text.name),
+    }
+}
+
+/// Gives each parameter the type that it had.
+fn widen(old: &Document, new: &mut Document) -> Result<(), Wrong> {
+    let mut wrong = Wrong::new();
+    for scenario in &mut new.scenarios {
+        let Some(before) = old.scenarios.iter().find(|before| before.name.value == scenario.name.value) else { continue };
+        if Arc::ptr_eq(before, scenario) || before.head.scenario.params == scenario.head.scenario.params {
+            continue;
+        }
+        let known = before.head.scenario.params.clone();
+        let scenario = Arc::make_mut(scenario);
+        for (name, value) in &mut scenario.head.scenario.params {
+            let Some((_, old)) = known.iter().find(|(known, _)| known == name) else { continue };
+            match (old, &value) {
+                #[expect(clippy::cast_precision_loss, reason = "a threshold is meant roughly where it is this large")]
+                (Value::Double(_), Value::Int(int)) => *value = Value::Double(*int as f64),
+                (old, new) if old.type_of() != new.type_of() => {
+                    let at = format!("scenarios.{}.params.{name}", scenario.name.value);
+                    wrong.push(place(&at).problem(format!("the parameter `{name}` is of type {}, and this is of type {}", old.type_of(), new.type_of())));
+                }
+                _ => {}
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// The configurations by the time from which on they are active.
+pub(super) struct Timeline {
+    points: Vec<Point>,
+}
+
+struct Point {
+    from: i64,
+    configuration: Arc<Configuration>,
+}
+
+impl Timeline {
+    /// One configuration for all times.
+    pub(super) fn new(configuration: Arc<Configuration>) -> Self {
+        Self { points: vec![Point { from: i64::MIN, configuration }] }
+    }
+
+    /// The configuration of a time.
+    #[inline]
+    pub(super) fn at(&self, time: i64) -> &Arc<Configuration> {
+        let after = if self.points.len() == 1 { 1 } else { self.points.partition_point(|point| point.from <= time) };
+        &self.points[after.max(1) - 1].configuration
+    }
+
+    /// Adds a version that is higher than all others: from its time on it lies over all of them, also over those that are active later.
+    ///
+    /// # Errors
+    /// What is wrong with it at some time. Nothing has changed then.
+    pub(super) fn add(&mut self, version: &Version, compiler: &Compiler, again: bool) -> Result<(), Wrong> {
+        let first = self.points.partition_point(|point| point.from < version.active);
+        let own = self.points.get(first).is_none_or(|point| point.from != version.active);
+        let mut new = Vec::new();
+        if own {
+            let configuration = self.at(version.active).with(version, compiler, again)?;
+            new.push(Point { from: version.active, configuration: Arc::new(configuration) });
+        }
+        for point in &self.points[first..] {
+            let configuration = point.configuration.with(version, compiler, again).map_err(|wrong| {
+                let then = point.configuration.rules.version();
+                if own { wrong.into_iter().map(|problem| problem.with_remark(&format!("once version {then} is active"))).collect() } else { wrong }
+            })?;
+            new.push(Point { from: point.from, configuration: Arc::new(configuration) });
+        }
+        self.points.truncate(first);
+        self.points.extend(new);
+        Ok(())
+    }
+
+    /// Forgets what is over at a time.
+    pub(super) fn settle(&mut self, time: i64) {
+        let over = self.points.partition_point(|point| point.from <= time);
+        if over > 1 {
+            self.points.drain(..over - 1);
+        }
+    }
+}
