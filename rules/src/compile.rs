@@ -292,9 +292,11 @@ fn collect(tree: &Tree, schema: &Schema, found: &mut Vec<Trigger>) {
     // Only where equal values have one form: `1` and `1.0` are equal, too.
     let one = |name: &str, values: Vec<&Value>| {
         let field = schema.named(name)?;
-        let fits = |value: &&Value| match (value, &field.ty) {
-            (Value::String(_), Type::String | Type::Any) | (Value::Int(_), Type::Int) | (Value::Bool(_), Type::Bool) => true,
-            _ => false,
+        let fits = |value: &&Value| {
+            matches!(
+                (value, &field.ty),
+                (Value::String(_), Type::String | Type::Any) | (Value::Int(_), Type::Int) | (Value::Bool(_), Type::Bool)
+            )
         };
         let slot = schema.slot(name)?;
         values.iter().all(fits).then(|| Trigger { slot, values: values.into_iter().cloned().collect() })

@@ -46,8 +46,11 @@ pub(crate) struct Index {
     /// Rules without a test for equality.
     always: Places,
     /// For each slot that is tested, the rules by the value they ask for.
-    by_slot: Vec<(usize, HashMap<Value, Vec<u32>, FixedState>)>,
+    by_slot: Vec<(usize, ByValue)>,
 }
+
+/// Rules by the value of a field.
+type ByValue = HashMap<Value, Vec<u32>, FixedState>;
 
 impl Index {
     /// An index over the triggers of rules, in the order of their places. Of several triggers, the one that the fewest rules share counts.

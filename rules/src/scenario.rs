@@ -1,7 +1,9 @@
 //! Compiled scenarios, and all of them together.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use tidegate_expr::{Problem, nearest};
 use tidegate_rows::{Schema, Type, Value};
 
@@ -81,6 +83,8 @@ pub struct CompiledScenario {
     pub(crate) name: Value,
     pub(crate) when: Option<Condition>,
     pub(crate) checks: Vec<CompiledCheck>,
+    /// The rules in the order of the scenario.
+    compiled: Vec<Arc<CompiledRule>>,
     /// The rules in the order of evaluation.
     pub(crate) rules: Vec<Placed>,
     pub(crate) live: Places,
@@ -166,7 +170,8 @@ impl Compiler {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut order: Vec<Placed> = rules;
+        let compiled = rules.iter().map(|placed| Arc::clone(&placed.rule)).collect();
+        let mut order = rules;
         order.sort_by_key(|placed| std::cmp::Reverse(placed.rule.rule.priority));
         let (mut live, mut shadow) = (Places::empty(order.len()), Places::empty(order.len()));
         let mut shadows = Vec::new();
@@ -187,6 +192,7 @@ impl Compiler {
             name,
             when,
             checks,
+            compiled,
             rules: order,
             live,
             shadow,
@@ -252,7 +258,7 @@ impl Compiler {
     }
 }
 
-/// Rules in the order of the scenario.
+/// The compiled rules in the order of the scenario, and their actions.
 fn rules(
     scenario: &Scenario,
     scope: &Scope<'_>,
@@ -260,24 +266,25 @@ fn rules(
     changed: &dyn Fn(&str) -> bool,
     problems: &mut Problems,
 ) -> Vec<Placed> {
-    let same = |a: &Scenario, name: &str| {
-        a.params.iter().find(|(param, _)| param == name) == scenario.params.iter().find(|(param, _)| param == name)
-    };
     // Facts and new parameters give names another meaning, or take it away.
-    let names = |a: &Scenario| a.params.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let names = |of: &Scenario| of.params.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let before = before.filter(|before| before.scenario.checks == scenario.checks && names(&before.scenario) == names(scenario));
-    let known: std::collections::HashMap<*const Rule, &Arc<CompiledRule>> =
-        before.iter().flat_map(|before| &before.rules).map(|placed| (Arc::as_ptr(&placed.rule.rule), &placed.rule)).collect();
+    let params: Vec<&str> = before
+        .iter()
+        .flat_map(|before| before.scenario.params.iter().zip(&scenario.params))
+        .filter(|(old, new)| old.1 != new.1)
+        .map(|(_, (name, _))| name.as_str())
+        .collect();
+    let mut taken = Taken::of(before);
     let mut rules = Vec::with_capacity(scenario.rules.len());
-    for rule in &scenario.rules {
+    for (place, rule) in scenario.rules.iter().enumerate() {
         let action = match &rule.action {
             None => None,
             Some(action) => action_of(scenario, action, || Part::Rule(rule.name.clone(), RulePart::Action), problems),
         };
-        let kept = known.get(&Arc::as_ptr(rule)).filter(|kept| {
-            let old = before.map(|before| &*before.scenario);
-            !kept.uses.factors.iter().any(|name| changed(name))
-                && old.is_some_and(|old| kept.uses.params.iter().all(|name| same(old, name)))
+        let kept = taken.find(place, rule).filter(|kept| {
+            let of = &kept.uses;
+            !of.factors.iter().any(|name| changed(name)) && !of.params.iter().any(|name| params.contains(&name.as_str()))
         });
         match kept {
             Some(kept) => rules.push(Placed { rule: Arc::clone(kept), action }),
@@ -288,6 +295,28 @@ fn rules(
         }
     }
     rules
+}
+
+/// The rules of the version before.
+struct Taken<'b> {
+    before: Option<&'b CompiledScenario>,
+    /// By what they were compiled from, once one is not where it was.
+    moved: Option<HashMap<*const Rule, &'b Arc<CompiledRule>, FixedState>>,
+}
+
+impl<'b> Taken<'b> {
+    fn of(before: Option<&'b CompiledScenario>) -> Self {
+        Self { before, moved: None }
+    }
+
+    fn find(&mut self, place: usize, rule: &Arc<Rule>) -> Option<&'b Arc<CompiledRule>> {
+        let all = &self.before?.compiled;
+        if let Some(same) = all.get(place).filter(|same| Arc::ptr_eq(&same.rule, rule)) {
+            return Some(same);
+        }
+        let moved = self.moved.get_or_insert_with(|| all.iter().map(|compiled| (Arc::as_ptr(&compiled.rule), compiled)).collect());
+        moved.get(&Arc::as_ptr(rule)).copied()
+    }
 }
 
 fn compile_strategy(scenario: &Scenario, problems: &mut Problems) -> CompiledStrategy {

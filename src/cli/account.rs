@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tidegate::operators::kinds::INDICATORS;
+use tidegate::operators::kinds::{INDICATORS, RULES, RULES_CONTROL};
 use tidegate::runtime::metrics::{NodeMetrics, OperatorMetrics, SourceMetrics, StateMetrics};
 use tidegate::runtime::{Graph, Node, Role};
 
@@ -33,7 +33,7 @@ impl Part<'_> {
         if let Some(source) = self.source() {
             return Some(of_source(source));
         }
-        let Some((node, main)) = self.main() else { return self.of_indicators(kept) };
+        let Some((node, main)) = self.main() else { return self.of_rules(kept).or_else(|| self.of_indicators(kept)) };
         Some(match node.role {
             Role::Sink => format!("in {} = {} written", grouped(main.records_in.get()), grouped(main.records_out.get())),
             // Output records differ from input records here, so the two are counted apart.
@@ -119,6 +119,38 @@ impl Part<'_> {
                     let _ = write!(account, "; {}: {state}", node.name.split_once('/').map_or(node.name.as_str(), |(_, key)| key));
                 }
             }
+        }
+        Some(account)
+    }
+
+    /// The account of rules: of the records, and of the control records that change them.
+    fn of_rules(&self, kept: bool) -> Option<String> {
+        let (_, judge) = self.operators().find(|(node, _)| node.kind == RULES)?;
+        let named = |suffix: &str| self.operators().find(|(node, _)| node.name.strip_prefix(self.name) == Some(suffix)).map(|(_, m)| m);
+        let (total, late) = (named("/judge/records")?.records_in.get(), judge.late.get());
+        let emit = self.emit()?;
+        let mut account = format!(
+            "in {} = {} judged + {} late; out {}",
+            grouped(total),
+            grouped(total.saturating_sub(late)),
+            grouped(late),
+            grouped(emit.records_out.get())
+        );
+        for (n, what) in [(emit.filtered.get(), "filtered"), (emit.failed.get(), "failed")] {
+            if n > 0 {
+                let _ = write!(account, "; {} of {} decisions {what}", grouped(n), grouped(emit.records_in.get()));
+            }
+        }
+        if let Some((_, control)) = self.operators().find(|(node, _)| node.kind == RULES_CONTROL) {
+            let _ = write!(
+                account,
+                "; {} of {} control records accepted",
+                grouped(control.records_out.get()),
+                grouped(control.records_in.get())
+            );
+        }
+        if let Some(state) = of_state(&judge.state).filter(|_| kept) {
+            let _ = write!(account, "; {state}");
         }
         Some(account)
     }

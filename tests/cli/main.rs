@@ -24,6 +24,7 @@ mod parallelism;
 mod patterns;
 mod places;
 mod records;
+mod rules;
 mod signals;
 mod single;
 mod sources;

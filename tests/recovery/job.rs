@@ -1,11 +1,11 @@
-//! The job that is killed: windows of every kind, a running aggregate, a pattern with timers, into files.
+//! The job that is killed: windows of every kind, a running aggregate, a pattern with timers, indicators, and rules that change, into files.
 
 use serde_json::Value;
 
 use crate::harness::{Dir, sorted};
 
 /// The sinks.
-pub const SINKS: [&str; 7] = ["tumbling", "sliding", "sessions", "running", "matches", "timeouts", "features"];
+pub const SINKS: [&str; 9] = ["tumbling", "sliding", "sessions", "running", "matches", "timeouts", "features", "decisions", "ledger"];
 
 /// A job of `count` rows at `rate` rows per second, with a checkpoint every now and then.
 pub struct Setup {
@@ -31,6 +31,8 @@ impl Setup {
         let Self { count, rate, backend, memory, mode, dir, every } = self;
         let checkpoints =
             if checkpoints { format!("checkpoints: {{ every: {every}, dir: '{dir}', keep: 2, mode: {mode} }}\n") } else { String::new() };
+        // As fast as the records go by, by event time.
+        let (versions, ticks) = ((count / 100).max(1), (rate / 100).max(1));
         format!(
             r#"name: crash
 state: {{ backend: {backend}, dir: state, memory: {memory} }}
@@ -45,7 +47,37 @@ sources:
       kind: {{ choice: [a, b, c] }}
       n: {{ sequence: [0, 1] }}
       ts: {{ time: {{ start: 2026-01-01T00:00:00Z, step: 5ms }} }}
+  ticks:
+    connector: generator
+    rate: {ticks}
+    count: {versions}
+    fields:
+      version: {{ sequence: [1, 1] }}
+      ts: {{ time: {{ start: 2026-01-01T00:00:00Z, step: 500ms }} }}
+lists:
+  grey: {{ entries: [ {{ key: '7', uses: 9 }} ] }}
 streams:
+  changes:
+    from: ticks
+    select:
+      version: version
+      changes: >-
+        [{{'set': 'scenarios.all.params.least', 'value': version % 7}},
+         {{'list': 'grey', 'add': {{'key': string(version * 31 % 500), 'uses': 3}}}},
+         {{'list': 'grey', 'remove': string(version * 17 % 500)}}]
+  decisions:
+    from: in
+    order: time
+    control: changes
+    ledger: ledger
+    rules:
+      scenarios:
+        all:
+          params: {{ least: 2 }}
+          lists: [ {{ list: grey, on: user, as: grey }} ]
+          rules:
+            many: {{ if: n % 7 >= least, score: 1 }}
+            watched: {{ if: grey, action: reject }}
   tumbling: {{ from: in, key: user, window: {{ tumbling: 7s }}, aggregate: {{ n: count(), sum: sum(n), kinds: count_distinct(kind) }} }}
   sliding:  {{ from: in, key: user, window: {{ sliding: 6s, every: 2s }}, aggregate: {{ n: count(), top: max(n) }} }}
   sessions: {{ from: in, key: user, window: {{ session: 3s }}, aggregate: {{ n: count(), last: max(n) }} }}
@@ -76,6 +108,8 @@ sinks:
   running:  {{ from: running, connector: file, path: out/running/, format: json }}
   matches:  {{ from: matches, connector: file, path: out/matches.jsonl, format: json }}
   features: {{ from: features, connector: file, path: out/features.jsonl, format: json }}
+  decisions: {{ from: decisions, connector: file, path: out/decisions.jsonl, format: json }}
+  ledger: {{ from: ledger, connector: file, path: out/ledger.jsonl, format: json }}
   timeouts: {{ from: timeouts, connector: file, path: out/timeouts.jsonl, format: json }}
 "#
         )

@@ -12,7 +12,7 @@ use tidegate_runtime::state::{Part, Table, decode, decode_namespace, expires, re
 use crate::aggregate::Accs;
 use crate::relation::key::RowKey;
 use crate::stage::top::Measure;
-use crate::stage::{Identity, RowColumn, RowTriggerState};
+use crate::stage::{Identity, RowColumn, RowTriggerState, of_rules};
 
 /// Appends the records of a stored row as lines of JSON. `None` if the state is not of a job from a file, so that its content is unknown.
 /// Timers have no records.
@@ -30,6 +30,11 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
     };
     if let Some(print) = of_indicators(&state.schema) {
         return print(of_key, state, key, value, out).map(Some);
+    }
+    if let Some(shown) = of_rules(&state.schema, key, value) {
+        let printer = Printer { of_key: &[], key: RowKey::Whole, state: &state.name };
+        shown?.into_iter().for_each(|record| printer.print(record.into_iter(), out));
+        return Ok(Some(()));
     }
     let value = if expires(&state.schema) { without_stamp(value) } else { value };
     let printer = Printer { of_key, key: decode(key)?, state: &state.name };

@@ -6,14 +6,14 @@ use tidegate_operators::Stream;
 use tidegate_operators::kinds::{RULES, RULES_CONTROL, RULES_USES};
 use tidegate_rows::{Row, Schema};
 use tidegate_rules::{Compiler, List, Lists, fields};
-use tidegate_runtime::operator::{Target, broadcast, keyed, routed};
+use tidegate_runtime::operator::{Context, Target, broadcast, keyed, routed};
 use tidegate_runtime::{About, Basis, Edge, Error, Field, OperatorSpec};
 
 use super::control::{Accepted, DESK, Desk, Fields};
 use super::judge::{Aside, Fed, Judging};
 use super::document::Document;
 use super::list::ListSpec;
-use super::timeline::Configuration;
+use super::timeline::Workshop;
 use super::uses::{self, Limited, Uses};
 use super::Rules;
 use crate::relation::arrange;
@@ -39,9 +39,7 @@ pub(super) struct InFlow {
 
 /// Planned rules.
 struct PlannedRules {
-    first: Document,
-    /// The lists, loaded once per process.
-    lists: Arc<Loaded>,
+    workshop: Arc<LateWorkshop>,
     control: Option<(PlannedInput, Schema, Fields)>,
     flow: InFlow,
     /// The fields of the records.
@@ -49,21 +47,22 @@ struct PlannedRules {
     words: String,
 }
 
-/// Lists that are loaded when they are first needed.
-struct Loaded {
-    specs: Arc<[ListSpec]>,
-    lists: OnceLock<Result<Compiler, String>>,
+/// The workshop of a process. It is set up when the first worker needs it, for then the lists are loaded.
+struct LateWorkshop {
+    document: Document,
+    lists: Arc<[ListSpec]>,
     records: Schema,
+    made: OnceLock<Result<Arc<Workshop>, String>>,
 }
 
-impl Loaded {
-    /// The compiler over the loaded lists.
-    fn compiler(&self) -> Result<Compiler, Error> {
-        let loaded = self.lists.get_or_init(|| {
-            let lists = self.specs.iter().map(ListSpec::load).collect::<Result<Vec<List>, Error>>();
-            lists.map(|lists| Compiler::new(&self.records, Lists::new(lists))).map_err(|error| error.to_string())
-        });
-        loaded.clone().map_err(Error::user)
+impl LateWorkshop {
+    fn get(&self) -> Result<Arc<Workshop>, Error> {
+        let make = || {
+            let lists = self.lists.iter().map(ListSpec::load).collect::<Result<Vec<List>, Error>>().map_err(|error| error.to_string())?;
+            let made = Workshop::new(self.document.clone(), Compiler::new(&self.records, Lists::new(lists)));
+            made.map(Arc::new).map_err(|wrong| wrong.iter().map(Problem::in_one_line).collect())
+        };
+        self.made.get_or_init(make).clone().map_err(Error::user)
     }
 }
 
@@ -99,8 +98,8 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
     // Which entries a list has does not matter for whether rules are valid.
     let lists = stage.lists.iter().map(|list| List::new(&list.name.value, list.by));
     let compiler = Compiler::new(&input.schema, Lists::new(lists));
-    match Configuration::new(stage.document.clone(), &compiler) {
-        Ok(configuration) => problems.extend(configuration.warnings()),
+    match Workshop::new(stage.document.clone(), compiler) {
+        Ok(workshop) => problems.extend(workshop.warnings()),
         Err(more) => problems.extend(more),
     }
     let base = Base::arranged(arrange::extended(&input.schema, added));
@@ -110,8 +109,12 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
     scope.warnings.extend(problems);
     let settled = input.order.is_settled(&[]);
     let work = PlannedRules {
-        first: stage.document.clone(),
-        lists: Arc::new(Loaded { specs: Arc::clone(&stage.lists), lists: OnceLock::new(), records: input.schema.clone() }),
+        workshop: Arc::new(LateWorkshop {
+            document: stage.document.clone(),
+            lists: Arc::clone(&stage.lists),
+            records: input.schema.clone(),
+            made: OnceLock::new(),
+        }),
         control: of_control,
         flow: InFlow { in_time, settled, lateness: head.lateness.as_ref().map_or(0, |lateness| millis(lateness.value)) },
         records: input.schema.clone(),
@@ -145,14 +148,6 @@ fn check_streams(stage: &Rules, head: &Head, input: &Known, in_time: bool, probl
 }
 
 impl PlannedRules {
-    fn configured(&self) -> Result<(Compiler, Arc<Configuration>), Error> {
-        let compiler = self.lists.compiler()?;
-        let configuration = Configuration::new(self.first.clone(), &compiler);
-        // The plan has compiled it before.
-        let configuration = configuration.map_err(|wrong| Error::internal(wrong.iter().map(Problem::in_one_line).collect::<String>()))?;
-        Ok((compiler, Arc::new(configuration)))
-    }
-
     /// The control desk: the versions on their way to the workers, and the ledger.
     fn desk<'s>(&self, site: &Site<'_, 's>, input: &Rows<'s>) -> Option<(Stream<'s, (usize, Accepted)>, Rows<'s>)> {
         let (from, schema, fields) = self.control.clone()?;
@@ -163,10 +158,7 @@ impl PlannedRules {
         let edge = control.union(moments).into_edge();
         describe(&edge, &name, site, Some(fields_of(&schema).collect()));
         let flow = self.flow;
-        let make = |context: &mut tidegate_runtime::operator::Context| {
-            let (compiler, first) = self.configured()?;
-            Desk::new(fields, compiler, first, flow, context)
-        };
+        let make = |context: &mut Context| Desk::new(fields, self.workshop.get()?, flow, context);
         let workers = edge.dataflow().workers();
         let spec = OperatorSpec::new(RULES_CONTROL).labelled("control of rules".to_owned());
         let (accepted, ledger) = keyed(edge, &name, spec, Some("ledger"), |_: &Row| DESK, make);
@@ -203,10 +195,7 @@ impl Work for PlannedRules {
         let records = self.flow.in_time.then(|| fields_of(&self.records).collect());
         describe(&edge, &name, site, records.clone());
         let flow = self.flow;
-        let make = |context: &mut tidegate_runtime::operator::Context| {
-            let (compiler, first) = self.configured()?;
-            Judging::new(compiler, first, flow, context)
-        };
+        let make = |context: &mut Context| Judging::new(self.workshop.get()?, flow, context);
         let target = move |fed: &Fed| match fed {
             Fed::Row(_) => Target::<u64>::Worker(own),
             Fed::Version(worker, _) => Target::Worker(*worker),
@@ -221,7 +210,7 @@ impl Work for PlannedRules {
                 Aside::Limited(..) => None,
             })
         });
-        if !self.lists.specs.is_empty() {
+        if !self.workshop.lists.is_empty() {
             decided = decided.union(self.uses(site, aside, versions, records));
         }
         let out = site.emitted(decided, Some);
@@ -250,10 +239,7 @@ impl PlannedRules {
         let edge = fed.into_edge();
         describe(&edge, &name, site, records);
         let flow = self.flow;
-        let make = |context: &mut tidegate_runtime::operator::Context| {
-            let (compiler, first) = self.configured()?;
-            Uses::new(compiler, first, flow, context)
-        };
+        let make = |context: &mut Context| Uses::new(self.workshop.get()?, flow, context);
         let spec = OperatorSpec::new(RULES_USES).labelled("uses of list entries".to_owned());
         let (decided, _) = keyed(edge, &name, spec, None, |_: &uses::Fed| DESK, make);
         Stream::from_edge(decided)

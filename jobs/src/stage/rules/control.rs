@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_operators::{Queue, Ties};
 use tidegate_rows::{Row, Schema, Type, Value};
-use tidegate_rules::{Change, Compiler, Entry, Lists, Version, Versions};
+use tidegate_rules::{Change, Entry, Lists, Version, Versions};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Meaning};
 use tidegate_runtime::{Error, Record, Watermark};
 
 use super::list::read_entry;
-use super::timeline::{Configuration, Timeline};
+use super::timeline::{Timeline, Workshop};
 use crate::text::{Problem, Source, Spanned};
 use crate::yaml::{self, Reader};
 
@@ -88,7 +88,6 @@ enum Outcome {
 pub(super) struct Desk {
     fields: Fields,
     lists: Lists,
-    compiler: Compiler,
     timeline: Timeline,
     /// The versions that have been accepted and still matter.
     versions: Handle<Keyed<u64, Versions>>,
@@ -101,16 +100,15 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(
         fields: Fields,
-        compiler: Compiler,
-        first: Arc<Configuration>,
+        workshop: Arc<Workshop>,
         flow: super::build::InFlow,
         context: &mut Context,
     ) -> Result<Self, Error> {
         let versions = context.states.keyed("versions", Meaning::of_type())?;
         let by_version: Ties<Row> = Box::new(move |a, b| a.get(fields.version).strict_cmp(b.get(fields.version)));
         let queue = if flow.in_time { Some(Queue::new(by_version, context)?) } else { None };
-        let lists = compiler.lists().clone();
-        Ok(Self { fields, lists, compiler, timeline: Timeline::new(first), versions, queue, lateness: flow.lateness })
+        let lists = workshop.lists().clone();
+        Ok(Self { fields, lists, timeline: Timeline::new(workshop), versions, queue, lateness: flow.lateness })
     }
 
     /// Takes a control record of this time.
@@ -166,20 +164,10 @@ impl Desk {
             Err(error) => return Ok(Outcome::Refused(error)),
         };
         let version = Version { version: number, active, by: text(self.fields.by), note: text(self.fields.note), changes };
-        Ok(match self.timeline.add(&version, &self.compiler, false) {
+        Ok(match self.timeline.add(&version) {
             Ok(()) => Outcome::Accepted(version),
             Err(wrong) => Outcome::Refused(wrong.iter().map(Problem::in_one_line).collect::<Vec<_>>().join("; ")),
         })
-    }
-}
-
-/// Puts the versions that were stored over the first configuration. One that no longer fits is left out, and logged.
-pub(super) fn restored<'v>(timeline: &mut Timeline, versions: impl Iterator<Item = &'v Version>, compiler: &Compiler) {
-    for version in versions {
-        if let Err(wrong) = timeline.add(version, compiler, true) {
-            let why = wrong.iter().map(Problem::in_one_line).collect::<Vec<_>>().join("; ");
-            tracing::warn!("version {} of the rules no longer fits the job file and is left out: {why}", version.version);
-        }
     }
 }
 
@@ -190,7 +178,7 @@ impl Logic for Desk {
 
     fn opened(&mut self) -> Result<(), Error> {
         if let Some(versions) = self.versions.borrow_mut().get(&DESK)? {
-            restored(&mut self.timeline, versions.iter(), &self.compiler);
+            self.timeline.restore(versions.iter());
         }
         Ok(())
     }

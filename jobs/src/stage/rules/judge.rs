@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_operators::Queue;
 use tidegate_rows::Row;
-use tidegate_rules::{Compiler, Judge, Looks};
+use tidegate_rules::{Judge, Looks};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Broadcast, Handle};
 use tidegate_runtime::{Error, Record, Watermark};
 
 use super::build::InFlow;
-use super::control::{Accepted, restored};
+use super::control::Accepted;
 use super::store::{Held, Name, Settled, Store, View};
-use super::timeline::{Configuration, Timeline};
+use super::timeline::{Timeline, Workshop};
 
 /// What comes to the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub(super) enum Aside {
 }
 
 pub(super) struct Judging {
-    compiler: Compiler,
+    workshop: Arc<Workshop>,
     timeline: Timeline,
     store: Store,
     held: Handle<Broadcast<Name, Held>>,
@@ -47,13 +47,13 @@ pub(super) struct Judging {
 }
 
 impl Judging {
-    pub(super) fn new(compiler: Compiler, first: Arc<Configuration>, flow: InFlow, context: &mut Context) -> Result<Self, Error> {
+    pub(super) fn new(workshop: Arc<Workshop>, flow: InFlow, context: &mut Context) -> Result<Self, Error> {
         let held = context.states.broadcast("rules")?;
         let ties: tidegate_operators::Ties<Row> = if flow.settled { Box::new(|_, _| std::cmp::Ordering::Equal) } else { crate::stage::keyed::by_value() };
         let queue = if flow.in_time { Some((0, Queue::new(ties, context)?)) } else { None };
         Ok(Self {
-            compiler,
-            timeline: Timeline::new(first),
+            timeline: Timeline::new(Arc::clone(&workshop)),
+            workshop,
             store: Store::default(),
             held,
             queue,
@@ -74,7 +74,7 @@ impl Judging {
         let rules = &self.timeline.at(time).rules;
         let held = self.held.borrow();
         let ops = View { store: &self.store, map: held.map() };
-        let lists = self.compiler.lists();
+        let lists = self.workshop.lists();
         match self.judge.decide(rules, row, time, lists, &ops, &mut self.out) {
             Ok(()) => self.out.drain(..).for_each(|row| out.emit(time, row)),
             Err((row, _)) => {
@@ -92,8 +92,8 @@ impl Logic for Judging {
 
     fn opened(&mut self) -> Result<(), Error> {
         let held = self.held.borrow();
-        self.store.restore(held.map(), self.compiler.lists());
-        restored(&mut self.timeline, self.store.versions.iter(), &self.compiler);
+        self.store.restore(held.map(), self.workshop.lists());
+        self.timeline.restore(self.store.versions.iter());
         if let Some((key, queue)) = &mut self.queue {
             *key = queue.own_key(0..).unwrap_or(0);
         }
@@ -114,10 +114,10 @@ impl Logic for Judging {
             },
             Fed::Version(_, Accepted { version, settled }) => {
                 let here = self.settled(out.watermark());
-                let settled = Settled { by_all: settled, here, lists: self.compiler.lists() };
+                let settled = Settled { by_all: settled, here, lists: self.workshop.lists() };
                 let store = &mut self.store;
                 self.held.borrow_mut().change(|map| store.apply(map, &version, settled));
-                if let Err(wrong) = self.timeline.add(&version, &self.compiler, false) {
+                if let Err(wrong) = self.timeline.add(&version) {
                     let why = wrong.first().map(crate::text::Problem::in_one_line).unwrap_or_default();
                     return Err(Error::internal(format!("version {} of the rules was accepted and does not fit: {why}", version.version)));
                 }
@@ -143,7 +143,7 @@ impl Logic for Judging {
         }
         let settled = self.settled(watermark);
         self.timeline.settle(settled);
-        self.store.reach(self.held.borrow().map(), settled, self.compiler.lists());
+        self.store.reach(self.held.borrow().map(), settled, self.workshop.lists());
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod document;
 mod judge;
 mod list;
 mod read;
+mod shown;
 mod store;
 mod timeline;
 mod uses;
@@ -22,6 +23,7 @@ use crate::yaml::{Node, Reader, Table, key};
 use document::Document;
 pub(crate) use document::FactorText;
 pub use list::ListSpec;
+pub(crate) use shown::of_rules;
 pub(crate) use list::{ENTRY, LIST, read as read_list};
 
 pub(crate) static KIND: Kind = Kind {

@@ -11,7 +11,7 @@ pub(super) type Name = Vec<u8>;
 
 /// Something that is held.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Held {
+pub(super) enum Held {
     /// A version, without its changes of lists.
     Version(Version),
     /// What versions have done to a key of a list.
@@ -43,7 +43,7 @@ fn name_of(tag: u8, list: &str, key: &[u8], name: &mut Name) {
     name.extend_from_slice(key);
 }
 
-fn list_of(name: &[u8]) -> Option<(&str, &[u8])> {
+pub(super) fn list_of(name: &[u8]) -> Option<(&str, &[u8])> {
     let rest = name.get(1..)?;
     let end = rest.iter().position(|octet| *octet == 0)?;
     Some((std::str::from_utf8(&rest[..end]).ok()?, &rest[end + 1..]))

@@ -1,9 +1,11 @@
 //! Which rules are active at which time.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tidegate_rows::Value;
-use tidegate_rules::{CompiledScenario, Compiler, FactorPart, Factors, Part, Problems, Rules, Scenario, Version};
+use tidegate_rules::{CompiledScenario, Compiler, FactorPart, Factors, Lists, Part, Problems, Rules, Scenario, Version};
 
 use super::document::{Document, FactorText, ScenarioText, Wrong, place};
 use super::read::placed;
@@ -11,6 +13,8 @@ use crate::text::{Problem, Spanned};
 
 /// A document and what it was compiled to.
 pub(super) struct Configuration {
+    /// Tells it from all others of this process.
+    id: u64,
     document: Document,
     factors: Arc<Factors>,
     pub(super) rules: Arc<Rules>,
@@ -21,8 +25,8 @@ impl Configuration {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(super) fn new(document: Document, compiler: &Compiler) -> Result<Self, Wrong> {
-        let empty = Self { document: Document { factors: Arc::default(), scenarios: Vec::new() }, factors: Arc::default(), rules: Arc::default() };
+    fn new(document: Document, compiler: &Compiler) -> Result<Self, Wrong> {
+        let empty = Self { id: 0, document: Document { factors: Arc::default(), scenarios: Vec::new() }, factors: Arc::default(), rules: Arc::default() };
         empty.changed(document, 0, compiler)
     }
 
@@ -50,11 +54,11 @@ impl Configuration {
                 Err(problems) => wrong.extend(located(text, problems)),
             }
         }
-        if wrong.is_empty() { Ok(Self { document, factors, rules: Arc::new(Rules::new(scenarios, version)) }) } else { Err(wrong) }
+        if wrong.is_empty() { Ok(Self { id: next(), document, factors, rules: Arc::new(Rules::new(scenarios, version)) }) } else { Err(wrong) }
     }
 
     /// What is valid and probably not meant.
-    pub(super) fn warnings(&self) -> Vec<Problem> {
+    fn warnings(&self) -> Vec<Problem> {
         let texts = self.document.scenarios.iter().zip(self.rules.scenarios());
         texts.flat_map(|(text, compiled)| compiled.warnings().into_iter().map(|(part, message)| text_of(text, &part).span.warning(message))).collect()
     }
@@ -70,12 +74,66 @@ impl Configuration {
         if !touched {
             // Only lists have changed.
             let rules = Arc::new(Rules::new(self.rules.scenarios().to_vec(), version.version));
-            return Ok(Self { document, factors: Arc::clone(&self.factors), rules });
+            return Ok(Self { id: next(), document, factors: Arc::clone(&self.factors), rules });
         }
         if !again {
             widen(&self.document, &mut document)?;
         }
         self.changed(document, version.version, compiler)
+    }
+}
+
+/// A number that no other configuration has.
+fn next() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Relaxed) + 1
+}
+
+/// Makes configurations, each once for all operators of a process.
+pub(super) struct Workshop {
+    compiler: Compiler,
+    /// The one of the job file.
+    first: Arc<Configuration>,
+    /// What has become of configurations by versions.
+    made: Mutex<HashMap<(u64, u64), Weak<Configuration>>>,
+}
+
+impl Workshop {
+    /// Compiles the rules of a job file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(super) fn new(document: Document, compiler: Compiler) -> Result<Self, Wrong> {
+        let first = Arc::new(Configuration::new(document, &compiler)?);
+        Ok(Self { compiler, first, made: Mutex::default() })
+    }
+
+    /// What is valid in the job file and probably not meant.
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        self.first.warnings()
+    }
+
+    pub(super) fn lists(&self) -> &Lists {
+        self.compiler.lists()
+    }
+
+    fn changed(&self, before: &Configuration, version: &Version, again: bool) -> Result<Arc<Configuration>, Wrong> {
+        let lock = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (before.id, version.version);
+        if let Some(made) = lock().get(&key).and_then(Weak::upgrade) {
+            return Ok(made);
+        }
+        let new = Arc::new(before.with(version, &self.compiler, again)?);
+        let mut made = lock();
+        // Another operator may have been as fast.
+        if let Some(made) = made.get(&key).and_then(Weak::upgrade) {
+            return Ok(made);
+        }
+        if made.len() > 256 {
+            made.retain(|_, made| made.strong_count() > 0);
+        }
+        made.insert(key, Arc::downgrade(&new));
+        Ok(new)
     }
 }
 
@@ -128,6 +186,7 @@ fn widen(old: &Document, new: &mut Document) -> Result<(), Wrong> {
 
 /// The configurations by the time from which on they are active.
 pub(super) struct Timeline {
+    workshop: Arc<Workshop>,
     points: Vec<Point>,
 }
 
@@ -137,9 +196,20 @@ struct Point {
 }
 
 impl Timeline {
-    /// One configuration for all times.
-    pub(super) fn new(configuration: Arc<Configuration>) -> Self {
-        Self { points: vec![Point { from: i64::MIN, configuration }] }
+    /// The configuration of the job file for all times.
+    pub(super) fn new(workshop: Arc<Workshop>) -> Self {
+        let configuration = Arc::clone(&workshop.first);
+        Self { workshop, points: vec![Point { from: i64::MIN, configuration }] }
+    }
+
+    /// Puts versions that were stored over it. One that no longer fits the job file is left out, and logged.
+    pub(super) fn restore<'v>(&mut self, versions: impl Iterator<Item = &'v Version>) {
+        for version in versions {
+            if let Err(wrong) = self.put(version, true) {
+                let why = wrong.iter().map(Problem::in_one_line).collect::<Vec<_>>().join("; ");
+                tracing::warn!("version {} of the rules no longer fits the job file and is left out: {why}", version.version);
+            }
+        }
     }
 
     /// The configuration of a time.
@@ -153,20 +223,24 @@ impl Timeline {
     ///
     /// # Errors
     /// What is wrong with it at some time. Nothing has changed then.
-    pub(super) fn add(&mut self, version: &Version, compiler: &Compiler, again: bool) -> Result<(), Wrong> {
+    pub(super) fn add(&mut self, version: &Version) -> Result<(), Wrong> {
+        self.put(version, false)
+    }
+
+    fn put(&mut self, version: &Version, again: bool) -> Result<(), Wrong> {
         let first = self.points.partition_point(|point| point.from < version.active);
         let own = self.points.get(first).is_none_or(|point| point.from != version.active);
         let mut new = Vec::new();
         if own {
-            let configuration = self.at(version.active).with(version, compiler, again)?;
-            new.push(Point { from: version.active, configuration: Arc::new(configuration) });
+            let configuration = self.workshop.changed(self.at(version.active), version, again)?;
+            new.push(Point { from: version.active, configuration });
         }
         for point in &self.points[first..] {
-            let configuration = point.configuration.with(version, compiler, again).map_err(|wrong| {
+            let configuration = self.workshop.changed(&point.configuration, version, again).map_err(|wrong| {
                 let then = point.configuration.rules.version();
                 if own { wrong.into_iter().map(|problem| problem.with_remark(&format!("once version {then} is active"))).collect() } else { wrong }
             })?;
-            new.push(Point { from: point.from, configuration: Arc::new(configuration) });
+            new.push(Point { from: point.from, configuration });
         }
         self.points.truncate(first);
         self.points.extend(new);

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_operators::Queue;
 use tidegate_rows::Row;
-use tidegate_rules::{Compiler, Judge, Looks, Use, Versions};
+use tidegate_rules::{Judge, Looks, Use, Versions};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Meaning, Part, Stored};
 use tidegate_runtime::{Error, Record, Watermark};
 
 use super::build::InFlow;
-use super::control::{Accepted, DESK, restored};
-use super::timeline::{Configuration, Timeline};
+use super::control::{Accepted, DESK};
+use super::timeline::{Timeline, Workshop};
 
 /// What comes to the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,10 +33,10 @@ impl Stored for Limited {
 
 /// How often an entry was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Used {
+pub(super) struct Used {
     /// What made the entry.
     by: (u64, u32),
-    pub(crate) times: u64,
+    pub(super) times: u64,
 }
 
 impl Stored for Used {
@@ -44,10 +44,10 @@ impl Stored for Used {
 }
 
 /// A list and a key of it.
-pub(crate) type OfList = (String, Vec<u8>);
+type OfList = (String, Vec<u8>);
 
 pub(super) struct Uses {
-    compiler: Compiler,
+    workshop: Arc<Workshop>,
     timeline: Timeline,
     versions: Handle<Keyed<u64, Versions>>,
     used: Handle<Keyed<Part<u64, OfList>, Used>>,
@@ -58,7 +58,7 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    pub(super) fn new(compiler: Compiler, first: Arc<Configuration>, flow: InFlow, context: &mut Context) -> Result<Self, Error> {
+    pub(super) fn new(workshop: Arc<Workshop>, flow: InFlow, context: &mut Context) -> Result<Self, Error> {
         let versions = context.states.keyed("versions", Meaning::of_type())?;
         let used = context.states.keyed("used", Meaning::of_type())?;
         let by_value = crate::stage::keyed::by_value();
@@ -66,13 +66,13 @@ impl Uses {
         let ties: tidegate_operators::Ties<Limited> =
             Box::new(move |a, b| if settled { std::cmp::Ordering::Equal } else { by_value(&a.0, &b.0) });
         let queue = if flow.in_time { Some(Queue::new(ties, context)?) } else { None };
-        let timeline = Timeline::new(first);
-        Ok(Self { compiler, timeline, versions, used, queue, lateness: flow.lateness, judge: Judge::default(), out: Vec::new() })
+        let timeline = Timeline::new(Arc::clone(&workshop));
+        Ok(Self { workshop, timeline, versions, used, queue, lateness: flow.lateness, judge: Judge::default(), out: Vec::new() })
     }
 
     fn judge(&mut self, time: i64, Limited(row, looks): Limited, out: &mut Outbox<Row, ()>) -> Result<(), Error> {
         let rules = &self.timeline.at(time).rules;
-        let (mut used, lists) = (self.used.borrow_mut(), self.compiler.lists());
+        let (mut used, lists) = (self.used.borrow_mut(), self.workshop.lists());
         let mut failed = None;
         let mut take = |wanted: Use<'_>| {
             let name = lists.get(wanted.list).map(|list| list.name.clone()).unwrap_or_default();
@@ -108,7 +108,7 @@ impl Logic for Uses {
 
     fn opened(&mut self) -> Result<(), Error> {
         if let Some(versions) = self.versions.borrow_mut().get(&DESK)? {
-            restored(&mut self.timeline, versions.iter(), &self.compiler);
+            self.timeline.restore(versions.iter());
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Logic for Uses {
                 Some(queue) => queue.wait(DESK, Record::new(record.time, limited), |_, _| std::cmp::Ordering::Equal),
             },
             Fed::Version(Accepted { version, settled }) => {
-                if let Err(wrong) = self.timeline.add(&version, &self.compiler, false) {
+                if let Err(wrong) = self.timeline.add(&version) {
                     let why = wrong.first().map(crate::text::Problem::in_one_line).unwrap_or_default();
                     return Err(Error::internal(format!("version {} of the rules was accepted and does not fit: {why}", version.version)));
                 }
