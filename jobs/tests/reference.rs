@@ -36,7 +36,7 @@ fn the_committed_reference_is_the_generated_one() {
 fn every_job_in_the_documents_is_valid() {
     let root = Path::new("..");
     let mut jobs = 0;
-    for page in ["README.md", "docs/job-file.md", "docs/indicators.md", "docs/kafka.md", "docs/operations.md"] {
+    for page in ["README.md", "docs/job-file.md", "docs/indicators.md", "docs/rules.md", "docs/kafka.md", "docs/operations.md"] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         for block in text
             .split("```yaml\n")

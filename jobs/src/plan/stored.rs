@@ -28,13 +28,8 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
         "slices" | "late" => decode_namespace(key).map(|(namespace, key)| (Some(namespace), key))?,
         _ => (None, key),
     };
-    if let Some(print) = of_indicators(&state.schema) {
-        return print(of_key, state, key, value, out).map(Some);
-    }
-    if let Some(shown) = of_rules(&state.schema, key, value) {
-        let printer = Printer { of_key: &[], key: RowKey::Whole, state: &state.name };
-        shown?.into_iter().for_each(|record| printer.print(record.into_iter(), out));
-        return Ok(Some(()));
+    if let Some(printed) = of_a_stage(of_key, state, key, value, out) {
+        return printed.map(Some);
     }
     let value = if expires(&state.schema) { without_stamp(value) } else { value };
     let printer = Printer { of_key, key: decode(key)?, state: &state.name };
@@ -84,6 +79,21 @@ pub fn records(operator: &OperatorState, state: &StateInfo, key: &[u8], value: &
         _ => printer.print([("@bytes".to_owned(), Value::Int(i64::try_from(value.len()).unwrap_or(i64::MAX)))].into_iter(), out),
     }
     Ok(Some(()))
+}
+
+/// Appends the records of a row of a state whose stage knows it.
+fn of_a_stage(of_key: &[Field], state: &StateInfo, key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Option<Result<(), Error>> {
+    if let Some(print) = of_indicators(&state.schema) {
+        return Some(print(of_key, state, key, value, out));
+    }
+    let printer = Printer { of_key: &[], key: RowKey::Whole, state: &state.name };
+    if state.schema.ends_with(" by u64") && of_rules(&state.schema, key, value).is_none() {
+        let bytes = ("@bytes".to_owned(), Value::Int(i64::try_from(value.len()).unwrap_or(i64::MAX)));
+        printer.print([bytes].into_iter(), out);
+        return Some(Ok(()));
+    }
+    let shown = of_rules(&state.schema, key, value)?;
+    Some(shown.map(|records| records.into_iter().for_each(|record| printer.print(record.into_iter(), out))))
 }
 
 /// Appends the records of a row that indicators have stored.

@@ -1,18 +1,16 @@
 //! Plans rules, and builds their operators.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tidegate_operators::Stream;
 use tidegate_operators::kinds::{RULES, RULES_CONTROL, RULES_USES};
 use tidegate_rows::{Row, Schema};
-use tidegate_rules::{Compiler, List, Lists, fields};
+use tidegate_rules::fields;
 use tidegate_runtime::operator::{Context, Target, broadcast, keyed, routed};
-use tidegate_runtime::{About, Basis, Edge, Error, Field, OperatorSpec};
+use tidegate_runtime::{About, Basis, Edge, Field, OperatorSpec};
 
 use super::control::{Accepted, DESK, Desk, Fields};
 use super::judge::{Aside, Fed, Judging};
-use super::document::Document;
-use super::list::ListSpec;
 use super::timeline::Workshop;
 use super::uses::{self, Limited, Uses};
 use super::Rules;
@@ -39,31 +37,12 @@ pub(super) struct InFlow {
 
 /// Planned rules.
 struct PlannedRules {
-    workshop: Arc<LateWorkshop>,
+    workshop: Arc<Workshop>,
     control: Option<(PlannedInput, Schema, Fields)>,
     flow: InFlow,
     /// The fields of the records.
     records: Schema,
     words: String,
-}
-
-/// The workshop of a process. It is set up when the first worker needs it, for then the lists are loaded.
-struct LateWorkshop {
-    document: Document,
-    lists: Arc<[ListSpec]>,
-    records: Schema,
-    made: OnceLock<Result<Arc<Workshop>, String>>,
-}
-
-impl LateWorkshop {
-    fn get(&self) -> Result<Arc<Workshop>, Error> {
-        let make = || {
-            let lists = self.lists.iter().map(ListSpec::load).collect::<Result<Vec<List>, Error>>().map_err(|error| error.to_string())?;
-            let made = Workshop::new(self.document.clone(), Compiler::new(&self.records, Lists::new(lists)));
-            made.map(Arc::new).map_err(|wrong| wrong.iter().map(Problem::in_one_line).collect())
-        };
-        self.made.get_or_init(make).clone().map_err(Error::user)
-    }
 }
 
 /// Plans the rules of a stream.
@@ -95,26 +74,24 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
     for (name, _) in added.iter().filter(|(name, _)| input.schema.declares(name)) {
         problems.push(stage.place.problem(format!("records have a field `{name}` already, and a decision has one, too: name that of the records otherwise")));
     }
-    // Which entries a list has does not matter for whether rules are valid.
-    let lists = stage.lists.iter().map(|list| List::new(&list.name.value, list.by));
-    let compiler = Compiler::new(&input.schema, Lists::new(lists));
-    match Workshop::new(stage.document.clone(), compiler) {
-        Ok(workshop) => problems.extend(workshop.warnings()),
-        Err(more) => problems.extend(more),
-    }
+    let workshop = match Workshop::new(stage.document.clone(), &input.schema, Arc::clone(&stage.lists)) {
+        Ok(workshop) => {
+            problems.extend(workshop.warnings());
+            Some(workshop)
+        }
+        Err(more) => {
+            problems.extend(more);
+            None
+        }
+    };
     let base = Base::arranged(arrange::extended(&input.schema, added));
-    if problems.iter().any(Problem::is_error) {
+    let Some(workshop) = workshop.filter(|_| !problems.iter().any(Problem::is_error)) else {
         return Err(scope.refused(problems, base, input.timing.clone()));
-    }
+    };
     scope.warnings.extend(problems);
     let settled = input.order.is_settled(&[]);
     let work = PlannedRules {
-        workshop: Arc::new(LateWorkshop {
-            document: stage.document.clone(),
-            lists: Arc::clone(&stage.lists),
-            records: input.schema.clone(),
-            made: OnceLock::new(),
-        }),
+        workshop: Arc::new(workshop),
         control: of_control,
         flow: InFlow { in_time, settled, lateness: head.lateness.as_ref().map_or(0, |lateness| millis(lateness.value)) },
         records: input.schema.clone(),
@@ -158,7 +135,7 @@ impl PlannedRules {
         let edge = control.union(moments).into_edge();
         describe(&edge, &name, site, Some(fields_of(&schema).collect()));
         let flow = self.flow;
-        let make = |context: &mut Context| Desk::new(fields, self.workshop.get()?, flow, context);
+        let make = |context: &mut Context| Desk::new(fields, Arc::clone(&self.workshop), flow, context);
         let workers = edge.dataflow().workers();
         let spec = OperatorSpec::new(RULES_CONTROL).labelled("control of rules".to_owned());
         let (accepted, ledger) = keyed(edge, &name, spec, Some("ledger"), |_: &Row| DESK, make);
@@ -195,7 +172,7 @@ impl Work for PlannedRules {
         let records = self.flow.in_time.then(|| fields_of(&self.records).collect());
         describe(&edge, &name, site, records.clone());
         let flow = self.flow;
-        let make = |context: &mut Context| Judging::new(self.workshop.get()?, flow, context);
+        let make = |context: &mut Context| Judging::new(Arc::clone(&self.workshop), flow, context);
         let target = move |fed: &Fed| match fed {
             Fed::Row(_) => Target::<u64>::Worker(own),
             Fed::Version(worker, _) => Target::Worker(*worker),
@@ -210,7 +187,7 @@ impl Work for PlannedRules {
                 Aside::Limited(..) => None,
             })
         });
-        if !self.workshop.lists.is_empty() {
+        if self.workshop.has_lists() {
             decided = decided.union(self.uses(site, aside, versions, records));
         }
         let out = site.emitted(decided, Some);
@@ -239,7 +216,7 @@ impl PlannedRules {
         let edge = fed.into_edge();
         describe(&edge, &name, site, records);
         let flow = self.flow;
-        let make = |context: &mut Context| Uses::new(self.workshop.get()?, flow, context);
+        let make = |context: &mut Context| Uses::new(Arc::clone(&self.workshop), flow, context);
         let spec = OperatorSpec::new(RULES_USES).labelled("uses of list entries".to_owned());
         let (decided, _) = keyed(edge, &name, spec, None, |_: &uses::Fed| DESK, make);
         Stream::from_edge(decided)

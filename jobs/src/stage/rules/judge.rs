@@ -91,6 +91,7 @@ impl Logic for Judging {
     type Side = Aside;
 
     fn opened(&mut self) -> Result<(), Error> {
+        self.workshop.load()?;
         let held = self.held.borrow();
         self.store.restore(held.map(), self.workshop.lists());
         self.timeline.restore(self.store.versions.iter());

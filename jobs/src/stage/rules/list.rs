@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 
 use tidegate_rows::format::{Conversion, CsvFormat, Decoded, Decoder, Format, JsonFormat, Layout, instant};
-use tidegate_rows::{Row, Value as Cell};
+use tidegate_rows::{Row, Schema, Value as Cell};
 use tidegate_rules::{Entry, List, Match};
 use tidegate_runtime::Error;
 
@@ -103,17 +103,7 @@ impl ListSpec {
     pub(crate) fn load(&self) -> Result<List, Error> {
         let mut list = List::new(&self.name.value, self.by);
         if let Some(path) = &self.file {
-            let layout = Layout::new([
-                ("key", Conversion::String),
-                ("from", Conversion::Timestamp),
-                ("to", Conversion::Timestamp),
-                ("uses", Conversion::Int),
-                ("reason", Conversion::String),
-            ]);
-            match path.value.ends_with(".csv") {
-                true => self.load_lines(&path.value, CsvFormat::new(layout).decoder(), &mut list)?,
-                false => self.load_lines(&path.value, JsonFormat::new(layout).decoder(), &mut list)?,
-            }
+            self.load_file(&path.value, &mut list)?;
         }
         for (key, entry) in &self.entries {
             // The reader has checked the keys.
@@ -122,11 +112,12 @@ impl ListSpec {
         Ok(list)
     }
 
-    fn load_lines(&self, path: &str, mut decoder: impl Decoder<Item = Row>, list: &mut List) -> Result<(), Error> {
+    fn load_file(&self, path: &str, list: &mut List) -> Result<(), Error> {
         let name = &self.name.value;
         let open = |error| Error::external(format!("the file `{path}` of the list `{name}` can't be read"), error);
         let mut lines = BufReader::new(File::open(path).map_err(open)?);
         let (mut line, mut number) = (Vec::new(), 0_u64);
+        let mut reading: Option<(Box<dyn Decoder<Item = Row>>, Schema)> = None;
         loop {
             line.clear();
             if lines.read_until(b'\n', &mut line).map_err(open)? == 0 {
@@ -136,13 +127,16 @@ impl ListSpec {
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             let wrong = |error: String| Error::user(format!("`{path}`, line {number}, of the list `{name}`: {error}"));
-            if number == 1 && decoder.header(text).map_err(wrong)? {
+            let Some((decoder, schema)) = &mut reading else {
+                let (mut decoder, schema) = decoder(path, text).map_err(wrong)?;
+                let header = decoder.header(text).map_err(wrong)?;
+                let (decoder, schema) = reading.insert((decoder, schema));
+                if !header {
+                    add(decoder.as_mut(), schema, text, list).map_err(wrong)?;
+                }
                 continue;
-            }
-            if let Decoded::Record { value: row, .. } = decoder.decode(text).map_err(wrong)? {
-                let Some((key, entry)) = entry_of(&row) else { return Err(wrong("there is no key".to_owned())) };
-                list.insert(key, entry).map_err(|error| wrong(error.to_string()))?;
-            }
+            };
+            add(decoder.as_mut(), schema, text, list).map_err(wrong)?;
         }
     }
 
@@ -153,11 +147,34 @@ impl ListSpec {
     }
 }
 
-/// The entry in a row of a file.
-fn entry_of(row: &Row) -> Option<(&str, Entry)> {
-    let key = row.get(0).as_str().filter(|key| !key.is_empty())?;
-    let time = |slot| if let Cell::Timestamp(at) = row.get(slot) { Some(at.as_millisecond()) } else { None };
-    let uses = if let Cell::Int(uses) = row.get(3) { u64::try_from(*uses).ok() } else { None };
-    let reason = row.get(4).as_str().filter(|reason| !reason.is_empty()).map(str::to_owned);
-    Some((key, Entry { from: time(1), to: time(2), uses, reason }))
+/// A decoder for a file that begins with this line, and the fields that it decodes.
+fn decoder(path: &str, first: &[u8]) -> Result<(Box<dyn Decoder<Item = Row>>, Schema), String> {
+    let csv = path.ends_with(".csv");
+    let there = if csv { CsvFormat::header_names(first, b',')? } else { Vec::new() };
+    let fields = [
+        ("key", Conversion::String),
+        ("from", Conversion::Timestamp),
+        ("to", Conversion::Timestamp),
+        ("uses", Conversion::Int),
+        ("reason", Conversion::String),
+    ];
+    // A file need not have all columns, but a key.
+    let layout = Layout::new(fields.into_iter().filter(|(name, _)| !csv || *name == "key" || there.iter().any(|column| column == name)));
+    let schema = layout.schema().clone();
+    Ok((if csv { Box::new(CsvFormat::new(layout).decoder()) } else { Box::new(JsonFormat::new(layout).decoder()) }, schema))
+}
+
+/// Adds the entry on a line.
+fn add(decoder: &mut dyn Decoder<Item = Row>, schema: &Schema, line: &[u8], list: &mut List) -> Result<(), String> {
+    let Decoded::Record { value: row, .. } = decoder.decode(line)? else { return Ok(()) };
+    let of = |name: &str| schema.slot(name).map_or(&Cell::Null, |slot| row.get(slot));
+    let text = |name: &str| of(name).as_str().filter(|text| !text.is_empty());
+    let time = |name: &str| if let Cell::Timestamp(at) = of(name) { Some(at.as_millisecond()) } else { None };
+    let uses = match of("uses") {
+        Cell::Int(uses) => Some(u64::try_from(*uses).map_err(|_| format!("{uses} uses are less than none"))?),
+        _ => None,
+    };
+    let key = text("key").ok_or("there is no key")?;
+    let entry = Entry { from: time("from"), to: time("to"), uses, reason: text("reason").map(str::to_owned) };
+    list.insert(key, entry).map_err(|error| error.to_string())
 }

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use tidegate_rows::Value;
-use tidegate_rules::{CompiledScenario, Compiler, FactorPart, Factors, Lists, Part, Problems, Rules, Scenario, Version};
+use tidegate_rows::{Schema, Value};
+use tidegate_rules::{CompiledScenario, Compiler, FactorPart, Factors, List, Lists, Part, Problems, Rules, Scenario, Version};
 
+use super::list::ListSpec;
 use super::document::{Document, FactorText, ScenarioText, Wrong, place};
 use super::read::placed;
 use crate::text::{Problem, Spanned};
+use tidegate_runtime::Error;
 
 /// A document and what it was compiled to.
 pub(super) struct Configuration {
@@ -91,7 +93,11 @@ fn next() -> u64 {
 
 /// Makes configurations, each once for all operators of a process.
 pub(super) struct Workshop {
+    /// Over empty lists: which entries a list has does not matter for whether rules are valid.
     compiler: Compiler,
+    specs: Arc<[ListSpec]>,
+    /// The lists with their entries, once they are loaded.
+    lists: OnceLock<Result<Lists, String>>,
     /// The one of the job file.
     first: Arc<Configuration>,
     /// What has become of configurations by versions.
@@ -103,9 +109,28 @@ impl Workshop {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub(super) fn new(document: Document, compiler: Compiler) -> Result<Self, Wrong> {
+    pub(super) fn new(document: Document, records: &Schema, specs: Arc<[ListSpec]>) -> Result<Self, Wrong> {
+        let lists = specs.iter().map(|list| List::new(&list.name.value, list.by));
+        let compiler = Compiler::new(records, Lists::new(lists));
         let first = Arc::new(Configuration::new(document, &compiler)?);
-        Ok(Self { compiler, first, made: Mutex::default() })
+        Ok(Self { compiler, specs, lists: OnceLock::new(), first, made: Mutex::default() })
+    }
+
+    /// Loads the lists, unless another worker of this process has.
+    ///
+    /// # Errors
+    /// A file of a list can't be read.
+    pub(super) fn load(&self) -> Result<(), Error> {
+        let load = || {
+            let lists = self.specs.iter().map(ListSpec::load).collect::<Result<Vec<List>, Error>>();
+            lists.map(Lists::new).map_err(|error| error.to_string())
+        };
+        self.lists.get_or_init(load).as_ref().map(|_| ()).map_err(|error| Error::user(error.as_str()))
+    }
+
+    /// Whether the job has lists.
+    pub(super) fn has_lists(&self) -> bool {
+        !self.specs.is_empty()
     }
 
     /// What is valid in the job file and probably not meant.
@@ -113,8 +138,13 @@ impl Workshop {
         self.first.warnings()
     }
 
+    /// The lists; without entries before they are loaded.
+    #[inline]
     pub(super) fn lists(&self) -> &Lists {
-        self.compiler.lists()
+        match self.lists.get() {
+            Some(Ok(lists)) => lists,
+            _ => self.compiler.lists(),
+        }
     }
 
     fn changed(&self, before: &Configuration, version: &Version, again: bool) -> Result<Arc<Configuration>, Wrong> {
