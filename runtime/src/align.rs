@@ -7,8 +7,9 @@
 //! - With one sender, the watermark under which a batch was sent has been reached by the time it arrives. The operator's watermark is
 //!   advanced to it BEFORE the batch is processed, so the order of the source alone decides what is late. With several senders only the
 //!   frontier can tell.
-//! - Within an epoch, the watermark does not pass the lowest watermark that any source had at the barrier behind it. So whatever had fired
-//!   in a snapshot, the sources' part of that snapshot had reached, too. The frontier alone can't ensure this: while it still holds the
+//! - Within an epoch, the watermark does not pass the lowest watermark that any source had at the barrier behind it, and comes to it before
+//!   the seal. So whatever had fired in a snapshot, the sources' part of that snapshot had reached, too, and operators below the same
+//!   sources have the same watermark in it. The frontier alone can't ensure this: while it still holds the
 //!   epoch for one source, it may already include what another source has reached behind its barrier.
 
 use std::collections::VecDeque;
@@ -127,6 +128,9 @@ impl<B> Align<B> {
             self.ended = progress.ended() && self.stash.is_empty() && barrier(self.epoch).is_none();
             if self.ended {
                 self.advance(progress.watermark(), act)?;
+            } else if let Some(reached) = barrier(self.epoch) {
+                // All operators below the same sources seal with the same watermark.
+                self.advance(reached.min(progress.watermark()), act)?;
             }
             act(Step::Seal { epoch: self.epoch, last: self.ended })?;
             if !self.ended {

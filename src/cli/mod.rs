@@ -16,6 +16,7 @@ mod log;
 mod metrics;
 mod report;
 mod restore;
+mod rules;
 mod run;
 mod savepoint;
 mod status;
@@ -46,6 +47,7 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Eval(eval::Eval),
+    Rules(rules::Rules),
     #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
     Savepoint(savepoint::Savepoint),
     Status(status::Status),
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Rules(command) => command.run(),
         Command::Savepoint(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Metrics(command) => command.run(),

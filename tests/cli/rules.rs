@@ -297,8 +297,9 @@ fn a_savepoint_tells_the_configuration_and_a_changed_file_lies_below_it() {
     dir.json_lines("in/2.jsonl", &[event(3, 3_000), json!({ "id": 4, "user": "u7", "ip": "10.9.9.9", "fails": 5, "ts": START + 4_000 })]);
     dir.job(&changed).args(["--quiet", "--from", "save"]).run().exits(0);
     let found = told(&dir, "out.jsonl");
-    // One record waited in the savepoint, the others have come since.
-    assert_eq!(found.iter().map(|row| row["id"].as_i64().unwrap()).collect::<Vec<_>>(), [0, 3, 4]);
+    // One record waited in the savepoint.
+    assert_eq!(found.iter().map(|row| row["id"].as_i64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    let found = &found[2..];
     assert_eq!((&found[1]["action"], &found[1]["version"]), (&json!("accept"), &json!(4)));
     assert_eq!((&found[2]["action"], &found[2]["score"], &found[2]["hits"]), (&json!("reject"), &json!(61), &json!(["many", "watched"])));
     // Without the parameter, the version no longer fits: it is left out, which is said.
@@ -364,7 +365,7 @@ fn lists_come_from_files_and_meet_by_prefix() {
         ]
     );
     dir.file("vip.csv", "key,to\nann,tomorrow\n");
-    let wrong = dir.job(&text).run().exits(2);
+    let wrong = dir.job(&text).run().exits(1);
     wrong.stderr_has("`vip.csv`, line 2, of the list `grey`").stderr_has("tomorrow");
     std::fs::remove_file(dir.path("vip.csv")).expect("it is there");
     dir.check(&text).exits(2).stderr_has("`vip.csv` does not exist");
@@ -472,4 +473,73 @@ fn what_makes_no_sense_is_refused_with_its_place() {
     }
     let never = dir.check(&yaml("backend: memory").replace("fails > 0", "1 > 2")).exits(0);
     never.stderr_has("warning: job.yaml:36").stderr_has("this never holds");
+}
+
+#[test]
+fn rules_are_tried_on_a_file_of_events_and_compared_by_meaning() {
+    let dir = Dir::new();
+    let event =
+        |id: i64, user: &str, fails: i64| json!({ "id": id, "user": user, "ip": "10.9.9.9", "fails": fails, "ts": START + id * 1_000 });
+    dir.json_lines("events.jsonl", &[event(1, "u0", 1), event(2, "ann", 4), event(3, "ann", 0)]);
+    // The job's own input does not exist, and is not asked for.
+    let old = yaml("backend: rocksdb, dir: /nowhere");
+    dir.file("old.yaml", &old);
+    let shown = dir.tidegate(["rules", "test", "old.yaml", "--events", "events.jsonl", "--but", "accept"]).run().exits(0).stdout;
+    for expected in [
+        "reject         50  s  id=1 user=u0",
+        "    watched reject +50  u0 failed 1 times  [grey=true fails=1]",
+        "review         10  s  id=2 user=ann",
+        "    many review +10  [fails=4 limit=3]",
+        "3 events, 3 decisions",
+        "       1  s accept",
+        "          s many: 1 hits",
+    ] {
+        assert!(shown.contains(expected), "{expected} is not in\n{shown}");
+    }
+    assert!(!shown.contains("id=3"), "{shown}");
+    let rows = dir
+        .tidegate([
+            "rules",
+            "test",
+            "old.yaml",
+            "--events",
+            "in=events.jsonl",
+            "--format",
+            "json",
+            "--set",
+            "streams.judged.rules.scenarios.s.params.limit=5",
+        ])
+        .run()
+        .exits(0)
+        .values();
+    assert_eq!(rows.iter().map(|row| row["action"].clone()).collect::<Vec<_>>(), ["reject", "accept", "accept"]);
+    dir.tidegate(["rules", "test", "old.yaml", "--events", "nowhere.jsonl"]).run().exits(1).stderr_has("`nowhere.jsonl` do not exist");
+
+    let new = old
+        .replace("'too_often(limit)', action: review, score: 10", "'too_often( limit )', score: 10, action: review")
+        .replace("limit: 3", "limit: 4")
+        .replace("score: 50", "score: 60")
+        .replace("key: u0, uses: 3", "key: u0, uses: 5");
+    dir.file("new.yaml", &new);
+    dir.tidegate(["rules", "diff", "old.yaml", "old.yaml"]).run().exits(0).stdout_is("");
+    let told = dir.tidegate(["rules", "diff", "old.yaml", "new.yaml"]).run().exits(0).stdout;
+    let lines: Vec<&str> = told.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(lines, ["~ scenarios.s.params.limit", "~ scenarios.s.rules.watched", "~ list grey"], "{told}");
+    // The control record makes the one of the other.
+    let mut record = dir.tidegate(["rules", "diff", "old.yaml", "new.yaml", "--control", "7"]).run().exits(0).values().remove(0);
+    record["ts"] = json!(START);
+    dir.json_lines("in/1.jsonl", &[event(1, "u0", 1), event(2, "ann", 4), event(3, "ann", 0)]).json_lines("control/1.jsonl", &[record]);
+    dir.job(&yaml("backend: memory")).args(["--quiet"]).run().exits(0);
+    let live = told_by(&dir);
+    std::fs::remove_file(dir.path("out.jsonl")).expect("there is output");
+    dir.file("control/1.jsonl", "");
+    dir.job(&new.replace("backend: rocksdb, dir: /nowhere", "backend: memory")).args(["--quiet"]).run().exits(0);
+    assert_eq!(live, told_by(&dir));
+}
+
+/// The decisions, whatever their version.
+fn told_by(dir: &Dir) -> Vec<Value> {
+    let mut rows = told(dir, "out.jsonl");
+    rows.iter_mut().for_each(|row| row["version"] = Value::Null);
+    rows
 }

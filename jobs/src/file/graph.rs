@@ -112,7 +112,7 @@ fn noun(name: &str, made: &Made<'_>) -> &'static str {
 }
 
 /// The entries of the section called `section`.
-fn part<'n>(root: &'n Node, section: &str) -> &'n [Entry] {
+pub(super) fn part<'n>(root: &'n Node, section: &str) -> &'n [Entry] {
     let Value::Map(entries) = &root.value else { return &[] };
     match entries.iter().find(|entry| entry.key.value == section).map(|entry| &entry.value.value) {
         Some(Value::Map(entries)) => entries,
@@ -121,7 +121,7 @@ fn part<'n>(root: &'n Node, section: &str) -> &'n [Entry] {
 }
 
 /// The value of a key in a mapping.
-fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+pub(super) fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     let Value::Map(entries) = &node.value else { return None };
     entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
 }
@@ -156,6 +156,17 @@ fn reads(node: &Node) -> Vec<(&str, &Span)> {
         .filter(|node| !node.is_null())
         .filter_map(|node| Some((scalar(node)?, &node.span)))
         .collect()
+}
+
+/// The sources and streams that make what a stream reads. With `control`, control records count, too.
+pub(super) fn makers_of<'n>(root: &'n Node, stream: &str, control: bool) -> Vec<&'n str> {
+    let Some(stream) = part(root, "streams").iter().find(|entry| entry.key.value == stream) else { return Vec::new() };
+    let read = reads(&stream.value);
+    let skipped = if control { None } else { entry(&stream.value, "control").and_then(scalar) };
+    let makers = ["sources", "streams"].into_iter().flat_map(|section| part(root, section));
+    let makes = |maker: &Entry, name: &str| maker.key.value == name || side_names(&maker.value).iter().any(|(side, _)| *side == name);
+    let wanted: Vec<&str> = read.into_iter().map(|(name, _)| name).filter(|name| Some(*name) != skipped).collect();
+    makers.filter(|maker| wanted.iter().any(|name| makes(maker, name))).map(|maker| maker.key.as_str()).collect()
 }
 
 /// Reports each cycle once, at the `from` that closes it. The walk keeps its own stack, because a chain can be as long as the file.

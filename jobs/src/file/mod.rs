@@ -30,6 +30,7 @@ mod overrides;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use crate::aggregate::reference as reference_of_aggregates;
 pub use crate::connect::{EventTime, FieldType, Lines, SchemaField, Sink, Source, Table, TimeField, TimeText};
@@ -44,6 +45,7 @@ pub use crate::stage::pattern::Pattern;
 pub use crate::stage::rules::{ListSpec, Rules};
 pub use crate::stage::top::Top;
 pub use crate::stage::{Clock, Drops, Evictor, Gap, Head, InOrder, Shape, Stage, Trigger, Window};
+pub use crate::stage::{Difference, differences as differences_of_rules, streams_with_rules};
 pub use crate::text::{Problem, Problems, Severity, Span, Spanned};
 pub use crate::yaml::{Literal, duration_text, parse_duration, parse_size};
 pub use keys::reference;
@@ -52,6 +54,7 @@ pub use model::{Checkpoints, JobFile, Restart, State};
 pub use overrides::Override;
 pub(crate) use overrides::{path_steps, remove_at, set_at};
 pub use streams::Stream;
+pub use trial::Trial;
 
 use crate::text::Source as Text;
 use crate::yaml::{self, Reader};

@@ -56,7 +56,10 @@ impl Fields {
     pub(super) fn of(schema: &Schema, name: &Spanned<String>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut find = |field: &str, types: &[Type], needed: bool| {
-            let is = |ty: &Type| *ty == Type::Any || types.iter().any(|of| of == ty);
+            let is = |ty: &Type| {
+                let of = if matches!(ty, Type::List(_)) { &Type::list() } else { ty };
+                *of == Type::Any || types.contains(of)
+            };
             match schema.named(field) {
                 Some(known) if is(&known.ty) => return schema.slot(field),
                 Some(known) => problems.push(name.problem(format!(

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use tidegate_rules::Change;
 
+use super::json_of;
 use super::read::{self, Head, ReadRule};
 use crate::file::{path_steps, remove_at, set_at};
 use crate::text::{Problem, Source, Span, Spanned};
@@ -154,7 +156,32 @@ impl Document {
     }
 }
 
+impl RuleText {
+    /// The rule as JSON.
+    pub(super) fn json(&self) -> Json {
+        json_of(&self.node)
+    }
+}
+
 impl ScenarioText {
+    /// The scenario as JSON.
+    pub(super) fn json(&self) -> Json {
+        let mut whole = json_of(&self.rest);
+        let rules = self.rules.iter().map(|rule| (rule.read.name.value.clone(), rule.json())).collect();
+        if let Json::Object(keys) = &mut whole {
+            keys.insert("rules".to_owned(), Json::Object(rules));
+        }
+        whole
+    }
+
+    /// What is at a path below it, but for its rules.
+    pub(super) fn below(&self, path: &[&str]) -> Option<&Node> {
+        path.iter().try_fold(&self.rest, |node, step| match &node.value {
+            Value::Map(entries) => entries.iter().find(|entry| entry.key.value == *step).map(|entry| &entry.value),
+            Value::List(_) | Value::Scalar { .. } => None,
+        })
+    }
+
     fn read(reader: &mut Reader, name: &Spanned<String>, node: &Node) -> Option<Self> {
         let name = reader.checked_name(name.clone())?;
         let Value::Map(entries) = &node.value else { return reader.wrong(node, &format!("a mapping for scenario `{}`", name.value)) };

@@ -2,6 +2,7 @@
 
 mod build;
 mod control;
+mod diff;
 mod document;
 mod judge;
 mod list;
@@ -19,8 +20,9 @@ use tidegate_rules::Mode;
 use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use crate::relation::known::{Known, Order, Timing};
 use crate::text::{Span, Spanned};
-use crate::yaml::{Node, Reader, Table, key};
+use crate::yaml::{Literal, Node, Reader, Table, Value, key};
 use document::Document;
+pub use diff::{Difference, differences, streams_with_rules};
 pub(crate) use document::FactorText;
 pub use list::ListSpec;
 pub(crate) use shown::of_rules;
@@ -56,6 +58,23 @@ pub struct Rules {
 impl PartialEq for Rules {
     fn eq(&self, other: &Self) -> bool {
         self.place == other.place
+    }
+}
+
+/// A value of a job file as JSON.
+fn json_of(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Scalar { text, plain } => match Literal::read(text, *plain) {
+            Literal::Null => serde_json::Value::Null,
+            Literal::Bool(value) => value.into(),
+            Literal::Int(value) => value.into(),
+            Literal::Double(value) => value.into(),
+            Literal::String(value) => value.into(),
+        },
+        Value::List(items) => items.iter().map(json_of).collect(),
+        Value::Map(entries) => {
+            serde_json::Value::Object(entries.iter().map(|entry| (entry.key.value.clone(), json_of(&entry.value))).collect())
+        }
     }
 }
 

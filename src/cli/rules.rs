@@ -1,0 +1,286 @@
+//! `tidegate rules`: try rules on files of events, and compare two versions of a job file by meaning.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use tidegate::jobs::file::{Difference, JobFile, Override, Problems, Trial, differences_of_rules, parse, streams_with_rules};
+use tidegate::jobs::plan::plan;
+use tidegate::runtime::RunConfig;
+
+use super::job::{read, tell};
+
+/// Try rules on files of events, and compare two versions of them
+#[derive(Args)]
+pub struct Rules {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Test(Test),
+    Diff(Diff),
+}
+
+/// Show what the rules of a job decide about a file of events, and why
+///
+/// The file stands in for the job's source: JSON Lines with the same fields. Indicators are computed as in the job. Nothing else is read or written:
+/// no Kafka, no checkpoints, no sinks.
+///
+/// `tidegate rules test job.yaml --events yesterday.jsonl`
+#[derive(Args)]
+struct Test {
+    /// The job file
+    #[arg(value_name = "JOB.yaml")]
+    path: PathBuf,
+    /// The events: JSON Lines. If the rules need several sources, one `SOURCE=FILE` for each
+    #[arg(long, value_name = "FILE | SOURCE=FILE", required = true)]
+    events: Vec<String>,
+    /// The stream with the rules, if there are several
+    #[arg(long)]
+    stream: Option<String>,
+    /// Override any key of the job file
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Show only decisions other than this action
+    #[arg(long, value_name = "ACTION")]
+    but: Option<String>,
+    /// How to show them
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    /// Each decision with its hits and their values, and a summary
+    Text,
+    /// The decisions as JSON Lines
+    Json,
+}
+
+/// Show what differs between the rules of two job files, by meaning
+///
+/// The order of keys and the layout of expressions don't matter. `--control` prints a control record that turns the rules of the first into those of
+/// the second while the job runs.
+#[derive(Args)]
+struct Diff {
+    /// The job file as it was
+    #[arg(value_name = "OLD.yaml")]
+    old: PathBuf,
+    /// The job file as it is to be
+    #[arg(value_name = "NEW.yaml")]
+    new: PathBuf,
+    /// The stream with the rules, if there are several
+    #[arg(long)]
+    stream: Option<String>,
+    /// Print a control record with this version
+    #[arg(long, value_name = "VERSION")]
+    control: Option<u64>,
+}
+
+impl Rules {
+    pub fn run(&self) -> ExitCode {
+        match &self.command {
+            Command::Test(test) => test.run(),
+            Command::Diff(diff) => diff.run(),
+        }
+    }
+}
+
+impl Test {
+    fn run(&self) -> ExitCode {
+        match self.decisions() {
+            Ok(Ok(text)) => super::finish(Ok(text)),
+            Ok(Err(code)) => code,
+            Err(error) => super::fail(&error, super::FAILED),
+        }
+    }
+
+    fn decisions(&self) -> anyhow::Result<Result<String, ExitCode>> {
+        let dir = std::env::temp_dir().join(format!("tidegate-rules-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).with_context(|| format!("`{}` can't be made", dir.display()))?;
+        let result = self.decisions_in(&dir);
+        let _ = std::fs::remove_dir_all(&dir);
+        result
+    }
+
+    /// Runs the trial, whose output goes through a file in `dir`.
+    fn decisions_in(&self, dir: &Path) -> anyhow::Result<Result<String, ExitCode>> {
+        let out = dir.join("decisions.jsonl");
+        let named = |text: &String| match text.split_once('=') {
+            Some((name, path)) if !Path::new(text).exists() => (Some(name.to_owned()), path.to_owned()),
+            _ => (None, text.clone()),
+        };
+        let events: Vec<(Option<String>, String)> = self.events.iter().map(named).collect();
+        for (_, path) in &events {
+            anyhow::ensure!(Path::new(path).exists(), "the events `{path}` do not exist");
+        }
+        let trial = Trial { stream: self.stream.clone(), events, out: out.display().to_string() };
+        let name = self.path.display().to_string();
+        let text = read(&self.path)?;
+        let mut problems = Problems::new(&name);
+        let mut overrides = Vec::new();
+        for set in &self.set {
+            match set.parse::<Override>() {
+                Ok(set) => overrides.push(set),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let (file, found) = trial.parse(&name, &text, &overrides);
+        problems.extend(found.iter().cloned());
+        let planned = file.as_ref().and_then(|file| plan(file, &mut problems));
+        tell(&problems);
+        let Some(planned) = planned.filter(|_| !problems.has_errors()) else { return Ok(Err(ExitCode::from(super::USAGE))) };
+        planned.job()?.run(RunConfig::workers(1))?;
+        let text = std::fs::read_to_string(&out).unwrap_or_default();
+        let shown = |decision: &Value| self.but.is_none() || decision["action"].as_str() != self.but.as_deref();
+        let rows = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<Value>, _>>()?;
+        let mut told = String::new();
+        for row in rows.iter().filter(|row| shown(row)) {
+            match self.format {
+                Format::Json => _ = writeln!(told, "{row}"),
+                Format::Text => explain(row, &mut told),
+            }
+        }
+        if self.format == Format::Text {
+            summary(&rows, &mut told);
+        }
+        Ok(Ok(told))
+    }
+}
+
+/// The fields that a decision adds to a record.
+const ADDED: [&str; 9] = ["scenario", "action", "score", "list", "hits", "shadow", "errors", "degraded", "version"];
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| if value.is_null() { "-".to_owned() } else { value.to_string() }, str::to_owned)
+}
+
+/// A decision, with what led to it.
+fn explain(row: &Value, out: &mut String) {
+    let empty = serde_json::Map::new();
+    let own = row.as_object().unwrap_or(&empty).iter().filter(|(name, _)| !ADDED.contains(&name.as_str()));
+    let own: Vec<String> = own.map(|(name, value)| format!("{name}={}", text(value))).collect();
+    let degraded = if row["degraded"] == true { " (degraded)" } else { "" };
+    let _ =
+        writeln!(out, "{:<10} {:>6}  {}{degraded}  {}", text(&row["action"]), text(&row["score"]), text(&row["scenario"]), own.join(" "));
+    if let Value::Object(list) = &row["list"] {
+        let of = |name: &str| list.get(name).map_or_else(String::new, text);
+        let reason = if list.get("reason").is_some_and(|reason| !reason.is_null()) { format!(": {}", of("reason")) } else { String::new() };
+        let _ = writeln!(out, "    list {}  {}{reason}", of("list"), of("key"));
+    }
+    hits(&row["hits"], "", out);
+    for error in row["errors"].as_array().into_iter().flatten() {
+        let (what, name) =
+            ["rule", "list", "scenario"].into_iter().find_map(|what| Some((what, error[what].as_str()?))).unwrap_or_default();
+        let _ = writeln!(out, "    {what} {name} failed: {}", text(&error["error"]));
+    }
+    if row["shadow"]["hits"].as_array().is_some_and(|hits| !hits.is_empty()) {
+        let _ = writeln!(out, "    with the shadow rules: {} {}", text(&row["shadow"]["action"]), text(&row["shadow"]["score"]));
+        hits(&row["shadow"]["hits"], "shadow ", out);
+    }
+}
+
+fn hits(hits: &Value, kind: &str, out: &mut String) {
+    for hit in hits.as_array().into_iter().flatten() {
+        let action = if hit["action"].is_null() { String::new() } else { format!(" {}", text(&hit["action"])) };
+        let score = if hit["score"] == 0 { String::new() } else { format!(" {:+}", hit["score"].as_f64().unwrap_or(0.0)) };
+        let reason = if hit["reason"].is_null() { String::new() } else { format!("  {}", text(&hit["reason"])) };
+        let values = hit["values"].as_object().into_iter().flatten().map(|(name, value)| format!("{name}={}", text(value)));
+        let values: Vec<String> = values.collect();
+        let _ = writeln!(out, "    {kind}{}{action}{score}{reason}  [{}]", text(&hit["rule"]), values.join(" "));
+    }
+}
+
+/// How often there was each action, and how often each rule hit.
+fn summary(rows: &[Value], out: &mut String) {
+    let mut actions: BTreeMap<String, usize> = BTreeMap::new();
+    let mut rules: BTreeMap<String, [usize; 3]> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !row["scenario"].is_null()) {
+        *actions.entry(format!("{} {}", text(&row["scenario"]), text(&row["action"]))).or_default() += 1;
+        let named = |of: &Value| of.as_array().into_iter().flatten().map(|hit| text(&hit["rule"])).collect::<Vec<_>>();
+        for (place, names) in [named(&row["hits"]), named(&row["shadow"]["hits"]), named(&row["errors"])].into_iter().enumerate() {
+            for name in names.into_iter().filter(|name| name != "-") {
+                rules.entry(format!("{} {name}", text(&row["scenario"]))).or_default()[place] += 1;
+            }
+        }
+    }
+    let _ = writeln!(out, "\n{} events, {} decisions", rows.len(), actions.values().sum::<usize>());
+    for (action, count) in actions {
+        let _ = writeln!(out, "{count:>8}  {action}");
+    }
+    for (rule, [hits, shadow, failed]) in rules {
+        let told = [(hits, "hits"), (shadow, "shadow hits"), (failed, "errors")];
+        let told: Vec<String> = told.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let _ = writeln!(out, "          {rule}: {}", told.join(", "));
+    }
+}
+
+impl Diff {
+    fn run(&self) -> ExitCode {
+        let files = self.file(&self.old).and_then(|old| Ok((old, self.file(&self.new)?)));
+        match files {
+            Ok((old, new)) => match self.differences(&old, &new) {
+                Ok(text) => super::finish(Ok(text)),
+                Err(error) => super::fail(&error, super::USAGE),
+            },
+            Err(code) => code,
+        }
+    }
+
+    /// A job file without errors.
+    fn file(&self, path: &Path) -> Result<JobFile, ExitCode> {
+        let text = read(path).map_err(|error| super::fail(&error, super::USAGE))?;
+        let (file, mut problems) = parse(&path.display().to_string(), &text, &[]);
+        let planned = file.as_ref().and_then(|file| plan(file, &mut problems));
+        if problems.has_errors() || planned.is_none() {
+            tell(&problems);
+        }
+        file.filter(|_| planned.is_some()).ok_or(ExitCode::from(super::USAGE))
+    }
+
+    fn differences(&self, old: &JobFile, new: &JobFile) -> anyhow::Result<String> {
+        let there = streams_with_rules(new);
+        let stream = match (&self.stream, there.as_slice()) {
+            (Some(stream), _) => stream.as_str(),
+            (None, [one]) => one,
+            (None, []) => anyhow::bail!("no stream of `{}` has `rules`", self.new.display()),
+            (None, several) => anyhow::bail!("several streams have `rules`: choose one by `--stream`: {}", several.join(", ")),
+        };
+        let found =
+            differences_of_rules(old, new, stream).ok_or_else(|| anyhow!("the stream `{stream}` has `rules` in only one of the files"))?;
+        if let Some(version) = self.control {
+            let changes: Vec<&Value> = found.iter().map(|difference| &difference.change).collect();
+            return Ok(format!("{}\n", json!({ "version": version, "changes": changes })));
+        }
+        Ok(found.iter().fold(String::new(), |mut text, difference| {
+            tell_difference(difference, &mut text);
+            text
+        }))
+    }
+}
+
+fn tell_difference(Difference { change, before }: &Difference, out: &mut String) {
+    let (what, after) = match (change["set"].as_str(), change["remove"].as_str(), change["list"].as_str()) {
+        (Some(path), ..) => (path.to_owned(), change["value"].clone()),
+        (_, removed, Some(list)) => (format!("list {list}"), if removed.is_some() { Value::Null } else { change["add"].clone() }),
+        (_, Some(path), None) => (path.to_owned(), Value::Null),
+        _ => return,
+    };
+    let sign = match (before.is_null(), after.is_null()) {
+        (true, _) => '+',
+        (_, true) => '-',
+        _ => '~',
+    };
+    let _ = writeln!(out, "{sign} {what}");
+    for (sign, value) in [('-', before), ('+', &after)] {
+        if !value.is_null() {
+            let _ = writeln!(out, "    {sign} {value}");
+        }
+    }
+}
