@@ -94,7 +94,13 @@ fn orders_are_in_dollars_of_their_day() {
 fn what_is_shown_is_what_comes_out() {
     let binary = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().expect("a directory");
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").expect("a path"));
-    let documents = [("jobs/examples/README.md", 3), ("docs/job-file.md", 2), ("docs/operations.md", 12), ("docs/changing-jobs.md", 7)];
+    let documents = [
+        ("jobs/examples/README.md", 3),
+        ("docs/job-file.md", 2),
+        ("docs/operations.md", 12),
+        ("docs/changing-jobs.md", 7),
+        ("docs/rules.md", 1),
+    ];
     for (document, least) in documents {
         let text = std::fs::read_to_string(project().join(document)).expect("a document");
         let blocks = text.split("```console\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block);

@@ -68,8 +68,8 @@ fn model(events: &[Value], control: &[Value]) -> (Vec<Value>, Vec<Value>) {
     let (mut ledger, mut decisions, mut used) = (Vec::new(), Vec::new(), HashMap::new());
     let mut waiting = control.iter().peekable();
     for event in events {
-        let time = event["ts"].as_i64().unwrap();
-        while let Some(record) = waiting.next_if(|record| record["ts"].as_i64().unwrap() <= time) {
+        let time = event["ts"].as_i64().expect("a number");
+        while let Some(record) = waiting.next_if(|record| record["ts"].as_i64().expect("a number") <= time) {
             ledger.push(json!([record["version"], take(record, &mut accepted)]));
         }
         let mut active: Vec<_> = accepted.iter().filter(|(_, active, _)| *active <= time).collect();
@@ -81,8 +81,8 @@ fn model(events: &[Value], control: &[Value]) -> (Vec<Value>, Vec<Value>) {
 }
 
 fn take<'r>(record: &'r Value, accepted: &mut Vec<(i64, i64, &'r Vec<Value>)>) -> &'static str {
-    let (version, ts) = (record["version"].as_i64().unwrap(), record["ts"].as_i64().unwrap());
-    let changes = record["changes"].as_array().unwrap();
+    let (version, ts) = (record["version"].as_i64().expect("a number"), record["ts"].as_i64().expect("a number"));
+    let changes = record["changes"].as_array().expect("a list");
     if version <= accepted.iter().map(|(version, ..)| *version).max().unwrap_or(0) {
         return "stale";
     }
@@ -140,14 +140,14 @@ fn is_on(list: &str, key: &str, time: i64, active: &[&(i64, i64, &Vec<Value>)], 
 fn decide(event: &Value, time: i64, active: &[&(i64, i64, &Vec<Value>)], used: &mut Uses) -> Value {
     let version = active.last().map_or(0, |(version, ..)| *version);
     let limits = active.iter().flat_map(|(_, _, changes)| changes.iter()).filter(|change| change["set"].is_string());
-    let limit = limits.last().map_or(3, |change| change["value"].as_i64().unwrap());
-    let net = format!("{}.0/24", event["ip"].as_str().unwrap().rsplit_once('.').unwrap().0);
+    let limit = limits.last().map_or(3, |change| change["value"].as_i64().expect("a number"));
+    let net = format!("{}.0/24", event["ip"].as_str().expect("text").rsplit_once('.').expect("an address").0);
     if let Some(entry) = is_on("black", &net, time, active, used) {
         let list = json!({ "list": "black", "key": net, "action": "reject", "reason": entry["reason"] });
         return json!({ "id": event["id"], "action": "reject", "score": 0, "list": list, "hits": [], "version": version });
     }
     let grey = event["user"].as_str().is_some_and(|user| is_on("grey", user, time, active, used).is_some());
-    let fails = event["fails"].as_i64().unwrap();
+    let fails = event["fails"].as_i64().expect("a number");
     let (many, watched) = (fails >= limit, grey && fails > 0);
     let action = if watched {
         "reject"
@@ -211,7 +211,7 @@ sinks:
 
 /// What the decisions of a file are, as the model tells them.
 fn told(dir: &Dir, name: &str) -> Vec<Value> {
-    let names = |hits: &Value| hits.as_array().unwrap().iter().map(|hit| hit["rule"].clone()).collect::<Vec<_>>();
+    let names = |hits: &Value| hits.as_array().expect("a list").iter().map(|hit| hit["rule"].clone()).collect::<Vec<_>>();
     let decision = |row: &Value| json!({ "id": row["id"], "action": row["action"], "score": row["score"], "list": row["list"], "hits": names(&row["hits"]), "version": row["version"] });
     by_id(dir.values(name).iter().map(decision).collect())
 }
@@ -255,8 +255,8 @@ fn versions_entries_and_uses_go_on_from_a_savepoint() {
     let events = events(&mut random, 1_200);
     let control = control(&mut random, 160, 300_000);
     let (decisions, ledger) = model(&events, &control);
-    let cut = events.iter().position(|event| event["ts"].as_i64().unwrap() > START + 140_000).unwrap();
-    let cut_control = control.iter().position(|record| record["ts"].as_i64().unwrap() > START + 140_000).unwrap();
+    let cut = events.iter().position(|event| event["ts"].as_i64().expect("a number") > START + 140_000).unwrap();
+    let cut_control = control.iter().position(|record| record["ts"].as_i64().expect("a number") > START + 140_000).unwrap();
     for (first, second, state) in [("1", "3", ROCKS), ("3", "1", "backend: memory"), ("2", "2", ROCKS)] {
         let dir = Dir::new();
         dir.json_lines("in/1.jsonl", &events[..cut]).json_lines("control/1.jsonl", &control[..cut_control]);
@@ -298,7 +298,7 @@ fn a_savepoint_tells_the_configuration_and_a_changed_file_lies_below_it() {
     dir.job(&changed).args(["--quiet", "--from", "save"]).run().exits(0);
     let found = told(&dir, "out.jsonl");
     // One record waited in the savepoint.
-    assert_eq!(found.iter().map(|row| row["id"].as_i64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!(found.iter().map(|row| row["id"].as_i64().expect("a number")).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     let found = &found[2..];
     assert_eq!((&found[1]["action"], &found[1]["version"]), (&json!("accept"), &json!(4)));
     assert_eq!((&found[2]["action"], &found[2]["score"], &found[2]["hits"]), (&json!("reject"), &json!(61), &json!(["many", "watched"])));
@@ -322,7 +322,7 @@ fn as_records_come_versions_count_from_their_moment_on() {
     let outcome = dir.job(&yaml("backend: memory").replace("    order: time\n", "")).args(["-p", "2"]).run().exits(0);
     outcome.stderr_has("1 of 1 control records accepted");
     for row in dir.values("out.jsonl") {
-        let (id, version) = (row["id"].as_i64().unwrap(), row["version"].as_i64().unwrap());
+        let (id, version) = (row["id"].as_i64().expect("a number"), row["version"].as_i64().expect("a number"));
         // Records before that moment never see it, whenever it comes.
         assert!(version == 0 || id >= 10_000, "{row}");
         assert_eq!(row["action"], if version == 0 { "review" } else { "accept" });
@@ -353,7 +353,8 @@ fn lists_come_from_files_and_meet_by_prefix() {
         .replace("grey && ", "");
     dir.job(&text).args(["--quiet"]).run().exits(0);
     let rows = dir.values("out.jsonl");
-    let found: Vec<_> = rows.iter().map(|row| (row["action"].as_str().unwrap(), &row["list"]["key"], &row["list"]["reason"])).collect();
+    let found: Vec<_> =
+        rows.iter().map(|row| (row["action"].as_str().expect("text"), &row["list"]["key"], &row["list"]["reason"])).collect();
     let null = Value::Null;
     assert_eq!(
         found,

@@ -7,6 +7,65 @@ use crate::harness::{Dir, sorted};
 /// The sinks.
 pub const SINKS: [&str; 9] = ["tumbling", "sliding", "sessions", "running", "matches", "timeouts", "features", "decisions", "ledger"];
 
+/// Rules that change all the time, by versions from a generator.
+const DECISIONS: &str = r#"  changes:
+    from: ticks
+    select:
+      version: version
+      changes: >-
+        [{'set': 'scenarios.all.params.least', 'value': version % 7},
+         {'list': 'grey', 'add': {'key': string(version * 31 % 500), 'uses': 3}},
+         {'list': 'grey', 'remove': string(version * 17 % 500)}]
+  decisions:
+    from: in
+    order: time
+    control: changes
+    ledger: ledger
+    rules:
+      scenarios:
+        all:
+          params: { least: 2 }
+          lists: [ { list: grey, on: user, as: grey } ]
+          rules:
+            many: { if: n % 7 >= least, score: 1 }
+            watched: { if: grey, action: reject }
+"#;
+
+/// A pattern and indicators.
+const MATCHES: &str = r#"  matches:
+    from: in
+    key: user
+    pattern:
+      steps: [ { name: x, where: 'kind == "a"' }, { name: y, where: 'kind == "b"' } ]
+      within: 4s
+      after_match: skip_past_last_event
+    select: { user: user, x: 'x[0].n', y: 'y[0].n' }
+    timeouts_to: timeouts
+  features:
+    from: in
+    key: user
+    order: time
+    indicators:
+      count: { value: count(), over: 10s }
+      sum: { value: sum(n), over: 1m }
+      kinds: { value: count_distinct(kind), over: 20s }
+      ever: { value: max(n), over: ever, self: false }
+      of_kind: { value: count(), over: 1s, key: kind }
+"#;
+
+/// Where it all goes.
+const WRITTEN: &str = r#"sinks:
+  tumbling: { from: tumbling, connector: file, path: out/tumbling.jsonl, format: json }
+  sliding:  { from: sliding, connector: file, path: out/sliding.jsonl, format: json }
+  sessions: { from: sessions, connector: file, path: out/sessions.jsonl, format: json }
+  running:  { from: running, connector: file, path: out/running/, format: json }
+  matches:  { from: matches, connector: file, path: out/matches.jsonl, format: json }
+  features: { from: features, connector: file, path: out/features.jsonl, format: json }
+  decisions: { from: decisions, connector: file, path: out/decisions.jsonl, format: json }
+  ledger: { from: ledger, connector: file, path: out/ledger.jsonl, format: json }
+  timeouts: { from: timeouts, connector: file, path: out/timeouts.jsonl, format: json }
+"#;
+
 /// A job of `count` rows at `rate` rows per second, with a checkpoint every now and then.
 pub struct Setup {
     pub count: u64,
@@ -57,61 +116,11 @@ sources:
 lists:
   grey: {{ entries: [ {{ key: '7', uses: 9 }} ] }}
 streams:
-  changes:
-    from: ticks
-    select:
-      version: version
-      changes: >-
-        [{{'set': 'scenarios.all.params.least', 'value': version % 7}},
-         {{'list': 'grey', 'add': {{'key': string(version * 31 % 500), 'uses': 3}}}},
-         {{'list': 'grey', 'remove': string(version * 17 % 500)}}]
-  decisions:
-    from: in
-    order: time
-    control: changes
-    ledger: ledger
-    rules:
-      scenarios:
-        all:
-          params: {{ least: 2 }}
-          lists: [ {{ list: grey, on: user, as: grey }} ]
-          rules:
-            many: {{ if: n % 7 >= least, score: 1 }}
-            watched: {{ if: grey, action: reject }}
-  tumbling: {{ from: in, key: user, window: {{ tumbling: 7s }}, aggregate: {{ n: count(), sum: sum(n), kinds: count_distinct(kind) }} }}
+{DECISIONS}  tumbling: {{ from: in, key: user, window: {{ tumbling: 7s }}, aggregate: {{ n: count(), sum: sum(n), kinds: count_distinct(kind) }} }}
   sliding:  {{ from: in, key: user, window: {{ sliding: 6s, every: 2s }}, aggregate: {{ n: count(), top: max(n) }} }}
   sessions: {{ from: in, key: user, window: {{ session: 3s }}, aggregate: {{ n: count(), last: max(n) }} }}
   running:  {{ from: in, key: user, aggregate: {{ n: count() }} }}
-  matches:
-    from: in
-    key: user
-    pattern:
-      steps: [ {{ name: x, where: 'kind == "a"' }}, {{ name: y, where: 'kind == "b"' }} ]
-      within: 4s
-      after_match: skip_past_last_event
-    select: {{ user: user, x: 'x[0].n', y: 'y[0].n' }}
-    timeouts_to: timeouts
-  features:
-    from: in
-    key: user
-    order: time
-    indicators:
-      count: {{ value: count(), over: 10s }}
-      sum: {{ value: sum(n), over: 1m }}
-      kinds: {{ value: count_distinct(kind), over: 20s }}
-      ever: {{ value: max(n), over: ever, self: false }}
-      of_kind: {{ value: count(), over: 1s, key: kind }}
-sinks:
-  tumbling: {{ from: tumbling, connector: file, path: out/tumbling.jsonl, format: json }}
-  sliding:  {{ from: sliding, connector: file, path: out/sliding.jsonl, format: json }}
-  sessions: {{ from: sessions, connector: file, path: out/sessions.jsonl, format: json }}
-  running:  {{ from: running, connector: file, path: out/running/, format: json }}
-  matches:  {{ from: matches, connector: file, path: out/matches.jsonl, format: json }}
-  features: {{ from: features, connector: file, path: out/features.jsonl, format: json }}
-  decisions: {{ from: decisions, connector: file, path: out/decisions.jsonl, format: json }}
-  ledger: {{ from: ledger, connector: file, path: out/ledger.jsonl, format: json }}
-  timeouts: {{ from: timeouts, connector: file, path: out/timeouts.jsonl, format: json }}
-"#
+{MATCHES}{WRITTEN}"#
         )
     }
 

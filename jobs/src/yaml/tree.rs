@@ -15,10 +15,12 @@ use crate::text::{Source, Span, Spanned, Style};
 
 /// The maximum nesting depth of lists and mappings.
 pub(crate) const MAX_DEPTH: usize = 64;
-/// The maximum number of nodes in a document, including copies made by aliases.
-pub(crate) const MAX_NODES: usize = 20_000;
+/// The maximum number of nodes in a document.
+const MAX_NODES: usize = 500_000;
+/// The maximum number of nodes that are copied by aliases.
+pub(crate) const MAX_COPIES: usize = 20_000;
 /// The maximum length of the text, in bytes.
-const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// A node with its location.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ pub(crate) fn parse(source: &Arc<Source>, base: usize, problems: &mut Vec<Proble
         return None;
     }
     let (text, offsets) = join_surrogates(text, base);
-    let mut builder = Builder { source, offsets, stack: Vec::new(), root: None, anchors: HashMap::new(), nodes: 0, problems };
+    let mut builder = Builder { source, offsets, stack: Vec::new(), root: None, anchors: HashMap::new(), nodes: 0, copies: 0, problems };
     match builder.run(&text) {
         Ok(()) => builder.root,
         Err(problem) => {
@@ -159,6 +161,7 @@ struct Builder<'a> {
     root: Option<Node>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    copies: usize,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -281,7 +284,7 @@ impl Builder<'_> {
             return Err(Box::new(self.span(marks).problem("an alias inside of what it names")));
         };
         let (count, depth) = node.measure();
-        self.nodes += count;
+        self.copies += count;
         if self.stack.len() + depth > MAX_DEPTH {
             return Err(Box::new(Self::too_deep(&self.span(marks))));
         }
@@ -291,7 +294,10 @@ impl Builder<'_> {
 
     fn bounded(&self, span: &Span) -> Result<(), Stop> {
         if self.nodes > MAX_NODES {
-            return Err(Box::new(span.problem(format!("more than {MAX_NODES} values, those repeated by aliases included"))));
+            return Err(Box::new(span.problem(format!("more than {MAX_NODES} values"))));
+        }
+        if self.copies > MAX_COPIES {
+            return Err(Box::new(span.problem(format!("more than {MAX_COPIES} values are repeated by anchors and aliases"))));
         }
         Ok(())
     }
@@ -301,7 +307,7 @@ impl Builder<'_> {
         self.nodes += 1;
         self.bounded(&node.span)?;
         if anchor > 0 {
-            self.nodes += node.measure().0;
+            self.copies += node.measure().0;
             self.anchors.insert(anchor, node.clone());
         }
         match self.stack.last_mut().map(|open| &mut open.items) {
