@@ -30,7 +30,7 @@ enum Command {
 /// Show what the rules of a job decide about a file of events, and why
 ///
 /// The file stands in for the job's source: JSON Lines with the same fields. Indicators are computed as in the job. Nothing else is read or written:
-/// no Kafka, no checkpoints, no sinks.
+/// no Kafka, no checkpoints, no sinks. Control records, and `where` and `select` after the rules, are left out.
 ///
 /// `tidegate rules test job.yaml --events yesterday.jsonl`
 #[derive(Args)]
@@ -210,7 +210,10 @@ fn summary(rows: &[Value], out: &mut String) {
             }
         }
     }
-    let _ = writeln!(out, "\n{} events, {} decisions", rows.len(), actions.values().sum::<usize>());
+    let decisions: usize = actions.values().sum();
+    let others = rows.len() - decisions;
+    let others = if others == 0 { String::new() } else { format!(", {others} events of no scenario") };
+    let _ = writeln!(out, "\n{decisions} decisions{others}");
     for (action, count) in actions {
         let _ = writeln!(out, "{count:>8}  {action}");
     }

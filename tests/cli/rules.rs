@@ -491,7 +491,7 @@ fn rules_are_tried_on_a_file_of_events_and_compared_by_meaning() {
         "    watched reject +50  u0 failed 1 times  [grey=true fails=1]",
         "review         10  s  id=2 user=ann",
         "    many review +10  [fails=4 limit=3]",
-        "3 events, 3 decisions",
+        "3 decisions\n",
         "       1  s accept",
         "          s many: 1 hits",
     ] {

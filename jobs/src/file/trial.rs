@@ -20,9 +20,12 @@ pub struct Trial {
     pub out: String,
 }
 
+/// What the stream with the rules does beside judging.
+const ASIDE: [&str; 7] = ["control", "ledger", "late_to", "timeouts_to", "where", "select", "flat_map"];
+
 impl Trial {
-    /// Parses a job file and cuts it down: files stand in for its sources, and only the decisions are written. Control records, checkpoints and
-    /// all other streams and sinks are left out.
+    /// Parses a job file and cuts it down: files stand in for its sources, and only the decisions are written. Control records,
+    /// what the stream does with its decisions, checkpoints, and all other streams and sinks are left out.
     #[must_use]
     pub fn parse(&self, file_name: &str, text: &str, overrides: &[Override]) -> (Option<JobFile>, Problems) {
         let source = Source::new(Some(file_name), text);
@@ -59,9 +62,10 @@ impl Trial {
         let sources: Vec<&Entry> = part(root, "sources").iter().filter(|entry| kept.contains(entry.key.as_str())).collect();
         let made = sources.iter().map(|source| Ok(with((*source).clone(), self.stand_in(source, &sources)?)));
         let made = made.collect::<Result<Vec<Entry>, Problem>>()?;
-        let streams = streams.iter().filter(|entry| kept.contains(entry.key.as_str())).map(|entry| {
-            if entry.key == stream.key { with(entry.clone(), without(&entry.value, &["control", "ledger"])) } else { entry.clone() }
-        });
+        let streams = streams
+            .iter()
+            .filter(|entry| kept.contains(entry.key.as_str()))
+            .map(|entry| if entry.key == stream.key { with(entry.clone(), without(&entry.value, &ASIDE)) } else { entry.clone() });
         let text = |text: &str| Node { span: top.clone(), value: Value::Scalar { text: text.to_owned(), plain: false } };
         let map = |entries: Vec<(&str, Node)>| Node {
             span: top.clone(),
