@@ -394,6 +394,7 @@ fn control_records_that_make_no_sense_are_refused_with_a_reason() {
         (json!([{ "remove": "scenarios.s.params.limit" }]), "unknown field `limit`"),
         (json!([{ "remove": "scenarios.s.rules.nope" }]), "there is nothing here to remove"),
         (json!([{ "set": "sinks.out.path", "value": "x" }]), "`sinks` can't be changed while the job runs"),
+        (json!([{ "set": "scenarios.t.params.limit", "value": 1 }]), "scenarios.t.params.limit: no scenario is called `t`"),
         (json!([{ "set": "scenarios..x", "value": 1 }]), "a step of the path is empty"),
         (json!([{ "set": "factors.too_often(n, m)", "value": "fails >= n + m" }]), "the factor `too_often(n, m)` takes 2 arguments, not 1"),
         (
@@ -513,6 +514,7 @@ fn rules_are_tried_on_a_file_of_events_and_compared_by_meaning() {
         .run()
         .exits(0)
         .values();
+    let rows = by_id(rows);
     assert_eq!(rows.iter().map(|row| row["action"].clone()).collect::<Vec<_>>(), ["reject", "accept", "accept"]);
     dir.tidegate(["rules", "test", "old.yaml", "--events", "nowhere.jsonl"]).run().exits(1).stderr_has("`nowhere.jsonl` do not exist");
 

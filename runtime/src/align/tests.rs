@@ -66,6 +66,21 @@ fn a_source_behind_its_barrier_does_not_take_another_further_than_it_was_at_it()
 }
 
 #[test]
+fn what_sources_had_at_the_barrier_is_reached_before_the_seal() {
+    // The second never saw a frontier within the epoch: it seals with the same watermark nevertheless.
+    for seen in [Some(time(0, 6)), None] {
+        let (log, mut act) = log();
+        let mut align = Align::new(Mode::ExactlyOnce, Senders::Several, Epoch(0));
+        let barrier = |epoch: Epoch| (epoch.0 == 0).then_some(Watermark(8));
+        if let Some(frontier) = seen {
+            align.progress(Progress::at(&[frontier]), |_| None, &mut act).unwrap();
+        }
+        align.progress(Progress::at(&[time(1, 20)]), barrier, &mut act).unwrap();
+        assert!(log.borrow().ends_with(&[Step::Advance(Watermark(8)), seal(0), Step::Advance(Watermark(20))]), "{:?}", log.borrow());
+    }
+}
+
+#[test]
 fn at_least_once_stashes_nothing() {
     let (log, mut act) = log();
     let mut align = Align::new(Mode::AtLeastOnce, Senders::Several, Epoch(0));

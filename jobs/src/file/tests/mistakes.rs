@@ -311,7 +311,7 @@ fn keys_that_need_another() {
     assert_eq!(
         messages(&with_stream("aggregate: { n: count() }, late_to: l")),
         [
-            "error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern` or `join` or `dedupe` or `indicators`",
+            "error: job.yaml:4:45: `late_to` in stream `s` needs `window` or `pattern` or `join` or `dedupe` or `indicators` or `rules`",
             "warning: job.yaml:4:54: nothing reads the stream `l`"
         ]
     );

@@ -131,15 +131,15 @@ impl Document {
     fn change_scenario(&mut self, steps: &[Spanned<String>], value: Option<Node>) -> Result<bool, Wrong> {
         let name = &steps[1];
         let place = self.scenarios.iter().position(|scenario| scenario.name.value == name.value);
-        let mut new = match place.and_then(|place| self.scenarios.get(place)) {
-            Some(scenario) => ScenarioText::clone(scenario),
-            None if value.is_none() => return Ok(false),
-            None => {
-                let rest = Node { span: name.span.clone(), value: Value::Map(Vec::new()) };
-                let head = reading(|reader| read::head(reader, name, &rest))?;
-                ScenarioText { name: name.clone(), rest, head, rules: Vec::new() }
+        let Some(scenario) = place.and_then(|place| self.scenarios.get(place)) else {
+            if value.is_none() {
+                return Ok(false);
             }
+            // A new scenario is set as a whole: a misspelt name must not make one.
+            let names = self.scenarios.iter().map(|scenario| scenario.name.as_str());
+            return Err(vec![name.problem(format!("no scenario is called `{}`", name.value)).near(&name.value, names)]);
         };
+        let mut new = ScenarioText::clone(scenario);
         let found = match (steps[2].value.as_str(), steps.get(3), value) {
             ("rules", None, Some(value)) => {
                 new.rules = reading(|reader| rules(reader, &value))?;
