@@ -139,8 +139,8 @@ fn is_on(list: &str, key: &str, time: i64, active: &[&(i64, i64, &Vec<Value>)], 
 
 fn decide(event: &Value, time: i64, active: &[&(i64, i64, &Vec<Value>)], used: &mut Uses) -> Value {
     let version = active.last().map_or(0, |(version, ..)| *version);
-    let limits = active.iter().flat_map(|(_, _, changes)| changes.iter()).filter(|change| change["set"].is_string());
-    let limit = limits.last().map_or(3, |change| change["value"].as_i64().expect("a number"));
+    let mut limits = active.iter().flat_map(|(_, _, changes)| changes.iter()).filter(|change| change["set"].is_string());
+    let limit = limits.next_back().map_or(3, |change| change["value"].as_i64().expect("a number"));
     let net = format!("{}.0/24", event["ip"].as_str().expect("text").rsplit_once('.').expect("an address").0);
     if let Some(entry) = is_on("black", &net, time, active, used) {
         let list = json!({ "list": "black", "key": net, "action": "reject", "reason": entry["reason"] });
