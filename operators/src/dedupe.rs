@@ -1,6 +1,5 @@
 //! Deduplication: one record per key within a span of event time.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,7 +148,7 @@ where
         match &self.queue {
             Some(queue) if record.time > out.watermark().0 => {
                 self.timers.borrow_mut().foresee(over);
-                queue.wait(key, Waiting { record, late }, |_, _| Ordering::Equal)
+                queue.wait(key, Waiting { record, late })
             }
             _ => self.look(key, record, late, out),
         }

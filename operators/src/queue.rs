@@ -44,11 +44,16 @@ impl<K: Key, W: Waits + Stored> Queue<K, W> {
         Ok(Self { ties, waiting: context.states.keyed("waiting", Meaning::of_type())?, due: context.states.timers("due")? })
     }
 
-    /// Lets something wait behind what is equal to it. What has the same time is ordered by `first`, and then by the ties.
+    /// Lets something wait behind what is equal to it. What has the same time is ordered by the ties.
     ///
     /// # Errors
     /// The disk failed.
-    pub fn wait(&self, key: K, new: W, first: impl Fn(&W, &W) -> Ordering) -> Result<(), Error> {
+    pub fn wait(&self, key: K, new: W) -> Result<(), Error> {
+        self.wait_by(key, new, |_, _| Ordering::Equal)
+    }
+
+    /// The same for what has an order of its own at the same time, before the ties.
+    pub(crate) fn wait_by(&self, key: K, new: W, first: impl Fn(&W, &W) -> Ordering) -> Result<(), Error> {
         let mut waiting = self.waiting.borrow_mut();
         let waiting = waiting.get_or_insert_with(&key, Vec::new)?;
         let time = new.record().time;
@@ -70,6 +75,19 @@ impl<K: Key, W: Waits + Stored> Queue<K, W> {
             let come = self.take(&key, now)?;
             come.into_iter().try_for_each(|waited| each(&key, waited))
         })
+    }
+
+    /// Removes and returns what has come by `now`: key by key, and of each key in order.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn come(&self, now: i64) -> Result<Vec<W>, Error> {
+        let mut come = Vec::new();
+        self.fire(now, |_, waited| {
+            come.push(waited);
+            Ok(())
+        })?;
+        Ok(come)
     }
 
     /// The first of these keys that lies on this worker, if one does.

@@ -67,6 +67,14 @@ pub(crate) struct Uses {
     pub params: Vec<String>,
 }
 
+impl Uses {
+    fn param(&mut self, name: &str) {
+        if !self.params.iter().any(|known| known == name) {
+            self.params.push(name.to_owned());
+        }
+    }
+}
+
 /// An expression with its factors and parameters put in.
 struct Expanded {
     tree: Tree,
@@ -94,11 +102,7 @@ impl Scope<'_> {
         let tree = self.factors.expand(&parsed, &mut uses.factors).map_err(|problem| vec![problem])?;
         let found = tree.names();
         let names = found.iter().filter_map(|name| self.find(name)).collect();
-        for name in found.into_iter().filter(|name| self.param(name).is_some()) {
-            if !uses.params.contains(&name) {
-                uses.params.push(name);
-            }
-        }
+        found.iter().filter(|name| self.param(name).is_some()).for_each(|name| uses.param(name));
         let tree = tree.rewrite(&Params(self.params)).map_err(|problem| vec![problem])?;
         Ok(Expanded { tree, names })
     }
@@ -179,10 +183,12 @@ impl Scope<'_> {
         let by = optional(RulePart::By, rule.rollout.as_ref().map(|rollout| &rollout.by), &mut uses);
         let reason = rule.reason.as_ref().and_then(|text| {
             let names: Vec<&str> = self.schema.names().chain(self.params.iter().map(|(name, _)| name.as_str())).collect();
-            let used = &mut uses.params;
-            let find = |name: &str| self.find(name);
-            // Any parameter may be named in it.
-            used.extend(self.params.iter().map(|(name, _)| name).filter(|name| text.contains(name.as_str())).cloned());
+            let find = |name: &str| {
+                if self.param(name).is_some() {
+                    uses.param(name);
+                }
+                self.find(name)
+            };
             Template::compile(text, find, &names).map_err(|problem| report(RulePart::Reason, vec![problem])).ok()
         });
         let (Some((condition, expanded)), Some(score), true) = (condition, score, problems.is_empty()) else { return Err(problems) };

@@ -10,7 +10,7 @@ use tidegate_rows::{Row, Schema};
 
 /// The atoms of all conditions that are in use. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Pool(Arc<Mutex<Atoms>>);
+pub(crate) struct Pool(Arc<Mutex<Atoms>>);
 
 #[derive(Debug, Default)]
 struct Atoms {
@@ -54,16 +54,10 @@ impl Pool {
     }
 
     /// The number of atoms in use.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         let atoms = self.lock();
         atoms.next as usize - atoms.free.len()
-    }
-
-    /// Whether no atom is in use.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -279,7 +273,7 @@ mod tests {
         drop(first);
         assert_eq!(pool.len(), 2);
         drop(second);
-        assert!(pool.is_empty());
+        assert_eq!(pool.len(), 0);
         let third = compiled("s == 'x'", &pool);
         assert!(matches!(third, Condition::Atom(0 | 1, _)), "numbers are used again");
     }

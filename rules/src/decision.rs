@@ -20,11 +20,11 @@ pub fn fields() -> [(&'static str, Type); 9] {
 }
 
 /// The number of those fields.
-pub const WIDTH: usize = 9;
+pub(crate) const WIDTH: usize = 9;
 
 /// What is decided about a record in one scenario.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// The scenario. Null for a record of none.
     pub scenario: Value,
     /// The action. Null for a record of no scenario.
@@ -47,7 +47,6 @@ pub struct Decision {
 
 impl Decision {
     /// No decision: the record is of no scenario.
-    #[must_use]
     pub fn none(version: u64) -> Self {
         Self {
             scenario: Value::Null,
@@ -62,12 +61,12 @@ impl Decision {
         }
     }
 
-    /// The values of the fields, in order.
-    #[must_use]
-    pub fn into_values(self) -> [Value; WIDTH] {
+    /// The values of the fields, in order. `nothing` is the list without items.
+    pub fn into_values(self, nothing: &Arc<Vec<Value>>) -> [Value; WIDTH] {
         let Self { scenario, action, score, list, hits, shadow, errors, degraded, version } = self;
         let version = Value::Int(i64::try_from(version).unwrap_or(i64::MAX));
-        [scenario, action, score, list, Value::List(Arc::new(hits)), shadow, Value::List(Arc::new(errors)), Value::Bool(degraded), version]
+        let list_of = |items: Vec<Value>| Value::List(if items.is_empty() { Arc::clone(nothing) } else { Arc::new(items) });
+        [scenario, action, score, list, list_of(hits), shadow, list_of(errors), Value::Bool(degraded), version]
     }
 }
 

@@ -41,7 +41,7 @@ const NODES: usize = 1 << 17;
 ///
 /// # Errors
 /// The text is not of this form.
-pub fn signature(text: &str) -> Result<(String, Vec<String>), Problem> {
+fn signature(text: &str) -> Result<(String, Vec<String>), Problem> {
     let wrong =
         |span| Problem { span, message: "expected a name with parameters, such as `over(x)`".into(), nearest: None, constant: false };
     let call = parse_call(text).map_err(|_| wrong(0..text.len()))?;
@@ -61,6 +61,12 @@ pub fn signature(text: &str) -> Result<(String, Vec<String>), Problem> {
     Ok((call.name, params))
 }
 
+/// The name in a signature, whatever is wrong with its parameters.
+#[must_use]
+pub fn factor_name(signature: &str) -> &str {
+    signature.split('(').next().unwrap_or_default().trim()
+}
+
 impl Factors {
     /// Reads factors, each with its signature and its expression. Those with problems are left out; the problems come with the place of the
     /// factor.
@@ -72,7 +78,7 @@ impl Factors {
                 Ok(read) => read,
                 Err(problem) => {
                     problems.push((place, FactorPart::Signature, problem));
-                    factors.broken.push(head.split('(').next().unwrap_or_default().trim().to_owned());
+                    factors.broken.push(factor_name(head).to_owned());
                     continue;
                 }
             };

@@ -1,5 +1,7 @@
 //! Judges records.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tidegate_rows::{Row, Value};
 
@@ -59,6 +61,9 @@ pub struct Judge {
     memo: Memo,
     found: Places,
     hits: Vec<Hit>,
+    decided: Vec<Decision>,
+    /// An empty list, which most decisions have several of.
+    nothing: Arc<Vec<Value>>,
 }
 
 /// A hit of a rule.
@@ -104,17 +109,11 @@ impl Judge {
     }
 
     /// What the checks of all scenarios of a record find.
-    pub fn look(&mut self, rules: &Rules, row: &Row, time: i64, lists: &Lists, ops: &impl Ops) -> Looks {
-        let looked = |check: &CompiledCheck| match check.on.eval(row) {
-            Err(error) => Looked::Failed(error.to_string()),
-            Ok(value) => match (known_by(&value), lists.get(check.list)) {
-                (Some(value), Some(list)) => {
-                    list.find(&value, time, ops).map_or_else(|error| Looked::Failed(error.to_string()), Looked::Found)
-                }
-                _ => Looked::Found(Vec::new()),
-            },
-        };
-        rules.scenarios.iter().map(|scenario| scenario.checks.iter().map(looked).collect()).collect()
+    #[must_use]
+    pub fn look(rules: &Rules, row: &Row, time: i64, lists: &Lists, ops: &impl Ops) -> Looks {
+        let of_scenario =
+            |scenario: &Arc<CompiledScenario>| scenario.checks.iter().map(|check| look(check, row, time, lists, ops)).collect();
+        rules.scenarios.iter().map(of_scenario).collect()
     }
 
     fn judge<O: Ops>(
@@ -131,26 +130,29 @@ impl Judge {
         values.reserve_exact(rules.room());
         values.resize_with(width + rules.room(), Value::default);
         let mut row = Row(values.into_boxed_slice());
-        let mut decided: Vec<Decision> = Vec::new();
+        self.decided.clear();
         for (place, scenario) in rules.scenarios.iter().enumerate() {
             match scenario.when.as_ref().map_or(Truth::True, |when| when.test(&row, &mut self.memo)) {
                 Truth::False => continue,
-                Truth::Error => decided.push(self.undecided(scenario, rules.version)),
-                Truth::True => match self.scenario(scenario, place, &mut row, time, answers, rules.version) {
-                    Ok(decision) => decided.push(decision),
+                Truth::Error => {
+                    let undecided = self.undecided(scenario, rules.version);
+                    self.decided.push(undecided);
+                }
+                Truth::True => match self.scenario(rules, place, &mut row, time, answers) {
+                    Ok(decision) => self.decided.push(decision),
                     Err(limited) => return Err((shortened(row, width), limited)),
                 },
             }
         }
-        if decided.is_empty() {
-            decided.push(Decision::none(rules.version));
+        if self.decided.is_empty() {
+            self.decided.push(Decision::none(rules.version));
         }
-        let last = decided.len() - 1;
+        let last = self.decided.len() - 1;
         let mut row = Some(shortened(row, width + WIDTH));
-        for (i, decision) in decided.into_iter().enumerate() {
+        for (i, decision) in self.decided.drain(..).enumerate() {
             let own = if i == last { row.take() } else { row.clone() };
             let Some(mut own) = own else { break };
-            own.0[width..].iter_mut().zip(decision.into_values()).for_each(|(slot, value)| *slot = value);
+            own.0[width..].iter_mut().zip(decision.into_values(&self.nothing)).for_each(|(slot, value)| *slot = value);
             out.push(own);
         }
         Ok(())
@@ -170,16 +172,16 @@ impl Judge {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of one step")]
+    /// The decision of the scenario in this place.
     fn scenario<O: Ops>(
         &mut self,
-        scenario: &CompiledScenario,
+        rules: &Rules,
         place: usize,
         row: &mut Row,
         time: i64,
         answers: &mut Answers<'_, O>,
-        version: u64,
     ) -> Result<Decision, Limited> {
+        let (scenario, version) = (&*rules.scenarios[place], rules.version);
         let strategy = &scenario.strategy;
         let mut errors = Vec::new();
         for (number, check) in scenario.checks.iter().enumerate() {
@@ -189,22 +191,22 @@ impl Judge {
             {
                 *fact = Value::Bool(matches!(answer, Answer::Hit { .. }));
             }
-            match (answer, &check.then, check.name.clone()) {
-                (Answer::Failed(error), _, list) => errors.push(map([("list", list), ("error", Value::string(error))])),
-                (Answer::Hit { key, reason }, CompiledThen::Decide(action), list) => {
+            match (answer, &check.then) {
+                (Answer::Failed(error), _) => errors.push(map([("list", check.name.clone()), ("error", Value::string(error))])),
+                (Answer::Hit { key, reason }, CompiledThen::Decide(action)) => {
                     let floor = if errors.is_empty() { 0 } else { strategy.degraded };
                     let reason = reason.map_or(Value::Null, Value::string);
                     let own = strategy.action(*action);
                     return Ok(Decision {
                         scenario: scenario.name.clone(),
                         action: strategy.action((*action).max(floor)),
-                        list: map([("list", list), ("key", Value::string(key)), ("action", own), ("reason", reason)]),
+                        list: map([("list", check.name.clone()), ("key", Value::string(key)), ("action", own), ("reason", reason)]),
                         degraded: !errors.is_empty(),
                         errors,
                         ..Decision::none(version)
                     });
                 }
-                (Answer::Hit { .. } | Answer::Miss, ..) => {}
+                (Answer::Hit { .. } | Answer::Miss, _) => {}
             }
         }
         scenario.index.find(row, &mut self.found);
@@ -267,21 +269,14 @@ impl Judge {
 impl<O: Ops> Answers<'_, O> {
     fn ask(&mut self, scenario: usize, number: usize, check: &CompiledCheck, row: &Row, time: i64) -> Result<Answer, Limited> {
         match self {
-            Self::Lists { lists, ops } => {
-                let value = match check.on.eval(row) {
-                    Ok(value) => value,
-                    Err(error) => return Ok(Answer::Failed(error.to_string())),
-                };
-                let Some((value, list)) = known_by(&value).zip(lists.get(check.list)) else { return Ok(Answer::Miss) };
-                match list.find(&value, time, *ops) {
-                    Err(error) => Ok(Answer::Failed(error.to_string())),
-                    Ok(found) => match found.into_iter().next() {
-                        None => Ok(Answer::Miss),
-                        Some(Found { uses: Some(_), .. }) => Err(Limited),
-                        Some(Found { key, reason, .. }) => Ok(Answer::Hit { key, reason }),
-                    },
-                }
-            }
+            Self::Lists { lists, ops } => match look(check, row, time, lists, *ops) {
+                Looked::Failed(error) => Ok(Answer::Failed(error)),
+                Looked::Found(found) => match found.into_iter().next() {
+                    None => Ok(Answer::Miss),
+                    Some(Found { uses: Some(_), .. }) => Err(Limited),
+                    Some(Found { key, reason, .. }) => Ok(Answer::Hit { key, reason }),
+                },
+            },
             Self::Looks { looks, uses } => Ok(match looks.get(scenario).and_then(|looks| looks.get(number)) {
                 None => Answer::Miss,
                 Some(Looked::Failed(error)) => Answer::Failed(error.clone()),
@@ -292,6 +287,18 @@ impl<O: Ops> Answers<'_, O> {
                 }
             }),
         }
+    }
+}
+
+/// What a check finds.
+fn look(check: &CompiledCheck, row: &Row, time: i64, lists: &Lists, ops: &impl Ops) -> Looked {
+    let value = match check.on.eval(row) {
+        Ok(value) => value,
+        Err(error) => return Looked::Failed(error.to_string()),
+    };
+    match known_by(&value).zip(lists.get(check.list)) {
+        None => Looked::Found(Vec::new()),
+        Some((value, list)) => list.find(&value, time, ops).map_or_else(|error| Looked::Failed(error.to_string()), Looked::Found),
     }
 }
 

@@ -54,9 +54,8 @@ mod tests;
 mod version;
 
 pub use compile::RulePart;
-pub use condition::Pool;
-pub use decision::{Decision, WIDTH, fields};
-pub use factor::{Factor, FactorPart, Factors, signature};
+pub use decision::fields;
+pub use factor::{Factor, FactorPart, Factors, factor_name};
 pub use judge::{Judge, Limited, Looked, Looks, Use};
 pub use lists::{Cleared, Entry, Found, Lengths, List, Lists, Match, NoKey, NoOps, Op, Ops, settle};
 pub use model::{Band, Check, Mode, Policy, Rollout, Rule, Scenario, Score, Strategy, Then};

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use hashbrown::hash_map::Entry as Place;
 use serde::{Deserialize, Serialize};
 
 /// How a value meets the entries of a list.
@@ -223,10 +224,12 @@ impl List {
         let stored = self.by.stored(key)?;
         let plain = entry == Entry::default() && self.by != Match::Cidr;
         let kept = (!plain).then(|| Box::new(Kept { key: key.to_owned(), entry }));
-        self.lengths.add(self.by, &stored);
-        if let Some(before) = self.entries.insert(stored, kept) {
-            drop(before);
-            self.lengths.remove(self.by, &self.by.stored(key)?);
+        match self.entries.entry(stored) {
+            Place::Occupied(mut place) => _ = place.insert(kept),
+            Place::Vacant(place) => {
+                self.lengths.add(self.by, place.key());
+                place.insert(kept);
+            }
         }
         Ok(())
     }
@@ -301,23 +304,20 @@ impl List {
         let counts = |entry: &Entry| entry.from.is_none_or(|from| from <= time) && entry.to.is_none_or(|to| time < to);
         let cleared = newest(ops.cleared(&self.name), time, |cleared| (cleared.by, cleared.active));
         let op = newest(ops.ops(&self.name, stored), time, |op| (op.by, op.active));
-        let one = match op.filter(|op| cleared.is_none_or(|cleared| cleared.by < op.by)) {
-            Some(Op { by, key, entry: Some(entry), .. }) if counts(entry) => {
-                Found { stored: stored.into(), key: key.clone(), by: *by, uses: entry.uses, reason: entry.reason.clone() }
-            }
-            Some(_) => return false,
-            None if cleared.is_some() => return false,
-            None => match self.entries.get(stored) {
-                None => return false,
-                Some(None) => {
-                    let key = String::from_utf8_lossy(stored).into_owned();
-                    Found { stored: stored.into(), key, by: (0, 0), uses: None, reason: None }
-                }
-                Some(Some(kept)) if counts(&kept.entry) => {
-                    let Kept { key, entry } = &**kept;
-                    Found { stored: stored.into(), key: key.clone(), by: (0, 0), uses: entry.uses, reason: entry.reason.clone() }
-                }
-                Some(Some(_)) => return false,
+        let one = |key: &str, by, entry: &Entry| Found {
+            stored: stored.into(),
+            key: key.to_owned(),
+            by,
+            uses: entry.uses,
+            reason: entry.reason.clone(),
+        };
+        let one = match (op.filter(|op| cleared.is_none_or(|cleared| cleared.by < op.by)), cleared) {
+            (Some(Op { by, key, entry: Some(entry), .. }), _) if counts(entry) => one(key, *by, entry),
+            (Some(_), _) | (None, Some(_)) => return false,
+            (None, None) => match self.entries.get(stored) {
+                Some(None) => one(&String::from_utf8_lossy(stored), (0, 0), &Entry::default()),
+                Some(Some(kept)) if counts(&kept.entry) => one(&kept.key, (0, 0), &kept.entry),
+                _ => return false,
             },
         };
         let limited = one.uses.is_some();

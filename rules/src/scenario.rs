@@ -130,12 +130,6 @@ impl Compiler {
         &self.lists
     }
 
-    /// The number of values in a record with its decision.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.schema.width()
-    }
-
     /// Compiles a scenario. What is as in `before` is taken over, unless `factors` have changed: `changed` tells which.
     ///
     /// # Errors
@@ -366,12 +360,6 @@ fn whole(text: &str, message: String) -> Problem {
 }
 
 impl CompiledScenario {
-    /// What it was compiled from.
-    #[must_use]
-    pub fn scenario(&self) -> &Arc<Scenario> {
-        &self.scenario
-    }
-
     /// What is valid and probably not meant: conditions that can never hold.
     #[must_use]
     pub fn warnings(&self) -> Warnings {

@@ -2,60 +2,40 @@
 
 use tidegate_expr::{Problem, nearest, plain};
 use tidegate_rows::Row;
+use tidegate_rows::format::{TextPart, template};
 
 use crate::compile::{Named, Source};
 
 /// A text with values in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Template(Vec<Part>);
-
-#[derive(Clone, Debug)]
-enum Part {
-    Text(String),
-    Value(Source),
-}
+pub(crate) struct Template(Vec<TextPart<Source>>);
 
 impl Template {
-    /// Compiles a text. `{name}` stands for a value, and `{{` and `}}` for braces.
-    pub fn compile(text: &str, find: impl Fn(&str) -> Option<Named>, names: &[&str]) -> Result<Self, Problem> {
+    /// Compiles a text. `{name}` stands for a value, and `{{` and `}}` for braces. `names` are those that `find` knows.
+    pub fn compile(text: &str, mut find: impl FnMut(&str) -> Option<Named>, names: &[&str]) -> Result<Self, Problem> {
         let wrong = |span, message: &str| Problem { span, message: message.to_owned(), nearest: None, constant: false };
-        let (mut parts, mut literal) = (Vec::new(), String::new());
-        let mut rest = text;
-        while let Some(brace) = rest.find(['{', '}']) {
-            let at = text.len() - rest.len() + brace;
-            let (before, from) = rest.split_at(brace);
-            literal.push_str(before);
-            if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
-                literal.push_str(&from[..1]);
-                rest = after;
-                continue;
+        let single = "a single brace: `{name}` stands for a value, `{{` and `}}` for braces";
+        let parts = template(text).map_err(|at| wrong(at..at + 1, single))?;
+        let compiled = parts.into_iter().map(|part| match part {
+            TextPart::Literal(literal) => Ok(TextPart::Literal(literal)),
+            TextPart::Field(place) => {
+                let name = text[place.clone()].trim();
+                let unknown = || Problem {
+                    nearest: nearest(name, names.iter().copied()),
+                    ..wrong(place.clone(), &format!("unknown field `{name}`"))
+                };
+                find(name).map(|found| TextPart::Field(found.source)).ok_or_else(unknown)
             }
-            let Some((name, after)) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
-                return Err(wrong(at..at + 1, "a single brace: `{name}` stands for a value, `{{` and `}}` for braces"));
-            };
-            let Some(found) = find(name.trim()) else {
-                let nearest = nearest(name.trim(), names.iter().copied());
-                return Err(Problem { nearest, ..wrong(at + 1..at + 1 + name.len(), &format!("unknown field `{}`", name.trim())) });
-            };
-            if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal)));
-            }
-            parts.push(Part::Value(found.source));
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Text(literal));
-        }
-        Ok(Self(parts))
+        });
+        compiled.collect::<Result<_, _>>().map(Self)
     }
 
     /// The text for a row.
     pub fn fill(&self, row: &Row) -> String {
         self.0.iter().fold(String::new(), |mut text, part| {
             match part {
-                Part::Text(literal) => text.push_str(literal),
-                Part::Value(source) => text.push_str(&plain(source.value(row))),
+                TextPart::Literal(literal) => text.push_str(literal),
+                TextPart::Field(source) => text.push_str(&plain(source.value(row))),
             }
             text
         })

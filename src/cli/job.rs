@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use tidegate::jobs::file::{Override, Problems, parse};
+use tidegate::jobs::file::{JobFile, Override, Problems, parse};
 use tidegate::jobs::plan::{Plan, plan};
 use tidegate::runtime::Job;
 
@@ -29,6 +29,7 @@ const LONGEST: u64 = 16 << 20;
 
 /// A job file, read and planned.
 pub struct Loaded {
+    pub file: JobFile,
     pub plan: Plan,
     pub job: Job,
     pub problems: Problems,
@@ -57,6 +58,11 @@ pub fn read(path: &Path) -> anyhow::Result<String> {
 impl Loaded {
     /// Reads and plans the text of a job file called `name`. On failure, prints why and returns the exit code.
     pub fn new(name: &str, text: &str, set: &[String]) -> Result<Self, ExitCode> {
+        Self::of(name, set, |overrides| parse(name, text, overrides))
+    }
+
+    /// Plans what `parse` makes of a job file called `name`, with these overrides.
+    pub fn of(name: &str, set: &[String], parse: impl FnOnce(&[Override]) -> (Option<JobFile>, Problems)) -> Result<Self, ExitCode> {
         let mut overrides = Vec::new();
         let mut problems = Problems::new(name);
         for set in set {
@@ -65,13 +71,13 @@ impl Loaded {
                 Err(problem) => problems.push(problem),
             }
         }
-        let (file, found) = parse(name, text, &overrides);
+        let (file, found) = parse(&overrides);
         problems.extend(found.iter().cloned());
         let planned = file.as_ref().and_then(|file| plan(file, &mut problems));
-        match planned {
-            Some(planned) if !problems.has_errors() => {
+        match planned.zip(file) {
+            Some((planned, file)) if !problems.has_errors() => {
                 let job = planned.job().map_err(|e| super::fail(&e.into(), super::USAGE))?;
-                Ok(Self { plan: planned, job, problems })
+                Ok(Self { file, plan: planned, job, problems })
             }
             _ => {
                 tell(&problems);

@@ -8,11 +8,10 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use tidegate::jobs::file::{Difference, JobFile, Override, Problems, Trial, differences_of_rules, parse, streams_with_rules};
-use tidegate::jobs::plan::plan;
+use tidegate::jobs::file::{Difference, JobFile, Trial, differences_of_rules, streams_with_rules};
 use tidegate::runtime::RunConfig;
 
-use super::job::{read, tell};
+use super::job::{Loaded, read};
 
 /// Try rules on files of events, and compare two versions of them
 #[derive(Args)]
@@ -123,20 +122,11 @@ impl Test {
         let trial = Trial { stream: self.stream.clone(), events, out: out.display().to_string() };
         let name = self.path.display().to_string();
         let text = read(&self.path)?;
-        let mut problems = Problems::new(&name);
-        let mut overrides = Vec::new();
-        for set in &self.set {
-            match set.parse::<Override>() {
-                Ok(set) => overrides.push(set),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        let (file, found) = trial.parse(&name, &text, &overrides);
-        problems.extend(found.iter().cloned());
-        let planned = file.as_ref().and_then(|file| plan(file, &mut problems));
-        tell(&problems);
-        let Some(planned) = planned.filter(|_| !problems.has_errors()) else { return Ok(Err(ExitCode::from(super::USAGE))) };
-        planned.job()?.run(RunConfig::workers(1))?;
+        let loaded = match Loaded::of(&name, &self.set, |overrides| trial.parse(&name, &text, overrides)) {
+            Ok(loaded) => loaded,
+            Err(code) => return Ok(Err(code)),
+        };
+        loaded.job.run(RunConfig::workers(1))?;
         let text = std::fs::read_to_string(&out).unwrap_or_default();
         let shown = |decision: &Value| self.but.is_none() || decision["action"].as_str() != self.but.as_deref();
         let rows = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<Value>, _>>()?;
@@ -239,12 +229,7 @@ impl Diff {
     /// A job file without errors.
     fn file(&self, path: &Path) -> Result<JobFile, ExitCode> {
         let text = read(path).map_err(|error| super::fail(&error, super::USAGE))?;
-        let (file, mut problems) = parse(&path.display().to_string(), &text, &[]);
-        let planned = file.as_ref().and_then(|file| plan(file, &mut problems));
-        if problems.has_errors() || planned.is_none() {
-            tell(&problems);
-        }
-        file.filter(|_| planned.is_some()).ok_or(ExitCode::from(super::USAGE))
+        Loaded::new(&path.display().to_string(), &text, &[]).map(|loaded| loaded.file)
     }
 
     fn differences(&self, old: &JobFile, new: &JobFile) -> anyhow::Result<String> {

@@ -478,10 +478,8 @@ fn what_makes_no_sense_is_refused_with_its_place() {
 }
 
 #[test]
-fn rules_are_tried_on_a_file_of_events_and_compared_by_meaning() {
+fn rules_are_tried_on_a_file_of_events() {
     let dir = Dir::new();
-    let event =
-        |id: i64, user: &str, fails: i64| json!({ "id": id, "user": user, "ip": "10.9.9.9", "fails": fails, "ts": START + id * 1_000 });
     dir.json_lines("events.jsonl", &[event(1, "u0", 1), event(2, "ann", 4), event(3, "ann", 0)]);
     // The job's own input does not exist, and is not asked for.
     let old = yaml("backend: rocksdb, dir: /nowhere");
@@ -518,6 +516,25 @@ fn rules_are_tried_on_a_file_of_events_and_compared_by_meaning() {
     assert_eq!(rows.iter().map(|row| row["action"].clone()).collect::<Vec<_>>(), ["reject", "accept", "accept"]);
     dir.tidegate(["rules", "test", "old.yaml", "--events", "nowhere.jsonl"]).run().exits(1).stderr_has("`nowhere.jsonl` do not exist");
 
+    // A line that is cut off is told with its place, and a mistake as `check` tells it.
+    dir.file("cut.jsonl", dir.read("events.jsonl") + "{\"id\":4,\"us");
+    dir.tidegate(["rules", "test", "old.yaml", "--events", "cut.jsonl"]).run().exits(1).stderr_has("cut.jsonl:4: the line is not JSON");
+    dir.file("typo.yaml", old.replace("    from: in\n", "    from: inn\n"));
+    dir.tidegate(["rules", "test", "typo.yaml", "--events", "events.jsonl"])
+        .run()
+        .exits(2)
+        .stderr_has("no source or stream is called `inn`");
+}
+
+fn event(id: i64, user: &str, fails: i64) -> Value {
+    json!({ "id": id, "user": user, "ip": "10.9.9.9", "fails": fails, "ts": START + id * 1_000 })
+}
+
+#[test]
+fn job_files_are_compared_by_meaning_and_one_is_made_of_the_other() {
+    let dir = Dir::new();
+    let old = yaml("backend: rocksdb, dir: /nowhere");
+    dir.file("old.yaml", &old);
     let new = old
         .replace("'too_often(limit)', action: review, score: 10", "'too_often( limit )', score: 10, action: review")
         .replace("limit: 3", "limit: 4")

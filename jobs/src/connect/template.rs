@@ -1,7 +1,7 @@
 //! Templates: text with fields in it, such as `{user}: {n}`.
 
 use tidegate_rows::Schema;
-use tidegate_rows::format::TextPart;
+use tidegate_rows::format::{self, TextPart};
 
 use crate::text::{Problem, Spanned};
 use crate::yaml::{Node, Reader, is_name};
@@ -15,39 +15,28 @@ pub(crate) fn read(reader: &mut Reader, node: &Node) -> Option<Template> {
     if is_name(&text.value) {
         return Some(vec![TextPart::Field(text)]);
     }
-    let mut parts = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text.value.as_str();
-    while let Some(brace) = rest.find(['{', '}']) {
-        let at = text.value.len() - rest.len() + brace;
-        let (before, from) = rest.split_at(brace);
-        literal.push_str(before);
-        if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
-            literal.push_str(&from[..1]);
-            rest = after;
-            continue;
-        }
-        let closed = from.strip_prefix('{').and_then(|inner| inner.split_once('}'));
-        let Some((field, after)) = closed else {
+    let parts = match format::template(&text.value) {
+        Ok(parts) => parts,
+        Err(at) => {
             reader.push(text.problem_at(at..at + 1, "a single brace: `{field}` stands for a field, `{{` and `}}` for braces"));
             return None;
-        };
-        let name = field.trim();
-        if name.is_empty() || name.contains('{') {
-            reader.push(text.problem_at(at..at + field.len() + 2, format!("`{name}` is no field")));
-            return None;
         }
-        if !literal.is_empty() {
-            parts.push(TextPart::Literal(std::mem::take(&mut literal).into()));
-        }
-        parts.push(TextPart::Field(Spanned::new(name.to_owned(), text.part(at + 1..at + 1 + field.len()))));
-        rest = after;
+    };
+    let mut named = Vec::with_capacity(parts.len());
+    for part in parts {
+        named.push(match part {
+            TextPart::Literal(literal) => TextPart::Literal(literal),
+            TextPart::Field(place) => {
+                let name = text.value[place.clone()].trim();
+                if name.is_empty() || name.contains('{') {
+                    reader.push(text.problem_at(place.start - 1..place.end + 1, format!("`{name}` is no field")));
+                    return None;
+                }
+                TextPart::Field(Spanned::new(name.to_owned(), text.part(place)))
+            }
+        });
     }
-    literal.push_str(rest);
-    if !literal.is_empty() {
-        parts.push(TextPart::Literal(literal.into()));
-    }
-    Some(parts)
+    Some(named)
 }
 
 /// The names of the fields in a template.

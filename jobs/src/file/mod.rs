@@ -56,12 +56,24 @@ pub(crate) use overrides::{path_steps, remove_at, set_at};
 pub use streams::Stream;
 pub use trial::Trial;
 
+use std::sync::Arc;
+
 use crate::text::Source as Text;
-use crate::yaml::{self, Reader};
+use crate::yaml::{self, Node, Reader};
 
 /// Parses a job file and applies overrides to it. If no problem is an error, the job is sound. Otherwise it holds what could be read, if anything.
 #[must_use]
 pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<JobFile>, Problems) {
+    parse_as(file_name, text, overrides, |root, _| Ok(root))
+}
+
+/// Parses a job file, applies overrides to it, and reads what `shape` makes of it. The names in it are checked as it is written.
+fn parse_as(
+    file_name: &str,
+    text: &str,
+    overrides: &[Override],
+    shape: impl FnOnce(Node, &Arc<Text>) -> Result<Node, Problem>,
+) -> (Option<JobFile>, Problems) {
     let source = Text::new(Some(file_name), text);
     let mut reader = Reader::default();
     let job = match yaml::parse(&source, 0, &mut reader.problems) {
@@ -75,7 +87,13 @@ pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> (Option<Job
                 }
             }
             graph::check(&mut reader, &root);
-            model::read(&mut reader, &root)
+            match shape(root, &source) {
+                Ok(root) => model::read(&mut reader, &root),
+                Err(problem) => {
+                    reader.push(problem);
+                    None
+                }
+            }
         }
     };
     let mut problems = Problems::new(file_name);

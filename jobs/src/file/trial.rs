@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Override;
 use super::graph::{entry, makers_of, part};
-use super::model::{self, JobFile};
+use super::model::JobFile;
 use crate::text::{Problem, Problems, Source, Span, Spanned};
-use crate::yaml::{self, Entry, Node, Reader, Value};
+use crate::yaml::{Entry, Node, Value};
 
 /// What to try a job's rules on.
 #[derive(Clone, Debug, Default)]
@@ -28,25 +28,7 @@ impl Trial {
     /// what the stream does with its decisions, checkpoints, and all other streams and sinks are left out.
     #[must_use]
     pub fn parse(&self, file_name: &str, text: &str, overrides: &[Override]) -> (Option<JobFile>, Problems) {
-        let source = Source::new(Some(file_name), text);
-        let mut reader = Reader::default();
-        let job = yaml::parse(&source, 0, &mut reader.problems).and_then(|mut root| {
-            for set in overrides {
-                if let Err(problem) = set.apply(&mut root) {
-                    reader.push(problem);
-                }
-            }
-            match self.cut(&root, &source) {
-                Ok(root) => model::read(&mut reader, &root),
-                Err(problem) => {
-                    reader.push(problem);
-                    None
-                }
-            }
-        });
-        let mut problems = Problems::new(file_name);
-        problems.extend(reader.problems);
-        (job, problems)
+        super::parse_as(file_name, text, overrides, |root, source| self.cut(&root, source))
     }
 
     fn cut(&self, root: &Node, source: &Arc<Source>) -> Result<Node, Problem> {
@@ -114,7 +96,8 @@ impl Trial {
         };
         let Value::Map(entries) = &source.value.value else { return Err(source.key.problem("a source is a mapping")) };
         let mut kept: Vec<Entry> = entries.iter().filter(|entry| matches!(entry.key.as_str(), "schema" | "event_time")).cloned().collect();
-        for (key, text) in [("connector", "file"), ("path", path.as_str()), ("format", "json")] {
+        // A bad line is told, not passed over: who tries rules wants to know what they were tried on.
+        for (key, text) in [("connector", "file"), ("path", path.as_str()), ("format", "json"), ("on_bad_record", "fail")] {
             let node = Node { span: source.key.span.clone(), value: Value::Scalar { text: text.to_owned(), plain: false } };
             kept.push(new_entry(key, &source.key.span, node));
         }

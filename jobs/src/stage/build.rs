@@ -7,7 +7,7 @@ use tidegate_operators::Stream;
 use tidegate_rows::{Row, Schema, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Ttl;
-use tidegate_runtime::{About, Error, OperatorSpec, Record, operator};
+use tidegate_runtime::{About, Basis, Error, OperatorSpec, Record, operator};
 
 use crate::relation::failures::{Failures, OnError};
 use crate::relation::pipeline::Pipeline;
@@ -79,6 +79,13 @@ pub(crate) struct Site<'b, 's> {
 }
 
 impl<'s> Site<'_, 's> {
+    /// The identity and basis of the state of one of several operators, called `stream/..`.
+    pub(crate) fn about_of(&self, operator: &str, basis: impl FnOnce(Basis) -> Basis) -> About {
+        let stream = self.about.id.as_deref().unwrap_or(self.name);
+        let suffix = operator.strip_prefix(self.name).unwrap_or_default();
+        About { id: Some(format!("{stream}{suffix}")), basis: basis(self.about.basis.clone()), parallelism: self.about.parallelism }
+    }
+
     /// The failure policy for rows of the input.
     pub(crate) fn failures(&self) -> Failures {
         self.failures_over(self.input)

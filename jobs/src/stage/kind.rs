@@ -16,7 +16,7 @@ use crate::relation::open::{Asked, Origin};
 use crate::relation::pipeline::{self, Base};
 use crate::relation::union::Streams;
 use crate::text::{Problem, Spanned};
-use crate::yaml::{Key, Table};
+use crate::yaml::{Key, Table, millis};
 
 use super::window::Window;
 
@@ -99,6 +99,27 @@ impl Head {
     pub(crate) fn by(&self) -> String {
         let keys: Vec<&str> = self.key.iter().map(|key| key.value.as_str()).collect();
         if keys.is_empty() { String::new() } else { format!(" by {}", keys.join(", ")) }
+    }
+
+    /// Whether records go on in order of event time.
+    pub(crate) fn in_time(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| order.value == InOrder::Time)
+    }
+
+    /// How far behind the watermark values are still exact, in milliseconds.
+    pub(crate) fn lateness_ms(&self) -> i64 {
+        self.lateness.as_ref().map_or(0, |lateness| millis(lateness.value))
+    }
+
+    /// Reports keys that don't go with the order. `late` says what happens to late records in order of arrival.
+    pub(crate) fn check_order(&self, late: &str, problems: &mut Vec<Problem>) {
+        if let (Some(late_to), false) = (&self.late_to, self.in_time()) {
+            problems.push(late_to.problem(format!("`late_to` needs `order: time`: in order of arrival, late records {late}, too")));
+        }
+        if let (Some(lateness), true) = (&self.lateness, self.in_time()) {
+            problems
+                .push(lateness.problem("`allowed_lateness` is for `order: arrival`; in order of time, give the source a later watermark"));
+        }
     }
 
     /// A message for an input without event time, with the remedy.

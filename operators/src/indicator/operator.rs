@@ -468,7 +468,7 @@ where
         }
         // What only feeds comes first: a record sees those of other streams at its own time.
         let asks = |record: &Record<I::In>| self.indicators.asks(&record.value);
-        queue.wait(key, record, |a, b| asks(a).cmp(&asks(b)))
+        queue.wait_by(key, record, |a, b| asks(a).cmp(&asks(b)))
     }
 
     fn waits_until(&self) -> Option<i64> {

@@ -39,7 +39,7 @@ pub use layout::{EventTime, Layout};
 pub use print::Timestamps;
 pub use rfc3339::{instant, instant_with_offset};
 pub use table::TableEncoder;
-pub use text::{TextDecoder, TextEncoder, TextFormat, TextPart};
+pub use text::{TextDecoder, TextEncoder, TextFormat, TextPart, template};
 pub use text_time::TextTime;
 pub use typed::{JsonLines, JsonLinesDecoder, JsonLinesEncoder};
 

@@ -1,5 +1,6 @@
 //! Plain text: each line is a row with the single field `line`, and each row is a line.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -54,6 +55,36 @@ pub enum TextPart<F = usize> {
     Literal(Box<str>),
     /// The value of this field.
     Field(F),
+}
+
+/// Splits a text with fields in it: `{name}` is a field, given as its place in the text, and `{{` and `}}` are braces.
+///
+/// # Errors
+/// The place of a single brace.
+pub fn template(text: &str) -> Result<Vec<TextPart<Range<usize>>>, usize> {
+    let (mut parts, mut literal) = (Vec::new(), String::new());
+    let mut rest = text;
+    while let Some(brace) = rest.find(['{', '}']) {
+        let at = text.len() - rest.len() + brace;
+        let (before, from) = rest.split_at(brace);
+        literal.push_str(before);
+        if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
+            literal.push_str(&from[..1]);
+            rest = after;
+            continue;
+        }
+        let (field, after) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or(at)?;
+        if !literal.is_empty() {
+            parts.push(TextPart::Literal(std::mem::take(&mut literal).into()));
+        }
+        parts.push(TextPart::Field(at + 1..at + 1 + field.len()));
+        rest = after;
+    }
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        parts.push(TextPart::Literal(literal.into()));
+    }
+    Ok(parts)
 }
 
 /// Writes a row as a line composed of parts. Null is `null`.

@@ -8,7 +8,7 @@ use tidegate_operators::Stream;
 use tidegate_operators::indicator::{Flow, Kept};
 use tidegate_operators::kinds::INDICATORS;
 use tidegate_rows::{Row, Schema, Value};
-use tidegate_runtime::{About, Basis, Field, OperatorSpec, Record, operator};
+use tidegate_runtime::{Basis, Field, OperatorSpec, Record, operator};
 
 use super::column::RowColumn;
 use super::gather::{self, Places};
@@ -100,7 +100,7 @@ impl PlannedIndicators {
     ) -> (Rows<'s>, Option<Rows<'s>>) {
         let (group, operator) = (&self.groups[number], format!("{}/{suffix}", site.name));
         let edge = input.into_edge();
-        edge.dataflow().describe(&operator, group.about(site, suffix));
+        edge.dataflow().describe(&operator, site.about_of(&operator, |basis| Basis { key: Some(group.basis.clone()), ..basis }));
         let mut fed = group.feed(0, Stream::from_edge(edge), &format!("{operator}/rows"), site.input, site);
         for (source, (rows, (from, schema))) in (1..).zip(others.iter().zip(&self.others)) {
             if group.takes_from(source) {
@@ -146,13 +146,6 @@ impl PlannedIndicators {
 }
 
 impl PlannedGroup {
-    /// The identity and basis of its state.
-    fn about(&self, site: &Site<'_, '_>, suffix: &str) -> About {
-        let stream = site.about.id.as_deref().unwrap_or(site.name);
-        let basis = Basis { key: Some(self.basis.clone()), ..site.about.basis.clone() };
-        About { id: Some(format!("{stream}/{suffix}")), basis, parallelism: site.about.parallelism }
-    }
-
     /// Whether the stream with this number feeds it.
     fn takes_from(&self, source: usize) -> bool {
         matches!(self.keys.get(source), Some(Some(_)))

@@ -18,9 +18,9 @@ use crate::relation::pipeline::Base;
 use crate::relation::union::PlannedInput;
 use crate::relation::updates::Updates;
 use crate::stage::join::plan_equality;
-use crate::stage::kind::{Head, InOrder, Planned, Refused, Scope};
+use crate::stage::kind::{Head, Planned, Refused, Scope};
 use crate::text::{Problem, Spanned};
-use crate::yaml::{Literal, millis, parse_duration};
+use crate::yaml::{Literal, parse_duration};
 
 /// Plans the indicators of a stream.
 pub(super) fn plan(stage: &Indicators, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {
@@ -51,7 +51,7 @@ pub(super) fn plan(stage: &Indicators, scope: &mut Scope<'_>) -> Result<Option<P
     }
     let sources: Vec<&Schema> = std::iter::once(&input.schema).chain(others.iter().map(|(_, known)| &known.schema)).collect();
     let planned: Vec<PlannedGroup> = groups.planned(&sources);
-    let in_time = is_in_time(head);
+    let in_time = head.in_time();
     // Rows of one key go on in the order in which they come, or of time.
     let settled = planned.iter().all(|group| input.order.is_settled(&group.fields)) && others.is_empty();
     let order = match planned.as_slice() {
@@ -67,7 +67,7 @@ pub(super) fn plan(stage: &Indicators, scope: &mut Scope<'_>) -> Result<Option<P
         others: others.iter().map(input_of).collect(),
         in_time,
         settled,
-        lateness: head.lateness.as_ref().map_or(0, |lateness| millis(lateness.value)),
+        lateness: head.lateness_ms(),
         width: input.schema.width(),
     };
     let out = Known { order, updates: None, ..input.clone() };
@@ -77,19 +77,9 @@ pub(super) fn plan(stage: &Indicators, scope: &mut Scope<'_>) -> Result<Option<P
     Ok(Some(Planned { base, out, origin, work: Arc::new(work), basis: Some(basis), late: None, timeouts: None }))
 }
 
-fn is_in_time(head: &Head) -> bool {
-    head.order.as_ref().is_some_and(|order| order.value == InOrder::Time)
-}
-
 /// Reports what is wrong with the stream as a whole, and with those that it reads.
 fn check_streams(stage: &Indicators, head: &Head, input: &Known, others: &[(&Spanned<String>, &Known)], problems: &mut Vec<Problem>) {
-    let in_time = is_in_time(head);
-    if let (Some(late_to), false) = (&head.late_to, in_time) {
-        problems.push(late_to.problem("`late_to` needs `order: time`: in order of arrival, late records go on, too"));
-    }
-    if let (Some(lateness), true) = (&head.lateness, in_time) {
-        problems.push(lateness.problem("`allowed_lateness` is for `order: arrival`; in order of time, give the source a later watermark"));
-    }
+    head.check_order("go on", problems);
     if let Timing::Untimed(remedy) = &input.timing {
         problems.push(stage.place.problem(format!("`indicators` are over event time, and {}", head.untimed(remedy))));
     }

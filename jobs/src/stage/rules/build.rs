@@ -7,7 +7,7 @@ use tidegate_operators::kinds::{RULES, RULES_CONTROL, RULES_USES};
 use tidegate_rows::{Row, Schema};
 use tidegate_rules::fields;
 use tidegate_runtime::operator::{Context, Target, broadcast, keyed, routed};
-use tidegate_runtime::{About, Basis, Edge, Field, OperatorSpec};
+use tidegate_runtime::{Basis, Edge, Field, OperatorSpec};
 
 use super::control::{Accepted, DESK, Desk, Fields};
 use super::judge::{Aside, Fed, Judging};
@@ -21,9 +21,8 @@ use crate::relation::union::PlannedInput;
 use crate::relation::updates::Updates;
 use crate::stage::build::{Built, Rows, Site, Work, gather as rows_of};
 use crate::stage::keyed::fields as fields_of;
-use crate::stage::kind::{Head, InOrder, Planned, Refused, Scope};
+use crate::stage::kind::{Head, Planned, Refused, Scope};
 use crate::text::Problem;
-use crate::yaml::millis;
 
 /// When records are judged.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +55,8 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
         },
     };
     let mut problems = Vec::new();
-    let in_time = head.order.as_ref().is_some_and(|order| order.value == InOrder::Time);
-    check_streams(stage, head, input, in_time, &mut problems);
+    let in_time = head.in_time();
+    check_streams(stage, head, input, &mut problems);
     let mut of_control = None;
     if let Some((name, known)) = control {
         let names = ["version", "changes", "at", "by", "note"].map(str::to_owned);
@@ -93,7 +92,7 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
     let work = PlannedRules {
         workshop: Arc::new(workshop),
         control: of_control,
-        flow: InFlow { in_time, settled, lateness: head.lateness.as_ref().map_or(0, |lateness| millis(lateness.value)) },
+        flow: InFlow { in_time, settled, lateness: head.lateness_ms() },
         records: input.schema.clone(),
         words: stage.words(),
     };
@@ -105,13 +104,8 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
 }
 
 /// Reports what is wrong with the stream as a whole.
-fn check_streams(stage: &Rules, head: &Head, input: &Known, in_time: bool, problems: &mut Vec<Problem>) {
-    if let (Some(late_to), false) = (&head.late_to, in_time) {
-        problems.push(late_to.problem("`late_to` needs `order: time`: in order of arrival, late records are judged, too"));
-    }
-    if let (Some(lateness), true) = (&head.lateness, in_time) {
-        problems.push(lateness.problem("`allowed_lateness` is for `order: arrival`; in order of time, give the source a later watermark"));
-    }
+fn check_streams(stage: &Rules, head: &Head, input: &Known, problems: &mut Vec<Problem>) {
+    head.check_order("are judged", problems);
     if let Some(zone) = &head.zone {
         problems.push(zone.problem("`zone` is for `indicators`; in an expression, name the zone, as in `ts.getHours('Asia/Shanghai')`"));
     }
@@ -152,10 +146,7 @@ impl PlannedRules {
 
 /// Gives one of the operators an identity and a basis of its own.
 fn describe<T>(edge: &Edge<'_, T>, name: &str, site: &Site<'_, '_>, records: Option<Vec<Field>>) {
-    let stream = site.about.id.as_deref().unwrap_or(site.name);
-    let suffix = name.strip_prefix(site.name).unwrap_or_default();
-    let basis = Basis { key: Some(Vec::new()), records, ..site.about.basis.clone() };
-    edge.dataflow().describe(name, About { id: Some(format!("{stream}{suffix}")), basis, parallelism: None });
+    edge.dataflow().describe(name, site.about_of(name, |basis| Basis { records, ..basis }));
 }
 
 impl Work for PlannedRules {

@@ -10,6 +10,7 @@ use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Meaning};
 use tidegate_runtime::{Error, Record, Watermark};
 
+use super::build::InFlow;
 use super::list::read_entry;
 use super::timeline::{Timeline, Workshop};
 use crate::text::{Problem, Source, Spanned};
@@ -104,7 +105,7 @@ impl Desk {
     pub(super) fn new(
         fields: Fields,
         workshop: Arc<Workshop>,
-        flow: super::build::InFlow,
+        flow: InFlow,
         context: &mut Context,
     ) -> Result<Self, Error> {
         let versions = context.states.keyed("versions", Meaning::of_type())?;
@@ -191,7 +192,7 @@ impl Logic for Desk {
         // A late record counts from the first moment that is still to come.
         let time = record.time.max(out.horizon().0.saturating_add(1));
         let row = record.value.0.into_vec().into_iter().chain([Value::Int(record.time)]).collect();
-        queue.wait(DESK, Record::new(time, row), |_, _| std::cmp::Ordering::Equal)
+        queue.wait(DESK, Record::new(time, row))
     }
 
     fn waits_until(&self) -> Option<i64> {
@@ -200,12 +201,8 @@ impl Logic for Desk {
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Accepted, Row>) -> Result<(), Error> {
         let Some(queue) = &self.queue else { return Ok(()) };
-        let mut due = Vec::new();
-        queue.fire(watermark.0, |_, record| {
-            due.push(record);
-            Ok(())
-        })?;
-        due.into_iter().try_for_each(|record| self.take(record.time, record.value, out))
+        let come = queue.come(watermark.0)?;
+        come.into_iter().try_for_each(|record| self.take(record.time, record.value, out))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 use tidegate_expr::Tree;
-use tidegate_rules::{Check, Entry, Rule, Scenario, Score};
+use tidegate_rules::{Check, Entry, Rule, Scenario, Score, factor_name};
 
 use super::document::{Document, FactorText, RuleText, ScenarioText};
 use super::list::ListSpec;
@@ -61,7 +61,7 @@ fn meant(text: &str) -> String {
 }
 
 fn factors(old: &[FactorText], new: &[FactorText], all: &mut Vec<Difference>) {
-    let name = |(signature, _): &FactorText| signature.value.split('(').next().unwrap_or_default().trim().to_owned();
+    let name = |(signature, _): &FactorText| factor_name(&signature.value).to_owned();
     let form = |(signature, _): &FactorText| signature.value.replace(' ', "");
     for factor in new {
         let before = old.iter().find(|before| name(before) == name(factor));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use tidegate_rules::Change;
+use tidegate_rules::{Change, factor_name};
 
 use super::json_of;
 use super::read::{self, Head, ReadRule};
@@ -103,9 +103,8 @@ impl Document {
 
     /// Sets or removes a factor. Returns whether there was something to remove.
     fn set_factor(&mut self, signature: &str, value: Option<Node>, step: &Spanned<String>) -> bool {
-        let name = |text: &str| text.split('(').next().unwrap_or_default().trim().to_owned();
         let factors = Arc::make_mut(&mut self.factors);
-        let at = factors.iter().position(|(known, _)| name(&known.value) == name(signature));
+        let at = factors.iter().position(|(known, _)| factor_name(&known.value) == factor_name(signature));
         let Some(value) = value else {
             return at.map(|at| factors.remove(at)).is_some();
         };

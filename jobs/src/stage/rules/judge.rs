@@ -78,7 +78,7 @@ impl Judging {
         match self.judge.decide(rules, row, time, lists, &ops, &mut self.out) {
             Ok(()) => self.out.drain(..).for_each(|row| out.emit(time, row)),
             Err((row, _)) => {
-                let looks = self.judge.look(rules, &row, time, lists, &ops);
+                let looks = Judge::look(rules, &row, time, lists, &ops);
                 out.emit_side(time, Aside::Limited(row, looks));
             }
         }
@@ -96,7 +96,8 @@ impl Logic for Judging {
         self.store.restore(held.map(), self.workshop.lists());
         self.timeline.restore(self.store.versions.iter());
         if let Some((key, queue)) = &mut self.queue {
-            *key = queue.own_key(0..).unwrap_or(0);
+            // A worker has at least one key group, so one of so many keys is in it.
+            *key = queue.own_key(0..1 << 20).ok_or_else(|| Error::internal("this worker has no key group"))?;
         }
         Ok(())
     }
@@ -111,17 +112,14 @@ impl Logic for Judging {
                     self.metrics.late.add(1);
                     out.emit_side(time, Aside::Late(row));
                 }
-                Some((key, queue)) => queue.wait(*key, Record::new(time, row), |_, _| std::cmp::Ordering::Equal)?,
+                Some((key, queue)) => queue.wait(*key, Record::new(time, row))?,
             },
             Fed::Version(_, Accepted { version, settled }) => {
                 let here = self.settled(out.watermark());
                 let settled = Settled { by_all: settled, here, lists: self.workshop.lists() };
                 let store = &mut self.store;
                 self.held.borrow_mut().change(|map| store.apply(map, &version, settled));
-                if let Err(wrong) = self.timeline.add(&version) {
-                    let why = wrong.first().map(crate::text::Problem::in_one_line).unwrap_or_default();
-                    return Err(Error::internal(format!("version {} of the rules was accepted and does not fit: {why}", version.version)));
-                }
+                self.timeline.accepted(&version)?;
             }
         }
         Ok(())
@@ -133,14 +131,10 @@ impl Logic for Judging {
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Row, Aside>) -> Result<(), Error> {
         if let Some((_, queue)) = &self.queue {
-            let mut due = Vec::new();
-            queue.fire(watermark.0, |_, record| {
-                due.push(record);
-                Ok(())
-            })?;
+            let mut come = queue.come(watermark.0)?;
             // After a restore, this worker may have the keys of several.
-            due.sort_by_key(|record| record.time);
-            due.into_iter().for_each(|record| self.judge(record.time, record.value, out));
+            come.sort_by_key(|record| record.time);
+            come.into_iter().for_each(|record| self.judge(record.time, record.value, out));
         }
         let settled = self.settled(watermark);
         self.timeline.settle(settled);

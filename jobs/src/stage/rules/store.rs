@@ -1,5 +1,6 @@
 //! What versions have done, as every worker holds it.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,8 @@ pub(super) struct Store {
     whole: HashMap<Name, (i64, Vec<Op>)>,
     /// The keys in `whole`, by that time.
     matters: VecDeque<(i64, Name)>,
+    /// Room for the name of what is looked up, so that a look costs no allocation.
+    wanted: RefCell<Name>,
 }
 
 /// What versions have done to a list.
@@ -232,9 +235,9 @@ impl Ops for View<'_> {
         if !self.store.touched.contains_key(list) {
             return &[];
         }
-        let mut name = Name::with_capacity(2 + list.len() + key.len());
+        let mut name = self.store.wanted.borrow_mut();
         name_of(KEY, list, key, &mut name);
-        match (self.store.whole.get(&name), self.map.get(name.as_slice())) {
+        match (self.store.whole.get(&*name), self.map.get(name.as_slice())) {
             (Some((_, ops)), _) | (None, Some(Held::Key(ops))) => ops,
             _ => &[],
         }

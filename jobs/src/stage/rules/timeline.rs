@@ -1,6 +1,6 @@
 //! Which rules are active at which time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -100,6 +100,8 @@ pub(super) struct Workshop {
     lists: OnceLock<Result<Lists, String>>,
     /// The one of the job file.
     first: Arc<Configuration>,
+    /// Versions that no longer fit the job file.
+    left_out: Mutex<HashSet<u64>>,
     /// What has become of configurations by versions.
     made: Mutex<HashMap<(u64, u64), Weak<Configuration>>>,
 }
@@ -113,7 +115,7 @@ impl Workshop {
         let lists = specs.iter().map(|list| List::new(&list.name.value, list.by));
         let compiler = Compiler::new(records, Lists::new(lists));
         let first = Arc::new(Configuration::new(document, &compiler)?);
-        Ok(Self { compiler, specs, lists: OnceLock::new(), first, made: Mutex::default() })
+        Ok(Self { compiler, specs, lists: OnceLock::new(), first, left_out: Mutex::default(), made: Mutex::default() })
     }
 
     /// Loads the lists, unless another worker of this process has.
@@ -126,6 +128,11 @@ impl Workshop {
             lists.map(Lists::new).map_err(|error| error.to_string())
         };
         self.lists.get_or_init(load).as_ref().map(|_| ()).map_err(|error| Error::user(error.as_str()))
+    }
+
+    /// Notes that a version is left out. Returns whether this is the first to say so.
+    fn leaves_out(&self, version: u64) -> bool {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(version)
     }
 
     /// Whether the job has lists.
@@ -235,7 +242,9 @@ impl Timeline {
     /// Puts versions that were stored over it. One that no longer fits the job file is left out, and logged.
     pub(super) fn restore<'v>(&mut self, versions: impl Iterator<Item = &'v Version>) {
         for version in versions {
-            if let Err(wrong) = self.put(version, true) {
+            if let Err(wrong) = self.put(version, true)
+                && self.workshop.leaves_out(version.version)
+            {
                 let why = wrong.iter().map(Problem::in_one_line).collect::<Vec<_>>().join("; ");
                 tracing::warn!("version {} of the rules no longer fits the job file and is left out: {why}", version.version);
             }
@@ -255,6 +264,17 @@ impl Timeline {
     /// What is wrong with it at some time. Nothing has changed then.
     pub(super) fn add(&mut self, version: &Version) -> Result<(), Wrong> {
         self.put(version, false)
+    }
+
+    /// Adds a version that the control desk has accepted.
+    ///
+    /// # Errors
+    /// It does not fit here, which can't be: the desk has the same versions.
+    pub(super) fn accepted(&mut self, version: &Version) -> Result<(), Error> {
+        self.add(version).map_err(|wrong| {
+            let why = wrong.first().map(Problem::in_one_line).unwrap_or_default();
+            Error::internal(format!("version {} of the rules was accepted and does not fit: {why}", version.version))
+        })
     }
 
     fn put(&mut self, version: &Version, again: bool) -> Result<(), Wrong> {

@@ -117,13 +117,10 @@ impl Logic for Uses {
         match record.value {
             Fed::Limited(limited) => match &self.queue {
                 None => self.judge(record.time, limited, out),
-                Some(queue) => queue.wait(DESK, Record::new(record.time, limited), |_, _| std::cmp::Ordering::Equal),
+                Some(queue) => queue.wait(DESK, Record::new(record.time, limited)),
             },
             Fed::Version(Accepted { version, settled }) => {
-                if let Err(wrong) = self.timeline.add(&version) {
-                    let why = wrong.first().map(crate::text::Problem::in_one_line).unwrap_or_default();
-                    return Err(Error::internal(format!("version {} of the rules was accepted and does not fit: {why}", version.version)));
-                }
+                self.timeline.accepted(&version)?;
                 self.versions.borrow_mut().get_or_insert_with(&DESK, Versions::default)?.add(version, settled);
                 Ok(())
             }
@@ -136,12 +133,8 @@ impl Logic for Uses {
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Row, ()>) -> Result<(), Error> {
         if let Some(queue) = &self.queue {
-            let mut due = Vec::new();
-            queue.fire(watermark.0, |_, record| {
-                due.push(record);
-                Ok(())
-            })?;
-            due.into_iter().try_for_each(|record| self.judge(record.time, record.value, out))?;
+            let come = queue.come(watermark.0)?;
+            come.into_iter().try_for_each(|record| self.judge(record.time, record.value, out))?;
         }
         self.timeline.settle(watermark.0.saturating_sub(self.lateness));
         Ok(())
