@@ -307,7 +307,8 @@ impl<'s, T: Data, F> KeyedStream<'s, T, F> {
     {
         let key = self.key.clone();
         let side = matches!(flow, Flow::Time(_)).then_some("late");
-        let (main, late) = keyed(self.edge, name, spec, side, self.key, |context| IndicatorLogic::new(key, indicators, flow, context));
+        let (main, late) =
+            keyed(self.edge, name, spec, side, self.key, |context| IndicatorLogic::new(key, |_| 0, indicators, flow, context));
         (Stream::from_edge(main), Stream::from_edge(late))
     }
 

@@ -35,8 +35,14 @@ keyed! {
     REDUCE = "reduce",
     /// Rules that judge records.
     RULES = "rules",
+    /// What asks for the features of rules.
+    RULES_ASK = "rules_ask",
     /// Control records of rules.
     RULES_CONTROL = "rules_control",
+    /// Indicators that are features of rules.
+    RULES_INDICATORS = "rules_indicators",
+    /// Patterns that are features of rules.
+    RULES_PATTERNS = "rules_patterns",
     /// Uses of list entries.
     RULES_USES = "rules_uses",
     /// Sessions that fire once at their end.

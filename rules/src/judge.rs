@@ -76,8 +76,8 @@ struct Hit {
 }
 
 impl Judge {
-    /// Decides about a record. `row` has the fields that the rules were compiled for; it comes back with its decision, once for each scenario
-    /// it is of.
+    /// Decides about a record. `row` has the fields and features that the rules were compiled for; it comes back without the features, with its
+    /// decision, once for each scenario it is of.
     ///
     /// # Errors
     /// The record meets an entry with limited uses: [`Judge::look`] finds what [`Judge::decide_with`] needs.
@@ -125,10 +125,11 @@ impl Judge {
         out: &mut Vec<Row>,
     ) -> Result<(), (Row, Limited)> {
         self.memo.next();
-        let width = row.0.len();
+        let given = row.0.len();
+        let width = given.saturating_sub(rules.features);
         let mut values = row.0.into_vec();
         values.reserve_exact(rules.room());
-        values.resize_with(width + rules.room(), Value::default);
+        values.resize_with(given + rules.room(), Value::default);
         let mut row = Row(values.into_boxed_slice());
         self.decided.clear();
         for (place, scenario) in rules.scenarios.iter().enumerate() {
@@ -140,7 +141,7 @@ impl Judge {
                 }
                 Truth::True => match self.scenario(rules, place, &mut row, time, answers) {
                     Ok(decision) => self.decided.push(decision),
-                    Err(limited) => return Err((shortened(row, width), limited)),
+                    Err(limited) => return Err((shortened(row, given), limited)),
                 },
             }
         }
@@ -148,7 +149,7 @@ impl Judge {
             self.decided.push(Decision::none(rules.version));
         }
         let last = self.decided.len() - 1;
-        let mut row = Some(shortened(row, width + WIDTH));
+        let mut row = Some(decided(row, width..given));
         for (i, decision) in self.decided.drain(..).enumerate() {
             let own = if i == last { row.take() } else { row.clone() };
             let Some(mut own) = own else { break };
@@ -300,6 +301,14 @@ fn look(check: &CompiledCheck, row: &Row, time: i64, lists: &Lists, ops: &impl O
         None => Looked::Found(Vec::new()),
         Some((value, list)) => list.find(&value, time, ops).map_or_else(|error| Looked::Failed(error.to_string()), Looked::Found),
     }
+}
+
+/// A row without its features, with room for a decision.
+fn decided(row: Row, features: std::ops::Range<usize>) -> Row {
+    let mut values = row.0.into_vec();
+    values.truncate(features.end + WIDTH);
+    values.drain(features);
+    Row(values.into_boxed_slice())
 }
 
 fn shortened(row: Row, width: usize) -> Row {

@@ -114,14 +114,24 @@ impl Compiler {
     /// Compiles over records of this schema.
     #[must_use]
     pub fn new(records: &Schema, lists: Lists) -> Self {
+        Self::with_features(records, &[], lists)
+    }
+
+    /// Compiles over records of this schema that come with features: values behind their fields, which decisions don't carry.
+    #[must_use]
+    pub fn with_features(records: &Schema, features: &[(String, Type)], lists: Lists) -> Self {
         let mut schema = records.clone();
+        for (name, ty) in features {
+            schema.add(name.as_str(), ty.clone());
+        }
+        let names = schema.names().map(str::to_owned).collect();
         for (place, _) in decision::fields().iter().enumerate() {
             // A name that nothing can be called.
             let hidden = format!("\0{place}");
             schema.add(hidden.as_str(), Type::Any);
             schema.hide(&hidden);
         }
-        Self { schema, names: records.names().map(str::to_owned).collect(), lists, pool: Pool::default() }
+        Self { schema, names, lists, pool: Pool::default() }
     }
 
     /// The lists.
@@ -381,6 +391,8 @@ pub struct Rules {
     pub(crate) scenarios: Vec<Arc<CompiledScenario>>,
     /// The number of slots that facts take.
     pub(crate) facts: usize,
+    /// The number of values behind the fields of a record that decisions don't carry.
+    pub(crate) features: usize,
     /// The version.
     pub(crate) version: u64,
 }
@@ -390,7 +402,13 @@ impl Rules {
     #[must_use]
     pub fn new(scenarios: Vec<Arc<CompiledScenario>>, version: u64) -> Self {
         let facts = scenarios.iter().map(|scenario| scenario.facts).max().unwrap_or(0);
-        Self { scenarios, facts, version }
+        Self { scenarios, facts, features: 0, version }
+    }
+
+    /// Over records that come with so many features.
+    #[must_use]
+    pub fn with_features(self, features: usize) -> Self {
+        Self { features, ..self }
     }
 
     /// The scenarios.

@@ -16,6 +16,7 @@ mod indicators;
 mod ingestion;
 mod job_files;
 mod joins;
+mod live_features;
 mod lookups;
 mod memory;
 mod open;

@@ -1,4 +1,5 @@
-//! The job that is killed: windows of every kind, a running aggregate, a pattern with timers, indicators, and rules that change, into files.
+//! The job that is killed: windows of every kind, a running aggregate, a pattern with timers, indicators, and rules with
+//! features that change, into files.
 
 use serde_json::Value;
 
@@ -14,6 +15,8 @@ const DECISIONS: &str = r#"  changes:
       version: version
       changes: >-
         [{'set': 'scenarios.all.params.least', 'value': version % 7},
+         {'set': 'indicators.busy.over', 'value': string(1 + version % 5) + 's'},
+         {'set': 'patterns.pair.within', 'value': string(2 + version % 3) + 's'},
          {'list': 'grey', 'add': {'key': string(version * 31 % 500), 'uses': 3}},
          {'list': 'grey', 'remove': string(version * 17 % 500)}]
   decisions:
@@ -21,7 +24,13 @@ const DECISIONS: &str = r#"  changes:
     order: time
     control: changes
     ledger: ledger
+    key: user
     rules:
+      indicators:
+        busy: { value: count(), over: 2s }
+        most: { value: max(n), over: 1s, key: kind }
+      patterns:
+        pair: { steps: [ { name: x, where: 'kind == "a"' }, { name: y, where: 'kind == "b"' } ], within: 4s }
       scenarios:
         all:
           params: { least: 2 }
@@ -29,6 +38,8 @@ const DECISIONS: &str = r#"  changes:
           rules:
             many: { if: n % 7 >= least, score: 1 }
             watched: { if: grey, action: reject }
+            busy: { if: busy > 1, score: busy }
+            pair: { if: pair, action: review, reason: 'above {most}' }
 "#;
 
 /// A pattern and indicators.

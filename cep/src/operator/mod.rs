@@ -20,7 +20,7 @@ use tidegate_runtime::{Kind, OperatorSpec};
 pub use condition::{Judge, Where};
 pub use logic::{CepLogic, KeyState, TieBreak};
 
-use crate::matcher::{Engine, Found, Limit};
+use crate::matcher::{Engine, Found, Limit, Matcher};
 use crate::nfa::Nfa;
 use crate::pattern::{Condition, Invalid, Pattern};
 
@@ -130,6 +130,12 @@ impl<E, C: Condition> Search<E, C> {
 }
 
 impl<E, C> Search<E, C> {
+    /// A matcher for this pattern, for use without the operator. It tells of no partial match that runs out of time.
+    #[must_use]
+    pub fn matcher(&self) -> Matcher<C> {
+        Matcher::new(Arc::clone(&self.nfa), self.limit, false)
+    }
+
     /// The engine that the pattern needs: how partial matches are followed.
     #[must_use]
     pub fn engine(&self) -> Engine {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
-use tidegate_runtime::operator::{Context, Logic, Outbox};
+use tidegate_runtime::operator::{Context, Logic, Outbox, Target, routed};
 use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Wake, Wakes};
-use tidegate_runtime::{Data, Error, Field, Record, Watermark, stable_hash};
+use tidegate_runtime::{Data, Edge, Error, Field, OperatorSpec, Record, Watermark, stable_hash};
 
 use super::distinct::{self, Distinguishes, Newest};
 use super::history::{Column, Entry, History, LEAF, Leaf};
 use super::span::Span;
-use super::view::{AllNewest, AllNodes, HistoryId, Stores, View, session};
+use super::view::{AllNewest, AllNodes, Floor, HistoryId, Stores, View, session};
 use crate::queue::Queue;
 use crate::ties::Ties;
 
@@ -44,6 +44,31 @@ pub enum Ever {
     Items,
 }
 
+/// The histories of the keys of one group.
+#[derive(Debug)]
+pub struct Plan<C> {
+    kept: Vec<Kept<C>>,
+    ids: Vec<HistoryId>,
+    /// For each history, how long after its newest item it may still be asked for one, in milliseconds. `None`: for ever.
+    reaches: Vec<Option<i64>>,
+}
+
+impl<C> Plan<C> {
+    /// A plan for these histories.
+    #[must_use]
+    pub fn new(kept: Vec<Kept<C>>) -> Self {
+        let reach = |(span, delay): &(Span, i64)| Some(span.reach()?.saturating_add(*delay));
+        let longest = |kept: &Kept<C>| kept.spans.iter().map(reach).collect::<Option<Vec<i64>>>()?.into_iter().max();
+        Self { ids: ids(&kept), reaches: kept.iter().map(longest).collect(), kept }
+    }
+
+    /// The histories.
+    #[must_use]
+    pub fn kept(&self) -> &[Kept<C>] {
+        &self.kept
+    }
+}
+
 /// What a record leaves in a history.
 pub enum Feed<C: Distinguishes> {
     /// An item.
@@ -63,10 +88,38 @@ pub trait Indicators: 'static {
     /// The items of histories.
     type Column: Distinguishes;
 
-    /// The histories of each key.
-    fn histories(&self) -> &[Kept<Self::Column>];
-    /// Called once on every worker, with the counters of the operator.
-    fn open(&mut self, _metrics: &Arc<OperatorMetrics>) {}
+    /// Whether the histories are always the same ones, and of one group. If not, [`Indicators::learn`] may change them.
+    const FIXED: bool = true;
+
+    /// The histories of each key of a group; without any if nothing asks for the group any longer.
+    fn plan(&self, group: u64) -> &Arc<Plan<Self::Column>>;
+    /// Called once on every worker, before anything else. It may declare states of its own.
+    ///
+    /// # Errors
+    /// The operator has a state of the same name.
+    fn open(&mut self, _context: &mut Context) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Called when the states hold what the job resumes from.
+    ///
+    /// # Errors
+    /// An error here fails the job.
+    fn opened(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Takes up what a record says about the indicators themselves. Returns whether that is all there is to it.
+    ///
+    /// # Errors
+    /// An error here fails the job.
+    fn learn(&mut self, _record: &Self::In) -> Result<bool, Error> {
+        Ok(false)
+    }
+    /// From when on histories are whole, where not for ever, as far as a record is concerned.
+    fn floors(&self, _record: &Self::In) -> Option<Arc<[Floor]>> {
+        None
+    }
+    /// No record up to this time is yet to come.
+    fn settle(&mut self, _time: i64) {}
     /// Whether a record goes on, with values. Others only feed histories.
     fn asks(&self, _record: &Self::In) -> bool {
         true
@@ -80,7 +133,7 @@ pub trait Indicators: 'static {
         true
     }
     /// The values of a record whose key is not known.
-    fn unknown(&self) -> Self::Values;
+    fn unknown(&self, record: &Self::In) -> Self::Values;
     /// Called once for each record whose key is known, before anything else is asked of it.
     ///
     /// # Errors
@@ -110,6 +163,24 @@ pub enum Flow<T> {
     Time(Ties<T>),
 }
 
+/// Adds an operator whose indicators change while it runs. Records go to their `target`; `group` says which plan a key has.
+pub fn live<'s, K, I>(
+    edge: Edge<'s, I::In>,
+    name: &str,
+    spec: OperatorSpec,
+    (target, key, group): (impl Fn(&I::In) -> Target<K> + Clone + 'static, impl Fn(&I::In) -> K + 'static, fn(&K) -> u64),
+    indicators: I,
+    flow: Flow<I::In>,
+) -> Edge<'s, I::Out>
+where
+    K: Key,
+    I: Indicators,
+    I::In: Stored,
+    <I::Column as Distinguishes>::Value: Key,
+{
+    routed(edge, name, spec, None, target, |context| IndicatorLogic::new(key, group, indicators, flow, context)).0
+}
+
 /// The histories of one key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound(serialize = "C: Column", deserialize = "C: Column"))]
@@ -131,11 +202,10 @@ impl<C: Column> Stored for Histories<C> {
 /// Computes indicators for each key.
 pub(crate) struct IndicatorLogic<K, F, I: Indicators> {
     key: F,
+    /// The group of a key.
+    group: fn(&K) -> u64,
     indicators: I,
     lateness: i64,
-    ids: Vec<HistoryId>,
-    /// For each history, how long after its newest item it may still be asked for one, in milliseconds. `None`: for ever.
-    reaches: Vec<Option<i64>>,
     histories: Handle<Keyed<K, Histories<I::Column>>>,
     nodes: Handle<AllNodes<K, I::Column>>,
     newest: Handle<AllNewest<K, <I::Column as Distinguishes>::Value>>,
@@ -143,6 +213,46 @@ pub(crate) struct IndicatorLogic<K, F, I: Indicators> {
     /// `Some` if records go on in the order of event time.
     queue: Option<Queue<K, Record<I::In>>>,
     metrics: Arc<OperatorMetrics>,
+}
+
+impl<C: Column> Histories<C> {
+    fn new(plan: &Plan<C>) -> Self {
+        let all = plan.ids.iter().zip(&plan.kept).map(|(id, kept)| (*id, History::new(&kept.column))).collect();
+        Self { wake: Wake::default(), all, condemned: Vec::new() }
+    }
+
+    /// Has exactly the histories of the plan, in its order. Others are let go.
+    #[inline]
+    fn fit(&mut self, plan: &Plan<C>) {
+        if !self.all.iter().map(|(id, _)| id).eq(&plan.ids) {
+            self.rearrange(plan);
+        }
+    }
+
+    #[cold]
+    fn rearrange(&mut self, plan: &Plan<C>) {
+        let mut old = std::mem::take(&mut self.all);
+        let mut of_plan = |(id, kept): (&HistoryId, &Kept<C>)| {
+            let known = old.iter().position(|(known, _)| known == id).map(|at| old.swap_remove(at));
+            known.unwrap_or_else(|| (*id, History::new(&kept.column)))
+        };
+        self.all = plan.ids.iter().zip(&plan.kept).map(&mut of_plan).collect();
+        self.condemned.extend(old);
+    }
+}
+
+/// What histories mean that are the same ones for the whole run, so that a savepoint can tell which are new, and which are dropped.
+fn fixed<C: Column>(plan: &Plan<C>) -> Meaning<Histories<C>> {
+    let empty: Vec<(HistoryId, C)> = plan.ids.iter().copied().zip(plan.kept.iter().map(|kept| kept.column.clone())).collect();
+    let fields = plan.kept.iter().map(|kept| kept.name.clone()).collect();
+    Meaning::of_type().with_parts(fields, move |histories: &mut Histories<C>, places: &[Option<usize>]| {
+        let mut old: Vec<Option<_>> = histories.all.drain(..).map(Some).collect();
+        let take = |old: &mut Vec<Option<_>>, place: &Option<usize>| old.get_mut((*place)?)?.take();
+        let new =
+            empty.iter().zip(places).map(|((id, column), place)| take(&mut old, place).unwrap_or_else(|| (*id, History::new(column))));
+        histories.all = new.collect();
+        histories.condemned.extend(old.into_iter().flatten());
+    })
 }
 
 /// The number of a history. It is found in savepoints by it, so it depends on what tells the history from others, and not on its place.
@@ -167,21 +277,10 @@ where
     I::In: Stored,
     <I::Column as Distinguishes>::Value: Key,
 {
-    pub(crate) fn new(key: F, mut indicators: I, flow: Flow<I::In>, context: &mut Context) -> Result<Self, Error> {
-        indicators.open(&context.metrics);
-        let ids = ids(indicators.histories());
-        let empty: Vec<(HistoryId, I::Column)> =
-            ids.iter().copied().zip(indicators.histories().iter().map(|kept| kept.column.clone())).collect();
-        let fields = indicators.histories().iter().map(|kept| kept.name.clone()).collect();
-        let arrange = move |histories: &mut Histories<I::Column>, places: &[Option<usize>]| {
-            let mut old: Vec<Option<_>> = histories.all.drain(..).map(Some).collect();
-            let take = |old: &mut Vec<Option<_>>, place: &Option<usize>| old.get_mut((*place)?)?.take();
-            let new =
-                empty.iter().zip(places).map(|((id, column), place)| take(&mut old, place).unwrap_or_else(|| (*id, History::new(column))));
-            histories.all = new.collect();
-            histories.condemned.extend(old.into_iter().flatten());
-        };
-        let histories = context.states.keyed("histories", Meaning::of_type().with_parts(fields, arrange))?;
+    pub(crate) fn new(key: F, group: fn(&K) -> u64, mut indicators: I, flow: Flow<I::In>, context: &mut Context) -> Result<Self, Error> {
+        indicators.open(context)?;
+        let meaning = if I::FIXED { fixed(indicators.plan(0)) } else { Meaning::of_type() };
+        let histories = context.states.keyed("histories", meaning)?;
         let nodes = context.states.keyed("nodes", Meaning::of_type())?;
         let newest = context.states.keyed("values", Meaning::of_type())?;
         let wakes = context.states.wakes("timers")?;
@@ -189,10 +288,7 @@ where
             Flow::Arrival { lateness } => (lateness, None),
             Flow::Time(ties) => (0, Some(Queue::new(ties, context)?)),
         };
-        let reach = |(span, delay): &(Span, i64)| Some(span.reach()?.saturating_add(*delay));
-        let longest = |kept: &Kept<I::Column>| kept.spans.iter().map(reach).collect::<Option<Vec<i64>>>()?.into_iter().max();
-        let reaches = indicators.histories().iter().map(longest).collect();
-        Ok(Self { key, indicators, lateness, ids, reaches, histories, nodes, newest, wakes, queue, metrics: Arc::clone(&context.metrics) })
+        Ok(Self { key, group, indicators, lateness, histories, nodes, newest, wakes, queue, metrics: Arc::clone(&context.metrics) })
     }
 
     /// Answers and feeds. Moments up to `horizon` can't be asked for by this record, and those up to `settled` by none.
@@ -201,7 +297,7 @@ where
         let Record { time, value: record } = record;
         if !self.indicators.has_key(&record) {
             if self.indicators.asks(&record) {
-                let values = self.indicators.unknown();
+                let values = self.indicators.unknown(&record);
                 out.emit(time, self.indicators.out(record, values));
             }
             return Ok(());
@@ -209,22 +305,20 @@ where
         self.indicators.read(&record)?;
         let mut states = self.histories.borrow_mut();
         let mut stores = Stores { nodes: self.nodes.borrow_mut(), newest: self.newest.borrow_mut() };
-        let kept = self.indicators.histories();
-        let make = || Histories {
-            wake: Wake::default(),
-            all: self.ids.iter().zip(kept).map(|(id, kept)| (*id, History::new(&kept.column))).collect(),
-            condemned: Vec::new(),
-        };
-        let histories = states.get_or_insert_with(&key, make)?;
+        let plan = Arc::clone(self.indicators.plan((self.group)(&key)));
+        let histories = states.get_or_insert_with(&key, || Histories::new(&plan))?;
+        if !I::FIXED {
+            histories.fit(&plan);
+        }
         let values = if self.indicators.asks(&record) {
-            let mut view = View { histories: &histories.all, stores: &mut stores, key: &key, moment: time.max(horizon), time };
+            let floors = self.indicators.floors(&record);
+            let mut view = View { histories: &histories.all, floors, stores: &mut stores, key: &key, moment: time.max(horizon), time };
             Some(self.indicators.values(&record, &mut view)?)
         } else {
             None
         };
-        for (at, (id, history)) in histories.all.iter_mut().enumerate() {
+        for (at, ((id, history), kept)) in histories.all.iter_mut().zip(&plan.kept).enumerate() {
             if let Some(feed) = self.indicators.feeds(&record, at) {
-                let kept = &self.indicators.histories()[at];
                 add(history, kept, &mut stores, (&key, *id), time, feed, settled)?;
             }
         }
@@ -232,7 +326,7 @@ where
             condemn(&mut histories.condemned, &mut stores, &key)?;
         }
         if histories.wake.time().is_none()
-            && let Some(at) = self.expiry(histories)
+            && let Some(at) = self.expiry(histories, &plan)
         {
             self.wakes.by(at, &mut histories.wake, || key.clone());
         }
@@ -243,12 +337,12 @@ where
     }
 
     /// When something of these histories is over, if ever.
-    fn expiry(&self, histories: &Histories<I::Column>) -> Option<i64> {
+    fn expiry(&self, histories: &Histories<I::Column>, plan: &Plan<I::Column>) -> Option<i64> {
         let over = |((_, history), reach): (&(HistoryId, History<I::Column>), &Option<i64>)| {
             let newest = history.newest().or_else(|| history.past.as_ref().map(|past| past.last))?;
             Some(newest.saturating_add(*reach.as_ref()?).saturating_add(self.lateness).saturating_add(1))
         };
-        histories.all.iter().zip(&self.reaches).filter_map(over).min()
+        histories.all.iter().zip(&plan.reaches).filter_map(over).min()
     }
 
     /// Drops what is over of a key at `now`. `time` is that of its timer.
@@ -258,11 +352,15 @@ where
         if !histories.wake.woken(time) {
             return Ok(());
         }
+        let plan = self.indicators.plan((self.group)(key));
+        if !I::FIXED {
+            histories.fit(plan);
+        }
         let mut stores = Stores { nodes: self.nodes.borrow_mut(), newest: self.newest.borrow_mut() };
         let horizon = now.saturating_sub(self.lateness);
         let is_over = |last: i64, reach: &Option<i64>| reach.is_some_and(|reach| last.saturating_add(reach) < horizon);
         let mut more = false;
-        for (((id, history), kept), reach) in histories.all.iter_mut().zip(self.indicators.histories()).zip(&self.reaches) {
+        for (((id, history), kept), reach) in histories.all.iter_mut().zip(&plan.kept).zip(&plan.reaches) {
             prune(history, kept, &mut stores, (key, *id), horizon)?;
             more |= history.newest().is_some_and(|last| is_over(last, reach));
             if history.is_empty() && history.past.as_ref().is_some_and(|past| is_over(past.last, reach)) {
@@ -277,7 +375,7 @@ where
             return Ok(());
         }
         let soon = now.saturating_add(1);
-        let next = if more { Some(soon) } else { self.expiry(histories).map(|next| next.max(soon)) };
+        let next = if more { Some(soon) } else { self.expiry(histories, plan).map(|next| next.max(soon)) };
         if let Some(next) = next {
             self.wakes.by(next, &mut histories.wake, || key.clone());
         }
@@ -445,7 +543,14 @@ where
     type Out = I::Out;
     type Side = I::In;
 
+    fn opened(&mut self) -> Result<(), Error> {
+        self.indicators.opened()
+    }
+
     fn record(&mut self, record: Record<I::In>, out: &mut Outbox<I::Out, I::In>) -> Result<(), Error> {
+        if !I::FIXED && self.indicators.learn(&record.value)? {
+            return Ok(());
+        }
         if record.time == Record::UNTIMED {
             return Err(Error::user("a record without an event time came to `indicators`: give its source an event time"));
         }
@@ -492,6 +597,7 @@ where
         if watermark == Watermark::END {
             return Ok(());
         }
+        self.indicators.settle(watermark.0.saturating_sub(self.lateness));
         let wakes = self.wakes.clone();
         wakes.fire(watermark.0, |time, key| self.expire(&key, watermark.0, time))
     }

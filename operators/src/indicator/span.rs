@@ -176,7 +176,7 @@ impl Span {
 
     /// How long after the newest record the span may still hold one, in milliseconds. `None`: for ever.
     #[must_use]
-    pub(super) fn reach(&self) -> Option<i64> {
+    pub fn reach(&self) -> Option<i64> {
         match self {
             Self::Trailing { over, every } => Some(over.saturating_add(every.unwrap_or(0))),
             Self::Calendar(calendar) => Some(calendar.unit.longest().saturating_mul(i64::from(calendar.back) + 1)),

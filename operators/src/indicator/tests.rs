@@ -140,7 +140,7 @@ fn check(span: &Span, delay: i64, itself: bool, may_be_late: bool, steps: &[Step
     );
     let mut context = Context::default();
     let flow = Flow::Arrival { lateness: LATENESS };
-    let mut logic = IndicatorLogic::new(|event: &Event| event.0, OfRecords::new(set), flow, &mut context).unwrap();
+    let mut logic = IndicatorLogic::new(|event: &Event| event.0, |_| 0, OfRecords::new(set), flow, &mut context).unwrap();
     let mut out = Outbox::default();
     let (mut past, mut time, mut newest) = (Vec::<Old>::new(), 1_000_000, 1_000_000);
     for step in steps {

@@ -4,14 +4,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::state::Key;
 use tidegate_runtime::{Data, Error, Field};
 
 use super::distinct::Distinct;
 use super::history::{Column, Piece};
 use super::items::{Item, Items, Part, Scalar, Sums};
-use super::operator::{Ever, Feed, Indicators, Kept};
+use super::operator::{Ever, Feed, Indicators, Kept, Plan};
 use super::span::Span;
 use super::view::View;
 
@@ -400,7 +399,8 @@ sets! {
 /// Computes a set of indicators.
 pub(crate) struct OfRecords<T, S> {
     set: S,
-    needs: Needs,
+    plan: Arc<Plan<Items>>,
+    queries: Vec<Query>,
     taken: Vec<Option<Taken>>,
     found: Vec<Found>,
     of: PhantomData<fn(T)>,
@@ -411,7 +411,7 @@ impl<T, S: IndicatorSet<T>> OfRecords<T, S> {
         let mut needs = Needs::default();
         set.declare(&mut needs);
         let (taken, found) = (vec![None; needs.kept.len()], vec![Found::default(); needs.queries.len()]);
-        Self { set, needs, taken, found, of: PhantomData }
+        Self { set, plan: Arc::new(Plan::new(needs.kept)), queries: needs.queries, taken, found, of: PhantomData }
     }
 }
 
@@ -421,13 +421,11 @@ impl<T: Data, S: IndicatorSet<T>> Indicators for OfRecords<T, S> {
     type Out = (T, S::Values);
     type Column = Items;
 
-    fn histories(&self) -> &[Kept<Items>] {
-        &self.needs.kept
+    fn plan(&self, _: u64) -> &Arc<Plan<Items>> {
+        &self.plan
     }
 
-    fn open(&mut self, _: &Arc<OperatorMetrics>) {}
-
-    fn unknown(&self) -> S::Values {
+    fn unknown(&self, _: &T) -> S::Values {
         self.set.values(&vec![Found::default(); self.found.len()])
     }
 
@@ -438,7 +436,7 @@ impl<T: Data, S: IndicatorSet<T>> Indicators for OfRecords<T, S> {
     }
 
     fn values<K: Key>(&mut self, _: &T, view: &mut View<'_, '_, K, Items>) -> Result<S::Values, Error> {
-        for (query, found) in self.needs.queries.iter().zip(&mut self.found) {
+        for (query, found) in self.queries.iter().zip(&mut self.found) {
             let taken = &self.taken[query.history];
             let own = taken.as_ref().filter(|_| query.own);
             let stretch = view.stretch(query.history, &query.span, query.delay, own.is_some())?;

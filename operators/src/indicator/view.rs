@@ -3,6 +3,7 @@
 use std::cell::RefMut;
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use tidegate_runtime::Error;
 use tidegate_runtime::state::{Key, Keyed, Part};
@@ -87,9 +88,23 @@ impl<K, C: Distinguishes> Stores<'_, K, C> {
     }
 }
 
+/// From when on a history is whole, for one span over it. What it holds from before, it may hold or not: spans don't reach there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Floor {
+    /// The place of the history.
+    pub history: usize,
+    /// The span.
+    pub span: Span,
+    /// The delay of the span in milliseconds.
+    pub delay: i64,
+    /// Event time in milliseconds.
+    pub from: i64,
+}
+
 /// The histories of a key, as of a moment.
 pub struct View<'a, 'b, K, C: Distinguishes> {
     pub(super) histories: &'a [(HistoryId, History<C>)],
+    pub(super) floors: Option<Arc<[Floor]>>,
     pub(super) stores: &'a mut Stores<'b, K, C>,
     pub(super) key: &'a K,
     pub(super) moment: i64,
@@ -149,7 +164,11 @@ impl<K: Key, C: Distinguishes> View<'_, '_, K, C> {
     /// The disk failed.
     pub fn stretch(&mut self, history: usize, span: &Span, delay: i64, own: bool) -> Result<Stretch, Error> {
         let moment = self.moment.saturating_sub(delay);
-        let (from, to) = span.bounds(moment);
+        let (mut from, to) = span.bounds(moment);
+        if let Some(floors) = &self.floors {
+            let of = floors.iter().find(|floor| floor.history == history && floor.delay == delay && floor.span == *span);
+            from = of.map_or(from, |floor| from.max(floor.from.saturating_sub(1)));
+        }
         let mut stretch = Stretch { history, ranks: 0..0, bounds: (from, to), ranked: matches!(span, Span::Last { .. }), past: false };
         let Some((id, kept)) = self.histories.get(history) else { return Ok(stretch) };
         let (mut nodes, _) = self.stores.of(self.key, *id);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tidegate_expr::Expr;
 use tidegate_operators::Stream;
-use tidegate_operators::indicator::{Flow, Kept};
+use tidegate_operators::indicator::{Flow, Plan};
 use tidegate_operators::kinds::INDICATORS;
 use tidegate_rows::{Row, Schema, Value};
+use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::{Basis, Field, OperatorSpec, Record, operator};
 
 use super::column::RowColumn;
@@ -21,23 +22,23 @@ use crate::stage::build::{Built, Rows, Site, Work, gather as rows_of, kinds};
 use crate::stage::keyed::by_value;
 
 /// The planned indicators of one key.
-pub(super) struct PlannedGroup {
+pub(crate) struct PlannedGroup {
     pub(super) suffix: String,
-    pub(super) words: String,
+    pub(crate) words: String,
     /// The slots of the key in the rows of the stream.
     pub(super) fields: Vec<usize>,
     /// What the key is.
     pub(super) basis: Vec<Field>,
     /// The key in the rows of each stream, if it takes part.
-    pub(super) keys: Vec<Option<KeySlots>>,
-    pub(super) slots: Vec<Vec<usize>>,
+    pub(crate) keys: Vec<Option<KeySlots>>,
+    pub(crate) slots: Vec<Vec<usize>>,
     /// What is appended to the rows of each stream for the key.
-    pub(super) computed: Vec<Vec<Expr>>,
-    pub(super) kept: Arc<[Kept<RowColumn>]>,
+    pub(crate) computed: Vec<Vec<Expr>>,
+    pub(crate) plan: Arc<Plan<RowColumn>>,
     pub(super) fills: Arc<[Fills]>,
     pub(super) reads: Arc<[Reads]>,
-    pub(super) sweeps: Vec<Sweep>,
-    pub(super) places: Vec<usize>,
+    pub(crate) sweeps: Vec<Sweep>,
+    pub(crate) places: Vec<usize>,
 }
 
 /// Planned indicators.
@@ -116,7 +117,7 @@ impl PlannedIndicators {
         };
         let schemas = std::iter::once(site.input).chain(self.others.iter().map(|(_, schema)| schema));
         let indicators = RowIndicators {
-            kept: Arc::clone(&group.kept),
+            plan: Arc::clone(&group.plan),
             fills: Arc::clone(&group.fills),
             reads: Arc::clone(&group.reads),
             sweeps: group.sweeps.clone(),
@@ -146,6 +147,23 @@ impl PlannedIndicators {
 }
 
 impl PlannedGroup {
+    /// What computes its indicators over whole rows of the stream itself.
+    pub(crate) fn over_rows(&self, failures: Failures, metrics: Arc<OperatorMetrics>) -> RowIndicators {
+        RowIndicators {
+            plan: Arc::clone(&self.plan),
+            fills: Arc::clone(&self.fills),
+            reads: Arc::clone(&self.reads),
+            sweeps: self.sweeps.clone(),
+            keys: self.slots.clone().into(),
+            values: self.places.len(),
+            width: 0,
+            emits: Emits::Row,
+            failures: vec![failures],
+            scratch: Scratch::default(),
+            metrics,
+        }
+    }
+
     /// Whether the stream with this number feeds it.
     fn takes_from(&self, source: usize) -> bool {
         matches!(self.keys.get(source), Some(Some(_)))

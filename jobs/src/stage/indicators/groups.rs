@@ -1,8 +1,10 @@
 //! Groups indicators by key, and finds what those of a group can share: histories, and sweeps over them.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use tidegate_expr::{Expr, has_forms};
-use tidegate_operators::indicator::{Distinct, Ever, Kept, Span};
+use tidegate_operators::indicator::{Distinct, Ever, Kept, Plan, Span};
 use tidegate_rows::{Schema, Type, Value};
 use tidegate_runtime::Field;
 
@@ -19,7 +21,7 @@ use crate::yaml::{duration_text, millis};
 
 /// The indicators by key.
 #[derive(Default)]
-pub(super) struct Groups(Vec<Group>);
+pub(crate) struct Groups(Vec<Group>);
 
 /// The indicators of one key.
 struct Group {
@@ -43,12 +45,17 @@ struct History {
 
 impl Groups {
     /// The groups as they are built, over rows of these schemas.
-    pub(super) fn planned(self, sources: &[&Schema]) -> Vec<PlannedGroup> {
+    pub(crate) fn planned(self, sources: &[&Schema]) -> Vec<PlannedGroup> {
         self.0.into_iter().map(|group| group.planned(sources)).collect()
     }
 
     /// Adds an indicator whose value is at this place among all.
-    pub(super) fn add(&mut self, indicator: &Indicator, place: usize, one: One) {
+    pub(crate) fn add(&mut self, indicator: &Indicator, place: usize, one: One) {
+        self.add_since(indicator, place, one, i64::MIN);
+    }
+
+    /// The same for an indicator that there is since a time, in milliseconds. What never ends has a history of its own then.
+    pub(crate) fn add_since(&mut self, indicator: &Indicator, place: usize, one: One, since: i64) {
         let One { source, call, filter, keys, default, span } = one;
         let fits = |group: &Group| {
             let texts = |exprs: &[Expr]| exprs.iter().map(|expr| expr.source().trim().to_owned()).collect::<Vec<_>>();
@@ -74,14 +81,14 @@ impl Groups {
         if let Some(fed @ None) = group.keys.get_mut(source) {
             *fed = Some(keys.fed);
         }
-        let history = group.history(indicator, source, &call, filter, &span);
+        let history = group.history(indicator, source, &call, filter, (&span, since));
         group.ask(indicator, history, call.what, default, span, place);
     }
 }
 
 impl Group {
     /// The history that serves an indicator.
-    fn history(&mut self, indicator: &Indicator, source: usize, call: &Compiled, filter: Option<Expr>, span: &Span) -> usize {
+    fn history(&mut self, indicator: &Indicator, source: usize, call: &Compiled, filter: Option<Expr>, (span, since): (&Span, i64)) -> usize {
         let (mut name, is) = call.leaves.kept();
         if let Some(filter) = &filter {
             name.push_str(&format!(" where {}", filter.source().trim()));
@@ -97,6 +104,9 @@ impl Group {
         let keeps_nulls = silence.is_some() || matches!(span, Span::Last { .. });
         if keeps_nulls && silence.is_none() && matches!(call.leaves, Leaves::Distinct(_)) {
             name.push_str(" with nulls");
+        }
+        if since > i64::MIN && matches!(span, Span::Ever { .. }) {
+            name.push_str(&format!(" since {since}"));
         }
         let name = Field::new(name, is);
         if let Some(at) = self.histories.iter().position(|history| history.name == name) {
@@ -198,7 +208,7 @@ impl Group {
             keys: slots.iter().map(key).collect(),
             slots: slots.into_iter().map(Option::unwrap_or_default).collect(),
             computed,
-            kept: kept.collect(),
+            plan: Arc::new(Plan::new(kept.collect())),
             fills: self.histories.iter().map(|history| history.fills.clone()).collect(),
             reads: self.reads.into(),
             sweeps: self.sweeps,

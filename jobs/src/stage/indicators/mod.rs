@@ -17,9 +17,13 @@ use super::join::{Equality, read_equality};
 use super::kind::{Around, Beside, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Literal, Node, Reader, Table, key};
+pub(crate) use build::PlannedGroup;
 pub(crate) use column::RowColumn;
 pub use functions::reference;
+pub(crate) use groups::Groups;
 pub use over::Over;
+pub(crate) use plan::One;
+pub(crate) use rows::RowIndicators;
 
 pub(crate) static KIND: Kind = Kind {
     key: key("indicators", "mapping", "none", "features over spans of time, such as `fails_10m: { value: count(), over: 10m }`, added to each record"),
@@ -99,12 +103,13 @@ pub(crate) fn read(reader: &mut Reader, node: &Node, at: &Span, around: &Around<
     if entries.is_empty() {
         return reader.fail(&node.span, "`indicators` needs at least one, such as `n_1h: { value: count(), over: 1h }`");
     }
-    let indicators: Vec<_> = entries.iter().filter_map(|entry| read_one(reader, &entry.key, &entry.value, around)).collect();
+    let indicators: Vec<_> = entries.iter().filter_map(|entry| read_one(reader, &entry.key, &entry.value, around.from)).collect();
     let whole = indicators.len() == entries.len();
     Some(Read { stage: Indicators { place: Spanned::new((), at.clone()), indicators }, whole })
 }
 
-fn read_one(reader: &mut Reader, name: &Spanned<String>, node: &Node, around: &Around<'_>) -> Option<Indicator> {
+/// Reads an indicator of a stream that reads these.
+pub(crate) fn read_one(reader: &mut Reader, name: &Spanned<String>, node: &Node, streams: &[Spanned<String>]) -> Option<Indicator> {
     let name = reader.field_name(name)?;
     let place = format!("the indicator `{}`", name.value);
     let fields = reader.fields(node, &name.span, &[&INDICATOR], &place)?;
@@ -129,7 +134,7 @@ fn read_one(reader: &mut Reader, name: &Spanned<String>, node: &Node, around: &A
                 reader.push(at.problem(format!("`on` in {place} does not go with `key`: it says what is the key in both streams")));
             }
             Some(from) => {
-                let left: Vec<&str> = around.from.iter().map(Spanned::as_str).collect();
+                let left: Vec<&str> = streams.iter().map(Spanned::as_str).collect();
                 on = reader.text(node, "an equality").and_then(|text| read_equality(reader, text, &left, from.as_str()));
             }
         }

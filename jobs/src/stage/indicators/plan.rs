@@ -36,10 +36,11 @@ pub(super) fn plan(stage: &Indicators, scope: &mut Scope<'_>) -> Result<Option<P
     }
     let mut problems = Vec::new();
     check_streams(stage, head, input, &others, &mut problems);
+    let schemas: Vec<(&str, &Schema)> = others.iter().map(|(from, known)| (from.as_str(), &known.schema)).collect();
     let mut groups = Groups::default();
     let mut added: Vec<(&str, Type)> = Vec::new();
     for (place, indicator) in stage.indicators.iter().enumerate() {
-        let (ty, one) = One::plan(indicator, head, input, &others, &mut problems);
+        let (ty, one) = One::plan(indicator, head, &input.schema, &schemas, &mut problems);
         added.push((&indicator.name.value, ty));
         if let Some(one) = one {
             groups.add(indicator, place, one);
@@ -93,7 +94,7 @@ fn check_streams(stage: &Indicators, head: &Head, input: &Known, others: &[(&Spa
 }
 
 /// A compiled indicator.
-pub(super) struct One {
+pub(crate) struct One {
     /// The number of the stream that it is over: 0 is the stream itself.
     pub(super) source: usize,
     pub(super) call: Compiled,
@@ -105,24 +106,24 @@ pub(super) struct One {
 
 impl One {
     /// Compiles an indicator. Also returns the type of its values, which is `any` after a problem.
-    fn plan(
+    pub(crate) fn plan(
         indicator: &Indicator,
         head: &Head,
-        input: &Known,
-        others: &[(&Spanned<String>, &Known)],
+        input: &Schema,
+        others: &[(&str, &Schema)],
         problems: &mut Vec<Problem>,
     ) -> (Type, Option<Self>) {
         let before = problems.len();
         let name = &indicator.name;
-        if input.schema.declares(&name.value) {
+        if input.declares(&name.value) {
             problems.push(name.problem(format!("there is a field `{}` already: name the indicator otherwise", name.value)));
         }
-        let at = indicator.from.as_ref().and_then(|from| others.iter().position(|(other, _)| other.value == from.value));
-        let over = at.and_then(|at| others.get(at)).map_or(&input.schema, |(_, known)| &known.schema);
+        let at = indicator.from.as_ref().and_then(|from| others.iter().position(|(other, _)| *other == from.value));
+        let over = at.and_then(|at| others.get(at)).map_or(input, |(_, schema)| *schema);
         let source = at.map_or(0, |at| at + 1);
         let call = functions::compile(&indicator.value, over).map_err(|found| problems.extend(found)).ok();
         let filter = indicator.filter.as_ref().and_then(|text| condition(text, over, problems));
-        let keys = Keys::plan(indicator, head, &input.schema, over, source, problems);
+        let keys = Keys::plan(indicator, head, input, over, source, problems);
         let ty = call.as_ref().map_or(Type::Any, |call| call.ty.clone());
         let default = default(indicator.default.as_ref(), &ty, problems);
         let zone = head.zone.as_ref().map_or("UTC", |zone| zone.as_str());

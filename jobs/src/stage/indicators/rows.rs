@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tidegate_expr::{Expr, canonical};
-use tidegate_operators::indicator::{Feed, Indicators, Kept, Stretch, View};
+use tidegate_operators::indicator::{Feed, Indicators, Plan, Stretch, View};
 use tidegate_rows::{Row, Value};
 use tidegate_runtime::metrics::OperatorMetrics;
+use tidegate_runtime::operator::Context;
 use tidegate_runtime::state::Key;
 use tidegate_runtime::Error;
 
@@ -43,8 +44,8 @@ pub(super) struct Fills {
 
 /// The indicators of one key.
 #[derive(Clone)]
-pub(super) struct RowIndicators {
-    pub(super) kept: Arc<[Kept<RowColumn>]>,
+pub(crate) struct RowIndicators {
+    pub(super) plan: Arc<Plan<RowColumn>>,
     pub(super) fills: Arc<[Fills]>,
     pub(super) reads: Arc<[Reads]>,
     pub(super) sweeps: Vec<Sweep>,
@@ -130,33 +131,14 @@ impl RowIndicators {
     }
 }
 
-impl Indicators for RowIndicators {
-    type In = Fed;
-    type Values = Vec<Value>;
-    type Out = Row;
-    type Column = RowColumn;
-
-    fn histories(&self) -> &[Kept<RowColumn>] {
-        &self.kept
+impl RowIndicators {
+    /// Whether the key in a row of the stream with this number is known.
+    fn knows(&self, source: u8, row: &Row) -> bool {
+        self.keys.get(usize::from(source)).is_some_and(|slots| slots.iter().all(|slot| !row.get(*slot).is_null()))
     }
 
-    fn open(&mut self, metrics: &Arc<OperatorMetrics>) {
-        self.metrics = Arc::clone(metrics);
-    }
-
-    fn asks(&self, (source, _): &Fed) -> bool {
-        *source == 0
-    }
-
-    fn owns_late(&self) -> bool {
-        !matches!(self.emits, Emits::Part { group: 1.., .. })
-    }
-
-    fn has_key(&self, (source, row): &Fed) -> bool {
-        self.keys.get(usize::from(*source)).is_some_and(|slots| slots.iter().all(|slot| !row.get(*slot).is_null()))
-    }
-
-    fn unknown(&self) -> Vec<Value> {
+    /// The values where the key is not known.
+    pub(crate) fn unknown_values(&self) -> Vec<Value> {
         let mut values = vec![Value::Null; self.values];
         for answer in self.sweeps.iter().flat_map(|sweep| &sweep.queries).flat_map(|query| &query.answers) {
             values[answer.place] = answer.default.clone();
@@ -164,8 +146,22 @@ impl Indicators for RowIndicators {
         values
     }
 
-    fn read(&mut self, (source, row): &Fed) -> Result<(), Error> {
-        let source = usize::from(*source);
+    /// The histories of a key.
+    pub(crate) fn plan_of(&self) -> &Arc<Plan<RowColumn>> {
+        &self.plan
+    }
+
+    /// Which histories the values in these places need.
+    pub(crate) fn needed_for(&self, places: &[usize]) -> Vec<bool> {
+        let needs = |sweep: &&Sweep| sweep.queries.iter().flat_map(|query| &query.answers).any(|answer| places.contains(&answer.place));
+        let mut needed = vec![false; self.plan.kept().len()];
+        self.sweeps.iter().filter(needs).for_each(|sweep| needed[sweep.history] = true);
+        needed
+    }
+
+    /// Evaluates what is asked of a row.
+    pub(crate) fn read_row(&mut self, source: u8, row: &Row) -> Result<(), Error> {
+        let source = usize::from(source);
         self.scratch.conditions.clear();
         self.scratch.values.clear();
         let (Some(reads), Some(failures)) = (self.reads.get(source), self.failures.get_mut(source)) else { return Ok(()) };
@@ -184,25 +180,27 @@ impl Indicators for RowIndicators {
         Ok(())
     }
 
-    fn values<K: Key>(&mut self, (source, _): &Fed, view: &mut View<'_, '_, K, RowColumn>) -> Result<Vec<Value>, Error> {
+    /// The values for the row that was read.
+    pub(crate) fn values_of<K: Key>(&mut self, source: u8, view: &mut View<'_, '_, K, RowColumn>) -> Result<Vec<Value>, Error> {
         let mut values = vec![Value::Null; self.values];
         let mut scratch = (std::mem::take(&mut self.scratch.stretches), self.scratch.sums.take());
         for sweep in &self.sweeps {
-            let own = sweep.own && self.fills(sweep.history, *source);
-            let mine = self.own_value(sweep.history, *source);
+            let own = sweep.own && self.fills(sweep.history, source);
+            let mine = self.own_value(sweep.history, source);
             sweep.answer(view, own, mine, (&mut scratch.0, &mut scratch.1), &mut values)?;
         }
         (self.scratch.stretches, self.scratch.sums) = scratch;
         Ok(values)
     }
 
-    fn feeds(&mut self, (source, _): &Fed, history: usize) -> Option<Feed<RowColumn>> {
-        if !self.fills(history, *source) {
+    /// What the row that was read leaves in a history.
+    pub(crate) fn leaves(&self, source: u8, history: usize) -> Option<Feed<RowColumn>> {
+        if !self.fills(history, source) {
             return None;
         }
         let fills = &self.fills[history];
         let value = || self.scratch.values.get(fills.leaves).cloned().flatten().unwrap_or_default();
-        Some(match self.kept[history].column {
+        Some(match self.plan.kept()[history].column {
             RowColumn::Times => Feed::Item(RowItem::Time),
             RowColumn::Flags(_) => Feed::Item(RowItem::Flag(value() == Value::Bool(true))),
             RowColumn::Distinct(_) => {
@@ -214,6 +212,50 @@ impl Indicators for RowIndicators {
             }
             RowColumn::Ints(_) | RowColumn::Doubles(_) | RowColumn::Values(..) => Feed::Item(RowItem::Value(value())),
         })
+    }
+}
+
+impl Indicators for RowIndicators {
+    type In = Fed;
+    type Values = Vec<Value>;
+    type Out = Row;
+    type Column = RowColumn;
+
+    fn plan(&self, _: u64) -> &Arc<Plan<RowColumn>> {
+        &self.plan
+    }
+
+    fn open(&mut self, context: &mut Context) -> Result<(), Error> {
+        self.metrics = Arc::clone(&context.metrics);
+        Ok(())
+    }
+
+    fn asks(&self, (source, _): &Fed) -> bool {
+        *source == 0
+    }
+
+    fn owns_late(&self) -> bool {
+        !matches!(self.emits, Emits::Part { group: 1.., .. })
+    }
+
+    fn has_key(&self, (source, row): &Fed) -> bool {
+        self.knows(*source, row)
+    }
+
+    fn unknown(&self, _: &Fed) -> Vec<Value> {
+        self.unknown_values()
+    }
+
+    fn read(&mut self, (source, row): &Fed) -> Result<(), Error> {
+        self.read_row(*source, row)
+    }
+
+    fn values<K: Key>(&mut self, (source, _): &Fed, view: &mut View<'_, '_, K, RowColumn>) -> Result<Vec<Value>, Error> {
+        self.values_of(*source, view)
+    }
+
+    fn feeds(&mut self, (source, _): &Fed, history: usize) -> Option<Feed<RowColumn>> {
+        self.leaves(*source, history)
     }
 
     fn out(&self, (_, row): Fed, values: Vec<Value>) -> Row {

@@ -16,13 +16,13 @@ use crate::aggregate::{Acc, At, Function};
 /// Indicators that are over the same history, seen from the same moment. What a short span holds is part of what a longer one does, so one sweep from the
 /// newest items to older ones serves all.
 #[derive(Clone, Debug)]
-pub(super) struct Sweep {
-    pub(super) history: usize,
+pub(crate) struct Sweep {
+    pub(crate) history: usize,
     /// Milliseconds.
-    pub(super) delay: i64,
+    pub(crate) delay: i64,
     /// Whether the row counts itself, if it feeds the history.
     pub(super) own: bool,
-    pub(super) queries: Vec<Query>,
+    pub(crate) queries: Vec<Query>,
     /// The accumulators that they need.
     pub(super) folds: Vec<Fold>,
     /// Whether they need the first or the last value.
@@ -33,16 +33,16 @@ pub(super) struct Sweep {
 
 /// Indicators over the same span.
 #[derive(Clone, Debug)]
-pub(super) struct Query {
-    pub(super) span: Span,
-    pub(super) answers: Vec<Answer>,
+pub(crate) struct Query {
+    pub(crate) span: Span,
+    pub(crate) answers: Vec<Answer>,
 }
 
 /// One indicator.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Its place among the values.
-    pub(super) place: usize,
+    pub(crate) place: usize,
     pub(super) what: What,
     pub(super) default: Value,
 }

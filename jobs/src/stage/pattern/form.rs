@@ -23,7 +23,7 @@ pub(super) fn taking<C>(steps: &[Step<C>]) -> Vec<Arc<str>> {
 }
 
 /// The texts of a pattern's conditions.
-pub(super) fn texts(pattern: &Pattern) -> Vec<String> {
+pub(crate) fn texts(pattern: &Pattern) -> Vec<String> {
     let mut texts = Vec::new();
     with(&pattern.shape, &mut |text: &Spanned<String>| {
         texts.push(text.value.clone());
@@ -70,7 +70,7 @@ fn steps_with<A, B>(steps: &[Step<A>], f: &mut dyn FnMut(&A) -> Option<B>) -> Ve
 }
 
 /// A description of a pattern's steps without their conditions. The state depends on it: a partial match is at one of these steps.
-pub(super) fn form(pattern: &Shape<Spanned<String>>) -> String {
+pub(crate) fn form(pattern: &Shape<Spanned<String>>) -> String {
     fn steps<C>(of: &[Step<C>]) -> String {
         of.iter().map(step).collect::<Vec<_>>().join(", ")
     }

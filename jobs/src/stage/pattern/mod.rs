@@ -5,6 +5,7 @@
 mod form;
 mod keys;
 mod plan;
+mod sought;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,9 @@ use tidegate_expr::identifiers;
 
 use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use crate::text::{Span, Spanned};
-use crate::yaml::{Fields, Node, Reader, Value, key};
+use crate::yaml::{Fields, Node, Reader, Table, Value, key};
+pub(crate) use form::{form, texts};
+pub(crate) use sought::{Judged, Sought};
 
 pub(crate) static KIND: Kind = Kind {
     key: key("pattern", "mapping", "none", "the pattern to find in the events of each key; instead of `aggregate`"),
@@ -92,20 +95,27 @@ struct StepPlaces {
 }
 
 pub(crate) fn read(reader: &mut Reader, node: &Node, at: &Span, around: &Around<'_>) -> Option<Read<Pattern>> {
-    let place = format!("`pattern` of {}", around.place);
-    let fields = reader.fields(node, at, &[&keys::PATTERN], &place)?;
+    read_shape(reader, node, at, &format!("`pattern` of {}", around.place), &[&keys::PATTERN])
+}
+
+/// The keys of a pattern.
+pub(crate) static KEYS: &Table = &keys::PATTERN;
+
+/// Reads a pattern, whose mapping may have the keys of these tables.
+pub(crate) fn read_shape(reader: &mut Reader, node: &Node, at: &Span, place: &str, tables: &[&'static Table]) -> Option<Read<Pattern>> {
+    let fields = reader.fields(node, at, tables, place)?;
     let before = reader.problems.len();
     let within = fields.get("within").and_then(|node| read_window(reader, node));
     let mut places =
         Places { pattern: at.clone(), within: fields.get("within").map(|n| n.span.clone()), target: None, steps: Vec::new(), lost: false };
-    let after_match = fields.get("after_match").and_then(|node| read_after_match(reader, node, at, &place, &mut places));
+    let after_match = fields.get("after_match").and_then(|node| read_after_match(reader, node, at, place, &mut places));
     let tie_break = fields.get("tie_break").and_then(|node| reader.text(node, "a field"));
     let processing_time = fields.get("time").and_then(|node| reader.word(node, "pattern.time", &TIMES_OF)).is_some_and(|t| t.value);
     if let (true, Some(at)) = (processing_time, fields.key("tie_break")) {
         reader.push(at.problem("`tie_break` does not go with `time: processing`: events are taken as they come"));
     }
-    let limit = fields.get("limit").and_then(|node| read_limit(reader, node, fields.key("limit")?, &place)).unwrap_or_default();
-    let steps = reader.required(&fields, "steps").map_or_else(Vec::new, |node| read_steps(reader, node, &place, &mut places));
+    let limit = fields.get("limit").and_then(|node| read_limit(reader, node, fields.key("limit")?, place)).unwrap_or_default();
+    let steps = reader.required(&fields, "steps").map_or_else(Vec::new, |node| read_steps(reader, node, place, &mut places));
     let mut shape = PatternShape::new(steps);
     shape.within = within;
     shape.after_match = after_match.unwrap_or_default();
@@ -127,12 +137,12 @@ impl Stage for Pattern {
     }
 
     fn names(&self, _: &Head) -> Vec<String> {
-        let conditions = form::texts(self).into_iter().flat_map(|text| identifiers(&text));
+        let conditions = texts(self).into_iter().flat_map(|text| identifiers(&text));
         conditions.chain(self.tie_break.iter().map(|field| field.value.clone())).collect()
     }
 
     fn said(&self) -> Vec<String> {
-        form::texts(self).iter().map(|text| format!("where {}", text.trim())).collect()
+        texts(self).iter().map(|text| format!("where {}", text.trim())).collect()
     }
 
     fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {

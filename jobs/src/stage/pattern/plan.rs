@@ -1,23 +1,20 @@
 //! Plans patterns: compiles their conditions over rows, and turns matches into rows.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tidegate_cep::operator::PATTERN;
-use tidegate_cep::{Candidate, CepLogic, Condition, Found, Invalid, Judge, Limit, Matched, Pattern as Shape, Search, Sequence};
+use tidegate_cep::{CepLogic, Found, Invalid, Search, Sequence};
 use tidegate_rows::{Row, Schema, Type, Value};
-use tidegate_runtime::Error;
 use tidegate_runtime::metrics::OperatorMetrics;
 
-use tidegate_expr::{Expr, identifiers, identifiers_and_sizes, size_field};
+use tidegate_expr::{identifiers_and_sizes, size_field};
 use tidegate_operators::Stream;
 use tidegate_runtime::{OperatorSpec, operator};
 
-use super::form::{form, taking, with};
 use super::Pattern;
+use super::form::{form, taking};
+use super::sought::{Judged, Sought, lists};
 use crate::relation::each::Each;
-use crate::relation::expression::located;
 use crate::relation::failures::Failures;
 use crate::relation::key::RowKey;
 use crate::relation::known::{Known, Timing};
@@ -26,37 +23,22 @@ use crate::relation::updates::Updates;
 use crate::stage::build::{Built, Rows, Site, Work, bound, filtered, kinds};
 use crate::stage::keyed::{self, PlannedKey};
 use crate::stage::kind::{Head, Planned, Refused, Scope};
-use crate::text::{Problem, Spanned};
+use crate::text::Problem;
 
 /// A planned pattern.
 #[derive(Clone)]
 struct Patterned {
     key: PlannedKey,
-    pattern: Shape<Asked>,
+    sought: Sought,
     /// The slot that orders events of the same time.
     tie_break: Option<usize>,
     processing_time: bool,
-    limit: Limit,
-    events: Events,
     /// The columns after the fields of a match.
     columns: Arc<[Column]>,
     /// Whether the field `match` is used.
     by_step: bool,
     /// A description for explaining the plan.
     label: String,
-}
-
-/// A compiled condition. It is evaluated on the fields of the event, followed by a list of events for each of these steps.
-#[derive(Clone)]
-struct Asked {
-    expr: Expr,
-    steps: Arc<[String]>,
-}
-
-impl Condition for Asked {
-    fn is_iterative(&self) -> bool {
-        !self.steps.is_empty()
-    }
 }
 
 /// A column about the events of a step.
@@ -68,40 +50,6 @@ enum Column {
     Count(Arc<str>),
     /// Null, since nothing uses the events.
     Nothing,
-}
-
-/// Converts events to maps.
-#[derive(Clone)]
-struct Events {
-    /// The fields with their slots.
-    names: Arc<[(usize, Value)]>,
-    /// The slot of the rest, whose entries become fields of the map.
-    rest: Option<usize>,
-    width: usize,
-}
-
-impl Events {
-    fn new(schema: &Schema) -> Self {
-        let names = schema.fields().map(|(slot, field)| (slot, Value::string(&field.name)));
-        Self { names: names.collect(), rest: schema.rest(), width: schema.width() }
-    }
-
-    fn map(&self, row: &Row) -> Value {
-        let mut entries = Vec::with_capacity(self.names.len());
-        for (slot, name) in self.names.iter().filter(|(slot, _)| row.has(*slot)) {
-            entries.push((name.clone(), row.get(*slot).clone()));
-        }
-        if let Some(Value::Map(more)) = self.rest.map(|slot| row.get(slot)) {
-            entries.extend(more.iter().cloned());
-        }
-        Value::map(entries)
-    }
-
-    /// The fields of the event, followed by the events of each of these steps.
-    fn with_steps(&self, row: &Row, matched: &Matched<'_, Row>, steps: &[String]) -> Row {
-        let fields = row.0.iter().take(self.width).cloned();
-        fields.chain(steps.iter().map(|step| Value::list(matched.of(step).into_iter().map(|event| self.map(event))))).collect()
-    }
 }
 
 /// Plans a pattern. Its output rows are matches; `where` and `select` also see the events of each step.
@@ -152,28 +100,21 @@ fn compile(pattern: &Pattern, head: &Head, each: &Each, input: &Known) -> Result
         slot
     });
     let steps = taking(&pattern.shape.steps);
-    let fields = fields_beside(&steps, &input.schema);
-    let conditions = Conditions { fields: &fields, steps: &steps };
-    let asked = with(&pattern.shape, &mut |text: &Spanned<String>| conditions.compile(text, &mut problems));
+    let sought = Sought::compile(pattern, &input.schema, &mut problems);
     let asks = Asks::of(each);
     let (seen, columns) = columns(&steps, &schema, &asks);
     let mut engine = None;
     if problems.is_empty() && pattern.sound {
-        match Search::<Row, _>::new(asked.clone()) {
-            Ok(search) => engine = Some(run_as(search, head.timeouts_to.is_some(), pattern.limit).engine()),
-            Err(Invalid(found)) => problems.extend(found.iter().map(|misuse| pattern.place.problem(misuse.to_string()))),
-        }
+        engine = sought.engine(pattern, &mut problems);
     }
     let Some(engine) = engine.filter(|_| problems.is_empty()) else { return Err((problems, seen, schema.width())) };
     let clock = if pattern.processing_time { " in processing time" } else { "" };
     let label = format!("pattern: {}{}{clock}; {engine}", steps.iter().map(|s| &**s).collect::<Vec<_>>().join(", "), head.by());
     let patterned = Patterned {
         key,
-        pattern: asked,
+        sought,
         tie_break,
         processing_time: pattern.processing_time,
-        limit: pattern.limit,
-        events: Events::new(&input.schema),
         columns: columns.into(),
         by_step: asks.names("match") || asks.sizes("match"),
         label,
@@ -190,18 +131,6 @@ fn add_fields_of_match(head: &Head, schema: &mut Schema, problems: &mut Vec<Prob
         }
         schema.add(name, ty);
     }
-}
-
-/// The fields of an event in conditions, next to the steps. If records may or may not have a field with the name of a
-/// step, the name means the step.
-fn fields_beside(steps: &[Arc<str>], input: &Schema) -> Schema {
-    let mut fields = input.clone();
-    for step in steps {
-        if !fields.declares(step) {
-            fields.hide(step);
-        }
-    }
-    fields
 }
 
 /// The fields that `where` and `select` see of a match with the fields `schema`, and the columns for those behind it.
@@ -249,114 +178,14 @@ impl Asks {
     }
 }
 
-/// Applies the limit to a search, and turns timeouts off unless they are wanted.
-fn run_as<C: Condition>(search: Search<Row, C>, timeouts: bool, limit: Limit) -> Search<Row, C> {
-    let search = if timeouts { search } else { search.without_timeouts() };
-    search.limit(limit)
-}
-
-/// The type of a step in an expression.
-fn lists() -> Type {
-    Type::List(Box::new(Type::map()))
-}
-
-/// Compiles the conditions of a pattern.
-struct Conditions<'a> {
-    fields: &'a Schema,
-    steps: &'a [Arc<str>],
-}
-
-impl Conditions<'_> {
-    fn compile(&self, text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Asked> {
-        let names = identifiers(&text.value);
-        let named: Vec<String> = self.steps.iter().filter(|s| names.iter().any(|n| **n == ***s)).map(ToString::to_string).collect();
-        // First try without steps: what looks like a step may be the variable of a macro.
-        let alone = Expr::condition(&text.value, self.fields);
-        if let Some(both) = named.iter().find(|name| self.fields.slot(name).is_some()) {
-            let message = format!("`{both}` is both a field and a step of the pattern: give the step another name");
-            problems.push(text.problem(message));
-            return None;
-        }
-        if let Ok(expr) = alone {
-            return Some(Asked { expr, steps: Arc::from([]) });
-        }
-        let compiled = Expr::condition(&text.value, &self.fields_and(&named));
-        // If it doesn't compile, try with all steps, so that the problems can suggest any of them.
-        let all: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
-        match compiled.or_else(|_| Expr::condition(&text.value, &self.fields_and(&all))) {
-            Ok(expr) => Some(Asked { expr, steps: named.into() }),
-            Err(found) => {
-                problems.extend(found.into_iter().map(|problem| located(text, 0, problem)));
-                None
-            }
-        }
-    }
-
-    fn fields_and(&self, steps: &[String]) -> Schema {
-        let mut schema = self.fields.clone();
-        for step in steps {
-            schema.add(step.clone(), lists());
-        }
-        schema
-    }
-}
-
-/// A condition that is evaluated on one worker.
-struct Judged {
-    asked: Asked,
-    bench: Rc<Bench>,
-}
-
-/// What the conditions of a pattern share on one worker.
-struct Bench {
-    events: Events,
-    failures: RefCell<Failures>,
-    metrics: Arc<OperatorMetrics>,
-    /// The last event that a condition failed on. It is counted once, even if several conditions or partial matches fail on it.
-    failed: RefCell<Option<(i64, Row)>>,
-}
-
-impl Condition for Judged {
-    fn is_iterative(&self) -> bool {
-        self.asked.is_iterative()
-    }
-}
-
-impl Judge<Row> for Judged {
-    fn holds(&self, candidate: &Candidate<'_, Row>) -> Result<bool, Error> {
-        let Asked { expr, steps } = &self.asked;
-        let result = if steps.is_empty() {
-            expr.test(candidate.event)
-        } else {
-            expr.test(&self.bench.events.with_steps(candidate.event, &candidate.matched, steps))
-        };
-        result.or_else(|error| self.bench.failed(expr, &error.to_string(), candidate))
-    }
-}
-
-impl Bench {
-    /// Reports a failure. An event on which a condition fails does not match it.
-    fn failed(&self, expr: &Expr, error: &str, candidate: &Candidate<'_, Row>) -> Result<bool, Error> {
-        self.failures.borrow_mut().report(expr, error, candidate.event)?;
-        let mut last = self.failed.borrow_mut();
-        if !last.as_ref().is_some_and(|(time, row)| *time == candidate.time && row == candidate.event) {
-            self.metrics.failed.add(1);
-            *last = Some((candidate.time, candidate.event.clone()));
-        }
-        Ok(false)
-    }
-}
-
 impl Patterned {
     /// Makes the search for one worker.
     ///
     /// # Errors
     /// If the pattern is invalid, which the planner has already ruled out.
     fn search(&self, timeouts: bool, failures: Failures, metrics: Arc<OperatorMetrics>) -> Result<Search<Row, Judged>, Invalid> {
-        let bench = Rc::new(Bench { events: self.events.clone(), failures: RefCell::new(failures), metrics, failed: RefCell::new(None) });
-        let mut judged = |asked: &Asked| Some(Judged { asked: asked.clone(), bench: Rc::clone(&bench) });
-        let search = Search::new(with(&self.pattern, &mut judged))?;
-        let search = run_as(search, timeouts, self.limit);
+        let search = self.sought.search(failures, metrics)?;
+        let search = if timeouts { search } else { search.without_timeouts() };
         let search = if self.processing_time { search.processing_time() } else { search };
         let by_field = |slot: usize| move |a: &Row, b: &Row| a.get(slot).total_cmp(b.get(slot));
         Ok(match (self.tie_break.map(by_field), self.key.settled || self.processing_time) {
@@ -369,7 +198,7 @@ impl Patterned {
 
     /// A match as a row: the key, `match`, `start` and `end`, and what is used of the events of each step.
     fn row(&self, key: &RowKey, found: &Sequence<'_, Row>) -> Row {
-        let lists = |step: &Arc<str>| Value::list(found.of(step).map(|event| self.events.map(event)));
+        let lists = |step: &Arc<str>| Value::list(found.of(step).map(|event| self.sought.events.map(event)));
         let columns = self.columns.iter().map(|column| match column {
             Column::Events(step) => lists(step),
             Column::Count(step) => Value::Int(i64::try_from(found.count(step)).unwrap_or(i64::MAX)),
@@ -386,7 +215,7 @@ impl Patterned {
     fn start(&self, key: &RowKey, found: &Sequence<'_, Row>, by_step: bool) -> impl Iterator<Item = Value> {
         let mut steps: Vec<(&Arc<str>, Vec<Value>)> = Vec::new();
         for (name, event) in by_step.then(|| found.events()).into_iter().flatten() {
-            let event = self.events.map(event);
+            let event = self.sought.events.map(event);
             // The step is most likely near the end.
             match steps.iter_mut().rev().find(|(known, _)| *known == name) {
                 Some((_, events)) => events.push(event),

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use tidegate_operators::Stream;
-use tidegate_operators::kinds::{RULES, RULES_CONTROL, RULES_USES};
+use tidegate_operators::indicator::{Flow, live};
+use tidegate_operators::kinds::{RULES, RULES_ASK, RULES_CONTROL, RULES_INDICATORS, RULES_PATTERNS, RULES_USES};
 use tidegate_rows::{Row, Schema};
 use tidegate_rules::fields;
 use tidegate_runtime::operator::{Context, Target, broadcast, keyed, routed};
 use tidegate_runtime::{Basis, Edge, Field, OperatorSpec};
 
 use super::control::{Accepted, DESK, Desk, Fields};
+use super::features::{Answer, Aside as FeatureAside, Asking, Counting, GroupKey, Matching, ToAsk, ToOwner};
 use super::judge::{Aside, Fed, Judging};
 use super::timeline::Workshop;
-use super::uses::{self, Limited, Uses};
+use super::uses::{self, Uses};
 use super::Rules;
 use crate::relation::arrange;
+use crate::relation::key::RowKey;
 use crate::relation::known::{Known, Order, Timing};
 use crate::relation::pipeline::Base;
 use crate::relation::union::PlannedInput;
@@ -73,7 +76,7 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
     for (name, _) in added.iter().filter(|(name, _)| input.schema.declares(name)) {
         problems.push(stage.place.problem(format!("records have a field `{name}` already, and a decision has one, too: name that of the records otherwise")));
     }
-    let workshop = match Workshop::new(stage.document.clone(), &input.schema, Arc::clone(&stage.lists)) {
+    let workshop = match Workshop::new(stage.document.clone(), head, &input.schema, Arc::clone(&stage.lists)) {
         Ok(workshop) => {
             problems.extend(workshop.warnings());
             Some(workshop)
@@ -106,8 +109,12 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
 /// Reports what is wrong with the stream as a whole.
 fn check_streams(stage: &Rules, head: &Head, input: &Known, problems: &mut Vec<Problem>) {
     head.check_order("are judged", problems);
-    if let Some(zone) = &head.zone {
+    let given = stage.document.features.given;
+    if let (Some(zone), false) = (&head.zone, given) {
         problems.push(zone.problem("`zone` is for `indicators`; in an expression, name the zone, as in `ts.getHours('Asia/Shanghai')`"));
+    }
+    if let (Some(key), false) = (head.key.first(), given) {
+        problems.push(key.problem("`key` is for the `indicators` and `patterns` of rules, and there are none; each record is judged by itself"));
     }
     if let Timing::Untimed(remedy) = &input.timing {
         problems.push(stage.place.problem(format!("`rules` go by event time, and {}", head.untimed(remedy))));
@@ -154,28 +161,35 @@ impl Work for PlannedRules {
         let desk = self.desk(site, &input);
         let (versions, ledger) = desk.unzip();
         let name = format!("{}/judge", site.name);
-        let mut fed = input.map(&format!("{name}/records"), Fed::Row);
-        if let Some(versions) = &versions {
-            fed = fed.union(versions.clone().map(&format!("{name}/versions"), |(worker, accepted)| Fed::Version(worker, accepted)));
-        }
+        let (fed, late_rows, flow) = if self.workshop.has_features() {
+            let (fed, late) = self.features(site, input, versions.clone());
+            // Rows have waited for their time before.
+            (fed, Some(late), InFlow { in_time: false, ..self.flow })
+        } else {
+            let mut fed = input.map(&format!("{name}/records"), Fed::Row);
+            if let Some(versions) = &versions {
+                fed = fed.union(versions.clone().map(&format!("{name}/versions"), |(worker, accepted)| Fed::Version(worker, accepted)));
+            }
+            (fed, None, self.flow)
+        };
         let edge = fed.into_edge();
         let own = edge.dataflow().worker();
         let records = self.flow.in_time.then(|| fields_of(&self.records).collect());
         describe(&edge, &name, site, records.clone());
-        let flow = self.flow;
         let make = |context: &mut Context| Judging::new(Arc::clone(&self.workshop), flow, context);
         let target = move |fed: &Fed| match fed {
-            Fed::Row(_) => Target::<u64>::Worker(own),
-            Fed::Version(worker, _) => Target::Worker(*worker),
+            Fed::Row(_) | Fed::Asked { .. } => Target::<u64>::Worker(own),
+            Fed::Version(worker, _) | Fed::Answer(Answer { worker, .. }) => Target::Worker(*worker),
         };
-        let form = if flow.in_time { "in order of event time" } else { "as records come" };
-        let spec = OperatorSpec::new(RULES).of_form(form).labelled(self.words.clone());
+        let spec = OperatorSpec::new(RULES).of_form(self.flow.words()).labelled(self.words.clone());
         let (decided, aside) = routed(edge, &name, spec, Some("aside"), target, make);
         let (mut decided, aside) = (Stream::from_edge(decided), Stream::from_edge(aside));
-        let late = flow.in_time.then(|| {
-            aside.clone().flat_map(&format!("{name}/late"), |aside| match aside {
-                Aside::Late(row) => Some(row),
-                Aside::Limited(..) => None,
+        let late = self.flow.in_time.then(|| {
+            late_rows.unwrap_or_else(|| {
+                aside.clone().flat_map(&format!("{name}/late"), |aside| match aside {
+                    Aside::Late(row) => Some(row),
+                    Aside::Limited(_) => None,
+                })
             })
         });
         if self.workshop.has_lists() {
@@ -183,6 +197,62 @@ impl Work for PlannedRules {
         }
         let out = site.emitted(decided, Some);
         Built { out, late, timeouts: None, ledger }
+    }
+}
+
+impl InFlow {
+    /// When records are judged, in words.
+    fn words(self) -> &'static str {
+        if self.in_time { "in order of event time" } else { "as records come" }
+    }
+}
+
+impl PlannedRules {
+    /// The operators of features: what comes to the judge, and late rows.
+    fn features<'s>(
+        &self,
+        site: &Site<'_, 's>,
+        input: Rows<'s>,
+        versions: Option<Stream<'s, (usize, Accepted)>>,
+    ) -> (Stream<'s, Fed>, Rows<'s>) {
+        let (shop, flow) = (&self.workshop.shop, self.flow);
+        let name = |part: &str| format!("{}/{part}", site.name);
+        let mut come = input.map(&name("ask/records"), ToAsk::Row);
+        if let Some(versions) = versions {
+            come = come.union(versions.map(&name("ask/versions"), |(worker, accepted)| ToAsk::Version(worker, accepted)));
+        }
+        let edge = come.into_edge();
+        let (own, workers) = (edge.dataflow().worker(), edge.dataflow().workers());
+        let records = || Some(fields_of(&self.records).collect());
+        describe(&edge, &name("ask"), site, records().filter(|_| flow.in_time));
+        let target = move |come: &ToAsk| match come {
+            ToAsk::Row(_) => Target::<u64>::Worker(own),
+            ToAsk::Version(worker, _) => Target::Worker(*worker),
+        };
+        let spec = OperatorSpec::new(RULES_ASK).of_form(flow.words()).labelled(shop.words());
+        let make = |context: &mut Context| Asking::new(shop, flow, (own, workers), context);
+        let (judged, aside) = routed(edge, &name("ask"), spec, Some("questions"), target, make);
+        let aside = Stream::from_edge(aside);
+        let to_owner = |come: &ToOwner| match come {
+            ToOwner::Question(question) => Target::Key(question.key.clone()),
+            ToOwner::Version(worker, _) => Target::Worker(*worker),
+        };
+        let counted = aside.clone().flat_map(&name("indicators/questions"), |aside| if let FeatureAside::Counted(come) = aside { Some(come) } else { None });
+        let edge = counted.into_edge();
+        describe(&edge, &name("indicators"), site, None);
+        let by_tie = |a: &ToOwner, b: &ToOwner| a.tie().cmp(&b.tie());
+        let order = if flow.in_time { Flow::Time(Box::new(by_tie)) } else { Flow::Arrival { lateness: flow.lateness } };
+        let spec = OperatorSpec::new(RULES_INDICATORS).of_form(flow.words()).labelled("indicators of rules".to_owned());
+        let key = |come: &ToOwner| if let ToOwner::Question(question) = come { question.key.clone() } else { (0, RowKey::Whole) };
+        let counted = live(edge, &name("indicators"), spec, (to_owner, key, |key: &GroupKey| key.0), Counting::new(shop), order);
+        let matched = aside.clone().flat_map(&name("patterns/questions"), |aside| if let FeatureAside::Matched(come) = aside { Some(come) } else { None });
+        let edge = matched.into_edge();
+        describe(&edge, &name("patterns"), site, records());
+        let spec = OperatorSpec::new(RULES_PATTERNS).of_form(flow.words()).labelled("patterns of rules".to_owned());
+        let (matched, _) = routed(edge, &name("patterns"), spec, None, to_owner, |context: &mut Context| Matching::new(shop, flow, context));
+        let answers = Stream::from_edge(counted).union(Stream::from_edge(matched)).map(&name("answers"), Fed::Answer);
+        let late = aside.flat_map(&name("ask/late"), |aside| if let FeatureAside::Late(row) = aside { Some(row) } else { None });
+        (Stream::from_edge(judged).union(answers), late)
     }
 }
 
@@ -197,7 +267,7 @@ impl PlannedRules {
     ) -> Rows<'s> {
         let name = format!("{}/uses", site.name);
         let mut fed = aside.flat_map(&format!("{name}/records"), |aside| match aside {
-            Aside::Limited(row, looks) => Some(uses::Fed::Limited(Limited(row, looks))),
+            Aside::Limited(limited) => Some(uses::Fed::Limited(limited)),
             Aside::Late(_) => None,
         });
         if let Some(versions) = versions {

@@ -11,6 +11,7 @@ use tidegate_runtime::state::{Handle, Keyed, Meaning};
 use tidegate_runtime::{Error, Record, Watermark};
 
 use super::build::InFlow;
+use super::features::effects;
 use super::list::read_entry;
 use super::timeline::{Timeline, Workshop};
 use crate::text::{Problem, Source, Spanned};
@@ -40,13 +41,15 @@ pub(super) struct Fields {
 
 /// The fields of a record of the ledger.
 pub(super) fn ledger() -> Schema {
-    Schema::new([
+    let mut fields = Schema::new([
         ("version", Type::Int),
         ("ts", Type::Timestamp),
         ("at", Type::Timestamp),
         ("outcome", Type::String),
         ("error", Type::String),
-    ])
+    ]);
+    fields.add_field(tidegate_rows::Field { name: "effects".to_owned(), ty: Type::list(), optional: true });
+    fields
 }
 
 impl Fields {
@@ -84,7 +87,8 @@ impl Fields {
 
 /// What becomes of a control record.
 enum Outcome {
-    Accepted(Version),
+    /// With what becomes of indicators and patterns.
+    Accepted(Version, Vec<String>),
     Refused(String),
     Stale,
 }
@@ -135,8 +139,12 @@ impl Desk {
                 Err(_) => Outcome::Stale,
             },
         };
+        let mut effects = Value::Absent;
         let (outcome, error) = match outcome {
-            Outcome::Accepted(version) => {
+            Outcome::Accepted(version, told) => {
+                if !told.is_empty() {
+                    effects = Value::list(told.into_iter().map(Value::string));
+                }
                 let settled = out.watermark().0.saturating_sub(self.lateness);
                 self.timeline.settle(settled);
                 self.versions.borrow_mut().get_or_insert_with(&DESK, Versions::default)?.add(version.clone(), settled);
@@ -153,6 +161,7 @@ impl Desk {
             at.map_or(Value::Null, Value::timestamp_ms),
             Value::string(outcome),
             text(error),
+            effects,
         ];
         out.emit_side(time, Row::from_iter(entry));
         Ok(())
@@ -168,8 +177,12 @@ impl Desk {
             Err(error) => return Ok(Outcome::Refused(error)),
         };
         let version = Version { version: number, active, by: text(self.fields.by), note: text(self.fields.note), changes };
+        let before = Arc::clone(&self.timeline.at(active).features);
         Ok(match self.timeline.add(&version) {
-            Ok(()) => Outcome::Accepted(version),
+            Ok(()) => {
+                let told = effects(&before, &self.timeline.at(active).features, active);
+                Outcome::Accepted(version, told)
+            }
             Err(wrong) => Outcome::Refused(wrong.iter().map(Problem::in_one_line).collect::<Vec<_>>().join("; ")),
         })
     }

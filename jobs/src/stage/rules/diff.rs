@@ -5,6 +5,7 @@ use tidegate_expr::Tree;
 use tidegate_rules::{Check, Entry, Rule, Scenario, Score, factor_name};
 
 use super::document::{Document, FactorText, RuleText, ScenarioText};
+use super::features::FeatureTexts;
 use super::list::ListSpec;
 use super::{Rules, json_of};
 use crate::file::JobFile;
@@ -25,6 +26,7 @@ pub fn differences(old: &JobFile, new: &JobFile, stream: &str) -> Option<Vec<Dif
     let (a, b) = (rules_of(old, stream)?, rules_of(new, stream)?);
     let mut all = Vec::new();
     factors(&a.document.factors, &b.document.factors, &mut all);
+    features(&a.document.features, &b.document.features, &mut all);
     scenarios(&a.document, &b.document, &mut all);
     for list in b.lists.iter() {
         if let Some(before) = a.lists.iter().find(|before| before.name.value == list.name.value) {
@@ -72,6 +74,20 @@ fn factors(old: &[FactorText], new: &[FactorText], all: &mut Vec<Difference>) {
     }
     for gone in old.iter().filter(|gone| new.iter().all(|factor| name(factor) != name(gone))) {
         remove(format!("factors.{}", gone.0.value), gone.1.value.as_str().into(), all);
+    }
+}
+
+fn features(old: &FeatureTexts, new: &FeatureTexts, all: &mut Vec<Difference>) {
+    let (old, new) = (old.json(), new.json());
+    let find = |all: &[(String, Json)], path: &str| all.iter().find(|(known, _)| known == path).map(|(_, value)| value.clone());
+    for (path, value) in &new {
+        let before = find(&old, path);
+        if before.as_ref() != Some(value) {
+            set(path.clone(), value.clone(), before.unwrap_or_default(), all);
+        }
+    }
+    for (path, before) in old.iter().filter(|(path, _)| find(&new, path).is_none()) {
+        remove(path.clone(), before.clone(), all);
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use tidegate_rules::{Change, factor_name};
 
+use super::features::FeatureTexts;
 use super::json_of;
 use super::read::{self, Head, ReadRule};
 use crate::file::{path_steps, remove_at, set_at};
@@ -18,6 +19,7 @@ pub(crate) type FactorText = (Spanned<String>, Spanned<String>);
 #[derive(Clone, Debug)]
 pub(super) struct Document {
     pub(super) factors: Arc<Vec<FactorText>>,
+    pub(super) features: Arc<FeatureTexts>,
     pub(super) scenarios: Vec<Arc<ScenarioText>>,
 }
 
@@ -43,13 +45,13 @@ pub(super) type Wrong = Vec<Problem>;
 
 impl Document {
     /// Reads the scenarios under `scenarios` of `rules`.
-    pub(super) fn read(reader: &mut Reader, node: &Node, factors: Arc<Vec<FactorText>>) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader, node: &Node, factors: Arc<Vec<FactorText>>, features: FeatureTexts) -> Option<Self> {
         let entries = reader.entries(node, "a mapping from names to scenarios")?;
         if entries.is_empty() {
             return reader.fail(&node.span, "`scenarios` needs at least one");
         }
         let scenarios: Vec<_> = entries.iter().filter_map(|entry| ScenarioText::read(reader, &entry.key, &entry.value)).map(Arc::new).collect();
-        (scenarios.len() == entries.len()).then_some(Self { factors, scenarios })
+        (scenarios.len() == entries.len()).then_some(Self { factors, features: Arc::new(features), scenarios })
     }
 
     /// All texts that may name fields.
@@ -65,6 +67,9 @@ impl Document {
             Change::Remove { path } => (path, None),
             Change::Add { .. } | Change::Drop { .. } | Change::Clear { .. } => return Ok(()),
         };
+        if FeatureTexts::has_path(path) {
+            return Arc::make_mut(&mut self.features).apply(change, again);
+        }
         let at = Source::new(Some(path), path);
         let steps = path_steps(&at).map_err(|problem| vec![problem])?;
         let value = value.map(|value| parse(path, value)).transpose()?;
@@ -95,7 +100,7 @@ impl Document {
                 }
             }
             ([first, ..], _) if *first != "scenarios" && *first != "factors" => {
-                Err(vec![steps[0].problem(format!("`{first}` can't be changed while the job runs: only `scenarios` and `factors` can, and lists by `list`"))])
+                Err(vec![steps[0].problem(format!("`{first}` can't be changed while the job runs: only `scenarios`, `factors`, `indicators` and `patterns` can, and lists by `list`"))])
             }
             _ => Err(vec![at.span(0..path.len()).problem("expected a path such as `scenarios.login.params.limit`, or `factors.over(x)`")]),
         }
@@ -244,7 +249,7 @@ fn rules(reader: &mut Reader, node: &Node) -> Option<Vec<Arc<RuleText>>> {
 }
 
 /// Reads something, or says what is wrong with it.
-fn reading<T>(read: impl FnOnce(&mut Reader) -> Option<T>) -> Result<T, Wrong> {
+pub(super) fn reading<T>(read: impl FnOnce(&mut Reader) -> Option<T>) -> Result<T, Wrong> {
     let mut reader = Reader::default();
     match read(&mut reader) {
         Some(read) if reader.problems.is_empty() => Ok(read),
@@ -253,7 +258,7 @@ fn reading<T>(read: impl FnOnce(&mut Reader) -> Option<T>) -> Result<T, Wrong> {
 }
 
 /// Parses the value of a change. Problems in it are reported under its path.
-fn parse(path: &str, value: &str) -> Result<Node, Wrong> {
+pub(super) fn parse(path: &str, value: &str) -> Result<Node, Wrong> {
     let source = Source::new(Some(path), value);
     let mut problems = Vec::new();
     let node = yaml::parse(&source, 0, &mut problems);

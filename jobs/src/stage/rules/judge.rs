@@ -1,11 +1,12 @@
 //! The operator that judges records. Every worker judges its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::Queue;
-use tidegate_rows::Row;
-use tidegate_rules::{Judge, Looks};
+use tidegate_rows::{Row, Value};
+use tidegate_rules::Judge;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Broadcast, Handle};
 use tidegate_runtime::{Error, Record, Watermark};
@@ -13,7 +14,9 @@ use tidegate_runtime::{Error, Record, Watermark};
 use super::build::InFlow;
 use super::control::Accepted;
 use super::store::{Held, Name, Settled, Store, View};
-use super::timeline::{Timeline, Workshop};
+use super::features::Answer;
+use super::timeline::{Configuration, Timeline, Workshop};
+use super::uses::Limited;
 
 /// What comes to the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +25,25 @@ pub(super) enum Fed {
     Row(Row),
     /// A version, for one worker.
     Version(usize, Accepted),
+    /// A record of this worker with its number here, about whose features so many questions have been asked.
+    Asked {
+        number: u64,
+        questions: usize,
+        row: Row,
+    },
+    /// The answer to a question of one worker.
+    Answer(Answer),
+}
+
+/// A record whose features are on their way. None is at a checkpoint: questions and answers are of the same epoch.
+#[derive(Default)]
+struct Pending {
+    /// The record with its time and what was active when it came. Answers may be faster.
+    record: Option<(i64, Row, Arc<Configuration>)>,
+    /// How many answers there will be, and how many have come.
+    questions: usize,
+    come: usize,
+    answered: Vec<(u64, Value)>,
 }
 
 /// What goes out beside decisions.
@@ -29,8 +51,8 @@ pub(super) enum Fed {
 pub(super) enum Aside {
     /// A record that is too late.
     Late(Row),
-    /// A record that meets entries with limited uses, and what its checks have found.
-    Limited(Row, Looks),
+    /// A record that meets entries with limited uses.
+    Limited(Limited),
 }
 
 pub(super) struct Judging {
@@ -42,6 +64,7 @@ pub(super) struct Judging {
     queue: Option<(u64, Queue<u64, Record<Row>>)>,
     lateness: i64,
     judge: Judge,
+    pending: HashMap<u64, Pending>,
     out: Vec<Row>,
     metrics: Arc<tidegate_runtime::metrics::OperatorMetrics>,
 }
@@ -59,6 +82,7 @@ impl Judging {
             queue,
             lateness: flow.lateness,
             judge: Judge::default(),
+            pending: HashMap::new(),
             out: Vec::new(),
             metrics: Arc::clone(&context.metrics),
         })
@@ -71,16 +95,37 @@ impl Judging {
 
     #[inline]
     fn judge(&mut self, time: i64, row: Row, out: &mut Outbox<Row, Aside>) {
-        let rules = &self.timeline.at(time).rules;
+        let configuration = Arc::clone(self.timeline.at(time));
+        self.judge_by(&configuration, time, row, Vec::new(), out);
+    }
+
+    /// Judges a record by what has been answered about its features.
+    fn judge_by(&mut self, configuration: &Configuration, time: i64, mut row: Row, answered: Vec<(u64, Value)>, out: &mut Outbox<Row, Aside>) {
+        let (rules, features) = (&configuration.rules, &configuration.features);
+        let width = row.0.len();
+        if !features.is_empty() {
+            row = features.put(row, &answered);
+        }
         let held = self.held.borrow();
-        let ops = View { store: &self.store, map: held.map() };
         let lists = self.workshop.lists();
+        let ops = View { store: &self.store, map: held.map() };
         match self.judge.decide(rules, row, time, lists, &ops, &mut self.out) {
             Ok(()) => self.out.drain(..).for_each(|row| out.emit(time, row)),
             Err((row, _)) => {
                 let looks = Judge::look(rules, &row, time, lists, &ops);
-                out.emit_side(time, Aside::Limited(row, looks));
+                let row = row.0.into_vec().into_iter().take(width).collect();
+                out.emit_side(time, Aside::Limited(Limited { row, looks, answered }));
             }
+        }
+    }
+
+    /// Judges a record if all that was asked about it has been answered.
+    fn answered(&mut self, number: u64, out: &mut Outbox<Row, Aside>) {
+        let whole = |pending: &Pending| pending.record.is_some() && pending.come >= pending.questions;
+        if self.pending.get(&number).is_some_and(whole)
+            && let Some(Pending { record: Some((time, row, configuration)), answered, .. }) = self.pending.remove(&number)
+        {
+            self.judge_by(&configuration, time, row, answered, out);
         }
     }
 }
@@ -114,6 +159,20 @@ impl Logic for Judging {
                 }
                 Some((key, queue)) => queue.wait(*key, Record::new(time, row))?,
             },
+            Fed::Asked { questions: 0, row, .. } => self.judge(time, row, out),
+            Fed::Asked { number, questions, row } => {
+                let configuration = Arc::clone(self.timeline.at(time));
+                let pending = self.pending.entry(number).or_default();
+                pending.questions = questions;
+                pending.record = Some((time, row, configuration));
+                self.answered(number, out);
+            }
+            Fed::Answer(Answer { number, values, .. }) => {
+                let pending = self.pending.entry(number).or_default();
+                pending.come += 1;
+                pending.answered.extend(values);
+                self.answered(number, out);
+            }
             Fed::Version(_, Accepted { version, settled }) => {
                 let here = self.settled(out.watermark());
                 let settled = Settled { by_all: settled, here, lists: self.workshop.lists() };

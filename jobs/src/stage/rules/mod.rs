@@ -4,6 +4,7 @@ mod build;
 mod control;
 mod diff;
 mod document;
+mod features;
 mod judge;
 mod list;
 mod read;
@@ -22,6 +23,8 @@ use crate::relation::known::{Known, Order, Timing};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Literal, Node, Reader, Table, Value, key};
 use document::Document;
+pub(crate) use features::SOUGHT;
+use features::FeatureTexts;
 pub use diff::{Difference, differences, streams_with_rules};
 pub(crate) use document::FactorText;
 pub use list::ListSpec;
@@ -30,8 +33,8 @@ pub(crate) use list::{ENTRY, LIST, read as read_list};
 
 pub(crate) static KIND: Kind = Kind {
     key: key("rules", "mapping", "none", "scenarios that decide about each record: lists, rules and a strategy"),
-    tables: &[&RULES, &read::SCENARIO, &read::CHECK, &read::RULE, &read::ROLLOUT, &read::STRATEGY, &read::BAND],
-    keyed: false,
+    tables: &[&RULES, &SOUGHT, &read::SCENARIO, &read::CHECK, &read::RULE, &read::ROLLOUT, &read::STRATEGY, &read::BAND],
+    keyed: true,
     windowed: false,
     ordered: true,
     stateful: true,
@@ -41,8 +44,15 @@ pub(crate) static KIND: Kind = Kind {
     table: None,
 };
 
-static RULES: Table =
-    Table { name: "rules", title: "rules", keys: &[key("scenarios", "mapping", "", "the kinds of records that need a decision, by name")] };
+static RULES: Table = Table {
+    name: "rules",
+    title: "rules",
+    keys: &[
+        key("scenarios", "mapping", "", "the kinds of records that need a decision, by name"),
+        key("indicators", "mapping", "none", "[indicators](#indicators) that conditions can use by name, and that versions can change"),
+        key("patterns", "mapping", "none", "patterns whose name is true for the record that completes a match, and that versions can change"),
+    ],
+};
 
 /// `rules`.
 #[derive(Clone, Debug)]
@@ -93,7 +103,8 @@ pub(crate) struct Shared {
 pub(crate) fn read(reader: &mut Reader, node: &Node, at: &Span, around: &Around<'_>) -> Option<Read<Rules>> {
     let fields = reader.fields(node, at, &[&RULES], &format!("`rules` of {}", around.place))?;
     let scenarios = reader.required(&fields, "scenarios")?;
-    let document = Document::read(reader, scenarios, Arc::clone(&around.shared.factors))?;
+    let features = FeatureTexts::read(reader, fields.written("indicators"), fields.written("patterns"));
+    let document = Document::read(reader, scenarios, Arc::clone(&around.shared.factors), features?)?;
     let stage = Rules { place: Spanned::new((), at.clone()), document, lists: Arc::clone(&around.shared.lists) };
     Some(Read { stage, whole: true })
 }
@@ -122,7 +133,7 @@ impl Stage for Rules {
     }
 
     fn names(&self, _: &Head) -> Vec<String> {
-        self.document.texts().flat_map(|text| identifiers(&text.value)).collect()
+        self.document.texts().flat_map(|text| identifiers(&text.value)).chain(self.document.features.names()).collect()
     }
 
     fn plan(&self, scope: &mut Scope<'_>) -> Result<Option<Planned>, Refused> {

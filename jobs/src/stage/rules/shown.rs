@@ -17,6 +17,9 @@ pub(crate) fn of_rules(schema: &str, key: &[u8], value: &[u8]) -> Option<Result<
     if schema.contains(Held::SCHEMA) {
         return Some(read::<Vec<u8>>(key).and_then(|name| Ok(held(&name, read(value)?))));
     }
+    if schema.contains(Version::SCHEMA) {
+        return Some(read::<Version>(value).map(|one| version(&one)));
+    }
     if schema.starts_with(Versions::SCHEMA) {
         return Some(read::<Versions>(value).map(|versions| versions.iter().flat_map(version).collect()));
     }

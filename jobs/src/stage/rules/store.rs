@@ -5,7 +5,12 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use tidegate_rules::{Change, Cleared, Entry, Lengths, Lists, Op, Ops, Version, Versions, settle};
-use tidegate_runtime::state::{SharedMap, Stored};
+use tidegate_runtime::Error;
+use tidegate_runtime::operator::Context;
+use tidegate_runtime::state::{Broadcast, Handle, SharedMap, Stored};
+
+use super::control::Accepted;
+use super::timeline::{Layers, Timeline};
 
 /// Names what is held: a tag, a number or the name of a list, and a key.
 pub(super) type Name = Vec<u8>;
@@ -69,6 +74,51 @@ pub(super) struct Store {
     wanted: RefCell<Name>,
 }
 
+/// Versions of which an operator needs nothing but what they change, the same on every worker.
+pub(super) struct KeptVersions {
+    versions: Versions,
+    map: Handle<Broadcast<u64, Version>>,
+}
+
+impl KeptVersions {
+    /// Declares its state, `versions`.
+    pub(super) fn new(context: &mut Context) -> Result<Self, Error> {
+        Ok(Self { versions: Versions::default(), map: context.states.broadcast("versions")? })
+    }
+
+    /// Takes up what was stored, and puts it on a timeline.
+    pub(super) fn restore<L: Layers>(&mut self, timeline: &mut Timeline<L>) {
+        for (_, version) in self.map.borrow().map().iter() {
+            self.versions.restore(version.clone());
+        }
+        timeline.restore(self.versions.iter());
+    }
+
+    /// The number of the highest, or 0.
+    pub(super) fn last(&self) -> u64 {
+        self.versions.last()
+    }
+
+    pub(super) fn add(&mut self, Accepted { version, .. }: &Accepted) {
+        let Self { versions, map } = self;
+        map.borrow_mut().change(|map| {
+            // What they change is known by when it began, so none that is replaced is forgotten.
+            for number in keep(versions, version, i64::MIN) {
+                match versions.get(number) {
+                    Some(version) => map.insert(number, version.clone()),
+                    None => _ = map.remove(&number),
+                }
+            }
+        });
+    }
+}
+
+/// Adds a version. Returns the numbers of those that are to be stored anew, or removed.
+fn keep(versions: &mut Versions, version: &Version, settled: i64) -> impl Iterator<Item = u64> + use<> {
+    let number = version.version;
+    versions.add(version.clone(), settled).into_iter().chain([number])
+}
+
 /// What versions have done to a list.
 #[derive(Debug, Default)]
 struct Touched {
@@ -130,8 +180,7 @@ impl Store {
                 }
             }
         }
-        let touched = self.versions.add(version.clone(), settled.by_all);
-        for number in touched.into_iter().chain([version.version]) {
+        for number in keep(&mut self.versions, version, settled.by_all) {
             match self.versions.get(number) {
                 Some(version) => map.insert(version_name(number), Held::Version(version.clone())),
                 None => _ = map.remove(version_name(number).as_slice()),

@@ -9,7 +9,9 @@ use tidegate_rules::{CompiledScenario, Compiler, FactorPart, Factors, List, List
 
 use super::list::ListSpec;
 use super::document::{Document, FactorText, ScenarioText, Wrong, place};
+use super::features::{FeatureSet, FeatureShop};
 use super::read::placed;
+use crate::stage::kind::Head;
 use crate::text::{Problem, Spanned};
 use tidegate_runtime::Error;
 
@@ -19,6 +21,8 @@ pub(super) struct Configuration {
     id: u64,
     document: Document,
     factors: Arc<Factors>,
+    pub(super) features: Arc<FeatureSet>,
+    compiler: Arc<Compiler>,
     pub(super) rules: Arc<Rules>,
 }
 
@@ -27,20 +31,34 @@ impl Configuration {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    fn new(document: Document, compiler: &Compiler) -> Result<Self, Wrong> {
-        let empty = Self { id: 0, document: Document { factors: Arc::default(), scenarios: Vec::new() }, factors: Arc::default(), rules: Arc::default() };
-        empty.changed(document, 0, compiler)
+    fn new(document: Document, compiler: Compiler, shop: &FeatureShop) -> Result<Self, Wrong> {
+        let (features, compiler) = (Arc::new(FeatureSet::none()), Arc::new(compiler));
+        let nothing = Document { factors: Arc::default(), features: Arc::default(), scenarios: Vec::new() };
+        let empty = Self { id: 0, document: nothing, factors: Arc::default(), features, compiler, rules: Arc::default() };
+        empty.changed(document, 0, &shop.first(), shop)
+    }
+
+    /// The compiler for rules with these features. Another one knows nothing of what was compiled before.
+    fn compiler(&self, features: &FeatureSet, shop: &FeatureShop) -> Arc<Compiler> {
+        let named = |set: &FeatureSet| set.features.iter().map(|feature| (feature.name.clone(), feature.ty.clone())).collect::<Vec<_>>();
+        let names = named(features);
+        if names == named(&self.features) {
+            return Arc::clone(&self.compiler);
+        }
+        Arc::new(Compiler::with_features(&shop.records, &names, self.compiler.lists().clone()))
     }
 
     /// Compiles another document as a version. What has not changed is taken over.
-    fn changed(&self, document: Document, version: u64, compiler: &Compiler) -> Result<Self, Wrong> {
+    fn changed(&self, document: Document, version: u64, features: &Arc<FeatureSet>, shop: &FeatureShop) -> Result<Self, Wrong> {
         let mut wrong = Wrong::new();
+        let compiler = self.compiler(features, shop);
+        let same_features = Arc::ptr_eq(&compiler, &self.compiler);
         let same_factors = Arc::ptr_eq(&document.factors, &self.document.factors);
         let factors = if same_factors { Arc::clone(&self.factors) } else { Arc::new(read_factors(&document.factors, &mut wrong)) };
         let changed = |name: &str| !same_factors && factors.get(name) != self.factors.get(name);
         let mut scenarios: Vec<Arc<CompiledScenario>> = Vec::with_capacity(document.scenarios.len());
         for text in &document.scenarios {
-            let known = self.document.scenarios.iter().position(|known| known.name.value == text.name.value);
+            let known = self.document.scenarios.iter().position(|known| same_features && known.name.value == text.name.value);
             let before = known.and_then(|known| Some((&self.document.scenarios[known], self.rules.scenarios().get(known)?)));
             if let Some((old, compiled)) = before
                 && same_factors
@@ -56,7 +74,11 @@ impl Configuration {
                 Err(problems) => wrong.extend(located(text, problems)),
             }
         }
-        if wrong.is_empty() { Ok(Self { id: next(), document, factors, rules: Arc::new(Rules::new(scenarios, version)) }) } else { Err(wrong) }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let rules = Arc::new(Rules::new(scenarios, version).with_features(features.features.len()));
+        Ok(Self { id: next(), document, factors, features: Arc::clone(features), compiler, rules })
     }
 
     /// What is valid and probably not meant.
@@ -66,7 +88,7 @@ impl Configuration {
     }
 
     /// Applies a version. With `again`, it has been applied before.
-    fn with(&self, version: &Version, compiler: &Compiler, again: bool) -> Result<Self, Wrong> {
+    fn with(&self, version: &Version, shop: &FeatureShop, again: bool) -> Result<Self, Wrong> {
         let mut document = self.document.clone();
         let mut touched = false;
         for change in version.changes.iter().filter(|change| change.path().is_some()) {
@@ -75,13 +97,15 @@ impl Configuration {
         }
         if !touched {
             // Only lists have changed.
-            let rules = Arc::new(Rules::new(self.rules.scenarios().to_vec(), version.version));
-            return Ok(Self { id: next(), document, factors: Arc::clone(&self.factors), rules });
+            let rules = Rules::new(self.rules.scenarios().to_vec(), version.version).with_features(self.features.features.len());
+            let (factors, features, compiler) = (Arc::clone(&self.factors), Arc::clone(&self.features), Arc::clone(&self.compiler));
+            return Ok(Self { id: next(), document, factors, features, compiler, rules: Arc::new(rules) });
         }
         if !again {
             widen(&self.document, &mut document)?;
         }
-        self.changed(document, version.version, compiler)
+        let features = shop.changed(&self.features, &document.features, version.active)?;
+        self.changed(document, version.version, &features, shop)
     }
 }
 
@@ -93,8 +117,7 @@ fn next() -> u64 {
 
 /// Makes configurations, each once for all operators of a process.
 pub(super) struct Workshop {
-    /// Over empty lists: which entries a list has does not matter for whether rules are valid.
-    compiler: Compiler,
+    pub(super) shop: Arc<FeatureShop>,
     specs: Arc<[ListSpec]>,
     /// The lists with their entries, once they are loaded.
     lists: OnceLock<Result<Lists, String>>,
@@ -111,11 +134,13 @@ impl Workshop {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub(super) fn new(document: Document, records: &Schema, specs: Arc<[ListSpec]>) -> Result<Self, Wrong> {
+    pub(super) fn new(document: Document, head: &Head, records: &Schema, specs: Arc<[ListSpec]>) -> Result<Self, Wrong> {
         let lists = specs.iter().map(|list| List::new(&list.name.value, list.by));
+        let shop = Arc::new(FeatureShop::new(Arc::clone(&document.features), head, records)?);
+        // Which entries a list has does not matter for whether rules are valid.
         let compiler = Compiler::new(records, Lists::new(lists));
-        let first = Arc::new(Configuration::new(document, &compiler)?);
-        Ok(Self { compiler, specs, lists: OnceLock::new(), first, left_out: Mutex::default(), made: Mutex::default() })
+        let first = Arc::new(Configuration::new(document, compiler, &shop)?);
+        Ok(Self { shop, specs, lists: OnceLock::new(), first, left_out: Mutex::default(), made: Mutex::default() })
     }
 
     /// Loads the lists, unless another worker of this process has.
@@ -130,9 +155,9 @@ impl Workshop {
         self.lists.get_or_init(load).as_ref().map(|_| ()).map_err(|error| Error::user(error.as_str()))
     }
 
-    /// Notes that a version is left out. Returns whether this is the first to say so.
-    fn leaves_out(&self, version: u64) -> bool {
-        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(version)
+    /// Whether the job file has a place for features.
+    pub(super) fn has_features(&self) -> bool {
+        self.first.document.features.given
     }
 
     /// Whether the job has lists.
@@ -150,7 +175,7 @@ impl Workshop {
     pub(super) fn lists(&self) -> &Lists {
         match self.lists.get() {
             Some(Ok(lists)) => lists,
-            _ => self.compiler.lists(),
+            _ => self.first.compiler.lists(),
         }
     }
 
@@ -160,7 +185,7 @@ impl Workshop {
         if let Some(made) = lock().get(&key).and_then(Weak::upgrade) {
             return Ok(made);
         }
-        let new = Arc::new(before.with(version, &self.compiler, again)?);
+        let new = Arc::new(before.with(version, &self.shop, again)?);
         let mut made = lock();
         // Another operator may have been as fast.
         if let Some(made) = made.get(&key).and_then(Weak::upgrade) {
@@ -221,29 +246,70 @@ fn widen(old: &Document, new: &mut Document) -> Result<(), Wrong> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// The configurations by the time from which on they are active.
-pub(super) struct Timeline {
-    workshop: Arc<Workshop>,
-    points: Vec<Point>,
+/// Makes what is active at a time from a job file and versions.
+pub(super) trait Layers {
+    /// What is active at a time.
+    type Layer;
+
+    /// That of the job file.
+    fn first(&self) -> Arc<Self::Layer>;
+
+    /// What a version makes of it. With `again`, the version has been applied before.
+    ///
+    /// # Errors
+    /// What is wrong with the version.
+    fn change(&self, before: &Arc<Self::Layer>, version: &Version, again: bool) -> Result<Arc<Self::Layer>, Wrong>;
+
+    /// The number of the version that it is.
+    fn version(layer: &Self::Layer) -> u64;
+
+    /// Notes that a version is left out. Returns whether this is the first to say so.
+    fn leaves_out(&self, version: u64) -> bool;
 }
 
-struct Point {
+impl Layers for Workshop {
+    type Layer = Configuration;
+
+    fn first(&self) -> Arc<Configuration> {
+        Arc::clone(&self.first)
+    }
+
+    fn change(&self, before: &Arc<Configuration>, version: &Version, again: bool) -> Result<Arc<Configuration>, Wrong> {
+        self.changed(before, version, again)
+    }
+
+    fn version(layer: &Configuration) -> u64 {
+        layer.rules.version()
+    }
+
+    fn leaves_out(&self, version: u64) -> bool {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(version)
+    }
+}
+
+/// What is active, by the time from which on it is.
+pub(super) struct Timeline<L: Layers = Workshop> {
+    layers: Arc<L>,
+    points: Vec<Point<L::Layer>>,
+}
+
+struct Point<T> {
     from: i64,
-    configuration: Arc<Configuration>,
+    layer: Arc<T>,
 }
 
-impl Timeline {
-    /// The configuration of the job file for all times.
-    pub(super) fn new(workshop: Arc<Workshop>) -> Self {
-        let configuration = Arc::clone(&workshop.first);
-        Self { workshop, points: vec![Point { from: i64::MIN, configuration }] }
+impl<L: Layers> Timeline<L> {
+    /// That of the job file for all times.
+    pub(super) fn new(layers: Arc<L>) -> Self {
+        let layer = layers.first();
+        Self { layers, points: vec![Point { from: i64::MIN, layer }] }
     }
 
     /// Puts versions that were stored over it. One that no longer fits the job file is left out, and logged.
     pub(super) fn restore<'v>(&mut self, versions: impl Iterator<Item = &'v Version>) {
         for version in versions {
             if let Err(wrong) = self.put(version, true)
-                && self.workshop.leaves_out(version.version)
+                && self.layers.leaves_out(version.version)
             {
                 let why = wrong.iter().map(Problem::in_one_line).collect::<Vec<_>>().join("; ");
                 tracing::warn!("version {} of the rules no longer fits the job file and is left out: {why}", version.version);
@@ -251,11 +317,16 @@ impl Timeline {
         }
     }
 
-    /// The configuration of a time.
+    /// What is active at a time.
     #[inline]
-    pub(super) fn at(&self, time: i64) -> &Arc<Configuration> {
+    pub(super) fn at(&self, time: i64) -> &Arc<L::Layer> {
         let after = if self.points.len() == 1 { 1 } else { self.points.partition_point(|point| point.from <= time) };
-        &self.points[after.max(1) - 1].configuration
+        &self.points[after.max(1) - 1].layer
+    }
+
+    /// All that is active at some time that may still be asked for.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &Arc<L::Layer>> {
+        self.points.iter().map(|point| &point.layer)
     }
 
     /// Adds a version that is higher than all others: from its time on it lies over all of them, also over those that are active later.
@@ -282,26 +353,27 @@ impl Timeline {
         let own = self.points.get(first).is_none_or(|point| point.from != version.active);
         let mut new = Vec::new();
         if own {
-            let configuration = self.workshop.changed(self.at(version.active), version, again)?;
-            new.push(Point { from: version.active, configuration });
+            let layer = self.layers.change(self.at(version.active), version, again)?;
+            new.push(Point { from: version.active, layer });
         }
         for point in &self.points[first..] {
-            let configuration = self.workshop.changed(&point.configuration, version, again).map_err(|wrong| {
-                let then = point.configuration.rules.version();
+            let layer = self.layers.change(&point.layer, version, again).map_err(|wrong| {
+                let then = L::version(&point.layer);
                 if own { wrong.into_iter().map(|problem| problem.with_remark(&format!("once version {then} is active"))).collect() } else { wrong }
             })?;
-            new.push(Point { from: point.from, configuration });
+            new.push(Point { from: point.from, layer });
         }
         self.points.truncate(first);
         self.points.extend(new);
         Ok(())
     }
 
-    /// Forgets what is over at a time.
-    pub(super) fn settle(&mut self, time: i64) {
+    /// Forgets what is over at a time. Returns whether something was.
+    pub(super) fn settle(&mut self, time: i64) -> bool {
         let over = self.points.partition_point(|point| point.from <= time);
         if over > 1 {
             self.points.drain(..over - 1);
         }
+        over > 1
     }
 }

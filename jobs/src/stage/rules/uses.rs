@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_operators::Queue;
-use tidegate_rows::Row;
+use tidegate_rows::{Row, Value};
 use tidegate_rules::{Judge, Looks, Use, Versions};
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Handle, Keyed, Meaning, Part, Stored};
@@ -23,12 +23,16 @@ pub(super) enum Fed {
     Version(Accepted),
 }
 
-/// A record, and what its checks have found.
+/// A record, what its checks have found, and what has been answered about its features.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Limited(pub(super) Row, pub(super) Looks);
+pub(super) struct Limited {
+    pub(super) row: Row,
+    pub(super) looks: Looks,
+    pub(super) answered: Vec<(u64, Value)>,
+}
 
 impl Stored for Limited {
-    const SCHEMA: &'static str = "rules.limited/1";
+    const SCHEMA: &'static str = "rules.limited/2";
 }
 
 /// How often an entry was used.
@@ -64,14 +68,16 @@ impl Uses {
         let by_value = crate::stage::keyed::by_value();
         let settled = flow.settled;
         let ties: tidegate_operators::Ties<Limited> =
-            Box::new(move |a, b| if settled { std::cmp::Ordering::Equal } else { by_value(&a.0, &b.0) });
+            Box::new(move |a, b| if settled { std::cmp::Ordering::Equal } else { by_value(&a.row, &b.row) });
         let queue = if flow.in_time { Some(Queue::new(ties, context)?) } else { None };
         let timeline = Timeline::new(Arc::clone(&workshop));
         Ok(Self { workshop, timeline, versions, used, queue, lateness: flow.lateness, judge: Judge::default(), out: Vec::new() })
     }
 
-    fn judge(&mut self, time: i64, Limited(row, looks): Limited, out: &mut Outbox<Row, ()>) -> Result<(), Error> {
-        let rules = &self.timeline.at(time).rules;
+    fn judge(&mut self, time: i64, Limited { row, looks, answered }: Limited, out: &mut Outbox<Row, ()>) -> Result<(), Error> {
+        let configuration = self.timeline.at(time);
+        let rules = &configuration.rules;
+        let row = if configuration.features.is_empty() { row } else { configuration.features.put(row, &answered) };
         let (mut used, lists) = (self.used.borrow_mut(), self.workshop.lists());
         let mut failed = None;
         let mut take = |wanted: Use<'_>| {
