@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use tidegate::jobs::file::drawn_rules;
 use tidegate::runtime::state::Schema;
 use tidegate::runtime::{Graph, Input, Node, NodeId, Role, Route};
 
@@ -15,7 +16,7 @@ use super::tasks::{Task, tasks};
 /// Show the operators a job file becomes, without running it
 ///
 /// Of each operator: what it is, what it reads, and which states it keeps through checkpoints. And the tasks: which operators hand records on within
-/// their worker, and on how many workers each task has a share of the keys.
+/// their worker, and on how many workers each task has a share of the keys. Then what its rules do with a record, step by step.
 #[derive(Args)]
 pub struct Explain {
     #[command(flatten)]
@@ -52,7 +53,10 @@ impl Explain {
         let workers = self.parallelism.map(usize::from).or(loaded.plan.parallelism).unwrap_or_else(cores);
         let tasks = tasks(graph, workers);
         let text = match self.format {
-            Format::Text => text(graph, &tasks),
+            Format::Text => match drawn_rules(&loaded.file) {
+                rules if rules.is_empty() => text(graph, &tasks),
+                rules => format!("{}\n{rules}", text(graph, &tasks)),
+            },
             Format::Mermaid => mermaid(graph),
             Format::Dot => dot(graph),
             Format::Json => json(&loaded.plan.name, graph, &tasks),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use tidegate::jobs::file::{Difference, JobFile, Trial, differences_of_rules, streams_with_rules};
+use tidegate::jobs::file::{Difference, JobFile, KeptVersions, Trial, differences_of_rules, exported_rules, streams_with_rules};
 use tidegate::runtime::RunConfig;
 
 use super::job::{Loaded, read};
@@ -24,6 +24,7 @@ pub struct Rules {
 enum Command {
     Test(Test),
     Diff(Diff),
+    Export(Export),
 }
 
 /// Show what the rules of a job decide about a file of events, and why
@@ -82,11 +83,37 @@ struct Diff {
     control: Option<u64>,
 }
 
+/// Print the job file with what versions have made of its rules
+///
+/// The versions, and the entries of lists that they have added, are read from a checkpoint or a savepoint. The result is a job file in JSON, which is
+/// YAML: `tidegate rules diff` compares it with the one that it came from.
+///
+/// `tidegate rules export job.yaml --from checkpoints/job > now.json`
+#[derive(Args)]
+struct Export {
+    /// The job file
+    #[arg(value_name = "JOB.yaml")]
+    path: PathBuf,
+    /// The savepoint, or the directory of the job's checkpoints
+    #[arg(long, value_name = "PLACE")]
+    from: String,
+    /// The stream with the rules, if there are several
+    #[arg(long)]
+    stream: Option<String>,
+    /// Only versions that are active at this time, such as 2026-01-01T08:00:00Z; otherwise also those that are planned
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Override any key of the job file
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
 impl Rules {
     pub fn run(&self) -> ExitCode {
         match &self.command {
             Command::Test(test) => test.run(),
             Command::Diff(diff) => diff.run(),
+            Command::Export(export) => export.run(),
         }
     }
 }
@@ -214,6 +241,50 @@ fn summary(rows: &[Value], out: &mut String) {
     }
 }
 
+/// The stream with the rules of a job file: the one that is named, or the only one.
+fn stream_of<'f>(file: &'f JobFile, path: &Path, named: Option<&'f String>) -> anyhow::Result<&'f str> {
+    match (named, streams_with_rules(file).as_slice()) {
+        (Some(stream), _) => Ok(stream.as_str()),
+        (None, [one]) => Ok(one),
+        (None, []) => anyhow::bail!("no stream of `{}` has `rules`", path.display()),
+        (None, several) => anyhow::bail!("several streams have `rules`: choose one by `--stream`: {}", several.join(", ")),
+    }
+}
+
+impl Export {
+    fn run(&self) -> ExitCode {
+        let name = self.path.display().to_string();
+        let text = match read(&self.path) {
+            Ok(text) => text,
+            Err(error) => return super::fail(&error, super::USAGE),
+        };
+        let (stream, kept) = match Loaded::new(&name, &text, &self.set).map(|loaded| self.kept(&loaded.file)) {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) => return super::fail(&error, super::USAGE),
+            Err(code) => return code,
+        };
+        let mut whole = Value::Null;
+        let loaded = Loaded::of(&name, &self.set, |overrides| {
+            let (changed, file, problems) = exported_rules(&name, &text, overrides, &stream, &kept);
+            whole = changed.unwrap_or_default();
+            (file, problems)
+        });
+        match loaded {
+            Ok(_) => super::finish(serde_json::to_string_pretty(&whole).map(|text| text + "\n").map_err(Into::into)),
+            Err(code) => code,
+        }
+    }
+
+    /// The stream with the rules, and what a snapshot has of their versions.
+    fn kept(&self, file: &JobFile) -> anyhow::Result<(String, KeptVersions)> {
+        let stream = stream_of(file, &self.path, self.stream.as_ref())?;
+        let uid = file.stream(stream).and_then(|stream| stream.head.uid.as_ref()).map_or(stream, |uid| uid.as_str());
+        let rows = super::savepoint::rows_in(&self.from, &format!("{uid}/judge"))?;
+        let rows = rows.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+        Ok((stream.to_owned(), KeptVersions::new(rows, self.at.as_deref())?))
+    }
+}
+
 impl Diff {
     fn run(&self) -> ExitCode {
         let files = self.file(&self.old).and_then(|old| Ok((old, self.file(&self.new)?)));
@@ -233,13 +304,7 @@ impl Diff {
     }
 
     fn differences(&self, old: &JobFile, new: &JobFile) -> anyhow::Result<String> {
-        let there = streams_with_rules(new);
-        let stream = match (&self.stream, there.as_slice()) {
-            (Some(stream), _) => stream.as_str(),
-            (None, [one]) => one,
-            (None, []) => anyhow::bail!("no stream of `{}` has `rules`", self.new.display()),
-            (None, several) => anyhow::bail!("several streams have `rules`: choose one by `--stream`: {}", several.join(", ")),
-        };
+        let stream = stream_of(new, &self.new, self.stream.as_ref())?;
         let found =
             differences_of_rules(old, new, stream).ok_or_else(|| anyhow!("the stream `{stream}` has `rules` in only one of the files"))?;
         if let Some(version) = self.control {

@@ -61,6 +61,11 @@ fn take(job: &Path, to: &str) -> Result<String> {
     Ok(format!("{place}\n"))
 }
 
+/// What an operator keeps in a snapshot, as JSON Lines.
+pub(super) fn rows_in(place: &str, operator: &str) -> Result<String> {
+    rows_of(&Snapshot::open(place)?, operator)
+}
+
 fn inspect(place: &str, rows: Option<&str>) -> Result<String> {
     let snapshot = Snapshot::open(place)?;
     match rows {

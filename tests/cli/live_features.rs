@@ -365,7 +365,7 @@ fn the_ledger_tells_what_is_cold_and_what_is_dropped_and_wrong_features_are_refu
         json!(["indicator `n` is cold until 2026-01-01T00:31:00Z"]),
         json!(["indicator `n` is cold until 2026-01-01T02:01:00Z"]),
         Value::Null,
-        json!(["pattern `p` has other steps or another key: its partial matches are dropped"]),
+        json!(["pattern `p` has other steps, times or another key: its partial matches are dropped"]),
         Value::Null,
     ];
     assert_eq!(effects, expected.iter().collect::<Vec<_>>());

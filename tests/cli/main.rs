@@ -7,6 +7,7 @@ mod harness;
 mod aggregates;
 mod commands;
 mod control;
+mod control_records;
 mod decimals;
 mod errors;
 mod examples;

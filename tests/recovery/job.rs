@@ -16,7 +16,8 @@ const DECISIONS: &str = r#"  changes:
       changes: >-
         [{'set': 'scenarios.all.params.least', 'value': version % 7},
          {'set': 'indicators.busy.over', 'value': string(1 + version % 5) + 's'},
-         {'set': 'patterns.pair.within', 'value': string(2 + version % 3) + 's'},
+         {'set': 'patterns.pair.steps', 'value': [{'name': 'x', 'where': 'kind == "a" && n % 3 != ' + string(version % 3)},
+                                                  {'name': 'y', 'where': 'kind == "b"'}]},
          {'list': 'grey', 'add': {'key': string(version * 31 % 500), 'uses': 3}},
          {'list': 'grey', 'remove': string(version * 17 % 500)}]
   decisions:

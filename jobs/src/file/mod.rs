@@ -23,6 +23,7 @@
 //! "#);
 //! ```
 
+mod exported;
 mod graph;
 mod keys;
 mod model;
@@ -45,9 +46,10 @@ pub use crate::stage::pattern::Pattern;
 pub use crate::stage::rules::{ListSpec, Rules};
 pub use crate::stage::top::Top;
 pub use crate::stage::{Clock, Drops, Evictor, Gap, Head, InOrder, Shape, Stage, Trigger, Window};
-pub use crate::stage::{Difference, differences as differences_of_rules, streams_with_rules};
+pub use crate::stage::{Difference, differences as differences_of_rules, drawn as drawn_rules, streams_with_rules};
 pub use crate::text::{Problem, Problems, Severity, Span, Spanned};
 pub use crate::yaml::{Literal, duration_text, parse_duration, parse_size};
+pub use exported::{Kept as KeptVersions, exported as exported_rules};
 pub use keys::reference;
 pub(crate) use model::Section;
 pub use model::{Checkpoints, JobFile, Restart, State};

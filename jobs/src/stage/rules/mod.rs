@@ -4,6 +4,7 @@ mod build;
 mod control;
 mod diff;
 mod document;
+mod drawn;
 mod features;
 mod judge;
 mod list;
@@ -22,6 +23,7 @@ use super::kind::{Around, Head, Kind, Planned, Read, Refused, Scope, Stage};
 use crate::relation::known::{Known, Order, Timing};
 use crate::text::{Span, Spanned};
 use crate::yaml::{Literal, Node, Reader, Table, Value, key};
+pub use drawn::drawn;
 use document::Document;
 pub(crate) use features::SOUGHT;
 use features::FeatureTexts;
@@ -72,7 +74,7 @@ impl PartialEq for Rules {
 }
 
 /// A value of a job file as JSON.
-fn json_of(node: &Node) -> serde_json::Value {
+pub(crate) fn json_of(node: &Node) -> serde_json::Value {
     match &node.value {
         Value::Scalar { text, plain } => match Literal::read(text, *plain) {
             Literal::Null => serde_json::Value::Null,

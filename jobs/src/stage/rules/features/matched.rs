@@ -1,4 +1,4 @@
-//! Patterns of rules: the partial matches of each key. A pattern whose conditions or times have changed goes on with them; one with other steps begins
+//! Patterns of rules: the partial matches of each key. A pattern whose conditions have changed goes on with them; one with other steps or times begins
 //! anew.
 
 use std::collections::HashMap;
@@ -119,7 +119,7 @@ impl Matching {
             keys.remove(key)?;
         }
         if !gone.is_empty() {
-            tracing::info!("the partial matches of {} keys of a pattern with other steps, or of none any longer, are dropped", gone.len());
+            tracing::info!("the partial matches of {} keys of a pattern that has changed or gone are dropped", gone.len());
         }
         Ok(())
     }

@@ -288,15 +288,12 @@ impl FeatureShop {
         let texts = named.read.key.as_ref().unwrap_or(&self.head.key);
         let parts: Vec<Expr> = texts.iter().filter_map(|text| expression(text, &self.records, wrong)).collect();
         let sought = Sought::compile(&named.read.pattern, &self.records, wrong);
-        if named.read.pattern.sound && wrong.len() == found {
-            sought.engine(&named.read.pattern, wrong);
-        }
-        if wrong.len() > found {
-            return None;
-        }
+        let engine = if wrong.len() == found { sought.engine(&named.read.pattern, wrong) } else { None };
+        let engine = engine.filter(|_| wrong.len() == found)?;
         let texts: Vec<&str> = texts.iter().map(|text| text.value.trim()).collect();
-        // Partial matches are at one of the steps, so those of other steps are of another pattern.
-        let group = stable_hash(&(&named.name.value, form(&named.read.pattern.shape), &texts));
+        // Partial matches are at one of the steps, and end by its times. Those of other steps are of another pattern.
+        let shape = &named.read.pattern.shape;
+        let group = stable_hash(&(&named.name.value, form(shape), shape.within, &shape.after_match, engine.to_string(), &texts));
         let mut appended = Appended::to(&self.records);
         let slots: Vec<usize> = parts.into_iter().map(|part| appended.slot(part)).collect();
         let key = KeySlots::over(&slots, &self.records, appended.values());
@@ -370,7 +367,7 @@ pub(in super::super) fn effects(before: &FeatureSet, after: &FeatureSet, active:
     }
     for pattern in &after.matched {
         if before.matched.iter().any(|old| old.name == pattern.name && old.key.group != pattern.key.group) {
-            effects.push(format!("pattern `{}` has other steps or another key: its partial matches are dropped", pattern.name));
+            effects.push(format!("pattern `{}` has other steps, times or another key: its partial matches are dropped", pattern.name));
         }
     }
     effects

@@ -1,0 +1,135 @@
+//! A job file as versions have changed its rules: `tidegate rules export`.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json};
+use tidegate_rules::factor_name;
+
+use super::{JobFile, Override, path_steps, remove_at, set_at};
+use crate::stage::json_of;
+use crate::text::{Problem, Problems, Source, Spanned};
+use crate::yaml::{self, Entry, Node, Value};
+
+/// What a job keeps of versions: rows of the state of a judge, as `savepoint inspect` shows them.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(Vec<Row>);
+
+/// A change of a version.
+#[derive(Clone, Debug)]
+struct Row {
+    version: u64,
+    of: Json,
+}
+
+impl Kept {
+    /// Takes the rows of the versions that are active at a time, or of all.
+    ///
+    /// # Errors
+    /// The time can't be read.
+    pub fn new(rows: impl IntoIterator<Item = Json>, at: Option<&str>) -> Result<Self, jiff::Error> {
+        let at: Option<Timestamp> = at.map(str::parse).transpose()?;
+        let active = |row: &Json| {
+            let from: Option<Timestamp> = row["active"].as_str().and_then(|text| text.parse().ok());
+            at.is_none() || from <= at
+        };
+        let rows = rows.into_iter().filter(active).map(|row| Row { version: row["version"].as_u64().unwrap_or_default(), of: row });
+        let mut rows: Vec<Row> = rows.collect();
+        // Those of one version stay in their order.
+        rows.sort_by_key(|row| row.version);
+        Ok(Self(rows))
+    }
+}
+
+/// The job file with what versions have made of the rules of a stream: as JSON, which is YAML, and as it is read.
+#[must_use]
+pub fn exported(
+    file_name: &str,
+    text: &str,
+    overrides: &[Override],
+    stream: &str,
+    kept: &Kept,
+) -> (Option<Json>, Option<JobFile>, Problems) {
+    let mut whole = None;
+    let (file, problems) = super::parse_as(file_name, text, overrides, |mut root, _| {
+        for row in &kept.0 {
+            change(&mut root, stream, &row.of)?;
+        }
+        whole = Some(json_of(&root));
+        Ok(root)
+    });
+    (whole, file, problems)
+}
+
+fn change(root: &mut Node, stream: &str, row: &Json) -> Result<(), Problem> {
+    let value = row["value"].as_str();
+    if let Some(path) = row["set"].as_str().or(row["remove"].as_str()) {
+        return change_path(root, stream, path, value);
+    }
+    match row["list"].as_str() {
+        Some(list) => change_list(root, list, row),
+        None => Ok(()),
+    }
+}
+
+fn change_path(root: &mut Node, stream: &str, path: &str, value: Option<&str>) -> Result<(), Problem> {
+    let source = Source::new(Some(path), path);
+    let own = path_steps(&source)?;
+    let step = |text: &str| Spanned::new(text.to_owned(), source.span(0..path.len()));
+    let steps = match own.as_slice() {
+        [first, signature] if first.value == "factors" => {
+            // Another signature is of the same factor.
+            if let Some(factors) = entries(root, &["factors"]) {
+                factors.retain(|entry| factor_name(&entry.key.value) != factor_name(&signature.value));
+            }
+            own
+        }
+        _ => [step("streams"), step(stream), step("rules")].into_iter().chain(own).collect(),
+    };
+    match value {
+        Some(value) => set_at(root, &steps, parsed(path, value)?),
+        None => {
+            remove_at(root, &steps);
+            Ok(())
+        }
+    }
+}
+
+fn parsed(path: &str, value: &str) -> Result<Node, Problem> {
+    let source = Source::new(Some(path), value);
+    let mut problems = Vec::new();
+    let node = yaml::parse(&source, 0, &mut problems);
+    match (node, problems.into_iter().next()) {
+        (Some(node), None) => Ok(node),
+        (_, Some(problem)) => Err(problem),
+        (None, None) => Err(source.span(0..0).problem("there is no value")),
+    }
+}
+
+/// The entries of the mapping at a path.
+fn entries<'n>(root: &'n mut Node, path: &[&str]) -> Option<&'n mut Vec<Entry>> {
+    let Value::Map(entries) = &mut root.value else { return None };
+    match path {
+        [] => Some(entries),
+        [first, rest @ ..] => self::entries(&mut entries.iter_mut().find(|entry| entry.key.value == *first)?.value, rest),
+    }
+}
+
+fn change_list(root: &mut Node, list: &str, row: &Json) -> Result<(), Problem> {
+    let path = format!("lists.{list}.entries");
+    let source = Source::new(Some(&path), &path);
+    let steps = path_steps(&source)?;
+    let known = entries(root, &["lists", list])
+        .and_then(|of| of.iter().find(|entry| entry.key.value == "entries"))
+        .map(|entry| json_of(&entry.value));
+    let mut all: Vec<Json> = known.and_then(|known| known.as_array().cloned()).unwrap_or_default();
+    if row["cleared"] == true {
+        all.clear();
+    } else {
+        let key = &row["key"];
+        all.retain(|entry| entry["key"] != *key && entry != key);
+        if row["removed"] != true {
+            let parts = ["key", "from", "to", "uses", "reason"].into_iter().filter(|part| !row[*part].is_null());
+            all.push(Json::Object(parts.map(|part| (part.to_owned(), row[part].clone())).collect::<Map<String, Json>>()));
+        }
+    }
+    set_at(root, &steps, parsed(&path, &Json::Array(all).to_string())?)
+}
