@@ -132,7 +132,7 @@ impl Versions {
         let newest = self.all.values().rev().find(|version| version.active <= settled).map(|version| version.version);
         for (number, version) in self.all.iter_mut().rev() {
             let before = version.changes.len();
-            version.changes.retain(|change| change.path().is_some_and(|path| !is_within(path, &replaced)));
+            version.changes.retain(|change| change.path().is_some_and(|path| has_history(path) || !is_within(path, &replaced)));
             if version.changes.len() < before {
                 touched.push(*number);
             }
@@ -158,6 +158,11 @@ impl Versions {
     }
 }
 
+/// Whether it matters for ever when something at this path was changed: what indicators and patterns remember began then.
+fn has_history(path: &str) -> bool {
+    ["indicators.", "patterns."].iter().any(|kind| path.starts_with(kind))
+}
+
 /// Whether a path, or one above it, is in the set.
 fn is_within(path: &str, set: &HashSet<String>) -> bool {
     let above = path.match_indices('.').filter_map(|(at, _)| path.get(..at));
@@ -181,6 +186,15 @@ mod tests {
         }
         assert!(versions.count() < 64, "{} are kept", versions.count());
         assert_eq!(versions.last(), 10_000);
+    }
+
+    #[test]
+    fn changes_of_what_remembers_are_kept() {
+        let mut versions = Versions::default();
+        for number in 1..=100 {
+            versions.add(set(number, number.cast_signed(), "indicators.n.over"), number.cast_signed() - 1);
+        }
+        assert_eq!(versions.iter().map(|version| version.changes.len()).sum::<usize>(), 100);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::job::{JobArgs, tell};
+use super::versions::Base;
 use tidegate::launch::whole;
 use tidegate::runtime::checkpoint::verdict;
 
@@ -26,8 +27,8 @@ pub struct Check {
 
 impl Check {
     pub fn run(&self) -> ExitCode {
-        match self.job.load() {
-            Ok(mut loaded) => {
+        match self.job.load_text() {
+            Ok((name, file, mut loaded)) => {
                 loaded.plan.look(&mut loaded.problems);
                 tell(&loaded.problems);
                 if loaded.problems.has_errors() {
@@ -43,6 +44,8 @@ impl Check {
                     };
                     let verdict = verdict(loaded.job.graph(), snapshot.manifest(), self.allow_dropped_state);
                     text.push_str(&format!("{verdict}\n"));
+                    let base = Base { name: &name, text: &file, set: self.job.set() };
+                    text.push_str(&base.against(place, &loaded.file));
                     if !verdict.can_go_on() {
                         code = ExitCode::from(super::RESTORE);
                     }

@@ -38,9 +38,20 @@ pub struct Loaded {
 impl JobArgs {
     /// Reads and plans the job file. On failure, prints why and returns the exit code.
     pub fn load(&self) -> Result<Loaded, ExitCode> {
+        self.load_text().map(|(_, _, loaded)| loaded)
+    }
+
+    /// The same, with the name of the file and its text.
+    pub fn load_text(&self) -> Result<(String, String, Loaded), ExitCode> {
         let name = self.path.display().to_string();
         let text = read(&self.path).map_err(|e| super::fail(&e, super::USAGE))?;
-        Loaded::new(&name, &text, &self.set)
+        let loaded = Loaded::new(&name, &text, &self.set)?;
+        Ok((name, text, loaded))
+    }
+
+    /// The overrides.
+    pub fn set(&self) -> &[String] {
+        &self.set
     }
 }
 

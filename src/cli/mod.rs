@@ -23,6 +23,7 @@ mod status;
 mod stop;
 mod tasks;
 mod topic;
+mod versions;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,8 @@ use tidegate::jobs::file::{Difference, JobFile, KeptVersions, Trial, differences
 use tidegate::runtime::RunConfig;
 
 use super::job::{Loaded, read};
+use super::log::note;
+use super::versions::{Base, kept_in};
 
 /// Try rules on files of events, and compare two versions of them
 #[derive(Args)]
@@ -263,6 +265,11 @@ impl Export {
             Ok(Err(error)) => return super::fail(&error, super::USAGE),
             Err(code) => return code,
         };
+        let (over, left_out) = Base { name: &name, text: &text, set: &self.set }.fitting(&stream, &kept);
+        for (version, why) in left_out {
+            note(&format!("version {version} does not fit the job file and is left out: {why}"));
+        }
+        let kept = kept.only(|version| over.contains(&version));
         let mut whole = Value::Null;
         let loaded = Loaded::of(&name, &self.set, |overrides| {
             let (changed, file, problems) = exported_rules(&name, &text, overrides, &stream, &kept);
@@ -278,10 +285,7 @@ impl Export {
     /// The stream with the rules, and what a snapshot has of their versions.
     fn kept(&self, file: &JobFile) -> anyhow::Result<(String, KeptVersions)> {
         let stream = stream_of(file, &self.path, self.stream.as_ref())?;
-        let uid = file.stream(stream).and_then(|stream| stream.head.uid.as_ref()).map_or(stream, |uid| uid.as_str());
-        let rows = super::savepoint::rows_in(&self.from, &format!("{uid}/judge"))?;
-        let rows = rows.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
-        Ok((stream.to_owned(), KeptVersions::new(rows, self.at.as_deref())?))
+        Ok((stream.to_owned(), kept_in(&self.from, file, stream, self.at.as_deref())?))
     }
 }
 

@@ -302,9 +302,27 @@ fn a_savepoint_tells_the_configuration_and_a_changed_file_lies_below_it() {
     let found = &found[2..];
     assert_eq!((&found[1]["action"], &found[1]["version"]), (&json!("accept"), &json!(4)));
     assert_eq!((&found[2]["action"], &found[2]["score"], &found[2]["hits"]), (&json!("reject"), &json!(61), &json!(["many", "watched"])));
+    // What operators have changed can be looked at, and taken over.
+    dir.file("changed.yaml", &changed);
+    let said = dir.tidegate(["check", "changed.yaml", "--against", "save"]).run().exits(0);
+    assert!(said.stdout.contains("rules of `judged`: 1 version will lie over the job file, the last is 4"), "{}", said.stdout);
+    let now = dir.tidegate(["rules", "export", "changed.yaml", "--from", "save"]).run().exits(0).stdout;
+    dir.file("now.yaml", &now);
+    let differs = dir.tidegate(["rules", "diff", "changed.yaml", "now.yaml", "--control", "9"]).run().exits(0).values();
+    let changes = [json!({ "set": "scenarios.s.params.limit", "value": 5 }), json!({ "list": "grey", "add": { "key": "u7", "uses": 2 } })];
+    assert_eq!(differs[0]["changes"], json!(changes));
+    let before = dir.tidegate(["rules", "export", "changed.yaml", "--from", "save", "--at", "2025-01-01T00:00:00Z"]).run().exits(0).stdout;
+    assert!(before.contains(r#""limit": 1"#), "{before}");
     // Without the parameter, the version no longer fits: it is left out, which is said.
     let without = yaml("backend: memory").replace("params: { limit: 3 }", "when: fails > 0").replace("too_often(limit)", "too_often(2)");
     let renamed = without.replace("        s:\n", "        other:\n");
+    dir.file("renamed.yaml", &renamed);
+    let said = dir.tidegate(["check", "renamed.yaml", "--against", "save"]).run().exits(0);
+    assert!(
+        said.stdout.contains("rules of `judged`: version 4 no longer fits the job file and will be left out: no scenario is called `s`"),
+        "{}",
+        said.stdout
+    );
     let outcome = dir.job(&renamed).args(["--from", "save"]).run().exits(0);
     outcome.stderr_has("version 4 of the rules no longer fits the job file and is left out");
 }

@@ -37,6 +37,20 @@ impl Kept {
         rows.sort_by_key(|row| row.version);
         Ok(Self(rows))
     }
+
+    /// The numbers of the versions.
+    #[must_use]
+    pub fn versions(&self) -> Vec<u64> {
+        let mut versions: Vec<u64> = self.0.iter().map(|row| row.version).collect();
+        versions.dedup();
+        versions
+    }
+
+    /// Some of the versions.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(u64) -> bool) -> Self {
+        Self(self.0.iter().filter(|row| wanted(row.version)).cloned().collect())
+    }
 }
 
 /// The job file with what versions have made of the rules of a stream: as JSON, which is YAML, and as it is read.
@@ -82,7 +96,17 @@ fn change_path(root: &mut Node, stream: &str, path: &str, value: Option<&str>) -
             }
             own
         }
-        _ => [step("streams"), step(stream), step("rules")].into_iter().chain(own).collect(),
+        _ => {
+            // A new one is set as a whole.
+            if let ([kind, name, _, ..], Some(_)) = (own.as_slice(), value)
+                && entries(root, &["streams", stream, "rules", &kind.value])
+                    .is_none_or(|all| all.iter().all(|entry| entry.key.value != name.value))
+            {
+                let one = kind.value.strip_suffix('s').unwrap_or(&kind.value);
+                return Err(name.problem(format!("no {one} is called `{}`", name.value)));
+            }
+            [step("streams"), step(stream), step("rules")].into_iter().chain(own).collect()
+        }
     };
     match value {
         Some(value) => set_at(root, &steps, parsed(path, value)?),

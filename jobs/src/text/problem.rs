@@ -70,7 +70,8 @@ impl Problem {
     }
 
     /// Whether the job can't run.
-    pub(crate) fn is_error(&self) -> bool {
+    #[must_use]
+    pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 

@@ -99,11 +99,10 @@ impl KeptVersions {
         self.versions.last()
     }
 
-    pub(super) fn add(&mut self, Accepted { version, .. }: &Accepted) {
+    pub(super) fn add(&mut self, Accepted { version, settled }: &Accepted) {
         let Self { versions, map } = self;
         map.borrow_mut().change(|map| {
-            // What they change is known by when it began, so none that is replaced is forgotten.
-            for number in keep(versions, version, i64::MIN) {
+            for number in keep(versions, version, *settled) {
                 match versions.get(number) {
                     Some(version) => map.insert(number, version.clone()),
                     None => _ = map.remove(&number),
