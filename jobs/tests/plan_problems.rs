@@ -308,7 +308,7 @@ fn a_mistake_brings_no_others() {
             "  counts: { from: logins, key: user, aggregat: { n: count() }, where: 'n > 1' }\n  alerts: { from: counts, where: 'n > 3' }"
         ),
         [
-            "`key` in stream `counts` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate` or `indicators`",
+            "`key` in stream `counts` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate` or `indicators` or `rules`",
             "unknown key `aggregat` in stream `counts`: did you mean `aggregate`?",
         ]
     );

@@ -31,10 +31,12 @@ impl Kept {
             let from: Option<Timestamp> = row["active"].as_str().and_then(|text| text.parse().ok());
             at.is_none() || from <= at
         };
-        let rows = rows.into_iter().filter(active).map(|row| Row { version: row["version"].as_u64().unwrap_or_default(), of: row });
+        // Others are records that wait.
+        let of_version = |row: Json| Some(Row { version: row["version"].as_u64().filter(|_| row["active"].is_string())?, of: row });
+        let rows = rows.into_iter().filter(active).filter_map(of_version);
         let mut rows: Vec<Row> = rows.collect();
-        // Those of one version stay in their order.
-        rows.sort_by_key(|row| row.version);
+        // Those of one version stay in their order, but what is left after a list was cleared came after that.
+        rows.sort_by_key(|row| (row.version, row.of["cleared"] != true));
         Ok(Self(rows))
     }
 
@@ -148,8 +150,10 @@ fn change_list(root: &mut Node, list: &str, row: &Json) -> Result<(), Problem> {
     if row["cleared"] == true {
         all.clear();
     } else {
-        let key = &row["key"];
-        all.retain(|entry| entry["key"] != *key && entry != key);
+        // A key may be written as a number.
+        let text = |key: &Json| key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+        let key = text(&row["key"]);
+        all.retain(|entry| text(entry.get("key").unwrap_or(entry)) != key);
         if row["removed"] != true {
             let parts = ["key", "from", "to", "uses", "reason"].into_iter().filter(|part| !row[*part].is_null());
             all.push(Json::Object(parts.map(|part| (part.to_owned(), row[part].clone())).collect::<Map<String, Json>>()));

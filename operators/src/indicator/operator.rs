@@ -7,161 +7,17 @@ use serde::{Deserialize, Serialize};
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox, Target, routed};
 use tidegate_runtime::state::{Handle, Key, Keyed, Meaning, Stored, Wake, Wakes};
-use tidegate_runtime::{Data, Edge, Error, Field, OperatorSpec, Record, Watermark, stable_hash};
+use tidegate_runtime::{Edge, Error, OperatorSpec, Record, Watermark};
 
+use super::contract::{Ever, Feed, Flow, Indicators, Kept, Plan};
 use super::distinct::{self, Distinguishes, Newest};
 use super::history::{Column, Entry, History, LEAF, Leaf};
 use super::span::Span;
-use super::view::{AllNewest, AllNodes, Floor, HistoryId, Stores, View, session};
+use super::view::{AllNewest, AllNodes, HistoryId, Stores, View, session};
 use crate::queue::Queue;
-use crate::ties::Ties;
 
 /// How many leaves are dropped at once, so that a key with a long history holds nobody up.
 const DROP: usize = 64;
-
-/// A history that an operator keeps for each key.
-#[derive(Clone, Debug)]
-pub struct Kept<C> {
-    /// What tells it from others in a savepoint: which records feed it, and what they leave.
-    pub name: Field,
-    /// A column for its items, without any.
-    pub column: C,
-    /// The spans that are asked for, each with its delay in milliseconds.
-    pub spans: Vec<(Span, i64)>,
-    /// What happens to what came before all spans, if some span never ends.
-    pub ever: Ever,
-}
-
-/// What a history keeps of the items that only spans without a beginning hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ever {
-    /// Nothing: there is no such span.
-    #[default]
-    Nothing,
-    /// Their summary.
-    Summary,
-    /// All of them.
-    Items,
-}
-
-/// The histories of the keys of one group.
-#[derive(Debug)]
-pub struct Plan<C> {
-    kept: Vec<Kept<C>>,
-    ids: Vec<HistoryId>,
-    /// For each history, how long after its newest item it may still be asked for one, in milliseconds. `None`: for ever.
-    reaches: Vec<Option<i64>>,
-}
-
-impl<C> Plan<C> {
-    /// A plan for these histories.
-    #[must_use]
-    pub fn new(kept: Vec<Kept<C>>) -> Self {
-        let reach = |(span, delay): &(Span, i64)| Some(span.reach()?.saturating_add(*delay));
-        let longest = |kept: &Kept<C>| kept.spans.iter().map(reach).collect::<Option<Vec<i64>>>()?.into_iter().max();
-        Self { ids: ids(&kept), reaches: kept.iter().map(longest).collect(), kept }
-    }
-
-    /// The histories.
-    #[must_use]
-    pub fn kept(&self) -> &[Kept<C>] {
-        &self.kept
-    }
-}
-
-/// What a record leaves in a history.
-pub enum Feed<C: Distinguishes> {
-    /// An item.
-    Item(C::Item),
-    /// A value, for a history that tells values apart.
-    Value(C::Value),
-}
-
-/// What the operator computes.
-pub trait Indicators: 'static {
-    /// The records that come in.
-    type In: Data;
-    /// The values of the indicators of one record.
-    type Values;
-    /// The records that go out.
-    type Out: Clone + 'static;
-    /// The items of histories.
-    type Column: Distinguishes;
-
-    /// Whether the histories are always the same ones, and of one group. If not, [`Indicators::learn`] may change them.
-    const FIXED: bool = true;
-
-    /// The histories of each key of a group; without any if nothing asks for the group any longer.
-    fn plan(&self, group: u64) -> &Arc<Plan<Self::Column>>;
-    /// Called once on every worker, before anything else. It may declare states of its own.
-    ///
-    /// # Errors
-    /// The operator has a state of the same name.
-    fn open(&mut self, _context: &mut Context) -> Result<(), Error> {
-        Ok(())
-    }
-    /// Called when the states hold what the job resumes from.
-    ///
-    /// # Errors
-    /// An error here fails the job.
-    fn opened(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-    /// Takes up what a record says about the indicators themselves. Returns whether that is all there is to it.
-    ///
-    /// # Errors
-    /// An error here fails the job.
-    fn learn(&mut self, _record: &Self::In) -> Result<bool, Error> {
-        Ok(false)
-    }
-    /// From when on histories are whole, where not for ever, as far as a record is concerned.
-    fn floors(&self, _record: &Self::In) -> Option<Arc<[Floor]>> {
-        None
-    }
-    /// No record up to this time is yet to come.
-    fn settle(&mut self, _time: i64) {}
-    /// Whether a record goes on, with values. Others only feed histories.
-    fn asks(&self, _record: &Self::In) -> bool {
-        true
-    }
-    /// Whether late records that don't go on are counted here, and not by another operator that the same records come to.
-    fn owns_late(&self) -> bool {
-        true
-    }
-    /// Whether the key of a record is known. If not, its values are those of [`Indicators::unknown`], and it feeds nothing.
-    fn has_key(&self, _record: &Self::In) -> bool {
-        true
-    }
-    /// The values of a record whose key is not known.
-    fn unknown(&self, record: &Self::In) -> Self::Values;
-    /// Called once for each record whose key is known, before anything else is asked of it.
-    ///
-    /// # Errors
-    /// An error here fails the job.
-    fn read(&mut self, _record: &Self::In) -> Result<(), Error> {
-        Ok(())
-    }
-    /// The values of a record, which its histories do not hold yet.
-    ///
-    /// # Errors
-    /// An error here fails the job.
-    fn values<K: Key>(&mut self, record: &Self::In, view: &mut View<'_, '_, K, Self::Column>) -> Result<Self::Values, Error>;
-    /// What a record leaves in a history.
-    fn feeds(&mut self, record: &Self::In, history: usize) -> Option<Feed<Self::Column>>;
-    /// What goes out for a record.
-    fn out(&self, record: Self::In, values: Self::Values) -> Self::Out;
-}
-
-/// When records go on.
-pub enum Flow<T> {
-    /// At once. Values are exact for records at most so many milliseconds behind the watermark.
-    Arrival {
-        /// Milliseconds.
-        lateness: i64,
-    },
-    /// When the watermark has come to them, in the order of event time. Those of the same time are ordered by this.
-    Time(Ties<T>),
-}
 
 /// Adds an operator whose indicators change while it runs. Records go to their `target`; `group` says which plan a key has.
 pub fn live<'s, K, I>(
@@ -224,9 +80,14 @@ impl<C: Column> Histories<C> {
     /// Has exactly the histories of the plan, in its order. Others are let go.
     #[inline]
     fn fit(&mut self, plan: &Plan<C>) {
-        if !self.all.iter().map(|(id, _)| id).eq(&plan.ids) {
+        if !self.fits(plan) {
             self.rearrange(plan);
         }
+    }
+
+    #[inline]
+    fn fits(&self, plan: &Plan<C>) -> bool {
+        self.all.iter().map(|(id, _)| id).eq(&plan.ids)
     }
 
     #[cold]
@@ -253,20 +114,6 @@ fn fixed<C: Column>(plan: &Plan<C>) -> Meaning<Histories<C>> {
         histories.all = new.collect();
         histories.condemned.extend(old.into_iter().flatten());
     })
-}
-
-/// The number of a history. It is found in savepoints by it, so it depends on what tells the history from others, and not on its place.
-fn ids<C>(histories: &[Kept<C>]) -> Vec<HistoryId> {
-    let mut ids: Vec<HistoryId> = Vec::with_capacity(histories.len());
-    for history in histories {
-        let hash = stable_hash(&(&history.name.name, &history.name.is));
-        let mut id = hash as HistoryId;
-        while ids.contains(&id) {
-            id = id.wrapping_add(1);
-        }
-        ids.push(id);
-    }
-    ids
 }
 
 impl<K, F, I> IndicatorLogic<K, F, I>
@@ -309,6 +156,10 @@ where
         let histories = states.get_or_insert_with(&key, || Histories::new(&plan))?;
         if !I::FIXED {
             histories.fit(&plan);
+            // One that comes back must not find what it has left.
+            while histories.condemned.iter().any(|(id, _)| plan.ids.contains(id)) {
+                condemn(&mut histories.condemned, &mut stores, &key)?;
+            }
         }
         let values = if self.indicators.asks(&record) {
             let floors = self.indicators.floors(&record);
@@ -332,6 +183,24 @@ where
         }
         if let Some(values) = values {
             out.emit(time, self.indicators.out(record, values));
+        }
+        Ok(())
+    }
+
+    /// Lets all keys that have histories of no plan wake at this time, to let go of them.
+    fn tidy(&self, at: i64) -> Result<(), Error> {
+        let mut states = self.histories.borrow_mut();
+        let mut outdated = Vec::new();
+        states.for_each(|key, histories| {
+            if !histories.condemned.is_empty() || !histories.fits(self.indicators.plan((self.group)(key))) {
+                outdated.push(key.clone());
+            }
+            Ok(())
+        })?;
+        for key in outdated {
+            if let Some(histories) = states.get_mut(&key)? {
+                self.wakes.by(at, &mut histories.wake, || key.clone());
+            }
         }
         Ok(())
     }
@@ -544,7 +413,12 @@ where
     type Side = I::In;
 
     fn opened(&mut self) -> Result<(), Error> {
-        self.indicators.opened()
+        self.indicators.opened()?;
+        match &self.queue {
+            // At least once, a checkpoint may hold records of answers that nobody waits for any longer.
+            Some(queue) if !I::FIXED => queue.come(i64::MAX).map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     fn record(&mut self, record: Record<I::In>, out: &mut Outbox<I::Out, I::In>) -> Result<(), Error> {
@@ -597,7 +471,9 @@ where
         if watermark == Watermark::END {
             return Ok(());
         }
-        self.indicators.settle(watermark.0.saturating_sub(self.lateness));
+        if self.indicators.settle(watermark.0.saturating_sub(self.lateness)) {
+            self.tidy(watermark.0.saturating_add(1))?;
+        }
         let wakes = self.wakes.clone();
         wakes.fire(watermark.0, |time, key| self.expire(&key, watermark.0, time))
     }

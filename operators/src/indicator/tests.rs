@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::{Record, Watermark};
 
-use super::operator::{Flow, IndicatorLogic};
+use super::contract::Flow;
+use super::operator::IndicatorLogic;
 use super::typed::{Numbers, OfRecords, Records, Values};
 use super::{Calendar, Span, Unit};
 use jiff::tz::TimeZone;

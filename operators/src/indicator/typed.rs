@@ -7,10 +7,10 @@ use std::time::Duration;
 use tidegate_runtime::state::Key;
 use tidegate_runtime::{Data, Error, Field};
 
+use super::contract::{Ever, Feed, Indicators, Kept, Plan};
 use super::distinct::Distinct;
 use super::history::{Column, Piece};
 use super::items::{Item, Items, Part, Scalar, Sums};
-use super::operator::{Ever, Feed, Indicators, Kept, Plan};
 use super::span::Span;
 use super::view::View;
 

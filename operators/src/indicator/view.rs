@@ -137,6 +137,12 @@ impl Stretch {
         self.ranks.start
     }
 
+    /// Whether it reaches back into what its history has dropped.
+    #[must_use]
+    pub fn has_past(&self) -> bool {
+        self.past
+    }
+
     /// Whether it holds no item, not counting those that the history has dropped.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -82,7 +82,8 @@ impl Sweep {
             stretches.push((at, view.stretch(self.history, &query.span, self.delay, own)?));
         }
         if let Some(nothing) = &self.nothing {
-            stretches.sort_by_key(|(_, stretch)| Reverse(stretch.start()));
+            // One that reaches back further than all items comes after those that end with them.
+            stretches.sort_by_key(|(_, stretch)| (Reverse(stretch.start()), stretch.has_past()));
             let sums = sums.get_or_insert_with(|| nothing.clone());
             sums.clear(nothing);
             return self.sweep(view, own.then_some(mine), mine, stretches, sums, values);

@@ -92,6 +92,7 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
     };
     scope.warnings.extend(problems);
     let settled = input.order.is_settled(&[]);
+    let has_features = workshop.has_features();
     let work = PlannedRules {
         workshop: Arc::new(workshop),
         control: of_control,
@@ -99,7 +100,9 @@ pub(super) fn plan(stage: &Rules, scope: &mut Scope<'_>) -> Result<Option<Planne
         records: input.schema.clone(),
         words: stage.words(),
     };
-    let out = Known { order: if in_time { Order::Arrival } else { input.order.clone() }, updates: None, ..input.clone() };
+    // Features are answered in no order.
+    let keeps_order = !in_time && !has_features;
+    let out = Known { order: if keeps_order { input.order.clone() } else { Order::Arrival }, updates: None, ..input.clone() };
     let records = in_time.then(|| fields_of(&input.schema).collect::<Vec<Field>>());
     let basis = Basis { key: Some(Vec::new()), records, form: None, reads: None };
     let origin = input.origin.clone();
@@ -161,21 +164,21 @@ impl Work for PlannedRules {
         let desk = self.desk(site, &input);
         let (versions, ledger) = desk.unzip();
         let name = format!("{}/judge", site.name);
-        let (fed, late_rows, flow) = if self.workshop.has_features() {
+        let (fed, late_rows) = if self.workshop.has_features() {
             let (fed, late) = self.features(site, input, versions.clone());
-            // Rows have waited for their time before.
-            (fed, Some(late), InFlow { in_time: false, ..self.flow })
+            (fed, Some(late))
         } else {
             let mut fed = input.map(&format!("{name}/records"), Fed::Row);
             if let Some(versions) = &versions {
                 fed = fed.union(versions.clone().map(&format!("{name}/versions"), |(worker, accepted)| Fed::Version(worker, accepted)));
             }
-            (fed, None, self.flow)
+            (fed, None)
         };
         let edge = fed.into_edge();
         let own = edge.dataflow().worker();
         let records = self.flow.in_time.then(|| fields_of(&self.records).collect());
         describe(&edge, &name, site, records.clone());
+        let flow = self.flow;
         let make = |context: &mut Context| Judging::new(Arc::clone(&self.workshop), flow, context);
         let target = move |fed: &Fed| match fed {
             Fed::Row(_) | Fed::Asked { .. } => Target::<u64>::Worker(own),
@@ -244,12 +247,12 @@ impl PlannedRules {
         let order = if flow.in_time { Flow::Time(Box::new(by_tie)) } else { Flow::Arrival { lateness: flow.lateness } };
         let spec = OperatorSpec::new(RULES_INDICATORS).of_form(flow.words()).labelled("indicators of rules".to_owned());
         let key = |come: &ToOwner| if let ToOwner::Question(question) = come { question.key.clone() } else { (0, RowKey::Whole) };
-        let counted = live(edge, &name("indicators"), spec, (to_owner, key, |key: &GroupKey| key.0), Counting::new(shop), order);
+        let counted = live(edge, &name("indicators"), spec, (to_owner, key, |key: &GroupKey| key.0), Counting::new(shop, workers), order);
         let matched = aside.clone().flat_map(&name("patterns/questions"), |aside| if let FeatureAside::Matched(come) = aside { Some(come) } else { None });
         let edge = matched.into_edge();
         describe(&edge, &name("patterns"), site, records());
         let spec = OperatorSpec::new(RULES_PATTERNS).of_form(flow.words()).labelled("patterns of rules".to_owned());
-        let (matched, _) = routed(edge, &name("patterns"), spec, None, to_owner, |context: &mut Context| Matching::new(shop, flow, context));
+        let (matched, _) = routed(edge, &name("patterns"), spec, None, to_owner, |context: &mut Context| Matching::new(shop, flow, workers, context));
         let answers = Stream::from_edge(counted).union(Stream::from_edge(matched)).map(&name("answers"), Fed::Answer);
         let late = aside.flat_map(&name("ask/late"), |aside| if let FeatureAside::Late(row) = aside { Some(row) } else { None });
         (Stream::from_edge(judged).union(answers), late)

@@ -103,6 +103,8 @@ pub(super) struct Desk {
     queue: Option<Queue<u64, Record<Row>>>,
     /// How far behind the watermark records may ask, in milliseconds.
     lateness: i64,
+    /// How far event time has advanced. At the end of the input it stays where it was: another run may go on from there.
+    reached: i64,
 }
 
 impl Desk {
@@ -116,7 +118,7 @@ impl Desk {
         let by_version: Ties<Row> = Box::new(move |a, b| a.get(fields.version).strict_cmp(b.get(fields.version)));
         let queue = if flow.in_time { Some(Queue::new(by_version, context)?) } else { None };
         let lists = workshop.lists().clone();
-        Ok(Self { fields, lists, timeline: Timeline::new(workshop), versions, queue, lateness: flow.lateness })
+        Ok(Self { fields, lists, timeline: Timeline::new(workshop), versions, queue, lateness: flow.lateness, reached: i64::MIN })
     }
 
     /// Takes a control record of this time.
@@ -135,7 +137,8 @@ impl Desk {
         let outcome = match version {
             None => Outcome::Refused("there is no `version`, a whole number above 0".to_owned()),
             Some(version) => match u64::try_from(version) {
-                Ok(version) => self.decide(version, at.map_or(time, |at| at.max(time)), &row)?,
+                // What is no longer known of the past can't change.
+                Ok(version) => self.decide(version, at.map_or(time, |at| at.max(time)).max(self.timeline.begins()), &row)?,
                 Err(_) => Outcome::Stale,
             },
         };
@@ -145,8 +148,7 @@ impl Desk {
                 if !told.is_empty() {
                     effects = Value::list(told.into_iter().map(Value::string));
                 }
-                let settled = out.watermark().0.saturating_sub(self.lateness);
-                self.timeline.settle(settled);
+                let settled = self.reached.saturating_sub(self.lateness);
                 self.versions.borrow_mut().get_or_insert_with(&DESK, Versions::default)?.add(version.clone(), settled);
                 out.emit(time, Accepted { version, settled });
                 ("accepted", None)
@@ -188,6 +190,16 @@ impl Desk {
     }
 }
 
+impl Desk {
+    /// Event time has advanced.
+    fn reach(&mut self, watermark: Watermark) {
+        if watermark != Watermark::END && watermark.0 > self.reached {
+            self.reached = watermark.0;
+            self.timeline.settle(self.reached.saturating_sub(self.lateness));
+        }
+    }
+}
+
 impl Logic for Desk {
     type In = Row;
     type Out = Accepted;
@@ -201,7 +213,10 @@ impl Logic for Desk {
     }
 
     fn record(&mut self, record: Record<Row>, out: &mut Outbox<Accepted, Row>) -> Result<(), Error> {
-        let Some(queue) = &self.queue else { return self.take(record.time, record.value, out) };
+        let Some(queue) = &self.queue else {
+            self.reach(out.watermark());
+            return self.take(record.time, record.value, out);
+        };
         // A late record counts from the first moment that is still to come.
         let time = record.time.max(out.horizon().0.saturating_add(1));
         let row = record.value.0.into_vec().into_iter().chain([Value::Int(record.time)]).collect();
@@ -213,9 +228,13 @@ impl Logic for Desk {
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Accepted, Row>) -> Result<(), Error> {
-        let Some(queue) = &self.queue else { return Ok(()) };
-        let come = queue.come(watermark.0)?;
-        come.into_iter().try_for_each(|record| self.take(record.time, record.value, out))
+        // Those that come at once are judged by what was known before the first of them.
+        if let Some(queue) = &self.queue {
+            let come = queue.come(watermark.0)?;
+            come.into_iter().try_for_each(|record| self.take(record.time, record.value, out))?;
+        }
+        self.reach(watermark);
+        Ok(())
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) enum Fed {
     /// A record of this worker with its number here, about whose features so many questions have been asked.
     Asked {
         number: u64,
+        /// When it was looked up what is active.
+        moment: i64,
         questions: usize,
         row: Row,
     },
@@ -159,9 +161,12 @@ impl Logic for Judging {
                 }
                 Some((key, queue)) => queue.wait(*key, Record::new(time, row))?,
             },
-            Fed::Asked { questions: 0, row, .. } => self.judge(time, row, out),
-            Fed::Asked { number, questions, row } => {
-                let configuration = Arc::clone(self.timeline.at(time));
+            Fed::Asked { questions: 0, row, moment, .. } => {
+                let configuration = Arc::clone(self.timeline.at(moment));
+                self.judge_by(&configuration, time, row, Vec::new(), out);
+            }
+            Fed::Asked { number, moment, questions, row } => {
+                let configuration = Arc::clone(self.timeline.at(moment));
                 let pending = self.pending.entry(number).or_default();
                 pending.questions = questions;
                 pending.record = Some((time, row, configuration));

@@ -9,6 +9,7 @@ mod features;
 mod judge;
 mod list;
 mod read;
+mod restore;
 mod shown;
 mod store;
 mod timeline;

@@ -1,6 +1,6 @@
 //! Which rules are active at which time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -11,15 +11,16 @@ use super::list::ListSpec;
 use super::document::{Document, FactorText, ScenarioText, Wrong, place};
 use super::features::{FeatureSet, FeatureShop};
 use super::read::placed;
+use super::restore;
 use crate::stage::kind::Head;
 use crate::text::{Problem, Spanned};
-use tidegate_runtime::Error;
+use tidegate_runtime::{Error, stable_hash};
 
 /// A document and what it was compiled to.
 pub(super) struct Configuration {
     /// Tells it from all others of this process.
     id: u64,
-    document: Document,
+    pub(super) document: Document,
     factors: Arc<Factors>,
     pub(super) features: Arc<FeatureSet>,
     compiler: Arc<Compiler>,
@@ -49,7 +50,7 @@ impl Configuration {
     }
 
     /// Compiles another document as a version. What has not changed is taken over.
-    fn changed(&self, document: Document, version: u64, features: &Arc<FeatureSet>, shop: &FeatureShop) -> Result<Self, Wrong> {
+    pub(super) fn changed(&self, document: Document, version: u64, features: &Arc<FeatureSet>, shop: &FeatureShop) -> Result<Self, Wrong> {
         let mut wrong = Wrong::new();
         let compiler = self.compiler(features, shop);
         let same_features = Arc::ptr_eq(&compiler, &self.compiler);
@@ -87,12 +88,12 @@ impl Configuration {
         texts.flat_map(|(text, compiled)| compiled.warnings().into_iter().map(|(part, message)| text_of(text, &part).span.warning(message))).collect()
     }
 
-    /// Applies a version. With `again`, it has been applied before.
-    fn with(&self, version: &Version, shop: &FeatureShop, again: bool) -> Result<Self, Wrong> {
+    /// Applies a version, from a time on up to which another configuration has been active.
+    fn with(&self, version: &Version, shop: &FeatureShop, (until, from): (&Self, i64)) -> Result<Self, Wrong> {
         let mut document = self.document.clone();
         let mut touched = false;
         for change in version.changes.iter().filter(|change| change.path().is_some()) {
-            document.apply(change, again)?;
+            document.apply(change, false)?;
             touched = true;
         }
         if !touched {
@@ -101,10 +102,8 @@ impl Configuration {
             let (factors, features, compiler) = (Arc::clone(&self.factors), Arc::clone(&self.features), Arc::clone(&self.compiler));
             return Ok(Self { id: next(), document, factors, features, compiler, rules: Arc::new(rules) });
         }
-        if !again {
-            widen(&self.document, &mut document)?;
-        }
-        let features = shop.changed(&self.features, &document.features, version.active)?;
+        widen(&self.document, &mut document)?;
+        let features = shop.changed(&self.features, &document.features, (&until.features, from))?;
         self.changed(document, version.version, &features, shop)
     }
 }
@@ -123,10 +122,10 @@ pub(super) struct Workshop {
     lists: OnceLock<Result<Lists, String>>,
     /// The one of the job file.
     first: Arc<Configuration>,
-    /// Versions that no longer fit the job file.
-    left_out: Mutex<HashSet<u64>>,
-    /// What has become of configurations by versions.
-    made: Mutex<HashMap<(u64, u64), Weak<Configuration>>>,
+    /// What has become of configurations by versions, after others.
+    made: Mutex<HashMap<(u64, u64, u64), Weak<Configuration>>>,
+    /// What versions have made of the job file that were stored.
+    restored: Mutex<HashMap<u64, Vec<Point<Configuration>>>>,
 }
 
 impl Workshop {
@@ -140,7 +139,7 @@ impl Workshop {
         // Which entries a list has does not matter for whether rules are valid.
         let compiler = Compiler::new(records, Lists::new(lists));
         let first = Arc::new(Configuration::new(document, compiler, &shop)?);
-        Ok(Self { shop, specs, lists: OnceLock::new(), first, left_out: Mutex::default(), made: Mutex::default() })
+        Ok(Self { shop, specs, lists: OnceLock::new(), first, made: Mutex::default(), restored: Mutex::default() })
     }
 
     /// Loads the lists, unless another worker of this process has.
@@ -179,13 +178,13 @@ impl Workshop {
         }
     }
 
-    fn changed(&self, before: &Configuration, version: &Version, again: bool) -> Result<Arc<Configuration>, Wrong> {
+    fn changed(&self, before: &Configuration, version: &Version, until: (&Arc<Configuration>, i64)) -> Result<Arc<Configuration>, Wrong> {
         let lock = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (before.id, version.version);
+        let key = (before.id, version.version, until.0.id);
         if let Some(made) = lock().get(&key).and_then(Weak::upgrade) {
             return Ok(made);
         }
-        let new = Arc::new(before.with(version, &self.shop, again)?);
+        let new = Arc::new(before.with(version, &self.shop, (until.0, until.1))?);
         let mut made = lock();
         // Another operator may have been as fast.
         if let Some(made) = made.get(&key).and_then(Weak::upgrade) {
@@ -221,7 +220,7 @@ fn text_of<'t>(text: &'t ScenarioText, part: &Part) -> &'t Spanned<String> {
 }
 
 /// Gives each parameter the type that it had.
-fn widen(old: &Document, new: &mut Document) -> Result<(), Wrong> {
+pub(super) fn widen(old: &Document, new: &mut Document) -> Result<(), Wrong> {
     let mut wrong = Wrong::new();
     for scenario in &mut new.scenarios {
         let Some(before) = old.scenarios.iter().find(|before| before.name.value == scenario.name.value) else { continue };
@@ -254,17 +253,23 @@ pub(super) trait Layers {
     /// That of the job file.
     fn first(&self) -> Arc<Self::Layer>;
 
-    /// What a version makes of it. With `again`, the version has been applied before.
+    /// What a version makes of a layer that is active from a time on, where another has been active up to then.
     ///
     /// # Errors
     /// What is wrong with the version.
-    fn change(&self, before: &Arc<Self::Layer>, version: &Version, again: bool) -> Result<Arc<Self::Layer>, Wrong>;
+    fn change(&self, layer: &Arc<Self::Layer>, version: &Version, until: (&Arc<Self::Layer>, i64)) -> Result<Arc<Self::Layer>, Wrong>;
+
+    /// What versions make of the job file that have been accepted before. Those that no longer fit it are left out.
+    fn restored(&self, versions: &[&Version]) -> Vec<Point<Self::Layer>> {
+        let mut points = vec![Point { from: i64::MIN, layer: self.first() }];
+        for version in versions {
+            points = added(self, &points, version).unwrap_or(points);
+        }
+        points
+    }
 
     /// The number of the version that it is.
     fn version(layer: &Self::Layer) -> u64;
-
-    /// Notes that a version is left out. Returns whether this is the first to say so.
-    fn leaves_out(&self, version: u64) -> bool;
 }
 
 impl Layers for Workshop {
@@ -274,16 +279,28 @@ impl Layers for Workshop {
         Arc::clone(&self.first)
     }
 
-    fn change(&self, before: &Arc<Configuration>, version: &Version, again: bool) -> Result<Arc<Configuration>, Wrong> {
-        self.changed(before, version, again)
+    fn change(
+        &self,
+        layer: &Arc<Configuration>,
+        version: &Version,
+        until: (&Arc<Configuration>, i64),
+    ) -> Result<Arc<Configuration>, Wrong> {
+        self.changed(layer, version, until)
+    }
+
+    fn restored(&self, versions: &[&Version]) -> Vec<Point<Configuration>> {
+        let lock = || self.restored.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = stable_hash(versions);
+        if let Some(made) = lock().get(&key) {
+            return made.clone();
+        }
+        let made = restore::restored(&self.first, versions, &self.shop);
+        lock().insert(key, made.clone());
+        made
     }
 
     fn version(layer: &Configuration) -> u64 {
         layer.rules.version()
-    }
-
-    fn leaves_out(&self, version: u64) -> bool {
-        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).insert(version)
     }
 }
 
@@ -293,9 +310,39 @@ pub(super) struct Timeline<L: Layers = Workshop> {
     points: Vec<Point<L::Layer>>,
 }
 
-struct Point<T> {
-    from: i64,
-    layer: Arc<T>,
+/// What is active from a time on.
+pub(super) struct Point<T> {
+    pub(super) from: i64,
+    pub(super) layer: Arc<T>,
+}
+
+impl<T> Clone for Point<T> {
+    fn clone(&self) -> Self {
+        Self { from: self.from, layer: Arc::clone(&self.layer) }
+    }
+}
+
+/// Adds a version that is higher than all others.
+fn added<L: Layers + ?Sized>(layers: &L, points: &[Point<L::Layer>], version: &Version) -> Result<Vec<Point<L::Layer>>, Wrong> {
+    let first = points.partition_point(|point| point.from < version.active);
+    let own = points.get(first).is_none_or(|point| point.from != version.active);
+    let mut new = points[..first].to_vec();
+    // What is active up to the next point.
+    let mut until = Arc::clone(&points[first.max(1) - 1].layer);
+    if own {
+        let layer = layers.change(&until, version, (&until, version.active))?;
+        until = Arc::clone(&layer);
+        new.push(Point { from: version.active, layer });
+    }
+    for point in &points[first..] {
+        let layer = layers.change(&point.layer, version, (&until, point.from)).map_err(|wrong| {
+            let then = L::version(&point.layer);
+            if own { wrong.into_iter().map(|problem| problem.with_remark(&format!("once version {then} is active"))).collect() } else { wrong }
+        })?;
+        until = Arc::clone(&layer);
+        new.push(Point { from: point.from, layer });
+    }
+    Ok(new)
 }
 
 impl<L: Layers> Timeline<L> {
@@ -307,14 +354,15 @@ impl<L: Layers> Timeline<L> {
 
     /// Puts versions that were stored over it. One that no longer fits the job file is left out, and logged.
     pub(super) fn restore<'v>(&mut self, versions: impl Iterator<Item = &'v Version>) {
-        for version in versions {
-            if let Err(wrong) = self.put(version, true)
-                && self.layers.leaves_out(version.version)
-            {
-                let why = wrong.iter().map(Problem::in_one_line).collect::<Vec<_>>().join("; ");
-                tracing::warn!("version {} of the rules no longer fits the job file and is left out: {why}", version.version);
-            }
+        let versions: Vec<&Version> = versions.collect();
+        if !versions.is_empty() {
+            self.points = self.layers.restored(&versions);
         }
+    }
+
+    /// From when on something is known to be active.
+    pub(super) fn begins(&self) -> i64 {
+        self.points[0].from
     }
 
     /// What is active at a time.
@@ -334,7 +382,8 @@ impl<L: Layers> Timeline<L> {
     /// # Errors
     /// What is wrong with it at some time. Nothing has changed then.
     pub(super) fn add(&mut self, version: &Version) -> Result<(), Wrong> {
-        self.put(version, false)
+        self.points = added(&*self.layers, &self.points, version)?;
+        Ok(())
     }
 
     /// Adds a version that the control desk has accepted.
@@ -346,26 +395,6 @@ impl<L: Layers> Timeline<L> {
             let why = wrong.first().map(Problem::in_one_line).unwrap_or_default();
             Error::internal(format!("version {} of the rules was accepted and does not fit: {why}", version.version))
         })
-    }
-
-    fn put(&mut self, version: &Version, again: bool) -> Result<(), Wrong> {
-        let first = self.points.partition_point(|point| point.from < version.active);
-        let own = self.points.get(first).is_none_or(|point| point.from != version.active);
-        let mut new = Vec::new();
-        if own {
-            let layer = self.layers.change(self.at(version.active), version, again)?;
-            new.push(Point { from: version.active, layer });
-        }
-        for point in &self.points[first..] {
-            let layer = self.layers.change(&point.layer, version, again).map_err(|wrong| {
-                let then = L::version(&point.layer);
-                if own { wrong.into_iter().map(|problem| problem.with_remark(&format!("once version {then} is active"))).collect() } else { wrong }
-            })?;
-            new.push(Point { from: point.from, layer });
-        }
-        self.points.truncate(first);
-        self.points.extend(new);
-        Ok(())
     }
 
     /// Forgets what is over at a time. Returns whether something was.

@@ -72,7 +72,9 @@ impl Asking {
     }
 
     fn ask(&mut self, time: i64, row: Row, out: &mut Outbox<Fed, Aside>) -> Result<(), Error> {
-        let set = Arc::clone(self.timeline.at(time));
+        // Of the past before that, nothing is known any longer.
+        let moment = time.max(self.timeline.begins());
+        let set = Arc::clone(self.timeline.at(moment));
         self.next = self.next.wrapping_add(1);
         let questions = set.counted.len() + set.matched.len();
         if questions > 0 {
@@ -90,7 +92,7 @@ impl Asking {
                 out.emit_side(time, Aside::Matched(question(&pattern.key)?));
             }
         }
-        out.emit(time, Fed::Asked { number: self.next, questions, row });
+        out.emit(time, Fed::Asked { number: self.next, moment, questions, row });
         Ok(())
     }
 

@@ -10,8 +10,7 @@ use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::Context;
 use tidegate_runtime::state::Key;
 
-use super::super::store::KeptVersions;
-use super::super::timeline::Timeline;
+use super::known::Known;
 use super::set::{KeyOf, Member};
 use super::{Answer, FeatureShop, Group, Question, ToOwner};
 use crate::stage::RowColumn;
@@ -20,8 +19,11 @@ use crate::stage::indicators::{PlannedGroup, RowIndicators};
 /// Computes the indicators of rules.
 pub(in super::super) struct Counting {
     shop: Arc<FeatureShop>,
-    timeline: Timeline<FeatureShop>,
-    versions: Option<KeptVersions>,
+    workers: usize,
+    /// There is something once the operator is open.
+    known: Option<Known>,
+    /// Whether keys may have histories that nothing asks for any longer.
+    outdated: bool,
     groups: HashMap<Group, OfKey>,
     /// The plan of a group that nothing asks for.
     nothing: Arc<Plan<RowColumn>>,
@@ -48,17 +50,15 @@ struct Asked {
 }
 
 impl Counting {
-    pub(in super::super) fn new(shop: &Arc<FeatureShop>) -> Self {
+    pub(in super::super) fn new(shop: &Arc<FeatureShop>, workers: usize) -> Self {
         let nothing = Arc::new(Plan::new(Vec::new()));
-        let timeline = Timeline::new(Arc::clone(shop));
-        let mut new = Self { shop: Arc::clone(shop), timeline, versions: None, groups: HashMap::new(), nothing, metrics: Arc::default() };
-        new.regroup();
-        new
+        let (shop, groups, metrics) = (Arc::clone(shop), HashMap::new(), Arc::default());
+        Self { shop, workers, known: None, outdated: false, groups, nothing, metrics }
     }
 
     /// Plans all that is still asked for.
     fn regroup(&mut self) {
-        let sets: Vec<_> = self.timeline.layers().cloned().collect();
+        let sets = self.known.as_ref().map_or_else(Vec::new, Known::sets);
         let all = FeatureShop::union(sets.iter());
         let groups = self.shop.groups(&all).into_iter().map(|planned| {
             let members: Vec<Member> = planned.places.iter().filter_map(|place| all.get(*place)).cloned().collect();
@@ -71,7 +71,13 @@ impl Counting {
             let asked = asked.collect();
             (KeyOf::of_group(&planned).group, OfKey { rows, members, asked })
         });
-        self.groups = groups.collect();
+        let groups: HashMap<Group, OfKey> = groups.collect();
+        let names = |of_key: &OfKey| of_key.rows.plan_of().kept().iter().map(|kept| kept.name.clone()).collect::<Vec<_>>();
+        let keeps = |group: &Group, old: &OfKey| {
+            groups.get(group).is_some_and(|new| names(old).iter().all(|name| new.rows.plan_of().kept().iter().any(|kept| kept.name == *name)))
+        };
+        self.outdated |= self.groups.iter().any(|(group, old)| !keeps(group, old));
+        self.groups = groups;
     }
 
     fn of(&self, question: &Question) -> Option<(&OfKey, &Asked)> {
@@ -115,13 +121,13 @@ impl Indicators for Counting {
 
     fn open(&mut self, context: &mut Context) -> Result<(), Error> {
         self.metrics = Arc::clone(&context.metrics);
-        self.versions = Some(KeptVersions::new(context)?);
+        self.known = Some(Known::new(&self.shop, self.workers, context)?);
         Ok(())
     }
 
     fn opened(&mut self) -> Result<(), Error> {
-        if let Some(versions) = &mut self.versions {
-            versions.restore(&mut self.timeline);
+        if let Some(known) = &mut self.known {
+            known.restore();
         }
         self.regroup();
         Ok(())
@@ -129,19 +135,19 @@ impl Indicators for Counting {
 
     fn learn(&mut self, record: &ToOwner) -> Result<bool, Error> {
         let ToOwner::Version(_, accepted) = record else { return Ok(false) };
-        // Each worker that asks sends it.
-        if let Some(versions) = self.versions.as_mut().filter(|versions| versions.last() < accepted.version.version) {
-            versions.add(accepted);
-            self.timeline.accepted(&accepted.version)?;
+        if let Some(known) = &mut self.known
+            && known.learn(accepted)?
+        {
             self.regroup();
         }
         Ok(true)
     }
 
-    fn settle(&mut self, time: i64) {
-        if self.timeline.settle(time) {
+    fn settle(&mut self, time: i64) -> bool {
+        if self.known.as_mut().is_some_and(|known| known.settle(time)) {
             self.regroup();
         }
+        std::mem::take(&mut self.outdated)
     }
 
     fn floors(&self, record: &ToOwner) -> Option<Arc<[Floor]>> {

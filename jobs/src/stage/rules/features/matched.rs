@@ -14,8 +14,7 @@ use tidegate_runtime::state::{Handle, Keyed, Meaning, Stored, Wake, Wakes, Weigh
 use tidegate_runtime::{Error, Record, Watermark};
 
 use super::super::build::InFlow;
-use super::super::store::KeptVersions;
-use super::super::timeline::Timeline;
+use super::known::Known;
 use super::{Answer, FeatureShop, Group, GroupKey, Question, ToOwner};
 use crate::stage::pattern::Judged;
 
@@ -45,8 +44,7 @@ struct Sought {
 
 pub(in super::super) struct Matching {
     shop: Arc<FeatureShop>,
-    timeline: Timeline<FeatureShop>,
-    versions: KeptVersions,
+    known: Known,
     /// By the number of the feature.
     sought: HashMap<u64, Sought>,
     /// The number of the feature that a set of features has for a group, and from when on there has been one.
@@ -60,12 +58,11 @@ pub(in super::super) struct Matching {
 }
 
 impl Matching {
-    pub(in super::super) fn new(shop: &Arc<FeatureShop>, flow: InFlow, context: &mut Context) -> Result<Self, Error> {
+    pub(in super::super) fn new(shop: &Arc<FeatureShop>, flow: InFlow, workers: usize, context: &mut Context) -> Result<Self, Error> {
         let ties: Ties<ToOwner> = Box::new(|a, b| a.tie().cmp(&b.tie()));
-        let mut new = Self {
+        Ok(Self {
             shop: Arc::clone(shop),
-            timeline: Timeline::new(Arc::clone(shop)),
-            versions: KeptVersions::new(context)?,
+            known: Known::new(shop, workers, context)?,
             sought: HashMap::new(),
             of_set: HashMap::new(),
             keys: context.states.keyed("partial_matches", Meaning::of_type())?,
@@ -74,16 +71,14 @@ impl Matching {
             lateness: flow.lateness,
             weight: (Weight::of_values::<Row>(), 0),
             metrics: Arc::clone(&context.metrics),
-        };
-        new.regroup()?;
-        Ok(new)
+        })
     }
 
     /// Prepares all patterns that are still asked for.
     fn regroup(&mut self) -> Result<(), Error> {
         let mut old = std::mem::take(&mut self.sought);
         self.of_set.clear();
-        for set in self.timeline.layers() {
+        for set in self.known.sets() {
             for pattern in &set.matched {
                 self.of_set.insert((set.number, pattern.key.group), (pattern.id, pattern.since));
                 if self.sought.contains_key(&pattern.id) {
@@ -98,19 +93,20 @@ impl Matching {
                 self.sought.insert(pattern.id, made);
             }
         }
-        let is_gone = |group: Group| self.sought.values().all(|sought| sought.group != group);
-        if old.values().any(|old| is_gone(old.group)) {
-            self.forget(is_gone)?;
-        }
-        Ok(())
+        if old.values().any(|old| self.is_gone(old.group)) { self.forget() } else { Ok(()) }
+    }
+
+    /// Whether nothing asks for a group any longer.
+    fn is_gone(&self, group: Group) -> bool {
+        self.sought.values().all(|sought| sought.group != group)
     }
 
     /// Forgets the partial matches of groups that nothing asks for.
-    fn forget(&self, is_gone: impl Fn(Group) -> bool) -> Result<(), Error> {
+    fn forget(&self) -> Result<(), Error> {
         let mut keys = self.keys.borrow_mut();
         let mut gone = Vec::new();
         keys.for_each(|key, _| {
-            if is_gone(key.0) {
+            if self.is_gone(key.0) {
                 gone.push(key.clone());
             }
             Ok(())
@@ -174,9 +170,12 @@ impl Matching {
         if !state.wake.woken(time) {
             return Ok(());
         }
-        if let Some(sought) = self.sought.values_mut().find(|sought| sought.group == key.0) {
-            sought.matcher.advance::<Row, Error>(&mut state.runs, time.saturating_sub(self.lateness), &mut |_| {}).map_err(failed)?;
-        }
+        let Some(sought) = self.sought.values_mut().find(|sought| sought.group == key.0) else {
+            // The job file has changed.
+            keys.remove(key)?;
+            return Ok(());
+        };
+        sought.matcher.advance::<Row, Error>(&mut state.runs, time.saturating_sub(self.lateness), &mut |_| {}).map_err(failed)?;
         match state.runs.deadline() {
             Some(due) => self.wakes.by(due.saturating_add(self.lateness).max(time.saturating_add(1)), &mut state.wake, || key.clone()),
             None if state.runs.is_empty() => _ = keys.remove(key)?,
@@ -199,17 +198,19 @@ impl Logic for Matching {
     type Side = ();
 
     fn opened(&mut self) -> Result<(), Error> {
-        self.versions.restore(&mut self.timeline);
-        self.regroup()
+        self.known.restore();
+        self.regroup()?;
+        if let Some(queue) = &self.queue {
+            // At least once, a checkpoint may hold questions that nobody waits for any longer.
+            queue.come(i64::MAX)?;
+        }
+        Ok(())
     }
 
     fn record(&mut self, record: Record<ToOwner>, out: &mut Outbox<Answer, ()>) -> Result<(), Error> {
         match &record.value {
             ToOwner::Version(_, accepted) => {
-                // Each worker that asks sends it.
-                if self.versions.last() < accepted.version.version {
-                    self.versions.add(accepted);
-                    self.timeline.accepted(&accepted.version)?;
+                if self.known.learn(accepted)? {
                     self.regroup()?;
                 }
                 Ok(())
@@ -240,7 +241,7 @@ impl Logic for Matching {
         if watermark == Watermark::END {
             return Ok(());
         }
-        if self.timeline.settle(watermark.0.saturating_sub(self.lateness)) {
+        if self.known.settle(watermark.0.saturating_sub(self.lateness)) {
             self.regroup()?;
         }
         let wakes = self.wakes.clone();

@@ -6,6 +6,7 @@
 
 mod ask;
 mod counted;
+mod known;
 mod matched;
 mod set;
 mod texts;

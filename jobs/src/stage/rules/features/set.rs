@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tidegate_expr::Expr;
-use tidegate_operators::indicator::Span;
+use tidegate_operators::indicator::{Ever, Span};
 use tidegate_rows::{Row, Schema, Type, Value};
 use tidegate_rules::Version;
 use tidegate_runtime::{Error, Field, stable_hash};
@@ -26,7 +26,7 @@ use crate::stage::pattern::{Sought, form};
 pub(in super::super) struct FeatureSet {
     /// Tells it from other sets.
     pub(super) number: u64,
-    pub(super) texts: Arc<FeatureTexts>,
+    pub(in super::super) texts: Arc<FeatureTexts>,
     /// In the order in which rows have their values.
     pub(in super::super) features: Vec<Feature>,
     pub(super) indicators: Vec<Member>,
@@ -65,6 +65,8 @@ struct KeptFor {
     history: Field,
     span: Span,
     delay: i64,
+    /// What is kept of what came before all spans.
+    ever: Ever,
     since: i64,
 }
 
@@ -77,7 +79,7 @@ impl KeptFor {
     /// From when on the other has been kept as a whole, if this one was kept up to a time.
     fn lends(&self, other: &Self, until: i64) -> Option<i64> {
         let ends = |span: &Span| matches!(span, Span::Trailing { .. } | Span::Calendar(_));
-        if self.history != other.history {
+        if self.history != other.history || self.ever == Ever::Summary && other.ever == Ever::Items {
             return None;
         }
         if self.span == other.span && self.delay == other.delay {
@@ -187,9 +189,10 @@ impl Counted {
             kept.extend(members.map(|member| KeptFor {
                 name: member.named.name.value.clone(),
                 // One that never ends has a history of its own.
-                history: Field { name: history.name.name.split(" since ").next().unwrap_or_default().to_owned(), is: history.name.is.clone() },
+                history: Field { name: without_since(&history.name.name, member.since).to_owned(), is: history.name.is.clone() },
                 span: query.span.clone(),
                 delay: sweep.delay,
+                ever: history.ever,
                 since: member.since,
             }));
         }
@@ -202,6 +205,11 @@ impl Counted {
         let old = before.counted.iter().filter(|old| old.key.group == self.key.group).flat_map(|old| &old.kept);
         old.filter_map(|old| old.lends(new, until)).min()
     }
+}
+
+/// The name of a history without the time since which there has been one.
+fn without_since(name: &str, since: i64) -> &str {
+    name.strip_suffix(&format!(" since {since}")).unwrap_or(name)
 }
 
 impl KeyOf {
@@ -237,15 +245,20 @@ impl FeatureShop {
         Ok(shop)
     }
 
-    /// The features that take the place of others at a time, in milliseconds.
+    /// What becomes of features with these texts, from a time on (milliseconds) up to which others have been active.
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub(in super::super) fn changed(&self, before: &Arc<FeatureSet>, texts: &Arc<FeatureTexts>, active: i64) -> Result<Arc<FeatureSet>, Wrong> {
-        if Arc::ptr_eq(&before.texts, texts) {
+    pub(in super::super) fn changed(
+        &self,
+        before: &Arc<FeatureSet>,
+        texts: &Arc<FeatureTexts>,
+        (until, from): (&Arc<FeatureSet>, i64),
+    ) -> Result<Arc<FeatureSet>, Wrong> {
+        if Arc::ptr_eq(&before.texts, texts) && Arc::ptr_eq(before, until) {
             return Ok(Arc::clone(before));
         }
-        FeatureSet::new(Arc::clone(texts), self, Some((before, active))).map(Arc::new)
+        FeatureSet::new(Arc::clone(texts), self, Some((until, from))).map(Arc::new)
     }
 
     /// What there is to ask for, for people.
@@ -312,23 +325,16 @@ impl Layers for FeatureShop {
         self.first.clone().unwrap_or_else(|| Arc::new(FeatureSet::none()))
     }
 
-    fn change(&self, before: &Arc<FeatureSet>, version: &Version, again: bool) -> Result<Arc<FeatureSet>, Wrong> {
-        let mut texts = FeatureTexts::clone(&before.texts);
-        let mut touched = false;
+    fn change(&self, layer: &Arc<FeatureSet>, version: &Version, until: (&Arc<FeatureSet>, i64)) -> Result<Arc<FeatureSet>, Wrong> {
+        let mut texts = Arc::clone(&layer.texts);
         for change in version.changes.iter().filter(|change| change.path().is_some_and(FeatureTexts::has_path)) {
-            texts.apply(change, again)?;
-            touched = true;
+            Arc::make_mut(&mut texts).apply(change, true)?;
         }
-        if touched { self.changed(before, &Arc::new(texts), version.active) } else { Ok(Arc::clone(before)) }
+        self.changed(layer, &texts, until)
     }
 
     fn version(_: &FeatureSet) -> u64 {
         0
-    }
-
-    fn leaves_out(&self, _: u64) -> bool {
-        // The judge says so.
-        false
     }
 }
 
