@@ -27,13 +27,14 @@ impl Kept {
     /// The time can't be read.
     pub fn new(rows: impl IntoIterator<Item = Json>, at: Option<&str>) -> Result<Self, jiff::Error> {
         let at: Option<Timestamp> = at.map(str::parse).transpose()?;
-        let active = |row: &Json| {
-            let from: Option<Timestamp> = row["active"].as_str().and_then(|text| text.parse().ok());
-            at.is_none() || from <= at
-        };
+        let at = at.map(Timestamp::as_millisecond);
+        let active = |from: i64| at.is_none_or(|at| from <= at);
         // Others are records that wait.
-        let of_version = |row: Json| Some(Row { version: row["version"].as_u64().filter(|_| row["active"].is_string())?, of: row });
-        let rows = rows.into_iter().filter(active).filter_map(of_version);
+        let of_version = |row: Json| {
+            row["active"].as_i64().filter(|from| active(*from))?;
+            Some(Row { version: row["version"].as_u64()?, of: row })
+        };
+        let rows = rows.into_iter().filter_map(of_version);
         let mut rows: Vec<Row> = rows.collect();
         // Those of one version stay in their order, but what is left after a list was cleared came after that.
         rows.sort_by_key(|row| (row.version, row.of["cleared"] != true));
