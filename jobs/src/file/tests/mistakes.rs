@@ -305,7 +305,7 @@ fn keys_that_need_another() {
     assert_eq!(
         messages(&with_stream("where: x, key: a")),
         [
-            "warning: job.yaml:4:28: `key` in stream `s` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate` or `indicators`"
+            "warning: job.yaml:4:28: `key` in stream `s` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate` or `indicators` or `rules`"
         ]
     );
     assert_eq!(
