@@ -91,7 +91,7 @@ error: job.yaml:21:66: `aggregate` needs at least one field, such as `n: count()
 error: job.yaml:22:24: expected an expression, found a list
   22 |   c: { from: b, where: [x], key: [] }
      |                        ^^^
-warning: job.yaml:22:29: `key` in stream `c` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate` or `indicators`
+warning: job.yaml:22:29: `key` in stream `c` has no effect without `pattern` or `join` or `dedupe` or `top` or `aggregate` or `indicators` or `rules`
   22 |   c: { from: b, where: [x], key: [] }
      |                             ^^^
 error: job.yaml:22:34: expected a field, an expression or a list of them, found an empty list
