@@ -53,7 +53,7 @@ static RULES: Table = Table {
     keys: &[
         key("scenarios", "mapping", "", "the kinds of records that need a decision, by name"),
         key("indicators", "mapping", "none", "[indicators](#indicators) that conditions can use by name, and that versions can change"),
-        key("patterns", "mapping", "none", "patterns whose name is true for the record that completes a match, and that versions can change"),
+        key("patterns", "mapping", "none", "patterns, with the keys of a [pattern](#pattern) and a `key`; the name of one is true for the record that completes a match, and versions can change it"),
     ],
 };
 

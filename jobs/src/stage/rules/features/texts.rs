@@ -17,7 +17,7 @@ use crate::yaml::{Node, Reader, Table, Value, key};
 
 pub(crate) static SOUGHT: Table = Table {
     name: "pattern of rules",
-    title: "A pattern of rules, which has the keys of a [pattern](#pattern), too",
+    title: "A pattern of rules",
     keys: &[key("key", "expression | [expression, ...]", "the stream's `key`", "what it groups by; `[]` for the whole stream")],
 };
 
