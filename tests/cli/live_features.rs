@@ -5,18 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::harness::Dir;
+use crate::harness::random::Random;
 
 const START: i64 = 1_767_225_600_000;
-
-/// Pseudo-random numbers, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: i64) -> i64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as i64 % n
-    }
-}
 
 /// An indicator: what it is over, its key, its span in milliseconds (0: ever), and from when on its history is whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -414,6 +405,20 @@ fn the_ledger_tells_what_is_cold_and_what_is_dropped() {
         json!(["indicator `m` is cold: it knows nothing from before"]),
     ];
     assert_eq!(effects, expected.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_indicator_takes_nothing_from_those_that_are_there() {
+    let dir = Dir::new();
+    let events = events(&mut Random(13), 300);
+    let at = START + 100_000;
+    // It needs every amount, where the greatest one ever has only kept a summary.
+    let changes = set("indicators.m", json!({ "value": "mode(amount)", "over": "ever", "key": "user" }));
+    dir.json_lines("in/1.jsonl", &events).json_lines("control/1.jsonl", &[json!({ "version": 1, "ts": at, "changes": changes })]);
+    dir.job(&yaml("backend: memory", "time")).args(["--quiet", "-p", "2"]).run().exits(0);
+    let mut expected = model(&events, &[(i64::MIN, first())]);
+    expected.iter_mut().zip(&events).filter(|(_, event)| ts(event) >= at).for_each(|(row, _)| row["version"] = json!(1));
+    check(&told(&dir), &expected, "with another indicator");
 }
 
 #[test]

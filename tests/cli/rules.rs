@@ -5,18 +5,9 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::harness::Dir;
+use crate::harness::random::Random;
 
 const START: i64 = 1_767_225_600_000;
-
-/// Pseudo-random numbers, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: i64) -> i64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as i64 % n
-    }
-}
 
 /// Events in order of time, some at the same moment.
 fn events(random: &mut Random, count: i64) -> Vec<Value> {

@@ -3,6 +3,7 @@
 pub mod crash;
 pub mod golden;
 pub mod http;
+pub mod random;
 pub mod registry;
 
 use std::collections::BTreeMap;

@@ -205,14 +205,14 @@ where
         let mut found = emit(key, &mut self.tell, self.timeouts, untimed, out);
         if let Some(mut waiting) = state.waiting.take() {
             while let Some(time) = waiting.front().map(|(time, _)| *time).filter(|time| *time <= now) {
-                self.matcher.advance(&mut state.runs, time, &mut found).map_err(failed)?;
+                self.matcher.advance(&mut state.runs, time, &mut found).map_err(MatchError::into_error)?;
                 let tied = waiting.partition_point(|(t, _)| *t <= time);
                 self.tied.extend(waiting.drain(..tied).map(|(_, event)| event));
                 if let Some(order) = &self.tie_break {
                     self.tied.sort_by(|a, b| order(a, b));
                 }
                 for event in self.tied.drain(..) {
-                    self.matcher.event(&mut state.runs, event, time, &mut eval, &mut found).map_err(failed)?;
+                    self.matcher.event(&mut state.runs, event, time, &mut eval, &mut found).map_err(MatchError::into_error)?;
                 }
             }
             if waiting.is_empty() && self.spare.len() < MOST_SPARE {
@@ -221,7 +221,7 @@ where
                 state.waiting = Some(waiting);
             }
         }
-        self.matcher.advance(&mut state.runs, now, &mut found).map_err(failed)?;
+        self.matcher.advance(&mut state.runs, now, &mut found).map_err(MatchError::into_error)?;
         if let Some(due) = state.due() {
             self.wakes.by(due, &mut state.wake, || key.clone());
         } else if state.runs.is_empty() {
@@ -243,8 +243,8 @@ where
         let mut found = emit(key, &mut self.tell, self.timeouts, true, out);
         let mut keys = self.keys.borrow_mut();
         let state = keys.get_or_insert_with(key, KeyState::default)?;
-        self.matcher.advance(&mut state.runs, now, &mut found).map_err(failed)?;
-        self.matcher.event(&mut state.runs, event, now, &mut eval, &mut found).map_err(failed)?;
+        self.matcher.advance(&mut state.runs, now, &mut found).map_err(MatchError::into_error)?;
+        self.matcher.event(&mut state.runs, event, now, &mut eval, &mut found).map_err(MatchError::into_error)?;
         if let Some(due) = state.due() {
             self.wakes.by(due, &mut state.wake, || key.clone());
         } else if state.runs.is_empty() {
@@ -303,10 +303,14 @@ where
     }
 }
 
-fn failed(error: MatchError<Error>) -> Error {
-    match error {
-        MatchError::Condition(error) => error,
-        other => Error::user(other.to_string()),
+impl MatchError<Error> {
+    /// The error that fails a job.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Condition(error) => error,
+            other => Error::user(other.to_string()),
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use serde_json::{Map, Value as Json};
 use tidegate_rules::factor_name;
 
 use super::{JobFile, Override, path_steps, remove_at, set_at};
-use crate::stage::json_of;
+use crate::stage::{json_of, parse_value};
 use crate::text::{Problem, Problems, Source, Spanned};
-use crate::yaml::{self, Entry, Node, Value};
+use crate::yaml::{Entry, Node, Value};
 
 /// What a job keeps of versions: rows of the state of a judge, as `savepoint inspect` shows them.
 #[derive(Clone, Debug, Default)]
@@ -120,15 +120,11 @@ fn change_path(root: &mut Node, stream: &str, path: &str, value: Option<&str>) -
     }
 }
 
+/// The value of a change, or the first problem with it.
 fn parsed(path: &str, value: &str) -> Result<Node, Problem> {
-    let source = Source::new(Some(path), value);
-    let mut problems = Vec::new();
-    let node = yaml::parse(&source, 0, &mut problems);
-    match (node, problems.into_iter().next()) {
-        (Some(node), None) => Ok(node),
-        (_, Some(problem)) => Err(problem),
-        (None, None) => Err(source.span(0..0).problem("there is no value")),
-    }
+    let first = |wrong: Vec<Problem>| wrong.into_iter().next();
+    parse_value(path, value)
+        .map_err(|wrong| first(wrong).unwrap_or_else(|| Source::new(Some(path), value).span(0..0).problem("there is no value")))
 }
 
 /// The entries of the mapping at a path.

@@ -14,7 +14,7 @@ pub(crate) use keyed::Identity;
 pub(crate) use kind::{Around, Beside, Kind, Planned, Read, Refused, Scope};
 pub use kind::{Head, InOrder};
 pub use rules::{Difference, differences, drawn, streams_with_rules};
-pub(crate) use rules::{ENTRY, FactorText, LIST, ListSpec, Shared, json_of, ledger, of_rules, read_list};
+pub(crate) use rules::{ENTRY, FactorText, LIST, ListSpec, Shared, json_of, ledger, of_rules, parse_value, read_list};
 pub(crate) use window::RowTriggerState;
 pub use window::{Clock, Drops, Evictor, Gap, Shape, Trigger, Window};
 

@@ -152,7 +152,7 @@ impl Indicator {
     }
 
     /// The names it uses of the stream itself.
-    fn names_asked(&self) -> Vec<String> {
+    pub(crate) fn names_asked(&self) -> Vec<String> {
         let key = self.key.iter().flatten().flat_map(|key| identifiers(&key.value));
         let on = self.on.iter().flat_map(|on| identifiers(on.left_text()));
         let over = if self.from.is_none() { self.names_over() } else { Vec::new() };

@@ -59,6 +59,11 @@ impl What {
 }
 
 impl Answer {
+    /// Whether it needs all items of its span, whatever their number.
+    pub(crate) fn needs_items(&self) -> bool {
+        self.what.needs_items()
+    }
+
     fn put(&self, value: Value, values: &mut [Value]) {
         values[self.place] = if value.is_null() { self.default.clone() } else { value };
     }

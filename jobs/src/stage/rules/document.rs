@@ -7,6 +7,7 @@ use tidegate_rules::{Change, factor_name};
 
 use super::features::FeatureTexts;
 use super::json_of;
+use super::named::{Missing, Named, all, put};
 use super::read::{self, Head, ReadRule};
 use crate::file::{path_steps, remove_at, set_at};
 use crate::text::{Problem, Source, Span, Spanned};
@@ -34,11 +35,7 @@ pub(super) struct ScenarioText {
 }
 
 /// A rule, with what was read of it.
-#[derive(Clone, Debug)]
-pub(super) struct RuleText {
-    node: Node,
-    pub(super) read: ReadRule,
-}
+pub(super) type RuleText = Named<ReadRule>;
 
 /// What is wrong with a change.
 pub(super) type Wrong = Vec<Problem>;
@@ -150,20 +147,13 @@ impl Document {
                 true
             }
             ("rules", None, None) => !std::mem::take(&mut new.rules).is_empty(),
-            ("rules", Some(rule), value) => new.change_rule(rule, &steps[4..], value)?,
+            ("rules", Some(rule), value) => put(&mut new.rules, rule, &steps[4..], value, (read::rule, Missing::Begun))?,
             (_, _, value) => new.change_rest(&steps[2..], value)?,
         };
         if found {
             self.put(Arc::new(new));
         }
         Ok(found)
-    }
-}
-
-impl RuleText {
-    /// The rule as JSON.
-    pub(super) fn json(&self) -> Json {
-        json_of(&self.node)
     }
 }
 
@@ -199,37 +189,6 @@ impl ScenarioText {
         Some(Self { name, rest, head: head?, rules: rules? })
     }
 
-    fn change_rule(&mut self, name: &Spanned<String>, below: &[Spanned<String>], value: Option<Node>) -> Result<bool, Wrong> {
-        let place = self.rules.iter().position(|rule| rule.read.name.value == name.value);
-        let before = place.and_then(|place| self.rules.get(place)).map(|rule| rule.node.clone());
-        let node = match (below, value, before) {
-            ([], None, before) => {
-                place.map(|place| self.rules.remove(place));
-                return Ok(before.is_some());
-            }
-            ([], Some(value), _) => value,
-            (_, None, None) => return Ok(false),
-            (below, None, Some(mut node)) => {
-                if !remove_at(&mut node, below) {
-                    return Ok(false);
-                }
-                node
-            }
-            (below, Some(value), before) => {
-                let mut node = before.unwrap_or_else(|| Node { span: name.span.clone(), value: Value::Map(Vec::new()) });
-                set_at(&mut node, below, value).map_err(|problem| vec![problem])?;
-                node
-            }
-        };
-        let read = reading(|reader| read::rule(reader, name, &node))?;
-        let new = Arc::new(RuleText { node, read });
-        match place.and_then(|place| self.rules.get_mut(place)) {
-            Some(rule) => *rule = new,
-            None => self.rules.push(new),
-        }
-        Ok(true)
-    }
-
     fn change_rest(&mut self, below: &[Spanned<String>], value: Option<Node>) -> Result<bool, Wrong> {
         match value {
             Some(value) => set_at(&mut self.rest, below, value).map_err(|problem| vec![problem])?,
@@ -242,10 +201,7 @@ impl ScenarioText {
 }
 
 fn rules(reader: &mut Reader, node: &Node) -> Option<Vec<Arc<RuleText>>> {
-    let entries = reader.entries(node, "a mapping from names to rules")?;
-    let read = |entry: &Entry| Some(Arc::new(RuleText { node: entry.value.clone(), read: read::rule(reader, &entry.key, &entry.value)? }));
-    let rules: Vec<_> = entries.iter().filter_map(read).collect();
-    (rules.len() == entries.len()).then_some(rules)
+    all(reader, node, "a mapping from names to rules", read::rule)
 }
 
 /// Reads something, or says what is wrong with it.
@@ -258,7 +214,7 @@ pub(super) fn reading<T>(read: impl FnOnce(&mut Reader) -> Option<T>) -> Result<
 }
 
 /// Parses the value of a change. Problems in it are reported under its path.
-pub(super) fn parse(path: &str, value: &str) -> Result<Node, Wrong> {
+pub(crate) fn parse(path: &str, value: &str) -> Result<Node, Wrong> {
     let source = Source::new(Some(path), value);
     let mut problems = Vec::new();
     let node = yaml::parse(&source, 0, &mut problems);

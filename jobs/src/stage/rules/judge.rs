@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_operators::Queue;
 use tidegate_rows::{Row, Value};
 use tidegate_rules::Judge;
+use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
 use tidegate_runtime::state::{Broadcast, Handle};
 use tidegate_runtime::{Error, Record, Watermark};
@@ -17,6 +17,7 @@ use super::store::{Held, Name, Settled, Store, View};
 use super::features::Answer;
 use super::timeline::{Configuration, Timeline, Workshop};
 use super::uses::Limited;
+use super::waiting::Waiting;
 
 /// What comes to the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,51 +59,27 @@ pub(super) enum Aside {
 }
 
 pub(super) struct Judging {
-    workshop: Arc<Workshop>,
     timeline: Timeline,
-    store: Store,
-    held: Handle<Broadcast<Name, Held>>,
-    /// Records that wait, in order of time, under a key of this worker.
-    queue: Option<(u64, Queue<u64, Record<Row>>)>,
+    bench: Bench,
+    waiting: Option<Waiting>,
     lateness: i64,
-    judge: Judge,
     pending: HashMap<u64, Pending>,
-    out: Vec<Row>,
-    metrics: Arc<tidegate_runtime::metrics::OperatorMetrics>,
+    metrics: Arc<OperatorMetrics>,
 }
 
-impl Judging {
-    pub(super) fn new(workshop: Arc<Workshop>, flow: InFlow, context: &mut Context) -> Result<Self, Error> {
-        let held = context.states.broadcast("rules")?;
-        let ties: tidegate_operators::Ties<Row> = if flow.settled { Box::new(|_, _| std::cmp::Ordering::Equal) } else { crate::stage::keyed::by_value() };
-        let queue = if flow.in_time { Some((0, Queue::new(ties, context)?)) } else { None };
-        Ok(Self {
-            timeline: Timeline::new(Arc::clone(&workshop)),
-            workshop,
-            store: Store::default(),
-            held,
-            queue,
-            lateness: flow.lateness,
-            judge: Judge::default(),
-            pending: HashMap::new(),
-            out: Vec::new(),
-            metrics: Arc::clone(&context.metrics),
-        })
-    }
+/// What records are judged by, apart from what is active.
+struct Bench {
+    workshop: Arc<Workshop>,
+    store: Store,
+    held: Handle<Broadcast<Name, Held>>,
+    judge: Judge,
+    out: Vec<Row>,
+}
 
-    /// The time before which this worker is asked for nothing.
-    fn settled(&self, watermark: Watermark) -> i64 {
-        watermark.0.saturating_sub(self.lateness)
-    }
-
-    #[inline]
-    fn judge(&mut self, time: i64, row: Row, out: &mut Outbox<Row, Aside>) {
-        let configuration = Arc::clone(self.timeline.at(time));
-        self.judge_by(&configuration, time, row, Vec::new(), out);
-    }
-
+impl Bench {
     /// Judges a record by what has been answered about its features.
-    fn judge_by(&mut self, configuration: &Configuration, time: i64, mut row: Row, answered: Vec<(u64, Value)>, out: &mut Outbox<Row, Aside>) {
+    #[inline]
+    fn judge(&mut self, configuration: &Configuration, time: i64, mut row: Row, answered: Vec<(u64, Value)>, out: &mut Outbox<Row, Aside>) {
         let (rules, features) = (&configuration.rules, &configuration.features);
         let width = row.0.len();
         if !features.is_empty() {
@@ -120,6 +97,26 @@ impl Judging {
             }
         }
     }
+}
+
+impl Judging {
+    pub(super) fn new(workshop: Arc<Workshop>, flow: InFlow, context: &mut Context) -> Result<Self, Error> {
+        let held = context.states.broadcast("rules")?;
+        let timeline = Timeline::new(Arc::clone(&workshop));
+        Ok(Self {
+            timeline,
+            bench: Bench { workshop, store: Store::default(), held, judge: Judge::default(), out: Vec::new() },
+            waiting: Waiting::new(flow, context)?,
+            lateness: flow.lateness,
+            pending: HashMap::new(),
+            metrics: Arc::clone(&context.metrics),
+        })
+    }
+
+    /// The time before which this worker is asked for nothing.
+    fn settled(&self, watermark: Watermark) -> i64 {
+        watermark.0.saturating_sub(self.lateness)
+    }
 
     /// Judges a record if all that was asked about it has been answered.
     fn answered(&mut self, number: u64, out: &mut Outbox<Row, Aside>) {
@@ -127,7 +124,7 @@ impl Judging {
         if self.pending.get(&number).is_some_and(whole)
             && let Some(Pending { record: Some((time, row, configuration)), answered, .. }) = self.pending.remove(&number)
         {
-            self.judge_by(&configuration, time, row, answered, out);
+            self.bench.judge(&configuration, time, row, answered, out);
         }
     }
 }
@@ -138,33 +135,26 @@ impl Logic for Judging {
     type Side = Aside;
 
     fn opened(&mut self) -> Result<(), Error> {
-        self.workshop.load()?;
-        let held = self.held.borrow();
-        self.store.restore(held.map(), self.workshop.lists());
-        self.timeline.restore(self.store.versions.iter());
-        if let Some((key, queue)) = &mut self.queue {
-            // A worker has at least one key group, so one of so many keys is in it.
-            *key = queue.own_key(0..1 << 20).ok_or_else(|| Error::internal("this worker has no key group"))?;
-        }
-        Ok(())
+        let Bench { workshop, store, held, .. } = &mut self.bench;
+        workshop.load()?;
+        store.restore(held.borrow().map(), workshop.lists());
+        self.timeline.restore(store.versions.iter());
+        self.waiting.as_mut().map_or(Ok(()), Waiting::open)
     }
 
     #[inline]
     fn record(&mut self, record: Record<Fed>, out: &mut Outbox<Row, Aside>) -> Result<(), Error> {
         let time = record.time;
         match record.value {
-            Fed::Row(row) => match &self.queue {
-                None => self.judge(time, row, out),
+            Fed::Row(row) => match &self.waiting {
+                None => self.bench.judge(self.timeline.at(time), time, row, Vec::new(), out),
                 Some(_) if time <= out.horizon().0 => {
                     self.metrics.late.add(1);
                     out.emit_side(time, Aside::Late(row));
                 }
-                Some((key, queue)) => queue.wait(*key, Record::new(time, row))?,
+                Some(waiting) => waiting.wait(Record::new(time, row))?,
             },
-            Fed::Asked { questions: 0, row, moment, .. } => {
-                let configuration = Arc::clone(self.timeline.at(moment));
-                self.judge_by(&configuration, time, row, Vec::new(), out);
-            }
+            Fed::Asked { questions: 0, row, moment, .. } => self.bench.judge(self.timeline.at(moment), time, row, Vec::new(), out),
             Fed::Asked { number, moment, questions, row } => {
                 let configuration = Arc::clone(self.timeline.at(moment));
                 let pending = self.pending.entry(number).or_default();
@@ -180,9 +170,9 @@ impl Logic for Judging {
             }
             Fed::Version(_, Accepted { version, settled }) => {
                 let here = self.settled(out.watermark());
-                let settled = Settled { by_all: settled, here, lists: self.workshop.lists() };
-                let store = &mut self.store;
-                self.held.borrow_mut().change(|map| store.apply(map, &version, settled));
+                let Bench { workshop, store, held, .. } = &mut self.bench;
+                let settled = Settled { by_all: settled, here, lists: workshop.lists() };
+                held.borrow_mut().change(|map| store.apply(map, &version, settled));
                 self.timeline.accepted(&version)?;
             }
         }
@@ -190,19 +180,19 @@ impl Logic for Judging {
     }
 
     fn waits_until(&self) -> Option<i64> {
-        self.queue.as_ref().and_then(|(_, queue)| queue.latest())
+        self.waiting.as_ref().and_then(Waiting::latest)
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Row, Aside>) -> Result<(), Error> {
-        if let Some((_, queue)) = &self.queue {
-            let mut come = queue.come(watermark.0)?;
-            // After a restore, this worker may have the keys of several.
-            come.sort_by_key(|record| record.time);
-            come.into_iter().for_each(|record| self.judge(record.time, record.value, out));
+        if let Some(waiting) = &self.waiting {
+            for Record { time, value } in waiting.come(watermark)? {
+                self.bench.judge(self.timeline.at(time), time, value, Vec::new(), out);
+            }
         }
         let settled = self.settled(watermark);
         self.timeline.settle(settled);
-        self.store.reach(self.held.borrow().map(), settled, self.workshop.lists());
+        let Bench { workshop, store, held, .. } = &mut self.bench;
+        store.reach(held.borrow().map(), settled, workshop.lists());
         Ok(())
     }
 }

@@ -8,12 +8,14 @@ mod drawn;
 mod features;
 mod judge;
 mod list;
+mod named;
 mod read;
 mod restore;
 mod shown;
 mod store;
 mod timeline;
 mod uses;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use crate::text::{Span, Spanned};
 use crate::yaml::{Literal, Node, Reader, Table, Value, key};
 pub use drawn::drawn;
 use document::Document;
+pub(crate) use document::parse as parse_value;
 pub(crate) use features::SOUGHT;
 use features::FeatureTexts;
 pub use diff::{Difference, differences, streams_with_rules};

@@ -47,19 +47,22 @@ impl Over<'_> {
         times.push(i64::MIN);
         times.sort_unstable();
         times.dedup();
-        let at = |from: i64| {
+        // What two have in common is compiled once.
+        let mut before = Arc::clone(self.first);
+        let mut points = Vec::with_capacity(times.len());
+        for from in times {
             let mut document = self.first.document.clone();
             let mut number = 0;
-            let active = self.versions.iter().filter(|version| version.active <= from && wanted.contains(&version.version));
-            for version in active {
+            for version in self.versions.iter().filter(|version| version.active <= from && wanted.contains(&version.version)) {
                 apply(&mut document, version)?;
                 number = version.version.max(number);
             }
             let features = self.features.at(from);
             document.features = Arc::clone(&features.texts);
-            Ok(Point { from, layer: Arc::new(self.first.changed(document, number, features, self.shop)?) })
-        };
-        times.into_iter().map(at).collect()
+            before = Arc::new(before.changed(document, number, features, self.shop)?);
+            points.push(Point { from, layer: Arc::clone(&before) });
+        }
+        Ok(points)
     }
 
     /// The most versions that fit together, those that were first before others.

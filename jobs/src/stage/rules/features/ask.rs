@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_operators::{Queue, Ties};
 use tidegate_rows::Row;
 use tidegate_runtime::metrics::OperatorMetrics;
 use tidegate_runtime::operator::{Context, Logic, Outbox};
@@ -14,6 +13,7 @@ use super::super::control::Accepted;
 use super::super::judge::Fed;
 use super::super::store::KeptVersions;
 use super::super::timeline::Timeline;
+use super::super::waiting::Waiting;
 use super::{FeatureShop, FeatureTexts, KeyOf, Question, ToOwner};
 use crate::relation::failures::Failures;
 
@@ -40,8 +40,7 @@ pub(in super::super) enum Aside {
 pub(in super::super) struct Asking {
     timeline: Timeline<FeatureShop>,
     versions: KeptVersions,
-    /// Rows that wait, in order of time, under a key of this worker.
-    queue: Option<(u64, Queue<u64, Record<Row>>)>,
+    waiting: Option<Waiting>,
     /// Whether rows come in the same order in every run.
     settled: bool,
     lateness: i64,
@@ -55,12 +54,10 @@ pub(in super::super) struct Asking {
 impl Asking {
     pub(in super::super) fn new(shop: &Arc<FeatureShop>, flow: InFlow, (worker, workers): (usize, usize), context: &mut Context) -> Result<Self, Error> {
         let versions = KeptVersions::new(context)?;
-        let ties: Ties<Row> = if flow.settled { Box::new(|_, _| std::cmp::Ordering::Equal) } else { crate::stage::keyed::by_value() };
-        let queue = if flow.in_time { Some((0, Queue::new(ties, context)?)) } else { None };
         Ok(Self {
             timeline: Timeline::new(Arc::clone(shop)),
             versions,
-            queue,
+            waiting: Waiting::new(flow, context)?,
             settled: flow.settled,
             lateness: flow.lateness,
             worker,
@@ -120,39 +117,32 @@ impl Logic for Asking {
 
     fn opened(&mut self) -> Result<(), Error> {
         self.versions.restore(&mut self.timeline);
-        if let Some((key, queue)) = &mut self.queue {
-            // A worker has at least one key group, so one of so many keys is in it.
-            *key = queue.own_key(0..1 << 20).ok_or_else(|| Error::internal("this worker has no key group"))?;
-        }
-        Ok(())
+        self.waiting.as_mut().map_or(Ok(()), Waiting::open)
     }
 
     fn record(&mut self, record: Record<ToAsk>, out: &mut Outbox<Fed, Aside>) -> Result<(), Error> {
         let time = record.time;
         match record.value {
             ToAsk::Version(worker, accepted) => self.version(time, worker, accepted, out),
-            ToAsk::Row(row) => match &self.queue {
+            ToAsk::Row(row) => match &self.waiting {
                 None => self.ask(time, row, out),
                 Some(_) if time <= out.horizon().0 => {
                     self.metrics.late.add(1);
                     out.emit_side(time, Aside::Late(row));
                     Ok(())
                 }
-                Some((key, queue)) => queue.wait(*key, Record::new(time, row)),
+                Some(waiting) => waiting.wait(Record::new(time, row)),
             },
         }
     }
 
     fn waits_until(&self) -> Option<i64> {
-        self.queue.as_ref().and_then(|(_, queue)| queue.latest())
+        self.waiting.as_ref().and_then(Waiting::latest)
     }
 
     fn watermark(&mut self, watermark: Watermark, out: &mut Outbox<Fed, Aside>) -> Result<(), Error> {
-        if let Some((_, queue)) = &self.queue {
-            let mut come = queue.come(watermark.0)?;
-            // After a restore, this worker may have the keys of several.
-            come.sort_by_key(|record| record.time);
-            come.into_iter().try_for_each(|record| self.ask(record.time, record.value, out))?;
+        if let Some(waiting) = &self.waiting {
+            waiting.come(watermark)?.into_iter().try_for_each(|record| self.ask(record.time, record.value, out))?;
         }
         self.timeline.settle(watermark.0.saturating_sub(self.lateness));
         Ok(())

@@ -32,7 +32,8 @@ impl Known {
     /// Takes a version that a worker has sent. Returns whether the sets have changed.
     pub(super) fn learn(&mut self, accepted: &Accepted) -> Result<bool, Error> {
         let number = accepted.version.version;
-        if self.versions.last() < number {
+        let is_new = self.versions.last() < number;
+        if is_new {
             let before = self.timeline.layers().cloned().collect();
             self.versions.add(accepted);
             self.timeline.accepted(&accepted.version)?;
@@ -42,7 +43,7 @@ impl Known {
         }
         let before = self.replaced.len();
         self.replaced.retain(|(_, sent, _)| *sent < self.workers);
-        Ok(self.replaced.len() < before || self.versions.last() == number)
+        Ok(is_new || self.replaced.len() < before)
     }
 
     /// No record up to a time is yet to come. Returns whether the sets have changed.

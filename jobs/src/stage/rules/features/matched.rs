@@ -120,12 +120,9 @@ impl Matching {
         Ok(())
     }
 
-    /// Whether a row completes a match.
-    fn is_match(&mut self, question: &Question, time: i64) -> Result<bool, Error> {
-        let of_set = self.of_set.get(&(question.set, question.key.0)).copied();
-        let Some((sought, since)) = of_set.and_then(|(id, since)| Some((self.sought.get_mut(&id)?, since))) else {
-            return Err(Error::internal("a question came for a pattern that is not known"));
-        };
+    /// Whether a row completes a match of the pattern with this number, which there has been since a time.
+    fn is_match(&mut self, question: &Question, time: i64, (id, since): (u64, i64)) -> Result<bool, Error> {
+        let Some(sought) = self.sought.get_mut(&id) else { return Ok(false) };
         let (weight, come) = &mut self.weight;
         if come.is_multiple_of(WEIGHED) {
             weight.measure(&*question.row)?;
@@ -144,8 +141,8 @@ impl Matching {
         let mut matches = 0;
         let mut found = |found: Found<'_, Row>| matches += u64::from(matches!(found, Found::Match(_)));
         let mut eval = |condition: &Judged, candidate: &Candidate<'_, Row>| condition.holds(candidate);
-        sought.matcher.advance(&mut state.runs, time, &mut found).map_err(failed)?;
-        sought.matcher.event(&mut state.runs, Row::clone(&question.row), time, &mut eval, &mut found).map_err(failed)?;
+        sought.matcher.advance(&mut state.runs, time, &mut found).map_err(MatchError::into_error)?;
+        sought.matcher.event(&mut state.runs, Row::clone(&question.row), time, &mut eval, &mut found).map_err(MatchError::into_error)?;
         if let Some(due) = state.runs.deadline() {
             self.wakes.by(due.saturating_add(self.lateness), &mut state.wake, || question.key.clone());
         } else if state.runs.is_empty() {
@@ -156,9 +153,11 @@ impl Matching {
     }
 
     fn answer(&mut self, time: i64, horizon: i64, question: &Question, out: &mut Outbox<Answer, ()>) -> Result<(), Error> {
+        let Some((id, since)) = self.of_set.get(&(question.set, question.key.0)).copied() else {
+            return Err(Error::internal("a question came for a pattern that is not known"));
+        };
         // Without a key a row has no history.
-        let is_match = question.known && self.is_match(question, time.max(horizon))?;
-        let (id, _) = self.of_set.get(&(question.set, question.key.0)).copied().unwrap_or_default();
+        let is_match = question.known && self.is_match(question, time.max(horizon), (id, since))?;
         out.emit(time, Answer { worker: question.worker, number: question.number, values: vec![(id, Value::Bool(is_match))] });
         Ok(())
     }
@@ -175,20 +174,13 @@ impl Matching {
             keys.remove(key)?;
             return Ok(());
         };
-        sought.matcher.advance::<Row, Error>(&mut state.runs, time.saturating_sub(self.lateness), &mut |_| {}).map_err(failed)?;
+        sought.matcher.advance::<Row, Error>(&mut state.runs, time.saturating_sub(self.lateness), &mut |_| {}).map_err(MatchError::into_error)?;
         match state.runs.deadline() {
             Some(due) => self.wakes.by(due.saturating_add(self.lateness).max(time.saturating_add(1)), &mut state.wake, || key.clone()),
             None if state.runs.is_empty() => _ = keys.remove(key)?,
             None => {}
         }
         Ok(())
-    }
-}
-
-fn failed(error: MatchError<Error>) -> Error {
-    match error {
-        MatchError::Condition(error) => error,
-        other => Error::user(other.to_string()),
     }
 }
 

@@ -10,9 +10,9 @@ use tidegate_rules::Version;
 use tidegate_runtime::{Error, Field, stable_hash};
 
 use super::super::document::Wrong;
-use super::super::json_of;
+use super::super::named::Named;
 use super::super::timeline::Layers;
-use super::texts::{FeatureTexts, Named, SoughtText};
+use super::texts::{FeatureTexts, SoughtText};
 use super::{Group, GroupKey};
 use crate::relation::appended::Appended;
 use crate::relation::expression::expression;
@@ -67,6 +67,8 @@ struct KeptFor {
     delay: i64,
     /// What is kept of what came before all spans.
     ever: Ever,
+    /// Whether this indicator needs all of that, and not only a summary.
+    needs_items: bool,
     since: i64,
 }
 
@@ -79,7 +81,7 @@ impl KeptFor {
     /// From when on the other has been kept as a whole, if this one was kept up to a time.
     fn lends(&self, other: &Self, until: i64) -> Option<i64> {
         let ends = |span: &Span| matches!(span, Span::Trailing { .. } | Span::Calendar(_));
-        if self.history != other.history || self.ever == Ever::Summary && other.ever == Ever::Items {
+        if self.history != other.history || self.ever == Ever::Summary && other.needs_items {
             return None;
         }
         if self.span == other.span && self.delay == other.delay {
@@ -138,7 +140,7 @@ impl FeatureSet {
         let mut wrong = Wrong::new();
         let (mut features, mut indicators, mut matched) = (Vec::new(), Vec::new(), Vec::new());
         for named in &texts.indicators {
-            let id = stable_hash(&("indicator", &named.name.value, &json_of(&named.node).to_string()));
+            let id = stable_hash(&("indicator", &named.name.value, &named.json().to_string()));
             let (ty, _) = One::plan(&named.read, &shop.head, &shop.records, &[], &mut wrong);
             features.push(Feature { id, name: named.name.value.clone(), ty });
             indicators.push(Member { id, since: i64::MIN, named: Arc::clone(named) });
@@ -147,7 +149,7 @@ impl FeatureSet {
             if features.iter().any(|known| known.name == named.name.value) || shop.records.declares(&named.name.value) {
                 wrong.push(named.name.problem(format!("there is a field or a feature `{}` already: name the pattern otherwise", named.name.value)));
             }
-            let id = stable_hash(&("pattern", &named.name.value, &json_of(&named.node).to_string()));
+            let id = stable_hash(&("pattern", &named.name.value, &named.json().to_string()));
             matched.extend(shop.pattern(id, named, before, &mut wrong).map(Arc::new));
             features.push(Feature { id, name: named.name.value.clone(), ty: Type::Bool });
         }
@@ -185,14 +187,15 @@ impl Counted {
         let mut kept = Vec::new();
         for (sweep, query) in group.sweeps.iter().flat_map(|sweep| sweep.queries.iter().map(move |query| (sweep, query))) {
             let Some(history) = group.plan.kept().get(sweep.history) else { continue };
-            let members = query.answers.iter().filter_map(|answer| indicators.get(*group.places.get(answer.place)?));
-            kept.extend(members.map(|member| KeptFor {
+            let members = query.answers.iter().filter_map(|answer| Some((indicators.get(*group.places.get(answer.place)?)?, answer.needs_items())));
+            kept.extend(members.map(|(member, needs_items)| KeptFor {
                 name: member.named.name.value.clone(),
                 // One that never ends has a history of its own.
                 history: Field { name: without_since(&history.name.name, member.since).to_owned(), is: history.name.is.clone() },
                 span: query.span.clone(),
                 delay: sweep.delay,
                 ever: history.ever,
+                needs_items,
                 since: member.since,
             }));
         }

@@ -1,15 +1,13 @@
 //! Indicators and patterns, as the job file or versions have them.
 
-use std::sync::Arc;
-
 use serde_json::Value as Json;
 use tidegate_cep::Contiguity;
-use tidegate_expr::{identifiers, parse_call};
+use tidegate_expr::identifiers;
 use tidegate_rules::Change;
 
-use super::super::document::{Wrong, parse, reading};
-use super::super::json_of;
-use crate::file::{path_steps, remove_at, set_at};
+use super::super::document::{Wrong, parse};
+use super::super::named::{All, Missing, Named, ReadOne, all, put};
+use crate::file::path_steps;
 use crate::stage::indicators::{self, Indicator};
 use crate::stage::pattern::{self, Pattern};
 use crate::text::{Source, Spanned};
@@ -21,22 +19,12 @@ pub(crate) static SOUGHT: Table = Table {
     keys: &[key("key", "expression | [expression, ...]", "the stream's `key`", "what it groups by; `[]` for the whole stream")],
 };
 
-/// A feature with its name, as written and as read.
-#[derive(Clone, Debug)]
-pub(in super::super) struct Named<T> {
-    pub(super) name: Spanned<String>,
-    pub(super) node: Node,
-    pub(super) read: T,
-}
-
 /// A pattern, and what it groups by if that is not the stream's key.
 #[derive(Clone, Debug)]
 pub(in super::super) struct SoughtText {
     pub(super) key: Option<Vec<Spanned<String>>>,
     pub(super) pattern: Pattern,
 }
-
-type All<T> = Vec<Arc<Named<T>>>;
 
 /// All features of the rules of a stream.
 #[derive(Clone, Debug, Default)]
@@ -58,19 +46,15 @@ impl FeatureTexts {
     /// Reads the features under `indicators` and `patterns` of `rules`.
     pub(in super::super) fn read(reader: &mut Reader, indicators: Option<&Node>, patterns: Option<&Node>) -> Option<Self> {
         let given = indicators.is_some() || patterns.is_some();
-        let indicators = all(reader, indicators, read_indicator);
-        let patterns = all(reader, patterns, read_pattern);
+        let indicators = read_all(reader, indicators, read_indicator);
+        let patterns = read_all(reader, patterns, read_pattern);
         Some(Self { given, indicators: indicators?, patterns: patterns? })
     }
 
     /// All texts that may name fields.
     pub(in super::super) fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
-        for Named { read, .. } in self.indicators.iter().map(|named| &**named) {
-            let args = parse_call(&read.value.value).map(|call| call.args).unwrap_or_default();
-            names.extend(args.iter().flat_map(|arg| identifiers(&arg.source)));
-            names.extend(read.filter.iter().chain(read.key.iter().flatten()).flat_map(|text| identifiers(&text.value)));
-        }
+        names.extend(self.indicators.iter().flat_map(|named| named.read.names_asked()));
         for Named { read, .. } in self.patterns.iter().map(|named| &**named) {
             names.extend(pattern::texts(&read.pattern).iter().flat_map(|text| identifiers(text)));
             names.extend(read.key.iter().flatten().flat_map(|text| identifiers(&text.value)));
@@ -80,8 +64,8 @@ impl FeatureTexts {
 
     /// Each feature as JSON, under its path.
     pub(in super::super) fn json(&self) -> Vec<(String, Json)> {
-        let indicators = self.indicators.iter().map(|named| (format!("indicators.{}", named.name.value), json_of(&named.node)));
-        indicators.chain(self.patterns.iter().map(|named| (format!("patterns.{}", named.name.value), json_of(&named.node)))).collect()
+        let indicators = self.indicators.iter().map(|named| (format!("indicators.{}", named.name.value), named.json()));
+        indicators.chain(self.patterns.iter().map(|named| (format!("patterns.{}", named.name.value), named.json()))).collect()
     }
 
     /// Applies a change, if it is one of a feature. With `again`, it has been applied before, and what it removes may be gone.
@@ -109,61 +93,19 @@ impl FeatureTexts {
         let value = value.map(|value| parse(path, value)).transpose()?;
         let removes = value.is_none();
         let found = if kind.value == "indicators" {
-            put(&mut self.indicators, name, below, value, read_indicator)?
+            put(&mut self.indicators, name, below, value, (read_indicator, Missing::Refused))?
         } else {
-            put(&mut self.patterns, name, below, value, read_pattern)?
+            put(&mut self.patterns, name, below, value, (read_pattern, Missing::Refused))?
         };
         if removes && !found && !again { Err(wrong("there is nothing here to remove".to_owned())) } else { Ok(()) }
     }
 }
 
-/// How a feature is read.
-type ReadOne<T> = fn(&mut Reader, &Spanned<String>, &Node) -> Option<T>;
-
-fn all<T>(reader: &mut Reader, node: Option<&Node>, read: ReadOne<T>) -> Option<All<T>> {
-    let Some(node) = node.filter(|node| !node.is_null()) else { return Some(Vec::new()) };
-    let entries = reader.entries(node, "a mapping from names to features")?;
-    let one = |entry: &crate::yaml::Entry| {
-        let read = read(reader, &entry.key, &entry.value)?;
-        Some(Arc::new(Named { name: entry.key.clone(), node: entry.value.clone(), read }))
-    };
-    let features: All<T> = entries.iter().filter_map(one).collect();
-    (features.len() == entries.len()).then_some(features)
-}
-
-/// Sets or removes a feature, or something below it. Returns whether there was something to remove.
-fn put<T>(features: &mut All<T>, name: &Spanned<String>, below: &[Spanned<String>], value: Option<Node>, read: ReadOne<T>) -> Result<bool, Wrong> {
-    let place = features.iter().position(|known| known.name.value == name.value);
-    let before = place.and_then(|place| features.get(place)).map(|known| known.node.clone());
-    let node = match (below, value, before) {
-        ([], None, _) => {
-            return Ok(place.map(|place| features.remove(place)).is_some());
-        }
-        ([], Some(value), _) => value,
-        (_, None, None) => return Ok(false),
-        (below, None, Some(mut node)) => {
-            if !remove_at(&mut node, below) {
-                return Ok(false);
-            }
-            node
-        }
-        // A new feature is set as a whole: a misspelt name must not make one.
-        (_, Some(_), None) => {
-            let names = features.iter().map(|known| known.name.as_str());
-            return Err(vec![name.problem(format!("nothing here is called `{}`", name.value)).near(&name.value, names)]);
-        }
-        (below, Some(value), Some(mut node)) => {
-            set_at(&mut node, below, value).map_err(|problem| vec![problem])?;
-            node
-        }
-    };
-    let read = reading(|reader| read(reader, name, &node))?;
-    let new = Arc::new(Named { name: name.clone(), node, read });
-    match place.and_then(|place| features.get_mut(place)) {
-        Some(known) => *known = new,
-        None => features.push(new),
+fn read_all<T>(reader: &mut Reader, node: Option<&Node>, read: ReadOne<T>) -> Option<All<T>> {
+    match node.filter(|node| !node.is_null()) {
+        Some(node) => all(reader, node, "a mapping from names to features", read),
+        None => Some(Vec::new()),
     }
-    Ok(true)
 }
 
 fn read_indicator(reader: &mut Reader, name: &Spanned<String>, node: &Node) -> Option<Indicator> {
